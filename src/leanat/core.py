@@ -1,0 +1,301 @@
+"""The nouns of adversarial training on chosen data, and the one loop that all five papers share.
+
+Four questions tell the papers apart: which examples (Selector), how hard each is attacked (Budget), what is minimised
+(Objective) and what is remembered (Extra). A Method answers them; a Recipe says how it is optimised; a Run is the state.
+
+    method = Method(objective=CrossEntropy(), attack=PGD(Linf(8 / 255), steps=10), selector=Everything())
+    run = Run(net, method, recipe, seed=0)
+    train(run, Split(data, None))
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from leanat.draws import Draws, key
+
+
+class Data(Protocol):
+    """A data set whose examples can be asked for by number, on the device where training happens."""
+
+    n_classes: int
+    labels: Tensor  # int64 [N], on the device
+
+    def __len__(self) -> int: ...
+
+    def batch(self, index: Tensor, epoch: int, view: int = 0) -> tuple[Tensor, Tensor]:
+        """x float32 [B, C, H, W] in [0, 1], augmented as that epoch and view have it, and y int64 [B]."""
+        ...
+
+
+class Split(NamedTuple):
+    train: Data
+    validation: Data | None
+
+
+class Subset(NamedTuple):
+    """Chosen examples: index int64 [n], weight float32 [n], the paper's weights as they are, never rescaled."""
+
+    index: Tensor
+    weight: Tensor
+
+
+@dataclass(slots=True)
+class Step:
+    """One optimiser step, filled in from top to bottom. B is the batch size."""
+
+    epoch: int
+    index: Tensor  # int64 [B]
+    x: Tensor  # [B, C, H, W] in [0, 1]
+    y: Tensor  # int64 [B]
+    weight: Tensor  # [B]
+    draws: Draws  # random numbers of these examples
+    steps: Tensor | None = None  # int64 [B], attack steps of each example; None: as the attack says
+    step_size: Tensor | None = None  # [B]
+    x_adv: Tensor | None = None
+    z: Tensor | None = None  # logits [B, K] at x
+    z_adv: Tensor | None = None  # logits [B, K] at x_adv
+    losses: Tensor | None = None  # [B]; only the loop reduces
+    aux: dict[str, Any] = field(default_factory=dict)
+
+
+Attack = Callable[[nn.Module, Step], Tensor]  # -> x_adv in [0, 1] and in the ball; honours the budget
+Selector = Callable[["Run", Split], Subset]
+Budget = Callable[["Run", Step], tuple[Tensor, Tensor] | None]  # attack steps [B] and step sizes [B]
+Schedule = Callable[[float, int], float]  # (fractional epoch, epochs) -> learning rate
+
+
+class Objective(Protocol):
+    """What is minimised, example by example."""
+
+    def __call__(self, net: nn.Module, step: Step) -> Tensor:
+        """Losses [B] with their graph; leaves the logits it computed in ``step``."""
+        ...
+
+    def of_logits(self, z: Tensor, z_adv: Tensor, y: Tensor) -> Tensor:
+        """The same losses [B] from logits alone, so that a selection can take last-layer gradients."""
+        ...
+
+
+class Extra(Protocol):
+    """Something that outlives a step. Its state lives in ``run.memory[name]``, and so in the checkpoint."""
+
+    name: str
+
+    def start(self, run: Run, split: Split) -> Any: ...
+    def on_epoch(self, run: Run, split: Split) -> None: ...
+    def after_backward(self, run: Run, step: Step) -> None: ...
+    def after_step(self, run: Run, step: Step) -> None: ...
+
+
+@dataclass(frozen=True)
+class Method:
+    objective: Objective
+    attack: Attack
+    selector: Selector
+    budget: Budget | None = None
+    extras: tuple[Extra, ...] = ()
+    replays: int = 1  # optimiser steps on each batch (Free-AT)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is optimised; the learning rate is a function of the fractional epoch, replays counted."""
+
+    epochs: int
+    batch: int
+    lr: Schedule
+    momentum: float
+    nesterov: bool
+    weight_decay: float
+    clip_value: float | None = None
+    drop_last: bool = False
+    precision: str = "fp32"  # or bf16: autocast and channels_last
+
+    def __post_init__(self):
+        if self.epochs < 1 or self.batch < 1:
+            raise ValueError("epochs and batch are at least 1")
+        if self.precision not in ("fp32", "bf16"):
+            raise ValueError(f"precision {self.precision!r}; allowed: fp32, bf16")
+        if self.nesterov and not self.momentum > 0:
+            raise ValueError("nesterov needs momentum above 0")
+
+
+class NonFiniteLoss(RuntimeError):
+    """The loss of some step was not a finite number; the message says which."""
+
+
+@dataclass
+class Run:
+    """One training: exactly what a checkpoint holds."""
+
+    net: nn.Module
+    method: Method
+    recipe: Recipe
+    seed: int
+    epoch: int = 0  # epochs done
+    subset: Subset | None = None
+    memory: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+    opt: torch.optim.SGD = field(init=False)
+
+    def __post_init__(self):
+        recipe = self.recipe
+        self.opt = torch.optim.SGD(
+            [p for p in self.net.parameters() if p.requires_grad],
+            lr=0.0,
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov,
+            weight_decay=recipe.weight_decay,
+            fused=True,
+        )
+        if recipe.precision == "bf16":
+            self.net.to(memory_format=torch.channels_last)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.net.parameters()).device
+
+    def draws(self, index: Tensor, view: int = 0, epoch: int | None = None) -> Draws:
+        return Draws(self.seed, self.epoch if epoch is None else epoch, index, view)
+
+    def autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
+
+
+@contextmanager
+def frozen(net: nn.Module, training: bool = False) -> Iterator[None]:
+    """Inside, the network is in evaluation (or training) mode and its parameters take no gradient; then all is as before.
+
+    The modes of sub-modules are restored one by one: a part that was kept in evaluation mode stays so.
+    """
+    modes = [(m, m.training) for m in net.modules()]
+    free = [p for p in net.parameters() if p.requires_grad]
+    net.train(training)
+    for p in free:
+        p.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p in free:
+            p.requires_grad_(True)
+        for module, mode in modes:
+            module.training = mode
+
+
+@dataclass
+class Passes:
+    """Examples through forward and backward: the cost that survives a change of machine."""
+
+    forward: int = 0
+    backward: int = 0
+
+    @contextmanager
+    def of(self, net: nn.Module) -> Iterator[Passes]:
+        def count(module, inputs, output):
+            self.forward += len(output)
+            if output.requires_grad:
+                output.register_hook(self._backward)
+
+        hook = net.register_forward_hook(count)
+        try:
+            yield self
+        finally:
+            hook.remove()
+
+    def _backward(self, gradient: Tensor) -> None:
+        self.backward += len(gradient)
+
+
+def take(run: Run, data: Data, subset: Subset, where: slice | Tensor, view: int = 0) -> Step:
+    """The step that holds the examples ``where`` of a subset, as this epoch shows them."""
+    index, weight = subset.index[where], subset.weight[where]
+    x, y = data.batch(index, run.epoch, view)
+    if run.recipe.precision == "bf16":
+        x = x.contiguous(memory_format=torch.channels_last)
+    return Step(run.epoch, index, x, y, weight, run.draws(index, view))
+
+
+def shuffled(run: Run, subset: Subset) -> Subset:
+    order = run.draws(subset.index).bits("order").argsort()
+    return Subset(subset.index[order], subset.weight[order])
+
+
+def train_epoch(run: Run, split: Split) -> dict[str, float]:
+    """One pass over the examples that the method selects. Returns the epoch's row of the history.
+
+    Raises NonFiniteLoss after the pass if a loss was not finite, with the epoch, the first such batch and the seed.
+    """
+    method, recipe, net = run.method, run.recipe, run.net
+    started, passes = time.perf_counter(), Passes()
+    with torch.random.fork_rng(), passes.of(net):
+        torch.manual_seed(key(run.seed, "dropout", run.epoch) & (2**63 - 1))
+        for extra in method.extras:
+            extra.on_epoch(run, split)
+        run.subset = method.selector(run, split)
+        order = shuffled(run, run.subset)
+        starts = range(0, len(order.index) - (recipe.batch - 1 if recipe.drop_last else 0), recipe.batch)
+        bad = torch.full((), -1, device=run.device)
+        total, weight = torch.zeros((2, len(starts) * method.replays), device=run.device)
+        for i in range(len(starts) * method.replays):
+            start = starts[i // method.replays]
+            step = take(run, split.train, order, slice(start, start + recipe.batch))
+            lr = recipe.lr(run.epoch + i / (len(starts) * method.replays), recipe.epochs)
+            run.opt.param_groups[0]["lr"] = lr
+            loss = one_step(run, step)
+            bad = torch.where((bad < 0) & ~loss.isfinite(), i, bad)
+            total[i], weight[i] = loss * step.weight.sum(), step.weight.sum()
+    if bad >= 0:
+        raise NonFiniteLoss(f"loss not finite: epoch {run.epoch}, batch {int(bad) // method.replays}, seed {run.seed}")
+    run.epoch += 1
+    row = {
+        "epoch": run.epoch,
+        "lr": lr,
+        "loss": float(total.sum() / weight.sum()),
+        "kept": len(order.index),
+        "forward": passes.forward,
+        "backward": passes.backward,
+        "seconds": time.perf_counter() - started,
+    }
+    run.history.append(row)
+    return row
+
+
+def one_step(run: Run, step: Step) -> Tensor:
+    """Budget, attack, objective, weighted mean over the mini-batch, optimiser. Returns the loss, detached."""
+    method, net = run.method, run.net
+    with run.autocast():
+        if method.budget is not None and (budget := method.budget(run, step)) is not None:
+            step.steps, step.step_size = budget
+        step.x_adv = method.attack(net, step)
+        net.train()
+        step.losses = method.objective(net, step).float()
+    loss = (step.weight * step.losses).sum() / step.weight.sum()
+    run.opt.zero_grad(set_to_none=True)
+    loss.backward()
+    for extra in method.extras:
+        extra.after_backward(run, step)
+    if run.recipe.clip_value is not None:
+        nn.utils.clip_grad_value_(net.parameters(), run.recipe.clip_value)
+    run.opt.step()
+    for extra in method.extras:
+        extra.after_step(run, step)
+    return loss.detach()
+
+
+def train(run: Run, split: Split, after_epoch: Callable[[Run], bool | None] = lambda run: None) -> None:
+    """Train from ``run.epoch`` to the end. ``after_epoch`` may save, report, and end the training by returning True."""
+    if run.epoch == 0:
+        for extra in run.method.extras:
+            run.memory[extra.name] = extra.start(run, split)
+    while run.epoch < run.recipe.epochs:
+        train_epoch(run, split)
+        if after_epoch(run):
+            break

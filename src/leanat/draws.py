@@ -1,0 +1,78 @@
+"""Every random number of the project: a pure function of (seed, purpose, epoch, example, view).
+
+A counter-based generator: the bits of an example are a hash (the finaliser of SplitMix64, Steele, Lea and Flood 2014) of a
+key and a counter, computed in integer arithmetic on the device that holds the data. There is no state, so thinning the
+training set, another batch size, a resumed run or another device change nothing for the examples that remain.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+_GAMMA = 0x9E3779B97F4A7C15 - (1 << 64)  # the golden ratio in 64 bits, as a signed integer
+_M1 = 0xBF58476D1CE4E5B9 - (1 << 64)
+_M2 = 0x94D049BB133111EB - (1 << 64)
+
+
+def key(*parts: object) -> int:
+    """A signed 64-bit integer that depends on every part, the same in every process."""
+    text = "/".join(map(str, parts)).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little", signed=True)
+
+
+def _shift(z: Tensor, n: int) -> Tensor:
+    """Logical shift to the right; ``>>`` on int64 keeps the sign."""
+    return (z >> n) & ((1 << (64 - n)) - 1)
+
+
+def _mix(z: Tensor) -> Tensor:
+    z = (z ^ _shift(z, 30)) * _M1
+    z = (z ^ _shift(z, 27)) * _M2
+    return z ^ _shift(z, 31)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Random numbers for the examples ``index`` [B] in one epoch; equal arguments give equal numbers, bit for bit."""
+
+    seed: int
+    epoch: int
+    index: Tensor
+    view: int = 0
+
+    def bits(self, purpose: str, *shape: int) -> Tensor:
+        """int64 [B, *shape], uniform over all 64-bit values."""
+        stream = key(self.seed, purpose, self.epoch, self.view)
+        example = _mix(_mix(self.index.long() * _GAMMA + stream))
+        if not shape:
+            return example
+        counter = torch.arange(1, math.prod(shape) + 1, device=self.index.device) * _GAMMA
+        return _mix(example[:, None] + counter).view(len(self.index), *shape)
+
+    def uniform(self, purpose: str, *shape: int) -> Tensor:
+        """float32 [B, *shape] in [0, 1), from 24 bits."""
+        return _shift(self.bits(purpose, *shape), 40).float() * 2.0**-24
+
+    def normal(self, purpose: str, *shape: int) -> Tensor:
+        """float32 [B, *shape] from N(0, 1), by Box and Muller from two uniforms of 24 bits each."""
+        bits = self.bits(purpose, *shape)
+        radius = ((_shift(bits, 40) + 1).float() * 2.0**-24).log_().mul_(-2).sqrt_()
+        angle = (bits & 0xFFFFFF).float() * (2.0**-24 * 2 * math.pi)
+        return radius.mul_(angle.cos_())
+
+    def integers(self, purpose: str, high: int, *shape: int) -> Tensor:
+        """int64 [B, *shape], uniform in 0 .. high - 1 (``high`` up to 2**24)."""
+        return (_shift(self.bits(purpose, *shape), 40) * high) >> 24
+
+    def order(self, purpose: str = "order") -> Tensor:
+        """int64 [B], the examples' own numbers in random order; what stays after thinning stays in the same order."""
+        return self.index[self.bits(purpose).argsort()]
+
+    def of(self, index: Tensor) -> Draws:
+        """The same streams for other examples."""
+        return replace(self, index=index)
