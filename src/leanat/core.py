@@ -67,8 +67,6 @@ class Step:
 
 
 Attack = Callable[[nn.Module, Step], Tensor]  # -> x_adv in [0, 1] and in the ball; honours the budget
-Selector = Callable[["Run", Split], Subset]
-Budget = Callable[["Run", Step], tuple[Tensor, Tensor] | None]  # attack steps [B] and step sizes [B]
 Schedule = Callable[[float, int], float]  # (fractional epoch, epochs) -> learning rate
 
 
@@ -117,7 +115,7 @@ class Recipe:
     weight_decay: float
     clip_value: float | None = None
     drop_last: bool = False
-    precision: str = "fp32"  # or bf16: autocast and channels_last
+    precision: str = "fp32"  # or bf16: autocast
 
     def __post_init__(self):
         if self.epochs < 1 or self.batch < 1:
@@ -156,8 +154,7 @@ class Run:
             weight_decay=recipe.weight_decay,
             fused=True,
         )
-        if recipe.precision == "bf16":
-            self.net.to(memory_format=torch.channels_last)
+        self.net.to(memory_format=torch.channels_last)
 
     @property
     def device(self) -> torch.device:
@@ -168,6 +165,10 @@ class Run:
 
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
+
+
+Selector = Callable[[Run, Split], Subset]
+Budget = Callable[[Run, Step], tuple[Tensor, Tensor] | None]  # attack steps [B] and step sizes [B]
 
 
 @contextmanager
@@ -218,8 +219,7 @@ def take(run: Run, data: Data, subset: Subset, where: slice | Tensor, view: int 
     """The step that holds the examples ``where`` of a subset, as this epoch shows them."""
     index, weight = subset.index[where], subset.weight[where]
     x, y = data.batch(index, run.epoch, view)
-    if run.recipe.precision == "bf16":
-        x = x.contiguous(memory_format=torch.channels_last)
+    x = x.contiguous(memory_format=torch.channels_last)
     return Step(run.epoch, index, x, y, weight, run.draws(index, view))
 
 

@@ -1,0 +1,37 @@
+# Needs Python 3.11 or newer, git and make. The environment is made in .venv once; everything else is Snakemake's.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help test report clean FORCE
+
+help:
+	@echo "make figures/table1.pdf   set up, then Table 1 of every paper at demo scale"
+	@echo "make figures/PAPER/ITEM.pdf, make all, make PAPER   other targets of the workflow"
+	@echo "make test                 set up, then the tests"
+	@echo "make clean                remove the environment and everything that was computed"
+
+.venv/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"leanat needs Python 3.11 or newer, this is {v[0]}.{v[1]}; name another: make PYTHON=python3.12 ...")'
+	@echo "== Making .venv and installing (a few GB the first time)"
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+.venv/ready-test: .venv/ready requirements-oracles.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-oracles.txt
+	@touch $@
+
+figures/%: .venv/ready FORCE
+	$(BIN)/snakemake $@ --cores all
+
+all qtart: .venv/ready FORCE
+	$(BIN)/snakemake $@ --cores all
+
+test: .venv/ready-test
+	$(BIN)/pytest -n 2
+
+clean:
+	rm -rf .venv results figures logs .snakemake
+
+FORCE:

@@ -1,0 +1,36 @@
+"""leanat: five papers on cheap robust training. Targets: figures/table1.pdf, figures/<paper>/<item>.pdf, a paper's name, all."""
+
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+configfile: workflow.source_path("config/config.yaml")
+
+
+container: "docker://python:3.11-slim"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/items.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "figures/table1.pdf",
+        PAGES,
+    localrule: True
+
+
+onsuccess:
+    shell(
+        "echo; echo 'Done. Tables and figures, as PDF, PNG and CSV, are in the folder figures/'"
+    )
+
+
+onerror:
+    shell(
+        "echo; echo 'Failed. The log of the job that failed is printed above, and kept under logs/'"
+    )

@@ -1,0 +1,238 @@
+"""The command line: each verb reads inputs and writes output files, so that every job of the workflow also runs by hand.
+
+Modules that need torch are imported by the verbs that need them: ``leanat --help`` starts in a moment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import leanat
+from leanat.resolve import ConfigError, near
+
+log = logging.getLogger("leanat")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status 0; 1 for what the user can mend, said in a line each on standard error; 2 for a wrong command line."""
+    arguments = parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    try:
+        arguments.verb(arguments)
+    except (ConfigError, ValueError, OSError, RuntimeError) as error:
+        if not _expected(error):
+            raise
+        print(*(f"leanat: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            "leanat: interrupted; the last finished epoch is kept, the same command goes on from there", file=sys.stderr
+        )
+        return 130
+    return 0
+
+
+def _expected(error: Exception) -> bool:
+    """Errors that name what the user can do; a bug keeps its traceback."""
+    if isinstance(error, OSError | ConfigError):
+        return True
+    return type(error).__module__.startswith("leanat") or type(error) is ValueError
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="leanat", description="Lean adversarial training: five papers, replicated.")
+    top.add_argument("--version", action="version", version=f"leanat {leanat.__version__}")
+    verbs = top.add_subparsers(dest="name", required=True, metavar="VERB")
+
+    def verb(function: Any, text: str) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(function.__name__.strip("_"), help=text, description=function.__doc__)
+        sub.set_defaults(verb=function)
+        return sub
+
+    sub = verb(check, "build every run's spec, and report every problem of the configuration")
+    _config_options(sub)
+    sub = verb(data, "list which data sets are found and what is missing")
+    sub.add_argument("data_dir", nargs="?", help="folder of the data sets")
+    sub.add_argument("--download", metavar="NAME", help="fetch one of torchvision's data sets into the folder first")
+    sub = verb(train, "train runs, or go on from their last checkpoints")
+    sub.add_argument("runs", nargs="+", metavar="RUN", help="a run of the configuration, or a folder that holds a spec.json")
+    _config_options(sub)
+    _run_options(sub)
+    sub = verb(table, "render an item's table from finished runs")
+    sub.add_argument("item", help="an item of the configuration, such as qtart/table1")
+    sub.add_argument("--published", type=Path, default=Path("published"))
+    sub.add_argument("--replicated", type=Path, default=Path("replicated"))
+    sub.add_argument("--out", type=Path, help="the PDF; CSV and PNG are written beside it")
+    sub.add_argument("--keep", type=Path, help="a second place for the CSV")
+    _config_options(sub)
+    sub.add_argument("--results", type=Path, default=Path("results"))
+    sub = verb(collect, "several PDF files as one, in order")
+    sub.add_argument("inputs", nargs="+", type=Path)
+    sub.add_argument("--out", type=Path, required=True)
+    return top
+
+
+def _config_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--config-dir", type=Path, default=Path("config"), help="folder of the configuration (default: config)"
+    )
+    sub.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings over those of config.yaml")
+
+
+def _run_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--results", type=Path, default=Path("results"), help="where runs are kept (default: results)")
+    sub.add_argument("--data-dir", default="", help="folder of the real data sets")
+    sub.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+
+
+def _grid(arguments: argparse.Namespace) -> Any:
+    import yaml
+
+    from leanat import structure
+
+    overrides = {}
+    for pair in arguments.set:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise ConfigError([f"--set {pair}: written KEY=VALUE"])
+        overrides[key] = yaml.safe_load(value)
+    return structure.load(arguments.config_dir, overrides)
+
+
+def _torch() -> Any:
+    """torch with one thread: two threads a job are slower on a shared machine, and one gives the same bits everywhere."""
+    import torch
+
+    torch.set_num_threads(1)
+    return torch
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Builds the objects of every run's spec with torch: wrong fields and values of components are found here."""
+    grid = _grid(arguments)
+    runs = grid.runs
+    _torch()
+    from leanat import config
+
+    problems: dict[str, str] = {}  # each once, with the first run that has it
+    for run in runs.values():
+        try:
+            config.read(run.spec)
+        except ConfigError as error:
+            for line in error.problems:
+                problems.setdefault(line, run.id)
+    if problems:
+        raise ConfigError(f"run {run}: {line}" for line, run in problems.items())
+    log.info(
+        "%d runs and %d items of %d papers at scale %s: no problem found",
+        len(runs),
+        len(grid.items),
+        len(grid.papers),
+        grid.scale["scale"],
+    )
+
+
+def data(arguments: argparse.Namespace) -> None:
+    """A line a data set: found or missing, and where it is looked for."""
+    from leanat import data as sets
+
+    if arguments.download:
+        sets.download(arguments.download, arguments.data_dir)
+    for name, path, found, missing in sets.survey(arguments.data_dir):
+        log.info("%-14s %-8s %s", name, "found" if found else "missing", missing or path)
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """Trains each run in turn. What is finished stays finished: the same command goes on where it was stopped."""
+    specs = _specs(arguments)
+    torch = _torch()
+    from leanat import experiment
+
+    device = experiment.device_of(arguments.device)
+    torch.backends.cudnn.benchmark = device.type == "cuda"
+    for number, (name, spec) in enumerate(specs, 1):
+        log.info("[%d/%d] %s", number, len(specs), name)
+        with Progress(spec["recipe"]["epochs"]) as progress:
+            metrics = experiment.train_run(
+                name, spec, arguments.results / "runs" / name, arguments.data_dir or None, device, progress
+            )
+        log.info(
+            "%s: clean accuracy %.2f %%, %.1f s", name, 100 * metrics["clean"]["accuracy"], metrics["wall_seconds"]
+        )
+
+
+def _specs(arguments: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
+    from leanat.files import read_json
+
+    grid, specs = None, []
+    for run in arguments.runs:
+        if (Path(run) / "spec.json").is_file():
+            specs.append((Path(run).name, read_json(Path(run) / "spec.json", "the spec of a run")))
+            continue
+        grid = grid or _grid(arguments)
+        if run not in grid.runs:
+            raise ConfigError([f"train: no run {run!r} at scale {grid.scale['scale']}{near(run, grid.runs)[:300]}"])
+        specs.append((run, grid.runs[run].spec))
+    return specs
+
+
+class Progress:
+    """One bar on a terminal, a line now and then in a file: epoch, loss, examples kept, time left."""
+
+    def __init__(self, epochs: int):
+        self.epochs, self.started, self.said, self.bar = epochs, time.monotonic(), 0.0, None
+
+    def __enter__(self) -> Progress:
+        from tqdm import tqdm
+
+        self.bar = tqdm(total=self.epochs, unit="epoch", leave=False, disable=None)
+        self.first: int | None = None
+        return self
+
+    def __call__(self, run: Any) -> None:
+        row = run.history[-1]
+        self.first = run.epoch - 1 if self.first is None else self.first
+        self.bar.n = run.epoch
+        self.bar.set_postfix(loss=f"{row['loss']:.3f}", kept=int(row["kept"]))
+        now = time.monotonic()
+        if self.bar.disable and (now - self.said > 30 or run.epoch == self.epochs):
+            left = (now - self.started) / (run.epoch - self.first) * (self.epochs - run.epoch)
+            log.info(
+                "epoch %d/%d  loss %.4f  examples %d  %.2f s an epoch  %.0f s left",
+                run.epoch, self.epochs, row["loss"], row["kept"], row["seconds"], left,
+            )  # fmt: skip
+            self.said = now
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.close()
+
+
+def table(arguments: argparse.Namespace) -> None:
+    """One item as PDF, PNG and CSV: the paper's numbers, real-scale replications where there are any, and these runs."""
+    from leanat.report import items
+
+    known = _grid(arguments).items
+    if arguments.item not in known:
+        raise ConfigError([f"table: no item {arguments.item!r}{near(arguments.item, known)}"])
+    item = known[arguments.item]
+    out = arguments.out or Path("figures") / item["paper"] / f"{item['item']}.pdf"
+    items.make(item, arguments.results, arguments.published, arguments.replicated, out, arguments.keep)
+    log.info("%s", out)
+
+
+def collect(arguments: argparse.Namespace) -> None:
+    """Every page of every input, in order, in one PDF."""
+    from leanat.report import collect
+
+    collect.collect(arguments.inputs, arguments.out)
+    log.info("%s", arguments.out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

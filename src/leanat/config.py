@@ -1,0 +1,201 @@
+"""A resolved spec (plain JSON) to the objects it names: components, network, data, Run. Every problem at once.
+
+A component is written ``{name: {field: value}}``, or its bare name where it needs no field. The names are the keys of the
+dictionaries below; the fields are those of the dataclass, checked by pydantic for their type and by the dataclass for
+their range.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from typing import Any
+
+import pydantic
+
+from leanat import attacks, models, momentum, objectives, schedules, selection, strong, threat
+from leanat.core import Attack, Budget, Extra, Method, Objective, Recipe, Schedule, Selector
+from leanat.data import augment, colour
+from leanat.memory import Teacher
+from leanat.papers import dihcl, qtart
+from leanat.resolve import ConfigError, near
+
+# What may stand in each slot of a spec, by name.
+SLOTS: dict[Any, tuple[str, dict[str, type]]] = {
+    threat.ThreatModel: ("threat model", {"linf": threat.Linf, "l2": threat.L2}),
+    Attack: (
+        "attack",
+        {
+            "clean": attacks.Clean,
+            "pgd": attacks.PGD,
+            "mi_fgsm": momentum.MIFGSM,
+            "di2_fgsm": momentum.DI2FGSM,
+            "apgd": strong.APGD,
+            "fab": strong.FAB,
+            "square": strong.Square,
+            "ensemble": strong.Ensemble,
+            "autoattack": strong.AutoAttack,
+        },
+    ),
+    Objective: (
+        "objective",
+        {
+            "cross_entropy": objectives.CrossEntropy,
+            "trades": objectives.TRADES,
+            "mart": objectives.MART,
+            "mixup": dihcl.Mixup,
+        },
+    ),
+    Selector: (
+        "selector",
+        {
+            "everything": selection.Everything,
+            "once": selection.Once,
+            "every": selection.Every,
+            "random": selection.Random,
+            "loss_rank": selection.LossRank,
+            "instability": qtart.Instability,
+            "bandit": dihcl.Bandit,
+        },
+    ),
+    Budget: ("budget", {}),
+    Extra: ("extra", {"bandit": dihcl.Bandit, "teacher": Teacher}),
+    Schedule: (
+        "learning rate",
+        {
+            "constant": schedules.Constant,
+            "steps": schedules.Steps,
+            "cosine": schedules.Cosine,
+            "triangle": schedules.Triangle,
+            "linear": schedules.Linear,
+            "episodes": dihcl.Episodes,
+        },
+    ),
+    augment.Piece: (
+        "augmentation",
+        {
+            "crop": augment.Crop,
+            "flip": augment.Flip,
+            "cutout": augment.Cutout,
+            "rotation": augment.Rotation,
+            "pixel_noise": augment.PixelNoise,
+            "random_resized_crop": augment.RandomResizedCrop,
+            "colour_jitter": colour.ColorJitter,
+            "auto_augment": colour.AutoAugment,
+        },
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSpec:
+    """The training set: its name, its augmentation, and the share held out for validation (None: none)."""
+
+    name: str
+    augment: tuple[augment.Piece, ...]
+    validation: float | None = None
+
+    def __post_init__(self):
+        if self.validation is not None and not 0 < self.validation < 1:
+            raise ValueError(f"validation {self.validation}; allowed: above 0, below 1, or null")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSpec:
+    name: str
+    standardise: str
+
+    def __post_init__(self):
+        if self.name not in models.BODIES and not self.name.startswith("timm:"):
+            raise ValueError(f"no network {self.name!r}{near(self.name, models.BODIES)}, timm:<name>")
+        if self.standardise not in ("channel", "image"):
+            raise ValueError(f"standardise {self.standardise!r}; allowed: channel, image")
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """A resolved run spec, as objects. The fields are the keys of the JSON."""
+
+    code: int
+    seed: int
+    data: DataSpec
+    model: ModelSpec
+    method: Method
+    recipe: Recipe
+    snapshots: tuple[int, ...] = ()  # epochs after which the network is kept
+
+
+def read(spec: dict[str, Any]) -> Spec:
+    """Raises ConfigError with every problem of the spec."""
+    problems: list[str] = []
+    result = build(Spec, spec, "spec", problems)
+    if problems:
+        raise ConfigError(problems)
+    return result
+
+
+def _slot(hint: Any) -> tuple[str, dict[str, type]] | None:
+    try:
+        return SLOTS.get(hint)
+    except TypeError:
+        return None
+
+
+def component(hint: Any, value: Any, where: str, problems: list[str]) -> Any:
+    """The object that ``value`` names for a field of type ``hint``; None after adding to ``problems``."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union) and (inner := [a for a in arguments if _slot(a)]):
+        return None if value is None else component(inner[0], value, where, problems)
+    if origin is tuple and arguments and _slot(arguments[0]):
+        if not isinstance(value, list):
+            problems.append(f"{where}: a list is expected, got {value!r}")
+            return ()
+        return tuple(component(arguments[0], v, f"{where}[{i}]", problems) for i, v in enumerate(value))
+    if (slot := _slot(hint)) is None:
+        if dataclasses.is_dataclass(hint):
+            return build(hint, value, where, problems)
+        return _value(hint, value, where, problems)
+    noun, names = slot
+    if isinstance(value, str):
+        name, fields = value, {}
+    elif isinstance(value, dict) and len(value) == 1:
+        name, fields = next(iter(value.items()))
+        fields = {} if fields is None else fields
+    else:
+        problems.append(f"{where}: a {noun} is written {{name: {{field: value}}}}, got {value!r}{near('', names)}")
+        return None
+    if name not in names:
+        problems.append(f"{where}: no {noun} {name!r}{near(name, names)}")
+        return None
+    return build(names[name], fields, f"{where}.{name}", problems)
+
+
+def build(kind: type, fields: Any, where: str, problems: list[str]) -> Any:
+    """A dataclass from a mapping of its fields; None after adding to ``problems``."""
+    if not isinstance(fields, dict):
+        problems.append(f"{where}: a mapping of fields is expected, got {fields!r}")
+        return None
+    hints, before = typing.get_type_hints(kind), len(problems)
+    known = {f.name: f for f in dataclasses.fields(kind) if f.init}
+    problems.extend(f"{where}: unknown key {k!r}{near(k, known)}" for k in fields if k not in known)
+    required = [n for n, f in known.items() if f.default is f.default_factory is dataclasses.MISSING]
+    problems.extend(f"{where}: key {n!r} is missing" for n in required if n not in fields)
+    values = {k: component(hints[k], v, f"{where}.{k}", problems) for k, v in fields.items() if k in known}
+    if len(problems) > before:
+        return None
+    try:
+        return kind(**values)
+    except ValueError as error:
+        problems.append(f"{where}: {error}")
+        return None
+
+
+def _value(hint: Any, value: Any, where: str, problems: list[str]) -> Any:
+    try:
+        return pydantic.TypeAdapter(hint).validate_python(value)
+    except pydantic.ValidationError as error:
+        for problem in error.errors():
+            at = "".join(f"[{p}]" for p in problem["loc"] if isinstance(p, int))
+            problems.append(f"{where}{at}: {problem['msg'].lower()}, got {problem['input']!r}")
+        return None

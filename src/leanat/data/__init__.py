@@ -1,0 +1,113 @@
+"""Data sets by name, on the device and augmented in batches, or streamed from files.
+
+    data = load("cifar10", "train", "/data", "cuda", seed=0, augment=Augmentation((Crop(4), Flip())))
+    train, validation = split(data, 0.1, seed=0)
+    x, y = train.batch(torch.arange(128), epoch=0)
+
+Names: digits; shapes<n> (16x16), shapes<n>-32, shapes<n>u (classes that no shapes<n> has); cifar10, cifar100, svhn,
+stl10; flowers102, caltech256, tiny-imagenet, mini-imagenet, imagenet, imagenet200, imagenet12.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from leanat.core import Split
+from leanat.data import archives, folders
+from leanat.data.augment import (
+    NONE,
+    Augmentation,
+    Crop,
+    Cutout,
+    Flip,
+    PixelNoise,
+    RandomResizedCrop,
+    Rotation,
+)
+from leanat.data.colour import AutoAugment, ColorJitter
+from leanat.data.facts import DataError, Facts
+from leanat.data.places import NAMES, Place, download, survey
+from leanat.data.shapes import is_shapes, load_shapes
+from leanat.data.streamed import StreamedData
+from leanat.data.tensors import TensorData, stratified
+
+__all__ = [
+    "NAMES",
+    "NONE",
+    "Augmentation",
+    "AutoAugment",
+    "ColorJitter",
+    "Crop",
+    "Cutout",
+    "DataError",
+    "Facts",
+    "Flip",
+    "PixelNoise",
+    "Place",
+    "RandomResizedCrop",
+    "Rotation",
+    "StreamedData",
+    "TensorData",
+    "download",
+    "load",
+    "split",
+    "survey",
+]
+
+
+def load(
+    name: str,
+    part: str,
+    data_dir: Path | str | None = None,
+    device: torch.device | str = "cpu",
+    seed: int = 0,
+    augment: Augmentation = NONE,
+    n: int | None = None,
+) -> TensorData | StreamedData:
+    """A data set's ``part``, 'train' or 'test'. The test part is never augmented.
+
+    ``seed`` keys the augmentation; which examples a part holds never depends on it. ``n`` sets the number of drawn
+    images, for shapes alone. Raises DataError, one line, for unknown names and for missing or damaged files.
+    """
+    if part not in ("train", "test"):
+        raise DataError(f"{name}: part is {part!r}, allowed: train, test")
+    if n is not None and not is_shapes(name):
+        raise DataError(f"{name}: only drawn shapes come in any number of examples")
+    augment = augment if part == "train" else NONE
+    match name:
+        case _ if is_shapes(name):
+            data = load_shapes(name, part, n)
+        case "digits":
+            data = archives.digits(part)
+        case "cifar10" | "cifar100":
+            data = archives.cifar(name, part, data_dir)
+        case "svhn":
+            data = archives.svhn(part, data_dir)
+        case "stl10":
+            data = archives.stl10(part, data_dir)
+        case _ if name in NAMES:
+            found = folders.listing(name, part, data_dir)
+            labels = found.labels.to(device)
+            return StreamedData(
+                **found.facts,
+                files=found.files,
+                labels=labels,
+                numbers=torch.arange(len(labels)),
+                resize=found.resize,
+                augment=augment,
+                seed=seed,
+            )
+        case _:
+            raise DataError(f"{name}: unknown data set; known: {', '.join(NAMES)}, shapes<n>, shapes<n>-32, shapes<n>u")
+    return replace(data.to(device), augment=augment, seed=seed)
+
+
+def split(data: TensorData | StreamedData, fraction: float, seed: int) -> Split:
+    """The training part, and a class-balanced ``fraction`` of the examples as validation part, without augmentation."""
+    validation, train = stratified(data.labels, fraction, seed, "validation")
+    if not len(validation) or not len(train):
+        raise DataError(f"{data.name}: a split of {fraction} of {len(data)} examples leaves a part empty")
+    return Split(data.take(train), data.take(validation).plain())

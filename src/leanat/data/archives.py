@@ -1,0 +1,109 @@
+"""Data sets that fit on the device: scikit-learn's digits, and CIFAR, SVHN and STL-10 from their official files.
+
+A file is read only after its MD5 sum matched the published one, above all the pickles of CIFAR.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from leanat.data.facts import DataError, facts
+from leanat.data.tensors import TensorData, stratified
+
+DIGITS = tuple("0123456789")
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+STL10 = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
+DIGITS_TRAIN = 600
+
+
+def files_of(name: str, part: str) -> list[tuple[str, str]]:
+    """(path under data_dir, MD5) of the files that a part of a data set is read from."""
+    from torchvision import datasets
+
+    train = part == "train"
+    match name:
+        case "cifar10" | "cifar100":
+            source = getattr(datasets, name.upper())
+            files = [*(source.train_list if train else source.test_list)]
+            if name == "cifar100":
+                files.append([source.meta["filename"], source.meta["md5"]])
+            return [(f"{source.base_folder}/{file}", md5) for file, md5 in files]
+        case "svhn":
+            _, file, md5 = datasets.SVHN.split_list[part]
+            return [(file, md5)]
+        case "stl10":
+            source = datasets.STL10
+            files = source.train_list[:2] if train else source.test_list
+            return [(f"{source.base_folder}/{file}", md5) for file, md5 in files]
+        case "flowers102":
+            source = datasets.Flowers102
+            return [("flowers-102/" + file, md5) for file, md5 in (source._file_dict[k] for k in ("label", "setid"))]
+    raise DataError(f"{name}: not a data set with published checksums")
+
+
+def contents(name: str, part: str, data_dir: Path | str | None) -> list[bytes]:
+    """What the files of ``files_of`` hold. Raises DataError if one is missing or its MD5 is not the published one."""
+    if data_dir is None:
+        raise DataError(f"{name}: needs data_dir, the folder that holds the data sets")
+    found = []
+    for file, md5 in files_of(name, part):
+        path = Path(data_dir) / file
+        if not path.is_file():
+            raise DataError(f"{name}: {path} is missing; to get it: leanat data --download {name}")
+        found.append(path.read_bytes())
+        actual = hashlib.md5(found[-1], usedforsecurity=False).hexdigest()
+        if actual != md5:
+            raise DataError(f"{name}: {path} is damaged (MD5 {actual}, should be {md5}); delete it and get it again")
+    return found
+
+
+def tensor_data(images: np.ndarray | Tensor, labels: np.ndarray | Tensor, **known) -> TensorData:
+    """TensorData from uint8 [N, C, H, W] and whole-number labels [N]."""
+    labels = torch.as_tensor(labels).long()
+    return TensorData(images=torch.as_tensor(images), labels=labels, numbers=torch.arange(len(labels)), **known)
+
+
+def digits(part: str) -> TensorData:
+    """Handwritten digits 8x8 of scikit-learn, levels 0..16 spread over 0..255; 600 to train and 1,197 to test."""
+    from sklearn.datasets import load_digits
+
+    source = load_digits()
+    whole = tensor_data(
+        np.round(source.images[:, None] * (255 / 16)).astype(np.uint8), source.target, **facts("digits", DIGITS)
+    )
+    train, test = stratified(whole.labels, DIGITS_TRAIN / len(whole), 0, "digits")
+    index = train if part == "train" else test
+    return tensor_data(whole.images[index], whole.labels[index], **facts("digits", DIGITS))
+
+
+def cifar(name: str, part: str, data_dir: Path | str | None) -> TensorData:
+    """CIFAR-10 or CIFAR-100 (fine labels) from the official "python version" files."""
+    batches = [pickle.loads(file, encoding="latin1") for file in contents(name, part, data_dir)]
+    names = CIFAR10 if name == "cifar10" else tuple(batches.pop()["fine_label_names"])
+    images = np.concatenate([b["data"] for b in batches]).reshape(-1, 3, 32, 32)
+    labels = np.concatenate([b["labels" if name == "cifar10" else "fine_labels"] for b in batches])
+    return tensor_data(images, labels, **facts(name, names))
+
+
+def svhn(part: str, data_dir: Path | str | None) -> TensorData:
+    """Street View House Numbers, cropped digits; 73,257 to train (no extra set) and 26,032 to test."""
+    (file,) = contents("svhn", part, data_dir)
+    from scipy.io import loadmat
+
+    source = loadmat(io.BytesIO(file))
+    images = np.ascontiguousarray(source["X"].transpose(3, 2, 0, 1))
+    return tensor_data(images, source["y"].ravel() % 10, **facts("svhn", DIGITS))  # the file calls the digit 0 "10"
+
+
+def stl10(part: str, data_dir: Path | str | None) -> TensorData:
+    """STL-10's labelled images 96x96: 5,000 to train and 8,000 to test."""
+    images, labels = (np.frombuffer(file, np.uint8) for file in contents("stl10", part, data_dir))
+    images = np.ascontiguousarray(images.reshape(-1, 3, 96, 96).swapaxes(2, 3))  # the file holds columns first
+    return tensor_data(images, labels.astype(np.int64) - 1, **facts("stl10", STL10))

@@ -1,0 +1,189 @@
+"""Augmentation in batches: each image gets its own random numbers, and no Python runs per image.
+
+A piece is a frozen dataclass whose call takes images [B, C, H, W], uint8 or float32 in [0, 1], and the Draws of those
+examples, and returns images of the same shape. What an example gets depends on (seed, epoch, index, view) alone, not on
+the batch it comes in. Pieces that only move pixels keep uint8.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from leanat.draws import Draws
+
+Piece = Callable[[Tensor, Draws], Tensor]
+
+
+def unit(x: Tensor) -> Tensor:
+    """Images as float32 in [0, 1]; uint8 is divided by 255."""
+    return x.float().div_(255) if x.dtype == torch.uint8 else x
+
+
+def per_image(values: Tensor) -> Tensor:
+    """[B] -> [B, 1, 1, 1]"""
+    return values.view(-1, 1, 1, 1)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Pieces applied one after the other; without pieces, none."""
+
+    pieces: tuple[Piece, ...] = ()
+
+    def __call__(self, x: Tensor, draws: Draws) -> Tensor:
+        """float32 [B, C, H, W] in [0, 1]."""
+        for piece in self.pieces:
+            x = piece(x, draws)
+        return unit(x)
+
+
+NONE = Augmentation()
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A window of the image's own size out of the image with ``pad`` black pixels round it."""
+
+    pad: int
+
+    def __post_init__(self):
+        if self.pad < 0:
+            raise ValueError(f"crop: pad is {self.pad}, allowed: 0 or more pixels")
+
+    def __call__(self, x: Tensor, draws: Draws) -> Tensor:
+        side = 2 * self.pad + 1
+        top, left = draws.integers("crop", side, 2).unbind(1)
+        height, width = x.shape[2:]
+        windows = F.pad(x, (self.pad,) * 4).unfold(2, height, 1).unfold(3, width, 1)
+        return windows[torch.arange(len(x), device=x.device), :, top, left]
+
+
+@dataclass(frozen=True)
+class Flip:
+    """Mirrored left to right with probability one half."""
+
+    def __call__(self, x: Tensor, draws: Draws) -> Tensor:
+        return torch.where(per_image(draws.bits("flip") < 0), x.flip(3), x)
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """A square of ``size`` pixels round a random pixel is overwritten; what lies outside the image is cut off.
+
+    DeVries and Taylor 2017. They fill with zero after normalisation, which is the channel mean here.
+    """
+
+    size: int
+    fill: tuple[float, ...] = (0.0,)
+
+    def __post_init__(self):
+        if self.size < 1:
+            raise ValueError(f"cutout: size is {self.size}, allowed: 1 or more pixels")
+        if not self.fill or not all(0 <= v <= 1 for v in self.fill):
+            raise ValueError(f"cutout: fill is {self.fill}, allowed: one value in [0, 1], or one a channel")
+
+    def __call__(self, x: Tensor, draws: Draws) -> Tensor:
+        inside = []
+        for purpose, length in (("cutout row", x.shape[2]), ("cutout column", x.shape[3])):
+            offset = torch.arange(length, device=x.device) - draws.integers(purpose, length)[:, None] + self.size // 2
+            inside.append((offset >= 0) & (offset < self.size))
+        hole = (inside[0][:, :, None] & inside[1][:, None, :])[:, None]
+        return torch.where(hole, torch.tensor(self.fill, device=x.device).view(1, -1, 1, 1), unit(x))
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """Turned about the centre by U(-degrees, degrees), black outside; sampled as torchvision's RandomRotation does."""
+
+    degrees: float
+    mode: str = "nearest"
+
+    def __post_init__(self):
+        if not 0 <= self.degrees <= 180:
+            raise ValueError(f"rotation: degrees is {self.degrees}, allowed: 0 to 180")
+        if self.mode not in ("nearest", "bilinear"):
+            raise ValueError(f"rotation: mode is {self.mode!r}, allowed: nearest, bilinear")
+
+    def __call__(self, x: Tensor, draws: Draws) -> Tensor:
+        angle = (draws.uniform("rotation") * 2 - 1) * math.radians(self.degrees)
+        return rotate(unit(x), angle, self.mode)
+
+
+def rotate(x: Tensor, angle: Tensor, mode: str = "nearest") -> Tensor:
+    """float32 [B, C, H, W] turned counter-clockwise by ``angle`` [B] in radians about the centre."""
+    c, s, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    return warp(x, torch.stack((torch.stack((c, -s, zero), 1), torch.stack((s, c, zero), 1)), 1), mode)
+
+
+def warp(x: Tensor, matrix: Tensor, mode: str = "nearest") -> Tensor:
+    """float32 [B, C, H, W]: the pixel at p of the result is that at matrix @ (p, 1) of the image, black outside.
+
+    ``matrix`` [B, 2, 3] acts on (column, row) in pixels, counted from the centre of the image.
+    """
+    height, width = x.shape[2:]
+    rows = torch.arange(height, device=x.device) + (0.5 - height / 2)
+    columns = torch.arange(width, device=x.device) + (0.5 - width / 2)
+    p = torch.stack((columns.expand(height, width), rows[:, None].expand(height, width)), -1)
+    source = torch.einsum("bij,hwj->bhwi", matrix[:, :, :2], p) + matrix[:, None, None, :, 2]
+    grid = source / torch.tensor([width / 2, height / 2], device=x.device)
+    return F.grid_sample(x, grid, mode=mode, padding_mode="zeros", align_corners=False)
+
+
+@dataclass(frozen=True)
+class PixelNoise:
+    """U(-amplitude, amplitude) on every channel of every pixel, clipped to [0, 1] (saliency paper's lineage: 8/255)."""
+
+    amplitude: float
+
+    def __post_init__(self):
+        if not 0 <= self.amplitude <= 1:
+            raise ValueError(f"pixel noise: amplitude is {self.amplitude}, allowed: 0 to 1")
+
+    def __call__(self, x: Tensor, draws: Draws) -> Tensor:
+        noise = draws.uniform("pixel noise", *x.shape[1:]).mul_(2).sub_(1)
+        return (unit(x) + self.amplitude * noise).clamp_(0, 1)
+
+
+@dataclass(frozen=True)
+class RandomResizedCrop:
+    """A box of random area and aspect, resized to the data set's image size; for streamed images, and first in line.
+
+    Ten tries at a box that fits, else the largest central box whose aspect is allowed, as torchvision does.
+    """
+
+    scale: tuple[float, float] = (0.08, 1.0)
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+
+    def __post_init__(self):
+        if not 0 < self.scale[0] <= self.scale[1] <= 1:
+            raise ValueError(f"random resized crop: scale is {self.scale}, allowed: 0 < least <= most <= 1")
+        if not 0 < self.ratio[0] <= self.ratio[1]:
+            raise ValueError(f"random resized crop: ratio is {self.ratio}, allowed: 0 < least <= most")
+
+    def tries(self, draws: Draws) -> Tensor:
+        """float32 [B, 10, 4] in [0, 1): area, aspect, row and column of ten tries."""
+        return draws.uniform("random resized crop", 10, 4)
+
+    def box(self, width: int, height: int, tries: list[list[float]]) -> tuple[int, int, int, int]:
+        """(left, top, right, bottom) in an image of that size, from one image's tries [10, 4]."""
+        low, high = math.log(self.ratio[0]), math.log(self.ratio[1])
+        for area, aspect, row, column in tries:
+            area = width * height * (self.scale[0] + area * (self.scale[1] - self.scale[0]))
+            aspect = math.exp(low + aspect * (high - low))
+            w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+            if 0 < w <= width and 0 < h <= height:
+                left, top = int(column * (width - w + 1)), int(row * (height - h + 1))
+                return left, top, left + w, top + h
+        aspect = min(max(width / height, self.ratio[0]), self.ratio[1])
+        w, h = min(width, round(height * aspect)), min(height, round(width / aspect))
+        left, top = (width - w) // 2, (height - h) // 2
+        return left, top, left + w, top + h
+
+    def __call__(self, x: Tensor, draws: Draws) -> Tensor:
+        raise ValueError("random resized crop is for images streamed from files, and must come first there")

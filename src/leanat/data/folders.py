@@ -1,0 +1,165 @@
+"""Photographs in folders: which files make up each part of a data set, and their labels; nothing is decoded here."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files as package_files
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from leanat.data.archives import contents
+from leanat.data.facts import DataError, facts
+from leanat.data.tensors import some_of_each, stratified
+
+SUFFIXES = (".jpeg", ".jpg", ".png")
+
+# ASSUMPTION: the 12 super-classes of ImageNet-12 (ACS, Table 2) were never published. These are the nine of Restricted
+# ImageNet (Tsipras et al. 2019) and three more in its manner, as ranges of WordNet numbers, both ends included.
+IMAGENET12 = {
+    "dog": ("n02085620", "n02113978"),
+    "cat": ("n02123045", "n02124075"),
+    "frog": ("n01641577", "n01644900"),
+    "turtle": ("n01664065", "n01669191"),
+    "bird": ("n01795545", "n01860187"),
+    "primate": ("n02480495", "n02494079"),
+    "fish": ("n02514041", "n02655020"),
+    "crab": ("n01978287", "n01981276"),
+    "insect": ("n02165105", "n02268443"),
+    "snake": ("n01728572", "n01756291"),
+    "spider": ("n01773157", "n01775062"),
+    "fungus": ("n12985857", "n13054560"),
+}
+CALTECH_TRAIN = 60  # images a class; an assumption, the lists of the SAT paper were never published
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of one part with their labels int64 [N], and what is known of the set."""
+
+    files: tuple[str, ...]
+    labels: Tensor
+    facts: dict
+    resize: int  # the shorter side before the central crop
+
+    def of(self, index: Tensor) -> Listing:
+        return Listing(tuple(self.files[i] for i in index.tolist()), self.labels[index], self.facts, self.resize)
+
+
+@cache
+def imagenet200() -> tuple[str, ...]:
+    """The 200 classes of ImageNet-A, which SAT's ImageNet-200 consists of."""
+    lines = package_files("leanat.data").joinpath("imagenet200.txt").read_text().splitlines()
+    return tuple(line for line in lines if line and not line.startswith("#"))
+
+
+def listing(name: str, part: str, data_dir: Path | str | None) -> Listing:
+    """The files of ``part``. Raises DataError, one line, if folders or files are missing."""
+    if data_dir is None:
+        raise DataError(f"{name}: needs data_dir, the folder that holds the data sets")
+    root = Path(data_dir)
+    match name:
+        case "imagenet" | "imagenet200" | "imagenet12":
+            return _imagenet(name, part, root / "ILSVRC2012")
+        case "mini-imagenet":
+            whole = _photographs(name, root / name, None)
+            # 600 images a class: 500 to train, 100 to test. Q-TART's own split was never published.
+            test, train = stratified(whole.labels, 1 / 6, 0, name)
+            return whole.of(train if part == "train" else test)
+        case "tiny-imagenet":
+            return _tiny(part, root / "tiny-imagenet-200")
+        case "caltech256":
+            whole = _photographs(name, root / "caltech256" / "256_ObjectCategories", None)
+            quota = torch.full((len(whole.facts["class_names"]),), CALTECH_TRAIN)
+            train, test = some_of_each(whole.labels, quota, 0, name)
+            return whole.of(train if part == "train" else test)
+        case "flowers102":
+            return _flowers(part, root)
+    raise DataError(f"{name}: not a data set of photographs in folders")
+
+
+def entries(name: str, folder: Path, folders: bool) -> list[str]:
+    """Sorted names of the sub-folders, or of the images, in ``folder``."""
+    if not folder.is_dir():
+        raise DataError(
+            f"{name}: folder {folder} is missing; put the data set there (leanat data lists what is expected)"
+        )
+    with os.scandir(folder) as inside:
+        if folders:
+            return sorted(e.name for e in inside if e.is_dir())
+        return sorted(e.name for e in inside if e.name.lower().endswith(SUFFIXES))
+
+
+def _photographs(name: str, root: Path, groups: dict[str, list[str]] | None, inner: str = "") -> Listing:
+    """Images of ``root/<folder>/inner``; a class for each folder, or for each group of folders."""
+    groups = groups if groups is not None else {folder: [folder] for folder in entries(name, root, folders=True)}
+    if len(groups) < 2:
+        raise DataError(f"{name}: {root} holds {len(groups)} class folders, at least 2 are needed")
+    absent = [f for folders in groups.values() for f in folders if not (root / f).is_dir()]
+    if absent:
+        raise DataError(f"{name}: {len(absent)} class folders are missing in {root}, the first is {absent[0]}")
+    paths, labels = [], []
+    for label, folders in enumerate(groups.values()):
+        for folder in folders:
+            images = entries(name, root / folder / inner, folders=False)
+            if not images:
+                raise DataError(f"{name}: no images in {root / folder / inner}")
+            paths += [os.path.join(root, folder, inner, image) for image in images]
+            labels += [label] * len(images)
+    statistics = name if name == "tiny-imagenet" else "photographs"
+    resize = 64 if name == "tiny-imagenet" else 256
+    return Listing(tuple(paths), torch.tensor(labels), facts(name, tuple(groups), statistics), resize)
+
+
+def _imagenet(name: str, part: str, root: Path) -> Listing:
+    # Classes are those of the training folder, so that both parts number them alike.
+    present = entries(name, root / "train", folders=True) if name != "imagenet200" else []
+    match name:
+        case "imagenet":
+            groups = {wnid: [wnid] for wnid in present}
+        case "imagenet200":
+            groups = {wnid: [wnid] for wnid in imagenet200()}
+        case _:
+            groups = {k: [w for w in present if low <= w <= high] for k, (low, high) in IMAGENET12.items()}
+            empty = [f"{k} ({IMAGENET12[k][0]} to {IMAGENET12[k][1]})" for k, wnids in groups.items() if not wnids]
+            if empty:
+                raise DataError(f"{name}: {root / 'train'} holds no class of {empty[0]}")
+    folder = root / ("train" if part == "train" else "val")
+    entries(name, folder, folders=True)
+    return _photographs(name, folder, groups)
+
+
+def _tiny(part: str, root: Path) -> Listing:
+    name = "tiny-imagenet"
+    wnids = entries(name, root / "train", folders=True)
+    if part == "train":
+        return _photographs(name, root / "train", {w: [w] for w in wnids}, "images")
+    notes = root / "val" / "val_annotations.txt"
+    if not notes.is_file():
+        raise DataError(f"{name}: {notes} is missing")
+    rows = [line.split("\t")[:2] for line in notes.read_text().splitlines() if line]
+    number = {wnid: k for k, wnid in enumerate(wnids)}
+    unknown = [wnid for _, wnid in rows if wnid not in number]
+    if unknown:
+        raise DataError(f"{name}: {notes} names class {unknown[0]}, which {root / 'train'} lacks")
+    paths = tuple(str(root / "val" / "images" / file) for file, _ in rows)
+    return Listing(paths, torch.tensor([number[w] for _, w in rows]), facts(name, tuple(wnids)), 64)
+
+
+def _flowers(part: str, root: Path) -> Listing:
+    """Oxford Flowers-102 as SAT uses it: the official training part to train, the official validation part to test."""
+    labels_file, parts_file = map(io.BytesIO, contents("flowers102", part, root))
+    from scipy.io import loadmat
+
+    labels = torch.as_tensor(loadmat(labels_file)["labels"].ravel().astype("int64")) - 1
+    numbers = loadmat(parts_file)["trnid" if part == "train" else "valid"].ravel().tolist()
+    paths = tuple(str(root / "flowers-102" / "jpg" / f"image_{i:05d}.jpg") for i in numbers)
+    absent = [path for path in paths if not os.path.isfile(path)]
+    if absent:
+        raise DataError(f"flowers102: {len(absent)} of {len(paths)} images are missing, the first is {absent[0]}")
+    names = tuple(f"flower {k + 1}" for k in range(102))
+    return Listing(paths, labels[torch.tensor(numbers) - 1], facts("flowers102", names, "photographs"), 256)

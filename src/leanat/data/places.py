@@ -1,0 +1,83 @@
+"""Where each data set is expected, what is there, and the explicit download."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from leanat.data.archives import files_of
+from leanat.data.facts import DataError
+from leanat.data.folders import imagenet200
+
+DOWNLOADS = ("cifar10", "cifar100", "svhn", "stl10", "flowers102", "caltech256")
+EMBEDDED = ("digits", "shapes10", "shapes12", "shapes20")
+NAMES = (*EMBEDDED, *DOWNLOADS, "tiny-imagenet", "mini-imagenet", "imagenet", "imagenet200", "imagenet12")
+
+# Folders that must be there, beside the files with published checksums.
+_FOLDERS = {
+    "flowers102": ("flowers-102/jpg",),
+    "caltech256": ("caltech256/256_ObjectCategories",),
+    "tiny-imagenet": ("tiny-imagenet-200/train", "tiny-imagenet-200/val"),
+    "mini-imagenet": ("mini-imagenet",),
+    "imagenet": ("ILSVRC2012/train", "ILSVRC2012/val"),
+    "imagenet200": ("ILSVRC2012/train", "ILSVRC2012/val"),
+    "imagenet12": ("ILSVRC2012/train", "ILSVRC2012/val"),
+}
+
+
+class Place(NamedTuple):
+    """One data set: the path it is expected at (None: embedded), whether all of it is found, and what is missing."""
+
+    name: str
+    path: Path | None
+    found: bool
+    missing: str
+
+
+def survey(data_dir: Path | str | None) -> list[Place]:
+    """A line for each data set. Only names are looked at: checksums are compared when a set is loaded."""
+    places = [Place(name, None, True, "") for name in EMBEDDED]
+    for name in NAMES[len(EMBEDDED) :]:
+        needed = list(_FOLDERS.get(name, ()))
+        if name in ("cifar10", "cifar100", "svhn", "stl10", "flowers102"):
+            needed += dict.fromkeys(file for part in ("train", "test") for file, _ in files_of(name, part))
+        if name == "imagenet200":
+            needed += [f"ILSVRC2012/{part}/{wnid}" for part in ("train", "val") for wnid in imagenet200()]
+        if data_dir is None:
+            places.append(Place(name, None, False, "data_dir is not set"))
+            continue
+        root = Path(data_dir)
+        absent = [n for n in needed if not (root / n).exists()]
+        more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+        # SVHN's files lie in data_dir itself.
+        path = root / needed[0] if len(needed) == 1 else (root / needed[0].split("/")[0] if "/" in needed[0] else root)
+        places.append(Place(name, path, not absent, absent[0] + more if absent else ""))
+    return places
+
+
+def download(name: str, data_dir: Path | str) -> None:
+    """Fetch a data set through torchvision, which checks it; what is there already is not fetched again.
+
+    Raises DataError for a set that has to be got by hand, and when the download fails.
+    """
+    if name not in DOWNLOADS:
+        raise DataError(f"{name}: cannot be downloaded here; can be: {', '.join(DOWNLOADS)}")
+    from torchvision import datasets
+
+    root = str(data_dir)
+    Path(root).mkdir(parents=True, exist_ok=True)
+    try:
+        match name:
+            case "cifar10" | "cifar100":
+                getattr(datasets, name.upper())(root, download=True)
+            case "svhn":
+                for split in ("train", "test"):
+                    datasets.SVHN(root, split=split, download=True)
+            case "stl10":
+                datasets.STL10(root, download=True)
+            case "flowers102":
+                datasets.Flowers102(root, download=True)
+            case "caltech256":
+                datasets.Caltech256(root, download=True)
+    except (OSError, RuntimeError) as error:
+        raise DataError(f"{name}: download to {root} failed: {error}") from error

@@ -1,0 +1,134 @@
+"""A data set of image files, decoded by threads ahead of use; the same contract as the one on the device."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from leanat.data.augment import NONE, Augmentation, RandomResizedCrop
+from leanat.data.facts import DataError, Facts
+from leanat.draws import Draws
+
+Ask = tuple[int, int, int]  # position, epoch, view
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StreamedData(Facts):
+    """Image files with labels int64 [N] on the device that receives the batches.
+
+    With a RandomResizedCrop first in ``augment`` every view shows another box; else the shorter side is resized to
+    ``resize`` and the central square taken. The other pieces work on the batch, on the device.
+    """
+
+    files: tuple[str, ...]
+    labels: Tensor
+    numbers: Tensor  # int64 [N], on the CPU: the examples' names to the random draws
+    resize: int
+    augment: Augmentation = NONE
+    seed: int = 0
+    threads: int = field(default_factory=lambda: min(16, os.cpu_count() or 1))
+    window: int = 1024  # images decoded ahead
+    _pool: ThreadPoolExecutor = field(init=False, repr=False)
+    _decoded: dict[Ask, Future] = field(init=False, repr=False, default_factory=dict)
+    _coming: deque[Ask] = field(init=False, repr=False, default_factory=deque)
+
+    def __post_init__(self):
+        if any(isinstance(piece, RandomResizedCrop) for piece in self.augment.pieces[1:]):
+            raise DataError(f"{self.name}: random resized crop must be the first piece of the augmentation")
+        object.__setattr__(self, "_pool", ThreadPoolExecutor(self.threads, thread_name_prefix=f"decode {self.name}"))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def _crop(self) -> RandomResizedCrop | None:
+        pieces = self.augment.pieces
+        return pieces[0] if pieces and isinstance(pieces[0], RandomResizedCrop) else None
+
+    def ahead(self, index: Tensor, epoch: int, view: int = 0) -> None:
+        """Say which examples will be asked for, in this order; decoding starts and keeps ``window`` images ahead.
+
+        It changes no result. What an earlier call announced and nobody asked for is dropped.
+        """
+        for future in self._decoded.values():
+            future.cancel()
+        self._decoded.clear()
+        self._coming.clear()
+        self._coming.extend((i, epoch, view) for i in index.tolist())
+        self._fill()
+
+    def batch(self, index: Tensor, epoch: int, view: int = 0) -> tuple[Tensor, Tensor]:
+        """x float32 [B, C, H, W] in [0, 1], augmented as that epoch and view have it, and y int64 [B].
+
+        Raises DataError, naming the file, if an image cannot be read.
+        """
+        asks = [(i, epoch, view) for i in index.tolist()]
+        self._submit(ask for ask in dict.fromkeys(asks) if ask not in self._decoded)
+        ready = [self._decoded[ask] for ask in asks]
+        for ask in set(asks):
+            del self._decoded[ask]
+        while self._coming and self._coming[0] in asks:
+            self._coming.popleft()
+        self._fill()
+        x = torch.from_numpy(np.stack([future.result() for future in ready])).permute(0, 3, 1, 2)
+        device = self.labels.device
+        x = (x.pin_memory() if device.type == "cuda" else x).to(device, non_blocking=True).contiguous()
+        rest = Augmentation(self.augment.pieces[1:]) if self._crop else self.augment
+        draws = Draws(self.seed, epoch, self.numbers[index.cpu()].to(device), view)
+        return rest(x, draws), self.labels[index.to(device)]
+
+    def _fill(self) -> None:
+        room = min(self.window - len(self._decoded), len(self._coming))
+        # In blocks, so that the draws of many images are made in one go.
+        if room >= min(64, self.window // 2, len(self._coming)) and room > 0:
+            self._submit([self._coming.popleft() for _ in range(room)])
+
+    def _submit(self, asks: Iterable[Ask]) -> None:
+        groups: dict[tuple[int, int], list[int]] = {}
+        for position, epoch, view in asks:
+            groups.setdefault((epoch, view), []).append(position)
+        for (epoch, view), positions in groups.items():
+            tries: list = [None] * len(positions)
+            if self._crop:
+                numbers = self.numbers[torch.tensor(positions)]
+                tries = self._crop.tries(Draws(self.seed, epoch, numbers, view)).tolist()
+            for position, t in zip(positions, tries, strict=True):
+                self._decoded[position, epoch, view] = self._pool.submit(self._decode, self.files[position], t)
+
+    def _decode(self, file: str, tries: list[list[float]] | None) -> np.ndarray:
+        """uint8 [H, W, 3]; resampled as torchvision does, bilinear with anti-aliasing."""
+        from PIL import Image
+
+        size = self.image_size
+        try:
+            with Image.open(file) as source:
+                image = source.convert("RGB")
+        except (OSError, SyntaxError, ValueError) as error:
+            raise DataError(f"{self.name}: cannot read image {file}: {error}") from error
+        if tries is not None:
+            image = image.crop(self._crop.box(*image.size, tries))
+            return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
+        width, height = image.size
+        if min(width, height) != self.resize:
+            short = min(width, height)
+            width, height = int(self.resize * width / short), int(self.resize * height / short)
+            image = image.resize((width, height), Image.Resampling.BILINEAR)
+        left, top = round((width - size) / 2), round((height - size) / 2)
+        return np.asarray(image.crop((left, top, left + size, top + size)))
+
+    def take(self, index: Tensor) -> StreamedData:
+        """The examples ``index`` as a data set of their own, still drawing under their old numbers."""
+        files = tuple(self.files[i] for i in index.tolist())
+        labels = self.labels[index.to(self.labels.device)]
+        return replace(self, files=files, labels=labels, numbers=self.numbers[index.cpu()])
+
+    def plain(self) -> StreamedData:
+        """The same examples without augmentation."""
+        return replace(self, augment=NONE)

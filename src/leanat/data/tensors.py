@@ -1,0 +1,96 @@
+"""A data set that lives whole on the device, as uint8, and the class-balanced splits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from leanat.data.augment import NONE, Augmentation, RandomResizedCrop
+from leanat.data.facts import DataError, Facts
+from leanat.draws import Draws, key
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TensorData(Facts):
+    """Images uint8 [N, C, H, W] and labels int64 [N] on one device, augmented in batches.
+
+    ``numbers`` int64 [N] name the examples to the random draws; a part of a data set keeps those of the whole, so an
+    example is augmented alike in both. ``masks`` bool [N, H, W] says where the object is and ``planted`` which examples
+    were made hard on purpose (bool [N] each); ``hard_to_easy`` orders the classes; all three only where they are known.
+    """
+
+    images: Tensor
+    labels: Tensor
+    numbers: Tensor
+    augment: Augmentation = NONE
+    seed: int = 0
+    masks: Tensor | None = None
+    planted: Mapping[str, Tensor] = field(default_factory=dict)
+    hard_to_easy: tuple[int, ...] | None = None
+
+    def __post_init__(self):
+        if any(isinstance(piece, RandomResizedCrop) for piece in self.augment.pieces):
+            raise DataError(f"{self.name}: random resized crop needs images streamed from files")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, index: Tensor, epoch: int, view: int = 0) -> tuple[Tensor, Tensor]:
+        """x float32 [B, C, H, W] in [0, 1], augmented as that epoch and view have it, and y int64 [B]."""
+        index = index.to(self.labels.device)
+        draws = Draws(self.seed, epoch, self.numbers[index], view)
+        return self.augment(self.images[index], draws), self.labels[index]
+
+    def take(self, index: Tensor) -> TensorData:
+        """The examples ``index`` as a data set of their own, still drawing under their old numbers."""
+        index = index.to(self.labels.device)
+        return replace(
+            self,
+            images=self.images[index],
+            labels=self.labels[index],
+            numbers=self.numbers[index],
+            masks=None if self.masks is None else self.masks[index],
+            planted={name: which[index] for name, which in self.planted.items()},
+        )
+
+    def plain(self) -> TensorData:
+        """The same examples without augmentation."""
+        return replace(self, augment=NONE)
+
+    def to(self, device: torch.device | str) -> TensorData:
+        return replace(
+            self,
+            images=self.images.to(device),
+            labels=self.labels.to(device),
+            numbers=self.numbers.to(device),
+            masks=None if self.masks is None else self.masks.to(device),
+            planted={name: which.to(device) for name, which in self.planted.items()},
+        )
+
+
+def stratified(labels: Tensor, fraction: float, seed: int, purpose: str) -> tuple[Tensor, Tensor]:
+    """Two sorted int64 index tensors: ``fraction`` of the examples, in equal share of every class, and the others.
+
+    The classes' whole numbers are those of the largest remainder, so the first part holds round(fraction * N) examples.
+    """
+    if not 0 < fraction < 1:
+        raise DataError(f"split: the fraction is {fraction}, allowed: above 0 and below 1")
+    wanted = labels.bincount().double() * fraction
+    quota = wanted.floor().long()
+    missing = round(fraction * len(labels)) - int(quota.sum())
+    quota[(wanted - quota).argsort(descending=True, stable=True)[:missing]] += 1
+    return some_of_each(labels, quota, seed, purpose)
+
+
+def some_of_each(labels: Tensor, quota: Tensor, seed: int, purpose: str) -> tuple[Tensor, Tensor]:
+    """``quota`` int64 [K] random examples of each class (all, if it has fewer), and the others; both sorted."""
+    everyone = torch.arange(len(labels), device=labels.device)
+    counts = labels.bincount()
+    order = Draws(key(seed, "split"), 0, everyone).order(purpose)
+    order = order[labels[order].argsort(stable=True)]  # by class, and within it at random
+    rank = everyone - (counts.cumsum(0) - counts)[labels[order]]
+    first = rank < quota[labels[order]]
+    return order[first].sort().values, order[~first].sort().values

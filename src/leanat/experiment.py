@@ -1,0 +1,258 @@
+"""One run from its spec to the files in its folder: train, checkpoint, evaluate on clean test data, write metrics last."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import logging
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+import leanat
+from leanat import checkpoint, config, core, data, evaluate, models, outcome
+from leanat.attacks import Clean
+from leanat.files import whole, write_json
+from leanat.grid import digest
+from leanat.resolve import ConfigError
+
+log = logging.getLogger("leanat")
+
+
+@dataclass
+class Experiment:
+    """Everything a run needs, built from its spec."""
+
+    run: core.Run
+    split: core.Split
+    test: core.Data
+
+
+def device_of(name: str) -> torch.device:
+    """``auto`` is the GPU where there is one. Raises ConfigError where a GPU is asked for and there is none."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(
+            [f"device: {name!r} is asked for, and this machine has no GPU that torch can use; allowed here: auto, cpu"]
+        )
+    return torch.device(name)
+
+
+def prepare(spec: dict[str, Any], data_dir: str | None, device: torch.device) -> Experiment:
+    """Raises ConfigError (every problem of the spec) and DataError (files that are missing or damaged)."""
+    parts = config.read(spec)
+    augment = data.Augmentation(parts.data.augment)
+    everyone = data.load(parts.data.name, "train", data_dir, device, parts.seed, augment)
+    test = data.load(parts.data.name, "test", data_dir, device)
+    fraction = parts.data.validation
+    split = core.Split(everyone, None) if fraction is None else data.split(everyone, fraction, seed=0)
+    net = build_network(parts.model.name, parts.model.standardise, describe(test), parts.seed).to(device)
+    return Experiment(core.Run(net, parts.method, parts.recipe, parts.seed), split, test)
+
+
+def describe(source: core.Data) -> dict[str, Any]:
+    """What a network has to know of its data."""
+    names = ("name", "n_classes", "image_size", "channels", "mean", "std")
+    return {n: list(v) if isinstance(v := getattr(source, n), tuple) else v for n in names}
+
+
+def build_network(name: str, standardise: str, about: dict[str, Any], seed: int) -> nn.Module:
+    shape = {k: about[k] for k in ("n_classes", "image_size", "channels", "mean", "std")}
+    return models.build(name, seed=seed, standardise=standardise, **shape)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Only one process works on a run's folder; the lock goes with its process, however that ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.warning("%s: another process works on this run; waiting for it", folder.name)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def train_run(
+    name: str,
+    spec: dict[str, Any],
+    folder: Path,
+    data_dir: str | None,
+    device: torch.device,
+    progress: Callable[[core.Run], None] = lambda run: None,
+) -> dict[str, Any]:
+    """Trains, or goes on from the last checkpoint, and writes the run's files. Returns its metrics.
+
+    Raises ConfigError, DataError, NonFiniteLoss. A checkpoint that does not fit the spec is ignored with a warning.
+    """
+    with locked(folder):
+        write_json(folder / "spec.json", spec)
+        experiment, mark = prepare(spec, data_dir, device), digest(spec)
+        run, resume = experiment.run, folder / "resume.pt"
+        if checkpoint.load(resume, run, mark, log.warning):
+            log.info("%s: resumed after epoch %d", name, run.epoch)
+        chosen = Chosen(folder / "selection.npz", run)
+        started = time.perf_counter()
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+
+        def after_epoch(run: core.Run) -> None:
+            chosen.note(run)
+            if run.epoch in spec.get("snapshots", ()):
+                save_network(folder / f"model-{run.epoch}.safetensors", run, spec, experiment.test)
+            write_history(folder / "history.csv", run.history)
+            checkpoint.save(resume, run, mark)
+            progress(run)
+
+        core.train(run, experiment.split, after_epoch)
+        save_network(folder / "model.safetensors", run, spec, experiment.test)
+        chosen.finish()
+        clean = evaluate.evaluate(run.net, experiment.test, Clean(), seed=spec["seed"])
+        metrics = {
+            "run": name,
+            "spec": spec,
+            "spec_hash": mark,
+            "clean": outcome.summary(clean),
+            "examples": {
+                "train": len(experiment.split.train),
+                "kept": len(run.subset.index),
+                "test": len(experiment.test),
+                "forward": sum(int(row["forward"]) for row in run.history),
+                "backward": sum(int(row["backward"]) for row in run.history),
+            },
+            "epochs": run.epoch,
+            "seconds": sum(row["seconds"] for row in run.history),
+            "wall_seconds": time.perf_counter() - started,
+            "peak_memory_mb": peak_memory(device),
+            "parameters": sum(p.numel() for p in run.net.parameters()),
+            **provenance(device),
+        }
+        write_json(folder / "metrics.json", metrics)
+    return metrics
+
+
+class Chosen:
+    """Which examples were trained on, at which weight, from which epoch on; an entry whenever that changes.
+
+    A file an entry while training, so that a killed run has them all; one file at the end.
+    """
+
+    def __init__(self, path: Path, run: core.Run):
+        self.path, self.parts = path, path.with_suffix("")
+        self.parts.mkdir(exist_ok=True)
+        self.last: core.Subset | None = run.subset
+        for part in self._files():
+            if int(part.stem) > run.epoch:
+                part.unlink()
+
+    def _files(self) -> list[Path]:
+        return sorted(self.parts.glob("[0-9]*.npz"))
+
+    def note(self, run: core.Run) -> None:
+        now, last, self.last = run.subset, self.last, run.subset
+        same = last is not None and now.index.equal(last.index) and now.weight.equal(last.weight)
+        if same and self._files():
+            return
+        arrays = {"index": now.index.int().cpu().numpy(), "weight": now.weight.float().cpu().numpy()}
+        save_arrays(self.parts / f"{run.epoch:05d}.npz", arrays)
+
+    def finish(self) -> None:
+        """One file: ``epochs`` (first epoch of each entry), ``sizes``, and ``index`` and ``weight`` end to end."""
+        entries = []
+        for part in self._files():
+            with np.load(part, allow_pickle=False) as saved:
+                entries.append((int(part.stem), saved["index"], saved["weight"]))
+        if not entries:
+            return
+        epochs, index, weight = zip(*entries, strict=True)
+        sizes = np.array([len(i) for i in index])
+        arrays = {
+            "epochs": np.array(epochs),
+            "sizes": sizes,
+            "index": np.concatenate(index),
+            "weight": np.concatenate(weight),
+        }
+        save_arrays(self.path, arrays)
+        for part in self._files():
+            part.unlink()
+        self.parts.rmdir()
+
+
+def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    with whole(path) as beside, open(beside, "wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def save_network(path: Path, run: core.Run, spec: dict[str, Any], about: core.Data) -> None:
+    description = {"model": spec["model"], "data": describe(about), "epoch": run.epoch, "spec_hash": digest(spec)}
+    checkpoint.save_model(path, run.net, description)
+
+
+def load_network(path: Path, device: torch.device) -> tuple[nn.Module, dict[str, Any]]:
+    """The network of a file of ``save_network`` in evaluation mode, and its description. Raises CheckpointError."""
+    tensors, description = checkpoint.read_model(path)
+    if not description:
+        raise checkpoint.CheckpointError(
+            f"{path}: has no description of its network; name it with --network and --data"
+        )
+    model = description["model"]
+    net = build_network(model["name"], model["standardise"], description["data"], seed=0)
+    try:
+        net.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise checkpoint.CheckpointError(
+            f"{path}: does not fit its description ({str(error).splitlines()[0]})"
+        ) from None
+    return net.to(device).eval(), description
+
+
+def write_history(path: Path, rows: list[dict[str, float]]) -> None:
+    with whole(path) as beside, open(beside, "w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def peak_memory(device: torch.device) -> float:
+    """MB, of the GPU where training is there, else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def provenance(device: torch.device) -> dict[str, Any]:
+    """What a reader needs to know about where a number comes from."""
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    return {
+        "device": gpu or f"CPU ({platform.machine()})",
+        "threads": torch.get_num_threads(),
+        "versions": {"leanat": leanat.__version__, "torch": torch.__version__, "python": platform.python_version()},
+        "revision": revision(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def revision() -> str | None:
+    """The git revision of the package's checkout, with ``+`` where files differ from it; None outside a checkout."""
+    where = {"cwd": Path(__file__).parent, "capture_output": True, "text": True, "env": os.environ | {"LC_ALL": "C"}}
+    try:
+        head = subprocess.run(["git", "rev-parse", "--short=10", "HEAD"], **where)
+        state = subprocess.run(["git", "status", "--porcelain", "--untracked-files=no"], **where)
+    except FileNotFoundError:
+        return None
+    return head.stdout.strip() + ("+" if state.stdout.strip() else "") if head.returncode == 0 else None

@@ -1,0 +1,41 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its place when the block ends, and is removed when it fails.
+
+    So a reader sees the old file or the new one, never a part; a full disk loses nothing that was there.
+    """
+    beside = path.with_name(f".{os.getpid()}.{path.name}")  # the suffix stays: some writers choose their format by it
+    try:
+        yield beside
+        with open(beside, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    with whole(path) as beside:
+        beside.write_text(json.dumps(value, indent=1) + "\n")
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Raises FileNotFoundError or ValueError with one line that names the file and ``what`` it should be."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; {what} is expected there")
+    try:
+        return json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not {what} ({error})") from None

@@ -1,0 +1,6 @@
+"""Networks by name; pixels in [0, 1] go in, logits come out."""
+
+from leanat.models.classifier import Classifier, PerChannel, PerImage, conv_layers, conv_outputs
+from leanat.models.names import BODIES, build
+
+__all__ = ["BODIES", "Classifier", "PerChannel", "PerImage", "build", "conv_layers", "conv_outputs"]

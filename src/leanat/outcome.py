@@ -1,0 +1,133 @@
+"""What an evaluation found, example by example: numpy arrays, intervals, files. Imports no torch."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import binomtest
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """n examples, in the order of ``index``; arrays of length n.
+
+    ``predicted``, ``loss`` (cross-entropy), ``linf`` and ``l2`` (size of the change) belong to the image that counts:
+    the adversarial one if it was misclassified, else the one of highest loss among those tried. An example that was
+    misclassified without an attack is not attacked, and counts as wrong.
+    """
+
+    index: np.ndarray  # int64
+    label: np.ndarray  # int64
+    predicted: np.ndarray  # int64
+    clean_correct: np.ndarray  # bool
+    correct: np.ndarray  # bool, after the attack
+    loss: np.ndarray  # float32
+    linf: np.ndarray  # float32
+    l2: np.ndarray  # float32
+    broken_by: np.ndarray  # int16, number of the part that first fooled it, -1: none
+    parts: tuple[str, ...]  # attacks done, in order
+    notes: tuple[str, ...] = ()  # reasons to doubt it
+
+    def __post_init__(self):
+        arrays = [getattr(self, f.name) for f in fields(self) if f.name not in _TEXT]
+        if any(a.shape != self.index.shape for a in arrays):
+            raise ValueError(f"arrays of different lengths: {[a.shape for a in arrays]}")
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def among(self, keep: np.ndarray) -> Outcome:
+        """The same for some of the examples; ``keep`` is a mask or positions."""
+        return Outcome(**{k: v if k in _TEXT else v[keep] for k, v in vars(self).items()})
+
+
+_TEXT = ("parts", "notes")
+
+
+def accuracy(correct: np.ndarray) -> dict[str, float | int]:
+    """Share of right answers with its 95 % Wilson interval; all nan for no examples."""
+    n, k = len(correct), int(np.sum(correct))
+    if not n:
+        return {"n": 0, "correct": 0, "accuracy": np.nan, "low": np.nan, "high": np.nan}
+    low, high = binomtest(k, n).proportion_ci(0.95, "wilson")
+    return {"n": n, "correct": k, "accuracy": k / n, "low": float(low), "high": float(high)}
+
+
+def summary(outcome: Outcome) -> dict:
+    """Robust and clean accuracy with 95 % Wilson intervals, mean loss, accuracy after each part, notes."""
+    after = {
+        name: float(np.mean(outcome.clean_correct & ~_broken_before(outcome, i + 1))) if len(outcome) else np.nan
+        for i, name in enumerate(outcome.parts)
+    }
+    return {
+        **accuracy(outcome.correct),
+        "clean": accuracy(outcome.clean_correct),
+        "loss": float(outcome.loss.mean()) if len(outcome) else np.nan,
+        "after": after,
+        "notes": list(outcome.notes),
+    }
+
+
+def _broken_before(outcome: Outcome, part: int) -> np.ndarray:
+    return (outcome.broken_by >= 0) & (outcome.broken_by < part)
+
+
+def over_sources(outcomes: Mapping[str, Outcome]) -> dict[str, float]:
+    """Mean and standard deviation (n - 1; nan for one) of one target's accuracy over the sources of the attack."""
+    shares = [float(outcome.correct.mean()) for outcome in outcomes.values()]
+    return {"mean": float(np.mean(shares)), "sd": float(np.std(shares, ddof=1)) if len(shares) > 1 else np.nan}
+
+
+def worst_case(outcomes: Sequence[Outcome]) -> Outcome:
+    """An example is right if it is right under every one of the attacks. The outcomes have the same examples."""
+    first, *others = outcomes
+    for other in others:
+        if not (np.array_equal(first.index, other.index) and np.array_equal(first.label, other.label)):
+            raise ValueError("worst case of outcomes with different examples")
+    worst = asdict(first)
+    worst["clean_correct"] = first.clean_correct.copy()
+    for other in others:
+        # a misclassified image counts before one that is not, and then the one of higher loss
+        worse = np.where(worst["correct"] == other.correct, other.loss > worst["loss"], worst["correct"])
+        for name in ("predicted", "loss", "linf", "l2"):
+            worst[name] = np.where(worse, getattr(other, name), worst[name])
+        newly = worst["correct"] & ~other.correct & (other.broken_by >= 0)
+        worst["broken_by"] = np.where(newly, other.broken_by + len(worst["parts"]), worst["broken_by"]).astype(np.int16)
+        worst["clean_correct"] &= other.clean_correct
+        worst["correct"] = worst["correct"] & other.correct
+        worst["parts"] += other.parts
+        worst["notes"] += tuple(note for note in other.notes if note not in worst["notes"])
+    return Outcome(**worst)
+
+
+def save(outcome: Outcome, path: str | os.PathLike) -> None:
+    """Write an npz, whole or not at all."""
+    path = Path(path)
+    arrays = {k: np.array(v, dtype=np.str_) if k in _TEXT else v for k, v in vars(outcome).items()}
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".tmp", delete=False) as file:
+        try:
+            np.savez_compressed(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+            os.chmod(file.name, 0o644)
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+
+
+def load(path: str | os.PathLike) -> Outcome:
+    """Read what ``save`` wrote. Raises ValueError, with the path, for any other file."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {f.name: file[f.name] for f in fields(Outcome)}
+        return Outcome(**{k: tuple(map(str, v)) if k in _TEXT else v for k, v in arrays.items()})
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{path}: not an outcome ({error})") from error

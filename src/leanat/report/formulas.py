@@ -1,0 +1,16 @@
+"""Items that are arithmetic on a paper's own settings; no run stands behind them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+def iterations_saved(inputs: dict[str, Any]) -> float:
+    """Q-TART, appendix B.4: gamma (E - tau) / batch, cut after two decimals as Table 9 prints it (not rounded)."""
+    recipe, variables = inputs["recipe"], inputs["vars"]
+    saved = variables["gamma"] * (recipe["epochs"] - variables["tau"]) / recipe["batch"]
+    return math.floor(saved * 100) / 100
+
+
+FORMULAS = {"iterations_saved": iterations_saved}

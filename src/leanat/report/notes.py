@@ -1,0 +1,108 @@
+"""The foot of a table: what its numbers are, where they were made, and what is not there and why."""
+
+from __future__ import annotations
+
+import itertools
+import string
+from collections import Counter, defaultdict
+from typing import Any
+
+Item = dict[str, Any]
+
+
+def marks(item: Item) -> dict[str, str]:
+    """A letter for each reason of a missing cell and each note of a row, in order of appearance."""
+    found: dict[str, str] = {}
+    letters = itertools.chain.from_iterable(itertools.product(string.ascii_lowercase, repeat=n) for n in (1, 2))
+    for row, cells in zip(item["rows"], item["cells"], strict=True):
+        blank = [c for c, column in enumerate(item["columns"]) if not cells[c]["values"] and not column["skipped"]]
+        reasons = [cells[c]["missing"] for c in blank]
+        for text in [row["note"], *reasons]:
+            if text not in (None, "ours", *found):
+                found[text] = "".join(next(letters))
+    return found
+
+
+def usual_n(item: Item) -> int | None:
+    """The commonest number of seeds, said in the foot; other numbers stand beside their cell."""
+    counts = Counter(cell["n"] for row in item["cells"] for cell in row if cell["values"])
+    return min(counts, key=lambda n: (-counts[n], -n), default=None)
+
+
+def notes(item: Item) -> list[dict[str, str]]:
+    """Paragraphs {head, body}, in reading order."""
+    columns, provenance, n = item["columns"], item["provenance"], usual_n(item)
+    found = [("", _reading(item, n))]
+    if item["scale"] != "paper":
+        said = "Smaller than the paper's: its values are there for the ordering of methods, not to compare levels."
+        found.append((f"Scale {item['scale']}.", said))
+    sizes = _by_value(columns, lambda column: column.get("n_test"))
+    made = [f"scale {item['scale']}", *_seeds(provenance.get("seeds"))]
+    if len(sizes) == 1:
+        made.append(f"{next(iter(sizes)):,} test examples")
+    elif sizes:
+        made.append("test examples: " + ", ".join(f"{size:,} ({', '.join(names)})" for size, names in sizes.items()))
+    made += [str(provenance[key]) for key in ("device", "date") if provenance.get(key)]
+    made += [f"revision {provenance['revision']}"] if provenance.get("revision") else []
+    found.append(("This run.", "; ".join(made) + "."))
+    real = {_origin(cell["replicated"]): None for row in item["cells"] for cell in row if cell["replicated"]}
+    found.append(("Replicated.", "Real data, mean ± half-width: " + "; ".join(real) + "." if real else ""))
+    stand_ins = _by_value(columns, lambda column: None if column["skipped"] else column["stand_in"])
+    everywhere = len(stand_ins) == 1 and all(column["stand_in"] and not column["group"] for column in columns)
+    told = (
+        f"{data} {'in every column' if everywhere else 'for ' + ', '.join(names)}" for data, names in stand_ins.items()
+    )
+    found.append(("Stand-ins.", _list(told)))
+    found.append(("Scaled.", _list(provenance.get("factors", []))))
+    skipped = _by_value(columns, lambda column: column["skipped"])
+    found.append(("Not run.", _list(f"{', '.join(names)}: {reason}" for reason, names in skipped.items())))
+    found += [(f"({mark})", reason) for reason, mark in marks(item).items()]
+    return [{"head": head, "body": body} for head, body in found if body]
+
+
+def _reading(item: Item, n: int | None) -> str:
+    """How the numbers are to be read."""
+    said = ["Grey: the paper's values."]
+    several = any(cell["n"] > 1 for row in item["cells"] for cell in row)
+    if n is not None and several:
+        same = len({cell["n"] for row in item["cells"] for cell in row if cell["values"]}) == 1
+        unless = "" if same else " unless shown"
+        said.append(f"This run: mean ± half-width of the 95 % t interval over n = {n} seed{'s' * (n > 1)}{unless}.")
+    elif n is not None and not _seeds(item["provenance"].get("seeds")):
+        said.append("This run: computed, no training.")
+    elif n is not None:
+        said.append("This run: one seed, so no interval.")
+    if any(column["better"] for column in item["columns"]):
+        said.append("Bold: best mean of the column in its block; it says nothing about significance.")
+    if any(row["note"] == "ours" for row in item["rows"]):
+        said.append("†: the paper's own method.")
+    if any(cell["published"] is None for row in item["cells"] for cell in row):
+        said.append("–: no value in the paper, or none legible.")
+    return " ".join(said)
+
+
+def _seeds(seeds: Any) -> list[str]:
+    """Seeds by name where they are listed, else how many; nothing where no run has a seed."""
+    if isinstance(seeds, list | tuple) and seeds:
+        return [f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"]
+    return [f"{seeds} seed{'s' * (str(seeds) != '1')}"] if seeds else []
+
+
+def _origin(real: Item) -> str:
+    scale = f"scale {real['scale']}" if real.get("scale") else ""
+    return ", ".join(filter(None, (scale, f"n = {real['n']}", real["device"])))
+
+
+def _by_value(columns: list[Item], of: Any) -> dict[Any, list[str]]:
+    """The data sets (or labels, where columns have no group) that share a value."""
+    found = defaultdict(list)
+    for column in columns:
+        name = column["group"] or column["label"]
+        if of(column) and name not in found[of(column)]:
+            found[of(column)].append(name)
+    return dict(found)
+
+
+def _list(parts: Any) -> str:
+    text = "; ".join(parts)
+    return text + "." if text and not text.endswith(".") else text

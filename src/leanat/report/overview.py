@@ -1,0 +1,129 @@
+"""A whole table at a glance: the paper's values as open markers, ours filled with intervals, in its order."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from leanat.report import style
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PANELS = 6  # side by side, before they wrap
+ROW, PANEL, LETTER = 0.16, 1.75, 0.065  # inches: a row's height, a panel's width, a letter of a label
+TEXT = "row column metric missing unit better stand_in row_group row_label column_group note seeds".split()  # noqa: SIM905
+LABEL = 36  # letters of a row's label, before it wraps
+
+
+def overview(csv: Path | str, stem: Path | str) -> None:
+    """Draw the tidy CSV of a table (see table.py) to ``stem``.pdf and .png."""
+    import pandas
+
+    # An item may well have a method called "None" or "NA": only an empty field is a missing one.
+    cells = pandas.read_csv(csv, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(TEXT, str))
+    style.save(draw(cells), stem)
+
+
+def draw(cells: pandas.DataFrame) -> Figure:
+    """One panel a column of the table, one line a row; ValueError if there is no cell."""
+    if cells.empty:
+        raise ValueError("no cell to draw")
+    cells = cells.assign(**{name: cells[name].fillna("") for name in TEXT})
+    style.apply()
+    from matplotlib import pyplot
+
+    columns, lines = list(dict.fromkeys(cells["column"])), _lines(cells)
+    heights = {row: height for height, (row, _) in lines.items() if row is not None}
+    across = min(PANELS, len(columns))
+    down = math.ceil(len(columns) / across)
+    letters = max(len(part) for _, label in lines.values() for part in label.split("\n"))
+    size = (PANEL * across + LETTER * letters + 0.2, 0.75 + down * ((max(lines) + 1) * ROW + 0.75))
+    fig, axes = pyplot.subplots(down, across, figsize=size, squeeze=False, sharey=True)
+    for column, axis in zip(columns, axes.flat, strict=False):
+        _panel(axis, cells[cells["column"] == column], heights)
+    for axis in axes.flat[len(columns) :]:
+        axis.set_visible(False)
+    for axis in axes[:, 0]:
+        axis.set_yticks(list(lines), [label for _, label in lines.values()])
+        axis.set_ylim(max(lines) + 0.7, -0.7)
+        for (row, _), tick in zip(lines.values(), axis.get_yticklabels(), strict=True):
+            tick.set_fontweight("bold" if row is None else "normal")
+    _legend(fig, cells)
+    fig.suptitle(textwrap.fill(_title(cells), max(40, int(size[0] * 14))), x=0.01, ha="left", fontsize=9.5)
+    return fig
+
+
+def _panel(axis: Axes, cells: pandas.DataFrame, heights: dict[str, float]) -> None:
+    y, first = cells["row"].map(heights), cells.iloc[0]
+    axis.hlines(y, 0, 1, transform=axis.get_yaxis_transform(), color="#dddddd", lw=0.5, zorder=0)
+    axis.plot(cells["published"], y, "o", mfc="white", mec=style.GREY, mew=1.1, ms=6, ls="", zorder=2)
+    for kind, colour, marker, shift in (("replicated_", style.COLOURS[1], "D", 0.2), ("", style.COLOURS[0], "o", 0)):
+        mean, low, high = (cells[f"{kind}{part}"].astype(float) for part in ("mean", "low", "high"))
+        if mean.notna().any():
+            spread = [(mean - low).fillna(0), (high - mean).fillna(0)]
+            axis.errorbar(mean, y + shift, xerr=spread, fmt=marker, color=colour, ms=3.6, elinewidth=1.1, zorder=3)
+    axis.tick_params(axis="y", length=0)
+    axis.margins(x=0.08)
+    axis.locator_params(axis="x", nbins=4)
+    under = f"this run: {first['stand_in']}" if first["stand_in"] else ""
+    if cells["mean"].isna().all():
+        under = f"not run: {first['missing']}"
+    title = [*textwrap.wrap(first["column_group"] or first["metric"], 26), *textwrap.wrap(under, 30)]
+    axis.set_title(plain("\n".join(title)), fontsize=8)
+    unit = first["unit"]
+    label = first["metric"] if not unit or unit in first["metric"] else f"{first['metric']} ({unit})"
+    better = {"high": ", better →", "low": ", ← better"}.get(first["better"], "")
+    axis.set_xlabel(plain(textwrap.fill(label + better, 28)))
+
+
+def plain(text: str) -> str:
+    """User text for matplotlib, where a dollar would begin mathematics; ℓ with an index becomes mathematics."""
+    text = text.replace("$", r"\$")
+    for norm, index in (("∞", r"\infty"), ("2", "2"), ("p", "p")):
+        text = text.replace(f"ℓ_{norm}", rf"$\ell_{{{index}}}$")
+    return text
+
+
+def _lines(cells: pandas.DataFrame) -> dict[float, tuple[str | None, str]]:
+    """Height from the top -> (row, its label), or (None, the name of the block below)."""
+    lines: dict[float, tuple[str | None, str]] = {}
+    block, height = "", 0.0
+    for cell in cells.drop_duplicates("row").itertuples():
+        if cell.row_group != block:
+            height += 0.4 if lines else 0
+            if cell.row_group:
+                lines[height] = (None, plain(textwrap.shorten(cell.row_group, LABEL, placeholder=" …")))
+                height += 1
+            block = cell.row_group
+        label = textwrap.fill(cell.row_label, LABEL)
+        extra = label.count("\n") * 1.1  # lines of a wrapped label
+        lines[height + extra / 2] = (cell.row, plain(label + (" †" if cell.note == "ours" else "")))
+        height += 1 + extra
+    return lines
+
+
+def _legend(fig: Figure, cells: pandas.DataFrame) -> None:
+    from matplotlib.lines import Line2D
+
+    shown = [Line2D([], [], ls="", marker="o", mfc="white", mec=style.GREY, mew=1.1, ms=6, label="paper")]
+    if cells["replicated_mean"].notna().any():
+        shown.append(Line2D([], [], ls="", marker="D", color=style.COLOURS[1], ms=3.6, label="replicated, real data"))
+    if cells["mean"].notna().any():
+        counts = sorted(set(cells.loc[cells["mean"].notna(), "n"].astype(int)))
+        several = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else counts[0]
+        one = "1 seed" if cells["seeds"].any() else "computed"
+        label = one if counts == [1] else f"mean and 95 % interval, n = {several}"
+        label = f"this run ({cells['scale'].iloc[0]}), {label}"
+        line = "" if counts == [1] else "-"
+        shown.append(Line2D([], [], marker="o", ls=line, color=style.COLOURS[0], ms=3.6, label=label))
+    fig.legend(handles=shown, loc="outside lower left", ncols=len(shown))
+
+
+def _title(cells: pandas.DataFrame) -> str:
+    first = cells.iloc[0]
+    return plain(f"{first['title']}  [{first['paper']} / {first['item']}, scale {first['scale']}]")

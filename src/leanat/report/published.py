@@ -1,0 +1,134 @@
+"""The papers' own numbers, as printed: ``published/<paper>.csv``, one row a number.
+
+A value is a number, ``NA`` (the paper leaves the cell empty), ``LOST`` (not legible in our text of the paper) or, for
+settings, words such as ``8/255`` or ``SGD``; only a number has a ``value``, and ``text`` keeps what stands there.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import math
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+COLUMNS = ["paper", "item", "row", "column", "value", "unit", "note"]
+ABSENT = ("NA", "LOST")
+MEASURED = ("%", "×", "seconds", "minutes", "min/epoch")  # units of results, which in a table are numbers
+
+
+class Number(NamedTuple):
+    """One published number; ``value`` is None where ``text`` is no number."""
+
+    paper: str
+    item: str
+    row: str
+    column: str
+    value: float | None
+    text: str
+    unit: str
+    note: str
+
+
+def papers(folder: Path | str = "published") -> list[str]:
+    """The papers that have a file of numbers."""
+    return sorted(path.stem for path in Path(folder).glob("*.csv") if path.stem != "claims")
+
+
+def load(paper: str, item: str, folder: Path | str = "published") -> list[Number]:
+    """The numbers of one table, figure or section, in printed order; ValueError if there is no such paper or item."""
+    numbers = _read(Path(folder), paper)
+    items = list(dict.fromkeys(number.item for number in numbers))
+    if item not in items:
+        raise ValueError(f"published/{paper}.csv has no item {item!r}; {nearest(item, items)}")
+    return [number for number in numbers if number.item == item]
+
+
+def lookup(paper: str, item: str, row: str, column: str, folder: Path | str = "published") -> Number:
+    """The number of one cell; ValueError with the nearest names that are there."""
+    numbers = load(paper, item, folder)
+    in_row = [number for number in numbers if number.row == row]
+    if not in_row:
+        raise ValueError(f"{paper} {item} has no row {row!r}; {nearest(row, (n.row for n in numbers))}")
+    for number in in_row:
+        if number.column == column:
+            return number
+    known = nearest(column, (number.column for number in in_row))
+    raise ValueError(f"{paper} {item}, row {row!r}, has no column {column!r}; {known}")
+
+
+def check(path: Path | str) -> list[Number]:
+    """Read and validate a whole file; ValueError with every fault, its line first.
+
+    Two rows of one cell must agree: they are two sources of one number, and become one row with both notes.
+    """
+    path, faults, numbers, lines = Path(path), [], {}, {}
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.reader(file, strict=True)
+        header = next(rows, [])
+        if header != COLUMNS:
+            raise ValueError(f"{path}: the first line must be {','.join(COLUMNS)}, not {','.join(header)}")
+        for fields in rows:
+            fault = _fault(fields, path.stem)
+            if fault:
+                faults.append(f"{path}:{rows.line_num}: {fault}")
+                continue
+            paper, item, row, column, text, unit, note = fields
+            number = Number(paper, item, row, column, _number(text), text, unit, note)
+            key = (item, row, column)
+            first = numbers.setdefault(key, number)
+            line = lines.setdefault(key, rows.line_num)
+            if line != rows.line_num and (first.text, first.unit) != (text, unit):
+                said = f"{text} {unit} here, {first.text} {first.unit} in line {line}"
+                faults.append(f"{path}:{rows.line_num}: {item}, {row!r}, {column!r} stands twice: {said}")
+            elif line != rows.line_num:
+                numbers[key] = first._replace(note="; ".join(filter(None, (first.note, note))))
+    if faults:
+        raise ValueError("\n".join(faults))
+    return list(numbers.values())
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A clause for an error message: the known names like ``name``, or some of the known."""
+    known = list(dict.fromkeys(known))
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    if close:
+        return "nearest: " + ", ".join(map(repr, close))
+    return "known: " + (", ".join(map(repr, known[:8])) + (", ..." if len(known) > 8 else "") or "none")
+
+
+@cache
+def _read(folder: Path, paper: str) -> tuple[Number, ...]:
+    path = folder / f"{paper}.csv"
+    if paper == "claims" or not path.is_file():
+        raise ValueError(f"no published numbers of {paper!r} in {folder}; {nearest(paper, papers(folder))}")
+    return tuple(check(path))
+
+
+def _fault(fields: list[str], paper: str) -> str | None:
+    if len(fields) != len(COLUMNS):
+        return f"{len(fields)} fields, not {len(COLUMNS)}"
+    empty = [name for name, field in zip(COLUMNS[:5], fields, strict=False) if not field.strip()]
+    if empty:
+        return f"{', '.join(empty)} empty"
+    if fields[0] != paper:
+        return f"paper {fields[0]!r} in the file of {paper!r}"
+    loose = [name for name, field in zip(COLUMNS, fields, strict=True) if field != field.strip()]
+    if loose:
+        return f"space around {', '.join(loose)}"
+    number = _number(fields[4])
+    if number is not None and not math.isfinite(number):
+        return f"value {fields[4]!r} is not finite"
+    words = number is None and fields[4] not in ABSENT
+    if words and fields[1].startswith("table") and fields[5] in MEASURED:
+        return f"value {fields[4]!r} is neither a number nor {' nor '.join(ABSENT)}"
+    return None
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -1,0 +1,96 @@
+"""Committed summaries of runs at real scale: ``replicated/<paper>/<item>.csv``, one row a cell and seed.
+
+``row`` and ``column`` name the cell as the item's own CSV does, ``metric`` what was measured; ``n`` and ``seeds`` (such
+as ``0 1 2``) are all seeds of the cell, so that a lost row is noticed; ``run`` and ``spec_hash`` say which run it was.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from leanat.report.statistics import t_interval
+
+COLUMNS = "row column metric seed value run spec_hash scale n seeds device revision date".split()  # noqa: SIM905
+SHARED = ("scale", "n", "seeds", "device", "revision", "date")  # one cell, one origin
+
+
+class Cell(NamedTuple):
+    """One cell: its value by seed, and where the runs were made."""
+
+    values: dict[int, float]
+    runs: dict[int, str]
+    scale: str
+    device: str
+    revision: str
+    date: str
+
+    def summary(self) -> dict:
+        """mean, low, high (None for one seed), n, scale, device: what an item shows of the cell."""
+        found = t_interval([self.values[seed] for seed in sorted(self.values)])
+        return {**found._asdict(), "scale": self.scale, "device": self.device}
+
+
+def load(paper: str, item: str, folder: Path | str = "replicated") -> dict[tuple[str, str, str], Cell]:
+    """Cells by (row, column, metric); empty where there is no file, ValueError with every fault of it."""
+    path = Path(folder) / paper / f"{item}.csv"
+    if not path.is_file():
+        return {}
+    faults: list[str] = []
+    cells: dict[tuple[str, str, str], Cell] = {}
+    claims: dict[tuple[str, str, str], dict[str, str]] = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file, strict=True)
+        if rows.fieldnames != COLUMNS:
+            raise ValueError(f"{path}: the first line must be {','.join(COLUMNS)}")
+        for row in rows:
+            key = (row["row"], row["column"], row["metric"])
+            fault = _fault(row) or _contradiction(row, claims.setdefault(key, row))
+            if not fault and key in cells and int(row["seed"]) in cells[key].values:
+                fault = f"seed {row['seed']} stands twice"
+            if fault:
+                faults.append(f"{path}:{rows.line_num}: {' | '.join(map(str, key))}: {fault}")
+                continue
+            origin = (row["scale"], row["device"], row["revision"], row["date"])
+            cell = cells.setdefault(key, Cell({}, {}, *origin))
+            cell.values[int(row["seed"])] = float(row["value"])
+            cell.runs[int(row["seed"])] = row["run"]
+    for key, cell in cells.items():
+        promised = sorted(map(int, claims[key]["seeds"].split()))
+        if sorted(cell.values) != promised or int(claims[key]["n"]) != len(promised):
+            said = f"rows of seeds {sorted(cell.values)}, but n = {claims[key]['n']} and seeds = {claims[key]['seeds']}"
+            faults.append(f"{path}: {' | '.join(key)}: {said}")
+    if faults:
+        raise ValueError("\n".join(faults))
+    return cells
+
+
+def _fault(row: dict[str, str | None]) -> str | None:
+    if None in row or None in row.values():
+        return f"{len(COLUMNS)} fields expected"
+    empty = [name for name in COLUMNS if not row[name].strip()]
+    if empty:
+        return f"{', '.join(empty)} empty"
+    for name, pattern in {
+        "seed": r"\d+",
+        "n": r"[1-9]\d*",
+        "seeds": r"\d+( \d+)*",
+        "spec_hash": r"[0-9a-f]{8,64}",
+        "scale": r"lite|paper",
+        "date": r"\d{4}-\d\d-\d\d",
+    }.items():
+        if not re.fullmatch(pattern, row[name]):
+            return f"{name} {row[name]!r} does not match {pattern}"
+    try:
+        finite = math.isfinite(float(row["value"]))
+    except ValueError:
+        finite = False
+    return None if finite else f"value {row['value']!r} is no finite number"
+
+
+def _contradiction(row: dict[str, str], first: dict[str, str]) -> str | None:
+    different = [name for name in SHARED if row[name] != first[name]]
+    return f"{', '.join(different)} differs from the cell's first row" if different else None

@@ -1,0 +1,96 @@
+"""What a handful of seeds, or a share of test examples, can tell: estimates with their intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+
+class Interval(NamedTuple):
+    """An estimate from n values and its interval; ``low`` and ``high`` are None where n tells no spread."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+
+    @property
+    def half(self) -> float | None:
+        return None if self.low is None or self.high is None else (self.high - self.low) / 2
+
+
+def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
+    """Mean over seeds and Student's interval, n - 1 degrees of freedom; one value has no interval."""
+    n, level = len(values), _level(level)
+    mean = math.fsum(_finite(values)) / n
+    if n == 1:
+        return Interval(mean, None, None, 1)
+    from scipy.stats import t
+
+    error = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1) / n)
+    half = float(t.ppf((1 + level) / 2, n - 1)) * error
+    return Interval(mean, mean - half, mean + half, n)
+
+
+def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: float = 0.95) -> Interval:
+    """The interval of a - b over the seeds both have; runs of one seed share start, order and noise, so are paired.
+
+    Raises ValueError where they have no seed in common.
+    """
+    seeds = sorted(a.keys() & b.keys())
+    if not seeds:
+        raise ValueError(f"no seed in common: {sorted(a)} and {sorted(b)}")
+    return t_interval([a[seed] - b[seed] for seed in seeds], level)
+
+
+def bootstrap(
+    values: Sequence[float],
+    statistic: Callable[[Sequence[float]], float] | None = None,
+    level: float = 0.95,
+    resamples: int = 9999,
+    seed: int = 0,
+) -> Interval:
+    """A statistic (the mean) and its BCa bootstrap interval (Efron 1987), the percentile one where BCa is undefined."""
+    import numpy as np
+    from scipy import stats
+
+    values, statistic, level = np.asarray(_finite(values), float), statistic or np.mean, _level(level)
+    estimate, n = float(statistic(values)), len(values)
+    if n == 1:
+        return Interval(estimate, None, None, 1)
+    if (values == values[0]).all():
+        return Interval(estimate, estimate, estimate, n)
+
+    def interval(method: str) -> tuple[float, float]:
+        options = {"confidence_level": level, "n_resamples": resamples, "method": method, "vectorized": False}
+        found = stats.bootstrap((values,), statistic, **options, rng=np.random.default_rng(seed)).confidence_interval
+        return float(found.low), float(found.high)
+
+    with np.errstate(all="ignore"):
+        low, high = interval("BCa")
+        if not (math.isfinite(low) and math.isfinite(high)):
+            low, high = interval("percentile")
+    return Interval(estimate, low, high, n)
+
+
+def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
+    """A share of n test examples, ``successes / n``, and Wilson's score interval (1927)."""
+    if not 0 <= successes <= n or n == 0:
+        raise ValueError(f"successes must be 0 .. n with n > 0, not {successes} of {n}")
+    from scipy.stats import binomtest
+
+    found = binomtest(successes, n).proportion_ci(_level(level), method="wilson")
+    return Interval(successes / n, float(found.low), float(found.high), n)
+
+
+def _finite(values: Sequence[float]) -> Sequence[float]:
+    if not len(values) or not all(math.isfinite(value) for value in values):
+        raise ValueError(f"finite values expected, at least one, not {list(values)}")
+    return values
+
+
+def _level(level: float) -> float:
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie between 0 and 1, not {level}")
+    return level

@@ -1,0 +1,141 @@
+"""Reads ``config/`` and checks its structure: files, keys, names, numbers. Every problem at once, each one clear line.
+
+What needs torch (the fields of components and their ranges) is checked by ``leanat check``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from leanat.grid import SPEC_KEYS, Grid
+from leanat.resolve import Assumed, ConfigError, load_yaml, near, plain
+
+SETTINGS = {"scale": str, "data_dir": (str, type(None)), "results": str, "seeds": (int, type(None)), "device": str}
+PAPER = {"paper", "title", "source", "seeds", "labels", "base", "rules", "skip", "methods", "items", "suite"}
+SCALE = {"scale", "title", "seeds", "epochs", "counts", "radii", "data", "models", "rules", "skip", "factors", "shard"}
+ITEM = {
+    "kind", "title", "caption", "metric", "unit", "digits", "better", "rows", "columns", "published", "ours", "options",
+}  # fmt: skip
+KINDS = {"table", "formula"}
+FACTS = {"paper", "item", "data", "model", "method", "paper_data"}
+
+
+def load(folder: Path, overrides: Mapping[str, Any] | None = None) -> Grid:
+    """The grid of a ``config`` folder, with ``overrides`` (of the command line) over ``config.yaml``.
+
+    Raises ConfigError with every problem of every file.
+    """
+    problems: list[str] = []
+
+    def read(path: Path) -> dict[str, Any]:
+        try:
+            return load_yaml(path)
+        except ConfigError as error:
+            problems.extend(error.problems)
+            return {}
+
+    settings = read(folder / "config.yaml")
+    settings = {**settings, **{k: v for k, v in (overrides or {}).items()}}
+    _settings(settings, folder / "config.yaml", problems)
+    datasets = read(folder / "datasets.yaml")
+    scale_path = folder / "scales" / f"{settings.get('scale')}.yaml"
+    scale = read(scale_path)
+    papers = {path.stem: read(path) for path in sorted((folder / "papers").glob("*.yaml"))}
+    if scale:
+        _scale(scale, scale_path, datasets, problems)
+    for name, paper in papers.items():
+        if paper:
+            _paper(name, paper, folder / "papers" / f"{name}.yaml", datasets, problems)
+    if problems:
+        raise ConfigError(problems)
+    return Grid(folder, settings, scale, datasets, papers)
+
+
+def _unknown(keys: Iterable[str], known: set[str], where: str, problems: list[str]) -> None:
+    problems.extend(f"{where}: unknown key {k!r}{near(k, known)}" for k in keys if k not in known)
+
+
+def _missing(value: Mapping[str, Any], needed: Iterable[str], where: str, problems: list[str]) -> None:
+    problems.extend(f"{where}: key {k!r} is missing" for k in needed if k not in value)
+
+
+def _settings(settings: Mapping[str, Any], path: Path, problems: list[str]) -> None:
+    _unknown(settings, set(SETTINGS), str(path), problems)
+    _missing(settings, SETTINGS, str(path), problems)
+    for key, kind in SETTINGS.items():
+        if key in settings and not isinstance(settings[key], kind):
+            kinds = " or ".join(
+                k.__name__.replace("NoneType", "null") for k in (kind if isinstance(kind, tuple) else (kind,))
+            )
+            problems.append(f"{path}: {key}: {settings[key]!r} is not allowed; expected {kinds}")
+    if isinstance(seeds := settings.get("seeds"), int) and seeds < 1:
+        problems.append(f"{path}: seeds: {seeds} is not allowed; at least 1, or null for as many as the scale says")
+    if isinstance(device := settings.get("device"), str) and device.split(":")[0] not in ("auto", "cpu", "cuda"):
+        problems.append(f"{path}: device: {device!r} is not allowed{near(device, ['auto', 'cpu', 'cuda'])}")
+
+
+def _rules(rules: Any, where: str, names: Mapping[str, set[str]], problems: list[str], then: str = "set") -> None:
+    if not isinstance(rules, list):
+        problems.append(f"{where}: a list of {{when, {then}}} is expected")
+        return
+    for i, rule in enumerate(rules):
+        at = f"{where}[{i}]"
+        if not isinstance(rule, dict) or then not in rule:
+            problems.append(f"{at}: a mapping with 'when' and {then!r} is expected")
+            continue
+        _unknown(rule, {"when", then}, at, problems)
+        for key, value in rule.get("when", {}).items():
+            _unknown([key], FACTS, f"{at}.when", problems)
+            for v in value if isinstance(value, list) else [value]:
+                if key in names and v not in names[key]:
+                    problems.append(f"{at}.when.{key}: no such name {v!r}{near(v, names[key])}")
+
+
+def _scale(scale: Mapping[str, Any], path: Path, datasets: Mapping[str, Any], problems: list[str]) -> None:
+    _unknown(scale, SCALE, str(path), problems)
+    _missing(scale, ("scale", "title", "shard", "factors"), str(path), problems)
+    names = {"data": set(datasets), "paper_data": set(datasets)}
+    for i, rule in enumerate(scale.get("data", [])):
+        if rule.get("use") not in datasets:
+            problems.append(f"{path}: data[{i}].use: no data set {rule.get('use')!r}{near(rule.get('use'), datasets)}")
+    _rules(scale.get("rules", []), f"{path}: rules", names, problems)
+    _rules(scale.get("skip", []), f"{path}: skip", names, problems, then="reason")
+    shard = scale.get("shard", 1)
+    if not isinstance(shard, int) or shard < 1:
+        problems.append(f"{path}: shard: {shard!r} is not allowed; a whole number from 1")
+
+
+def _paper(name: str, paper: Mapping[str, Any], path: Path, datasets: Mapping[str, Any], problems: list[str]) -> None:
+    _unknown(paper, PAPER, str(path), problems)
+    _missing(paper, PAPER - {"suite", "rules", "skip"}, str(path), problems)
+    if paper.get("paper") != name:
+        problems.append(f"{path}: paper: {paper.get('paper')!r} does not match the file's name")
+    methods = paper.get("methods") or {}
+    names = {"data": set(datasets), "method": set(methods), "item": set(paper.get("items") or {})}
+    _rules(paper.get("rules", []), f"{path}: rules", names, problems)
+    _rules(paper.get("skip", []), f"{path}: skip", names, problems, then="reason")
+    _unknown(set(paper.get("base") or {}), SPEC_KEYS | {"vars"}, f"{path}: base", problems)
+    for method, value in methods.items():
+        _unknown(set(value), SPEC_KEYS | {"vars", "extends"}, f"{path}: methods.{method}", problems)
+        below = value.get("extends")
+        if below is not None and below not in methods:
+            problems.append(f"{path}: methods.{method}.extends: no method {below!r}{near(below, methods)}")
+    for item, value in (paper.get("items") or {}).items():
+        at = f"{path}: items.{item}"
+        _unknown(value, ITEM, at, problems)
+        _missing(value, ("kind", "title", "rows", "columns"), at, problems)
+        if value.get("kind") not in KINDS:
+            problems.append(f"{at}.kind: {value.get('kind')!r} is not allowed{near(value.get('kind'), KINDS)}")
+        for axis in ("rows", "columns"):
+            parts = value.get(axis, [])
+            for part in parts if isinstance(parts, list) else [parts]:
+                for key in ("data", "method"):
+                    given = part.get(key, []) if isinstance(part, dict) else []
+                    given = given.value if isinstance(given, Assumed) else given
+                    for v in given if isinstance(given, list) else [given]:
+                        if v not in names[key]:
+                            problems.append(f"{at}.{axis}.{key}: no such name {v!r}{near(v, names[key])}")
+    if "seeds" in paper and (not isinstance(plain(paper["seeds"]), int) or plain(paper["seeds"]) < 1):
+        problems.append(f"{path}: seeds: {plain(paper['seeds'])!r} is not allowed; a whole number from 1")

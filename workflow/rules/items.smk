@@ -1,0 +1,45 @@
+rule table:
+    input:
+        runs=lambda wildcards: expand(
+            RESULTS + "/runs/{run}/metrics.json", run=ITEMS[wildcards.item]["runs"]
+        ),
+        published=lambda wildcards: PUBLISHED / f"{wildcards.item.split('/')[0]}.csv",
+    output:
+        pdf="figures/{item}.pdf",
+        png="figures/{item}.png",
+        csv="figures/{item}.csv",
+        kept=RESULTS + "/items/" + config["scale"] + "/{item}.csv",
+    log:
+        "logs/items/{item}.log",
+    localrule: True
+    params:
+        item=lambda wildcards: canonical(ITEMS[wildcards.item]),
+    message:
+        "table {wildcards.item}"
+    shell:
+        "leanat table {wildcards.item:q} --results {RESULTS:q} --published {PUBLISHED:q} --replicated {REPLICATED:q}"
+        " --out {output.pdf:q} --keep {output.kept:q} {CONFIG:q} > {log:q} 2>&1"
+
+
+rule table1:
+    input:
+        FIRST_TABLES,
+    output:
+        "figures/table1.pdf",
+    log:
+        "logs/items/table1.log",
+    localrule: True
+    message:
+        "Table 1 of every paper that has one, a page each"
+    shell:
+        "leanat collect {input:q} --out {output:q} > {log:q} 2>&1"
+
+
+for paper in GRID.papers:
+
+    rule:
+        name:
+            paper
+        input:
+            [page for page in PAGES if page.startswith(f"figures/{paper}/")],
+        localrule: True

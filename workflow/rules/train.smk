@@ -1,0 +1,17 @@
+for number, shard in enumerate(SHARDS):
+
+    rule:
+        name:
+            f"train_{number}"
+        output:
+            expand(RESULTS + "/runs/{run}/metrics.json", run=shard),
+        log:
+            f"logs/train/{shard[0]}.log",
+        threads: 1
+        params:
+            runs=shard,
+            spec=canonical([RUNS[run].spec for run in shard]),
+        message:
+            f"training {len(shard)} run(s), {shard[0]} first"
+        shell:
+            "leanat train {params.runs:q} {WHERE:q} {CONFIG:q} > {log:q} 2>&1"
