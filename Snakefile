@@ -13,6 +13,7 @@ container: "docker://python:3.11-slim"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/train.smk"
+include: "workflow/rules/attack.smk"
 include: "workflow/rules/items.smk"
 
 

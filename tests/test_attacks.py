@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from leanat.attacks import LOSSES, PGD, Clean, input_gradient, margin
-from leanat.core import Passes
 from leanat.draws import Draws
 from leanat.momentum import DI2FGSM, MIFGSM
+from leanat.passes import Passes
 from leanat.threat import L2, Linf
 
 LINF = Linf(EPS)
@@ -427,7 +427,7 @@ def test_under_bf16_autocast_it_is_about_as_strong(bed):
     ],
 )
 def test_impossible_values_are_named(make):
-    with pytest.raises(ValueError, match="allowed|start|exclude"):
+    with pytest.raises(ValueError, match=r"allowed|start|exclude"):
         make()
 
 

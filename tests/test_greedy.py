@@ -294,6 +294,15 @@ def test_fills_the_budget_and_optimality():
     assert residual == pytest.approx(nnls(atoms.numpy().T, target.numpy())[1], abs=1e-7)
 
 
+def test_atoms_of_very_different_size():
+    """A confident network's gradients: most are tiny, and still fill the budget while a residual is left."""
+    atoms = atoms_of(3, 100, 60, mean=0.2) * torch.logspace(0, -9, 100).double()[:, None]
+    target = atoms_of(4, 1, 60)[0].abs()
+    values = [matching_pursuit(atoms, target, budget) for budget in (20, 40)]
+    assert [len(m.index) for m in values] == [20, 40]
+    assert 1e-3 < values[1].residual < values[0].residual
+
+
 def test_atoms_beyond_the_rank_are_not_taken():
     """Duplicates and combinations of taken atoms do not correlate with the residual: fewer come back."""
     base = atoms_of(2, 5, 30)

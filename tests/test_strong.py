@@ -226,7 +226,7 @@ def test_warnings_travel_with_the_outcome():
     ],
 )
 def test_impossible_values_are_named(make):
-    with pytest.raises(ValueError, match="allowed|know"):
+    with pytest.raises(ValueError, match=r"allowed|know"):
         make()
 
 

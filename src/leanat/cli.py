@@ -61,7 +61,21 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("data_dir", nargs="?", help="folder of the data sets")
     sub.add_argument("--download", metavar="NAME", help="fetch one of torchvision's data sets into the folder first")
     sub = verb(train, "train runs, or go on from their last checkpoints")
-    sub.add_argument("runs", nargs="+", metavar="RUN", help="a run of the configuration, or a folder that holds a spec.json")
+    sub.add_argument(
+        "runs", nargs="+", metavar="RUN", help="a run of the configuration, or a folder that holds a spec.json"
+    )
+    _config_options(sub)
+    _run_options(sub)
+    sub = verb(attack, "run a suite of attacks on trained networks")
+    sub.add_argument("runs", nargs="*", metavar="RUN", help="runs of the configuration, or folders of runs")
+    sub.add_argument(
+        "--suite", required=True, help="<paper>/<suite> of the configuration, or a paper for its main suite"
+    )
+    sub.add_argument("--model", type=Path, help="any safetensors file, instead of runs")
+    sub.add_argument("--network", help="its network, such as resnet18 or timm:resnet18, where the file does not say")
+    sub.add_argument("--data", help="the data set to test on, where the file does not say, or another one")
+    sub.add_argument("--precision", default="fp32", choices=["fp32", "bf16"], help="reported numbers are fp32")
+    sub.add_argument("--out", type=Path, help="where a --model's outcomes go (default: beside the file)")
     _config_options(sub)
     _run_options(sub)
     sub = verb(table, "render an item's table from finished runs")
@@ -180,6 +194,23 @@ def _specs(arguments: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
             raise ConfigError([f"train: no run {run!r} at scale {grid.scale['scale']}{near(run, grid.runs)[:300]}"])
         specs.append((run, grid.runs[run].spec))
     return specs
+
+
+def attack(arguments: argparse.Namespace) -> None:
+    """Robust accuracy under each attack of a suite, example by example. What has an outcome is not attacked again."""
+    grid = _grid(arguments)
+    paper, _, suite = arguments.suite.partition("/")
+    if paper not in grid.papers:
+        raise ConfigError([f"--suite {arguments.suite}: no paper {paper!r}{near(paper, grid.papers)}"])
+    _torch()
+    from leanat import attacking
+
+    if arguments.model is not None:
+        attacking.attack_file(grid, paper, suite or "main", arguments)
+        return
+    for number, run in enumerate(arguments.runs, 1):
+        log.info("[%d/%d] %s", number, len(arguments.runs), run)
+        attacking.attack_run(grid, run, f"{paper}-{suite or 'main'}", arguments)
 
 
 class Progress:

@@ -1,7 +1,7 @@
-"""The nouns of adversarial training on chosen data, and the one loop that all five papers share.
+"""The nouns of adversarial training on chosen data, and the one loop that all papers share.
 
 Four questions tell the papers apart: which examples (Selector), how hard each is attacked (Budget), what is minimised
-(Objective) and what is remembered (Extra). A Method answers them; a Recipe says how it is optimised; a Run is the state.
+(Objective), what is remembered (Extra). A Method answers them; a Recipe says how to optimise; a Run is the state.
 
     method = Method(objective=CrossEntropy(), attack=PGD(Linf(8 / 255), steps=10), selector=Everything())
     run = Run(net, method, recipe, seed=0)
@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from leanat.draws import Draws, key
+from leanat.passes import Passes
 
 
 class Data(Protocol):
@@ -32,6 +33,10 @@ class Data(Protocol):
 
     def batch(self, index: Tensor, epoch: int, view: int = 0) -> tuple[Tensor, Tensor]:
         """x float32 [B, C, H, W] in [0, 1], augmented as that epoch and view have it, and y int64 [B]."""
+        ...
+
+    def plain(self) -> Data:
+        """The same examples without augmentation."""
         ...
 
 
@@ -191,30 +196,6 @@ def frozen(net: nn.Module, training: bool = False) -> Iterator[None]:
             module.training = mode
 
 
-@dataclass
-class Passes:
-    """Examples through forward and backward: the cost that survives a change of machine."""
-
-    forward: int = 0
-    backward: int = 0
-
-    @contextmanager
-    def of(self, net: nn.Module) -> Iterator[Passes]:
-        def count(module, inputs, output):
-            self.forward += len(output)
-            if output.requires_grad:
-                output.register_hook(self._backward)
-
-        hook = net.register_forward_hook(count)
-        try:
-            yield self
-        finally:
-            hook.remove()
-
-    def _backward(self, gradient: Tensor) -> None:
-        self.backward += len(gradient)
-
-
 def take(run: Run, data: Data, subset: Subset, where: slice | Tensor, view: int = 0) -> Step:
     """The step that holds the examples ``where`` of a subset, as this epoch shows them."""
     index, weight = subset.index[where], subset.weight[where]
@@ -242,7 +223,7 @@ def train_epoch(run: Run, split: Split) -> dict[str, float]:
         run.subset = method.selector(run, split)
         order = shuffled(run, run.subset)
         starts = range(0, len(order.index) - (recipe.batch - 1 if recipe.drop_last else 0), recipe.batch)
-        bad = torch.full((), -1, device=run.device)
+        bad, lr = torch.full((), -1, device=run.device), recipe.lr(run.epoch, recipe.epochs)
         total, weight = torch.zeros((2, len(starts) * method.replays), device=run.device)
         for i in range(len(starts) * method.replays):
             start = starts[i // method.replays]

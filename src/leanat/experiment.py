@@ -24,7 +24,7 @@ import leanat
 from leanat import checkpoint, config, core, data, evaluate, models, outcome
 from leanat.attacks import Clean
 from leanat.files import whole, write_json
-from leanat.grid import digest
+from leanat.grid import UPSTREAM, digest
 from leanat.resolve import ConfigError
 
 log = logging.getLogger("leanat")
@@ -73,6 +73,15 @@ def build_network(name: str, standardise: str, about: dict[str, Any], seed: int)
     return models.build(name, seed=seed, standardise=standardise, **shape)
 
 
+def located(value: Any, runs: Path) -> Any:
+    """The spec with ``run:<id>`` replaced by the folder of that run."""
+    if isinstance(value, str) and value.startswith(UPSTREAM):
+        return str(runs / value.removeprefix(UPSTREAM))
+    if isinstance(value, dict):
+        return {k: located(v, runs) for k, v in value.items()}
+    return [located(v, runs) for v in value] if isinstance(value, list) else value
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Only one process works on a run's folder; the lock goes with its process, however that ends."""
@@ -100,7 +109,7 @@ def train_run(
     """
     with locked(folder):
         write_json(folder / "spec.json", spec)
-        experiment, mark = prepare(spec, data_dir, device), digest(spec)
+        experiment, mark = prepare(located(spec, folder.parent), data_dir, device), digest(spec)
         run, resume = experiment.run, folder / "resume.pt"
         if checkpoint.load(resume, run, mark, log.warning):
             log.info("%s: resumed after epoch %d", name, run.epoch)
@@ -125,7 +134,8 @@ def train_run(
             "run": name,
             "spec": spec,
             "spec_hash": mark,
-            "clean": outcome.summary(clean),
+            "clean": outcome.summary(clean) | {"per_class": outcome.per_class(clean, experiment.test.n_classes)},
+            "history": run.history[-1],
             "examples": {
                 "train": len(experiment.split.train),
                 "kept": len(run.subset.index),

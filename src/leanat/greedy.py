@@ -1,10 +1,10 @@
 """Choosing a weighted coreset from gradients: the three solvers, whole, per class or per batch. Tensors in, tensors out.
 
-    index, weight = facility_location(gradients, budget)                              # CRAIG
-    index, weight, residual = matching_pursuit(gradients, gradients.sum(), budget)    # GRAD-MATCH
-    index, weight = taylor_greedy(gradients, Validation(z, phi, y), budget, eta)      # GLISTER
-    index, weight = per_class(lambda members, k: facility_location(gradients[members], k), labels, budget)
-    index, weight = per_batch(lambda atoms, k: matching_pursuit(atoms, atoms.sum(0), k), gradients, order, 128, budget)
+index, weight = facility_location(gradients, budget)                              # CRAIG
+index, weight, residual = matching_pursuit(gradients, gradients.sum(), budget)    # GRAD-MATCH
+index, weight = taylor_greedy(gradients, Validation(z, phi, y), budget, eta)      # GLISTER
+index, weight = per_class(lambda members, k: facility_location(gradients[members], k), labels, budget)
+index, weight = per_batch(lambda atoms, k: matching_pursuit(atoms, atoms.sum(0), k), gradients, order, 128, budget)
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from leanat.gradients import Gradients
 
-# Shares of the largest scale at which float64 says nothing: of a correlation, and of an atom's squared distance to a span.
+# Below these shares float64 is silent: a correlation in |atom| |target|, an atom's squared distance to a span in |atom|^2.
 _SILENT, _DEPENDENT = 1e-12, 1e-12
 
 
@@ -27,7 +27,7 @@ def matching_pursuit(
     target: Tensor,
     budget: int,
     lam: float = 0.0,
-    tol: float = 1e-8,
+    tol: float = 1e-7,
     nonnegative: bool = True,
     as_published: bool = False,
     gram_bytes: int = 2 << 30,
@@ -38,9 +38,10 @@ def matching_pursuit(
     ``nonnegative``; atoms are not normalised, ties go to the lowest index), then minimise |target - A w|^2 + lam |w|^2
     over the taken atoms, w >= 0 (Lawson and Hanson's active set, started from the last weights; an atom whose weight
     would turn negative leaves and may return). So it ends with ``budget`` atoms of positive weight, unless before that
-    the residual is within ``tol`` of the target's norm, or no atom outside correlates positively with it, or only atoms
-    in the span of the taken ones do: then fewer are returned, and what fills the budget is the caller's rule (``top_up``).
-    Chosen sets are not ordered. The minimised value never grows with the budget.
+    the minimum is down to ``tol`` |target| (1e-7 is where squares in float64 stop telling it from zero), or no atom outside
+    correlates positively with the residual, or only atoms in the span of the taken ones do: then fewer are returned, and
+    what fills the budget is the caller's rule (``top_up``). The atoms come in no particular order. The minimised value
+    never grows with the budget.
 
     ``atoms``: [n, d] or gradients, ``target`` [d] (the atoms' sum, say). Arithmetic is float64. The Gram matrix is kept
     when it fits ``gram_bytes`` (2 GiB: 16,384 atoms); beyond, inner products are taken with the residual itself.
@@ -69,31 +70,27 @@ def matching_pursuit(
 
 
 def _pursue(problem: _Problem, span: _Span, tol: float, nonnegative: bool) -> tuple[list[int], np.ndarray]:
-    weight, fitted = np.zeros(0), 0.0
+    weight = np.zeros(0)
     barred = np.zeros(problem.n, bool)  # in the span of the taken atoms
-    while len(span.taken) < span.budget:
-        correlation = problem.correlation(span, weight)
-        if problem.squared_target - fitted <= (tol * problem.scale) ** 2:
+    for _ in range(
+        10 * span.budget + problem.n
+    ):  # each turn lowers the minimum; rounding alone could go round and round
+        if len(span.taken) == span.budget or problem.squared_target - span.fitted() <= (tol * problem.scale) ** 2:
             break
+        correlation = problem.correlation(span, weight)
         score = correlation if nonnegative else np.abs(correlation)
+        score[barred | (score <= problem.floor)] = -np.inf
         score[span.taken] = -np.inf
-        score[barred] = -np.inf
         newest = int(score.argmax())
-        if score[newest] <= problem.floor:
+        if score[newest] == -np.inf:
             break
         if not span.add(newest):
             barred[newest] = True
             continue
-        before = len(span.taken)
-        last = weight
-        weight = span.weights()
+        last, weight = weight, span.weights()
         if nonnegative and weight.min() <= 0:
             weight = _towards(span, np.append(last, 0.0))
-        if len(span.taken) < before:
             barred[:] = False
-        if span.fitted() <= fitted * (1 + 1e-15):  # no progress that float64 can see
-            break
-        fitted = span.fitted()
     return list(span.taken), span.refined(weight, problem.correlation(span, weight))
 
 
@@ -148,7 +145,7 @@ class _Problem:
         self.scale = self.squared_target**0.5
         if not (np.isfinite(self.squared_norms).all() and np.isfinite(self.scale)):
             raise ValueError("atoms and target must be finite")
-        self.floor = _SILENT * self.scale * self.squared_norms.max(initial=0) ** 0.5
+        self.floor = _SILENT * self.scale * self.squared_norms**0.5
         self.gram = None
         if 8 * self.n**2 <= gram_bytes:
             self.gram = np.empty((self.n, self.n))

@@ -1,4 +1,4 @@
-"""Papers x scale -> runs and items: what the workflow makes. Pure Python: the Snakefile imports it at every start.
+"""Papers x scale -> runs, evaluations and items: what the workflow makes. Pure Python: the Snakefile imports it at every start.
 
 A run is the answer to five keys (paper, data, model, method, seed). Its spec is layered: the paper's ``base``, the
 paper's ``rules`` that match, its method, the cell's own changes, then the scale. Its id is readable and unique, so that
@@ -8,20 +8,18 @@ scales never overwrite each other and papers that share a run share it.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from leanat import scale as scaling
-from leanat.resolve import ConfigError, assumptions, layered, load_yaml, matches, merge, near, plain, substitute
+from leanat.resolve import ConfigError, assumptions, layered, matches, merge, near, plain, substitute
 
 CODE = 1  # the meaning of the training code; bumped by hand when the same spec gives another result
-SPEC_KEYS = {"data", "model", "method", "recipe", "init", "snapshots"}
+UPSTREAM = "run:"  # a value of a spec that stands for the folder of another run
 
 
 def canonical(value: Any) -> str:
@@ -35,26 +33,41 @@ def digest(value: Any) -> str:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """A resolved run: ``id`` names its folder, ``spec`` is what training reads, ``assumed`` what the paper leaves open."""
+    """A resolved run: ``id`` names its folder, ``spec`` is what training reads."""
 
     id: str
     spec: dict[str, Any] = field(hash=False)
-    assumed: tuple[tuple[str, Any, str], ...] = field(hash=False, compare=False)
+    needs: tuple[str, ...] = ()  # runs whose folders it reads
+    assumed: tuple[tuple[str, Any, str], ...] = field(default=(), hash=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All attacks of one suite on one run."""
+
+    run: str
+    suite: str  # <paper>-<suite>
+    attacks: dict[str, Any] = field(hash=False)
+
+    @property
+    def id(self) -> str:
+        return f"{self.run}/suites/{self.suite}"
 
 
 @dataclass
 class Grid:
-    """All runs and items of the papers at one scale. Raises ConfigError, every problem at once, from ``load``."""
+    """All runs, evaluations and items of the papers at one scale; ``structure.load`` makes it, ``items`` fills it."""
 
     folder: Path
     settings: dict[str, Any]
     scale: dict[str, Any]
     datasets: dict[str, Any]
     papers: dict[str, dict[str, Any]]
+    runs: dict[str, RunSpec] = field(default_factory=dict, init=False)  # in the order in which items ask for them
+    evaluations: dict[str, Evaluation] = field(default_factory=dict, init=False)
+    items: dict[str, dict[str, Any]] = field(default_factory=dict, init=False)  # <paper>/<item>
 
-    # -- runs
-
-    def run(self, facts: Mapping[str, str], seed: int, change: Mapping[str, Any] | None = None) -> RunSpec:
+    def run(self, facts: Mapping[str, Any], seed: int, change: Mapping[str, Any] | None = None) -> RunSpec:
         """The run that ``facts`` (paper, item, data, model, method) stand for; ``change`` is laid over the method."""
         paper, problems = self.papers[facts["paper"]], []
         where = f"{self.folder}/papers/{facts['paper']}.yaml: methods.{facts['method']}"
@@ -68,150 +81,106 @@ class Grid:
         stand_in, named = self.stand_in(facts), plain(spec.get("model", {})).get("name", facts["model"])
         model = self.scale.get("models", {}).get(facts["model"], named)
         spec = merge(spec, {"data": {"name": stand_in}, "model": {"name": model}})
-        if unknown := set(spec) - SPEC_KEYS:
-            raise ConfigError([f"{where}: unknown key {k!r}{near(k, SPEC_KEYS)}" for k in sorted(unknown)])
+        needs: list[str] = []
+        spec = self._upstream(spec, facts, seed, needs)
         bare = {"code": CODE, "seed": seed} | plain(spec)
         name = "-".join(re.sub(r"[^a-z0-9]+", "_", v.lower()) for v in (stand_in, model, facts["method"]))
-        return RunSpec(f"{name}-s{seed}-{digest(bare)}", bare, tuple(assumptions(spec)))
+        made = RunSpec(f"{name}-s{seed}-{digest(bare)}", bare, tuple(needs), tuple(assumptions(spec)))
+        return self.runs.setdefault(made.id, made)
 
-    def stand_in(self, facts: Mapping[str, str]) -> str:
-        for rule in self.scale.get("data", []):
-            if matches(rule.get("when", {}), facts):
-                return rule["use"]
-        return facts["data"]
+    def _upstream(self, value: Any, facts: Mapping[str, Any], seed: int, needs: list[str]) -> Any:
+        """``{run: {method: at, seed: 0}}`` names another run by what differs; it becomes ``run:<id>``."""
+        if isinstance(value, dict) and set(value) == {"run"} and isinstance(value["run"], dict):
+            other = dict(plain(value["run"]))
+            at, change = other.pop("seed", seed), other.pop("change", None)
+            needs.append(self.run({**facts, **other}, at, change).id)
+            return UPSTREAM + needs[-1]
+        if isinstance(value, dict):
+            return {k: self._upstream(v, facts, seed, needs) for k, v in value.items()}
+        return [self._upstream(v, facts, seed, needs) for v in value] if isinstance(value, list) else value
 
-    def _shrunk(self, spec: dict, facts: Mapping[str, str]) -> dict:
+    def stand_in(self, facts: Mapping[str, Any]) -> str:
+        """The data set used in place of the paper's at this scale."""
+        rules = (r for r in self.scale.get("data", []) if matches(r.get("when", {}), facts))
+        return next((r["use"] for r in rules), facts["data"])
+
+    def _shrunk(self, spec: dict, facts: Mapping[str, Any]) -> dict:
         scale, stand_in = self.scale, self.stand_in(facts)
+        known = {**facts, "data": stand_in, "paper_data": facts["data"]}
         if "epochs" in scale:
             spec = scaling.shrink_epochs(spec, scale["epochs"])
         if "counts" in scale:
             sizes = self.datasets[stand_in]["train"], self.datasets[facts["data"]]["train"]
             spec = scaling.shrink_counts(spec, scale["counts"], *sizes)
-        spec = scaling.shrink_radii(spec, scale.get("radii", []), {**facts, "data": stand_in})
-        return layered(scale.get("rules", []), {**facts, "data": stand_in, "paper_data": facts["data"]}, spec)
+        spec = scaling.shrink_radii(spec, scale.get("radii", []), known)
+        return layered(scale.get("rules", []), known, spec)
 
-    def skipped(self, facts: Mapping[str, str]) -> str | None:
+    def skipped(self, facts: Mapping[str, Any]) -> str | None:
         """Why these runs are not made, in the paper or at this scale, or None."""
         rules = [*self.papers[facts["paper"]].get("skip", []), *self.scale.get("skip", [])]
         return next((r["reason"] for r in rules if matches(r.get("when", {}), facts)), None)
 
-    # -- items
+    def suite(self, facts: Mapping[str, Any], name: str) -> dict[str, Any]:
+        """The attacks of a suite as this scale runs them, by the paper's name of each.
 
-    @cached_property
-    def items(self) -> dict[str, dict[str, Any]]:
-        """``paper/item`` -> the resolved item: title, rows, columns, and cells with their run ids."""
-        return {f"{p}/{i}": self._item(p, i) for p, paper in self.papers.items() for i in paper["items"]}
+        Each is {attack, examples, statistics, label}: a shortened attack has a label of its own, the paper's name is
+        never put on it.
+        """
+        suites = self.papers[facts["paper"]].get("suites", {})
+        where = f"{self.folder}/papers/{facts['paper']}.yaml: suites"
+        if name not in suites:
+            raise ConfigError([f"{where}: no suite {name!r}{near(name, suites)}"])
+        found = {}
+        known = {**facts, "data": self.stand_in(facts), "paper_data": facts["data"]}
+        for attack, entry in suites[name].items():
+            if "masking" not in entry:
+                entry = {"examples": None, "statistics": "running", "label": None} | entry
+            for rule in self.scale.get("attacks", []):
+                if matches(rule.get("when", {}), {**known, "attack": attack, "suite": name}):
+                    body = plain(entry.get("attack", {}))
+                    threat = next(iter(body.values())).get("threat") if isinstance(body, dict) and body else None
+                    entry = merge(entry, substitute(rule["set"], {"threat": threat}, where, []))
+            found[attack] = plain(scaling.shrink_radii(entry, self.scale.get("radii", []), known))
+        return found
 
-    @cached_property
-    def runs(self) -> dict[str, RunSpec]:
-        """All runs of all items, by id, in the order in which items ask for them."""
-        self.items
-        return self._runs
-
-    _runs: dict[str, RunSpec] = field(default_factory=dict, init=False)
-
-    def seeds(self, paper: str, item: Mapping[str, Any]) -> list[int]:
-        count = self.settings.get("seeds") or self.scale.get("seeds", {}).get(item["kind"]) or item.get("seeds")
-        return list(range(count or plain(self.papers[paper]["seeds"])))
-
-    def _item(self, paper: str, name: str) -> dict[str, Any]:
-        item, labels = plain(self.papers[paper]["items"][name]), plain(self.papers[paper]["labels"])
-        seeds, used = self.seeds(paper, item), {}
-        rows, columns = list(_product(item["rows"])), list(_product(item["columns"]))
-        cells = [[self._cell(paper, name, item, {**r, **c}, labels, seeds, used) for c in columns] for r in rows]
-        runs = list(used.values())
-        assumed = {a[0]: a for run in runs for a in run.assumed}
-        self._runs |= used
-        return {
-            "paper": paper,
-            "item": name,
-            "kind": item["kind"],
-            "title": item["title"],
-            "caption": item.get("caption", ""),
-            "scale": self.scale["scale"],
-            "options": item.get("options", {}),
-            "seeds": seeds if runs else [],
-            "factors": plain(self.scale.get("factors", [])),
-            "assumptions": [f"{k} = {v}: {reason}" for k, v, reason in assumed.values()],
-            "rows": [_axis(r, item, labels) | {"ours": "ours" in item and matches(item["ours"], r)} for r in rows],
-            "columns": [_axis(c, item, labels) | self._column(paper, name, c, item) for c in columns],
-            "cells": cells,
-            "runs": [run.id for run in runs],
-        }
-
-    def _column(self, paper: str, name: str, entry: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, Any]:
-        facts = {"paper": paper, "item": name} | {k: v for k, v in entry.items() if isinstance(v, str)}
-        stand_in = self.stand_in(facts) if "data" in facts else None
-        return {
-            "unit": item.get("unit"),
-            "digits": item.get("digits", 2),
-            "better": item.get("better"),
-            "stand_in": stand_in if stand_in != facts.get("data") else None,
-            "skipped": self.skipped(facts),
-        }
-
-    def _cell(self, paper, name, item, entry, labels, seeds, used) -> dict[str, Any]:
-        ours = "ours" in item and matches(item["ours"], entry)
-        published = not ours and {
-            k: v.format_map(_Labels({**labels, **item["published"].get("labels", {})}, entry))
-            for k, v in item.get("published", {}).items()
-            if k in ("row", "column", "item")
-        }
-        cell = {
-            "published": published or None,
-            "runs": [],
-            "metric": entry.get("metric", item.get("metric")),
-            "missing": None,
-        }
-        facts = {"paper": paper, "item": name} | {k: v for k, v in entry.items() if isinstance(v, str)}
-        if item["kind"] == "formula":
-            inputs = self._formula_inputs(facts, entry.get("vars", {}))
-            return cell | {"inputs": inputs, "missing": self.skipped(facts)}
-        if {"data", "model", "method"} <= set(facts):
-            cell["missing"] = self.skipped(facts)
-            if cell["missing"] is None:
-                runs = [self.run(facts, seed, entry.get("change")) for seed in seeds]
-                used |= {r.id: r for r in runs}
-                cell["runs"] = [r.id for r in runs]
-        return cell
-
-    def _formula_inputs(self, facts: Mapping[str, str], aliases: Mapping[str, str]) -> dict[str, Any]:
-        """The paper's own settings, whatever the scale: a formula needs no run."""
-        paper = self.papers[facts["paper"]]
-        spec = plain(layered(paper.get("rules", []), facts, dict(paper["base"])))
-        variables = spec.get("vars", {})
-        return {"vars": variables | {k: variables.get(v) for k, v in aliases.items()}, "recipe": spec.get("recipe", {})}
+    def evaluation(self, run: str, facts: Mapping[str, Any], suite: str) -> Evaluation:
+        made = Evaluation(run, f"{facts['paper']}-{suite}", self.suite(facts, suite))
+        return self.evaluations.setdefault(made.id, made)
 
     def shards(self) -> list[list[str]]:
-        """Run ids in the order of need, a shard a process: start-up costs seconds, a demo run not much more."""
-        size, ids, seen = self.scale.get("shard", 1), [], set()
-        for item in self.items.values():
-            new = [i for i in item["runs"] if i not in seen]
-            seen |= set(new)
-            # Every k-th run, not k in a row: the runs of one network cost alike, and shards should end together.
-            count = -(-len(new) // size)
-            ids += [new[k::count] for k in range(count)]
-        return ids
+        """Run ids, a shard a process: start-up costs seconds, a demo run not much more.
+
+        In the order of need, item by item; a run never shares a shard with one that it reads.
+        """
+        return _shards(self.scale["shard"], ((i["all_runs"], self._level) for i in self.items.values()))
+
+    def evaluation_shards(self) -> list[list[str]]:
+        """Evaluation ids, a shard a process, with the same suite throughout."""
+        groups = ((i["evaluations"], lambda e: self.evaluations[e].suite) for i in self.items.values())
+        return _shards(self.scale["shard"], groups)
+
+    def _level(self, run: str) -> int:
+        return max((1 + self._level(r) for r in self.runs[run].needs), default=0)
+
+    def with_needs(self, runs: Iterable[str]) -> list[str]:
+        """The runs and all that they read, upstream first."""
+        found: dict[str, None] = {}
+        for run in runs:
+            found |= dict.fromkeys([*self.with_needs(self.runs[run].needs), run])
+        return list(found)
 
 
-class _Labels(dict):
-    """For ``format_map``: the label of an entry's value, or the value."""
-
-    def __init__(self, labels: Mapping[str, str], entry: Mapping[str, Any]):
-        super().__init__({k: labels.get(v, v) if isinstance(v, str) else v for k, v in entry.items()})
-
-
-def _axis(entry: Mapping[str, Any], item: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
-    shown = [str(labels.get(v, v)) for v in entry.values() if isinstance(v, str)]
-    return {"group": " | ".join(shown[:-1]), "label": shown[-1], "entry": entry}
-
-
-def _product(axis: Any) -> Iterator[dict[str, Any]]:
-    """``{model: [a, b], method: [c]}``, or a list of such, as entries {model: a, method: c}, {model: b, method: c}."""
-    for part in axis if isinstance(axis, list) else [axis]:
-        lists = [v if isinstance(v, list) else [v] for v in part.values()]
-        for values in itertools.product(*lists):
-            yield dict(zip(part, values, strict=True))
+def _shards(size: int, groups: Iterable[tuple[list[str], Any]]) -> list[list[str]]:
+    shards, seen = [], set()
+    for ids, kind in groups:
+        new = [i for i in ids if i not in seen]
+        seen |= set(new)
+        for level in sorted({kind(i) for i in new}):
+            alike = [i for i in new if kind(i) == level]
+            # Every k-th, not k in a row: the runs of one network cost alike, and shards should end together.
+            count = -(-len(alike) // size)
+            shards += [alike[k::count] for k in range(count)]
+    return shards
 
 
 def _extended(methods: Mapping[str, Any], name: str, where: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:

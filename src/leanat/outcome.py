@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 from scipy.stats import binomtest
+
+from leanat.files import whole
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,12 @@ def summary(outcome: Outcome) -> dict:
     }
 
 
+def per_class(outcome: Outcome, n_classes: int) -> dict[str, list[int]]:
+    """Right answers and examples of each class, so that the accuracy on any set of classes can be had."""
+    right = np.bincount(outcome.label[outcome.correct], minlength=n_classes)
+    return {"correct": right.tolist(), "n": np.bincount(outcome.label, minlength=n_classes).tolist()}
+
+
 def _broken_before(outcome: Outcome, part: int) -> np.ndarray:
     return (outcome.broken_by >= 0) & (outcome.broken_by < part)
 
@@ -107,18 +114,9 @@ def worst_case(outcomes: Sequence[Outcome]) -> Outcome:
 
 def save(outcome: Outcome, path: str | os.PathLike) -> None:
     """Write an npz, whole or not at all."""
-    path = Path(path)
     arrays = {k: np.array(v, dtype=np.str_) if k in _TEXT else v for k, v in vars(outcome).items()}
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".tmp", delete=False) as file:
-        try:
-            np.savez_compressed(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+    with whole(Path(path)) as beside, open(beside, "wb") as file:
+        np.savez_compressed(file, **arrays)
 
 
 def load(path: str | os.PathLike) -> Outcome:

@@ -9,16 +9,34 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from leanat.grid import SPEC_KEYS, Grid
+from leanat.grid import Grid
+from leanat.items import resolve
 from leanat.resolve import Assumed, ConfigError, load_yaml, near, plain
 
 SETTINGS = {"scale": str, "data_dir": (str, type(None)), "results": str, "seeds": (int, type(None)), "device": str}
-PAPER = {"paper", "title", "source", "seeds", "labels", "base", "rules", "skip", "methods", "items", "suite"}
-SCALE = {"scale", "title", "seeds", "epochs", "counts", "radii", "data", "models", "rules", "skip", "factors", "shard"}
+PAPER = {"paper", "title", "source", "seeds", "labels", "base", "rules", "skip", "methods", "items", "suites"}
+SCALE = {
+    "scale",
+    "title",
+    "seeds",
+    "epochs",
+    "counts",
+    "radii",
+    "data",
+    "models",
+    "rules",
+    "skip",
+    "factors",
+    "notes",
+    "shard",
+    "attacks",
+}
 ITEM = {
     "kind", "title", "caption", "metric", "unit", "digits", "better", "rows", "columns", "published", "ours", "options",
+    "suite", "seeds", "base",
 }  # fmt: skip
-KINDS = {"table", "formula"}
+KINDS = {"table", "figure", "formula"}
+SPEC = {"data", "model", "method", "recipe", "init", "snapshots"}
 FACTS = {"paper", "item", "data", "model", "method", "paper_data"}
 
 
@@ -50,7 +68,11 @@ def load(folder: Path, overrides: Mapping[str, Any] | None = None) -> Grid:
             _paper(name, paper, folder / "papers" / f"{name}.yaml", datasets, problems)
     if problems:
         raise ConfigError(problems)
-    return Grid(folder, settings, scale, datasets, papers)
+    grid = Grid(folder, settings, scale, datasets, papers)
+    for name, paper in papers.items():
+        for item in paper["items"]:
+            grid.items[f"{name}/{item}"] = resolve(grid, name, item)
+    return grid
 
 
 def _unknown(keys: Iterable[str], known: set[str], where: str, problems: list[str]) -> None:
@@ -109,16 +131,16 @@ def _scale(scale: Mapping[str, Any], path: Path, datasets: Mapping[str, Any], pr
 
 def _paper(name: str, paper: Mapping[str, Any], path: Path, datasets: Mapping[str, Any], problems: list[str]) -> None:
     _unknown(paper, PAPER, str(path), problems)
-    _missing(paper, PAPER - {"suite", "rules", "skip"}, str(path), problems)
+    _missing(paper, PAPER - {"suites", "rules", "skip"}, str(path), problems)
     if paper.get("paper") != name:
         problems.append(f"{path}: paper: {paper.get('paper')!r} does not match the file's name")
     methods = paper.get("methods") or {}
     names = {"data": set(datasets), "method": set(methods), "item": set(paper.get("items") or {})}
     _rules(paper.get("rules", []), f"{path}: rules", names, problems)
     _rules(paper.get("skip", []), f"{path}: skip", names, problems, then="reason")
-    _unknown(set(paper.get("base") or {}), SPEC_KEYS | {"vars"}, f"{path}: base", problems)
+    _unknown(set(paper.get("base") or {}), SPEC | {"vars"}, f"{path}: base", problems)
     for method, value in methods.items():
-        _unknown(set(value), SPEC_KEYS | {"vars", "extends"}, f"{path}: methods.{method}", problems)
+        _unknown(set(value), SPEC | {"vars", "extends"}, f"{path}: methods.{method}", problems)
         below = value.get("extends")
         if below is not None and below not in methods:
             problems.append(f"{path}: methods.{method}.extends: no method {below!r}{near(below, methods)}")

@@ -104,8 +104,8 @@ class ReColorAdv:
 def trilinear(luv: Tensor, lattice: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
     """Which nodes surround each pixel's colour, and their shares.
 
-    luv [B, 3, H, W], scaled to [0, 1] and clamped to it -> numbers int64 [B, H W, 8] of the nodes as the flattened lattice
-    has them, and shares [B, H W, 8], which sum to 1.
+    luv [B, 3, H, W], scaled to [0, 1] and clamped to it -> numbers int64 [B, H W, 8] of the nodes in the flattened
+    lattice, and shares [B, H W, 8], which sum to 1.
     """
     size = torch.tensor(lattice, device=luv.device)
     at = luv.flatten(2).transpose(1, 2).clamp(0, 1) * (size - 1)  # [B, H W, 3]

@@ -15,7 +15,8 @@ REPLICATED = ROOT / "replicated"
 try:
     targets.check_command_line(sys.argv, ROOT / "profiles")
     GRID = structure.load(ROOT / "config", config)
-    ITEMS, RUNS, SHARDS = GRID.items, GRID.runs, GRID.shards()
+    ITEMS, RUNS, EVALUATIONS = GRID.items, GRID.runs, GRID.evaluations
+    SHARDS, EVALUATION_SHARDS = GRID.shards(), GRID.evaluation_shards()
     targets.check_targets(sys.argv, GRID)
     targets.check_values(ROOT, GRID, Path(RESULTS))
 except ConfigError as error:

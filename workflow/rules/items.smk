@@ -3,6 +3,9 @@ rule table:
         runs=lambda wildcards: expand(
             RESULTS + "/runs/{run}/metrics.json", run=ITEMS[wildcards.item]["runs"]
         ),
+        suites=lambda wildcards: expand(
+            RESULTS + "/runs/{suite}.json", suite=ITEMS[wildcards.item]["evaluations"]
+        ),
         published=lambda wildcards: PUBLISHED / f"{wildcards.item.split('/')[0]}.csv",
     output:
         pdf="figures/{item}.pdf",

@@ -3,6 +3,11 @@ for number, shard in enumerate(SHARDS):
     rule:
         name:
             f"train_{number}"
+        input:
+            expand(
+                RESULTS + "/runs/{run}/metrics.json",
+                run=[n for run in shard for n in RUNS[run].needs],
+            ),
         output:
             expand(RESULTS + "/runs/{run}/metrics.json", run=shard),
         log:

@@ -28,14 +28,15 @@ from leanat.draws import Draws, key
 SEEN = ("square", "ring", "triangle", "cross", "disc", "star", "half-disc", "plus", "pentagon", "crescent")
 UNSEEN = ("frame", "arrow", "ellipse", "hourglass", "tee", "chevron", "rhombus", "twins", "ell", "heart")
 PATTERNS = ("", "banded ", "dotted ", "quartered ")
-# Round outlines are confused under attack; the colours (see CONTRAST) push the same way, so that the order is sure.
+# As adversarial training finds the outlines; the colours (see CONTRAST) push the same way, so that the order is sure.
 HARD_TO_EASY = (
-    *("disc", "pentagon", "square", "half-disc", "star", "triangle", "cross", "plus", "crescent", "ring"),
+    *("pentagon", "disc", "square", "star", "cross", "triangle", "plus", "half-disc", "crescent", "ring"),
     *("ellipse", "rhombus", "heart", "twins", "tee", "hourglass", "chevron", "ell", "arrow", "frame"),
 )
 
-CONTRAST = (0.4, 0.9)  # largest channel's distance between object and background; CONTRAST_SPAN wide for each class
-CONTRAST_SPAN = 0.3
+# Distance between object and background in the channel where it is largest: over all classes, and the part that each
+# class has of it. Chosen so that a small network trained at 8/255 on 16x16 ends at 90-95 % clean and 60-70 % robust.
+CONTRAST, CONTRAST_SPAN = (0.2, 0.6), 0.2
 BACKGROUND = 0.1  # the middle colour is 0.5 +- this
 NOISE = 0.03
 RADIUS = (0.34, 0.46)  # of the image
@@ -119,8 +120,9 @@ class Scene:
         direction = (0.3 + 0.7 * draws.uniform("direction", 3)) * (draws.bits("sign", 3) < 0).float().mul(2).sub(1)
         difference = direction / direction.abs().amax(1, keepdim=True) * contrast[:, None]
         middle = 0.5 + (2 * draws.uniform("middle", 3) - 1) * BACKGROUND
-        # A pattern's second colour lies half-way between object and background.
-        tint = (cover * (1 - second / 2) - 0.5)[:, None]
+        # A pattern's second colour is the object's but for the strongest channel, where it is the background's.
+        strongest = direction.abs() == direction.abs().amax(1, keepdim=True)
+        tint = cover[:, None] * (1 - second[:, None] * strongest[:, :, None, None]) - 0.5
         x = middle[:, :, None, None] + difference[:, :, None, None] * tint
         x += NOISE * draws.normal("noise", 3, self.size, self.size)
         images = x.clamp_(0, 1).mul_(255).round_().to(torch.uint8)

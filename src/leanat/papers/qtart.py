@@ -248,8 +248,3 @@ class Instability:
         xi = torch.full((len(index),), -1.0, device=index.device)
         xi[among] = instability([d[among] for d in deltas], alpha)  # eq. 7 over the samples of these labels
         return xi
-
-
-def iterations_saved(gamma: int, epochs: int, tau: int, batch: int) -> float:
-    """Appendix B.4: gamma (E - tau) / batch, cut (not rounded) after two decimals as Table 9 prints it."""
-    return 100 * gamma * (epochs - tau) // batch / 100

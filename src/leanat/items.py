@@ -1,0 +1,127 @@
+"""Tables and figures as the configuration declares them, resolved to rows, columns and cells with their runs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from leanat.grid import Grid
+from leanat.resolve import layered, matches, plain
+
+
+def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
+    """An item: title, rows, columns, and cells that name the runs (and evaluations) their numbers come from."""
+    item, labels = plain(grid.papers[paper]["items"][name]), plain(grid.papers[paper]["labels"])
+    rows, columns = list(product(item["rows"])), list(product(item["columns"]))
+    base = {"paper": paper, "item": name} | item.get("base", {})
+    cells = [[_cell(grid, item, {**base, **r, **c}, labels) for c in columns] for r in rows]
+    runs = list(dict.fromkeys(run for row in cells for cell in row for run in cell["runs"]))
+    assumed = {a[0]: a for run in grid.with_needs(runs) for a in grid.runs[run].assumed}
+    evaluations = list(dict.fromkeys(e for row in cells for cell in row for e in cell["evaluations"]))
+    return {
+        "paper": paper,
+        "item": name,
+        "kind": item["kind"],
+        "title": item["title"],
+        "caption": item.get("caption", ""),
+        "scale": grid.scale["scale"],
+        "options": item.get("options", {}),
+        "seeds": _seeds(grid, paper, item) if runs else [],
+        "factors": plain(grid.scale.get("factors", [])) + plain(grid.scale.get("notes", {}).get(paper, []))
+        if runs
+        else [],
+        "assumptions": [f"{k} = {v}: {reason}" for k, v, reason in assumed.values()],
+        "rows": [_axis(r, labels) | {"ours": _ours(item, r)} for r in rows],
+        "columns": [_axis(c, labels) | _column(grid, item, {**base, **c}) for c in columns],
+        "cells": cells,
+        "runs": runs,
+        "evaluations": evaluations,
+        "all_runs": grid.with_needs(runs),
+    }
+
+
+def product(axis: Any) -> Iterator[dict[str, Any]]:
+    """``{model: [a, b], method: [c]}``, or a list of such, as entries {model: a, method: c}, {model: b, method: c}."""
+    for part in axis if isinstance(axis, list) else [axis]:
+        lists = [v if isinstance(v, list) else [v] for v in part.values()]
+        for values in itertools.product(*lists):
+            yield dict(zip(part, values, strict=True))
+
+
+def _seeds(grid: Grid, paper: str, item: Mapping[str, Any]) -> list[int]:
+    scale = grid.scale.get("seeds", {})
+    count = grid.settings.get("seeds") or item.get("seeds", {}).get(grid.scale["scale"]) or scale.get(item["kind"])
+    return list(range(count or plain(grid.papers[paper]["seeds"])))
+
+
+def _ours(item: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
+    return any(matches(when, entry) for when in item.get("ours", []))
+
+
+def _axis(entry: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
+    """Group and label of a row or column: the labels of its entries, the last one is its own."""
+    shown = [entry["label"]] if "label" in entry and "group" in entry else _shown(entry, labels)
+    group = entry.get("group", " | ".join(shown[:-1]))
+    return {"group": str(labels.get(group, group)), "label": shown[-1], "entry": dict(entry)}
+
+
+def _shown(entry: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:
+    hidden = {"suite", "change", "vars", "unit", "digits", "better", "published"}
+    return [str(labels.get(v, v)) for k, v in entry.items() if k not in hidden and not isinstance(v, (dict, list))]
+
+
+def _column(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
+    stand_ins = []
+    if "data" in entry and (used := grid.stand_in(entry)) != entry["data"]:
+        stand_ins.append(used)
+    metric = entry.get("metric", item.get("metric"))
+    if "suite" in (known := {**item, **entry}) and "data" in known and isinstance(metric, str):
+        attack = grid.suite(known, known["suite"]).get(metric.partition("@")[0])
+        stand_ins += [attack["label"]] if attack and attack["label"] else []
+    return {
+        "unit": entry.get("unit", item.get("unit")),
+        "digits": entry.get("digits", item.get("digits", 2)),
+        "better": entry.get("better", item.get("better")),
+        "stand_in": ", ".join(stand_ins) or None,
+        "skipped": grid.skipped(entry),
+    }
+
+
+class _Labels(dict):
+    """For ``format_map``: the label of an entry's value, or the value."""
+
+    def __init__(self, labels: Mapping[str, str], entry: Mapping[str, Any]):
+        super().__init__({k: labels.get(v, v) if isinstance(v, str) else v for k, v in entry.items()})
+
+
+def _cell(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
+    printed = {**item.get("published", {}), **entry.get("published", {})}
+    names = _Labels({**labels, **printed.pop("labels", {})}, entry)
+    cell: dict[str, Any] = {
+        "published": None
+        if not printed or _ours(item, entry)
+        else {k: v.format_map(names) for k, v in printed.items()},
+        "metric": entry.get("metric", item.get("metric")),
+        "runs": [],
+        "evaluations": [],
+        "missing": grid.skipped(entry),
+    }
+    if item["kind"] == "formula":
+        return cell | {"inputs": _formula_inputs(grid, entry)}
+    if cell["missing"] or not {"data", "model", "method"} <= set(entry):
+        return cell
+    runs = [grid.run(entry, seed, entry.get("change")).id for seed in _seeds(grid, entry["paper"], item)]
+    suite = entry.get("suite", item.get("suite"))
+    if suite and cell["metric"] != "clean":
+        cell["evaluations"] = [grid.evaluation(run, entry, suite).id for run in runs]
+    return cell | {"runs": runs}
+
+
+def _formula_inputs(grid: Grid, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The paper's own settings, whatever the scale: a formula needs no run."""
+    paper = grid.papers[entry["paper"]]
+    spec = plain(layered(paper.get("rules", []), entry, dict(paper["base"])))
+    variables = spec.get("vars", {})
+    aliases = {k: variables.get(v) for k, v in entry.get("vars", {}).items()}
+    return {"vars": variables | aliases, "recipe": spec.get("recipe", {})}

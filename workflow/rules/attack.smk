@@ -1,0 +1,23 @@
+for number, shard in enumerate(EVALUATION_SHARDS):
+
+    rule:
+        name:
+            f"attack_{number}"
+        input:
+            expand(
+                RESULTS + "/runs/{run}/metrics.json",
+                run=[EVALUATIONS[e].run for e in shard],
+            ),
+        output:
+            expand(RESULTS + "/runs/{evaluation}.json", evaluation=shard),
+        log:
+            f"logs/attack/{shard[0].replace('/', '-')}.log",
+        threads: 1
+        params:
+            runs=[EVALUATIONS[e].run for e in shard],
+            suite=EVALUATIONS[shard[0]].suite.replace("-", "/", 1),
+            attacks=canonical(EVALUATIONS[shard[0]].attacks),
+        message:
+            f"attacking {len(shard)} run(s), suite {EVALUATIONS[shard[0]].suite}"
+        shell:
+            "leanat attack {params.runs:q} --suite {params.suite:q} {WHERE:q} {CONFIG:q} > {log:q} 2>&1"
