@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
 import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from leanat.attacks import PGD
 from leanat.core import Step
 from leanat.draws import Draws
+from leanat.outcome import Outcome
 from leanat.threat import Linf
 
 EPS = 0.1
@@ -81,3 +83,13 @@ def robust(n_classes=10):
 
 def standard(n_classes=10):
     return _trained(n_classes, 0, 5)
+
+
+def same(a: Outcome, b: Outcome, tolerance=1e-5):
+    """Equal outcomes; sizes and losses up to the rounding of another batch size."""
+    for name, value in vars(a).items():
+        other = getattr(b, name)
+        if name in ("loss", "linf", "l2"):
+            np.testing.assert_allclose(value, other, rtol=tolerance, atol=tolerance, err_msg=name)
+        else:
+            assert np.array_equal(value, other), name

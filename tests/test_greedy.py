@@ -104,6 +104,13 @@ def naive_greedy(similarity, budget):
     return chosen
 
 
+def cluster_sizes(similarity, chosen):
+    """Every point to its most similar chosen point: itself if chosen, else the first of the best."""
+    owner = similarity[chosen].argmax(0)
+    owner[chosen] = np.arange(len(chosen))
+    return np.bincount(owner, minlength=len(chosen)).tolist()
+
+
 def coverage(similarity, chosen):
     return float(similarity[list(chosen)].max(0).sum()) if len(chosen) else 0.0
 
@@ -122,7 +129,7 @@ def test_lazy_equals_exhaustive_on_integers():
         budget = int(rng.integers(0, n + 3))
         index, weight = facility_location_of(torch.from_numpy(similarity), budget)
         assert index.tolist() == naive_greedy(similarity, min(budget, n)), trial
-        assert weight.sum() == (n if budget else 0)
+        assert weight.tolist() == (cluster_sizes(similarity, index.tolist()) if budget else [])
 
 
 def test_lazy_equals_exhaustive_on_floats():
@@ -149,10 +156,9 @@ def test_features_of_integers(way, monkeypatch):
         similarity = similarity_of(x)
         assert index.tolist() == naive_greedy(similarity, 25)
         assert len(set(index.tolist())) == 25
+        assert weight.tolist() == cluster_sizes(similarity, index.tolist())
         assert weight.sum() == 40
         assert (weight >= 1).all()
-        nearest = similarity[index.numpy()]
-        assert all(nearest[:, i].argmax() < 25 for i in range(40))
 
 
 def test_weights_are_cluster_sizes():
@@ -160,6 +166,22 @@ def test_weights_are_cluster_sizes():
     index, weight = facility_location(x, 12)
     owner = torch.cdist(x, x[index]).argmin(1)
     assert weight.tolist() == owner.bincount(minlength=12).tolist()
+
+
+@pytest.mark.parametrize("dense_bytes", [0, 1 << 30])
+@pytest.mark.parametrize("d", [3, 5000])
+def test_equal_gradients_tie(d, dense_bytes):
+    """Rounding of a large inner product must not tell equal gradients apart: the first of each comes, then its copies."""
+    distinct = Gradients(((torch.randn(8, 10), 30 + torch.randn(8, d)),))
+    copies = torch.randint(8, (60,))
+    distances = greedy_facility._Distances(distinct[copies])(slice(60))
+    assert ((distances == 0) == (copies[:, None] == copies).numpy()).all()
+    index, weight = facility_location(distinct[copies], 60, dense_bytes)
+    first = {int((copies == c).nonzero()[0]) for c in copies.unique()}
+    assert set(index[: len(first)].tolist()) == first
+    assert index[len(first) :].tolist() == sorted(set(range(60)) - first)
+    assert facility_location(distinct[copies], len(first), dense_bytes)[1].sum() == 60
+    assert weight.tolist() == [1.0] * 60
 
 
 def test_facility_location_on_factored_gradients():
@@ -283,20 +305,54 @@ def test_the_minimum_never_grows_with_the_budget(seed, n, d, lam):
     assert all(b <= a + 1e-6 * values[0] for a, b in itertools.pairwise(values))
 
 
+def reference_pursuit(atoms, target, budget):
+    """Matching pursuit with Lawson and Hanson's refit, by least squares from scratch every time."""
+    taken, weight, dropped = [], np.zeros(0), 0
+    while len(taken) < budget:
+        correlation = atoms @ (target - atoms[taken].T @ weight)
+        correlation[taken] = -np.inf
+        if correlation.max() <= 1e-9:
+            break
+        taken.append(int(correlation.argmax()))
+        weight = np.append(weight, 0.0)
+        while (free := np.linalg.lstsq(atoms[taken].T, target, rcond=None)[0]).min() <= 0:
+            steps = np.where(free <= 0, weight / np.maximum(weight - free, 1e-300), np.inf)
+            weight = weight + steps.min() * (free - weight)
+            keep = [i for i in range(len(taken)) if i != steps.argmin()]
+            taken, weight, dropped = [taken[i] for i in keep], weight[keep], dropped + 1
+        weight = free
+    return taken, weight, dropped
+
+
+@pytest.mark.parametrize("kind", ["sum", "any"])
+def test_follows_the_reference_through_every_drop(kind):
+    drops = 0
+    for seed in range(30):
+        atoms = atoms_of(seed, 80, 40)
+        target = atoms.sum(0) if kind == "sum" else atoms_of(seed + 99, 1, 40)[0]
+        taken, exact, dropped = reference_pursuit(atoms.numpy(), target.numpy(), 35)
+        index, weight, _ = matching_pursuit(atoms, target, 35)
+        assert sorted(index.tolist()) == sorted(taken)
+        ours = dict(zip(index.tolist(), weight.tolist(), strict=True))
+        np.testing.assert_allclose([ours[j] for j in taken], exact, rtol=1e-5)
+        drops += dropped
+    assert drops > 30
+
+
 def test_fills_the_budget_and_optimality():
-    """With room left, 600 of 600 atoms; and where it stops short, no atom outside would help (Karush, Kuhn, Tucker)."""
+    """With room left, all 150; and where it stops short, it has the minimum over all atoms."""
     atoms = atoms_of(0, 200, 300, mean=0.2)
     assert len(matching_pursuit(atoms, atoms.sum(0), 150).index) == 150
     atoms = atoms_of(1, 200, 10)
     target = torch.ones(10).double()
-    index, weight, residual = matching_pursuit(atoms, target, 200)
+    index, _, residual = matching_pursuit(atoms, target, 200)
     assert len(index) <= 10
     assert residual == pytest.approx(nnls(atoms.numpy().T, target.numpy())[1], abs=1e-7)
 
 
 def test_atoms_of_very_different_size():
     """A confident network's gradients: most are tiny, and still fill the budget while a residual is left."""
-    atoms = atoms_of(3, 100, 60, mean=0.2) * torch.logspace(0, -9, 100).double()[:, None]
+    atoms = atoms_of(3, 100, 60, mean=0.2) * torch.logspace(0, -30, 100).double()[:, None]
     target = atoms_of(4, 1, 60)[0].abs()
     values = [matching_pursuit(atoms, target, budget) for budget in (20, 40)]
     assert [len(m.index) for m in values] == [20, 40]
@@ -389,6 +445,16 @@ def test_as_published_stops_early():
         np.testing.assert_allclose([ours[j] for j in taken], weight, rtol=1e-5, atol=1e-5)
         shorter += len(index) < len(matching_pursuit(atoms, target, 25, lam=lam).index)
     assert shorter > 20
+
+
+def test_as_published_stops_at_a_negative_newcomer():
+    """The first weight knows no ridge, so the second atom seems to help; with the ridge its weight is negative."""
+    atoms, target = torch.tensor([[1.0, 0.0], [-0.2, 1.0]]), torch.tensor([1.0, 0.1])
+    index, weight, _ = matching_pursuit(atoms, target, 2, lam=5.0, as_published=True)
+    both = np.linalg.solve([[6.0, -0.2], [-0.2, 6.04]], [1.0, -0.1])
+    assert both[1] < 0
+    assert index.tolist() == [0]
+    assert weight.tolist() == pytest.approx([both[0]])  # of the solve with both, as it was left
 
 
 def test_top_up():
@@ -625,7 +691,7 @@ def test_batch_budget():
     assert batch_budget(50_000, 128, 25_000) == 196
     assert batch_budget(50_000, 128, 50_000) == batch_budget(50_000, 128, 10**9) == 391
     assert batch_budget(10, 4, 1) == 1
-    with pytest.raises(ValueError, match="size|batches"):
+    with pytest.raises(ValueError, match="at least 1 example"):
         per_batch(lambda atoms, k: (), random_gradients(3, 2, 3, 1), torch.arange(3), 0, 1)
 
 

@@ -112,13 +112,15 @@ def test_layers_are_the_stages_of_a_residual_network_and_can_be_named():
         Lpips(network("resnet_tiny"), ("head",)).with_logits(torch.rand(1, 3, 16, 16))
 
 
-def test_gradient_is_finite_where_all_channels_are_dead():
+def test_gradient_is_finite_where_all_channels_are_0():
     net = network("alexnet_small")
     with torch.no_grad():
-        net.body.convs[0].bias.fill_(-100)
-    lpips, x = Lpips(net), torch.rand(2, 3, 16, 16, requires_grad=True)
-    (g,) = torch.autograd.grad((lpips(x) - 1).norm(), x)
-    assert g.isfinite().all()
+        net.body.convs[0].weight.zero_()
+        net.body.convs[0].bias.zero_()
+    x = torch.rand(2, 3, 16, 16, requires_grad=True)
+    for layers in (None, ("body.convs.0",)):
+        (g,) = torch.autograd.grad((Lpips(net, layers)(x) - 1).norm(), x)
+        assert g.isfinite().all()
 
 
 def test_distance_is_float32_under_autocast_and_leaves_the_network_alone(trained):
@@ -152,6 +154,12 @@ def test_projection(trained):
     assert z.min() >= 0
     assert z.max() <= 1
     assert torch.equal(z[:5], far[:5])
+
+
+def test_first_newton_step_in_one_dimension():
+    x, far = torch.full((1, 1, 1, 1), 0.2), torch.full((1, 1, 1, 1), 0.4)
+    z = project(lambda x: 3 * x.flatten(1), 0.3, x, far)  # d = 0.6, its slope 3, overshoot 0.1 twice
+    assert z.item() == pytest.approx(0.4 - (0.6 - 0.3 + 0.1) * 1.1 / 3)
 
 
 def test_projection_bisects_where_the_gradient_is_no_help():
@@ -209,6 +217,16 @@ def test_result_does_not_depend_on_the_neighbours(trained, attack):
     assert empty.shape == (0, 3, 16, 16)
 
 
+@pytest.mark.parametrize("attack", ATTACKS, ids=repr)
+def test_attack_under_autocast(trained, attack):
+    net, alexnet, x, y = trained
+    with torch.autocast("cpu", torch.bfloat16):
+        x_adv = attack(net, step_of(x, y, lpips=Lpips(alexnet)))
+    assert x_adv.dtype == torch.float32
+    assert x_adv.isfinite().all()
+    assert (net(x_adv).argmax(1) == y).float().mean() < 0.5
+
+
 def test_only_correct_examples_are_attacked(trained):
     net, alexnet, x, y = trained
     wrong = torch.arange(len(y)) % 3 == 0
@@ -256,6 +274,53 @@ def test_fast_lpa_against_a_loop_over_images(trained):
     for module in (net, alexnet):
         module.zero_grad(set_to_none=True)
         module.float()
+
+
+def reference_lpa(net, lpips, x, y, noise, bound, steps, searches):
+    """Before the projection, for one image; also how often lambda grew."""
+    x_adv, lam = x + 0.01 * noise, 0.01
+    grown = 0
+    for _ in range(searches):
+        for t in range(steps):
+            x_adv = x_adv.detach().requires_grad_()
+            z = net(x_adv)[0]
+            gain = max(z[k] for k in range(len(z)) if k != y) - z[y]
+            d = (lpips(x_adv) - lpips(x)).norm()
+            if gain > 0 and d <= bound:
+                return x_adv.detach(), grown
+            (torch.clamp(gain, max=1.0) - lam * torch.clamp(d - bound, min=0)).backward()
+            g = x_adv.grad / (x_adv.grad.norm() + 1e-8)
+            rate = (lpips(x_adv) - lpips(x_adv - 0.1 * g)).norm().item() / 0.1
+            x_adv = torch.clamp(x_adv.detach() + g * bound * 0.1 ** (t / steps) / (rate + 1e-4), 0, 1)
+        if d >= bound:
+            lam, grown = 10 * lam, grown + 1
+    return x_adv, grown
+
+
+def test_lpa_against_a_loop_over_images(trained):
+    net, alexnet, x, y = trained
+    net, alexnet = net.double(), alexnet.double()
+    lpips, bound, grown = Lpips(alexnet), 0.2, 0
+    step = step_of(x[:6].double(), y[:6], lpips=lpips)
+    ours = LPA(bound, 3, searches=4)(net, step)
+    noise = step.draws.normal("start/0", 3, 16, 16).double()
+    for i in range(6):
+        x_i = step.x[i : i + 1]
+        theirs, grew = reference_lpa(net, lpips, x_i, step.y[i], noise[i : i + 1], bound, 3, 4)
+        torch.testing.assert_close(ours[i : i + 1], project(lpips, bound, x_i, theirs), atol=1e-6, rtol=0)
+        grown += grew
+    assert grown > 1
+    for module in (net, alexnet):
+        module.zero_grad(set_to_none=True)
+        module.float()
+
+
+def test_lpa_stays_inside_where_it_finds_nothing(trained):
+    net, alexnet, x, y = trained
+    lpips = Lpips(alexnet)
+    x_adv = LPA(0.1, 2, searches=1)(net, step_of(x, y, lpips=lpips))
+    assert (lpips.distance(x, x_adv) <= 0.1).all()
+    assert (net(x_adv).argmax(1) == y).any()
 
 
 class Linear(nn.Module):

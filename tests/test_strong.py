@@ -80,8 +80,8 @@ def test_shortened_parts_equal_the_package_example_by_example(n_classes, threat)
 @pytest.mark.parametrize("n_classes", [4, 10])
 @pytest.mark.parametrize("threat", [LINF, L2(0.6)], ids=repr)
 def test_autoattack_equals_the_package_example_by_example(n_classes, threat):
-    net, data = (standard if n_classes == 4 else robust)(n_classes), few(n_classes, 60)
-    assert_equal_to_package(net, data, threat, AutoAttack(threat), 40)
+    net, data = (standard if n_classes == 4 else robust)(n_classes), few(n_classes, 32)
+    assert_equal_to_package(net, data, threat, AutoAttack(threat), 32)
     assert AutoAttack(threat).label(n_classes) == "AutoAttack"
 
 

@@ -11,7 +11,7 @@ from leanat.attacks import margin
 from leanat.colour import luv_to_rgb, rgb_to_luv
 from leanat.core import Step
 from leanat.draws import Draws
-from leanat.jpeg import JPEG, compress, decompress
+from leanat.jpeg import _CHROMA, _LUMA, JPEG, compress, decompress
 from leanat.models import build
 from leanat.unseen import ReColorAdv, StAdv, roughness_gradient, trilinear
 
@@ -95,6 +95,21 @@ def test_result_does_not_depend_on_the_neighbours(trained, attack):
         net.float()
     torch.testing.assert_close(part, whole[[5, 2, 17]], atol=1e-6, rtol=0)
     assert empty.shape == (0, 3, 16, 16)
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=repr)
+def test_autocast_changes_nothing(trained, attack):
+    net, x, y = trained
+    expected = attack(net, step_of(x, y))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(attack(net, step_of(x, y)), expected)
+
+
+def test_stadv_takes_images_that_are_not_square(trained):
+    net, _, _ = trained
+    x = torch.rand(2, 3, 16, 24)
+    x_adv = StAdv(1e-6, 1)(net, step_of(x, torch.tensor([0, 1])))
+    torch.testing.assert_close(x_adv, x, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("make", [StAdv, ReColorAdv, JPEG])
@@ -185,15 +200,16 @@ def test_roughness_is_the_papers():
     assert not roughness_gradient(torch.ones(1, 2, 4, 4)).any()
 
 
-def test_stadv_is_mister_eds(trained):
+@pytest.mark.parametrize("bound", [0.05, 0.3])  # at 0.3 points are kept inside the image
+def test_stadv_is_mister_eds(trained, bound):
     *_, adversarial, spatial = mister_ed()
     net, x, y = trained
-    options = {"lp_style": "inf", "lp_bound": 0.05, "xform_class": spatial.FullSpatial, "use_stadv": True}
+    options = {"lp_style": "inf", "lp_bound": bound, "xform_class": spatial.FullSpatial, "use_stadv": True}
     threat = adversarial.ThreatModel(
         adversarial.ParameterizedXformAdv, adversarial.PerturbationParameters(**options, manual_gpu=False)
     )
-    theirs = their_attack(threat(), net, x, y, 0.0025 / 0.05, 0.01, 5)
-    ours = StAdv(0.05, 5)(net, step_of(x, y))
+    theirs = their_attack(threat(), net, x, y, 0.0025 / bound, bound / 5, 5)
+    ours = StAdv(bound, 5, lr=bound / 5)(net, step_of(x, y))
     net.zero_grad(set_to_none=True)
     assert (theirs - x).abs().mean() > 0.005
     # the sign of Adam's first step is undecided where the gradient is rounding error
@@ -259,26 +275,30 @@ def test_trilinear_interpolates_a_linear_function_exactly():
     corners, shares = trilinear(luv, SMALL)
     at = (nodes[corners] * shares[..., None]).sum(2)
     torch.testing.assert_close(at.transpose(1, 2).reshape(luv.shape), luv)
+    for a, b in zip(trilinear(3 * luv - 1, SMALL), trilinear((3 * luv - 1).clamp(0, 1), SMALL), strict=True):
+        assert torch.equal(a, b)
     assert shares.min() >= 0
     torch.testing.assert_close(shares.sum(2), torch.ones(2, 20))
 
 
-def test_recoloradv_is_the_packages(trained):
+@pytest.mark.parametrize(("bound", "lr"), [(0.06, 0.003), (0.4, 0.1)])
+def test_recoloradv_is_the_packages(trained, bound, lr):
     spaces, transformers, _, perturbations, adversarial, _ = mister_ed()
     net, x, y = trained
     assert rgb_to_luv(x).min() > 0
     assert rgb_to_luv(x).max() < 1
     sizes = dict(zip(("resolution_x", "resolution_y", "resolution_z"), SMALL, strict=True))
-    options = {"lp_style": "inf", "lp_bound": 0.06, "cspace": spaces.CIELUVColorSpace(), "use_smooth_loss": True}
+    options = {"lp_style": "inf", "lp_bound": bound, "cspace": spaces.CIELUVColorSpace(), "use_smooth_loss": True}
     options |= {"xform_class": transformers.FullSpatial, "xform_params": sizes}
     threat = adversarial.ThreatModel(
         perturbations.ReColorAdv, adversarial.PerturbationParameters(**options, manual_gpu=False)
     )
-    theirs = their_attack(threat(), net, x, y, 0.0036 / 0.06, 0.003, 6)
-    ours = ReColorAdv(0.06, 6, lr=0.003, lattice=SMALL)(net, step_of(x, y))
+    theirs = their_attack(threat(), net, x, y, 0.0036 / bound, lr, 5)
+    ours = ReColorAdv(bound, 5, lr=lr, lattice=SMALL)(net, step_of(x, y))
     net.zero_grad(set_to_none=True)
     assert (theirs - x).abs().mean() > 0.005
-    torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=0)
+    # a few pixels carry the rounding error that Adam's first step amplifies
+    assert (ours - theirs).abs().gt(1e-3).float().mean() < 0.005
     assert (ours - theirs).abs().mean() < 1e-4
 
 
@@ -343,6 +363,13 @@ def test_rounded_coefficients_are_jpeg_of_quality_50(height, width):
     assert (flipped - theirs).abs().mean() > 2 * (ours - theirs).abs().mean()
 
 
+def test_tables_are_those_of_jpeg_at_quality_50():
+    file = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(file, "JPEG", quality=50)
+    tables = Image.open(file).quantization
+    assert [list(tables[0]), list(tables[1])] == [[q for row in table for q in row] for table in (_LUMA, _CHROMA)]
+
+
 def test_codec_of_random_colours_halves_the_chroma():
     x = 0.3 + 0.4 * torch.rand(2, 3, 32, 16)
     z = decompress(compress(x), 32, 16)
@@ -363,19 +390,22 @@ def test_jpeg_moves_coefficients_by_at_most_half_the_bound(trained, bound):
     assert (shift > bound / 2 - 1e-3).float().mean() > 0.3
 
 
-def test_one_jpeg_step_is_the_sign_of_the_gradient(trained):
+@pytest.mark.parametrize("steps", [1, 4])
+def test_jpeg_is_sign_ascent(trained, steps):
     net, x, y = trained
-    step, code = step_of(x, y), compress(x)
-    start = 0.5 * (2 * step.draws.uniform("start/0", code.shape[1]) - 1)
-    shift = start.clone().requires_grad_()
-    loss = sum(
-        F.cross_entropy(net(decompress(c[None], 16, 16)), k[None]) for c, k in zip(code + shift / 2, y, strict=True)
-    )
-    (g,) = torch.autograd.grad(loss, shift)
-    moved_by = (start + 0.5 / math.sqrt(1) * g.sign()).clamp(-0.5, 0.5)
-    expected = decompress(code + moved_by / 2, 16, 16)
-    x_adv = JPEG(0.5, 1)(net, step)
-    assert (x_adv - expected).abs().gt(1e-4).float().mean() < 0.02
+    net.double()
+    step = step_of(x.double(), y)
+    code = compress(step.x)
+    shift = 0.5 * (2 * step.draws.uniform("start/0", code.shape[1]).double() - 1)
+    for _ in range(steps):
+        shift.requires_grad_()
+        images = decompress(code + shift / 2, 16, 16)
+        loss = sum(F.cross_entropy(net(image[None]), k[None]) for image, k in zip(images, y, strict=True))
+        (g,) = torch.autograd.grad(loss, shift)
+        shift = (shift.detach() + 0.5 / math.sqrt(steps) * g.sign()).clamp(-0.5, 0.5)
+    x_adv = JPEG(0.5, steps)(net, step)
+    net.float()
+    torch.testing.assert_close(x_adv, decompress(code + shift / 2, 16, 16), atol=1e-6, rtol=0)
 
 
 def test_jpeg_takes_images_of_any_size(trained):

@@ -6,7 +6,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from leanat import assess, checkpoint, data, experiment
+from leanat import assess, data, experiment, networks
 from leanat.files import read_json, write_json
 from leanat.grid import Grid
 from leanat.resolve import ConfigError, near
@@ -24,7 +24,7 @@ def attack_run(grid: Grid, run: str, suite: str, arguments: argparse.Namespace) 
     folder = arguments.results / "runs" / found.run
     metrics = read_json(folder / "metrics.json", "the metrics of a finished run")
     device = experiment.device_of(arguments.device)
-    net, about = experiment.load_network(folder / "model.safetensors", device)
+    net, about = networks.load(folder / "model.safetensors", device)
     test = data.load(about["data"]["name"], "test", arguments.data_dir or None, device)
     seed = metrics["spec"]["seed"]
     summary = assess.assess(net, test, found.attacks, folder / "attacks", seed, precision=arguments.precision)
@@ -34,20 +34,20 @@ def attack_run(grid: Grid, run: str, suite: str, arguments: argparse.Namespace) 
 
 
 def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespace) -> None:
-    """A suite on any network whose weights are in a safetensors file. Raises CheckpointError where they do not fit."""
+    """A suite on any network whose weights are in a safetensors file. Raises NetworkError where they do not fit."""
     device, path = experiment.device_of(arguments.device), arguments.model
-    tensors, about = checkpoint.read_model(path)
+    tensors, about = networks.read(path)
     name = arguments.data or about.get("data", {}).get("name")
     if name is None:
         raise ConfigError([f"{path}: does not say its data set; name it with --data"])
     test = data.load(name, "test", arguments.data_dir or None, device)
     if about and arguments.network is None:
-        net, _ = experiment.load_network(path, device)
+        net, _ = networks.load(path, device)
     elif arguments.network is None:
         raise ConfigError([f"{path}: does not say its network; name it with --network"])
     else:
-        net = experiment.build_network(arguments.network, "channel", experiment.describe(test), 0)
-        experiment.fit(net, tensors, path)
+        net = networks.build(arguments.network, "channel", networks.describe(test), 0)
+        networks.fit(net, tensors, path)
         net.to(device).eval()
     facts = {"paper": paper, "data": name, "model": "", "method": "", "item": ""}
     folder = arguments.out or path.with_name(path.stem + "-attacks")

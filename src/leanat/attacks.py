@@ -207,9 +207,8 @@ class PGD:
 
     def _schedule(self, step: Step) -> tuple[slice | Tensor, list[int], Tensor]:
         """Order of the examples, how many of them are worked on at each iteration, and step sizes [B, 1, ...]."""
-        if step.step_size is None:
-            step_size = step.x.new_full((len(step.x),), self.step_size)
-        else:
+        step_size = step.x.new_full((len(step.x),), self.step_size)
+        if step.step_size is not None:
             step_size = step.step_size.to(step.x.dtype)
         if step.steps is None:
             return slice(None), [len(step.x)] * self.steps, spread(step_size, step.x)

@@ -1,17 +1,13 @@
-"""The checkpoint of a Run, and the file of a trained network. Nothing here is ever loaded with pickle: tensors, numbers and text only."""
+"""The checkpoint of a Run. Nothing is ever loaded with pickle: tensors, numbers and text only."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import nn
 
 from leanat.core import Run, Subset
 from leanat.files import whole
@@ -79,25 +75,3 @@ def _read(path: Path, digest: str, device: torch.device) -> dict[str, Any]:
     if state["digest"] != digest:
         raise CheckpointError(f"{path}: belongs to another spec ({state['digest']}, not {digest}); it is ignored")
     return state
-
-
-def save_model(path: Path, net: nn.Module, description: dict[str, Any]) -> None:
-    """Weights as safetensors, with what is needed to build the network again in the file's metadata."""
-    tensors = {k: v.detach().contiguous().cpu() for k, v in net.state_dict().items()}
-    with whole(path) as beside:
-        save_file(tensors, beside, metadata={"leanat": json.dumps(description, sort_keys=True)})
-
-
-def read_model(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Weights and description of a file of ``save_model``; the description is empty for a file of another program.
-
-    Raises CheckpointError: no such file, not a safetensors file.
-    """
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file")
-    try:
-        with safe_open(path, "pt") as file:
-            description = json.loads((file.metadata() or {}).get("leanat", "{}"))
-            return {k: file.get_tensor(k) for k in file.keys()}, description  # noqa: SIM118
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{path}: not a safetensors file that can be read ({error})") from None

@@ -6,7 +6,9 @@ Modules that need torch are imported by the verbs that need them: ``leanat --hel
 from __future__ import annotations
 
 import argparse
+import difflib
 import logging
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -80,29 +82,36 @@ def parser() -> argparse.ArgumentParser:
     _run_options(sub)
     sub = verb(table, "render an item's table from finished runs")
     sub.add_argument("item", help="an item of the configuration, such as qtart/table1")
-    sub.add_argument("--published", type=Path, default=Path("published"))
-    sub.add_argument("--replicated", type=Path, default=Path("replicated"))
     sub.add_argument("--out", type=Path, help="the PDF; CSV and PNG are written beside it")
     sub.add_argument("--keep", type=Path, help="a second place for the CSV")
     _config_options(sub)
-    sub.add_argument("--results", type=Path, default=Path("results"))
+    _results_option(sub)
     sub = verb(collect, "several PDF files as one, in order")
     sub.add_argument("inputs", nargs="+", type=Path)
     sub.add_argument("--out", type=Path, required=True)
     return top
 
 
+def _default(name: str, fallback: str) -> str:
+    """The workflow hands places and settings to its jobs through the environment."""
+    return os.environ.get(f"LEANAT_{name}", fallback)
+
+
 def _config_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument(
-        "--config-dir", type=Path, default=Path("config"), help="folder of the configuration (default: config)"
-    )
-    sub.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings over those of config.yaml")
+    folder, pairs = Path(_default("CONFIG_DIR", "config")), _default("SET", "").split()
+    sub.add_argument("--config-dir", type=Path, default=folder, help="folder of the configuration (default: config)")
+    sub.add_argument("--set", nargs="*", default=pairs, metavar="KEY=VALUE", help="settings over those of config.yaml")
+
+
+def _results_option(sub: argparse.ArgumentParser) -> None:
+    folder = Path(_default("RESULTS", "results"))
+    sub.add_argument("--results", type=Path, default=folder, help="where runs are kept (default: results)")
 
 
 def _run_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--results", type=Path, default=Path("results"), help="where runs are kept (default: results)")
-    sub.add_argument("--data-dir", default="", help="folder of the real data sets")
-    sub.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    _results_option(sub)
+    sub.add_argument("--data-dir", default=_default("DATA_DIR", ""), help="folder of the real data sets")
+    sub.add_argument("--device", default=_default("DEVICE", "auto"), help="auto, cpu, cuda or cuda:N (default: auto)")
 
 
 def _grid(arguments: argparse.Namespace) -> Any:
@@ -191,7 +200,12 @@ def _specs(arguments: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
             continue
         grid = grid or _grid(arguments)
         if run not in grid.runs:
-            raise ConfigError([f"train: no run {run!r} at scale {grid.scale['scale']}{near(run, grid.runs)[:300]}"])
+            names = difflib.get_close_matches(run, grid.runs, 3, 0) or list(grid.runs)[:3]
+            raise ConfigError(
+                [
+                    f"train: no run {run!r} at scale {grid.scale['scale']}; the nearest of {len(grid.runs)}: {', '.join(names)}"
+                ]
+            )
         specs.append((run, grid.runs[run].spec))
     return specs
 
@@ -253,7 +267,8 @@ def table(arguments: argparse.Namespace) -> None:
         raise ConfigError([f"table: no item {arguments.item!r}{near(arguments.item, known)}"])
     item = known[arguments.item]
     out = arguments.out or Path("figures") / item["paper"] / f"{item['item']}.pdf"
-    items.make(item, arguments.results, arguments.published, arguments.replicated, out, arguments.keep)
+    root = arguments.config_dir.parent
+    items.make(item, arguments.results, root / "published", root / "replicated", out, arguments.keep)
     log.info("%s", out)
 
 

@@ -14,11 +14,24 @@ from typing import Any
 
 import pydantic
 
-from leanat import attacks, models, momentum, objectives, schedules, selection, strong, threat
+from leanat import (
+    attacks,
+    coresets,
+    jpeg,
+    models,
+    momentum,
+    objectives,
+    perceptual,
+    schedules,
+    selection,
+    strong,
+    threat,
+    unseen,
+)
 from leanat.core import Attack, Budget, Extra, Method, Objective, Recipe, Schedule, Selector
 from leanat.data import augment, colour
 from leanat.memory import Teacher
-from leanat.papers import dihcl, qtart
+from leanat.papers import advprune, coreset, dihcl, qtart
 from leanat.resolve import ConfigError, near
 
 # What may stand in each slot of a spec, by name.
@@ -36,6 +49,13 @@ SLOTS: dict[Any, tuple[str, dict[str, type]]] = {
             "square": strong.Square,
             "ensemble": strong.Ensemble,
             "autoattack": strong.AutoAttack,
+            "perceptual": perceptual.Perceptual,
+            "fast_lpa": perceptual.FastLPA,
+            "lpa": perceptual.LPA,
+            "ppgd": perceptual.PPGD,
+            "stadv": unseen.StAdv,
+            "recoloradv": unseen.ReColorAdv,
+            "jpeg": jpeg.JPEG,
         },
     ),
     Objective: (
@@ -57,10 +77,17 @@ SLOTS: dict[Any, tuple[str, dict[str, type]]] = {
             "loss_rank": selection.LossRank,
             "instability": qtart.Instability,
             "bandit": dihcl.Bandit,
+            "craig": coresets.Craig,
+            "gradmatch": coresets.GradMatch,
+            "glister": coresets.Glister,
+            "warm_start": coreset.WarmStart,
         },
     ),
-    Budget: ("budget", {}),
-    Extra: ("extra", {"bandit": dihcl.Bandit, "teacher": Teacher}),
+    Budget: ("budget", {"bullet": advprune.Bullet}),
+    Extra: (
+        "extra",
+        {"bandit": dihcl.Bandit, "teacher": Teacher, "bullet": advprune.Bullet, "groups": advprune.Groups},
+    ),
     Schedule: (
         "learning rate",
         {
@@ -163,7 +190,7 @@ def component(hint: Any, value: Any, where: str, problems: list[str]) -> Any:
         name, fields = next(iter(value.items()))
         fields = {} if fields is None else fields
     else:
-        problems.append(f"{where}: a {noun} is written {{name: {{field: value}}}}, got {value!r}{near('', names)}")
+        problems.append(f"{where}: {noun} is written as {{name: {{field: value}}}}, got {value!r}{near('', names)}")
         return None
     if name not in names:
         problems.append(f"{where}: no {noun} {name!r}{near(name, names)}")

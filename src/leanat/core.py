@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -33,6 +33,10 @@ class Data(Protocol):
 
     def batch(self, index: Tensor, epoch: int, view: int = 0) -> tuple[Tensor, Tensor]:
         """x float32 [B, C, H, W] in [0, 1], augmented as that epoch and view have it, and y int64 [B]."""
+        ...
+
+    def ahead(self, index: Tensor, epoch: int, view: int = 0) -> None:
+        """Hears which batches will be asked for, in this order; a streamed set starts to decode them."""
         ...
 
     def plain(self) -> Data:
@@ -223,11 +227,14 @@ def train_epoch(run: Run, split: Split) -> dict[str, float]:
         run.subset = method.selector(run, split)
         order = shuffled(run, run.subset)
         starts = range(0, len(order.index) - (recipe.batch - 1 if recipe.drop_last else 0), recipe.batch)
-        bad, lr = torch.full((), -1, device=run.device), recipe.lr(run.epoch, recipe.epochs)
+        bad, lr = torch.full((), -1, device=run.device), 0.0
         total, weight = torch.zeros((2, len(starts) * method.replays), device=run.device)
+        split.train.ahead(order.index, run.epoch)
         for i in range(len(starts) * method.replays):
-            start = starts[i // method.replays]
-            step = take(run, split.train, order, slice(start, start + recipe.batch))
+            if i % method.replays == 0:
+                start = starts[i // method.replays]
+                fresh = take(run, split.train, order, slice(start, start + recipe.batch))
+            step = replace(fresh, aux={})
             lr = recipe.lr(run.epoch + i / (len(starts) * method.replays), recipe.epochs)
             run.opt.param_groups[0]["lr"] = lr
             loss = one_step(run, step)

@@ -18,10 +18,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 import leanat
-from leanat import checkpoint, config, core, data, evaluate, models, outcome
+from leanat import checkpoint, config, core, data, evaluate, networks, outcome
 from leanat.attacks import Clean
 from leanat.files import whole, write_json
 from leanat.grid import UPSTREAM, digest
@@ -58,19 +57,8 @@ def prepare(spec: dict[str, Any], data_dir: str | None, device: torch.device) ->
     test = data.load(parts.data.name, "test", data_dir, device)
     fraction = parts.data.validation
     split = core.Split(everyone, None) if fraction is None else data.split(everyone, fraction, seed=0)
-    net = build_network(parts.model.name, parts.model.standardise, describe(test), parts.seed).to(device)
+    net = networks.build(parts.model.name, parts.model.standardise, networks.describe(test), parts.seed).to(device)
     return Experiment(core.Run(net, parts.method, parts.recipe, parts.seed), split, test)
-
-
-def describe(source: core.Data) -> dict[str, Any]:
-    """What a network has to know of its data."""
-    names = ("name", "n_classes", "image_size", "channels", "mean", "std")
-    return {n: list(v) if isinstance(v := getattr(source, n), tuple) else v for n in names}
-
-
-def build_network(name: str, standardise: str, about: dict[str, Any], seed: int) -> nn.Module:
-    shape = {k: about[k] for k in ("n_classes", "image_size", "channels", "mean", "std")}
-    return models.build(name, seed=seed, standardise=standardise, **shape)
 
 
 def located(value: Any, runs: Path) -> Any:
@@ -118,16 +106,20 @@ def train_run(
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
 
+        def about(run: core.Run) -> dict[str, Any]:
+            shape = networks.describe(experiment.test)
+            return {"model": spec["model"], "data": shape, "epoch": run.epoch, "spec_hash": mark}
+
         def after_epoch(run: core.Run) -> None:
             chosen.note(run)
             if run.epoch in spec.get("snapshots", ()):
-                save_network(folder / f"model-{run.epoch}.safetensors", run, spec, experiment.test)
+                networks.save(folder / f"model-{run.epoch}.safetensors", run.net, about(run))
             write_history(folder / "history.csv", run.history)
             checkpoint.save(resume, run, mark)
             progress(run)
 
         core.train(run, experiment.split, after_epoch)
-        save_network(folder / "model.safetensors", run, spec, experiment.test)
+        networks.save(folder / "model.safetensors", run.net, about(run))
         chosen.finish()
         clean = evaluate.evaluate(run.net, experiment.test, Clean(), seed=spec["seed"])
         metrics = {
@@ -204,29 +196,6 @@ class Chosen:
 def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     with whole(path) as beside, open(beside, "wb") as file:
         np.savez_compressed(file, **arrays)
-
-
-def save_network(path: Path, run: core.Run, spec: dict[str, Any], about: core.Data) -> None:
-    description = {"model": spec["model"], "data": describe(about), "epoch": run.epoch, "spec_hash": digest(spec)}
-    checkpoint.save_model(path, run.net, description)
-
-
-def load_network(path: Path, device: torch.device) -> tuple[nn.Module, dict[str, Any]]:
-    """The network of a file of ``save_network`` in evaluation mode, and its description. Raises CheckpointError."""
-    tensors, description = checkpoint.read_model(path)
-    if not description:
-        raise checkpoint.CheckpointError(
-            f"{path}: has no description of its network; name it with --network and --data"
-        )
-    model = description["model"]
-    net = build_network(model["name"], model["standardise"], description["data"], seed=0)
-    try:
-        net.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise checkpoint.CheckpointError(
-            f"{path}: does not fit its description ({str(error).splitlines()[0]})"
-        ) from None
-    return net.to(device).eval(), description
 
 
 def write_history(path: Path, rows: list[dict[str, float]]) -> None:

@@ -30,6 +30,7 @@ def facility_location(features: Tensor | Gradients, budget: int, dense_bytes: in
     Squared distances are float32; below its rounding they are zero, so that equal gradients tie. A similarity matrix of
     up to ``dense_bytes`` is stored (4 GiB: 32,768 points). Beyond, columns are computed when needed, and once the chosen
     points are many enough only the neighbours are stored, points that a candidate could still improve; at most 2 GiB.
+    (Computed columns may round otherwise than stored ones, so that gains equal but for rounding may change places.)
 
     Raises ValueError for a negative budget or features that are not finite.
     """
@@ -189,6 +190,4 @@ class _Distances:
         scale = self.norms[points, None] + self.norms[to]
         squared = self.gradients[points].dot(self.gradients[to]).mul_(-2).add_(scale)
         squared.masked_fill_(squared < scale.mul_(1e-6), 0)
-        itself = torch.arange(len(self.norms), device=self.norms.device)[points]
-        squared[torch.arange(len(itself), device=itself.device), itself] = 0
         return squared.float().cpu().numpy()

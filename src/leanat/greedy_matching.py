@@ -71,7 +71,7 @@ def matching_pursuit(
 
 def _pursue(problem: _Problem, span: _Span, tol: float, nonnegative: bool) -> tuple[list[int], np.ndarray]:
     weight = np.zeros(0)
-    barred = np.zeros(problem.n, bool)  # in the span of the taken atoms
+    barred = np.zeros(problem.n, bool)  # atoms found in the span of the taken ones
     for _ in range(
         10 * span.budget + problem.n
     ):  # each turn lowers the minimum; rounding alone could go round and round
@@ -90,7 +90,6 @@ def _pursue(problem: _Problem, span: _Span, tol: float, nonnegative: bool) -> tu
         last, weight = weight, span.weights()
         if nonnegative and weight.min() <= 0:
             weight = _towards(span, np.append(last, 0.0))
-            barred[:] = False
     return list(span.taken), span.refined(weight, problem.correlation(span, weight))
 
 

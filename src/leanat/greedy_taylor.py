@@ -61,7 +61,7 @@ def taylor_greedy(
     Raises ValueError for a negative budget, eta that is not positive, rounds below 1, or sizes that do not fit.
     """
     gradients = Gradients.of(gradients)
-    n, budget = len(gradients), min(budget, len(gradients))
+    budget = min(budget, len(gradients))
     if budget < 0 or not eta > 0 or (rounds is not None and rounds < 1):
         raise ValueError(f"budget at least 0, eta above 0, rounds at least 1; not {budget}, {eta}, {rounds}")
     if not len(validation.z):

@@ -140,7 +140,8 @@ class Grid:
                     body = plain(entry.get("attack", {}))
                     threat = next(iter(body.values())).get("threat") if isinstance(body, dict) and body else None
                     entry = merge(entry, substitute(rule["set"], {"threat": threat}, where, []))
-            found[attack] = plain(scaling.shrink_radii(entry, self.scale.get("radii", []), known))
+            entry = self._upstream(scaling.shrink_radii(entry, self.scale.get("radii", []), known), facts, 0, [])
+            found[attack] = plain(entry)
         return found
 
     def evaluation(self, run: str, facts: Mapping[str, Any], suite: str) -> Evaluation:

@@ -14,13 +14,16 @@ bisection), each example here decides for itself, so that a result does not depe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from leanat import networks
 from leanat.attacks import margin
-from leanat.core import Step, frozen
+from leanat.core import Attack, Step, frozen
 from leanat.distance import Features, Lpips, length, project
 from leanat.threat import spread
 
@@ -70,8 +73,7 @@ class LPA:
 
     Each round goes on where the last one ended; lambda, ``lam`` at first, is multiplied by 10 for the examples that end
     a round on or outside the bound. An example rests at the first point that is misclassified and inside (the authors'
-    code moves it once more). The margin is capped at kappa. Returns x_adv like step.x, in [0, 1] and
-    in the ball.
+    code moves it once more). The margin is capped at kappa. Returns x_adv like step.x, in [0, 1] and in the ball.
     """
 
     bound: float
@@ -217,3 +219,24 @@ def refuse_budget(attack: Any, step: Step) -> None:
     """Raises ValueError where a method gives each example its own budget: these attacks have one schedule for all."""
     if step.steps is not None or step.step_size is not None:
         raise ValueError(f"{type(attack).__name__} has one schedule for all examples; use it without a budget")
+
+
+@dataclass(frozen=True)
+class Perceptual:
+    """An attack with the distance of a trained network: ``network`` is the folder of the run that trained it.
+
+    For the attacks of this module that are not self-bounded; PAT trains by them and is evaluated by them.
+    """
+
+    network: Path
+    attack: Attack
+
+    def __call__(self, net: nn.Module, step: Step) -> Tensor:
+        step.aux["lpips"] = _distance(self.network, step.x.device)
+        return self.attack(net, step)
+
+
+@cache
+def _distance(folder: Path, device: torch.device) -> Lpips:
+    net, _ = networks.load(folder / "model.safetensors", device)
+    return Lpips(net.requires_grad_(False))

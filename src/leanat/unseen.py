@@ -41,8 +41,10 @@ class StAdv:
         x = step.x
         if not len(x):
             return x
-        identity = torch.eye(2, 3, device=x.device, dtype=x.dtype).expand(len(x), 2, 3)
-        grid = F.affine_grid(identity, list(x.shape), align_corners=False).movedim(-1, 1)  # [B, 2, H, W]
+        across, down = (
+            torch.linspace(-1, 1, n, device=x.device, dtype=x.dtype) * ((n - 1) / n) for n in x.shape[:1:-1]
+        )
+        grid = torch.stack(torch.meshgrid(across, down, indexing="xy"))  # [2, H, W], the centres of the pixels
 
         def project(flow: Tensor) -> Tensor:
             return ((grid + flow).clamp(-1, 1) - grid).clamp(-self.bound, self.bound)
@@ -51,7 +53,7 @@ class StAdv:
             return F.grid_sample(x, (grid + flow).movedim(1, -1), align_corners=False)
 
         weight = self.smoothness / self.bound
-        return _adam(net, step.y, image, project, torch.zeros_like(grid), weight, self.lr, self.steps)
+        return _adam(net, step.y, image, project, x.new_zeros(len(x), *grid.shape), weight, self.lr, self.steps)
 
 
 @dataclass(frozen=True)

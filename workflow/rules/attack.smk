@@ -5,13 +5,13 @@ for number, shard in enumerate(EVALUATION_SHARDS):
             f"attack_{number}"
         input:
             expand(
-                RESULTS + "/runs/{run}/metrics.json",
+                METRICS,
                 run=[EVALUATIONS[e].run for e in shard],
             ),
         output:
-            expand(RESULTS + "/runs/{evaluation}.json", evaluation=shard),
+            expand(SUITE, evaluation=shard),
         log:
-            f"logs/attack/{shard[0].replace('/', '-')}.log",
+            f"logs/attack/{EVALUATIONS[shard[0]].run}-{EVALUATIONS[shard[0]].suite}.log",
         threads: 1
         params:
             runs=[EVALUATIONS[e].run for e in shard],
@@ -20,4 +20,4 @@ for number, shard in enumerate(EVALUATION_SHARDS):
         message:
             f"attacking {len(shard)} run(s), suite {EVALUATIONS[shard[0]].suite}"
         shell:
-            "leanat attack {params.runs:q} --suite {params.suite:q} {WHERE:q} {CONFIG:q} > {log:q} 2>&1"
+            "leanat attack {params.runs:q} --suite {params.suite:q} > {log:q} 2>&1"

@@ -1,17 +1,15 @@
 rule table:
     input:
-        runs=lambda wildcards: expand(
-            RESULTS + "/runs/{run}/metrics.json", run=ITEMS[wildcards.item]["runs"]
-        ),
+        runs=lambda wildcards: expand(METRICS, run=ITEMS[wildcards.item]["runs"]),
         suites=lambda wildcards: expand(
-            RESULTS + "/runs/{suite}.json", suite=ITEMS[wildcards.item]["evaluations"]
+            SUITE, evaluation=ITEMS[wildcards.item]["evaluations"]
         ),
-        published=lambda wildcards: PUBLISHED / f"{wildcards.item.split('/')[0]}.csv",
+        published=lambda wildcards: PUBLISHED / f"{ITEMS[wildcards.item]['paper']}.csv",
     output:
         pdf="figures/{item}.pdf",
         png="figures/{item}.png",
         csv="figures/{item}.csv",
-        kept=RESULTS + "/items/" + config["scale"] + "/{item}.csv",
+        kept=f"{RESULTS}/items/{config['scale']}/{{item}}.csv",
     log:
         "logs/items/{item}.log",
     localrule: True
@@ -20,8 +18,7 @@ rule table:
     message:
         "table {wildcards.item}"
     shell:
-        "leanat table {wildcards.item:q} --results {RESULTS:q} --published {PUBLISHED:q} --replicated {REPLICATED:q}"
-        " --out {output.pdf:q} --keep {output.kept:q} {CONFIG:q} > {log:q} 2>&1"
+        "leanat table {wildcards.item:q} --out {output.pdf:q} --keep {output.kept:q} > {log:q} 2>&1"
 
 
 rule table1:

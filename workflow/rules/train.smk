@@ -5,11 +5,11 @@ for number, shard in enumerate(SHARDS):
             f"train_{number}"
         input:
             expand(
-                RESULTS + "/runs/{run}/metrics.json",
+                METRICS,
                 run=[n for run in shard for n in RUNS[run].needs],
             ),
         output:
-            expand(RESULTS + "/runs/{run}/metrics.json", run=shard),
+            expand(METRICS, run=shard),
         log:
             f"logs/train/{shard[0]}.log",
         threads: 1
@@ -19,4 +19,4 @@ for number, shard in enumerate(SHARDS):
         message:
             f"training {len(shard)} run(s), {shard[0]} first"
         shell:
-            "leanat train {params.runs:q} {WHERE:q} {CONFIG:q} > {log:q} 2>&1"
+            "leanat train {params.runs:q} > {log:q} 2>&1"

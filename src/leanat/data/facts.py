@@ -30,7 +30,7 @@ class Facts:
 # deviation over all pixels is (.2470, .2435, .2616). CIFAR-100: CORDS. SVHN: ACS. Folders of photographs: ImageNet's.
 STATISTICS: dict[str, tuple[int, tuple[float, ...], tuple[float, ...]]] = {
     "digits": (8, (0.305,), (0.376,)),
-    "shapes": (16, (0.5, 0.5, 0.5), (0.255, 0.255, 0.255)),
+    "shapes": (16, (0.5, 0.5, 0.5), (0.17, 0.17, 0.17)),
     "cifar10": (32, (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
     "cifar100": (32, (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
     "svhn": (32, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),

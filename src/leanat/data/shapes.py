@@ -1,6 +1,6 @@
 """Drawn colour images with ground truth: where the object is, which classes are hard, which examples are.
 
-An image is an object of one colour before a background of another. The class says the outline and the object's pattern;
+An image is an object of one colour before a background of another. The class says the outline and the gaps in it;
 position, size, rotation and colours say nothing. Ground truth is planted: classes differ in how far the object's colour
 lies from the background's, training sets hold a known share of faint examples and of blends of two classes, and every
 image has its object mask. Image ``i`` of a part is the same however many are drawn.
@@ -27,7 +27,7 @@ from leanat.draws import Draws, key
 # Outlines of the first classes, and those of `shapes<n>u`, which no `shapes<n>` uses.
 SEEN = ("square", "ring", "triangle", "cross", "disc", "star", "half-disc", "plus", "pentagon", "crescent")
 UNSEEN = ("frame", "arrow", "ellipse", "hourglass", "tee", "chevron", "rhombus", "twins", "ell", "heart")
-PATTERNS = ("", "banded ", "dotted ", "quartered ")
+PATTERNS = ("", "cut ", "split ", "quartered ")  # by gaps that show the background
 # As adversarial training finds the outlines; the colours (see CONTRAST) push the same way, so that the order is sure.
 HARD_TO_EASY = (
     *("pentagon", "disc", "square", "star", "cross", "triangle", "plus", "half-disc", "crescent", "ring"),
@@ -108,22 +108,18 @@ class Scene:
         radius, turn, across, down, contrast = draws.uniform("shape", 5).unbind(1)
         radius = RADIUS[0] + radius * (RADIUS[1] - RADIUS[0])
         p = self._coordinates(radius, (2 * turn - 1) * TURN, (2 * across - 1) * SHIFT, (2 * down - 1) * SHIFT)
-        cover, second = self._cover(p, labels, radius)
+        cover = self._cover(p, labels, radius)
         if ambiguous.any():
             other = labels[ambiguous] + 1 + draws.of(draws.index[ambiguous]).integers("other", len(self.kinds) - 1)
-            blend = self._cover(p[ambiguous], other % len(self.kinds), radius[ambiguous])
-            cover[ambiguous] = (cover[ambiguous] + blend[0]) / 2
-            second[ambiguous] = (second[ambiguous] + blend[1]) / 2
+            cover[ambiguous] += self._cover(p[ambiguous], other % len(self.kinds), radius[ambiguous])
+            cover[ambiguous] /= 2
         easiness = torch.tensor(self.hard_to_easy).argsort() / (len(self.kinds) - 1)
         low = CONTRAST[0] + easiness[labels] * (CONTRAST[1] - CONTRAST_SPAN - CONTRAST[0])
         contrast = (low + contrast * CONTRAST_SPAN) * torch.where(faint, FAINT_FACTOR, 1.0)
         direction = (0.3 + 0.7 * draws.uniform("direction", 3)) * (draws.bits("sign", 3) < 0).float().mul(2).sub(1)
         difference = direction / direction.abs().amax(1, keepdim=True) * contrast[:, None]
         middle = 0.5 + (2 * draws.uniform("middle", 3) - 1) * BACKGROUND
-        # A pattern's second colour is the object's but for the strongest channel, where it is the background's.
-        strongest = direction.abs() == direction.abs().amax(1, keepdim=True)
-        tint = cover[:, None] * (1 - second[:, None] * strongest[:, :, None, None]) - 0.5
-        x = middle[:, :, None, None] + difference[:, :, None, None] * tint
+        x = middle[:, :, None, None] + difference[:, :, None, None] * (cover[:, None] - 0.5)
         x += NOISE * draws.normal("noise", 3, self.size, self.size)
         images = x.clamp_(0, 1).mul_(255).round_().to(torch.uint8)
         return labels, images, cover >= 0.5, faint, ambiguous
@@ -144,24 +140,23 @@ class Scene:
         c, s = (turn.cos() / radius)[:, None, None], (turn.sin() / radius)[:, None, None]
         return torch.stack((c * x + s * y, c * y - s * x), -1)
 
-    def _cover(self, p: Tensor, labels: Tensor, radius: Tensor) -> tuple[Tensor, Tensor]:
-        """How far each pixel is the object's [n, size, size], and how far it has the pattern's second colour."""
-        grid, pixels = p / _EXTENT, radius * self.size  # pixels a unit of the object's frame
-        distance, second = torch.zeros(p.shape[:-1]), torch.zeros(p.shape[:-1])
+    def _cover(self, p: Tensor, labels: Tensor, radius: Tensor) -> Tensor:
+        """How much of each pixel the object covers [n, size, size]."""
+        distance = torch.empty(p.shape[:-1])
         for k in labels.unique().tolist():
             here = (labels == k).nonzero()[:, 0]
-            outline, pattern = self.kinds[k]
-            distance[here] = _sample(table(outline), grid[here])
-            if pattern:
-                second[here] = (0.5 - _sample(table(PATTERNS[pattern]), grid[here]) * pixels[here, None, None]).clamp_(
-                    0, 1
-                )
-        return (0.5 - distance * pixels[:, None, None]).clamp_(0, 1), second
+            distance[here] = _sample(_kind(*self.kinds[k]), p[here] / _EXTENT)
+        return (0.5 - distance * (radius * self.size)[:, None, None]).clamp_(0, 1)
 
 
 def _sample(values: Tensor, grid: Tensor) -> Tensor:
     image = values.expand(len(grid), 1, *values.shape)
     return F.grid_sample(image, grid, padding_mode="border", align_corners=False)[:, 0]
+
+
+@cache
+def _kind(outline: str, pattern: int) -> Tensor:
+    return torch.maximum(table(outline), -table(PATTERNS[pattern])) if pattern else table(outline)
 
 
 @cache
@@ -182,19 +177,20 @@ def table(name: str) -> Tensor:
         case "ellipse":
             return (torch.hypot(x, y / 0.5) - 1) * 0.6  # near the edge, good enough for anti-aliasing
         case "twins":
-            return torch.minimum(torch.hypot(x - 0.52, y), torch.hypot(x + 0.52, y)) - 0.44
+            return torch.minimum(torch.hypot(x - 0.46, y), torch.hypot(x + 0.46, y)) - 0.5
         case "heart":
             lobes = torch.minimum(torch.hypot(x - 0.42, y + 0.3), torch.hypot(x + 0.42, y + 0.3)) - 0.5
             return torch.minimum(lobes, _polygon(x, y, [(-0.86, -0.06), (0.86, -0.06), (0, 0.95)]))
         case "frame":
             square = torch.maximum(x.abs(), y.abs())
             return (square - 0.6).abs() - 0.2
-        case "banded ":
-            return x.abs() - 0.22
-        case "dotted ":
-            return r - 0.42
+        # No outline has an axis at 22.5 degrees, so a gap there cuts each in pieces that stay visible.
+        case "cut ":
+            return (math.cos(math.pi / 8) * y - math.sin(math.pi / 8) * x).abs() - 0.16
+        case "split ":
+            return (math.cos(math.pi / 8) * x + math.sin(math.pi / 8) * y).abs() - 0.16
         case "quartered ":
-            return -torch.minimum(x.abs(), y.abs()) * (x * y).sign()
+            return torch.minimum(table("cut "), table("split "))
     return _polygon(x, y, _CORNERS[name])
 
 
@@ -232,7 +228,7 @@ _CORNERS = {
     "plus": _PLUS,
     "cross": _turned(_PLUS, math.pi / 4),
     "rhombus": [(0, -1), (0.5, 0), (0, 1), (-0.5, 0)],
-    "hourglass": [(-0.75, -0.85), (0.75, -0.85), (0.12, 0), (0.75, 0.85), (-0.75, 0.85), (-0.12, 0)],
+    "hourglass": [(-0.75, -0.85), (0.75, -0.85), (0.3, 0), (0.75, 0.85), (-0.75, 0.85), (-0.3, 0)],
     "tee": _mirrored([(0.85, -0.85), (0.85, -0.3), (0.27, -0.3), (0.27, 0.9)]),
     "ell": [(-0.75, -0.9), (-0.2, -0.9), (-0.2, 0.35), (0.75, 0.35), (0.75, 0.9), (-0.75, 0.9)],
     "arrow": _mirrored([(0, -1), (0.8, -0.1), (0.28, -0.1), (0.28, 0.9)]),

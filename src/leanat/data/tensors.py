@@ -44,6 +44,9 @@ class TensorData(Facts):
         draws = Draws(self.seed, epoch, self.numbers[index], view)
         return self.augment(self.images[index], draws), self.labels[index]
 
+    def ahead(self, index: Tensor, epoch: int, view: int = 0) -> None:
+        """Nothing to do: all examples are on the device."""
+
     def take(self, index: Tensor) -> TensorData:
         """The examples ``index`` as a data set of their own, still drawing under their old numbers."""
         index = index.to(self.labels.device)

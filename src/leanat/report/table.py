@@ -60,11 +60,13 @@ def check(item: dict[str, Any]) -> None:
 
 
 def frame(item: dict[str, Any]) -> pandas.DataFrame:
-    """The item as tidy rows, a cell each, in the table's order."""
+    """The item as tidy rows, a cell each, in the table's order; of a figure over a key of its entries also ``x``."""
     import pandas
 
     check(item)
     provenance, records = item["provenance"], []
+    key = item.get("options", {}).get("x")
+    numeric = any(key in line.get("entry", {}) for line in (*item["rows"], *item["columns"])) if key else False
     for row, cells in zip(item["rows"], item["cells"], strict=True):
         for column, cell in zip(item["columns"], cells, strict=True):
             ours = t_interval(cell["values"])._asdict() if cell["values"] else {}
@@ -90,6 +92,7 @@ def frame(item: dict[str, Any]) -> pandas.DataFrame:
                     "row_group": row["group"],
                     "row_label": row["label"],
                     "column_group": column["group"],
+                    **({"x": {**row.get("entry", {}), **column.get("entry", {})}.get(key)} if numeric else {}),
                     "note": row["note"],
                     "title": item["title"],
                     **{key: str(provenance.get(key, "")) for key in ("seeds", "device", "date", "revision")},

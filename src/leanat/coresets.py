@@ -1,0 +1,287 @@
+"""Weighted subsets for adversarial training: CRAIG, GRAD-MATCH and GLISTER on last-layer gradients of the run's objective.
+
+    Every(20, 0, Craig(fraction=0.5, granularity="batch"))
+    Every(20, 20, Glister(0.3, "example", eta=0.02), before=Once(0, Random(0.3)))
+
+By Danskin's theorem an adversarial example is a constant of the gradient (Dolatabadi et al. 2022, section 3.2), so the
+"Adv." selectors differ from the clean ones in one respect: the gradients are those at the example that the run's own
+attack finds on the view that this epoch trains on (equations 12 and 14).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from leanat.attacks import Clean
+from leanat.core import Attack, Data, Objective, Run, Split, Subset, frozen, take
+from leanat.draws import Draws
+from leanat.greedy import (
+    Gradients,
+    Validation,
+    candidates,
+    facility_location,
+    matching_pursuit,
+    per_batch,
+    per_class,
+    taylor_greedy,
+    top_up,
+)
+from leanat.selection import everyone, unweighted
+
+GRANULARITIES = ("example", "class", "batch", "whole_batches")
+
+# (gradients, how many to choose, the class if only one is looked at) -> index, weight
+Solver = Callable[[Gradients, int, int | None], tuple[Tensor, Tensor]]
+
+
+class Layer(NamedTuple):
+    """All examples of a set at the last layer, row i example i: logits [N, K], features [N, D] or None."""
+
+    z: Tensor
+    phi: Tensor | None
+
+
+def at_last_layer(run: Run, data: Data, *attacks: Attack, features: bool = True, view: int = 0) -> list[Layer]:
+    """Logits and features (of at least single precision) of what each attack makes of every example, a Layer each.
+
+    One pass over the set in ``random_order``, on the views and with the noise of this epoch's training. The attack goes
+    without the method's budget. Evaluation mode; nothing of the network changes, not even the BatchNorm statistics that
+    an attack in training mode moves. Memory: N (K + D) numbers a Layer.
+    """
+    net, all_of_it = run.net, unweighted(everyone(data))
+    order, layers = random_order(run, data), []
+    data.ahead(order, run.epoch, view)
+    with _as_it_was(net), run.autocast():
+        for batch in order.split(run.recipe.batch):
+            step = take(run, data, all_of_it, batch, view)
+            for number, attack in enumerate(attacks):
+                x = attack(net, step)
+                with frozen(net), torch.no_grad():
+                    z, phi = _forward(net, x)
+                if number == len(layers):
+                    layers.append(Layer(_table(z, len(data)), _table(phi, len(data)) if features else None))
+                layers[number].z[step.index] = z.to(layers[number].z.dtype)
+                if features:
+                    layers[number].phi[step.index] = phi.to(layers[number].phi.dtype)
+    return layers
+
+
+def random_order(run: Run, data: Data) -> Tensor:
+    """All examples in the order in which this epoch's selection cuts them into batches of ``recipe.batch``, int64 [N].
+
+    Not the order of the training: thinning keeps that, so the chosen batches would come back as they are, and in the
+    epoch of the selection their weights would cancel even though the loop shuffles.
+    """
+    return run.draws(everyone(data)).order("batches")
+
+
+def _forward(net: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits, and the features that the head reads. The network is called as a whole, so that its passes are counted."""
+    seen = []
+    hook = net.head.register_forward_pre_hook(lambda head, inputs: seen.append(inputs[0]))
+    try:
+        return net(x), seen[0]
+    finally:
+        hook.remove()
+
+
+def _table(rows: Tensor, n: int) -> Tensor:
+    return rows.new_empty(n, rows.shape[1], dtype=torch.promote_types(rows.dtype, torch.float32))
+
+
+@contextmanager
+def _as_it_was(net: nn.Module) -> Iterator[None]:
+    kept = [(b, b.clone()) for b in net.buffers()]
+    try:
+        yield
+    finally:
+        for buffer, value in kept:
+            buffer.copy_(value)
+
+
+def logit_gradients(objective: Objective, z: Tensor, z_adv: Tensor, y: Tensor) -> tuple[Tensor | None, Tensor]:
+    """dl_i/dz_i and dl_i/dz_adv_i, [B, K] each, for detached logits; None for z where the objective does not read it."""
+    with torch.enable_grad():
+        z, z_adv = z.detach().requires_grad_(), z_adv.detach().requires_grad_()
+        return torch.autograd.grad(objective.of_logits(z, z_adv, y).sum(), (z, z_adv), allow_unused=True)
+
+
+def gradients(run: Run, data: Data, adversarial: bool = True, features: bool = True) -> Gradients:
+    """Gradient of each example's loss with respect to the last linear layer, row i example i.
+
+    dl/dz (x) [phi(x), 1] + dl/dz_adv (x) [phi(x_adv), 1], x_adv held fixed: equation 12 for the cross-entropy, equation
+    14 for TRADES. Not ``adversarial``: x_adv is x. Without ``features``: dl/dz + dl/dz_adv, the gradients of the bias.
+    At most 2 N (K + D) numbers are kept.
+    """
+    objective, y = run.method.objective, data.labels
+    probe = torch.zeros(1, data.n_classes, device=y.device)
+    if not adversarial or logit_gradients(objective, probe, probe, y[:1])[0] is None:
+        (layer,) = at_last_layer(run, data, run.method.attack if adversarial else Clean(), features=features)
+        parts = logit_gradients(objective, layer.z, layer.z, y)
+        return Gradients(((sum(a for a in parts if a is not None), layer.phi),))
+    layers = at_last_layer(run, data, Clean(), run.method.attack, features=features)
+    parts = logit_gradients(objective, *(layer.z for layer in layers), y)
+    return Gradients(tuple((a, layer.phi) for a, layer in zip(parts, layers, strict=True)))
+
+
+def choose(run: Run, data: Data, rows: Gradients, solve: Solver, fraction: float, granularity: str) -> Subset:
+    """``fraction`` of the examples (rounded up) by their gradients: of all, of each class, or whole batches.
+
+    The batches are ``random_order`` cut at ``recipe.batch``; so many are chosen that they hold at least the fraction, the
+    one that may be shorter counted as full. "whole_batches": the loop trains on them as they are, in the order of choice
+    (the one that may be shorter last), so that in each mini-batch the equal weights cancel; otherwise it shuffles all
+    examples, and the weights act.
+    """
+    budget = math.ceil(fraction * len(data) - 1e-9)
+    if granularity == "example":
+        return Subset(*_float(*solve(rows, budget, None)))
+    if granularity == "class":
+        labels = data.labels
+        return Subset(*per_class(lambda m, k: solve(rows[m], k, int(labels[m[0]])), labels, budget))
+    order, size = random_order(run, data), run.recipe.batch
+    index, weight = per_batch(lambda atoms, k: solve(Gradients.of(atoms), k, None), rows, order, size, budget)
+    if granularity == "batch":
+        return Subset(index, weight)
+    short_last = torch.isin(index, order.split(size)[-1]).sort(stable=True).indices
+    return Subset(index[short_last], weight[short_last], shuffle=False)
+
+
+def _float(index: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    return index, weight.float()
+
+
+def _check(fraction: float, granularity: str) -> None:
+    if not 0 < fraction <= 1:
+        raise ValueError(f"fraction {fraction}; allowed: above 0, at most 1")
+    if granularity not in GRANULARITIES:
+        raise ValueError(f"granularity {granularity!r}; allowed: {', '.join(GRANULARITIES)}")
+
+
+@dataclass(frozen=True)
+class Craig:
+    """CRAIG (Mirzasoleiman et al. 2020): facility location of the gradients; a weight is the size of a cluster.
+
+    ``features`` False, gradients of the bias alone, is the setting of the authors of the adversarial version. At
+    granularity "example" 50,000 examples take 3 GB.
+    """
+
+    fraction: float
+    granularity: str
+    adversarial: bool = True
+    features: bool = True
+
+    def __post_init__(self):
+        _check(self.fraction, self.granularity)
+
+    def __call__(self, run: Run, split: Split) -> Subset:
+        rows = gradients(run, split.train, self.adversarial, self.features)
+        return choose(run, split.train, rows, self.solve, self.fraction, self.granularity)
+
+    def solve(self, rows: Gradients, budget: int, label: int | None) -> tuple[Tensor, Tensor]:
+        return facility_location(rows, budget)
+
+
+@dataclass(frozen=True)
+class GradMatch:
+    """GRAD-MATCH (Killamsetty et al. 2021): weights w >= 0 with which the chosen gradients add up to those of all.
+
+    ``lam``: the ridge (0.5 on examples and 0 on batches in CORDS). The subset is smaller than ``fraction`` where the sum
+    is met, or the span of the gradients exhausted, before: further atoms have weight 0. There are at most K (D + 1)
+    dimensions, K without ``features``.
+
+    ``as_published``: the solver stops early as that of the authors does, and random examples of weight 1 fill the budget.
+    """
+
+    fraction: float
+    granularity: str
+    adversarial: bool = True
+    features: bool = True
+    lam: float = 0.0
+    as_published: bool = False
+
+    def __post_init__(self):
+        _check(self.fraction, self.granularity)
+        if not 0 <= self.lam < math.inf:
+            raise ValueError(f"lam {self.lam}; allowed: a finite number, 0 or more")
+
+    def __call__(self, run: Run, split: Split) -> Subset:
+        data = split.train
+        rows = gradients(run, data, self.adversarial, self.features)
+        chosen = choose(run, data, rows, self.solve, self.fraction, self.granularity)
+        if not self.as_published:
+            return chosen
+        numbers = run.draws(everyone(data)).uniform("gradmatch")
+        budget = math.ceil(self.fraction * len(data) - 1e-9)
+        index, weight = top_up(chosen.index, chosen.weight, numbers, budget)
+        return chosen._replace(index=index, weight=weight)
+
+    def solve(self, rows: Gradients, budget: int, label: int | None) -> tuple[Tensor, Tensor]:
+        tol = 0.0 if self.as_published else 1e-7
+        return matching_pursuit(rows, rows.sum(), budget, self.lam, tol, as_published=self.as_published)[:2]
+
+
+VARIANTS = ("rounds", "naive", "stochastic")
+
+
+@dataclass(frozen=True)
+class Glister:
+    """GLISTER (Killamsetty et al. 2021): the examples whose gradient step lowers the validation loss most; weights 1.
+
+    Adversarial: the validation loss is the negative log-likelihood at the examples that ``validation_attack`` makes (the
+    run's own attack if None), as in equation 5 of Li et al. 2023. It needs a data set with a validation part. ``eta``:
+    the learning rate of the step looked ahead. ``variant``: "rounds" refreshes the validation logits ``rounds`` times,
+    "naive" after each example, "stochastic" too, and looks at (n / budget) ln 100 random examples each time (CORDS'
+    RGreedy, Naive, Stochastic). Per class, the validation examples are those of the class, or all if there are none.
+    """
+
+    fraction: float
+    granularity: str
+    eta: float
+    adversarial: bool = True
+    features: bool = True
+    variant: str = "rounds"
+    rounds: int = 15
+    validation_attack: Attack | None = None
+
+    def __post_init__(self):
+        _check(self.fraction, self.granularity)
+        if not 0 < self.eta < math.inf or self.rounds < 1:
+            raise ValueError(f"eta {self.eta}, rounds {self.rounds}; allowed: a finite number above 0, and 1 or more")
+        if self.variant not in VARIANTS:
+            raise ValueError(f"variant {self.variant!r}; allowed: {', '.join(VARIANTS)}")
+
+    def __call__(self, run: Run, split: Split) -> Subset:
+        if split.validation is None:
+            raise ValueError("glister needs validation examples: set data.validation to the share held out")
+        held_out = self.validation(run, split.validation)
+
+        def solve(rows: Gradients, budget: int, label: int | None) -> tuple[Tensor, Tensor]:
+            return self.solve(run, held_out, rows, budget, label)
+
+        rows = gradients(run, split.train, self.adversarial, self.features)
+        return choose(run, split.train, rows, solve, self.fraction, self.granularity)
+
+    def validation(self, run: Run, data: Data) -> Validation:
+        """The validation examples at the last layer, with noise of their own (view 1)."""
+        attack = (self.validation_attack or run.method.attack) if self.adversarial else Clean()
+        (layer,) = at_last_layer(run, data, attack, features=self.features, view=1)
+        return Validation(layer.z, layer.phi, data.labels)
+
+    def solve(
+        self, run: Run, held_out: Validation, rows: Gradients, budget: int, label: int | None
+    ) -> tuple[Tensor, Tensor]:
+        z, phi, y = held_out
+        if label is not None and (of_class := y == label).any():
+            held_out = Validation(z[of_class], None if phi is None else phi[of_class], y[of_class])
+        uniform, rounds = None, None if self.variant == "naive" else self.rounds
+        if self.variant == "stochastic":
+            numbers = Draws(run.seed, run.epoch, torch.arange(budget, device=y.device))
+            uniform = numbers.uniform(f"glister {label}", candidates(len(rows), budget))
+        return taylor_greedy(rows, held_out, budget, self.eta, rounds, uniform)

@@ -1,0 +1,136 @@
+"""The command line by hand: right words do the work, wrong ones get one clear line and a status that is not 0."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from leanat import cli, structure
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def said(capsys, *words):
+    status = cli.main(list(words))
+    captured = capsys.readouterr()
+    return status, captured.err
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["tabel"], ["train"], ["table"], ["train", "x", "--device"]])
+def test_argparse_answers_itself(words):
+    with pytest.raises(SystemExit) as error:
+        cli.main(words)
+    assert error.value.code == (0 if words == ["--help"] else 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["check", "--set", "scale=dmeo"], "did you mean demo?"),
+        (["check", "--set", "sclae=demo"], "unknown key 'sclae'; did you mean scale?"),
+        (["check", "--set", "scale"], "--set scale: written KEY=VALUE"),
+        (["check", "--config-dir", "nowhere"], "nowhere/config.yaml: no such file"),
+        (["train", "digits-vgg"], "no run 'digits-vgg' at scale demo; the nearest of"),
+        (["train", "../../etc"], "no run '../../etc'"),
+        (["table", "qtart/tabel1"], "no item 'qtart/tabel1'; did you mean qtart/table1?"),
+        (
+            ["table", "qtart/table1", "--results", "nowhere"],
+            "metrics.json: no such file; the metrics of a finished run",
+        ),
+        (["attack", "--suite", "qtrat", "x"], "no paper 'qtrat'; did you mean qtart?"),
+        (["attack", "--suite", "qtart/man", "--model", "x.safetensors"], "x.safetensors: no such file"),
+        (["collect", "nowhere.pdf", "--out", "x.pdf"], "nowhere.pdf"),
+        (["data", "nowhere", "--download", "cifra10"], "cifra10"),
+    ],
+)
+def test_wrong_words_are_one_clear_line(capsys, words, message):
+    status, err = said(capsys, *words)
+    assert status == 1
+    assert message in err
+    assert all(line.startswith("leanat: ") for line in err.splitlines())
+    assert "Traceback" not in err
+
+
+def test_a_gpu_that_is_not_there(capsys, monkeypatch, tmp_path):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    run = next(iter(structure.load(ROOT / "config").runs))
+    status, err = said(capsys, "train", run, "--device", "cuda", "--results", str(tmp_path))
+    assert status == 1
+    assert "this machine has no GPU that torch can use; allowed here: auto, cpu" in err
+
+
+def test_real_data_without_a_folder(capsys, tmp_path):
+    run = next(iter(structure.load(ROOT / "config", {"scale": "lite"}).runs))
+    words = ["train", run, "--set", "scale=lite", "--results", str(tmp_path), "--device", "cpu"]
+    status, err = said(capsys, *words)
+    assert status == 1
+    assert "cifar10" in err
+    assert "data_dir" in err
+
+
+def test_a_spec_that_is_not_json(capsys, tmp_path):
+    (tmp_path / "spec.json").write_text("{")
+    status, err = said(capsys, "train", str(tmp_path))
+    assert status == 1
+    assert "spec.json: not the spec of a run" in err
+
+
+def test_damaged_metrics_are_named(capsys, tmp_path):
+    item = structure.load(ROOT / "config").items["qtart/table1"]
+    for run in item["runs"]:
+        folder = tmp_path / "runs" / run
+        folder.mkdir(parents=True)
+        (folder / "metrics.json").write_text('{"clean": ')
+    status, err = said(capsys, "table", "qtart/table1", "--results", str(tmp_path))
+    assert status == 1
+    assert "metrics.json: not the metrics of a finished run" in err
+
+
+def test_check_and_data_speak(capsys, caplog):
+    with caplog.at_level("INFO", logger="leanat"):
+        assert cli.main(["check"]) == 0
+        assert cli.main(["data"]) == 0
+    assert "no problem found" in caplog.text
+    assert "digits" in caplog.text
+    assert "cifar10" in caplog.text
+
+
+def test_the_table_by_hand(tmp_path):
+    """Figures from a copy of finished runs: a mean and an interval that can be computed by hand."""
+    item = structure.load(ROOT / "config").items["qtart/table1"]
+    for i, run in enumerate(item["runs"]):
+        folder = tmp_path / "runs" / run
+        folder.mkdir(parents=True)
+        metrics = {
+            "clean": {"accuracy": (90 + i % 3) / 100},
+            "examples": {"test": 1197},
+            "device": "CPU",
+            "revision": "abc",
+            "date": "2026-01-01T00:00:00+00:00",
+        }
+        (folder / "metrics.json").write_text(json.dumps(metrics))
+    out = tmp_path / "figures" / "table1.pdf"
+    out.parent.mkdir()
+    assert cli.main(["table", "qtart/table1", "--results", str(tmp_path), "--out", str(out)]) == 0
+    import pandas
+
+    rows = pandas.read_csv(out.with_suffix(".csv"))
+    ours = rows[rows["n"] == 3]
+    assert ours["mean"].round(6).eq(91.0).all()
+    assert ours["high"].sub(ours["mean"]).round(3).eq(2.484).all(), "t(0.975, 2) x 1 / sqrt(3)"
+    assert out.read_bytes().startswith(b"%PDF")
+
+
+def test_help_starts_fast_because_it_loads_no_torch():
+    code = "import sys; from leanat import cli; cli.parser(); print('torch' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert out.stdout.strip() == "False"

@@ -1,0 +1,81 @@
+"""Snakemake itself: dry runs at every scale, lint, wrong targets, and a small workflow from data to PDF."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SNAKEMAKE = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+
+
+def snakemake(folder, *words):
+    return subprocess.run(
+        [*SNAKEMAKE, "--directory", str(folder), *words],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
+@pytest.mark.parametrize("scale", ["demo", "lite", "paper"])
+def test_a_dry_run_needs_no_data(tmp_path, scale):
+    done = snakemake(tmp_path, "all", "-n", "--quiet", "--config", f"scale={scale}")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["figures/qtart/tabel1.pdf", "-n"], "qtart has no item 'tabel1'; did you mean table1?"),
+        (["figures/qtrat/table1.pdf", "-n"], "no paper 'qtrat'; did you mean qtart?"),
+        (["figures/table2.pdf", "-n"], "no such target; did you mean table1?"),
+        (["qtrat", "-n"], "qtrat: no such target; did you mean qtart?"),
+        (["all", "-n", "--config", "scale=papr"], "did you mean paper?"),
+        (["all", "-n", "--config", "scael=paper"], "unknown key 'scael'; did you mean scale?"),
+        (["all", "-n", "--config", "seeds=0"], "seeds: 0 is not allowed"),
+        (["all", "-n", "--workflow-profile", "slrum"], "--workflow-profile slrum: no such profile; did you mean slurm?"),
+    ],
+)
+def test_wrong_words_name_what_exists(tmp_path, words, said):
+    done = snakemake(tmp_path, *words)
+    assert done.returncode != 0
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_wrong_value_is_found_by_a_dry_run(tmp_path):
+    """A field that only the component itself knows: found before the first job, not by the job."""
+    import shutil
+
+    for name in ("Snakefile", "workflow", "config", "profiles", "published", "src"):
+        source = ROOT / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
+    path = tmp_path / "config" / "papers" / "qtart.yaml"
+    path.write_text(path.read_text().replace("window: last", "window: lats"))
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "-n", "figures/qtart/table1.pdf", "--directory", str(tmp_path)]
+        + ["--snakefile", str(tmp_path / "Snakefile")],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    assert re.search(r"spec\.method\.selector\.once\.inner\.instability: .*lats", done.stdout + done.stderr)
+
+
+def test_lint_is_clean():
+    done = subprocess.run([*SNAKEMAKE, "--lint"], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_item_without_runs_from_the_workflow(tmp_path):
+    done = snakemake(tmp_path, "figures/qtart/table9.pdf", "--cores", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for suffix in ("pdf", "png", "csv"):
+        assert (tmp_path / "figures" / "qtart" / f"table9.{suffix}").stat().st_size
+    assert (tmp_path / "results" / "items" / "demo" / "qtart" / "table9.csv").exists()
+    again = snakemake(tmp_path, "figures/qtart/table9.pdf", "-n")
+    assert "Nothing to be done" in again.stdout + again.stderr
