@@ -15,7 +15,7 @@ help:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"leanat needs Python 3.11 or newer, this is {v[0]}.{v[1]}; name another: make PYTHON=python3.12 ...")'
 	@echo "== Making .venv and installing (a few GB the first time)"
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/pip install --disable-pip-version-check --progress-bar off --constraint constraints.txt --editable ".[dev]"
 	@touch $@
 
 .venv/ready-test: .venv/ready requirements-oracles.txt

@@ -64,7 +64,7 @@ def apricot_covers(x: Tensor, budget: int):
         similarity = similarity_of(x)
         return FacilityLocationSelection(budget, metric="precomputed", optimizer="lazy").fit(similarity).ranking
 
-    solve(x[:400], 100)  # numba compiles
+    solve(x[:400], 100)  # loads numba; apricot compiles its functions again in every fit, over a second
     return lambda: solve(x, budget), lambda chosen: coverage(similarity_of(x), chosen)
 
 

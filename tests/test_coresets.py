@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from toys import Small, Toy, clean, make_run, same, split, toy, weights
 
-from leanat import config
+from leanat import config, models
 from leanat.attacks import PGD, Clean
 from leanat.core import Method, Split, Subset, one_step, take, train, train_epoch
 from leanat.coresets import Craig, Glister, GradMatch, at_last_layer, gradients, logit_gradients, random_order
@@ -500,7 +500,7 @@ OBJECTIVE_SPECS = {
 }
 SELECTOR_SPECS = {
     "craig": {"fraction": 0.5},
-    "gradmatch": {"fraction": 0.5, "lam": 0.5},
+    "grad_match": {"fraction": 0.5, "lam": 0.5},
     "glister": {"fraction": 0.5, "eta": 0.05, "validation_attack": PGD_SPEC},
 }
 
@@ -526,6 +526,21 @@ def test_every_combination_runs_by_config_alone(objective, name, granularity):
         row = train_epoch(run, parts(20, 6))
         assert 0 < row["kept"] <= 15
         assert math.isfinite(row["loss"])
+
+
+@pytest.mark.parametrize("granularity", ["example", "class", "batch", "whole_batches"])
+@pytest.mark.parametrize("name", SELECTOR_SPECS)
+def test_perceptual_training_runs_by_config_alone(name, granularity):
+    attack = {"fast_lpa": {"bound": 0.5, "steps": 2, "only_correct": True, "self_bounded": True}}
+    inner = {name: {**SELECTOR_SPECS[name], "granularity": granularity}}
+    inner[name] |= {"validation_attack": attack} if name == "glister" else {}
+    net = models.build("resnet_tiny", 3, 8, 1, seed=0, mean=[0.5], std=[0.5])
+    run = make_run(net, epochs=1, batch=5)
+    selector = {"every": {"period": 1, "warmup": 0, "inner": inner}}
+    run.method = built({"objective": "cross_entropy", "attack": attack, "selector": selector})
+    row = train_epoch(run, parts(20, 6, size=8))
+    assert 0 < row["kept"] <= 10
+    assert math.isfinite(row["loss"])
 
 
 def test_wrong_values_are_said_by_config():

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 from toys import Small, make_run, same, split, toy, weights
 
-from leanat import checkpoint, config, core
+from leanat import checkpoint, config, core, networks
 from leanat.core import Subset, take, train
 from leanat.draws import Draws
 from leanat.models import PerImage, build
@@ -31,7 +31,7 @@ def save_teacher(folder, network="resnet_tiny", seed=5, **change):
                 buffer.mul_(0.5).sub_(0.2)
     folder.mkdir(exist_ok=True)
     about = {"model": {"name": network, "standardise": "channel"}, "data": {"name": "toy", **shape}}
-    checkpoint.save_model(folder / "model.safetensors", net, about)
+    networks.save(folder / "model.safetensors", net, about)
     return net
 
 
@@ -417,13 +417,24 @@ def test_a_resumed_run_ends_with_the_same_bits(teacher, tmp_path, make):
     assert [r["loss"] for r in whole.history] == [r["loss"] for r in again.history]
 
 
+def test_a_run_can_go_back_to_its_own_checkpoint(teacher, tmp_path):
+    run, ends = run_of(phase1(teacher), epochs=3), []
+    train(run, split(toy()), lambda run: run.epoch == 1)
+    checkpoint.save(tmp_path / "resume.pt", run, "x")
+    for _ in range(2):
+        assert checkpoint.load(tmp_path / "resume.pt", run, "x")
+        train(run, split(toy()))
+        ends.append(weights(run.net))
+    assert same(*ends)
+
+
 @pytest.mark.parametrize("statistics", ["running", "batch"])
 def test_the_teacher_is_never_touched(teacher, statistics):
     file = (teacher / "model.safetensors").read_bytes()
     run = run_of(phase2(teacher, statistics=statistics))
     train(run, split(toy()))
     live = paper._live[run.net].teacher
-    tensors, _ = checkpoint.read_model(teacher / "model.safetensors")
+    tensors, _ = networks.read(teacher / "model.safetensors")
     state = live.state_dict()
     assert set(state) >= {k for k in tensors if "running" not in k}
     assert all(torch.equal(v, tensors[k]) for k, v in state.items())
@@ -492,18 +503,18 @@ def test_what_is_missing_is_named(teacher, tmp_path):
         train(make_run(Small(), objective=phase1(teacher)), data)
     with pytest.raises(ValueError, match="same fields"):
         train(make_run(Small(), objective=phase1(teacher), extras=(phase1(teacher, beta=1.0),)), data)
-    with pytest.raises(checkpoint.CheckpointError, match="no such file"):
+    with pytest.raises(networks.NetworkError, match="no such file"):
         train(run_of(phase1(tmp_path / "nowhere")), data)
     save_teacher(tmp_path / "ten", n_classes=10)
     with pytest.raises(ValueError, match="10 classes, the student's data have 3"):
         train(run_of(phase1(tmp_path / "ten")), data)
     (tmp_path / "bare").mkdir()
-    checkpoint.save_model(tmp_path / "bare" / "model.safetensors", Small(), {})
-    with pytest.raises(checkpoint.CheckpointError, match="no description"):
+    networks.save(tmp_path / "bare" / "model.safetensors", Small(), {})
+    with pytest.raises(networks.NetworkError, match="no description"):
         train(run_of(phase1(tmp_path / "bare")), data)
-    about = checkpoint.read_model(teacher / "model.safetensors")[1]
-    checkpoint.save_model(tmp_path / "bare" / "model.safetensors", Small(), about)
-    with pytest.raises(checkpoint.CheckpointError, match="does not fit"):
+    about = networks.read(teacher / "model.safetensors")[1]
+    networks.save(tmp_path / "bare" / "model.safetensors", Small(), about)
+    with pytest.raises(networks.NetworkError, match="do not fit"):
         train(run_of(phase1(tmp_path / "bare")), data)
 
 
@@ -558,7 +569,7 @@ def test_alignment_against_the_whole_jacobian_and_it_leaves_the_network_alone():
     assert same(before, weights(net))
     net.eval()
     for i in range(5):
-        jacobian = torch.autograd.functional.jacobian(net, x[i : i + 1])[0].flatten(1)
+        jacobian = torch.autograd.functional.jacobian(net, x[i : i + 1])[0].detach().flatten(1)
         z = net(x[i : i + 1])[0]
         best = int(z.argmax())
         rho, second = min(

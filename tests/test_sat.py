@@ -16,7 +16,7 @@ from leanat import checkpoint, data, models
 from leanat.attacks import PGD, Clean
 from leanat.core import Method, Recipe, Run, Split, Step, train, train_epoch
 from leanat.evaluate import evaluate
-from leanat.models.classifier import Classifier
+from leanat.models import Classifier, Transferred, transfer_head
 from leanat.objectives import CrossEntropy
 from leanat.papers.sat import (
     AtRandom,
@@ -27,10 +27,8 @@ from leanat.papers.sat import (
     MeanEntropy,
     OnlyMembers,
     SubsetAttack,
-    Transferred,
     Weighted,
     holdout_indices,
-    transfer_head,
 )
 from leanat.schedules import Constant, Cosine
 from leanat.selection import Everything
@@ -108,7 +106,7 @@ def test_random_sets_depend_on_the_draw_alone():
     assert first.equal(again)
     assert 0.2 < (first & other).sum() / first.sum() < 0.4  # independent: .3
     runs = [sat_run(source, First(0.3, "example", AtRandom(0)), seed=seed) for seed in (0, 1)]
-    assert all(run.method.extras[0].start(run, split(source)).equal(first) for run in runs)
+    assert all(run.method.extras[0].start(run, split(source))["members"].equal(first) for run in runs)
     with_seed = data.load("digits", "train", seed=5)
     assert First(0.3, "example", AtRandom(0))(with_seed).equal(first)
 
@@ -249,19 +247,19 @@ def test_weights_of_the_deciles_are_2_to_10_times_b_over_a(i):
     for of in ("example", "class"):
         chosen = First(i / 10, of, AtRandom(i))
         run = sat_run(source, chosen, weighted="increasing")
-        run.memory["sat"] = chosen(source)
+        run.memory["sat"] = {"members": chosen(source)}
         subset = run.method.selector(run, split(source))
-        a = int(run.memory["sat"].sum())
+        a = int(run.memory["sat"]["members"].sum())
         assert subset.index.equal(torch.arange(600))
-        assert subset.weight[~run.memory["sat"]].eq(1).all()
+        assert subset.weight[~run.memory["sat"]["members"]].eq(1).all()
         factor = 1 + i if of == "example" else 1 + 10 * a / 600
-        torch.testing.assert_close(subset.weight[run.memory["sat"]], torch.full((a,), factor * (600 - a) / a))
+        torch.testing.assert_close(subset.weight[run.memory["sat"]["members"]], torch.full((a,), factor * (600 - a) / a))
 
 
 def test_balanced_weights_give_a_and_b_the_same_total():
     source = data.load("digits", "train")
     run = sat_run(source, Classes((1,)), weighted="balanced")
-    run.memory["sat"] = Classes((1,))(source)
+    run.memory["sat"] = {"members": Classes((1,))(source)}
     weight = Weighted("balanced")(run, split(source)).weight
     assert weight[source.labels == 1].sum().item() == pytest.approx(int((source.labels != 1).sum()), rel=1e-5)
 
@@ -295,7 +293,7 @@ def test_a_is_fixed_at_the_start_and_survives_a_checkpoint(tmp_path, ranking):
     assert checkpoint.load(tmp_path / "resume.pt", resumed, "")
     train(resumed, split(source))
     assert same(weights(whole.net), weights(resumed.net))
-    assert resumed.memory["sat"].equal(whole.memory["sat"])
+    assert resumed.memory["sat"]["members"].equal(whole.memory["sat"]["members"])
     np.testing.assert_array_equal(*(run.method.extras[1].arrays(run)["example"] for run in (whole, resumed)))
 
 

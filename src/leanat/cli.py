@@ -80,12 +80,25 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, help="where a --model's outcomes go (default: beside the file)")
     _config_options(sub)
     _run_options(sub)
-    sub = verb(table, "render an item's table from finished runs")
-    sub.add_argument("item", help="an item of the configuration, such as qtart/table1")
-    sub.add_argument("--out", type=Path, help="the PDF; CSV and PNG are written beside it")
-    sub.add_argument("--keep", type=Path, help="a second place for the CSV")
+    sub = verb(time_, "measure what a paper's trainings take on this machine, which should do nothing else meanwhile")
+    sub.add_argument("paper")
+    sub.add_argument(
+        "--batch", type=int, help="images a step is measured on (default: 4 on a CPU, the paper's on a GPU)"
+    )
+    sub.add_argument(
+        "--repeats", type=int, help="measurements of each, after one that does not count (default: 3, GPU 5)"
+    )
+    sub.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads (default: all)")
+    sub.add_argument("--out", type=Path, help="default: <results>/timings/<paper>.json")
     _config_options(sub)
-    _results_option(sub)
+    _run_options(sub)
+    for function, text in ((table, "render a table from finished runs"), (figure, "draw a figure from finished runs")):
+        sub = verb(function, text)
+        sub.add_argument("item", help="an item of the configuration, such as qtart/table1")
+        sub.add_argument("--out", type=Path, help="the PDF; CSV and PNG are written beside it")
+        sub.add_argument("--keep", type=Path, help="a second place for the CSV")
+        _config_options(sub)
+        _results_option(sub)
     sub = verb(collect, "several PDF files as one, in order")
     sub.add_argument("inputs", nargs="+", type=Path)
     sub.add_argument("--out", type=Path, required=True)
@@ -227,6 +240,27 @@ def attack(arguments: argparse.Namespace) -> None:
         attacking.attack_run(grid, run, f"{paper}-{suite or 'main'}", arguments)
 
 
+def time_(arguments: argparse.Namespace) -> None:
+    """Seconds of the pieces of every training whose cost an item shows: random images, the paper's own settings."""
+    grid = _grid(arguments)
+    if arguments.paper not in grid.papers:
+        raise ConfigError([f"time: no paper {arguments.paper!r}{near(arguments.paper, grid.papers)}"])
+    torch = _torch()
+    torch.set_num_threads(arguments.threads)
+    from leanat import experiment, timing
+    from leanat.files import write_json
+
+    device = experiment.device_of(arguments.device)
+    cpu = device.type == "cpu"
+    batch, repeats = arguments.batch or (4 if cpu else None), arguments.repeats or (3 if cpu else 5)
+    found = timing.measure_all(grid.timed(arguments.paper), device, batch, repeats, log.info)
+    out = arguments.out or arguments.results / "timings" / f"{arguments.paper}.json"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    about = {"batch": batch, "repeats": repeats} | experiment.provenance(device)
+    write_json(out, {"primitives": found} | about)
+    log.info("%s", out)
+
+
 class Progress:
     """One bar on a terminal, a line now and then in a file: epoch, loss, examples kept, time left."""
 
@@ -259,12 +293,21 @@ class Progress:
 
 
 def table(arguments: argparse.Namespace) -> None:
-    """One item as PDF, PNG and CSV: the paper's numbers, real-scale replications where there are any, and these runs."""
+    """A table as PDF, PNG and CSV: the paper's numbers, real-scale replications where there are any, and these runs."""
+    _item(arguments, ("table", "formula"))
+
+
+def figure(arguments: argparse.Namespace) -> None:
+    """A figure as PDF, PNG and CSV: these runs, and the paper's values as open markers where they are known."""
+    _item(arguments, ("figure",))
+
+
+def _item(arguments: argparse.Namespace, kinds: tuple[str, ...]) -> None:
     from leanat.report import items
 
-    known = _grid(arguments).items
+    known = {name: item for name, item in _grid(arguments).items.items() if item["kind"] in kinds}
     if arguments.item not in known:
-        raise ConfigError([f"table: no item {arguments.item!r}{near(arguments.item, known)}"])
+        raise ConfigError([f"{arguments.name}: no item {arguments.item!r}{near(arguments.item, known)}"])
     item = known[arguments.item]
     out = arguments.out or Path("figures") / item["paper"] / f"{item['item']}.pdf"
     root = arguments.config_dir.parent

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
+from pathlib import Path
 from typing import Any
 
 import pydantic
@@ -31,7 +32,7 @@ from leanat import (
 from leanat.core import Attack, Budget, Extra, Method, Objective, Recipe, Schedule, Selector
 from leanat.data import augment, colour
 from leanat.memory import Teacher
-from leanat.papers import advprune, coreset, dihcl, qtart
+from leanat.papers import advprune, coreset, dihcl, qtart, sat
 from leanat.resolve import ConfigError, near
 
 # What may stand in each slot of a spec, by name.
@@ -75,18 +76,28 @@ SLOTS: dict[Any, tuple[str, dict[str, type]]] = {
             "every": selection.Every,
             "random": selection.Random,
             "loss_rank": selection.LossRank,
+            "weighted": sat.Weighted,
             "instability": qtart.Instability,
             "bandit": dihcl.Bandit,
             "craig": coresets.Craig,
-            "gradmatch": coresets.GradMatch,
+            "grad_match": coresets.GradMatch,
             "glister": coresets.Glister,
             "warm_start": coreset.WarmStart,
         },
     ),
-    Budget: ("budget", {"bullet": advprune.Bullet}),
+    sat.Order: ("order", {"by_entropy": sat.ByEntropy, "at_random": sat.AtRandom}),
+    sat.Members: ("set of members", {"classes": sat.Classes, "first": sat.First}),
+    Budget: ("budget", {"only_members": sat.OnlyMembers, "bullet": advprune.Bullet}),
     Extra: (
         "extra",
-        {"bandit": dihcl.Bandit, "teacher": Teacher, "bullet": advprune.Bullet, "groups": advprune.Groups},
+        {
+            "bandit": dihcl.Bandit,
+            "teacher": Teacher,
+            "sat": sat.SubsetAttack,
+            "mean_entropy": sat.MeanEntropy,
+            "bullet": advprune.Bullet,
+            "groups": advprune.Groups,
+        },
     ),
     Schedule: (
         "learning rate",
@@ -141,6 +152,24 @@ class ModelSpec:
 
 
 @dataclasses.dataclass(frozen=True)
+class Init:
+    """Where the network comes from: the folder of another run, at its end or after ``snapshot`` epochs.
+
+    ``frozen``: all of it but the head stays as it is, and a new head with one hidden layer (``hidden`` units; None: as
+    many as features) is trained.
+    """
+
+    network: Path
+    frozen: bool
+    hidden: int | None = None
+    snapshot: int | None = None
+
+    @property
+    def file(self) -> Path:
+        return self.network / ("model.safetensors" if self.snapshot is None else f"model-{self.snapshot}.safetensors")
+
+
+@dataclasses.dataclass(frozen=True)
 class Spec:
     """A resolved run spec, as objects. The fields are the keys of the JSON."""
 
@@ -151,6 +180,8 @@ class Spec:
     method: Method
     recipe: Recipe
     snapshots: tuple[int, ...] = ()  # epochs after which the network is kept
+    init: Init | None = None
+    early_stop: sat.EarlyStop | None = None
 
 
 def read(spec: dict[str, Any]) -> Spec:
@@ -172,7 +203,8 @@ def _slot(hint: Any) -> tuple[str, dict[str, type]] | None:
 def component(hint: Any, value: Any, where: str, problems: list[str]) -> Any:
     """The object that ``value`` names for a field of type ``hint``; None after adding to ``problems``."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (types.UnionType, typing.Union) and (inner := [a for a in arguments if _slot(a)]):
+    inner = [a for a in arguments if _slot(a) or dataclasses.is_dataclass(a)]
+    if origin in (types.UnionType, typing.Union) and inner:
         return None if value is None else component(inner[0], value, where, problems)
     if origin is tuple and arguments and _slot(arguments[0]):
         if not isinstance(value, list):

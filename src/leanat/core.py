@@ -3,8 +3,7 @@
 Four questions tell the papers apart: which examples (Selector), how hard each is attacked (Budget), what is minimised
 (Objective), what is remembered (Extra). A Method answers them; a Recipe says how to optimise; a Run is the state.
 
-    method = Method(objective=CrossEntropy(), attack=PGD(Linf(8 / 255), steps=10), selector=Everything())
-    run = Run(net, method, recipe, seed=0)
+    run = Run(net, Method(CrossEntropy(), PGD(Linf(8 / 255), 10, 2 / 255, "uniform"), Everything()), recipe, seed=0)
     train(run, Split(data, None))
 """
 
@@ -50,10 +49,14 @@ class Split(NamedTuple):
 
 
 class Subset(NamedTuple):
-    """Chosen examples: index int64 [n], weight float32 [n], the paper's weights as they are, never rescaled."""
+    """Chosen examples: index int64 [n], weight float32 [n], the paper's weights as they are, never rescaled.
+
+    Not ``shuffle``: the mini-batches are cut from the examples in the order given, every epoch.
+    """
 
     index: Tensor
     weight: Tensor
+    shuffle: bool = True
 
 
 @dataclass(slots=True)
@@ -92,7 +95,11 @@ class Objective(Protocol):
 
 
 class Extra(Protocol):
-    """Something that outlives a step. Its state lives in ``run.memory[name]``, and so in the checkpoint."""
+    """Something that outlives a step. Its state lives in ``run.memory[name]``, and so in the checkpoint.
+
+    It may also have ``columns(run)``, numbers for the epoch's row of the history; ``report(run)``, added to the run's
+    metrics; and ``arrays(run)``, left as ``<name>.npz`` in its folder.
+    """
 
     name: str
 
@@ -204,11 +211,13 @@ def take(run: Run, data: Data, subset: Subset, where: slice | Tensor, view: int 
     """The step that holds the examples ``where`` of a subset, as this epoch shows them."""
     index, weight = subset.index[where], subset.weight[where]
     x, y = data.batch(index, run.epoch, view)
-    x = x.contiguous(memory_format=torch.channels_last)
-    return Step(run.epoch, index, x, y, weight, run.draws(index, view))
+    return Step(run.epoch, index, x.contiguous(memory_format=torch.channels_last), y, weight, run.draws(index, view))
 
 
 def shuffled(run: Run, subset: Subset) -> Subset:
+    """The subset in the order in which this epoch trains on it."""
+    if not subset.shuffle:
+        return subset
     order = run.draws(subset.index).bits("order").argsort()
     return Subset(subset.index[order], subset.weight[order])
 
@@ -252,6 +261,8 @@ def train_epoch(run: Run, split: Split) -> dict[str, float]:
         "backward": passes.backward,
         "seconds": time.perf_counter() - started,
     }
+    for extra in method.extras:
+        row |= extra.columns(run) if hasattr(extra, "columns") else {}
     run.history.append(row)
     return row
 
@@ -279,7 +290,7 @@ def one_step(run: Run, step: Step) -> Tensor:
 
 
 def train(run: Run, split: Split, after_epoch: Callable[[Run], bool | None] = lambda run: None) -> None:
-    """Train from ``run.epoch`` to the end. ``after_epoch`` may save, report, and end the training by returning True."""
+    """Train from ``run.epoch`` to the end. ``after_epoch`` may save, report, and by True end the training."""
     if run.epoch == 0:
         for extra in run.method.extras:
             run.memory[extra.name] = extra.start(run, split)

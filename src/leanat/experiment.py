@@ -20,10 +20,11 @@ import numpy as np
 import torch
 
 import leanat
-from leanat import checkpoint, config, core, data, evaluate, networks, outcome
+from leanat import checkpoint, config, core, data, evaluate, models, networks, outcome
 from leanat.attacks import Clean
 from leanat.files import whole, write_json
 from leanat.grid import UPSTREAM, digest
+from leanat.papers import sat
 from leanat.resolve import ConfigError
 
 log = logging.getLogger("leanat")
@@ -36,6 +37,7 @@ class Experiment:
     run: core.Run
     split: core.Split
     test: core.Data
+    early_stop: sat.EarlyStop | None
 
 
 def device_of(name: str) -> torch.device:
@@ -57,8 +59,19 @@ def prepare(spec: dict[str, Any], data_dir: str | None, device: torch.device) ->
     test = data.load(parts.data.name, "test", data_dir, device)
     fraction = parts.data.validation
     split = core.Split(everyone, None) if fraction is None else data.split(everyone, fraction, seed=0)
-    net = networks.build(parts.model.name, parts.model.standardise, networks.describe(test), parts.seed).to(device)
-    return Experiment(core.Run(net, parts.method, parts.recipe, parts.seed), split, test)
+    net = initial(parts, networks.describe(test), device)
+    return Experiment(core.Run(net, parts.method, parts.recipe, parts.seed), split, test, parts.early_stop)
+
+
+def initial(parts: config.Spec, about: dict[str, Any], device: torch.device) -> torch.nn.Module:
+    """The network a run begins with: new, that of another run, or that one frozen under a new head."""
+    if parts.init is not None and parts.init.frozen:
+        source, _ = networks.load(parts.init.file, device)
+        return models.transfer_head(source, parts.init.hidden, about["n_classes"], parts.seed)
+    net = networks.build(parts.model.name, parts.model.standardise, about, parts.seed)
+    if parts.init is not None:
+        networks.fit(net, networks.read(parts.init.file)[0], parts.init.file)
+    return net.to(device)
 
 
 def located(value: Any, runs: Path) -> Any:
@@ -108,19 +121,32 @@ def train_run(
 
         def about(run: core.Run) -> dict[str, Any]:
             shape = networks.describe(experiment.test)
-            return {"model": spec["model"], "data": shape, "epoch": run.epoch, "spec_hash": mark}
+            model = {k: spec["model"][k] for k in ("name", "standardise")}
+            if spec.get("init", {}).get("frozen"):
+                model["hidden"] = run.net.head[0].out_features
+            return {"model": model, "data": shape, "epoch": run.epoch, "spec_hash": mark}
 
         def after_epoch(run: core.Run) -> None:
             chosen.note(run)
             if run.epoch in spec.get("snapshots", ()):
                 networks.save(folder / f"model-{run.epoch}.safetensors", run.net, about(run))
             write_history(folder / "history.csv", run.history)
+            if experiment.early_stop is not None:
+                experiment.early_stop(run, len(experiment.test), robust)
             checkpoint.save(resume, run, mark)
             progress(run)
 
+        def robust(index: torch.Tensor) -> float:
+            attack = experiment.early_stop.attack
+            return float(evaluate.evaluate(run.net, experiment.test, attack, seed=0, index=index).correct.mean())
+
         core.train(run, experiment.split, after_epoch)
+        best = run.epoch if experiment.early_stop is None else experiment.early_stop.restore(run)
         networks.save(folder / "model.safetensors", run.net, about(run))
         chosen.finish()
+        for extra in run.method.extras:
+            if hasattr(extra, "arrays"):
+                save_arrays(folder / f"{extra.name}.npz", {k: np.asarray(v) for k, v in extra.arrays(run).items()})
         clean = evaluate.evaluate(run.net, experiment.test, Clean(), seed=spec["seed"])
         metrics = {
             "run": name,
@@ -136,10 +162,12 @@ def train_run(
                 "backward": sum(int(row["backward"]) for row in run.history),
             },
             "epochs": run.epoch,
+            "epoch_kept": best,
             "seconds": sum(row["seconds"] for row in run.history),
             "wall_seconds": time.perf_counter() - started,
             "peak_memory_mb": peak_memory(device),
             "parameters": sum(p.numel() for p in run.net.parameters()),
+            **{k: v for extra in run.method.extras if hasattr(extra, "report") for k, v in extra.report(run).items()},
             **provenance(device),
         }
         write_json(folder / "metrics.json", metrics)
@@ -199,8 +227,9 @@ def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def write_history(path: Path, rows: list[dict[str, float]]) -> None:
+    names = list(dict.fromkeys(name for row in rows for name in row))
     with whole(path) as beside, open(beside, "w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer = csv.DictWriter(file, fieldnames=names)
         writer.writeheader()
         writer.writerows(rows)
 

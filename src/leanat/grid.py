@@ -66,6 +66,7 @@ class Grid:
     runs: dict[str, RunSpec] = field(default_factory=dict, init=False)  # in the order in which items ask for them
     evaluations: dict[str, Evaluation] = field(default_factory=dict, init=False)
     items: dict[str, dict[str, Any]] = field(default_factory=dict, init=False)  # <paper>/<item>
+    _paper_scale: Grid | None = field(default=None, init=False)
 
     def run(self, facts: Mapping[str, Any], seed: int, change: Mapping[str, Any] | None = None) -> RunSpec:
         """The run that ``facts`` (paper, item, data, model, method) stand for; ``change`` is laid over the method."""
@@ -88,6 +89,13 @@ class Grid:
         made = RunSpec(f"{name}-s{seed}-{digest(bare)}", bare, tuple(needs), tuple(assumptions(spec)))
         return self.runs.setdefault(made.id, made)
 
+    def at_paper_scale(self) -> Grid:
+        """The same papers with every value their own: what a training costs is composed from these."""
+        if self._paper_scale is None:
+            scale = {"scale": "paper", "shard": 1}
+            self._paper_scale = Grid(self.folder, self.settings, scale, self.datasets, self.papers)
+        return self._paper_scale
+
     def _upstream(self, value: Any, facts: Mapping[str, Any], seed: int, needs: list[str]) -> Any:
         """``{run: {method: at, seed: 0}}`` names another run by what differs; it becomes ``run:<id>``."""
         if isinstance(value, dict) and set(value) == {"run"} and isinstance(value["run"], dict):
@@ -107,8 +115,10 @@ class Grid:
     def _shrunk(self, spec: dict, facts: Mapping[str, Any]) -> dict:
         scale, stand_in = self.scale, self.stand_in(facts)
         known = {**facts, "data": stand_in, "paper_data": facts["data"]}
-        if "epochs" in scale:
-            spec = scaling.shrink_epochs(spec, scale["epochs"])
+        for rule in scale.get("epochs", []):
+            if matches(rule.get("when", {}), known):
+                spec = scaling.shrink_epochs(spec, rule, scale["epoch_keys"])
+                break
         if "counts" in scale:
             sizes = self.datasets[stand_in]["train"], self.datasets[facts["data"]]["train"]
             spec = scaling.shrink_counts(spec, scale["counts"], *sizes)
@@ -147,6 +157,10 @@ class Grid:
     def evaluation(self, run: str, facts: Mapping[str, Any], suite: str) -> Evaluation:
         made = Evaluation(run, f"{facts['paper']}-{suite}", self.suite(facts, suite))
         return self.evaluations.setdefault(made.id, made)
+
+    def timed(self, paper: str) -> dict[str, Any]:
+        """What ``leanat time`` measures for a paper: all that its items name, each spec once."""
+        return {k: v for item in self.items.values() if item["paper"] == paper for k, v in item["timed"].items()}
 
     def shards(self) -> list[list[str]]:
         """Run ids, a shard a process: start-up costs seconds, a demo run not much more.

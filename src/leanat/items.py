@@ -6,8 +6,10 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from leanat.grid import Grid
+from leanat.grid import Grid, digest
 from leanat.resolve import layered, matches, plain
+
+TIMED = {"minutes", "minutes_per_epoch", "seconds_per_epoch", "speedup"}
 
 
 def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
@@ -16,9 +18,11 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
     rows, columns = list(product(item["rows"])), list(product(item["columns"]))
     base = {"paper": paper, "item": name} | item.get("base", {})
     cells = [[_cell(grid, item, {**base, **r, **c}, labels) for c in columns] for r in rows]
-    runs = list(dict.fromkeys(run for row in cells for cell in row for run in cell["runs"]))
+    both = [part for row in cells for cell in row for part in (cell, cell.get("against", {}))]
+    runs = list(dict.fromkeys(run for part in both for run in part.get("runs", [])))
     assumed = {a[0]: a for run in grid.with_needs(runs) for a in grid.runs[run].assumed}
-    evaluations = list(dict.fromkeys(e for row in cells for cell in row for e in cell["evaluations"]))
+    evaluations = list(dict.fromkeys(e for part in both for e in part.get("evaluations", [])))
+    timed = {digest(part["timed"]["spec"]): part["timed"] for part in both if "timed" in part}
     return {
         "paper": paper,
         "item": name,
@@ -27,6 +31,7 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
         "caption": item.get("caption", ""),
         "scale": grid.scale["scale"],
         "options": item.get("options", {}),
+        "labels": labels,
         "seeds": _seeds(grid, paper, item) if runs else [],
         "factors": plain(grid.scale.get("factors", [])) + plain(grid.scale.get("notes", {}).get(paper, []))
         if runs
@@ -37,6 +42,7 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
         "cells": cells,
         "runs": runs,
         "evaluations": evaluations,
+        "timed": timed,
         "all_runs": grid.with_needs(runs),
     }
 
@@ -67,7 +73,7 @@ def _axis(entry: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]
 
 
 def _shown(entry: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:
-    hidden = {"suite", "change", "vars", "unit", "digits", "better", "published"}
+    hidden = {"suite", "change", "vars", "unit", "digits", "better", "published", "metric", "reference", "shares"}
     return [str(labels.get(v, v)) for k, v in entry.items() if k not in hidden and not isinstance(v, (dict, list))]
 
 
@@ -96,7 +102,9 @@ class _Labels(dict):
 
 
 def _cell(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
-    printed = {**item.get("published", {}), **entry.get("published", {})}
+    printed = {**item.get("published", {}), **(entry.get("published") or {})}
+    if "published" in entry and entry["published"] is None:
+        printed = {}
     names = _Labels({**labels, **printed.pop("labels", {})}, entry)
     cell: dict[str, Any] = {
         "published": None
@@ -107,15 +115,41 @@ def _cell(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any], labels:
         "evaluations": [],
         "missing": grid.skipped(entry),
     }
+    if cell["metric"] in TIMED:
+        cell["timed"] = _timed(grid, entry)
+    reference = {**item, **entry}.get("reference")
+    if reference and "timed" in cell:
+        cell["against"] = {"timed": _timed(grid, {**entry, "method": reference, "change": None})}
     if item["kind"] == "formula":
         return cell | {"inputs": _formula_inputs(grid, entry)}
     if cell["missing"] or not {"data", "model", "method"} <= set(entry):
         return cell
-    runs = [grid.run(entry, seed, entry.get("change")).id for seed in _seeds(grid, entry["paper"], item)]
-    suite = entry.get("suite", item.get("suite"))
-    if suite and cell["metric"] != "clean":
-        cell["evaluations"] = [grid.evaluation(run, entry, suite).id for run in runs]
-    return cell | {"runs": runs}
+    if cell["metric"] in TIMED and "shares" not in entry:
+        return cell
+    seeds, suite = _seeds(grid, entry["paper"], item), entry.get("suite", item.get("suite"))
+    found = _numbers(grid, entry, cell["metric"], suite, seeds)
+    if reference and "timed" not in cell:
+        cell["against"] = _numbers(grid, {**entry, "method": reference, "change": None}, cell["metric"], suite, seeds)
+    return cell | found
+
+
+def _numbers(grid: Grid, entry: Mapping[str, Any], metric: Any, suite: str | None, seeds: list[int]) -> dict[str, Any]:
+    """The runs, and their evaluations where the metric is of a suite, that a cell is made of."""
+    runs = [grid.run(entry, seed, entry.get("change")).id for seed in seeds]
+    own = metric == "clean" or str(metric).startswith("history.") or metric in TIMED
+    return {
+        "runs": runs,
+        "evaluations": [grid.evaluation(r, entry, suite).id for r in runs] if suite and not own else [],
+    }
+
+
+def _timed(grid: Grid, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What the cost of a training is composed of: the paper's own spec, whatever the scale, and its primitives' key."""
+    spec = grid.at_paper_scale().run(entry, 0, entry.get("change")).spec
+    data = grid.datasets[entry["data"]]
+    step = {k: spec[k] for k in ("data", "model")} | {"recipe": {k: spec["recipe"][k] for k in ("batch", "precision")}}
+    step |= {"method": {k: spec["method"].get(k) for k in ("objective", "attack")}}
+    return {"spec": spec, "examples": data["train"], "shape": data, "step": digest(step)}
 
 
 def _formula_inputs(grid: Grid, entry: Mapping[str, Any]) -> dict[str, Any]:

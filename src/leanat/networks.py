@@ -33,7 +33,10 @@ def build(name: str, standardise: str, about: dict[str, Any], seed: int) -> nn.M
 
 
 def save(path: Path, net: nn.Module, description: dict[str, Any]) -> None:
-    """``description``: {model: {name, standardise}, data: as ``describe``, ...}."""
+    """``description``: {model: {name, standardise}, data: as ``describe``, ...}.
+
+    The model also has ``hidden``, the units of the hidden layer of its head, where a frozen network got a new head.
+    """
     tensors = {k: v.detach().contiguous().cpu() for k, v in net.state_dict().items()}
     with whole(path) as beside:
         save_file(tensors, beside, metadata={"leanat": json.dumps(description, sort_keys=True)})
@@ -61,6 +64,8 @@ def load(path: Path, device: torch.device) -> tuple[nn.Module, dict[str, Any]]:
         raise NetworkError(f"{path}: has no description of its network; name it with --network and --data")
     model = description["model"]
     net = build(model["name"], model["standardise"], description["data"], seed=0)
+    if "hidden" in model:
+        net = models.transfer_head(net, model["hidden"], description["data"]["n_classes"], seed=0)
     fit(net, tensors, path)
     return net.to(device).eval(), description
 

@@ -27,7 +27,7 @@ def _walk(value: Any, change) -> Any:
     return value
 
 
-def shrink_epochs(spec: dict, rule: Mapping[str, Any]) -> dict:
+def shrink_epochs(spec: dict, rule: Mapping[str, Any], keys: list[str]) -> dict:
     """Epochs by ``factor`` with a ``minimum``, and every other count of epochs (``keys``) in the same proportion."""
     recipe = spec.get("recipe", {})
     whole = recipe.get("epochs")
@@ -41,7 +41,7 @@ def shrink_epochs(spec: dict, rule: Mapping[str, Any]) -> dict:
     def change(key, value):
         if key == "epochs":
             return _rescale(value, lambda v: epochs)
-        if key in rule["keys"]:
+        if key in keys:
             return _distinct(_rescale(value, lambda v: max(1, round(v * epochs / whole)) if v else 0))
         return value
 

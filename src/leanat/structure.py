@@ -16,27 +16,15 @@ from leanat.resolve import Assumed, ConfigError, load_yaml, near, plain
 SETTINGS = {"scale": str, "data_dir": (str, type(None)), "results": str, "seeds": (int, type(None)), "device": str}
 PAPER = {"paper", "title", "source", "seeds", "labels", "base", "rules", "skip", "methods", "items", "suites"}
 SCALE = {
-    "scale",
-    "title",
-    "seeds",
-    "epochs",
-    "counts",
-    "radii",
-    "data",
-    "models",
-    "rules",
-    "skip",
-    "factors",
-    "notes",
-    "shard",
-    "attacks",
-}
+    "scale", "title", "seeds", "epochs", "epoch_keys", "counts", "radii", "data", "models", "rules", "skip", "factors",
+    "notes", "shard", "attacks",
+}  # fmt: skip
 ITEM = {
     "kind", "title", "caption", "metric", "unit", "digits", "better", "rows", "columns", "published", "ours", "options",
-    "suite", "seeds", "base",
+    "suite", "seeds", "base", "reference",
 }  # fmt: skip
 KINDS = {"table", "figure", "formula"}
-SPEC = {"data", "model", "method", "recipe", "init", "snapshots"}
+SPEC = {"data", "model", "method", "recipe", "init", "snapshots", "early_stop"}
 FACTS = {"paper", "item", "data", "model", "method", "paper_data"}
 
 
@@ -55,7 +43,7 @@ def load(folder: Path, overrides: Mapping[str, Any] | None = None) -> Grid:
             return {}
 
     settings = read(folder / "config.yaml")
-    settings = {**settings, **{k: v for k, v in (overrides or {}).items()}}
+    settings |= overrides or {}
     _settings(settings, folder / "config.yaml", problems)
     datasets = read(folder / "datasets.yaml")
     scale_path = folder / "scales" / f"{settings.get('scale')}.yaml"

@@ -33,6 +33,7 @@ FIRST_TABLES = [
     f"figures/{paper}/table1.pdf" for paper in GRID.papers if f"{paper}/table1" in ITEMS
 ]
 METRICS = f"{RESULTS}/runs/{{run}}/metrics.json"
+TIMINGS = f"{RESULTS}/timings/{{paper}}.json"
 SUITE = f"{RESULTS}/runs/{{evaluation}}.json"
 
 # Jobs read the same configuration again, and an id names its spec: an edit in between is an error, never another run.

@@ -1,8 +1,13 @@
-rule table:
+rule item:
     input:
         runs=lambda wildcards: expand(METRICS, run=ITEMS[wildcards.item]["runs"]),
         suites=lambda wildcards: expand(
             SUITE, evaluation=ITEMS[wildcards.item]["evaluations"]
+        ),
+        timings=lambda wildcards: (
+            TIMINGS.format(paper=ITEMS[wildcards.item]["paper"])
+            if ITEMS[wildcards.item]["timed"]
+            else []
         ),
         published=lambda wildcards: PUBLISHED / f"{ITEMS[wildcards.item]['paper']}.csv",
     output:
@@ -15,10 +20,27 @@ rule table:
     localrule: True
     params:
         item=lambda wildcards: canonical(ITEMS[wildcards.item]),
+        verb=lambda wildcards: (
+            "figure" if ITEMS[wildcards.item]["kind"] == "figure" else "table"
+        ),
     message:
-        "table {wildcards.item}"
+        "{params.verb} {wildcards.item}"
     shell:
-        "leanat table {wildcards.item:q} --out {output.pdf:q} --keep {output.kept:q} > {log:q} 2>&1"
+        "leanat {params.verb} {wildcards.item:q} --out {output.pdf:q} --keep {output.kept:q} > {log:q} 2>&1"
+
+
+rule time:
+    output:
+        TIMINGS,
+    log:
+        "logs/time/{paper}.log",
+    threads: workflow.cores
+    params:
+        timed=lambda wildcards: canonical(GRID.timed(wildcards.paper)),
+    message:
+        "measuring what the trainings of {wildcards.paper} take, alone on this machine"
+    shell:
+        "leanat time {wildcards.paper:q} --threads {threads} --out {output:q} > {log:q} 2>&1"
 
 
 rule table1:

@@ -2,5 +2,16 @@
 
 from leanat.models.classifier import Classifier, PerChannel, PerImage, conv_layers, conv_outputs
 from leanat.models.names import BODIES, build
+from leanat.models.transferred import Transferred, transfer_head
 
-__all__ = ["BODIES", "Classifier", "PerChannel", "PerImage", "build", "conv_layers", "conv_outputs"]
+__all__ = [
+    "BODIES",
+    "Classifier",
+    "PerChannel",
+    "PerImage",
+    "Transferred",
+    "build",
+    "conv_layers",
+    "conv_outputs",
+    "transfer_head",
+]

@@ -72,7 +72,9 @@ class WarmStart:
         if self.period < 1:
             raise ValueError(f"period {self.period}; allowed: 1 or more")
         if getattr(self.inner, "fraction", None) is None:
-            raise ValueError("a warm start needs an inner selector with a fraction, such as craig, gradmatch or random")
+            raise ValueError(
+                "a warm start needs an inner selector with a fraction, such as craig, grad_match or random"
+            )
 
     def __call__(self, run: Run, split: Split) -> Subset:
         epoch, phases = run.epoch, plan(run.recipe.epochs, self.kappa, self.inner.fraction, self.idle)

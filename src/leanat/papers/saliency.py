@@ -20,9 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from leanat.checkpoint import CheckpointError, read_model
+from leanat import networks
 from leanat.core import Run, Split, Step, frozen
-from leanat.models import build
 from leanat.papers.saliency_discriminator import Discriminator
 
 AUTHORS_BATCH, AUTHORS_SIZE = 32, 3 * 32 * 32  # IGAM's batch; the paper prints none
@@ -77,25 +76,16 @@ def load_teacher(folder: Path, statistics: str, n_classes: int, like: Tensor) ->
     """The network of a run's folder, never to be trained, of the dtype and on the device of ``like``.
 
     ``statistics``: of its BatchNorm, "running" or the current "batch"'s, which are then not recorded. Raises
-    CheckpointError (no such file, damaged, without a description) and ValueError (other classes than the student's).
+    NetworkError (no such file, damaged, without a description) and ValueError (other classes than the student's).
     """
     path = folder / "model.safetensors"
-    tensors, about = read_model(path)
-    if not about:
-        raise CheckpointError(f"{path}: has no description of its network; a teacher is a run of leanat")
-    model, data = about["model"], about["data"]
-    if data["n_classes"] != n_classes:
-        raise ValueError(f"{path}: the teacher knows {data['n_classes']} classes, the student's data have {n_classes}")
-    shape = {k: data[k] for k in ("n_classes", "image_size", "channels", "mean", "std")}
-    net = build(model["name"], seed=0, standardise=model["standardise"], **shape)
-    try:
-        net.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path}: does not fit its description ({str(error).splitlines()[0]})") from None
+    net, about = networks.load(path, like.device)
+    if (known := about["data"]["n_classes"]) != n_classes:
+        raise ValueError(f"{path}: the teacher knows {known} classes, the student's data have {n_classes}")
     for layer in net.modules():
         if statistics == "batch" and isinstance(layer, _BatchNorm):
             layer.running_mean = layer.running_var = None
-    return net.to(like).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    return net.to(like).to(memory_format=torch.channels_last).requires_grad_(False)
 
 
 class _Live(NamedTuple):
@@ -116,6 +106,7 @@ class Saliency:
     beta            weight of log f(J_T) + log(1 - f(J_S)), which the student lowers and the discriminator f raises.
                     IGAM's code has half of it: its cross-entropy is a mean over both terms
     gamma           weight of ||J_S - J_T||^2 as the paper has it; see ``weight_of_difference``
+    warmup_epochs   cross-entropy alone for so long (IGAM's code: for 280,000 of 320,000 steps; the paper names none)
     ks              phase 2: J_{T,k}, for ``epochs_each`` epochs each and the last one to the end, is what the
                     gradient of the cross-entropy is drawn to, by a second discriminator and again beta and gamma
     align           phase 2: whether the terms of phase 1 are kept (Tables 5 and 6)
@@ -131,6 +122,7 @@ class Saliency:
     teacher: Path
     beta: float
     gamma: float
+    warmup_epochs: int = 0
     ks: tuple[float, ...] = ()
     epochs_each: int | None = None
     align: bool = True
@@ -143,6 +135,8 @@ class Saliency:
     def __post_init__(self):
         if not (0 <= self.beta < math.inf and 0 <= self.gamma < math.inf):
             raise ValueError(f"beta {self.beta}, gamma {self.gamma}; allowed: finite numbers, 0 or more")
+        if self.warmup_epochs < 0:
+            raise ValueError(f"warmup_epochs {self.warmup_epochs}; allowed: 0 or more")
         if any(not 0 < k <= 100 for k in self.ks) or list(self.ks) != sorted(set(self.ks), reverse=True):
             raise ValueError(f"ks {self.ks}; allowed: percentages above 0, at most 100, falling")
         if bool(self.ks) != (self.epochs_each is not None):
@@ -167,7 +161,7 @@ class Saliency:
     # Objective
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
-        if self.beta == self.gamma == 0:
+        if self.beta == self.gamma == 0 or step.epoch < self.warmup_epochs:
             step.z = step.z_adv = net(step.x_adv)
             terms, step.aux[self.name] = {"ce": self.of_logits(step.z, step.z, step.y)}, ({}, {})
         else:
@@ -243,11 +237,14 @@ class Saliency:
         """Means over the epoch's examples for its row of the history: each term as it enters the loss, weight included.
 
         ``loss_ce``, ``loss_align_robust``, ``loss_align_diff``, ``loss_curriculum_robust``, ``loss_curriculum_diff``;
-        and ``cosine`` between the gradient of the cross-entropy, as it is, and the teacher's saliency.
+        and ``cosine`` between the gradient of the cross-entropy, as it is, and the teacher's saliency. The same
+        columns every epoch, nan in one that did not compute them.
         """
-        sums = {k: float(v) for k, v in run.memory[self.name]["sums"].items()}
-        count = sums.pop("count")
-        return {k if k == "cosine" else f"loss_{k}": v / count for k, v in sums.items()}
+        sums = run.memory[self.name]["sums"]
+        kinds = ("robust",) * bool(self.beta) + ("diff",) * bool(self.gamma)
+        names = ["ce", *(f"{part}_{kind}" for part in self.parts for kind in kinds)]
+        found = {f"loss_{n}": float(sums.get(n, math.nan) / sums["count"]) for n in names}
+        return found | ({"cosine": float(sums.get("cosine", math.nan) / sums["count"])} if self.ks and kinds else {})
 
 
 class Alignment(NamedTuple):

@@ -12,19 +12,17 @@ training-mode forward pass as in the authors' code. CSAT chooses whole classes, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from leanat.core import Attack, Data, Run, Split, Step, Subset
-from leanat.draws import Draws, key
+from leanat.draws import Draws
 from leanat.memory import correct, entropy
-from leanat.models.classifier import Classifier
 from leanat.selection import everyone
 
 Order = Callable[[str, int], Tensor]  # ("class" or "example", how many) -> int64 [n]: the first enters A first
@@ -110,24 +108,32 @@ class First:
 
 @dataclass(frozen=True)
 class SubsetAttack:
-    """Extra: fixes A at the start of the run. ``run.memory["sat"]`` is bool [N]; OnlyMembers and Weighted read it."""
+    """Extra: fixes A at the start of the run; OnlyMembers and Weighted read it from ``run.memory["sat"]["members"]``."""
 
     members: Members
     name: ClassVar[str] = "sat"
 
-    def start(self, run: Run, split: Split) -> Tensor:
-        return self.members(split.train)
+    def start(self, run: Run, split: Split) -> dict[str, Tensor]:
+        inside, labels = self.members(split.train), split.train.labels
+        wholly = [bool(inside[labels == c].all()) for c in range(split.train.n_classes)]
+        return {"members": inside, "classes": torch.tensor(wholly)}
 
     def on_epoch(self, run: Run, split: Split) -> None: ...
     def after_backward(self, run: Run, step: Step) -> None: ...
     def after_step(self, run: Run, step: Step) -> None: ...
+
+    def report(self, run: Run) -> dict[str, Any]:
+        """For the run's metrics: the classes that lie wholly in A, and the share of the examples that are in A."""
+        memory = run.memory[self.name]
+        classes = memory["classes"].nonzero().flatten().tolist()
+        return {"classes_attacked": classes, "share_attacked": float(memory["members"].float().mean())}
 
 
 def members(run: Run) -> Tensor:
     """A of this run, bool [N]. Raises ValueError where the method has no SubsetAttack."""
     if SubsetAttack.name not in run.memory:
         raise ValueError("budget only_members and selector weighted need the extra sat")
-    return run.memory[SubsetAttack.name]
+    return run.memory[SubsetAttack.name]["members"]
 
 
 @dataclass(frozen=True)
@@ -208,42 +214,6 @@ class MeanEntropy:
         example = (total / visits).numpy()
         of_class = np.bincount(labels, weights=np.nan_to_num(example)) / np.bincount(labels, weights=visits > 0)
         return {"example": example, "class_": of_class}
-
-
-# -- section 4.3: transfer of a frozen network
-
-
-class Transferred(Classifier):
-    """A classifier of which only the head is trained: the rest has no gradients and always is in evaluation mode.
-
-    No graph is built below the head unless the images themselves take a gradient, as under attack.
-    """
-
-    def train(self, mode: bool = True) -> Transferred:
-        super().train(mode)
-        self.normalise.eval()
-        self.body.eval()
-        return self
-
-
-def transfer_head(net: Classifier, hidden: int | None, n_classes: int, seed: int) -> Transferred:
-    """A copy of ``net`` with everything but the head frozen, BatchNorm statistics included, and a new head.
-
-    The head has one hidden layer of ``hidden`` units (none: as many as features, the authors' 512 and 2048) and depends
-    on ``seed`` alone: He's normal initialisation and zero biases, as in their code. Raises ValueError for sizes below 1.
-    """
-    if n_classes < 1 or (hidden is not None and hidden < 1):
-        raise ValueError(f"hidden {hidden}, n_classes {n_classes}; allowed: 1 or more")
-    width = net.head.in_features
-    hidden = hidden or width
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(key(seed, "transfer head") & (2**63 - 1))
-        head = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, n_classes))
-        for layer in (head[0], head[2]):
-            nn.init.kaiming_normal_(layer.weight)
-            nn.init.zeros_(layer.bias)
-    normalise, body = (deepcopy(part).requires_grad_(False) for part in (net.normalise, net.body))
-    return Transferred(normalise, body, head.to(net.head.weight.device), net.shape).train()
 
 
 # -- section 4: early stopping

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from leanat.files import read_json
-from leanat.report import published, replicated, table
+from leanat.grid import digest
+from leanat.report import cost, plots, published, replicated, table
 from leanat.report.formulas import FORMULAS
 from leanat.resolve import near
 
@@ -20,78 +22,134 @@ def make(item: dict[str, Any], results: Path, papers: Path, real: Path, out: Pat
     """
     filled = fill(item, results, papers, real)
     stem = out.with_suffix("")
-    table.write_table(filled, stem)
+    (plots.write_figure if item["kind"] == "figure" else table.write_table)(filled, stem)
     if keep is not None:
         keep.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(stem.with_suffix(".csv"), keep)
 
 
+class Sources:
+    """The files that an item's numbers come from, each read once."""
+
+    def __init__(self, item: dict[str, Any], results: Path, papers: Path, real: Path):
+        self.results, self.papers, self.item = results, papers, item
+        self.found = replicated.load(item["paper"], item["item"], real)
+
+    @cache  # noqa: B019 - lives as long as one item is made
+    def metrics(self, run: str) -> dict[str, Any]:
+        return read_json(self.results / "runs" / run / "metrics.json", "the metrics of a finished run")
+
+    @cache  # noqa: B019
+    def suite(self, evaluation: str) -> dict[str, Any]:
+        return read_json(self.results / "runs" / f"{evaluation}.json", "the summary of a suite of attacks")
+
+    @cache  # noqa: B019
+    def history(self, run: str) -> list[dict[str, str]]:
+        with open(self.results / "runs" / run / "history.csv", newline="") as file:
+            return list(csv.DictReader(file))
+
+    @cache  # noqa: B019
+    def timings(self) -> dict[str, Any]:
+        path = self.results / "timings" / f"{self.item['paper']}.json"
+        return read_json(path, "the measured primitives of a paper's trainings")
+
+
 def fill(item: dict[str, Any], results: Path, papers: Path, real: Path) -> dict[str, Any]:
-    """The item in the form that ``table`` reads."""
-
-    @cache
-    def metrics(run: str) -> dict[str, Any]:
-        return read_json(results / "runs" / run / "metrics.json", "the metrics of a finished run")
-
-    @cache
-    def suite(evaluation: str) -> dict[str, Any]:
-        return read_json(results / "runs" / f"{evaluation}.json", "the summary of a suite of attacks")
-
-    found = replicated.load(item["paper"], item["item"], real)
+    """The item in the form that ``table`` and ``plots`` read."""
+    sources = Sources(item, results, papers, real)
     cells = [
-        [
-            _cell(item, row, column, cell, (metrics, suite), found, papers)
-            for column, cell in zip(item["columns"], cells, strict=True)
-        ]
+        [_cell(row, column, cell, sources) for column, cell in zip(item["columns"], cells, strict=True)]
         for row, cells in zip(item["rows"], item["cells"], strict=True)
     ]
-    columns = [c | {"n_test": _n_test(cells, k, item, metrics)} for k, c in enumerate(item["columns"])]
+    columns = [c | {"n_test": _n_test(k, sources)} for k, c in enumerate(item["columns"])]
     rows = [row | {"note": "not in the paper: our own reference" if row["ours"] else None} for row in item["rows"]]
-    filled = {k: item[k] for k in ("paper", "item", "title", "caption", "scale")}
-    return filled | {"rows": rows, "columns": columns, "cells": cells, "provenance": _provenance(item, metrics)}
+    filled = {k: item[k] for k in ("paper", "item", "title", "caption", "scale", "options", "labels")}
+    return filled | {"rows": rows, "columns": columns, "cells": cells, "provenance": _provenance(sources)}
 
 
-def _cell(item, row, column, cell, sources, found, papers) -> dict[str, Any]:
-    where = cell["published"]
-    paper = (
-        published.lookup(item["paper"], where["item"], where["row"], where["column"], papers).value if where else None
-    )
-    name = (
-        " | ".join(filter(None, (row["group"], row["label"]))),
-        " | ".join(filter(None, (column["group"], column["label"]))),
-    )
-    match = found.get((*name, cell["metric"]))
-    metrics, suite = sources
-    missing, summaries = cell["missing"], cell["evaluations"] or [None] * len(cell["runs"])
-    values = [
-        measure(cell["metric"], metrics(run), suite(e) if e else None)
-        for run, e in zip(cell["runs"], summaries, strict=True)
-    ]
-    if "inputs" in cell and missing is None:
+def _cell(row: dict[str, Any], column: dict[str, Any], cell: dict[str, Any], sources: Sources) -> dict[str, Any]:
+    item, where = sources.item, cell["published"]
+    paper = None
+    if where:
+        paper = published.lookup(item["paper"], where["item"], where["row"], where["column"], sources.papers).value
+    name = tuple(" | ".join(filter(None, (part["group"], part["label"]))) for part in (row, column))
+    match = sources.found.get((*name, cell["metric"]))
+    if "timed" in cell:
+        values = [timed(cell, sources)]
+    elif "inputs" in cell and cell["missing"] is None:
         values = [FORMULAS[item["options"]["formula"]](cell["inputs"])]
+    else:
+        values = _values(cell, cell["metric"], sources)
+        if "against" in cell:
+            full = _values(cell["against"], cell["metric"], sources)
+            values = [100 * (f - v) / f for v, f in zip(values, full, strict=True) if f]
     return {
         "published": paper,
         "replicated": match.summary() if match else None,
         "values": values,
         "n": len(values),
-        "missing": missing,
+        "missing": None if values else cell["missing"] or "no number",
     }
 
 
-def measure(metric: str, metrics: dict[str, Any], suite: dict[str, Any] | None) -> float:
+def _values(part: dict[str, Any], metric: str, sources: Sources) -> list[float]:
+    suites = part["evaluations"] or [None] * len(part["runs"])
+    return [measure(metric, run, suite, sources) for run, suite in zip(part["runs"], suites, strict=True)]
+
+
+def timed(cell: dict[str, Any], sources: Sources) -> float:
+    """A time, in the unit that the metric names, composed of measured primitives; or the ratio to a reference."""
+    own = _seconds(cell["timed"], cell["runs"], sources)
+    match cell["metric"]:
+        case "seconds_per_epoch":
+            return own
+        case "minutes_per_epoch":
+            return own / 60
+        case "minutes":
+            return own * cell["timed"]["spec"]["recipe"]["epochs"] / 60
+    other = cell["against"]["timed"]
+    epochs = (part["spec"]["recipe"]["epochs"] for part in (other, cell["timed"]))
+    return _seconds(other, [], sources) * next(epochs) / (own * next(epochs))
+
+
+def _seconds(part: dict[str, Any], runs: list[str], sources: Sources) -> float:
+    shares = [_groups(sources.history(run)) for run in runs]
+    mean = {k: sum(s[k] for s in shares) / len(shares) for k in shares[0]} if shares else None
+    primitives = sources.timings()["primitives"][digest(part["spec"])]
+    return cost.seconds_an_epoch(part["spec"], primitives, part["examples"], mean)
+
+
+def _groups(history: list[dict[str, str]]) -> dict[str, float]:
+    """Bullet-Train's mean shares of boundary and robust examples over a training."""
+    return {g: sum(float(row[f"bullet_{g}"]) for row in history) / len(history) for g in ("boundary", "robust")}
+
+
+def measure(metric: str, run: str, evaluation: str | None, sources: Sources) -> float:
     """A number of one run, in the unit of the papers: accuracies in percent.
 
-    ``clean``; ``<attack>``, a name of the suite; ``<attack>@<class>`` or ``<attack>@A`` and ``@B``: on one class, on the
-    classes that were attacked in training, on the others; ``masking``: signs of gradient masking that were found;
-    ``history.<column>``: the last epoch's. Raises ValueError for anything else.
+    ``clean``; ``<attack>``, a name of the suite; ``<attack>@<class>`` or ``@A`` and ``@B``: on one class, on the classes
+    that were attacked in training, on the others; ``a+b+c``: their mean; ``worst``; ``masking``: how many signs of
+    gradient masking there are; ``history.<column>@<share>``: a column of the history after a share of the epochs
+    (without it: at the end); ``metrics.<key>``. Raises ValueError for anything else.
     """
+    if "+" in metric:
+        parts = [measure(part, run, evaluation, sources) for part in metric.split("+")]
+        return sum(parts) / len(parts)
     name, _, part = metric.partition("@")
     if name.startswith("history."):
-        return float(metrics["history"][name.removeprefix("history.")])
-    if suite is None:
-        if name != "clean":
-            raise ValueError(f"metric {metric!r}: no suite is named; allowed without one: clean, history.<column>")
+        rows = sources.history(run)
+        at = max(1, round(float(part or 1) * len(rows)))
+        return float(rows[at - 1][name.removeprefix("history.")])
+    metrics = sources.metrics(run)
+    if name.startswith("metrics."):
+        return float(metrics[name.removeprefix("metrics.")])
+    if name == "clean":
         return 100 * _share(metrics["clean"], metrics, part)
+    if evaluation is None:
+        raise ValueError(
+            f"metric {metric!r}: no suite is named; allowed without one: clean, history.<column>, metrics.<key>"
+        )
+    suite = sources.suite(evaluation)
     if name == "masking":
         return float(sum(map(len, suite["masking"].values())))
     if name == "worst":
@@ -112,15 +170,16 @@ def _share(shown: dict[str, Any], metrics: dict[str, Any], part: str) -> float:
     return sum(right[c] for c in chosen) / max(1, sum(n[c] for c in chosen))
 
 
-def _n_test(cells: list[list[dict]], k: int, item: dict[str, Any], metrics) -> int | None:
-    runs = [run for row in item["cells"] for run in row[k]["runs"]]
-    return metrics(runs[0])["examples"]["test"] if runs else None
+def _n_test(k: int, sources: Sources) -> int | None:
+    runs = [run for row in sources.item["cells"] for run in row[k]["runs"]]
+    return sources.metrics(runs[0])["examples"]["test"] if runs else None
 
 
-def _provenance(item: dict[str, Any], metrics) -> dict[str, Any]:
-    runs = [metrics(run) for run in item["runs"]]
+def _provenance(sources: Sources) -> dict[str, Any]:
+    item = sources.item
+    parts = [sources.metrics(run) for run in item["runs"]] + ([sources.timings()] if item["timed"] else [])
     shown = {"seeds": item["seeds"], "factors": item["factors"]}
     for key in ("device", "revision"):
-        shown[key] = ", ".join(sorted({str(r[key] or "unknown") for r in runs}))
-    shown["date"] = max((r["date"][:10] for r in runs), default="")
+        shown[key] = ", ".join(sorted({str(part[key] or "unknown") for part in parts}))
+    shown["date"] = max((part["date"][:10] for part in parts), default="")
     return shown | {"assumptions": item["assumptions"]}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.patheffects import withStroke
 
 from leanat.report import style
 from leanat.report.layout import number as printed
@@ -26,7 +27,20 @@ from leanat.report.plot_page import (
     real_handle,
     tidy,
 )
-from leanat.report.plot_points import Item, Key, Look, Point, looks, measured, name, points, require, split, spread
+from leanat.report.plot_points import (
+    Item,
+    Key,
+    Look,
+    Point,
+    looks,
+    measured,
+    name,
+    points,
+    require,
+    series_of,
+    single,
+    spread,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,7 +65,7 @@ def bars(
     found = points(item)
     require(found, [group, series, panel])
     shape, panels = panels_of(item, found, panel)
-    groups, drawn = list(split(item, found, group)), looks(split(item, found, series))
+    groups, drawn = list(series_of(item, found, group)), looks(series_of(item, found, series))
     wide = min(7.2, max(2.4, 0.9 + len(groups) * max(0.32, 0.14 * len(drawn)))) if shape[1] == 1 else 2.4
     letters = max(4, int(wide / len(groups) / LETTER))
     turned = max(len(word) for label in groups for word in label.split()) > letters
@@ -60,7 +74,7 @@ def bars(
     for (r, c), (title, part) in panels.items():
         axis = axes[r][c]
         for k, (label, look) in enumerate(drawn.items()):
-            _series(axis, split(item, part, series).get(label, []), item, group, groups, (k, len(drawn)), look)
+            _series(axis, series_of(item, part, series).get(label, []), item, group, groups, (k, len(drawn)), look)
         ticks = groups if turned else [textwrap.fill(label, letters) for label in groups]
         turn = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if turned else {}
         axis.set_xticks(range(len(groups)), ticks, **turn)
@@ -70,6 +84,7 @@ def bars(
         axis.set_xlabel(x_label)
         axis.set_ylabel(y_label or measured(found))
         axis.grid(axis="y")
+        axis.axhline(0, color="#333333", lw=0.7, zorder=2)
         axis.set_axisbelow(True)
         empty(axis, part)
     tidy(axes, panels)
@@ -89,7 +104,7 @@ def _series(
     k, several = place
     wide = BAR / several
     at = {label: g + (k - (several - 1) / 2) * wide for g, label in enumerate(groups)}
-    by = {label: point for label, (point, *_) in split(item, own, group).items()} if own else {}
+    by = single(series_of(item, own, group), "one bar")
     ours = {label: p.ours for label, p in by.items() if p.ours}
     if ours:
         where, estimates = [at[label] for label in ours], list(ours.values())
@@ -99,15 +114,15 @@ def _series(
             where, [e.mean for e in estimates], yerr=spread(estimates), fmt="none", ecolor="#333333", capsize=1.8,
             elinewidth=0.9, zorder=3,
         )  # fmt: skip
-    ring = {**PAPER, "mec": look.colour, "ms": min(5.5, 40 * wide)}
+    ring = {**PAPER, "mec": "black", "mew": 0.9, "ms": min(5.5, max(3.0, 20 * wide))}
     for label, point in by.items():
         if point.paper is not None:
-            axis.plot([at[label]], [point.paper], marker=look.marker, ls="", **ring)
+            axis.plot([at[label]], [point.paper], marker="o", ls="", **ring)
         if point.real:
-            real = {**REAL, "color": "#333333"}
+            real = {**REAL, "color": "black", "path_effects": [withStroke(linewidth=3, foreground="white")]}
             axis.errorbar([at[label]], [point.real.mean], yerr=spread([point.real]), ls="", **real)
         if point.missing and point.paper is None and not point.real:
-            axis.text(at[label], 0, "–", ha="center", va="bottom", color=style.GREY)
+            axis.text(at[label], 0, "–", ha="center", va="bottom", color=style.GREY, fontsize=9)
 
 
 def matrix(
@@ -150,7 +165,9 @@ def matrix(
     for axis, (kind, values) in zip(axes[0][bool(beside) :], shown.items(), strict=True):
         _shaded(axis, np.array(values, float), decimals)
         names = [plain(item["columns"][c]["label"]) for c in across]
-        axis.set_xticks(range(len(across)), names, rotation=45, ha="right", rotation_mode="anchor")
+        slant = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+        fits = max(map(len, names)) * LETTER < figure.get_figwidth() / sum(wide) * wide[-1] / len(across)
+        axis.set_xticks(range(len(across)), names, **({} if fits else slant))
         data = {name(item, p.keys["data"]) for p in found if "data" in p.keys}
         where = f", {data.pop()}" if kind == "paper" and len(data) == 1 else ""
         axis.set_title(kind + where if kind != "this run" else f"this run ({item['scale']})")
@@ -203,8 +220,8 @@ def _bars_beside(axis: Axes, table: Sequence[Sequence[Point]], drawn: dict[str, 
                 bar = {"fmt": "none", "ecolor": "#333333", "capsize": 1.2, "elinewidth": 0.8}
                 axis.errorbar([point.ours.mean], [at], xerr=spread([point.ours]), **bar)
             if point.paper is not None:
-                ring = {**PAPER, "mec": look.colour, "ms": 4}
-                axis.plot([point.paper], [at], marker=look.marker, ls="", **ring)
+                ring = {**PAPER, "mec": "black", "mew": 0.9, "ms": 4}
+                axis.plot([point.paper], [at], marker="o", ls="", **ring)
     axis.set_xlabel(measured([p for row in table for p in row]))
     axis.grid(axis="x")
     axis.set_axisbelow(True)

@@ -46,10 +46,11 @@ def histograms(item: Item, *, bins: int = 40, x_label: str = "") -> Figure:
             axis.stairs(share, edges, color=look.colour, fill=True, alpha=0.22, lw=0, zorder=1 + k)
             axis.stairs(share, edges, color=look.colour, ls=look.dash, lw=1.2, zorder=10 + k)
             low, high = values.min(), values.max()
-            ranges.append(f"{plain(name)}: {low:.3g} to {high:.3g} (range {high - low:.3g}, n = {len(values):,})")
+            ranges.append(f"{plain(name)}: {low:.3g} to {high:.3g} (range {high - low:.3g})")
         axis.set_title("\n".join([plain(title), *ranges]), fontsize=7)
         axis.set_xlabel(plain(x_label))
         axis.set_ylabel("share of examples (%)")
+        axis.margins(y=0.06)
     for axis in axes.flat[len(files) :]:
         axis.set_visible(False)
     for axis in axes[:, 1:].flat:
@@ -57,9 +58,9 @@ def histograms(item: Item, *, bins: int = 40, x_label: str = "") -> Figure:
     for axis in axes[:-1].flat:
         axis.set_xlabel("")
     handles = [Line2D([], [], color=look.colour, ls=look.dash, label=name) for name, look in drawn.items()]
-    read = [
-        f"{bins} bins from {edges[0]:.3g} to {edges[-1]:.3g}, the same in every panel; no interval: one network each."
-    ]
+    counts = _counts([len(values) for arrays in files.values() for values in arrays.values()])
+    read = [f"{bins} bins from {edges[0]:.3g} to {edges[-1]:.3g}, the same in every panel; {counts} values a series.",
+            "No interval: one network a series."]  # fmt: skip
     return finish(figure, item, handles, read)
 
 
@@ -101,10 +102,8 @@ def embedding(item: Item) -> Figure:
         axis.set_visible(False)
     handles = [Line2D([], [], ls="", marker=look.marker, ms=4, mew=0, color=look.colour, label=name)
                for name, look in drawn.items()]  # fmt: skip
-    counts = sorted({len(arrays["points"]) for arrays in files.values()})
-    read = [
-        f"{' and '.join(f'{n:,}' for n in counts)} examples a map; the axes have no unit, and no map's scale is another's."
-    ]
+    counts = _counts([len(arrays["points"]) for arrays in files.values()])
+    read = [f"{counts} examples a map; the axes have no unit, and no map's scale is another's."]
     return finish(figure, item, handles, read)
 
 
@@ -120,7 +119,7 @@ def embedding_cells(item: Item) -> Item:
 
 def images(item: Item) -> Figure:
     """Pictures in rows and columns, a block a file. Maps in grey from their least to their greatest value, each by
-    itself; a map with negative values from blue by white (zero) to orange."""
+    itself; a map with negative values from purple by white (zero) to orange."""
     files = _image_arrays(item)
     across = max(len(columns) for _, columns in files.values())
     letters = max(len(str(name)) for rows, _ in files.values() for name in rows)
@@ -144,7 +143,7 @@ def images(item: Item) -> Figure:
         for side in axis.spines.values():
             side.set_visible(False)
     read = ["Maps: from the least (black) to the greatest value (white), each picture by itself."] if mapped else []
-    read += ["With negative values: blue below zero, white zero, orange above, symmetric."] if signed else []
+    read += ["With negative values: purple below zero, white zero, orange above, symmetric."] if signed else []
     if any(np.isnan(p).all() for _, columns in files.values() for own in columns.values() for p in own):
         read.append("–: no picture.")
     return finish(figure, item, [], read)
@@ -178,6 +177,10 @@ def _picture(axis: Axes, picture: np.ndarray, r: int, c: int) -> None:
         else:
             look = {"cmap": "gray", "vmin": picture.min(), "vmax": max(picture.max(), picture.min() + 1e-12)}
     axis.imshow(picture, extent=(c - half, c + half, r + half, r - half), interpolation="nearest", **look)
+
+
+def _counts(found: list[int]) -> str:
+    return f"{min(found):,}" + (f" to {max(found):,}" if max(found) > min(found) else "")
 
 
 def _narrow(name: str, tile: float) -> str:

@@ -35,7 +35,8 @@ from leanat.report.plot_points import (
     number,
     points,
     require,
-    split,
+    series_of,
+    single,
     spread,
 )
 
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+# Of stacked areas: no black, and neighbours differ in lightness.
+FILLS = ("#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7")
 BAND = 6  # points on a line, from which an interval is a band and no longer a bar at each
 
 
@@ -66,25 +69,24 @@ def lines(
     require(found, [x, series, panel])
     shape, panels = panels_of(item, found, panel)
     figure, axes = page(shape, (2.45, 2.15 if shape[1] > 1 else 2.9))
-    drawn = looks(title for title, part in split(item, found, series).items() if any(x in p.keys for p in part))
-    flat = [title for title, part in split(item, found, series).items() if title not in drawn]
-    level = {title: Look("#444444", "", ("-", "--", ":", "-.")[k % 4], "") for k, title in enumerate(flat)}
+    parts = series_of(item, found, series)
+    drawn = looks(label for label, own in parts.items() if any(x in p.keys for p in own))
+    flat = [label for label in parts if label not in drawn]
+    level = {label: Look("#444444", "", ("-", "--", ":", "-.")[k % 4], "") for k, label in enumerate(flat)}
     for (r, c), (title, part) in panels.items():
         axis = axes[r][c]
-        for label, own in split(item, part, series).items():
-            if label in drawn:
-                _line(axis, sorted(own, key=lambda p: number(p, x)), x, drawn[label])
-            else:
-                _level(axis, own, level[label])
+        for label, own in series_of(item, part, series).items():
+            _line(axis, own, x, label, (drawn | level)[label])
+            _level(axis, [p for p in own if x not in p.keys], label, (drawn | level)[label])
         for k, value in enumerate((references or {}).values()):
-            axis.axhline(value, color=style.GREY, lw=0.8, ls=((0, (1, 1 + k))), zorder=1)
+            axis.axhline(value, color=style.GREY, lw=0.8, ls=(0, (1, 1 + k)), zorder=1)
         axis.set_title(title)
         empty(axis, part)
         if log_x:
             axis.set_xscale("log")
         _ticks(axis, sorted({number(p, x) for p in found if x in p.keys}), log_x)
         axis.grid(axis="y")
-        axis.set_ylabel(y_label or measured(part))
+        axis.set_ylabel(y_label or measured(part, title))
         axis.set_xlabel(x_label or name(item, x))
     _share(axes, panels)
     tidy(axes, panels)
@@ -97,8 +99,13 @@ def lines(
     return finish(figure, item, handles + paper_handle(item, found) + real_handle(found), read)
 
 
-def _line(axis: Axes, own: Sequence[Point], x: str, look: Look) -> None:
-    ours = [(number(p, x), p.ours) for p in own if p.ours]
+def _line(axis: Axes, own: Sequence[Point], x: str, label: str, look: Look) -> None:
+    by: dict[float, list[Point]] = {}
+    for point in own:
+        if x in point.keys:
+            by.setdefault(number(point, x), []).append(point)
+    by_x = sorted(single(by, label).items())
+    ours = [(at, p.ours) for at, p in by_x if p.ours]
     if ours:
         at, estimates = [a for a, _ in ours], [e for _, e in ours]
         bars = spread(estimates)
@@ -111,24 +118,25 @@ def _line(axis: Axes, own: Sequence[Point], x: str, look: Look) -> None:
             at, [e.mean for e in estimates], yerr=None if as_band else bars, color=look.colour, marker=look.marker,
             ls=look.dash, capsize=2, elinewidth=0.9, zorder=3,
         )  # fmt: skip
-    paper = [(number(p, x), p.paper) for p in own if p.paper is not None]
+    paper = [(at, p.paper) for at, p in by_x if p.paper is not None]
     if paper:
         ring = {**PAPER, "marker": look.marker, "mec": look.colour}
         axis.plot(*zip(*paper, strict=True), color=look.colour, lw=0.6, ls=look.dash, alpha=0.75, **ring)
-    real = [(number(p, x), p.real) for p in own if p.real]
+    real = [(at, p.real) for at, p in by_x if p.real]
     if real:
         means = [e.mean for _, e in real]
         axis.errorbar([a for a, _ in real], means, yerr=spread([e for _, e in real]), ls="", color=look.colour, **REAL)
 
 
-def _level(axis: Axes, own: Sequence[Point], look: Look) -> None:
-    for point in own:
+def _level(axis: Axes, own: Sequence[Point], label: str, look: Look) -> None:
+    for point in single({"every x": own} if own else {}, label).values():
         if point.ours:
             axis.axhline(point.ours.mean, color=look.colour, ls=look.dash, lw=1.1, zorder=2)
             if point.ours.low is not None:
                 axis.axhspan(point.ours.low, point.ours.high, color=look.colour, alpha=0.1, lw=0, zorder=0)
         edge = {"transform": axis.get_yaxis_transform(), "clip_on": False, "color": look.colour, "ls": ""}
         if point.paper is not None:
+            axis.axhline(point.paper, color=look.colour, ls=look.dash, lw=0.6, alpha=0.75, zorder=1)
             axis.plot([1], [point.paper], marker="o", mec=look.colour, **edge, **PAPER)
         if point.real:
             axis.plot([1], [point.real.mean], marker="x", mew=1.3, ms=5, **edge)
@@ -148,10 +156,11 @@ def areas(
     require(found, [x, series, panel])
     shape, panels = panels_of(item, found, panel)
     figure, axes = page(shape, (2.45, 2.0), sharex=True, sharey=True)
-    drawn = looks(split(item, found, series))
+    drawn = looks(series_of(item, found, series))
+    drawn = {title: look._replace(colour=FILLS[k % len(FILLS)]) for k, (title, look) in enumerate(drawn.items())}
     for (r, c), (title, part) in panels.items():
         axis = axes[r][c]
-        _stack(axis, part, x, split(item, part, series), drawn)
+        _stack(axis, part, x, series_of(item, part, series), drawn)
         axis.set_title(title)
         empty(axis, part)
         axis.margins(x=0, y=0)
@@ -183,12 +192,12 @@ def _stack(axis: Axes, part: Sequence[Point], x: str, series: Mapping[str, Seque
 
 
 def _share(axes: Any, panels: Mapping) -> None:
-    """One vertical axis for the panels of a row that measure the same."""
+    """One vertical axis for the panels of a row that measure the same metric."""
     for r in range(axes.shape[0]):
         same: dict[frozenset, list] = {}
         for (row, c), (_, part) in panels.items():
             if row == r and part:
-                same.setdefault(frozenset(p.keys["column_label"] for p in part), []).append(axes[r][c])
+                same.setdefault(frozenset(p.keys.get("metric") for p in part), []).append(axes[r][c])
         for shared in same.values():
             limits = [axis.get_ylim() for axis in shared]
             for axis in shared:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 import matplotlib
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
@@ -21,6 +21,7 @@ from leanat.report.overview import plain
 from leanat.report.plot_points import Item, Key, Point, name, split
 
 MARGIN = 0.08  # inches, around the page
+ORIGIN = 0.15  # inches, of the line that says item and scale
 TITLE, TEXT, FOOT = 9.5, 8, 6.8  # points
 LINE = 1.22  # of the type size
 LONGEST = 3  # lines of a paragraph of the foot, before it refers to the CSV
@@ -81,14 +82,14 @@ def finish(figure: Figure, item: Item, handles: Sequence[Any], read: Sequence[st
     legend = _legend(figure, handles, inner)
     tall = legend.get_window_extent(figure.canvas.get_renderer()).height / figure.dpi + 0.08 if legend else 0.0
     foot = [_paragraph(told, text, inner) for told, text in _foot(item, read)]
-    above = sum(size * LINE / 72 for *_, size in head) + 0.1
+    above = ORIGIN + sum(size * LINE / 72 for *_, size in head) + 0.03
     below = sum(len(lines) for _, _, lines in foot) * FOOT * LINE / 72 + MARGIN
     height = MARGIN + above + body + tall + below
     figure.set_size_inches(width, height)
     figure.get_layout_engine().set(rect=(0, (below + tall) / height, 1, body / height))
     _put(figure, f"{item['paper']} / {item['item']}", MARGIN, height - MARGIN, 7, colour=style.GREY)
     _put(figure, f"scale: {item['scale']}", width - MARGIN, height - MARGIN, 7, colour=style.GREY, ha="right")
-    y = height - MARGIN
+    y = height - MARGIN - ORIGIN
     for text, weight, size in head:
         _put(figure, text, MARGIN, y, size, weight)
         y -= size * LINE / 72
@@ -101,6 +102,7 @@ def finish(figure: Figure, item: Item, handles: Sequence[Any], read: Sequence[st
             _put(figure, line, MARGIN + (0 if k else indent), y, FOOT)
             y -= FOOT * LINE / 72
     figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # laid out once
     return figure
 
 
@@ -130,7 +132,7 @@ def empty(axis: Any, found: Sequence[Point]) -> None:
 
 def wrap(text: str, size: float, width: float, first: float = 0.0, weight: str = "normal") -> list[str]:
     """Lines no wider than ``width`` inches as set; ``first`` inches of the first one are taken."""
-    lines, line, used, space = [], [], first, 0.28 * size / 72
+    lines, line, used, space = [], [], first, 0.34 * size / 72  # a space, and what letters keep free beside their ink
     for word in text.split():
         wide = _width(word, size, weight)
         if used + wide > width and (line or first):
@@ -143,9 +145,10 @@ def wrap(text: str, size: float, width: float, first: float = 0.0, weight: str =
 
 @lru_cache(maxsize=4096)
 def _width(word: str, size: float, weight: str) -> float:
-    """Inches of one word."""
-    font = FontProperties(family=matplotlib.rcParams["font.serif"], weight=weight)
-    return TextPath((0, 0), word, size=size, prop=font).get_extents().width / 72
+    """Inches of one word, in the PDF or in the PNG, where letters stand on whole pixels: the wider."""
+    font = FontProperties(family=matplotlib.rcParams["font.serif"], weight=weight, size=size)
+    drawn = RendererAgg(1, 1, style.DPI).get_text_width_height_descent(word, font, ismath="$" in word)[0] / style.DPI
+    return max(drawn, TextPath((0, 0), word, size=size, prop=font).get_extents().width / 72)
 
 
 def _put(figure, text, x, y, size, weight="normal", colour="black", ha="left") -> None:
@@ -156,8 +159,7 @@ def _put(figure, text, x, y, size, weight="normal", colour="black", ha="left") -
 
 def _head(item: Item, width: float) -> list[tuple[str, str, float]]:
     """Lines as (text, weight, size), below the line of origin and scale."""
-    lines = [("", "normal", 9)]
-    lines += [(line, "bold", TITLE) for line in wrap(plain(item["title"]), TITLE, width, weight="bold")]
+    lines = [(line, "bold", TITLE) for line in wrap(plain(item["title"]), TITLE, width, weight="bold")]
     if item["caption"]:
         lines += [(line, "normal", TEXT) for line in wrap(plain(item["caption"]), TEXT, width)]
     return lines
@@ -189,7 +191,7 @@ def _by_row(handles: list[Any], columns: int) -> list[Any]:
 
 def _paragraph(told: str, text: str, width: float) -> tuple[str, float, list[str]]:
     """Head, the room it takes on the first line, and the lines, cut where they are many."""
-    indent = _width(told.replace(" ", "n"), FOOT, "bold") + 0.05 if told else 0.0
+    indent = sum(_width(word, FOOT, "bold") + 0.3 * FOOT / 72 for word in told.split()) + 0.02 * bool(told)
     lines = wrap(plain(text), FOOT, width, indent)
     if len(lines) > LONGEST:
         more = "… (all in the CSV)"
@@ -242,7 +244,7 @@ def missing(item: Item) -> str:
             names = ["all"]
         names += [f"{_line(item['rows'][r])} / {_line(item['columns'][c])}" for r, c in rest]
         said.append(f"{_some(names)}: {reason}")
-    return "; ".join(said)
+    return "; ".join(said) + "." * bool(said)
 
 
 def _line(line: Item) -> str:

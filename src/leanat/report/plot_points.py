@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from leanat.report import style
@@ -43,6 +43,7 @@ def points(item: Item) -> list[Point]:
             lines = (("row", row), ("column", column))
             names = {f"{kind}_{part}": line[part] or "" for kind, line in lines for part in ("group", "label")}
             keys = {**row.get("entry", {}), **column.get("entry", {}), **names}
+            keys = {key: value for key, value in keys.items() if value is not None}
             ours = t_interval(cell["values"]) if cell["values"] else None
             real = cell["replicated"]
             real = Interval(real["mean"], real["low"], real["high"], real["n"]) if real else None
@@ -65,7 +66,7 @@ def flat(keys: Iterable[Key]) -> list[str]:
 
 def name(item: Item, value: Any) -> str:
     """A value of an entry as the paper prints it, ready for matplotlib."""
-    text = item.get("labels", {}).get(value, value) if isinstance(value, str) else value
+    text = item.get("labels", {}).get(value, value) if isinstance(value, (str, int, float)) else value
     return plain(f"{text:g}" if isinstance(text, float) else str(text))
 
 
@@ -83,6 +84,27 @@ def split(item: Item, found: Sequence[Point], key: Key) -> dict[str, list[Point]
     return parts
 
 
+def series_of(item: Item, found: Sequence[Point], key: Key) -> dict[str, list[Point]]:
+    """Points by the title of ``key``, in order of appearance; what has none of its keys by the name of its row."""
+    parts: dict[str, list[Point]] = {}
+    for point in found:
+        parts.setdefault(title(item, point, key if _has(point, key) else "row_label"), []).append(point)
+    return parts
+
+
+def single(found: Mapping[Any, Sequence[Point]], where: str) -> dict[Any, Point]:
+    """The one point of each part; ValueError where there are several, which would hide each other."""
+    for part, own in found.items():
+        if len(own) > 1:
+            which = ", ".join(
+                f"{p.keys['row_group']} {p.keys['row_label']} / {p.keys['column_label']}".strip() for p in own[:2]
+            )
+            raise ValueError(
+                f"{len(own)} cells at {part} of {where or 'one series'} ({which}): series or panel must part them"
+            )
+    return {part: own[0] for part, own in found.items()}
+
+
 def _has(point: Point, key: Key) -> bool:
     return any(k in point.keys for k in flat([key]))
 
@@ -98,7 +120,7 @@ def looks(titles: Iterable[str]) -> dict[str, Look]:
 
 def number(point: Point, key: str) -> float | None:
     """The value of a key as a number, None where the point lacks it; ValueError for what is no number."""
-    if point.keys.get(key) is None:
+    if key not in point.keys:
         return None
     try:
         return float(point.keys[key])
@@ -106,15 +128,15 @@ def number(point: Point, key: str) -> float | None:
         raise ValueError(f"{key} must be a number to be drawn, not {point.keys[key]!r}") from None
 
 
-def measured(found: Sequence[Point]) -> str:
-    """What the points measure, with its unit: their column's name if it is one, else the unit they share."""
-    labels = {point.keys["column_label"] for point in found}
+def measured(found: Sequence[Point], panel: str = "") -> str:
+    """What the points measure, with its unit: their column's name if it is one and not in the panel's title, else the unit."""
+    labels = {plain(str(point.keys["column_label"])) for point in found}
     units = {point.unit for point in found if point.unit}
-    unit = units.pop() if len(units) == 1 else ""
-    if len(labels) != 1:
-        return plain(unit)
-    label = labels.pop()
-    return plain(f"{label} ({unit})" if unit and unit not in label else label)
+    unit = plain(units.pop()) if len(units) == 1 else ""
+    label = labels.pop() if len(labels) == 1 else ""
+    if not label or label in panel:
+        return unit
+    return f"{label} ({unit})" if unit and unit not in label else label
 
 
 def spread(found: Sequence[Interval]) -> tuple[list[float], list[float]] | None:

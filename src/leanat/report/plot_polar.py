@@ -23,7 +23,7 @@ from leanat.report.plot_page import (
     reading,
     real_handle,
 )
-from leanat.report.plot_points import Item, Key, Look, Point, looks, measured, points, require, split
+from leanat.report.plot_points import Item, Key, Look, Point, looks, measured, points, require, series_of, single
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,22 +46,22 @@ def polar(
     found = points(item)
     require(found, [axis, series, panel])
     shape, panels = panels_of(item, found, panel)
-    names, drawn = list(split(item, found, axis)), looks(split(item, found, series))
+    names, drawn = list(series_of(item, found, axis)), looks(series_of(item, found, series))
     if len(names) < 3:
         raise ValueError(f"a polar plot needs at least three axes, not {', '.join(names)}")
     top = r_max or max((b for p in found for b in _numbers(p)), default=1.0)
     ticks = [t for t in MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(0, top) if t >= 0]
     top = r_max or ticks[-1]
-    size = (2.75, 2.55) if shape[1] > 1 else (4.2, 3.4)
+    size = (3.2, 2.5) if shape[1] > 1 else (4.2, 3.2)
     figure, axes = page(shape, size, subplot_kw={"projection": "polar"})
     angles = {name: 2 * math.pi * k / len(names) for k, name in enumerate(names)}
     for (r, c), (title, part) in panels.items():
         circle = axes[r][c]
         _frame(circle, angles, ticks, top)
-        for label, own in split(item, part, series).items():
-            points_at = {name: point for name, (point, *_) in split(item, own, axis).items()}
+        for label, own in series_of(item, part, series).items():
+            points_at = single(series_of(item, own, axis), label)
             _line(circle, angles, points_at, drawn[label], len(drawn))
-        circle.set_title(title, pad=16, loc="center", fontweight="bold")
+        circle.set_title(title, pad=19, loc="center", fontweight="bold")
         empty(circle, part)
     for r, c in {divmod(k, shape[1]) for k in range(shape[0] * shape[1])} - set(panels):
         axes[r][c].set_visible(False)
@@ -87,10 +87,12 @@ def _frame(circle: Axes, angles: dict[str, float], ticks: Sequence[float], top: 
     circle.set_theta_direction(-1)
     circle.set_ylim(0, top)
     circle.set_xticks(list(angles.values()), [""] * len(angles))
-    circle.set_yticks([t for t in ticks if 0 < t <= top])
-    circle.set_rlabel_position(math.degrees(math.pi / len(angles)))
-    for label in circle.get_yticklabels():
-        label.set(fontsize=6.5, color="#444444", path_effects=[withStroke(linewidth=2, foreground="white")], zorder=6)
+    rings = [t for t in ticks if 0 < t <= top]
+    circle.set_yticks(rings, [""] * len(rings))
+    for ring in rings:
+        halo = [withStroke(linewidth=2, foreground="white")]
+        where = {"ha": "center", "va": "center", "fontsize": 6.5, "color": "#444444", "path_effects": halo, "zorder": 6}
+        circle.text(math.pi / len(angles), ring, f"{ring:g}", **where)
     circle.spines["polar"].set_color("#aaaaaa")
     for name, angle in angles.items():
         side, up = math.sin(angle), math.cos(angle)
@@ -109,7 +111,7 @@ def _line(circle: Axes, angles: dict[str, float], own: dict[str, Point], look: L
     for name, estimate in shown.items():
         if estimate and estimate.low is not None:
             where = [angles[name]] * 2
-            bar = {"color": look.colour, "ls": "-", "marker": "", "lw": 2.4 if several < 4 else 1.8, "alpha": 0.35}
+            bar = {"color": look.colour, "ls": "-", "marker": "", "lw": 2.4 if several < 4 else 1.8, "alpha": 0.45}
             circle.plot(where, [max(0.0, estimate.low), estimate.high], zorder=2, **bar)
     for name, point in own.items():
         if point.paper is not None:

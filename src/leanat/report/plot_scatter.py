@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 from matplotlib.lines import Line2D
 
-from leanat.report import style
 from leanat.report.plot_page import (
     INTERVAL,
     PAPER,
@@ -22,7 +23,7 @@ from leanat.report.plot_page import (
     real_handle,
     tidy,
 )
-from leanat.report.plot_points import Item, Key, Look, Point, looks, measured, points, require, split, spread, title
+from leanat.report.plot_points import Item, Key, Look, Point, looks, measured, points, require, series_of, spread, title
 from leanat.resolve import near
 
 if TYPE_CHECKING:
@@ -63,10 +64,10 @@ def scatter(
     firsts = [pair.y for pair in pairs]
     shape, panels = panels_of(item, firsts, panel)
     figure, axes = page(shape, (2.6, 2.5) if shape[1] > 1 else (4.4, 3.0))
-    drawn, told = looks(split(item, firsts, series)), []
+    drawn, told = looks(series_of(item, firsts, series)), []
     for (r, c), (head, part) in panels.items():
         axis, correlations = axes[r][c], []
-        for name, own in split(item, part, series).items():
+        for name, own in series_of(item, part, series).items():
             mine = [pair for pair in pairs if any(pair.y is point for point in own)]
             _series(axis, mine, drawn[name], join)
             if spearman and (said := correlation(mine)):
@@ -144,41 +145,50 @@ def _series(axis: Axes, pairs: Sequence[Pair], look: Look, join: bool) -> None:
         axis.errorbar([e.mean for e in xs], [e.mean for e in ys], **bars, **REAL)
 
 
-def _annotate(figure: Figure, told: Sequence[tuple]) -> None:
-    """Write each label beside its point, at the first of eight places where it covers nothing that was put before."""
-    from matplotlib.transforms import Bbox
-
+def _annotate(figure: Figure, told: Sequence[tuple[Axes, Pair, str]]) -> None:
+    """Write each label near its point, at the place around it where it covers least of what was drawn before."""
     renderer, taken = figure.canvas.get_renderer(), {}
-    for axis, pair, _ in told:  # the markers themselves
-        for at in _places(pair):
-            x, y = axis.transData.transform(at)
-            taken.setdefault(axis, []).append(Bbox.from_extents(x - 6, y - 6, x + 6, y + 6))
     for axis, pair, text in told:
         at = next(iter(_places(pair)), None)
         if at is None:
             continue
+        marks, notes = taken.setdefault(axis, (_marks(axis), []))
         best = None
-        for k in range(8):
+        for far, k in itertools.product((6, 11, 17), range(8)):
             turn = math.pi / 4 * (k + 1)
-            dx, dy = 6 * math.cos(turn), 6 * math.sin(turn)
+            dx, dy = far * math.cos(turn), far * math.sin(turn)
             ha = "left" if dx > 1 else "right" if dx < -1 else "center"
             va = "bottom" if dy > 1 else "top" if dy < -1 else "center"
             note = axis.annotate(
-                text, at, (dx, dy), textcoords="offset points", ha=ha, va=va, fontsize=7, color=style.GREY
+                text, at, (dx, dy), textcoords="offset points", ha=ha, va=va, fontsize=7, color="#444444"
             )
-            note.set_in_layout(False)
-            box, inside = note.get_window_extent(renderer), axis.get_window_extent()
+            box, inside = note.get_window_extent(renderer).padded(1.5), axis.get_window_extent()
             outside = inside.x0 > box.x0 or inside.x1 < box.x1 or inside.y0 > box.y0 or inside.y1 < box.y1
-            hits = sum(box.overlaps(other) for other in taken[axis]) + 2 * outside
-            if best is None or hits < best[0]:
+            within = (
+                abs(marks - [box.x0 / 2 + box.x1 / 2, box.y0 / 2 + box.y1 / 2]) < [box.width / 2, box.height / 2]
+            ).all(1)
+            cost = within.sum() + 10 * sum(box.overlaps(other) for other in notes) + 20 * outside + far / 4
+            if best is None or cost < best[0]:
                 if best:
                     best[1].remove()
-                best = (hits, note, box)
+                best = (cost, note, box)
             else:
                 note.remove()
-            if hits == 0:
-                break
-        taken[axis].append(best[2])
+        notes.append(best[2])
+
+
+def _marks(axis: Axes) -> np.ndarray:
+    """Pixels [n, 2] that lines and bars of the axes pass, a few pixels apart; markers count more."""
+    ends = [axis.transData.transform(line.get_xydata()) for line in axis.lines]
+    ends += [
+        axis.transData.transform(bar) for bars in axis.collections for bar in getattr(bars, "get_segments", list)()
+    ]
+    found = [np.zeros((0, 2))]
+    for path in ends:
+        steps = [np.linspace(a, b, max(2, int(np.hypot(*(b - a)) / 4))) for a, b in itertools.pairwise(path)]
+        around = [path + np.array(shift) for shift in itertools.product((-3, 0, 3), repeat=2)]
+        found += steps + around
+    return np.concatenate(found)
 
 
 def _places(pair: Pair) -> list[tuple[float, float]]:

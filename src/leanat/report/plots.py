@@ -14,6 +14,8 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+import matplotlib
+
 from leanat.files import whole
 from leanat.report import style, table
 from leanat.report.plot_bars import bars, matrix
@@ -53,6 +55,7 @@ def write_figure(item: dict[str, Any], stem: Path | str) -> None:
         raise ValueError(f"{name}: options: no plot is called {kind!r}{near(kind, PLOTS)}")
     _check(name, kind, options)
     style.apply()
+    matplotlib.rcParams["hatch.linewidth"] = 0.5
     try:
         drawn = CELLS[kind](item, **options) if kind in CELLS else item
         cells = table.frame(drawn)

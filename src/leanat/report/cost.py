@@ -1,0 +1,74 @@
+"""What a training takes, composed from measured primitives and the paper's own settings. Arithmetic only.
+
+The primitives of a spec (see ``timing``), in seconds: ``step``, one optimiser step on a batch with its attack;
+``bare``, the same without an attack; ``look``, a clean forward pass of a batch (Bullet-Train); ``select``, attack and
+last-layer gradients of a batch; ``solve``, the solver on all gradients.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+Spec = dict[str, Any]
+
+
+class Epoch(NamedTuple):
+    """One epoch of a plan: the share of the training set it trains on, and whether a selection comes before it."""
+
+    share: float
+    selects: bool
+
+
+def plan(spec: Spec) -> list[Epoch]:
+    """Every epoch of a training, from its selector. Raises ValueError for a selector whose cost is not known."""
+    return [_epoch(spec["method"]["selector"], e) for e in range(spec["recipe"]["epochs"])]
+
+
+def _epoch(selector: Any, epoch: int) -> Epoch:
+    name, fields = (selector, {}) if isinstance(selector, str) else next(iter(selector.items()))
+    match name:
+        case "everything":
+            return Epoch(1.0, False)
+        case "once":
+            if epoch < fields["tau"]:
+                return Epoch(1.0, False)
+            share, selects = _epoch(fields["inner"], epoch)
+            return Epoch(share, selects and epoch == fields["tau"])
+        case "every":
+            if epoch < fields["warmup"]:
+                return _epoch(fields.get("before", "everything"), epoch)
+            share, selects = _epoch(fields["inner"], epoch)
+            return Epoch(share, selects and (epoch - fields["warmup"]) % fields["period"] == 0)
+        case "random":
+            return Epoch(fields["fraction"], False)
+        case "craig" | "grad_match" | "glister":
+            return Epoch(fields["fraction"], True)
+        case "warm_start":
+            return (
+                _epoch(fields["inner"], epoch)
+                if epoch >= fields["full"] + fields["idle"]
+                else Epoch(float(epoch < fields["full"]), False)
+            )
+    raise ValueError(f"the cost of selector {name!r} is not known")
+
+
+def seconds_an_epoch(spec: Spec, primitives: dict[str, float], examples: int, shares: dict[str, float] | None) -> float:
+    """Mean seconds of an epoch, selections amortised.
+
+    ``examples``: of the training set, a validation part included. ``shares``: of boundary and robust examples, for a
+    spec with Bullet-Train, whose steps cost what their attack budgets do.
+    """
+    epochs, train = plan(spec), examples * (1 - (spec["data"].get("validation") or 0))
+    batches, all_batches = train / spec["recipe"]["batch"], examples / spec["recipe"]["batch"]
+    step = primitives["step"]
+    if "budget" in spec["method"] and spec["method"]["budget"]:
+        bullet = next(iter(spec["method"]["budget"].values()))
+        attack = spec["method"]["attack"]
+        whole = next(iter(attack.values()))["steps"]
+        mean = shares["boundary"] * bullet["boundary_steps"] + shares["robust"] * bullet["robust_steps"]
+        step = primitives["look"] + primitives["bare"] + mean / whole * (step - primitives["bare"])
+    training = sum(e.share for e in epochs) * batches * step
+    selecting = sum(e.selects for e in epochs) * (
+        all_batches * primitives.get("select", 0.0) + primitives.get("solve", 0.0)
+    )
+    return (training + selecting) / len(epochs)

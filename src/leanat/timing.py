@@ -1,0 +1,168 @@
+"""What the pieces of a training take on this device, measured alone on random images of the paper's shape.
+
+No training is needed: the time of a step does not depend on what a network has learnt, but for Bullet-Train, whose
+attack budgets do (``report.cost`` composes it from the shares of its groups). ``leanat time`` has the machine to itself.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from leanat import config, coresets, networks
+from leanat.attacks import Clean
+from leanat.core import Method, Run, Step, frozen, one_step, take
+from leanat.data import Augmentation, TensorData
+from leanat.selection import everyone, unweighted
+
+
+def measure_all(
+    timed: dict[str, dict[str, Any]], device: torch.device, batch: int | None, repeats: int, say: Callable[[str], None]
+) -> dict[str, dict[str, float]]:
+    """The primitives (see ``report.cost``) of every spec, by the spec's digest; steps that are alike are measured once.
+
+    ``timed``: digest -> {spec, step: digest of what a step depends on, shape: {classes, channels, size, train}}.
+    """
+    steps: dict[str, dict[str, float]] = {}
+    found = {}
+    for number, (key, entry) in enumerate(timed.items(), 1):
+        bench = Bench.of(entry["spec"], entry["shape"], device, batch, repeats)
+        if entry["step"] not in steps:
+            steps[entry["step"]] = bench.step()
+        found[key] = steps[entry["step"]] | bench.selection()
+        said = ", ".join(f"{name} {seconds:.3g} s" for name, seconds in found[key].items())
+        say(f"[{number}/{len(timed)}] {entry['spec']['model']['name']}: {said}")
+    return found
+
+
+@dataclass
+class Bench:
+    """A spec's network on random images of its data set's shape, ready to be measured."""
+
+    run: Run
+    data: TensorData
+    shape: dict[str, int]
+    size: int  # images that a step is measured on; seconds are then in proportion to the spec's batch
+    factor: float
+    repeats: int
+
+    @classmethod
+    def of(
+        cls, spec: dict[str, Any], shape: dict[str, int], device: torch.device, batch: int | None, repeats: int
+    ) -> Bench:
+        parts = config.read(spec)
+        size = parts.recipe.batch if batch is None else min(batch, parts.recipe.batch)
+        data = _images(shape, max(2 * size, 64), device, parts.data.augment)
+        net = networks.build(parts.model.name, parts.model.standardise, networks.describe(data), parts.seed).to(device)
+        run = Run(net, replace(parts.method, budget=None, extras=()), parts.recipe, parts.seed)
+        return cls(run, data, shape, size, parts.recipe.batch / size, repeats)
+
+    def step(self) -> dict[str, float]:
+        """Seconds of an optimiser step with its attack, without it, and of a clean forward pass."""
+        run, whole = self.run, unweighted(everyone(self.data))
+        attacked, bare = run.method, replace(run.method, attack=Clean())
+
+        def fresh() -> Step:
+            return take(run, self.data, whole, slice(0, self.size))
+
+        def optimise(method: Method) -> None:
+            run.method = method
+            run.opt.param_groups[0]["lr"] = 1e-4
+            one_step(run, fresh())
+
+        def look() -> None:
+            with frozen(run.net), torch.no_grad(), run.autocast():
+                run.net(fresh().x)
+
+        work = {"step": lambda: optimise(attacked), "bare": lambda: optimise(bare), "look": look}
+        seconds = {name: self.factor * self._median(one) for name, one in work.items()}
+        run.method = attacked
+        return seconds
+
+    def selection(self) -> dict[str, float]:
+        """Seconds of the attack and the last-layer gradients of a batch, and of the solver on those of a whole set."""
+        selector = _gradient_based(self.run.method.selector)
+        if selector is None:
+            return {}
+        few, recipe = self.data.take(torch.arange(self.size, device=self.run.device)), self.run.recipe
+        self.run.recipe = replace(recipe, batch=self.size)
+        one = self._median(lambda: coresets.gradients(self.run, few, selector.adversarial, selector.features))
+        self.run.recipe = recipe
+        return {"select": self.factor * one, "solve": _solve(selector, self.run, self.shape)}
+
+    def _median(self, work: Callable[[], Any]) -> float:
+        """Of ``repeats``, after one that does not count."""
+        seconds = []
+        for _ in range(1 + self.repeats):
+            _wait(self.run.device)
+            started = time.perf_counter()
+            work()
+            _wait(self.run.device)
+            seconds.append(time.perf_counter() - started)
+        return statistics.median(seconds[1:])
+
+
+def _images(shape: dict[str, int], n: int, device: torch.device, augment: tuple) -> TensorData:
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(256, (n, shape["channels"], shape["size"], shape["size"]), generator=generator)
+    labels = torch.arange(n) % shape["classes"]
+    channels = shape["channels"]
+    return TensorData(
+        name="random images",
+        class_names=tuple(map(str, range(shape["classes"]))),
+        image_size=shape["size"],
+        channels=channels,
+        mean=(0.5,) * channels,
+        std=(0.25,) * channels,
+        images=pixels.to(torch.uint8),
+        labels=labels,
+        numbers=torch.arange(n),
+        augment=Augmentation(augment),
+        seed=0,
+    ).to(device)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _gradient_based(selector: Any) -> Any:
+    """The selector by gradients inside of warm starts and periods; None if there is none."""
+    while hasattr(selector, "inner"):
+        selector = selector.inner
+    return selector if hasattr(selector, "solve") else None
+
+
+def _solve(selector: Any, run: Run, shape: dict[str, int]) -> float:
+    """Seconds of the solver, once, on random gradients and features of a whole training set, a tenth held out."""
+    n, classes, device = round(shape["train"] * 0.9), shape["classes"], run.device
+    data = _images(shape | {"channels": 1, "size": 1}, n, device, ())
+    width = run.net.head.in_features
+
+    def rows(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+        generator = torch.Generator().manual_seed(seed)
+        z = torch.randn(count, classes, generator=generator).softmax(1)
+        return z.to(device), torch.rand(count, width, generator=generator).to(device)
+
+    a, phi = rows(n, 0)
+    gradients = coresets.Gradients(((a, phi if selector.features else None),))
+    solve = selector.solve
+    if isinstance(selector, coresets.Glister):
+        z, psi = rows(shape["train"] - n, 1)
+        labels = torch.arange(len(z), device=device) % classes
+        validation = coresets.Validation(z, psi if selector.features else None, labels)
+
+        def solve(rows: Any, budget: int, label: int | None) -> Any:
+            return selector.solve(run, validation, rows, budget, label)
+
+    _wait(device)
+    started = time.perf_counter()
+    coresets.choose(run, data, gradients, solve, selector.fraction, selector.granularity)
+    _wait(device)
+    return time.perf_counter() - started

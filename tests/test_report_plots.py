@@ -1,0 +1,288 @@
+"""Figures: what is drawn is what was given."""
+
+import copy
+import math
+
+import figure_items as made
+import numpy as np
+import pytest
+from figure_items import PRINTED, SEEDS, draw, drawn, grid_item
+from scipy.stats import rankdata, t
+
+from leanat.report.plots import write_figure
+
+
+def curves(axis):
+    """(x, y, face colour) of every drawn line of markers."""
+    return [(list(line.get_xdata()), list(line.get_ydata()), line.get_markerfacecolor()) for line in axis.lines]
+
+
+# --- lines -----------------------------------------------------------------------------------------------------------
+
+
+def test_lines_draw_means_intervals_and_the_paper_s_values():
+    axis = draw(grid_item(SEEDS, {"plot": "lines", "x": "step"}, printed=PRINTED)).axes[0]
+    a, b = axis.containers
+    assert (list(a[0].get_xdata()), list(a[0].get_ydata())) == ([1, 2, 4], [2, 4, 7])
+    assert (list(b[0].get_xdata()), list(b[0].get_ydata())) == ([1, 4], [20, 50])  # 2 is missing
+    ends = np.array([bar[:, 1] for bar in a[2][0].get_segments()])
+    means, half = np.array([2, 4, 7]), t.ppf(0.975, 2) * np.array([1, 0, 2]) / math.sqrt(3)
+    assert ends == pytest.approx(np.array([means - half, means + half]).T)
+    one_seed = b[2][0].get_segments()[1]
+    assert one_seed[0, 1] == one_seed[1, 1] == 50
+    open_ = [(x, y) for x, y, face in curves(axis) if face == "white"]
+    assert open_ == [([1, 4], [1.5, 6.5]), ([2], [33.0])]
+    edges = [line.get_markeredgecolor() for line in axis.lines if line.get_markerfacecolor() == "white"]
+    assert edges == [a[0].get_color(), b[0].get_color()]
+
+
+def test_many_points_have_a_band():
+    axis = drawn("radius_lines").axes[0]
+    band = axis.collections[0].get_paths()[0].vertices
+    cells = [row[0]["values"] for row in made.radius_lines()["cells"]]
+    low, high = (
+        np.mean(cells[0]) + sign * t.ppf(0.975, 2) * np.std(cells[0], ddof=1) / math.sqrt(3) for sign in (-1, 1)
+    )
+    at_zero = band[band[:, 0] == 0][:, 1]
+    assert (at_zero.min(), at_zero.max()) == pytest.approx((low, high))
+
+
+def test_panels_share_an_axis_where_they_measure_the_same():
+    axes = drawn("sat_lines").axes
+    assert [axis.get_title(loc="left") for axis in axes][:2] == [
+        "CIFAR-10, robust accuracy",
+        "CIFAR-100, robust accuracy",
+    ]
+    limits = [axis.get_ylim() for axis in axes]
+    assert limits[0] == limits[1] == limits[2] != limits[3] == limits[4]
+
+
+def test_a_cell_without_x_is_a_level_and_a_constant_is_named():
+    item = grid_item(SEEDS, {"plot": "lines", "x": "step", "series": "method", "references": {"guessing": 10.0}})
+    item["rows"].append(made.row("", "full AT"))
+    item["rows"][-1]["entry"] = {}
+    item["cells"].append([made.cell([60, 62], 61.5), made.cell([70.0])])
+    axis = draw(item).axes[0]
+    level = [y[0] for x, y, _ in curves(axis) if x == [0, 1] and len(set(y)) == 1]
+    assert level == [61, 61.5, 70, 10]
+    assert [text.get_text() for text in axis.figure.legends[0].get_texts()][-2:] == [
+        "guessing",
+        "paper (not at this scale)",
+    ]
+
+
+def test_two_cells_at_one_place_are_refused():
+    item = grid_item(SEEDS, {"plot": "lines", "x": "step", "series": "data"})
+    with pytest.raises(ValueError, match=r"2 cells at 1\.0 of CIFAR-10 .*series or panel"):
+        draw(item)
+
+
+def test_log_axis_and_what_is_no_number():
+    item = grid_item(SEEDS, {"plot": "lines", "x": "step", "log_x": True})
+    axis = draw(item).axes[0]
+    assert axis.get_xscale() == "log"
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["1", "2", "4"]
+    item["rows"][0]["entry"]["step"] = "first"
+    with pytest.raises(ValueError, match="step must be a number to be drawn, not 'first'"):
+        draw(item)
+
+
+# --- bars, matrix ----------------------------------------------------------------------------------------------------
+
+
+def test_bars_are_as_high_as_their_means_and_a_missing_one_is_marked():
+    axis = draw(grid_item(SEEDS, {"plot": "bars"}, printed=PRINTED)).axes[0]
+    bars = sorted((bar.get_x() + bar.get_width() / 2, bar.get_height()) for bar in axis.patches)
+    assert [height for _, height in bars] == [2, 20, 4, 7, 50]
+    assert [at for at, _ in bars] == pytest.approx([-0.2, 0.2, 0.8, 1.8, 2.2])
+    open_ = [(x[0], y[0]) for x, y, face in curves(axis) if face == "white"]
+    assert open_ == [(pytest.approx(-0.2), 1.5), (pytest.approx(1.8), 6.5), (pytest.approx(1.2), 33.0)]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["1", "2", "4"]
+    lost = drawn("sat_bars").axes[0]
+    assert [(text.get_text(), text.get_position()[0]) for text in lost.texts] == [("–", pytest.approx(6.0))]
+
+
+def test_matrix_prints_every_number_and_the_paper_s_beside():
+    item = made.sat_matrix()
+    bars, ours, paper = drawn("sat_matrix").axes
+    shown = {tuple(text.get_position()): text.get_text() for text in ours.texts}
+    for r, row in enumerate(item["cells"]):
+        for k, cell in enumerate(row[2:]):
+            assert shown[k, r] == (f"{np.mean(cell['values']):.0f}" if cell["values"] else "–")
+    printed = {tuple(text.get_position()): text.get_text() for text in paper.texts}
+    assert (printed[9, 3], printed[9, 1], printed[7, 5]) == ("53", "35", "49")
+    shades = ours.images[0].get_array()
+    assert shades.mask.sum() == 1
+    assert (shades.min(), shades.max()) == (0, 1)
+    assert [bar.get_width() for bar in bars.patches[:2]] == pytest.approx(
+        [np.mean(item["cells"][0][0]["values"]), np.mean(item["cells"][1][0]["values"])]
+    )
+    for axis in (ours, paper):  # a number is legible on its shade
+        for text in axis.texts:
+            c, r = text.get_position()
+            if text.get_text() != "–":
+                assert (text.get_color() == "white") == (axis.images[0].get_array()[r, c] > 0.55)
+
+
+def test_matrix_without_the_paper_s_numbers_is_one_panel():
+    item = made.sat_matrix()
+    item["options"] |= {"bars": [], "diagonal": False}
+    for row in item["cells"]:
+        for cell in row:
+            cell["published"] = None
+    assert [axis.get_title(loc="left") for axis in draw(item).axes] == ["this run (demo)"]
+    item["options"]["bars"] = ["A", "C"]
+    with pytest.raises(ValueError, match="must be labels of columns"):
+        draw(item)
+
+
+# --- scatter, polar, areas -------------------------------------------------------------------------------------------
+
+
+def test_scatter_draws_pairs_and_spearman_s_rho():
+    item = made.sat_scatter()
+    item["cells"][2][0] = made.cell(missing="lost")
+    axis = draw(item).axes[0]
+    pairs = [[np.mean(cell["values"]) for cell in row] for k, row in enumerate(item["cells"]) if k != 2]
+    x, y = np.array(pairs).T
+    data = axis.containers[0][0]
+    assert (list(data.get_xdata()), list(data.get_ydata())) == (pytest.approx(list(x)), pytest.approx(list(y)))
+    rho = np.corrcoef(rankdata(x), rankdata(y))[0, 1]
+    stat = rho * math.sqrt(7 / (1 - rho**2))
+    p = 2 * t.sf(abs(stat), 7)
+    said = axis.get_title(loc="left")
+    assert f"ρ = {rho:.2f}".replace("-", "−") in said
+    assert ("p < 0.001" if p < 0.001 else f"p = {p:.3f}") in said
+    assert "9 points" in said
+    assert sorted(text.get_text() for text in axis.texts) == sorted(set(made.CLASSES) - {"bird"})
+
+
+def test_scatter_labels_do_not_cover_each_other():
+    for figure in (drawn("sat_scatter"), drawn("coreset_scatter")):
+        boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+        assert len(boxes) >= 10
+        assert not [1 for k, box in enumerate(boxes) for other in boxes[:k] if box.overlaps(other)]
+
+
+def test_scatter_without_a_correlation_to_tell():
+    item = made.sat_scatter()
+    for row in item["cells"]:
+        row[1]["values"] = [50.0] * 3
+    assert draw(item).axes[0].get_title(loc="left") == ""
+    item["options"]["y"] = "entropie"
+    with pytest.raises(ValueError, match="'entropie' is no column; did you mean entropy"):
+        draw(item)
+
+
+def test_polar_has_one_radius_closed_lines_and_a_gap_where_a_value_is_missing():
+    item = made.qtart_polar()
+    figure = drawn("qtart_polar")
+    axes = figure.axes
+    assert [axis.get_title(loc="center") for axis in axes] == ["VGG16", "MobileNet", "DenseNet", "ResNet50"]
+    highest = max(v for row in item["cells"] for c in row for v in c["values"])
+    assert len({axis.get_ylim() for axis in axes}) == 1
+    assert axes[0].get_ylim()[1] >= highest
+    line = axes[0].lines[0]
+    means = [np.mean(c["values"]) for c in item["cells"][0]]
+    assert list(line.get_ydata()) == pytest.approx([*means, means[0]])
+    assert line.get_xdata()[0] == line.get_xdata()[-1]
+    assert np.diff(line.get_xdata()[:-1]) == pytest.approx([2 * math.pi / 7] * 6)
+    lines = [line for line in axes[1].lines if len(line.get_xdata()) == 8]
+    assert [int(np.isnan(line.get_ydata()).sum()) for line in lines] == [0, 1, 0]
+    page = figure.bbox
+    for axis in axes:
+        for text in axis.texts:
+            box = text.get_window_extent()
+            assert box.x0 >= 0, text
+            assert box.x1 <= page.x1, text
+    few = copy.deepcopy(item)
+    few["columns"], few["cells"] = few["columns"][:2], [row[:2] for row in few["cells"]]
+    with pytest.raises(ValueError, match="at least three axes"):
+        draw(few)
+
+
+def test_areas_stack_the_means():
+    item = made.advprune_areas()
+    axis = drawn("advprune_areas").axes[0]
+    rows = [r for r, row in enumerate(item["rows"]) if row["entry"]["method"] == "trades"]
+    top = 0.0
+    for k, area in enumerate(axis.collections):
+        top += np.mean(item["cells"][rows[3]][k]["values"])
+        at_six = area.get_paths()[0].vertices
+        assert at_six[at_six[:, 0] == 6][:, 1].max() == pytest.approx(top)
+    assert top == pytest.approx(100)
+    assert [len(area.get_paths()) for area in drawn("advprune_areas").axes[2].collections] == [
+        2,
+        2,
+        2,
+    ]  # a gap at the lost epoch
+
+
+# --- arrays ----------------------------------------------------------------------------------------------------------
+
+
+def test_histograms_share_bins_and_print_ranges(tmp_path):
+    item = made.qtart_histograms(tmp_path)
+    axes = draw(item).axes
+    edges = {tuple(patch.get_data().edges) for axis in axes for patch in axis.patches}
+    assert len(edges) == 1
+    with np.load(item["files"]["CW"]) as arrays:
+        values = arrays["Baseline"]
+    shares = axes[2].patches[0].get_data().values
+    assert shares.sum() == pytest.approx(100)
+    assert shares == pytest.approx(np.histogram(values, list(*edges))[0] / 10)
+    assert f"Baseline: {values.min():.3g} to {values.max():.3g}" in axes[2].get_title(loc="left")
+
+
+def test_embedding_draws_every_point_in_its_class(tmp_path):
+    item = made.qtart_embedding(tmp_path)
+    with np.load(item["files"]["Baseline"]) as arrays:
+        points, classes = arrays["points"], arrays["classes"]
+    left = draw(item).axes[0]
+    assert len(left.lines) == 10
+    assert left.lines[4].get_xydata() == pytest.approx(points[classes == 4])
+    assert len({(line.get_color(), line.get_marker()) for line in left.lines}) == 10
+    assert [text.get_text() for text in left.texts] == list(made.CLASSES)
+
+
+def test_images_are_drawn_as_they_are_and_a_missing_one_is_empty(tmp_path):
+    item = made.saliency_images(tmp_path)
+    top = draw(item).axes[0]
+    with np.load(item["files"]["FGSM"]) as arrays:
+        image, delta = arrays["image"], arrays["difference"]
+    assert len(top.images) == 3 * 5 - 1
+    assert (top.images[0].get_array() == image[0]).all()
+    signed = next(shown for shown in top.images if np.array_equal(shown.get_array(), delta[0]))
+    assert signed.get_clim() == (-abs(delta[0]).max(), abs(delta[0]).max())
+    assert [text.get_text() for text in top.texts] == ["–"]
+
+
+@pytest.mark.parametrize(
+    ("plot", "arrays", "said"),
+    [
+        ("histograms", {"a": np.array([1.0, np.nan])}, "a must be .* finite"),
+        ("histograms", {"a": np.zeros((2, 2))}, r"a must be \[n\] finite numbers, not float64 \[2, 2\]"),
+        ("embedding", {"points": np.zeros((3, 2))}, "no array classes"),
+        ("embedding", {"points": np.zeros((3, 2)), "classes": np.zeros(4, int)}, r"points must be \[n, 2\]"),
+        ("images", {"a": np.zeros((2, 4, 4))}, "rows"),
+        ("images", {"rows": np.array(["x"]), "a": np.zeros((2, 4, 4))}, r"a must be \[1, H, W, 3\]"),
+        ("images", {"rows": np.array(["x"]), "a": np.full((1, 4, 4, 3), 255.0)}, r"must lie in \[0, 1\]"),
+        ("images", {"rows": np.array([{}], dtype=object)}, "pickle"),
+    ],
+)
+def test_arrays_of_another_form_are_refused_by_file(tmp_path, plot, arrays, said):
+    np.savez(tmp_path / "x.npz", **arrays)
+    item = made.array_item({"plot": plot}, {"panel": tmp_path / "x.npz"}, "title")
+    with pytest.raises(ValueError, match=said) as error:
+        write_figure(item, tmp_path / "f")
+    assert str(error.value).startswith(f"item qtart figure1: plot {plot}: ")
+    assert "x.npz" in str(error.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.npz"]
+
+
+def test_arrays_that_are_not_there(tmp_path):
+    item = made.array_item({"plot": "images"}, {"panel": tmp_path / "no.npz"}, "title")
+    with pytest.raises(FileNotFoundError, match=r"no\.npz: no such file"):
+        write_figure(item, tmp_path / "f")
+    with pytest.raises(ValueError, match="must name at least one"):
+        write_figure(item | {"files": {}}, tmp_path / "f")

@@ -1,0 +1,186 @@
+"""Figures as pages and files: nothing overlaps, the foot says what is shown, the same item gives the same bytes."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import figure_items as made
+import pandas
+import pytest
+from figure_items import ARRAYS, CELLS, PRINTED, SEEDS, draw, drawn, grid_item
+from PIL import Image
+
+from leanat.report import plots, style
+from leanat.report.plots import write_figure
+from leanat.report.table import frame
+
+
+def texts(figure):
+    return [text.get_text() for text in figure.texts]
+
+
+# --- every figure ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [*CELLS, *ARRAYS])
+def test_nothing_lies_outside_the_page_or_on_the_foot(name, tmp_path):
+    figure = drawn(name) if name in CELLS else draw(ARRAYS[name](tmp_path))
+    page, renderer = figure.bbox, figure.canvas.get_renderer()
+    foot = [text.get_window_extent(renderer) for text in figure.texts]
+    legends = [legend.get_window_extent(renderer) for legend in figure.legends]
+    panels = [axis.get_tightbbox(renderer) for axis in figure.axes if axis.get_visible()]
+    for box in [*foot, *legends, *panels]:
+        assert box.x0 >= -1, box
+        assert box.x1 <= page.x1 + 1, box
+        assert box.y0 >= -1, box
+        assert box.y1 <= page.y1 + 1, box
+    apart = [*panels, *legends]
+    for k, box in enumerate(apart):  # a pixel of line width may touch
+        grown = [other for other in apart[:k] if box.padded(-1).overlaps(other.padded(-1))]
+        assert not grown, box
+        for line, text in zip(foot, figure.texts, strict=True):
+            assert not box.padded(-1).overlaps(line.padded(-1)), text
+    for k, line in enumerate(foot):
+        for other in foot[:k]:
+            over = min(line.y1, other.y1) - max(line.y0, other.y0)
+            assert over < 0.35 * line.height or not line.overlaps(other), figure.texts[k]
+
+
+def test_the_foot_says_scale_seeds_stand_ins_reasons_and_assumptions():
+    said = " ".join(texts(drawn("sat_bars")))
+    for words in (
+        "scale: demo", "sat / figure2", "Robustness transfers", "mean over n = 3 seeds", "95 % t interval over seeds",
+        "Open markers: the paper's values.", "not to compare levels", "seeds 0, 1, 2", "shapes10 for A, B",
+        "epochs × 1/20", "frog / B: loss not finite in epoch 7.", "14 where the paper leaves a choice",
+    ):  # fmt: skip
+        assert words in said, words
+
+
+def test_the_paper_s_markers_are_named_with_their_data_and_warned_of_only_off_its_scale():
+    for scale, label in (("demo", "paper, CIFAR-10 (not at this scale)"), ("paper", "paper, CIFAR-10")):
+        figure = draw(grid_item(SEEDS, {"plot": "lines", "x": "step"}, scale, PRINTED))
+        assert figure.legends[0].get_texts()[-1].get_text() == label
+        assert ("not to compare levels" in " ".join(texts(figure))) == (scale == "demo")
+
+
+def test_without_values_of_the_paper_nothing_is_said_of_it():
+    figure = draw(grid_item(SEEDS, {"plot": "lines", "x": "step"}))
+    assert "the paper's" not in " ".join(texts(figure))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
+
+
+def test_one_seed_says_so_and_has_no_bars():
+    item = grid_item([[[1], [2], [3]], [[4], [5], [6]]], {"plot": "lines", "x": "step"})
+    figure = draw(item)
+    assert "one seed, so no interval" in " ".join(texts(figure))
+    assert [container.has_yerr for container in figure.axes[0].containers] == [False, False]
+    item["provenance"]["seeds"] = []
+    item["rows"][1]["note"] = "not in the paper: our own reference"
+    said = texts(draw(item))
+    assert "computed, no training" in " ".join(said)
+    assert said[said.index("Not in the paper.") + 1] == "2"
+
+
+@pytest.mark.parametrize("name", ["radius_lines", "sat_bars", "sat_matrix", "coreset_scatter", "qtart_polar"])
+def test_with_every_value_missing_the_reason_is_in_each_panel_or_the_foot(name):
+    item = CELLS[name]()
+    item["cells"] = [[made.cell(missing="needs data_dir") for _ in row] for row in item["cells"]]
+    figure = draw(item)
+    assert "all: needs data_dir." in " ".join(texts(figure))
+    assert "No run of ours is shown." in " ".join(texts(figure))
+
+
+def test_a_long_foot_is_cut_and_the_csv_has_the_rest(tmp_path):
+    item = grid_item(SEEDS, {"plot": "lines", "x": "step"})
+    item["provenance"]["factors"] = [f"factor {k} of the many that there are" for k in range(60)]
+    said = texts(draw(item))
+    assert "… (all in the CSV)" in " ".join(said)
+    assert not any("factor 50" in text for text in said)
+    write_figure(item, tmp_path / "f")
+    first = pandas.read_csv(tmp_path / "f.csv").iloc[0]
+    assert "factor 50" in first["factors"]
+    assert first["assumptions"].split("; ") == made.ASSUMPTIONS
+
+
+def test_text_of_the_user_is_never_mathematics():
+    item = grid_item(SEEDS, {"plot": "bars", "y_label": "cost"})
+    item |= {"title": "Cost $5 of $x_i$ and \\frac", "caption": "ℓ_∞ and $"}
+    item["columns"][0]["label"] = "a $x$ b"
+    assert "Cost \\$5 of \\$x_i\\$ and \\frac" in texts(draw(item))
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def test_csv_is_the_tidy_one_with_x(tmp_path):
+    item = grid_item(SEEDS, {"plot": "lines", "x": "step"}, printed=PRINTED)
+    write_figure(item, tmp_path / "deep" / "f")
+    cells = pandas.read_csv(tmp_path / "deep" / "f.csv")
+    assert list(cells["x"]) == [1, 1, 2, 2, 4, 4]
+    assert list(cells["column"]) == ["a", "b"] * 3
+    assert cells["mean"].fillna(-1).tolist() == [2, 20, 4, -1, 7, 50]
+    assert cells["published"].fillna(-1).tolist() == [1.5, -1, -1, 33, 6.5, -1]
+    assert [json.loads(values) for values in cells["values"]] == [SEEDS[m][k] for k in range(3) for m in range(2)]
+    assert cells["missing"].fillna("").tolist() == ["", "", "", "not run", "", ""]
+    with Image.open(tmp_path / "deep" / "f.png") as image:
+        assert image.width == round(style.WIDTH * style.DPI)
+    assert (tmp_path / "deep" / "f.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(("name", "rows", "column"), [("histograms", 120, "Baseline"), ("embedding", 2000, "x")])
+def test_csv_of_arrays_is_what_is_drawn(name, rows, column, tmp_path):
+    cells = frame(plots.CELLS[name](ARRAYS[name](tmp_path)))
+    own = cells[cells["column"] == column]
+    assert len(own) == rows
+    if name == "histograms":
+        assert own.groupby("row_group")["mean"].sum().tolist() == pytest.approx([100] * 3)
+
+
+def test_csv_of_images_tells_which_are_missing(tmp_path):
+    write_figure(made.saliency_images(tmp_path), tmp_path / "f")
+    cells = pandas.read_csv(tmp_path / "f.csv").set_index(["row", "column"])
+    assert cells.loc[("FGSM | square", "difference"), "missing"] == "not in the file"
+    assert cells["mean"].notna().sum() == 2 * (3 * 5 - 1)
+
+
+def test_same_item_same_bytes_in_another_process(tmp_path):
+    item = grid_item(SEEDS, {"plot": "bars"}, printed=PRINTED)
+    (tmp_path / "item.json").write_text(json.dumps(item))
+    code = (
+        "import json; from leanat.report.plots import write_figure; write_figure(json.load(open('item.json')), 'a/f')"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=os.environ | {"PYTHONHASHSEED": "4"}, check=True)
+    write_figure(item, tmp_path / "b/f")
+    there, here = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in "ab")
+    assert sorted(there) == ["f.csv", "f.pdf", "f.png"]
+    assert there == here
+
+
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="poppler is not installed")
+def test_the_pdf_holds_the_text(tmp_path):
+    write_figure(made.sat_bars(), tmp_path / "f")
+    text = subprocess.run(["pdftotext", tmp_path / "f.pdf", "-"], capture_output=True, text=True, check=True).stdout
+    for words in ("Robustness transfers among classes", "paper, CIFAR-10", "scale: demo", "loss not finite in epoch 7"):
+        assert words in re.sub(r"\s+", " ", text)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"plot": "line"}, "no plot is called 'line'; did you mean lines"),
+        ({}, "no plot is called None"),
+        ({"plot": "lines"}, "plot lines needs the option x"),
+        ({"plot": "lines", "x": "step", "panels": "method"}, "no option 'panels'; did you mean panel"),
+        ({"plot": "lines", "x": "stap"}, "no row or column has the key 'stap'; did you mean step"),
+        ({"plot": "bars", "series": ["method", "dato"]}, "key 'dato'; did you mean data"),
+    ],
+)
+def test_a_wrong_option_is_one_line_with_the_nearest_name(options, said, tmp_path):
+    with pytest.raises(ValueError, match=said) as error:
+        write_figure(grid_item(SEEDS, options), tmp_path / "f")
+    assert str(error.value).startswith("item sat figure6: ")
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.iterdir())
