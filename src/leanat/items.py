@@ -110,7 +110,7 @@ def _cell(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any], labels:
         "published": None
         if not printed or _ours(item, entry)
         else {k: v.format_map(names) for k, v in printed.items()},
-        "metric": entry.get("metric", item.get("metric")),
+        "metric": str(entry.get("metric", item.get("metric"))).format_map(entry),
         "runs": [],
         "evaluations": [],
         "missing": grid.skipped(entry),
@@ -118,6 +118,8 @@ def _cell(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any], labels:
     if cell["metric"] in TIMED:
         cell["timed"] = _timed(grid, entry)
     reference = {**item, **entry}.get("reference")
+    if isinstance(reference, dict):
+        reference = reference.get(entry.get("method"))
     if reference and "timed" in cell:
         cell["against"] = {"timed": _timed(grid, {**entry, "method": reference, "change": None})}
     if item["kind"] == "formula":

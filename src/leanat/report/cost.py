@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 Spec = dict[str, Any]
+ROBUST_STEPS = 2  # of Bullet-Train's robust examples (papers.advprune.Bullet)
 
 
 class Epoch(NamedTuple):
@@ -21,10 +22,11 @@ class Epoch(NamedTuple):
 
 def plan(spec: Spec) -> list[Epoch]:
     """Every epoch of a training, from its selector. Raises ValueError for a selector whose cost is not known."""
-    return [_epoch(spec["method"]["selector"], e) for e in range(spec["recipe"]["epochs"])]
+    epochs = spec["recipe"]["epochs"]
+    return [_epoch(spec["method"]["selector"], e, epochs) for e in range(epochs)]
 
 
-def _epoch(selector: Any, epoch: int) -> Epoch:
+def _epoch(selector: Any, epoch: int, epochs: int) -> Epoch:
     name, fields = (selector, {}) if isinstance(selector, str) else next(iter(selector.items()))
     match name:
         case "everything":
@@ -32,24 +34,35 @@ def _epoch(selector: Any, epoch: int) -> Epoch:
         case "once":
             if epoch < fields["tau"]:
                 return Epoch(1.0, False)
-            share, selects = _epoch(fields["inner"], epoch)
+            share, selects = _epoch(fields["inner"], epoch, epochs)
             return Epoch(share, selects and epoch == fields["tau"])
         case "every":
             if epoch < fields["warmup"]:
-                return _epoch(fields.get("before", "everything"), epoch)
-            share, selects = _epoch(fields["inner"], epoch)
+                return _epoch(fields.get("before", "everything"), epoch, epochs)
+            share, selects = _epoch(fields["inner"], epoch, epochs)
             return Epoch(share, selects and (epoch - fields["warmup"]) % fields["period"] == 0)
         case "random":
             return Epoch(fields["fraction"], False)
         case "craig" | "grad_match" | "glister":
             return Epoch(fields["fraction"], True)
         case "warm_start":
-            return (
-                _epoch(fields["inner"], epoch)
-                if epoch >= fields["full"] + fields["idle"]
-                else Epoch(float(epoch < fields["full"]), False)
-            )
+            full, idle = _warm_start(fields, epochs)
+            if epoch < full + idle:
+                return Epoch(float(epoch < full), False)
+            share, selects = _epoch(fields["inner"], epoch, epochs)
+            since = epoch if fields.get("idle") else epoch - full
+            return Epoch(share, selects and since % fields["period"] == 0)
     raise ValueError(f"the cost of selector {name!r} is not known")
+
+
+def _warm_start(fields: dict[str, Any], epochs: int) -> tuple[int, int]:
+    """Epochs on everything, and idle ones after them: ``papers.coreset.plan``."""
+    kappa, fraction = fields["kappa"], next(iter(fields["inner"].values()))["fraction"]
+    if fields.get("idle"):
+        until = int(kappa * epochs)
+        full = round(fraction * until)
+        return full, until - full
+    return round(kappa * fraction / (1 - kappa + kappa * fraction) * epochs), 0
 
 
 def seconds_an_epoch(spec: Spec, primitives: dict[str, float], examples: int, shares: dict[str, float] | None) -> float:
@@ -61,12 +74,12 @@ def seconds_an_epoch(spec: Spec, primitives: dict[str, float], examples: int, sh
     epochs, train = plan(spec), examples * (1 - (spec["data"].get("validation") or 0))
     batches, all_batches = train / spec["recipe"]["batch"], examples / spec["recipe"]["batch"]
     step = primitives["step"]
-    if "budget" in spec["method"] and spec["method"]["budget"]:
-        bullet = next(iter(spec["method"]["budget"].values()))
-        attack = spec["method"]["attack"]
-        whole = next(iter(attack.values()))["steps"]
-        mean = shares["boundary"] * bullet["boundary_steps"] + shares["robust"] * bullet["robust_steps"]
-        step = primitives["look"] + primitives["bare"] + mean / whole * (step - primitives["bare"])
+    if spec["method"].get("budget"):
+        if shares is None:
+            raise ValueError("the cost of Bullet-Train needs the shares of its groups, of a run")
+        full = next(iter(spec["method"]["attack"].values()))["steps"]
+        mean = shares["boundary"] * full + shares["robust"] * ROBUST_STEPS
+        step = primitives["look"] + primitives["bare"] + mean / full * (step - primitives["bare"])
     training = sum(e.share for e in epochs) * batches * step
     selecting = sum(e.selects for e in epochs) * (
         all_batches * primitives.get("select", 0.0) + primitives.get("solve", 0.0)

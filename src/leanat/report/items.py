@@ -69,9 +69,7 @@ def fill(item: dict[str, Any], results: Path, papers: Path, real: Path) -> dict[
 
 def _cell(row: dict[str, Any], column: dict[str, Any], cell: dict[str, Any], sources: Sources) -> dict[str, Any]:
     item, where = sources.item, cell["published"]
-    paper = None
-    if where:
-        paper = published.lookup(item["paper"], where["item"], where["row"], where["column"], sources.papers).value
+    paper = _published(item["paper"], where, sources.papers) if where else None
     name = tuple(" | ".join(filter(None, (part["group"], part["label"]))) for part in (row, column))
     match = sources.found.get((*name, cell["metric"]))
     if "timed" in cell:
@@ -90,6 +88,14 @@ def _cell(row: dict[str, Any], column: dict[str, Any], cell: dict[str, Any], sou
         "n": len(values),
         "missing": None if values else cell["missing"] or "no number",
     }
+
+
+def _published(paper: str, where: dict[str, str], papers: Path) -> float | None:
+    """The paper's number; where the text lost a cell, what the authors' README says in its place (``<item>_readme``)."""
+    found = published.lookup(paper, where["item"], where["row"], where["column"], papers)
+    if found.text == "LOST":
+        found = published.lookup(paper, f"{where['item']}_readme", where["row"], where["column"], papers)
+    return found.value
 
 
 def _values(part: dict[str, Any], metric: str, sources: Sources) -> list[float]:
