@@ -125,9 +125,10 @@ class Grid:
         spec = scaling.shrink_radii(spec, scale.get("radii", []), known)
         return layered(scale.get("rules", []), known, spec)
 
-    def skipped(self, facts: Mapping[str, Any]) -> str | None:
-        """Why these runs are not made, in the paper or at this scale, or None."""
+    def skipped(self, facts: Mapping[str, Any], named: str | None = None) -> str | None:
+        """Why these runs are not made, in the paper or at this scale, or None; ``named``: by a rule that names this fact."""
         rules = [*self.papers[facts["paper"]].get("skip", []), *self.scale.get("skip", [])]
+        rules = [r for r in rules if named is None or named in r.get("when", {})]
         return next((r["reason"] for r in rules if matches(r.get("when", {}), facts)), None)
 
     def suite(self, facts: Mapping[str, Any], name: str) -> dict[str, Any]:

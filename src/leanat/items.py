@@ -115,7 +115,7 @@ def _cell(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any], labels:
         "evaluations": [],
         "missing": grid.skipped(entry),
     }
-    if cell["metric"] in TIMED:
+    if cell["metric"] in TIMED and not grid.skipped(entry, named="metric"):
         cell["timed"] = _timed(grid, entry)
     reference = {**item, **entry}.get("reference")
     if isinstance(reference, dict):
@@ -149,8 +149,16 @@ def _timed(grid: Grid, entry: Mapping[str, Any]) -> dict[str, Any]:
     """What the cost of a training is composed of: the paper's own spec, whatever the scale, and its primitives' key."""
     spec = grid.at_paper_scale().run(entry, 0, entry.get("change")).spec
     data = grid.datasets[entry["data"]]
-    step = {k: spec[k] for k in ("data", "model")} | {"recipe": {k: spec["recipe"][k] for k in ("batch", "precision")}}
-    step |= {"method": {k: spec["method"].get(k) for k in ("objective", "attack")}}
+    attack = spec["method"]["attack"]
+    name, fields = (attack, {}) if isinstance(attack, str) else next(iter(attack.items()))
+    step = {
+        "shape": [data["channels"], data["size"]],
+        "model": spec["model"],
+        "recipe": [spec["recipe"]["batch"], spec["recipe"]["precision"]],
+        "objective": next(iter(spec["method"]["objective"])),
+        # radii and step sizes change no time
+        "attack": [name, fields.get("steps"), fields.get("loss"), fields.get("training_mode"), fields.get("attack")],
+    }
     return {"spec": spec, "examples": data["train"], "shape": data, "step": digest(step)}
 
 

@@ -25,7 +25,7 @@ ITEM = {
 }  # fmt: skip
 KINDS = {"table", "figure", "formula"}
 SPEC = {"data", "model", "method", "recipe", "init", "snapshots", "early_stop"}
-FACTS = {"paper", "item", "data", "model", "method", "paper_data"}
+FACTS = {"paper", "item", "data", "model", "method", "paper_data", "attack", "suite", "metric"}
 
 
 def load(folder: Path, overrides: Mapping[str, Any] | None = None) -> Grid:

@@ -16,8 +16,10 @@ import torch
 
 from leanat import config, coresets, networks
 from leanat.attacks import Clean
-from leanat.core import Method, Run, Step, frozen, one_step, take
+from leanat.core import Attack, Method, Run, Step, frozen, one_step, take
 from leanat.data import Augmentation, TensorData
+from leanat.distance import Lpips
+from leanat.perceptual import Perceptual
 from leanat.selection import everyone, unweighted
 
 
@@ -28,13 +30,18 @@ def measure_all(
 
     ``timed``: digest -> {spec, step: digest of what a step depends on, shape: {classes, channels, size, train}}.
     """
-    steps: dict[str, dict[str, float]] = {}
+    known: dict[str, dict[str, float]] = {}
     found = {}
     for number, (key, entry) in enumerate(timed.items(), 1):
         bench = Bench.of(entry["spec"], entry["shape"], device, batch, repeats)
-        if entry["step"] not in steps:
-            steps[entry["step"]] = bench.step()
-        found[key] = steps[entry["step"]] | bench.selection()
+        selector = _gradient_based(bench.run.method.selector)
+        work = {entry["step"]: bench.step}
+        if selector is not None:
+            kind = f"{entry['step']} {selector.adversarial} {selector.features}"
+            work |= {kind: bench.select, f"{selector} {entry['shape']}": bench.solve}
+        for name, measure in work.items():
+            known[name] = known.get(name) or measure()
+        found[key] = {k: v for name in work for k, v in known[name].items()}
         said = ", ".join(f"{name} {seconds:.3g} s" for name, seconds in found[key].items())
         say(f"[{number}/{len(timed)}] {entry['spec']['model']['name']}: {said}")
     return found
@@ -59,7 +66,12 @@ class Bench:
         size = parts.recipe.batch if batch is None else min(batch, parts.recipe.batch)
         data = _images(shape, max(2 * size, 64), device, parts.data.augment)
         net = networks.build(parts.model.name, parts.model.standardise, networks.describe(data), parts.seed).to(device)
-        run = Run(net, replace(parts.method, budget=None, extras=()), parts.recipe, parts.seed)
+        attack = parts.method.attack
+        if isinstance(attack, Perceptual):  # the time does not depend on what the network of the distance has learnt
+            lpips = Lpips(networks.build("alexnet_cifar", "channel", networks.describe(data), 0).to(device).eval())
+            attack = _With(lpips, attack.attack)
+        method = replace(parts.method, attack=attack, budget=None, extras=())
+        run = Run(net, method, parts.recipe, parts.seed)
         return cls(run, data, shape, size, parts.recipe.batch / size, repeats)
 
     def step(self) -> dict[str, float]:
@@ -84,16 +96,18 @@ class Bench:
         run.method = attacked
         return seconds
 
-    def selection(self) -> dict[str, float]:
-        """Seconds of the attack and the last-layer gradients of a batch, and of the solver on those of a whole set."""
-        selector = _gradient_based(self.run.method.selector)
-        if selector is None:
-            return {}
-        few, recipe = self.data.take(torch.arange(self.size, device=self.run.device)), self.run.recipe
+    def select(self) -> dict[str, float]:
+        """Seconds of the attack and the last-layer gradients of a batch."""
+        selector, recipe = _gradient_based(self.run.method.selector), self.run.recipe
+        few = self.data.take(torch.arange(self.size, device=self.run.device))
         self.run.recipe = replace(recipe, batch=self.size)
         one = self._median(lambda: coresets.gradients(self.run, few, selector.adversarial, selector.features))
         self.run.recipe = recipe
-        return {"select": self.factor * one, "solve": _solve(selector, self.run, self.shape)}
+        return {"select": self.factor * one}
+
+    def solve(self) -> dict[str, float]:
+        """Seconds of the solver, once, on random gradients of a whole training set, a tenth held out."""
+        return {"solve": _solve(_gradient_based(self.run.method.selector), self.run, self.shape)}
 
     def _median(self, work: Callable[[], Any]) -> float:
         """Of ``repeats``, after one that does not count."""
@@ -105,6 +119,18 @@ class Bench:
             _wait(self.run.device)
             seconds.append(time.perf_counter() - started)
         return statistics.median(seconds[1:])
+
+
+@dataclass(frozen=True)
+class _With:
+    """A perceptual attack with the distance of a network at hand."""
+
+    lpips: Lpips
+    attack: Attack
+
+    def __call__(self, net: torch.nn.Module, step: Step) -> torch.Tensor:
+        step.aux["lpips"] = self.lpips
+        return self.attack(net, step)
 
 
 def _images(shape: dict[str, int], n: int, device: torch.device, augment: tuple) -> TensorData:
