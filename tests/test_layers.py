@@ -10,7 +10,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 # From the bottom up: a module imports only from rows above its own, or from its own package.
 ROWS = [
-    {"resolve", "files", "draws", "passes"},
+    {"resolve", "files", "draws", "passes", "progress"},
     {"core"},
     {"threat", "schedules", "gradients"},
     {"attacks", "objectives", "memory", "models", "data", "checkpoint", "outcome", "colour"},

@@ -196,6 +196,19 @@ def test_columns_are_the_sizes_of_the_terms_and_sum_to_the_loss(teacher):
         assert all(isinstance(v, float) for v in columns.values())
 
 
+def test_before_the_warm_up_is_over_only_the_cross_entropy_counts(teacher):
+    plain, run = make_run(Small(), epochs=3), run_of(phase1(teacher, warmup_epochs=2), epochs=3)
+    rows = []
+    train(plain, split(toy()))
+    train(run, split(toy()), lambda run: rows.append(run.method.objective.columns(run)))
+    assert [r["loss"] for r in plain.history[:2]] == [r["loss"] for r in run.history[:2]]
+    assert plain.history[2]["loss"] != run.history[2]["loss"]
+    assert rows[0].keys() == rows[2].keys()  # one header for the whole history
+    assert rows[1]["loss_ce"] == pytest.approx(run.history[1]["loss"], rel=1e-6)
+    assert torch.tensor(rows[1]["loss_align_diff"]).isnan()
+    assert rows[2]["loss_align_diff"] > 0
+
+
 def test_terms_of_weight_0_are_left_out(teacher):
     for change, kind in (({"beta": 0.0}, "diff"), ({"gamma": 0.0}, "robust")):
         run = run_of(phase2(teacher, **change), epochs=1)
@@ -418,14 +431,14 @@ def test_a_resumed_run_ends_with_the_same_bits(teacher, tmp_path, make):
 
 
 def test_a_run_can_go_back_to_its_own_checkpoint(teacher, tmp_path):
-    run, ends = run_of(phase1(teacher), epochs=3), []
+    whole, run = (run_of(phase1(teacher), epochs=3) for _ in range(2))
+    train(whole, split(toy()))
     train(run, split(toy()), lambda run: run.epoch == 1)
     checkpoint.save(tmp_path / "resume.pt", run, "x")
     for _ in range(2):
         assert checkpoint.load(tmp_path / "resume.pt", run, "x")
         train(run, split(toy()))
-        ends.append(weights(run.net))
-    assert same(*ends)
+        assert same(weights(run.net), weights(whole.net))
 
 
 @pytest.mark.parametrize("statistics", ["running", "batch"])
@@ -473,6 +486,7 @@ def test_the_same_in_the_epochs_of_another_run(teacher):
     [
         ({"beta": -1.0}, "beta -1"),
         ({"gamma": float("inf")}, "gamma inf"),
+        ({"warmup_epochs": -1}, "warmup_epochs -1"),
         ({"ks": (50, 60), "epochs_each": 1}, "falling"),
         ({"ks": (0,), "epochs_each": 1}, "above 0"),
         ({"ks": (50,)}, "go together"),
@@ -523,7 +537,9 @@ def test_a_spec_builds_it():
     fields = {"teacher": "results/runs/x", "beta": 2, "gamma": 20, "ks": [90, 50], "epochs_each": 15}
     built = config.build(Saliency, {**fields, "discriminator": {"layers": 3}}, "s", problems)
     assert not problems
-    expected = Saliency(Path("results/runs/x"), 2.0, 20.0, (90.0, 50.0), 15, discriminator=Discriminator(layers=3))
+    expected = Saliency(
+        Path("results/runs/x"), 2.0, 20.0, ks=(90.0, 50.0), epochs_each=15, discriminator=Discriminator(layers=3)
+    )
     assert built == expected
     assert config.build(Saliency, {**fields, "k": 50, "discriminator": {"layers": 9}}, "s", problems) is None
     assert any("unknown key 'k'" in p for p in problems)
@@ -570,7 +586,7 @@ def test_alignment_against_the_whole_jacobian_and_it_leaves_the_network_alone():
     net.eval()
     for i in range(5):
         jacobian = torch.autograd.functional.jacobian(net, x[i : i + 1])[0].detach().flatten(1)
-        z = net(x[i : i + 1])[0]
+        z = net(x[i : i + 1])[0].detach()
         best = int(z.argmax())
         rho, second = min(
             (float((z[best] - z[j]) / (jacobian[best] - jacobian[j]).norm()), j) for j in range(3) if j != best
@@ -580,6 +596,15 @@ def test_alignment_against_the_whole_jacobian_and_it_leaves_the_network_alone():
         assert found.alpha_plus[i].item() == pytest.approx(float((x[i].flatten() @ g).abs() / g.norm()))
         own = jacobian[best]
         assert found.alpha[i].item() == pytest.approx(float((x[i].flatten() @ own).abs() / own.norm()))
+
+
+def test_alignment_of_a_network_that_standardises_each_image_is_zero():
+    """Its logits do not change with the scale of an image, so by Euler x is orthogonal to every gradient."""
+    net, x = build("resnet_tiny", seed=0, standardise="image", **SHAPE), toy().images
+    found = alignment(net, x)
+    assert found.alpha.max() < 1e-4
+    assert found.alpha_plus.max() < 1e-4
+    assert alignment(build("resnet_tiny", seed=0, standardise="channel", **SHAPE), x).alpha.mean() > 0.1
 
 
 def test_localisation():

@@ -10,7 +10,6 @@ import difflib
 import logging
 import os
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -188,15 +187,15 @@ def train(arguments: argparse.Namespace) -> None:
     """Trains each run in turn. What is finished stays finished: the same command goes on where it was stopped."""
     specs = _specs(arguments)
     torch = _torch()
-    from leanat import experiment
+    from leanat import experiment, progress
 
     device = experiment.device_of(arguments.device)
     torch.backends.cudnn.benchmark = device.type == "cuda"
     for number, (name, spec) in enumerate(specs, 1):
         log.info("[%d/%d] %s", number, len(specs), name)
-        with Progress(spec["recipe"]["epochs"]) as progress:
+        with progress.Progress(spec["recipe"]["epochs"]) as bar:
             metrics = experiment.train_run(
-                name, spec, arguments.results / "runs" / name, arguments.data_dir or None, device, progress
+                name, spec, arguments.results / "runs" / name, arguments.data_dir or None, device, bar
             )
         log.info(
             "%s: clean accuracy %.2f %%, %.1f s", name, 100 * metrics["clean"]["accuracy"], metrics["wall_seconds"]
@@ -259,37 +258,6 @@ def time_(arguments: argparse.Namespace) -> None:
     about = {"batch": batch, "repeats": repeats} | experiment.provenance(device)
     write_json(out, {"primitives": found} | about)
     log.info("%s", out)
-
-
-class Progress:
-    """One bar on a terminal, a line now and then in a file: epoch, loss, examples kept, time left."""
-
-    def __init__(self, epochs: int):
-        self.epochs, self.started, self.said, self.bar = epochs, time.monotonic(), 0.0, None
-
-    def __enter__(self) -> Progress:
-        from tqdm import tqdm
-
-        self.bar = tqdm(total=self.epochs, unit="epoch", leave=False, disable=None)
-        self.first: int | None = None
-        return self
-
-    def __call__(self, run: Any) -> None:
-        row = run.history[-1]
-        self.first = run.epoch - 1 if self.first is None else self.first
-        self.bar.n = run.epoch
-        self.bar.set_postfix(loss=f"{row['loss']:.3f}", kept=int(row["kept"]))
-        now = time.monotonic()
-        if self.bar.disable and (now - self.said > 30 or run.epoch == self.epochs):
-            left = (now - self.started) / (run.epoch - self.first) * (self.epochs - run.epoch)
-            log.info(
-                "epoch %d/%d  loss %.4f  examples %d  %.2f s an epoch  %.0f s left",
-                run.epoch, self.epochs, row["loss"], row["kept"], row["seconds"], left,
-            )  # fmt: skip
-            self.said = now
-
-    def __exit__(self, *error: object) -> None:
-        self.bar.close()
 
 
 def table(arguments: argparse.Namespace) -> None:

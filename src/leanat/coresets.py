@@ -168,8 +168,8 @@ def _check(fraction: float, granularity: str) -> None:
 class Craig:
     """CRAIG (Mirzasoleiman et al. 2020): facility location of the gradients; a weight is the size of a cluster.
 
-    ``features`` False, gradients of the bias alone, is the setting of the authors of the adversarial version. At
-    granularity "example" 50,000 examples take 3 GB.
+    ``features`` False, gradients of the bias alone, is the setting of the authors of the adversarial version. Of more than
+    32,768 examples one by one the similarities are computed when needed, which is slow; "class" and "batch" are fast.
     """
 
     fraction: float
@@ -239,6 +239,9 @@ class Glister:
     the learning rate of the step looked ahead. ``variant``: "rounds" refreshes the validation logits ``rounds`` times,
     "naive" after each example, "stochastic" too, and looks at (n / budget) ln 100 random examples each time (CORDS'
     RGreedy, Naive, Stochastic). Per class, the validation examples are those of the class, or all if there are none.
+
+    Without ``features`` a gain is a matter of classes: early in a training, examples chosen one by one can leave whole
+    classes out. "class" keeps their shares.
     """
 
     fraction: float

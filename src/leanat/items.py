@@ -17,7 +17,7 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
     item, labels = plain(grid.papers[paper]["items"][name]), plain(grid.papers[paper]["labels"])
     rows, columns = list(product(item["rows"])), list(product(item["columns"]))
     base = {"paper": paper, "item": name} | item.get("base", {})
-    cells = [[_cell(grid, item, {**base, **r, **c}, labels) for c in columns] for r in rows]
+    cells = [[_cell(grid, item, {**base, **_both(r, c)}, labels) for c in columns] for r in rows]
     both = [part for row in cells for cell in row for part in (cell, cell.get("against", {}))]
     runs = list(dict.fromkeys(run for part in both for run in part.get("runs", [])))
     assumed = {a[0]: a for run in grid.with_needs(runs) for a in grid.runs[run].assumed}
@@ -47,6 +47,14 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
     }
 
 
+def _both(row: Mapping[str, Any], column: Mapping[str, Any]) -> dict[str, Any]:
+    """A row's entries and a column's; what both say of the published cell is joined."""
+    joined = {**row, **column}
+    if row.get("published") and column.get("published"):
+        joined["published"] = {**row["published"], **column["published"]}
+    return joined
+
+
 def product(axis: Any) -> Iterator[dict[str, Any]]:
     """``{model: [a, b], method: [c]}``, or a list of such, as entries {model: a, method: c}, {model: b, method: c}."""
     for part in axis if isinstance(axis, list) else [axis]:
@@ -73,7 +81,7 @@ def _axis(entry: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]
 
 
 def _shown(entry: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:
-    hidden = {"suite", "change", "vars", "unit", "digits", "better", "published", "metric", "reference", "shares"}
+    hidden = {"suite", "change", "vars", "unit", "digits", "better", "published", "metric", "reference"}
     return [str(labels.get(v, v)) for k, v in entry.items() if k not in hidden and not isinstance(v, (dict, list))]
 
 
@@ -124,9 +132,11 @@ def _cell(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any], labels:
         cell["against"] = {"timed": _timed(grid, {**entry, "method": reference, "change": None})}
     if item["kind"] == "formula":
         return cell | {"inputs": _formula_inputs(grid, entry)}
-    if cell["missing"] or not {"data", "model", "method"} <= set(entry):
-        return cell
-    if cell["metric"] in TIMED and "shares" not in entry:
+    # Bullet-Train's cost is that of its groups' shares, which a run has to say.
+    grouped = bool(cell.get("timed", {}).get("spec", {}).get("method", {}).get("budget"))
+    if cell["missing"] and grouped:
+        del cell["timed"]
+    if cell["missing"] or not {"data", "model", "method"} <= set(entry) or ("timed" in cell and not grouped):
         return cell
     seeds, suite = _seeds(grid, entry["paper"], item), entry.get("suite", item.get("suite"))
     found = _numbers(grid, entry, cell["metric"], suite, seeds)

@@ -42,8 +42,9 @@ class Bullet:
     and in evaluation mode, tells the groups (``bullet_groups``). The share called robust is a running average, a <- m a +
     (1 - m) gamma (share of the batch that is right under attack), 0 at first.
 
-    The authors published no code. Numbers and order are those of the implementation in AttackRider (IJCAI 2025), whose 10 steps of 2/255 and 2 of 6/255 are a stride of 3; but the share that is right is read from the training
-    step's own logits, where AttackRider spends another forward pass.
+    The authors published no code. Numbers and order are those of the implementation in AttackRider (IJCAI 2025), whose 10
+    steps of 2/255 and 2 of 6/255 are a stride of 3; but the share that is right is read from the training step's own
+    logits, where AttackRider spends another forward pass.
     """
 
     robust_steps: int = 2

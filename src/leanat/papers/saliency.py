@@ -104,7 +104,8 @@ class Saliency:
 
     teacher         folder of the teacher's run
     beta            weight of log f(J_T) + log(1 - f(J_S)), which the student lowers and the discriminator f raises.
-                    IGAM's code has half of it: its cross-entropy is a mean over both terms
+                    IGAM's code has half of it: its cross-entropy is a mean over both terms. As there, the student
+                    also moves the first one, through the batch statistics that f takes over both kinds of maps
     gamma           weight of ||J_S - J_T||^2 as the paper has it; see ``weight_of_difference``
     warmup_epochs   cross-entropy alone for so long (IGAM's code: for 280,000 of 320,000 steps; the paper names none)
     ks              phase 2: J_{T,k}, for ``epochs_each`` epochs each and the last one to the end, is what the
@@ -260,6 +261,8 @@ def alignment(net: nn.Module, x: Tensor) -> Alignment:
     """Alignment alpha (4), linearised robustness rho (6), binarised alignment (7) and the norm of g, of the logits.
 
     ``x`` [B, C, H, W] in [0, 1]. The network is in evaluation mode. As many backward passes as there are classes.
+    Both alignments are 0 for a network that standardises each image, the authors' among them: its logits do not change
+    with the image's scale, so x is orthogonal to their gradients (Euler).
     """
     with frozen(net), torch.enable_grad():
         x = x.detach().requires_grad_()
