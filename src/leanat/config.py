@@ -183,6 +183,10 @@ class Spec:
     init: Init | None = None
     early_stop: sat.EarlyStop | None = None
 
+    def __post_init__(self):
+        if "Glister(" in repr(self.method.selector) and self.data.validation is None:
+            raise ValueError("glister needs validation examples: set data.validation to the share held out")
+
 
 def read(spec: dict[str, Any]) -> Spec:
     """Raises ConfigError with every problem of the spec."""

@@ -13,7 +13,9 @@ from typing import Any
 import yaml
 
 # Keys that hold one named component each, {name: {field: value}}: another name replaces the whole, the same name merges.
-COMPONENTS = {"objective", "attack", "selector", "budget", "lr", "threat", "inner"}
+COMPONENTS = {
+    "objective", "attack", "selector", "budget", "lr", "threat", "inner", "before", "validation_attack", "members", "order",
+}  # fmt: skip
 FRACTION = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)\s*")
 EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
