@@ -272,3 +272,29 @@ def test_every_assumption_has_a_reason_and_reaches_an_item(grids):
     assert "Nesterov" in said
     for paper in PAPERS:
         assert plain(structure.load_yaml(CONFIG / "papers" / f"{paper}.yaml"))["paper"] == paper
+
+
+@pytest.mark.parametrize(
+    ("paper", "data", "model"), [("sat", "cifar10", "resnet18"), ("saliency", "cifar10", "wrn32_10")]
+)
+def test_every_method_of_a_paper_without_items_resolves(grids, paper, data, model):
+    """Its settings are complete, though no table asks for them yet."""
+    from leanat import config
+
+    grid = grids["paper"]
+    for method in grid.papers[paper]["methods"]:
+        facts = {"paper": paper, "item": "", "data": data, "model": model, "method": method}
+        if method in ("transfer", "phase") or not grid.papers[paper]["methods"][method]:
+            continue
+        config.read(grid.run(facts, 0).spec)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("paper", PAPERS)
+def test_every_suite_can_be_built(grids, scale, paper):
+    from leanat import assess
+
+    facts = {"paper": paper, "item": "", "data": "cifar10", "model": "resnet18", "method": ""}
+    for suite in grids[scale].papers[paper]["suites"]:
+        attacks, alarms = assess.components(grids[scale].suite(facts, suite))
+        assert attacks or alarms

@@ -13,6 +13,7 @@ from torch import nn
 from leanat import config, core, evaluate, outcome
 from leanat.grid import digest
 from leanat.masking import masking_report
+from leanat.papers import sat
 from leanat.resolve import ConfigError
 from leanat.threat import ThreatModel
 
@@ -24,7 +25,7 @@ def assess(
 ) -> dict[str, Any]:
     """Runs every attack of a suite that has no outcome with the same spec in ``folder``; returns the suite's summary.
 
-    ``suite``: name -> {attack, examples, statistics, label}, or {masking: {threat, limit, queries}} for the alarm. An
+    ``suite``: name -> {attack, examples, statistics, holdout, label}, or {masking: {threat, limit, queries}} for the alarm. An
     attack that was stopped goes on after its last part. Raises ConfigError for an attack that does not exist.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,6 +83,9 @@ def _say(name: str, shown: dict[str, Any], seconds: float) -> None:
 
 
 def _attack(net, test, attack, entry, seed, precision, kept: Path) -> outcome.Outcome:
+    index = None
+    if entry["holdout"] is not None:  # what early stopping chose the epoch by is not reported
+        index = sat.holdout_indices(len(test), entry["holdout"], seed=0)[1]
     so_far = None
     if kept.exists():
         try:
@@ -94,6 +98,7 @@ def _attack(net, test, attack, entry, seed, precision, kept: Path) -> outcome.Ou
         attack,
         seed=seed,
         limit=entry["examples"],
+        index=index,
         precision=precision,
         statistics=entry["statistics"],
         batch=100 if entry["statistics"] == "batch" else 500,

@@ -17,6 +17,7 @@ import pydantic
 
 from leanat import (
     attacks,
+    baselines,
     coresets,
     jpeg,
     models,
@@ -32,7 +33,7 @@ from leanat import (
 from leanat.core import Attack, Budget, Extra, Method, Objective, Recipe, Schedule, Selector
 from leanat.data import augment, colour
 from leanat.memory import Teacher
-from leanat.papers import advprune, coreset, dihcl, qtart, sat
+from leanat.papers import advprune, coreset, dihcl, qtart, saliency, sat
 from leanat.resolve import ConfigError, near
 
 # What may stand in each slot of a spec, by name.
@@ -50,6 +51,8 @@ SLOTS: dict[Any, tuple[str, dict[str, type]]] = {
             "square": strong.Square,
             "ensemble": strong.Ensemble,
             "autoattack": strong.AutoAttack,
+            "free": baselines.Free,
+            "fat": baselines.FAT,
             "perceptual": perceptual.Perceptual,
             "fast_lpa": perceptual.FastLPA,
             "lpa": perceptual.LPA,
@@ -66,6 +69,8 @@ SLOTS: dict[Any, tuple[str, dict[str, type]]] = {
             "trades": objectives.TRADES,
             "mart": objectives.MART,
             "mixup": dihcl.Mixup,
+            "saliency": saliency.Saliency,
+            "awp": baselines.AWP,
         },
     ),
     Selector: (
@@ -97,6 +102,9 @@ SLOTS: dict[Any, tuple[str, dict[str, type]]] = {
             "mean_entropy": sat.MeanEntropy,
             "bullet": advprune.Bullet,
             "groups": advprune.Groups,
+            "saliency": saliency.Saliency,
+            "free": baselines.Free,
+            "awp": baselines.AWP,
         },
     ),
     Schedule: (

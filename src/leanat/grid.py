@@ -119,7 +119,7 @@ class Grid:
             if matches(rule.get("when", {}), known):
                 spec = scaling.shrink_epochs(spec, rule, scale["epoch_keys"])
                 break
-        if "counts" in scale:
+        if "counts" in scale and matches(scale["counts"].get("when", {}), known):
             sizes = self.datasets[stand_in]["train"], self.datasets[facts["data"]]["train"]
             spec = scaling.shrink_counts(spec, scale["counts"], *sizes)
         spec = scaling.shrink_radii(spec, scale.get("radii", []), known)
@@ -134,7 +134,7 @@ class Grid:
     def suite(self, facts: Mapping[str, Any], name: str) -> dict[str, Any]:
         """The attacks of a suite as this scale runs them, by the paper's name of each.
 
-        Each is {attack, examples, statistics, label}: a shortened attack has a label of its own, the paper's name is
+        Each is {attack, examples, statistics, holdout, label}: a shortened attack has a label of its own, the paper's name is
         never put on it.
         """
         suites = self.papers[facts["paper"]].get("suites", {})
@@ -145,7 +145,7 @@ class Grid:
         known = {**facts, "data": self.stand_in(facts), "paper_data": facts["data"]}
         for attack, entry in suites[name].items():
             if "masking" not in entry:
-                entry = {"examples": None, "statistics": "running", "label": None} | entry
+                entry = {"examples": None, "statistics": "running", "holdout": None, "label": None} | entry
             for rule in self.scale.get("attacks", []):
                 if matches(rule.get("when", {}), {**known, "attack": attack, "suite": name}):
                     body = plain(entry.get("attack", {}))
