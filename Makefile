@@ -3,12 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help test report clean FORCE
+.PHONY: help test test-all clean FORCE
 
 help:
 	@echo "make figures/table1.pdf   set up, then Table 1 of every paper at demo scale"
 	@echo "make figures/PAPER/ITEM.pdf, make all, make PAPER   other targets of the workflow"
-	@echo "make test                 set up, then the tests"
+	@echo "make test                 set up, then the tests; make test-all: the long ones too"
 	@echo "make clean                remove the environment and everything that was computed"
 
 .venv/ready: pyproject.toml constraints.txt
@@ -25,10 +25,13 @@ help:
 figures/%: .venv/ready FORCE
 	$(BIN)/snakemake $@ --cores all
 
-all qtart: .venv/ready FORCE
+all qtart coreset advprune: .venv/ready FORCE
 	$(BIN)/snakemake $@ --cores all
 
 test: .venv/ready-test
+	$(BIN)/pytest -n 2 -m "not slow"
+
+test-all: .venv/ready-test
 	$(BIN)/pytest -n 2
 
 clean:

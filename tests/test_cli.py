@@ -95,6 +95,14 @@ def test_damaged_metrics_are_named(capsys, tmp_path):
     assert "metrics.json: not the metrics of a finished run" in err
 
 
+def test_a_torchvision_that_does_not_fit_its_torch(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    status, err = said(capsys, "check")
+    assert status == 1
+    assert "torchvision does not load beside torch" in err
+    assert "constraints.txt" in err
+
+
 def test_check_and_data_speak(capsys, caplog):
     with caplog.at_level("INFO", logger="leanat"):
         assert cli.main(["check"]) == 0

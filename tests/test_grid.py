@@ -204,6 +204,79 @@ def test_qtarts_gamma_and_smoothing_are_what_the_configuration_has(grids):
     assert found == 34
 
 
+def test_qtarts_table_8_is_what_the_configuration_has(grids):
+    method = {"[6]": "fgsm_rs", "[7]": "free"}
+    checked = 0
+    for number in published.load("qtart", "table8", ROOT / "published"):
+        row, _, key = number.row.partition(" | ")
+        facts = {"paper": "qtart", "item": "", "data": "cifar10", "model": COLUMN[number.column], "method": method[row]}
+        spec = grids["paper"].run(facts, 0).spec
+        name, attack = next(iter(spec["method"]["attack"].items()))
+        ours = {
+            "Epochs": spec["recipe"]["epochs"],
+            "Batch": spec["recipe"]["batch"],
+            "LR min": spec["recipe"]["lr"]["triangle"]["lr_min"],
+            "LR max": spec["recipe"]["lr"]["triangle"]["lr_max"],
+            "Decay": spec["recipe"]["weight_decay"],
+            "epsilon": 255 * attack["threat"]["linf"]["eps"],
+            "alpha": 255 * attack["step_size"],
+        }
+        words = {"Sched.": "Cyclic", "Opt.r": "SGD", "Mtm.": str(spec["recipe"]["nesterov"]), "delta-init": "Random"}
+        if key in ours:
+            assert ours[key] == pytest.approx(number.value), (number.row, number.column)
+        else:
+            assert words[key] == number.text
+        assert attack.get("start", "uniform") == "uniform"
+        assert name in ("pgd", "free")
+        checked += 1
+    assert checked == 80
+
+
+def test_qtarts_adversarial_gamma_smoothing_filters_and_attacks_are_what_the_configuration_has(grids):
+    names = {"MobileNet": "mobilenet", "DenseNet": "densenet", "VGG16": "vgg16", "ResNet50": "resnet50"}
+    suite = grids["paper"].suite({"paper": "qtart", "data": "cifar10", "model": "", "method": "", "item": ""}, "main")
+    attacks = {
+        "MIFGSM": "mifgsm",
+        "FFGSM": "ffgsm",
+        "DI2FGSM": "di2fgsm",
+        "APGD": "apgd_ce",
+        "CWLoss": "cw",
+        "PGD20": "pgd20",
+    }
+    key = {"α": "step_size", "iterations": "steps", "step size": "step_size"}
+    fields = {"resize rate": "resize_rate", "diversity prob": "diversity_prob", "random state": "random_start"} | key
+    checked = 0
+    for number in published.load("qtart", "hyper", ROOT / "published"):
+        table, *rest = number.row.split(" | ")
+        text = number.text.rstrip(".")
+        if table.startswith("Q-TART + ") and len(rest) == 2:
+            method = {"[6]": "qtart_fgsm_rs", "[7]": "qtart_free"}[table.removeprefix("Q-TART + ")]
+            facts = {"paper": "qtart", "item": "", "data": "cifar10", "model": names[rest[1]], "method": method}
+            spec = grids["paper"].run(facts, 0).spec["method"]
+            ours = {
+                "γ": spec["selector"]["once"]["inner"]["instability"]["gamma"],
+                "ε (label smoothing)": spec["objective"]["cross_entropy"]["smoothing"],
+            }
+            assert ours[number.column] == number.value, number
+        elif table == "Table 2 (ablation)" and number.column.startswith("number of filters"):
+            facts = {"paper": "qtart", "item": "", "data": "cifar10", "model": names[rest[0]], "method": "qtart"}
+            once = grids["paper"].run(facts, 0).spec["method"]["selector"]["once"]
+            assert once["inner"]["instability"]["filters"] == number.value
+        elif table == "Adversarial attacks" and number.column not in ("category", "rand init"):
+            attack = next(iter(suite[attacks[rest[0]]]["attack"].values()))
+            name = fields.get(number.column, number.column)
+            ours = attack["threat"]["linf"]["eps"] if name == "ε" else attack[name]
+            if text in ("True", "False"):
+                assert str(ours) == text
+            else:
+                top, _, bottom = text.partition("/")
+                assert ours == pytest.approx(float(top) / float(bottom or 1)), number
+        else:
+            continue
+        checked += 1
+    assert checked >= 16 + 4 + 19
+
+
 def copied(tmp_path):
     import shutil
 

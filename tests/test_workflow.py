@@ -37,7 +37,10 @@ def test_a_dry_run_needs_no_data(tmp_path, scale):
         (["all", "-n", "--config", "scale=papr"], "did you mean paper?"),
         (["all", "-n", "--config", "scael=paper"], "unknown key 'scael'; did you mean scale?"),
         (["all", "-n", "--config", "seeds=0"], "seeds: 0 is not allowed"),
-        (["all", "-n", "--workflow-profile", "slrum"], "--workflow-profile slrum: no such profile; did you mean slurm?"),
+        (
+            ["all", "-n", "--workflow-profile", "slrum"],
+            "--workflow-profile slrum: no such profile; did you mean slurm?",
+        ),
     ],
 )
 def test_wrong_words_name_what_exists(tmp_path, words, said):
@@ -56,12 +59,8 @@ def test_a_wrong_value_is_found_by_a_dry_run(tmp_path):
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
     path = tmp_path / "config" / "papers" / "qtart.yaml"
     path.write_text(path.read_text().replace("window: last", "window: lats"))
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "-n", "figures/qtart/table1.pdf", "--directory", str(tmp_path)]
-        + ["--snakefile", str(tmp_path / "Snakefile")],
-        capture_output=True,
-        text=True,
-    )
+    words = ["-n", "figures/qtart/table1.pdf", "--directory", str(tmp_path), "--snakefile", str(tmp_path / "Snakefile")]
+    done = subprocess.run([sys.executable, "-m", "snakemake", *words], capture_output=True, text=True)
     assert done.returncode != 0
     assert re.search(r"spec\.method\.selector\.once\.inner\.instability: .*lats", done.stdout + done.stderr)
 

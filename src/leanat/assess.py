@@ -40,7 +40,7 @@ def assess(
         shown = outcome.summary(found) | {"per_class": outcome.per_class(found, test.n_classes)}
         results[name] = shown | {"spec": entry, "seconds": seconds, "file": kept.name}
         outcomes.append(found)
-        _say(entry["label"] or name, shown, seconds)
+        _say(f"{name} ({entry['label']})" if entry["label"] else name, shown, seconds)
     whole = [o for o in outcomes if len(o) == len(test)]
     summary = {"attacks": results, "worst": outcome.accuracy(outcome.worst_case(whole).correct) if whole else None}
     if whole:
@@ -78,7 +78,7 @@ def components(suite: dict[str, Any]) -> tuple[dict[str, core.Attack], dict[str,
 def _say(name: str, shown: dict[str, Any], seconds: float) -> None:
     low, high = (100 * shown[k] for k in ("low", "high"))
     notes = "".join(f"\n    note: {note}" for note in shown.get("notes", ()))
-    line = f"{name:<28}{100 * shown['accuracy']:6.2f} %   [{low:5.2f}, {high:5.2f}]   {shown['n']} images"
+    line = f"{name:<32}{100 * shown['accuracy']:6.2f} %   [{low:5.2f}, {high:5.2f}]   {shown['n']} images"
     log.info("%s   %.1f s%s", line, seconds, notes)
 
 

@@ -153,7 +153,9 @@ def check(arguments: argparse.Namespace) -> None:
     grid = _grid(arguments)
     runs = grid.runs
     _torch()
-    from leanat import config
+    from leanat import config, networks
+
+    networks.check_torchvision()
 
     problems: dict[str, str] = {}  # each once, with the first run that has it
     for run in runs.values():

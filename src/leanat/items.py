@@ -82,6 +82,7 @@ def _axis(entry: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]
 
 def _shown(entry: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:
     hidden = {"suite", "change", "vars", "unit", "digits", "better", "published", "metric", "reference"}
+    hidden |= {"method"} if "label" in entry else set()
     return [str(labels.get(v, v)) for k, v in entry.items() if k not in hidden and not isinstance(v, (dict, list))]
 
 
@@ -176,6 +177,4 @@ def _formula_inputs(grid: Grid, entry: Mapping[str, Any]) -> dict[str, Any]:
     """The paper's own settings, whatever the scale: a formula needs no run."""
     paper = grid.papers[entry["paper"]]
     spec = plain(layered(paper.get("rules", []), entry, dict(paper["base"])))
-    variables = spec.get("vars", {})
-    aliases = {k: variables.get(v) for k, v in entry.get("vars", {}).items()}
-    return {"vars": variables | aliases, "recipe": spec.get("recipe", {})}
+    return {"vars": spec.get("vars", {}), "recipe": spec.get("recipe", {})}

@@ -20,6 +20,16 @@ class NetworkError(ValueError):
     """A file of a network that cannot be used; the message says which and why, in one line."""
 
 
+def check_torchvision() -> None:
+    """A torchvision wheel loads only beside the torch it was built for. Raises NetworkError where it does not."""
+    try:
+        import torchvision  # noqa: F401
+    except (ImportError, RuntimeError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        pair = "constraints.txt has a pair that does"
+        raise NetworkError(f"torchvision does not load beside torch {torch.__version__}: {reason}; {pair}") from None
+
+
 def describe(source: Data) -> dict[str, Any]:
     """What a network has to know of its data."""
     names = ("name", "n_classes", "image_size", "channels", "mean", "std")
