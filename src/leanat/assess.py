@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
+from tqdm import tqdm
 
 from leanat import config, core, evaluate, outcome
 from leanat.grid import digest
@@ -31,7 +32,8 @@ def assess(
     folder.mkdir(parents=True, exist_ok=True)
     attacks, alarms = components(suite)
     results, outcomes = {}, []
-    for name, attack in attacks.items():
+    for name, attack in (bar := tqdm(attacks.items(), unit="attack", leave=False, disable=None)):
+        bar.set_description(name)
         entry, started = suite[name], time.perf_counter()
         spec = entry | {"seed": seed, "precision": precision, "name": name}
         kept = folder / f"{entry['label'] or name}-{digest(spec)}.npz"
