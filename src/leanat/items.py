@@ -20,7 +20,7 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
     cells = [[_cell(grid, item, {**base, **_both(r, c)}, labels) for c in columns] for r in rows]
     both = [part for row in cells for cell in row for part in (cell, cell.get("against", {}))]
     runs = list(dict.fromkeys(run for part in both for run in part.get("runs", [])))
-    assumed = {a[0]: a for run in grid.with_needs(runs) for a in grid.runs[run].assumed}
+    assumed = _assumed(grid, item, [{**base, **_both(r, c)} for r in rows for c in columns])
     evaluations = list(dict.fromkeys(e for part in both for e in part.get("evaluations", [])))
     timed = {digest(part["timed"]["spec"]): part["timed"] for part in both if "timed" in part}
     return {
@@ -36,15 +36,29 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
         "factors": plain(grid.scale.get("factors", [])) + plain(grid.scale.get("notes", {}).get(paper, []))
         if runs
         else [],
-        "assumptions": [f"{k} = {v}: {reason}" for k, v, reason in assumed.values()],
+        "assumptions": assumed,
         "rows": [_axis(r, labels) | {"ours": _ours(item, r)} for r in rows],
-        "columns": [_axis(c, labels) | _column(grid, item, {**base, **c}) for c in columns],
+        "columns": [
+            _axis(c, labels) | _column(grid, item, {**base, **c}, [{**base, **_both(r, c)} for r in rows])
+            for c in columns
+        ],
         "cells": cells,
         "runs": runs,
         "evaluations": evaluations,
         "timed": timed,
         "all_runs": grid.with_needs(runs),
     }
+
+
+def _assumed(grid: Grid, item: Mapping[str, Any], entries: list[Mapping[str, Any]]) -> list[str]:
+    """What the paper leaves open of these runs, with the values at the paper's scale, which this one may shrink."""
+    whole, found = grid.at_paper_scale(), {}
+    for entry in entries:
+        if item["kind"] == "formula" or grid.skipped(entry) or not {"data", "model", "method"} <= set(entry):
+            continue
+        runs = whole.with_needs([whole.run(entry, 0, entry.get("change")).id])
+        found |= {(k, str(v)): reason for run in runs for k, v, reason in whole.runs[run].assumed}
+    return [f"{key} = {value}: {reason}" for (key, value), reason in found.items()]
 
 
 def _both(row: Mapping[str, Any], column: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,14 +100,10 @@ def _shown(entry: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:
     return [str(labels.get(v, v)) for k, v in entry.items() if k not in hidden and not isinstance(v, (dict, list))]
 
 
-def _column(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
-    stand_ins = []
-    if "data" in entry and (used := grid.stand_in(entry)) != entry["data"]:
-        stand_ins.append(used)
-    metric = entry.get("metric", item.get("metric"))
-    if "suite" in (known := {**item, **entry}) and "data" in known and isinstance(metric, str):
-        attack = grid.suite(known, known["suite"]).get(metric.partition("@")[0])
-        stand_ins += [attack["label"]] if attack and attack["label"] else []
+def _column(
+    grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any], cells: list[Mapping[str, Any]]
+) -> dict[str, Any]:
+    stand_ins = dict.fromkeys(name for cell in cells for name in _stand_ins(grid, item, cell))
     return {
         "unit": entry.get("unit", item.get("unit")),
         "digits": entry.get("digits", item.get("digits", 2)),
@@ -101,6 +111,20 @@ def _column(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any]) -> di
         "stand_in": ", ".join(stand_ins) or None,
         "skipped": grid.skipped(entry),
     }
+
+
+def _stand_ins(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any]) -> list[str]:
+    """What this scale puts in the place of a cell's data set and of its attack, by its own name."""
+    metric = entry.get("metric", item.get("metric"))
+    if item["kind"] == "formula" or "data" not in entry or grid.skipped(entry) or metric in TIMED:
+        return []
+    used, suite = grid.stand_in(entry), entry.get("suite", item.get("suite"))
+    found = [used] if used != entry["data"] else []
+    if suite and isinstance(metric, str):
+        attacks = grid.suite(entry, suite)
+        named = [attacks[part] for part in metric.partition("@")[0].split("+") if part in attacks]
+        found += [attack["label"] for attack in named if attack.get("label")]
+    return found
 
 
 class _Labels(dict):
@@ -137,6 +161,7 @@ def _cell(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any], labels:
     grouped = bool(cell.get("timed", {}).get("spec", {}).get("method", {}).get("budget"))
     if cell["missing"] and grouped:
         del cell["timed"]
+        cell.pop("against", None)
     if cell["missing"] or not {"data", "model", "method"} <= set(entry) or ("timed" in cell and not grouped):
         return cell
     seeds, suite = _seeds(grid, entry["paper"], item), entry.get("suite", item.get("suite"))
