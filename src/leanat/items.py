@@ -57,7 +57,11 @@ def _assumed(grid: Grid, item: Mapping[str, Any], entries: list[Mapping[str, Any
         if item["kind"] == "formula" or grid.skipped(entry) or not {"data", "model", "method"} <= set(entry):
             continue
         runs = whole.with_needs([whole.run(entry, 0, entry.get("change")).id])
-        found |= {(k, str(v)): reason for run in runs for k, v, reason in whole.runs[run].assumed}
+        found |= {
+            (k, f"{v:.4g}" if isinstance(v, float) else str(v)): reason
+            for run in runs
+            for k, v, reason in whole.runs[run].assumed
+        }
     return [f"{key} = {value}: {reason}" for (key, value), reason in found.items()]
 
 
