@@ -38,8 +38,8 @@ def test_a_dry_run_needs_no_data(tmp_path, scale):
         (["all", "-n", "--config", "scael=paper"], "unknown key 'scael'; did you mean scale?"),
         (["all", "-n", "--config", "seeds=0"], "seeds: 0 is not allowed"),
         (
-            ["all", "-n", "--workflow-profile", "slrum"],
-            "--workflow-profile slrum: no such profile; did you mean slurm?",
+            ["all", "-n", "--workflow-profile", "defualt"],
+            "--workflow-profile defualt: no such profile; did you mean default?",
         ),
     ],
 )
