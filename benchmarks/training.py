@@ -1,8 +1,8 @@
 """How fast the training loop is, beside a plain PyTorch loop over a DataLoader, on the same network and data.
 
-    OMP_NUM_THREADS=1 python benchmarks/training.py             # about ten minutes of one core
-    OMP_NUM_THREADS=1 python benchmarks/training.py --quick     # two
-    python benchmarks/training.py --device cuda --steps 50      # ResNet-18 at batch 128 fills a GPU
+    OMP_NUM_THREADS=1 python benchmarks/training.py             # about eight minutes of one core
+    OMP_NUM_THREADS=1 python benchmarks/training.py --quick     # three
+    python benchmarks/training.py --device cuda --batch 128 --steps 50
     OMP_NUM_THREADS=1 python benchmarks/training.py --only digits
 
 "DataLoader": PIL images, RandomCrop and RandomHorizontalFlip from torchvision (none for the digits, where we do not augment
@@ -195,7 +195,7 @@ def show(case: Case, adversarial: bool, took: dict[str, list[tuple[float, float]
         # Within a round, so that what slows a whole round down cancels.
         ratios = [b / w for (b, _), w in zip(took[BASE], walls, strict=True)]
         middle = statistics.median(walls)
-        speeds = f"{images / middle:10.0f}{images / max(walls):10.0f}{images / min(walls):10.0f}"
+        speeds = "".join(f"{images / t:10.1f}" for t in (middle, max(walls), min(walls)))
         print(
             f"{name:24}{speeds}{base / middle:8.2f}{min(ratios):7.2f}{max(ratios):7.2f}"
             f"{base_cpu / statistics.median(cpus):7.2f}",
@@ -207,8 +207,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds of each rival (after one that warms up)")
-    parser.add_argument("--steps", type=int, default=2, help="optimiser steps a round of ResNet-18")
-    parser.add_argument("--batch", type=int, default=128, help="batch of ResNet-18")
+    parser.add_argument("--steps", type=int, default=1, help="optimiser steps a round of ResNet-18")
+    parser.add_argument("--batch", type=int, default=64, help="batch of ResNet-18")
     parser.add_argument("--only", default="", help="cases whose name or network holds this word")
     parser.add_argument("--quick", action="store_true", help="3 rounds, ResNet-18 in one step of batch 32")
     args = parser.parse_args()
