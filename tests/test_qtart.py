@@ -328,7 +328,7 @@ def test_faint_examples_are_found_after_training():
     for name in ("last", "gaussian"):
         kept = Instability(gamma=len(faint), filters=17, window=name)(run, split(data)).index
         found = 1 - torch.isin(faint, kept).float().mean().item()
-        assert found > 0.4, (name, found)
+        assert found > 0.25, (name, found)
 
 
 # Appendices A and B.
@@ -364,7 +364,6 @@ def test_the_worst_label_has_the_highest_mean_distance():
     data = replace(data, images=images)
     xi = Instability(gamma=2, filters=4, labels=1).scores(make_run(net), data)
     assert data.labels[xi >= 0].unique().tolist() == [1]
-
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -162,13 +162,9 @@ class Run:
 
     def __post_init__(self):
         recipe = self.recipe
+        free = [p for p in self.net.parameters() if p.requires_grad]
         self.opt = torch.optim.SGD(
-            [p for p in self.net.parameters() if p.requires_grad],
-            lr=0.0,
-            momentum=recipe.momentum,
-            nesterov=recipe.nesterov,
-            weight_decay=recipe.weight_decay,
-            fused=True,
+            free, 0.0, recipe.momentum, 0, recipe.weight_decay, nesterov=recipe.nesterov, fused=True
         )
         self.net.to(memory_format=torch.channels_last)
 
@@ -179,8 +175,10 @@ class Run:
     def draws(self, index: Tensor, view: int = 0, epoch: int | None = None) -> Draws:
         return Draws(self.seed, self.epoch if epoch is None else epoch, index, view)
 
-    def autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
+    def autocast(self) -> torch.autocast | nullcontext:
+        if self.recipe.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
 
 
 Selector = Callable[[Run, Split], Subset]
@@ -236,8 +234,9 @@ def train_epoch(run: Run, split: Split) -> dict[str, float]:
         run.subset = method.selector(run, split)
         order = shuffled(run, run.subset)
         starts = range(0, len(order.index) - (recipe.batch - 1 if recipe.drop_last else 0), recipe.batch)
-        bad, lr = torch.full((), -1, device=run.device), 0.0
-        total, weight = torch.zeros((2, len(starts) * method.replays), device=run.device)
+        if not starts:
+            raise ValueError(f"epoch {run.epoch}: {len(order.index)} examples make no batch of {recipe.batch}")
+        losses, weights = [], []  # read from the device once an epoch: a step never waits for them
         split.train.ahead(order.index, run.epoch)
         for i in range(len(starts) * method.replays):
             if i % method.replays == 0:
@@ -246,16 +245,16 @@ def train_epoch(run: Run, split: Split) -> dict[str, float]:
             step = replace(fresh, aux={})
             lr = recipe.lr(run.epoch + i / (len(starts) * method.replays), recipe.epochs)
             run.opt.param_groups[0]["lr"] = lr
-            loss = one_step(run, step)
-            bad = torch.where((bad < 0) & ~loss.isfinite(), i, bad)
-            total[i], weight[i] = loss * step.weight.sum(), step.weight.sum()
-    if bad >= 0:
-        raise NonFiniteLoss(f"loss not finite: epoch {run.epoch}, batch {int(bad) // method.replays}, seed {run.seed}")
+            losses.append(one_step(run, step))
+            weights.append(step.weight.sum())
+    loss, weight = torch.stack([torch.stack(losses), torch.stack(weights)]).cpu()
+    if len(bad := (~loss.isfinite()).nonzero() // method.replays):
+        raise NonFiniteLoss(f"loss not finite: epoch {run.epoch}, batch {int(bad[0])}, seed {run.seed}")
     run.epoch += 1
     row = {
         "epoch": run.epoch,
         "lr": lr,
-        "loss": float(total.sum() / weight.sum()),
+        "loss": float((loss * weight).sum() / weight.sum()),
         "kept": len(order.index),
         "forward": passes.forward,
         "backward": passes.backward,
@@ -274,7 +273,8 @@ def one_step(run: Run, step: Step) -> Tensor:
         if method.budget is not None and (budget := method.budget(run, step)) is not None:
             step.steps, step.step_size = budget
         step.x_adv = method.attack(net, step)
-        net.train()
+        if not net.training:
+            net.train()
         step.losses = method.objective(net, step).float()
     loss = (step.weight * step.losses).sum() / step.weight.sum()
     run.opt.zero_grad(set_to_none=True)

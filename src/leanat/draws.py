@@ -66,7 +66,9 @@ class Draws:
         return radius.mul_(angle.cos_())
 
     def integers(self, purpose: str, high: int, *shape: int) -> Tensor:
-        """int64 [B, *shape], uniform in 0 .. high - 1 (``high`` up to 2**24)."""
+        """int64 [B, *shape], uniform in 0 .. high - 1. Raises ValueError for ``high`` above 2**24."""
+        if high > 2**24:
+            raise ValueError(f"integers below {high}: at most {2**24}")
         return (_shift(self.bits(purpose, *shape), 40) * high) >> 24
 
     def order(self, purpose: str = "order") -> Tensor:

@@ -18,7 +18,7 @@ from typing import Any
 from leanat import scale as scaling
 from leanat.resolve import ConfigError, assumptions, layered, matches, merge, near, plain, substitute
 
-CODE = 1  # the meaning of the training code; bumped by hand when the same spec gives another result
+CODE = 2  # the meaning of the training code; bumped by hand when the same spec gives another result
 UPSTREAM = "run:"  # a value of a spec that stands for the folder of another run
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
-from scipy.stats import binomtest
 
 from leanat.files import whole
 
@@ -55,8 +56,10 @@ def accuracy(correct: np.ndarray) -> dict[str, float | int]:
     n, k = len(correct), int(np.sum(correct))
     if not n:
         return {"n": 0, "correct": 0, "accuracy": np.nan, "low": np.nan, "high": np.nan}
-    low, high = binomtest(k, n).proportion_ci(0.95, "wilson")
-    return {"n": n, "correct": k, "accuracy": k / n, "low": float(low), "high": float(high)}
+    share, z = k / n, NormalDist().inv_cdf(0.975)
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return {"n": n, "correct": k, "accuracy": share, "low": max(0.0, middle - half), "high": min(1.0, middle + half)}
 
 
 def summary(outcome: Outcome) -> dict:

@@ -86,7 +86,7 @@ def build(
     """A network with weights that depend on ``seed`` alone; the global generator stays as it was.
 
     ``name`` is one of BODIES, or ``timm:<name>`` for any network of timm. The stem of a small network strides by 2 from
-    32 pixels on. ``standardise``: 'channel' by mean and std, or 'image' by each image's own (see PerImage).
+    16 pixels on, by 4 from 32. ``standardise``: 'channel' by mean and std, or 'image' by each image's own (see PerImage).
     Raises ValueError for an unknown name, impossible numbers, or images the network cannot take; ImportError where a
     network needs timm and timm does not load.
     """
@@ -103,7 +103,7 @@ def build(
         # torch.manual_seed would also seed every GPU, and devices=[] restores none of them
         torch.default_generator.manual_seed(key(seed, "initialisation") & (2**63 - 1))
         if name in BODIES:
-            body = BODIES[name](channels, 2 if image_size >= 32 else 1)
+            body = BODIES[name](channels, 1 if image_size < 16 else 2 if image_size < 32 else 4)
         else:
             body = _timm(name.removeprefix("timm:"), channels)
         head = nn.Linear(_width(name, body, (channels, image_size, image_size)), n_classes)
