@@ -32,7 +32,10 @@ def test_bullet_train_costs_what_its_groups_do():
     bullet = spec("everything", budget={"bullet": {}})
     shares = {"boundary": 0.4, "robust": 0.5}
     mean = 0.4 * 10 + 0.5 * 2
-    assert cost.seconds_an_epoch(bullet, P, 50_000, shares) == pytest.approx(500 * (0.25 + 1.0 + mean / 10 * 2.0))
+    share = cost.attack_share(bullet, shares)
+    took = cost.seconds_an_epoch(bullet, P, 50_000, share)
+    assert took == pytest.approx(500 * (0.25 + 1.0 + mean / 10 * 2.0))
+    assert cost.implied_attack_share(bullet, P, 50_000, took) == pytest.approx(share)
     with pytest.raises(ValueError, match="shares of its groups"):
         cost.seconds_an_epoch(bullet, P, 50_000, None)
 

@@ -175,6 +175,15 @@ def test_cifar_files(name, batches, tmp_path, monkeypatch):
         assert data.images[7, c, row, column] == images[7, c * 1024 + row * 32 + column]
 
 
+def test_a_tenth_of_cifar10(tmp_path, monkeypatch):
+    images, labels = small_cifar(tmp_path, monkeypatch, "cifar10")
+    tenth = load("cifar10-tenth", "train", tmp_path)
+    assert len(tenth) == 10
+    rows = {image.tobytes(): label for image, label in zip(images.reshape(-1, 3, 32, 32), labels, strict=True)}
+    assert [rows[image.numpy().tobytes()] for image in tenth.images] == tenth.labels.tolist()
+    assert tenth.images.equal(load("cifar10-tenth", "train", tmp_path).images)
+
+
 def test_a_pickle_with_another_checksum_is_never_loaded(tmp_path, monkeypatch):
     small_cifar(tmp_path, monkeypatch, "cifar10")
 

@@ -21,7 +21,7 @@ def snakemake(folder, *words):
     )
 
 
-@pytest.mark.parametrize("scale", ["demo", "lite", "paper"])
+@pytest.mark.parametrize("scale", ["demo", "lite", "paper", "subset"])
 def test_a_dry_run_needs_no_data(tmp_path, scale):
     done = snakemake(tmp_path, "all", "-n", "--quiet", "--config", f"scale={scale}")
     assert done.returncode == 0, done.stdout + done.stderr

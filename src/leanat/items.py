@@ -18,6 +18,9 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
     rows, columns = list(product(item["rows"])), list(product(item["columns"]))
     base = {"paper": paper, "item": name} | item.get("base", {})
     cells = [[_cell(grid, item, {**base, **_both(r, c)}, labels) for c in columns] for r in rows]
+    for k, column in enumerate(columns):
+        if "bullet" in column:
+            _anchor(rows, [row[k] for row in cells], column["bullet"])
     both = [part for row in cells for cell in row for part in (cell, cell.get("against", {}))]
     runs = list(dict.fromkeys(run for part in both for run in part.get("runs", [])))
     assumed = _assumed(grid, item, [{**base, **_both(r, c)} for r in rows for c in columns])
@@ -48,6 +51,15 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
         "timed": timed,
         "all_runs": grid.with_needs(runs),
     }
+
+
+def _anchor(rows: list[dict[str, Any]], cells: list[dict[str, Any]], bullet: str) -> None:
+    """Gives every cell of Bullet-Train the cell of the method ``bullet`` on the same data, whose printed time says how
+    many attack steps it takes."""
+    by_data = {row.get("data"): cell for row, cell in zip(rows, cells, strict=True) if row["method"] == bullet}
+    for row, cell in zip(rows, cells, strict=True):
+        if cell["timed"]["spec"]["method"].get("budget"):
+            cell["anchor"] = {k: by_data[row.get("data")][k] for k in ("timed", "published")}
 
 
 def _assumed(grid: Grid, item: Mapping[str, Any], entries: list[Mapping[str, Any]]) -> list[str]:
@@ -161,8 +173,8 @@ def _cell(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any], labels:
         cell["against"] = {"timed": _timed(grid, {**entry, "method": reference, "change": None})}
     if item["kind"] == "formula":
         return cell | {"inputs": _formula_inputs(grid, entry)}
-    # Bullet-Train's cost is that of its groups' shares, which a run has to say.
-    grouped = bool(cell.get("timed", {}).get("spec", {}).get("method", {}).get("budget"))
+    # Bullet-Train's cost is that of its groups' shares, which a run has to say, or the paper.
+    grouped = "bullet" not in entry and bool(cell.get("timed", {}).get("spec", {}).get("method", {}).get("budget"))
     if cell["missing"] and grouped:
         del cell["timed"]
         cell.pop("against", None)

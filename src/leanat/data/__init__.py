@@ -5,7 +5,8 @@
     x, y = train.batch(torch.arange(128), epoch=0)
 
 Names: digits; shapes<n> (16x16), shapes<n>-32, shapes<n>u (classes that no shapes<n> has); cifar10, cifar100, svhn,
-stl10; flowers102, caltech256, tiny-imagenet, mini-imagenet, imagenet, imagenet200, imagenet12.
+stl10; flowers102, caltech256, tiny-imagenet, mini-imagenet, imagenet, imagenet200, imagenet12. cifar10-tenth is 5,000
+training and 1,000 test images of CIFAR-10.
 """
 
 from __future__ import annotations
@@ -84,6 +85,8 @@ def load(
             data = archives.digits(part)
         case "cifar10" | "cifar100":
             data = archives.cifar(name, part, data_dir)
+        case "cifar10-tenth":
+            data = archives.cifar10_tenth(part, data_dir)
         case "svhn":
             data = archives.svhn(part, data_dir)
         case "stl10":
@@ -101,7 +104,9 @@ def load(
                 seed=seed,
             )
         case _:
-            raise DataError(f"{name}: unknown data set; known: {', '.join(NAMES)}, shapes<n>, shapes<n>-32, shapes<n>u")
+            raise DataError(
+                f"{name}: unknown data set; known: {', '.join(NAMES)}, shapes<n>, shapes<n>-32, shapes<n>u, cifar10-tenth"
+            )
     return replace(data.to(device), augment=augment, seed=seed)
 
 

@@ -92,6 +92,13 @@ def cifar(name: str, part: str, data_dir: Path | str | None) -> TensorData:
     return tensor_data(images, labels, **facts(name, names))
 
 
+def cifar10_tenth(part: str, data_dir: Path | str | None) -> TensorData:
+    """A fixed tenth of CIFAR-10, the classes in equal share: 5,000 to train and 1,000 to test."""
+    whole = cifar("cifar10", part, data_dir)
+    index, _ = stratified(whole.labels, 0.1, 0, "tenth")
+    return tensor_data(whole.images[index], whole.labels[index], **facts("cifar10-tenth", CIFAR10, "cifar10"))
+
+
 def svhn(part: str, data_dir: Path | str | None) -> TensorData:
     """Street View House Numbers, cropped digits; 73,257 to train (no extra set) and 26,032 to test."""
     (file,) = contents("svhn", part, data_dir)

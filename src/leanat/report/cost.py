@@ -65,21 +65,31 @@ def _warm_start(fields: dict[str, Any], epochs: int) -> tuple[int, int]:
     return round(kappa * fraction / (1 - kappa + kappa * fraction) * epochs), 0
 
 
-def seconds_an_epoch(spec: Spec, primitives: dict[str, float], examples: int, shares: dict[str, float] | None) -> float:
+def attack_share(spec: Spec, shares: dict[str, float]) -> float:
+    """The part of its full attack steps that Bullet-Train takes, from the shares of boundary and robust examples."""
+    full = next(iter(spec["method"]["attack"].values()))["steps"]
+    return shares["boundary"] + shares["robust"] * ROBUST_STEPS / full
+
+
+def implied_attack_share(spec: Spec, primitives: dict[str, float], examples: int, seconds: float) -> float:
+    """The ``attack_share`` at which an epoch would take ``seconds``; outside 0 to 1 where none does."""
+    none, full = (seconds_an_epoch(spec, primitives, examples, share) for share in (0.0, 1.0))
+    return (seconds - none) / (full - none)
+
+
+def seconds_an_epoch(spec: Spec, primitives: dict[str, float], examples: int, share: float | None) -> float:
     """Mean seconds of an epoch, selections amortised.
 
-    ``examples``: of the training set, a validation part included. ``shares``: of boundary and robust examples, for a
-    spec with Bullet-Train, whose steps cost what their attack budgets do.
+    ``examples``: of the training set, a validation part included. ``share``: see ``attack_share``, for a spec with
+    Bullet-Train. Raises ValueError without it.
     """
     epochs, train = plan(spec), examples * (1 - (spec["data"].get("validation") or 0))
     batches, all_batches = train / spec["recipe"]["batch"], examples / spec["recipe"]["batch"]
     step = primitives["step"]
     if spec["method"].get("budget"):
-        if shares is None:
+        if share is None:
             raise ValueError("the cost of Bullet-Train needs the shares of its groups, of a run")
-        full = next(iter(spec["method"]["attack"].values()))["steps"]
-        mean = shares["boundary"] * full + shares["robust"] * ROBUST_STEPS
-        step = primitives["look"] + primitives["bare"] + mean / full * (step - primitives["bare"])
+        step = primitives["look"] + primitives["bare"] + share * (step - primitives["bare"])
     training = sum(e.share for e in epochs) * batches * step
     selecting = sum(e.selects for e in epochs) * (
         all_batches * primitives.get("select", 0.0) + primitives.get("solve", 0.0)

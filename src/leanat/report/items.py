@@ -105,7 +105,7 @@ def _values(part: dict[str, Any], metric: str, sources: Sources) -> list[float]:
 
 def timed(cell: dict[str, Any], sources: Sources) -> float:
     """A time, in the unit that the metric names, composed of measured primitives; or the ratio to a reference."""
-    own = _seconds(cell["timed"], cell["runs"], sources)
+    own = _seconds(cell["timed"], _attack_share(cell, sources), sources)
     match cell["metric"]:
         case "seconds_per_epoch":
             return own
@@ -113,16 +113,30 @@ def timed(cell: dict[str, Any], sources: Sources) -> float:
             return own / 60
         case "minutes":
             return own * cell["timed"]["spec"]["recipe"]["epochs"] / 60
-    other = cell["against"]["timed"]
-    epochs = (part["spec"]["recipe"]["epochs"] for part in (other, cell["timed"]))
-    return _seconds(other, [], sources) * next(epochs) / (own * next(epochs))
+    return _whole(cell["against"]["timed"], sources) / (own * cell["timed"]["spec"]["recipe"]["epochs"])
 
 
-def _seconds(part: dict[str, Any], runs: list[str], sources: Sources) -> float:
-    shares = [_groups(sources.history(run)) for run in runs]
-    mean = {k: sum(s[k] for s in shares) / len(shares) for k in shares[0]} if shares else None
+def _whole(part: dict[str, Any], sources: Sources) -> float:
+    return _seconds(part, None, sources) * part["spec"]["recipe"]["epochs"]
+
+
+def _seconds(part: dict[str, Any], share: float | None, sources: Sources) -> float:
     primitives = sources.timings()["primitives"][digest(part["spec"])]
-    return cost.seconds_an_epoch(part["spec"], primitives, part["examples"], mean)
+    return cost.seconds_an_epoch(part["spec"], primitives, part["examples"], share)
+
+
+def _attack_share(cell: dict[str, Any], sources: Sources) -> float | None:
+    """Of the groups of the cell's runs, or the share that the speed-up printed for Bullet-Train implies."""
+    if "anchor" in cell:
+        part, where = cell["anchor"]["timed"], cell["anchor"]["published"]
+        spec, printed = part["spec"], _published(sources.item["paper"], where, sources.papers)
+        seconds = _whole(cell["against"]["timed"], sources) / printed / spec["recipe"]["epochs"]
+        return cost.implied_attack_share(spec, sources.timings()["primitives"][digest(spec)], part["examples"], seconds)
+    if not cell["runs"]:
+        return None
+    shares = [_groups(sources.history(run)) for run in cell["runs"]]
+    mean = {k: sum(s[k] for s in shares) / len(shares) for k in shares[0]}
+    return cost.attack_share(cell["timed"]["spec"], mean)
 
 
 def _groups(history: list[dict[str, str]]) -> dict[str, float]:
