@@ -15,13 +15,16 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/attack.smk"
 include: "workflow/rules/items.smk"
+include: "workflow/rules/report.smk"
 
 
 rule all:
     default_target: True
     input:
         "figures/table1.pdf",
+        "figures/overview.pdf",
         PAGES,
+        BESIDE,
     localrule: True
 
 

@@ -26,13 +26,13 @@ ROWS = [
     {"grid"},
     {"items"},
     {"structure"},
-    {"targets", "experiment", "report", "timing"},
+    {"targets", "experiment", "report", "timing", "options"},
     {"assess"},
     {"attacking"},
     {"cli"},
 ]
 RANK = {name: i for i, row in enumerate(ROWS) for name in row}
-PURE = {"resolve", "files", "scale", "grid", "items", "structure", "targets", "cli"}
+PURE = {"resolve", "files", "scale", "grid", "items", "structure", "targets", "options", "cli"}
 
 
 def part(path):

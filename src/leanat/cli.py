@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import leanat
+from leanat import options
 from leanat.resolve import ConfigError, near
 
 log = logging.getLogger("leanat")
@@ -23,7 +24,8 @@ log = logging.getLogger("leanat")
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0; 1 for what the user can mend, said in a line each on standard error; 2 for a wrong command line."""
     arguments = parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    logging.basicConfig(format="%(message)s", stream=sys.stdout)
+    log.setLevel(logging.INFO)  # of other packages, warnings alone
     try:
         arguments.verb(arguments)
     except (ConfigError, ValueError, OSError, RuntimeError) as error:
@@ -57,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     sub = verb(check, "build every run's spec, and report every problem of the configuration")
-    _config_options(sub)
+    options.config_options(sub)
     sub = verb(data, "list which data sets are found and what is missing")
     sub.add_argument("data_dir", nargs="?", help="folder of the data sets")
     sub.add_argument("--download", metavar="NAME", help="fetch one of torchvision's data sets into the folder first")
@@ -65,8 +67,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "runs", nargs="+", metavar="RUN", help="a run of the configuration, or a folder that holds a spec.json"
     )
-    _config_options(sub)
-    _run_options(sub)
+    options.config_options(sub)
+    options.run_options(sub)
     sub = verb(attack, "run a suite of attacks on trained networks")
     sub.add_argument("runs", nargs="*", metavar="RUN", help="runs of the configuration, or folders of runs")
     sub.add_argument(
@@ -77,8 +79,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--data", help="the data set to test on, where the file does not say, or another one")
     sub.add_argument("--precision", default="fp32", choices=["fp32", "bf16"], help="reported numbers are fp32")
     sub.add_argument("--out", type=Path, help="where a --model's outcomes go (default: beside the file)")
-    _config_options(sub)
-    _run_options(sub)
+    options.config_options(sub)
+    options.run_options(sub)
     sub = verb(time_, "measure what a paper's trainings take on this machine, which should do nothing else meanwhile")
     sub.add_argument("paper")
     sub.add_argument(
@@ -89,55 +91,24 @@ def parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads (default: all)")
     sub.add_argument("--out", type=Path, help="default: <results>/timings/<paper>.json")
-    _config_options(sub)
-    _run_options(sub)
+    options.config_options(sub)
+    options.run_options(sub)
     for function, text in ((table, "render a table from finished runs"), (figure, "draw a figure from finished runs")):
         sub = verb(function, text)
         sub.add_argument("item", help="an item of the configuration, such as qtart/table1")
         sub.add_argument("--out", type=Path, help="the PDF; CSV and PNG are written beside it")
         sub.add_argument("--keep", type=Path, help="a second place for the CSV")
-        _config_options(sub)
-        _results_option(sub)
+        options.config_options(sub)
+        options.results_option(sub)
+    sub = verb(overview, "an item, or all of them on one page: the papers' values beside ours")
+    sub.add_argument("item", nargs="?", help="a table, such as qtart/table1 (default: one line for each item)")
+    sub.add_argument("--out", type=Path, help="the PDF; the PNG is written beside it (default: in figures)")
+    options.config_options(sub)
+    options.results_option(sub)
     sub = verb(collect, "several PDF files as one, in order")
     sub.add_argument("inputs", nargs="+", type=Path)
     sub.add_argument("--out", type=Path, required=True)
     return top
-
-
-def _default(name: str, fallback: str) -> str:
-    """The workflow hands places and settings to its jobs through the environment."""
-    return os.environ.get(f"LEANAT_{name}", fallback)
-
-
-def _config_options(sub: argparse.ArgumentParser) -> None:
-    folder, pairs = Path(_default("CONFIG_DIR", "config")), _default("SET", "").split()
-    sub.add_argument("--config-dir", type=Path, default=folder, help="folder of the configuration (default: config)")
-    sub.add_argument("--set", nargs="*", default=pairs, metavar="KEY=VALUE", help="settings over those of config.yaml")
-
-
-def _results_option(sub: argparse.ArgumentParser) -> None:
-    folder = Path(_default("RESULTS", "results"))
-    sub.add_argument("--results", type=Path, default=folder, help="where runs are kept (default: results)")
-
-
-def _run_options(sub: argparse.ArgumentParser) -> None:
-    _results_option(sub)
-    sub.add_argument("--data-dir", default=_default("DATA_DIR", ""), help="folder of the real data sets")
-    sub.add_argument("--device", default=_default("DEVICE", "auto"), help="auto, cpu, cuda or cuda:N (default: auto)")
-
-
-def _grid(arguments: argparse.Namespace) -> Any:
-    import yaml
-
-    from leanat import structure
-
-    overrides = {}
-    for pair in arguments.set:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise ConfigError([f"--set {pair}: written KEY=VALUE"])
-        overrides[key] = yaml.safe_load(value)
-    return structure.load(arguments.config_dir, overrides)
 
 
 def _torch() -> Any:
@@ -150,7 +121,7 @@ def _torch() -> Any:
 
 def check(arguments: argparse.Namespace) -> None:
     """Builds the objects of every run's spec with torch: wrong fields and values of components are found here."""
-    grid = _grid(arguments)
+    grid = options.grid(arguments)
     runs = grid.runs
     _torch()
     from leanat import config, networks
@@ -212,7 +183,7 @@ def _specs(arguments: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
         if (Path(run) / "spec.json").is_file():
             specs.append((Path(run).name, read_json(Path(run) / "spec.json", "the spec of a run")))
             continue
-        grid = grid or _grid(arguments)
+        grid = grid or options.grid(arguments)
         if run not in grid.runs:
             names = difflib.get_close_matches(run, grid.runs, 3, 0) or list(grid.runs)[:3]
             raise ConfigError(
@@ -226,7 +197,7 @@ def _specs(arguments: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
 
 def attack(arguments: argparse.Namespace) -> None:
     """Robust accuracy under each attack of a suite, example by example. What has an outcome is not attacked again."""
-    grid = _grid(arguments)
+    grid = options.grid(arguments)
     paper, _, suite = arguments.suite.partition("/")
     if paper not in grid.papers:
         raise ConfigError([f"--suite {arguments.suite}: no paper {paper!r}{near(paper, grid.papers)}"])
@@ -243,7 +214,7 @@ def attack(arguments: argparse.Namespace) -> None:
 
 def time_(arguments: argparse.Namespace) -> None:
     """Seconds of the pieces of every training whose cost an item shows: random images, the paper's own settings."""
-    grid = _grid(arguments)
+    grid = options.grid(arguments)
     if arguments.paper not in grid.papers:
         raise ConfigError([f"time: no paper {arguments.paper!r}{near(arguments.paper, grid.papers)}"])
     torch = _torch()
@@ -275,13 +246,31 @@ def figure(arguments: argparse.Namespace) -> None:
 def _item(arguments: argparse.Namespace, kinds: tuple[str, ...]) -> None:
     from leanat.report import items
 
-    known = {name: item for name, item in _grid(arguments).items.items() if item["kind"] in kinds}
+    known = {name: item for name, item in options.grid(arguments).items.items() if item["kind"] in kinds}
     if arguments.item not in known:
         raise ConfigError([f"{arguments.name}: no item {arguments.item!r}{near(arguments.item, known)}"])
     item = known[arguments.item]
     out = arguments.out or Path("figures") / item["paper"] / f"{item['item']}.pdf"
     root = arguments.config_dir.parent
     items.make(item, arguments.results, root / "published", root / "replicated", out, arguments.keep)
+    log.info("%s", out)
+
+
+def overview(arguments: argparse.Namespace) -> None:
+    """Of a table: its values and the paper's as dots. Without an item: how far the orderings of all items hold."""
+    from leanat.report import overview, summary
+
+    grid = options.grid(arguments)
+    kept = arguments.results / "items" / grid.scale["scale"]
+    if arguments.item is None:
+        out = arguments.out or Path("figures/overview.pdf")
+        summary.write(grid.items.values(), kept, out.with_suffix(""))
+    else:
+        tables = [name for name, item in grid.items.items() if item["kind"] != "figure"]
+        if arguments.item not in tables:
+            raise ConfigError([f"overview: no table {arguments.item!r}{near(arguments.item, tables)}"])
+        out = arguments.out or Path("figures") / f"{arguments.item}.overview.pdf"
+        overview.overview(kept / f"{arguments.item}.csv", out.with_suffix(""))
     log.info("%s", out)
 
 

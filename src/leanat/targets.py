@@ -22,22 +22,24 @@ def check_profile(name: str | None, profiles: Path) -> None:
 
 def check_targets(targets: Iterable[str], grid: Grid) -> None:
     """Names the items and papers that exist where a target is none of them."""
-    problems, rules = [], {"all", "table1", *grid.papers}
+    problems, rules = [], {"all", "table1", "overview", *grid.papers}
     for target in targets:
-        match = re.fullmatch(r"figures/(?:([^/]+)/)?([^/]+)\.(pdf|png|csv)", target)
+        match = re.fullmatch(r"figures/(?:([^/]+)/)?([^/]+?)(\.overview)?\.(pdf|png|csv)", target)
         if match is None:
             if target.startswith("figures/"):
                 problems.append(f"{target}: no such target; figures are made as .pdf, .png and .csv")
             elif "/" not in target and "." not in target and target not in rules and not target.startswith("train_"):
                 problems.append(f"{target}: no such target{near(target, rules)}")
             continue
-        paper, item, _ = match.groups()
-        if paper is None and item != "table1":
-            problems.append(f"{target}: no such target{near(item, ['table1'])}")
+        paper, item, beside, _ = match.groups()
+        if paper is None and item not in ("table1", "overview"):
+            problems.append(f"{target}: no such target{near(item, ['table1', 'overview'])}")
         elif paper is not None and paper not in grid.papers:
             problems.append(f"{target}: no paper {paper!r}{near(paper, grid.papers)}")
         elif paper is not None and f"{paper}/{item}" not in grid.items:
             problems.append(f"{target}: {paper} has no item {item!r}{near(item, grid.papers[paper]['items'])}")
+        elif beside and grid.items[f"{paper}/{item}"]["kind"] == "figure":
+            problems.append(f"{target}: a figure draws the paper's values itself; ask for figures/{paper}/{item}.pdf")
     if problems:
         raise ConfigError(problems)
 

@@ -29,6 +29,9 @@ except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
 PAGES = [f"figures/{item}.pdf" for item in ITEMS]
+BESIDE = [
+    f"figures/{item}.overview.pdf" for item in ITEMS if ITEMS[item]["kind"] != "figure"
+]
 FIRST_TABLES = [
     f"figures/{paper}/table1.pdf" for paper in GRID.papers if f"{paper}/table1" in ITEMS
 ]

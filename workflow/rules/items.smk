@@ -63,5 +63,5 @@ for paper in GRID.papers:
         name:
             paper
         input:
-            [page for page in PAGES if page.startswith(f"figures/{paper}/")],
+            [page for page in PAGES + BESIDE if page.startswith(f"figures/{paper}/")],
         localrule: True

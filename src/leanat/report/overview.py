@@ -72,7 +72,9 @@ def _panel(axis: Axes, cells: pandas.DataFrame, heights: dict[str, float]) -> No
     axis.locator_params(axis="x", nbins=4)
     under = f"this run: {first['stand_in']}" if first["stand_in"] else ""
     if cells["mean"].isna().all():
-        under = f"not run: {first['missing']}"
+        reasons = cells["missing"].where(cells["published"].notna()).mode()  # of what the paper prints, the commonest
+        under = next(iter(reasons), first["missing"])
+        under = under if under.startswith("not ") else f"not run: {under}"
     title = [*textwrap.wrap(first["column_group"] or first["metric"], 26), *textwrap.wrap(under, 30)]
     axis.set_title(plain("\n".join(title)), fontsize=8)
     unit = first["unit"]

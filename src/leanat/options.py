@@ -1,0 +1,46 @@
+"""Options that verbs of the command line share, and the grid that they ask for."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+import yaml
+
+from leanat import structure
+from leanat.grid import Grid
+from leanat.resolve import ConfigError
+
+
+def default(name: str, fallback: str) -> str:
+    """The workflow hands places and settings to its jobs through the environment."""
+    return os.environ.get(f"LEANAT_{name}", fallback)
+
+
+def config_options(sub: argparse.ArgumentParser) -> None:
+    folder, pairs = Path(default("CONFIG_DIR", "config")), default("SET", "").split()
+    sub.add_argument("--config-dir", type=Path, default=folder, help="folder of the configuration (default: config)")
+    sub.add_argument("--set", nargs="*", default=pairs, metavar="KEY=VALUE", help="settings over those of config.yaml")
+
+
+def results_option(sub: argparse.ArgumentParser) -> None:
+    folder = Path(default("RESULTS", "results"))
+    sub.add_argument("--results", type=Path, default=folder, help="where runs are kept (default: results)")
+
+
+def run_options(sub: argparse.ArgumentParser) -> None:
+    results_option(sub)
+    sub.add_argument("--data-dir", default=default("DATA_DIR", ""), help="folder of the real data sets")
+    sub.add_argument("--device", default=default("DEVICE", "auto"), help="auto, cpu, cuda or cuda:N (default: auto)")
+
+
+def grid(arguments: argparse.Namespace) -> Grid:
+    """Raises ConfigError with every problem of the configuration, and for a setting that is not KEY=VALUE."""
+    overrides = {}
+    for pair in arguments.set:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise ConfigError([f"--set {pair}: written KEY=VALUE"])
+        overrides[key] = yaml.safe_load(value)
+    return structure.load(arguments.config_dir, overrides)

@@ -1,0 +1,235 @@
+"""One page on all items of all papers: at which scale each is replicated, and how far the papers' orderings hold.
+
+What is compared: the rows of one column, in each block of a table (a network, a data set) apart, wherever the paper
+prints a number and we have one. Of each such group Kendall's tau-b (1: the paper's order, 0: chance, -1: the reverse);
+of each pair of rows whether our seeds tell them apart (the 95 % t interval of the paired difference leaves out 0).
+Levels are compared at the papers' own scale alone, and never between times of different devices.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import statistics
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from leanat.report import style
+from leanat.report.overview import plain
+from leanat.report.statistics import paired_difference
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.axes import Axes
+
+TIMES = ("minutes", "seconds", "min/epoch")  # units that belong to a device
+TEXT = "row column missing unit stand_in row_group row_label column_group note".split()  # noqa: SIM905
+ROW = 0.185  # inches
+HEADS = {  # column: (heading, left edge in inches, alignment)
+    "item": ("item", 0.1, "left"),
+    "scale": ("scale", 4.05, "left"),
+    "cells": ("cells run /\nalso printed", 5.05, "right"),
+    "tau": ("τ median\n(mean)", 5.85, "right"),
+    "pairs": ("pairs in\ncolumns", 6.65, "right"),
+    "apart": ("as printed, of\nthose told apart", 7.45, "right"),
+    "levels": ("median absolute\ndifference", 9.55, "left"),
+}
+AXIS = (7.7, 1.6)  # inches: left edge and width of the panel of taus
+WIDE = 11.3
+
+
+class Cell(NamedTuple):
+    """A cell that the paper prints and we have: ``values`` by seed, in order, empty where only a mean is known."""
+
+    block: str
+    printed: float
+    mean: float
+    values: tuple[float, ...]
+
+
+class Agreement(NamedTuple):
+    """``taus``: of each group of cells. Of ``pairs`` of cells, ``apart`` are told apart, ``agree`` of them as printed."""
+
+    taus: tuple[float, ...]
+    pairs: int
+    apart: int
+    agree: int
+
+
+def agreement(groups: Iterable[Sequence[Cell]]) -> Agreement:
+    """Of groups of cells that may be ordered among themselves; one whose printed or own values are all equal has no tau."""
+    from scipy.stats import kendalltau
+
+    taus, pairs, apart, agree = [], 0, 0, 0
+    for cells in groups:
+        printed, ours = [c.printed for c in cells], [c.mean for c in cells]
+        if len(set(printed)) > 1 and len(set(ours)) > 1:
+            taus.append(float(kendalltau(printed, ours).statistic))
+        for a, b in itertools.combinations(cells, 2):
+            if a.printed == b.printed:
+                continue
+            pairs += 1
+            n = min(len(a.values), len(b.values))
+            if n > 1:
+                gap = paired_difference(dict(enumerate(a.values)), dict(enumerate(b.values)))
+                if gap.low > 0 or gap.high < 0:
+                    apart += 1
+                    agree += (gap.mean > 0) == (a.printed > b.printed)
+    return Agreement(tuple(taus), pairs, apart, agree)
+
+
+def rows(item: Mapping[str, Any], csv: Path | None) -> list[dict[str, Any]]:
+    """One entry for this run, and one for what is replicated at real scale; ``csv``: the item's tidy CSV, if it is made."""
+    import pandas
+
+    about = {k: item[k] for k in ("paper", "item", "title")}
+    if csv is None:
+        return [about | _entry({}, (0, 0, 0), item["scale"], "not made yet")]
+    # An item may well have a method called "None" or "NA": only an empty field is a missing one.
+    cells = pandas.read_csv(csv, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(TEXT, str))
+    cells = cells.assign(**{name: cells[name].fillna("") for name in TEXT})
+    scale = "no training" if item["kind"] == "formula" else item["scale"]
+    found = [_entry(_groups(cells, ""), _counts(cells, ""), scale, _levels(cells, "", scale))]
+    for real in sorted(set(cells["replicated_scale"].dropna())):
+        some = cells[cells["replicated_scale"] == real]
+        name = f"{real}, replicated"
+        found.append(_entry(_groups(some, "replicated_"), _counts(some, "replicated_"), name,
+                            _levels(some, "replicated_", real)))  # fmt: skip
+    return [about | entry for entry in found]
+
+
+def _groups(cells: pandas.DataFrame, kind: str) -> dict[str, list[Cell]]:
+    """Cells by column and block, of those that the paper prints."""
+    found: dict[str, list[Cell]] = {}
+    for _, cell in cells[cells["published"].notna() & cells[f"{kind}mean"].notna()].iterrows():
+        values = () if kind else tuple(json.loads(cell["values"]))
+        made = Cell(cell["row_group"], float(cell["published"]), float(cell[f"{kind}mean"]), values)
+        found.setdefault(f"{cell['column']} / {cell['row_group']}", []).append(made)
+    return found
+
+
+def _counts(cells: pandas.DataFrame, kind: str) -> tuple[int, int, int]:
+    """Cells that we have, that the paper prints, and both."""
+    ours, printed = cells[f"{kind}mean"].notna(), cells["published"].notna()
+    return int(ours.sum()), int(printed.sum()), int((ours & printed).sum())
+
+
+def _levels(cells: pandas.DataFrame, kind: str, scale: str) -> str:
+    """The median absolute difference, or why there is none."""
+    both = cells[cells["published"].notna() & cells[f"{kind}mean"].notna()]
+    if both.empty:
+        return "the paper prints no number" if cells["published"].isna().all() else "not run"
+    if scale not in ("paper", "no training"):
+        return "not comparable"
+    both = both[~both["unit"].isin(TIMES)]
+    if both.empty:
+        return "not comparable: times of other devices"
+    shares = both[both["unit"] == "%"]
+    both = both if shares.empty else shares
+    gap = float((both["published"].astype(float) - both[f"{kind}mean"].astype(float)).abs().median())
+    return f"{gap:.2f} {'points' if len(shares) else 'in its unit'}, {len(both)} cells"
+
+
+def _entry(groups: Mapping[str, list[Cell]], counts: tuple[int, int, int], scale: str, levels: str) -> dict[str, Any]:
+    found = agreement(groups.values())
+    return {
+        "scale": scale,
+        **dict(zip(("cells_run", "cells_printed", "cells_both"), counts, strict=True)),
+        "tau_median": statistics.median(found.taus) if found.taus else None,
+        "tau_mean": statistics.fmean(found.taus) if found.taus else None,
+        "taus": json.dumps([round(tau, 4) for tau in found.taus]),
+        "columns": len(found.taus),
+        "pairs": found.pairs,
+        "told_apart": found.apart,
+        "as_printed": found.agree,
+        "levels": levels,
+    }
+
+
+def write(items: Iterable[Mapping[str, Any]], kept: Path, stem: Path | str) -> None:
+    """``stem``.csv, .pdf and .png of all items; ``kept``: where their CSVs lie, as <paper>/<item>.csv."""
+    import pandas
+
+    from leanat.files import whole
+
+    found = []
+    for item in items:
+        path = kept / item["paper"] / f"{item['item']}.csv"
+        found += rows(item, path if path.is_file() else None)
+    table = pandas.DataFrame.from_records(found)
+    Path(stem).parent.mkdir(parents=True, exist_ok=True)
+    with whole(Path(f"{stem}.csv")) as file:
+        file.write_text(table.to_csv(index=False, lineterminator="\n"), encoding="utf-8")
+    style.save(draw(table), stem)
+
+
+def draw(table: pandas.DataFrame) -> Any:
+    """The page: a line an item, its taus as dots, their median as a bar."""
+    style.apply()
+    from matplotlib import pyplot
+
+    lines: list[tuple[str | None, Any]] = []
+    for paper, part in table.groupby("paper", sort=False):
+        lines += [(paper, None), *((None, row) for _, row in part.iterrows())]
+    high = (len(lines) + 1) * ROW + 1.55
+    figure = pyplot.figure(figsize=(WIDE, high))
+    figure.set_layout_engine("none")  # every edge is set by hand
+    page = figure.add_axes((0, 0, 1, 1))
+    page.set(xlim=(0, WIDE), ylim=(high, 0))
+    page.axis("off")
+    top = 0.95
+    bottom = top + len(lines) * ROW + 0.08
+    taus = figure.add_axes((AXIS[0] / WIDE, 1 - bottom / high, AXIS[1] / WIDE, (bottom - top) / high))
+    taus.set(xlim=(-1.12, 1.12), ylim=(bottom, top), xticks=[-1, 0, 1], yticks=[])
+    taus.axvline(0, color="#bbbbbb", lw=0.7, zorder=0)
+    page.text(0.1, 0.3, "How far the papers' orderings hold here", fontsize=12, weight="bold")
+    for heading, x, side in HEADS.values():
+        page.text(x, top - 0.1, heading, ha=side, va="bottom", fontsize=7.5, color="#333333", linespacing=1.1)
+    page.text(AXIS[0] + AXIS[1] / 2, top - 0.1, "Kendall's τ, a dot\na column and block", ha="center", va="bottom",
+              fontsize=7.5, color="#333333", linespacing=1.1)  # fmt: skip
+    page.hlines(top - 0.04, 0.1, WIDE - 0.1, color="#333333", lw=0.8)
+    for k, (paper, row) in enumerate(lines):
+        y = top + (k + 0.7) * ROW
+        if paper is not None:
+            page.text(0.1, y, paper, fontsize=8.5, weight="bold", va="center")
+        else:
+            _line(page, taus, y, row)
+    page.text(0.1, bottom + 0.28, _FOOT, fontsize=7, va="top", color="#333333", linespacing=1.35)
+    return figure
+
+
+_FOOT = (
+    "τ: Kendall's tau-b between the paper's numbers and ours, over the rows of one column in one block of the table; median "
+    "and mean over such groups. 1: the paper's order, 0: chance, −1: the reverse.\n"
+    "Told apart: pairs of rows that our seeds tell apart (95 % t interval of the paired difference without 0; needs two "
+    "seeds or more), not corrected for how many there are.\n"
+    "Where few are told apart, τ is mostly noise. Levels at demo and lite are not comparable with the papers', so no "
+    "difference is shown."
+)
+
+
+def _line(page: Axes, taus: Axes, y: float, row: pandas.Series) -> None:
+    def put(name: str, text: str, colour: str = "#000000") -> None:
+        page.text(HEADS[name][1], y, text, ha=HEADS[name][2], va="center", fontsize=7.5, color=colour)
+
+    title = re.sub(r" \((Table|Figure) \d+\)$", "", row["title"])
+    page.text(0.22, y, row["item"], va="center", fontsize=7.5)
+    page.text(0.75, y, plain(textwrap.shorten(title, 66, placeholder=" …")), va="center", fontsize=7.5)
+    put("scale", row["scale"])
+    put("levels", row["levels"], style.GREY)
+    if not row["cells_run"]:
+        return
+    put("cells", f"{row['cells_run']} / {row['cells_both']}")
+    if row["pairs"]:
+        put("pairs", f"{row['pairs']} in {row['columns']}")
+        put("apart", f"{row['as_printed']} of {row['told_apart']}")
+    found = json.loads(row["taus"])
+    if not found:
+        return
+    put("tau", f"{row['tau_median']:.2f} ({row['tau_mean']:.2f})".replace("-", "−"))
+    colour = style.COLOURS[0]
+    taus.plot(found, [y] * len(found), "o", ms=3.6, mec="none", mfc=colour, alpha=0.35)
+    taus.vlines(row["tau_median"], y - ROW * 0.42, y + ROW * 0.42, color=colour, lw=1.8)
