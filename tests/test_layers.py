@@ -28,6 +28,7 @@ ROWS = [
     {"structure"},
     {"targets", "experiment", "report", "timing", "options"},
     {"assess"},
+    {"transferred"},
     {"attacking"},
     {"cli"},
 ]

@@ -6,31 +6,45 @@ import argparse
 import logging
 from pathlib import Path
 
-from leanat import assess, data, experiment, networks
-from leanat.files import read_json, write_json
-from leanat.grid import Grid
+from leanat import assess, data, experiment, networks, transferred
+from leanat.files import write_json
+from leanat.grid import Evaluation, Grid
 from leanat.resolve import ConfigError, near
+from leanat.transferred import Trained
 
 log = logging.getLogger("leanat")
 
 
-def attack_run(grid: Grid, run: str, suite: str, arguments: argparse.Namespace) -> None:
-    """Writes ``<run>/suites/<suite>.json``, and an outcome a file under ``<run>/attacks/``."""
-    known = [e for e in grid.evaluations.values() if e.suite == suite]
-    found = next((e for e in known if e.run == Path(run).name), None)
-    if found is None:
-        names = {e.run for e in known}
-        raise ConfigError([f"attack: no item evaluates run {run!r} by suite {suite!r}{near(run, names)[:300]}"])
-    folder = arguments.results / "runs" / found.run
-    metrics = read_json(folder / "metrics.json", "the metrics of a finished run")
-    device = experiment.device_of(arguments.device)
-    net, about = networks.load(folder / "model.safetensors", device)
-    test = data.load(about["data"]["name"], "test", arguments.data_dir or None, device)
-    seed = metrics["spec"]["seed"]
-    summary = assess.assess(net, test, found.attacks, folder / "attacks", seed, precision=arguments.precision)
-    summary |= experiment.provenance(device)
-    (folder / "suites").mkdir(exist_ok=True)
-    write_json(folder / "suites" / f"{suite}.json", {"run": found.run, "suite": suite, "seed": seed} | summary)
+def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Namespace) -> None:
+    """Writes ``<run>/suites/<suite>.json``, and an outcome a file under ``<run>/attacks/``, of each run.
+
+    Runs that are attacked from the same sources go together: each adversarial example is made once.
+    """
+    known = {e.run: e for e in grid.evaluations.values() if e.suite == suite}
+    groups: dict[object, list[Evaluation]] = {}
+    for run in runs:
+        if (found := known.get(Path(run).name)) is None:
+            raise ConfigError([f"attack: no item evaluates run {run!r} by suite {suite!r}{near(run, known)[:300]}"])
+        groups.setdefault(found.sources or found.run, []).append(found)
+    for number, group in enumerate(groups.values(), 1):
+        log.info("[%d/%d] %s", number, len(groups), ", ".join(e.run for e in group))
+        targets = {e.run: Trained.load(arguments, e.run) for e in group}
+        first = targets[group[0].run]
+        if group[0].sources:
+            sources = {run: targets.get(run) or Trained.load(arguments, run) for run in group[0].sources}
+            made = transferred.assess(sources, targets, first.test, group[0].attacks, first.seed)
+        else:
+            attacks = first.folder / "attacks"
+            made = {
+                group[0].run: assess.assess(
+                    first.net, first.test, group[0].attacks, attacks, first.seed, precision=arguments.precision
+                )
+            }
+        for run, summary in made.items():
+            about = {"run": run, "suite": suite, "seed": first.seed}
+            folder = targets[run].folder / "suites"
+            folder.mkdir(exist_ok=True)
+            write_json(folder / f"{suite}.json", about | summary | experiment.provenance(first.device))
 
 
 def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespace) -> None:

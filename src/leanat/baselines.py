@@ -1,4 +1,4 @@
-"""Cheaper or stronger adversarial training that the papers compare with: Free-AT, FAT, AWP.
+"""Cheaper or stronger adversarial training that the papers compare with: Free-AT, FAT, AWP; a watch over FGSM-RS.
 
 free = Free(Linf(8 / 255), step_size=8 / 255)
 Method(CrossEntropy(), free, Everything(), extras=(free,), replays=8)
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 import torch
@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from leanat.attacks import ascent, check_steps
-from leanat.core import Objective, Run, Split, Step, frozen
+from leanat.core import Attack, Objective, Run, Split, Step, frozen
+from leanat.selection import everyone
 from leanat.threat import ThreatModel
 
 _carried: WeakKeyDictionary[nn.Module, dict] = WeakKeyDictionary()  # an attack is given the network, not the run
@@ -186,3 +187,66 @@ class AWP:
 
     def after_step(self, run: Run, step: Step) -> None:
         pass
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Extra: training accuracy under a ``single`` step and under a ``strong`` attack after each epoch, and their gap.
+
+    Catastrophic overfitting of single-step training (Wong et al. 2020): the first stays high, the second falls to
+    nothing. With ``drop``, training ends when the second falls by more than that from one epoch to the next, and the
+    epoch before is kept: the early stop of their code (0.2, PGD-5, one mini-batch), where it is off by default. The first
+    ``examples`` of the training set, un-augmented, evaluation mode. Its passes are not counted among the epoch's.
+    """
+
+    single: Attack
+    strong: Attack
+    examples: int
+    drop: float | None = None
+    name: ClassVar[str] = "watch"
+
+    def __post_init__(self):
+        if self.examples < 1:
+            raise ValueError(f"examples {self.examples}; allowed: 1 or more")
+        if self.drop is not None and not 0 < self.drop < 1:
+            raise ValueError(f"drop {self.drop}; allowed: above 0, below 1, or null")
+
+    def start(self, run: Run, split: Split) -> dict[str, Any]:
+        data = split.train.plain()
+        index = everyone(data)[: self.examples]
+        x, y = data.batch(index, 0)
+        return {"index": index, "x": x, "y": y, "rows": [], "kept": {}, "ended": False}
+
+    def on_epoch(self, run: Run, split: Split) -> None: ...
+    def after_backward(self, run: Run, step: Step) -> None: ...
+    def after_step(self, run: Run, step: Step) -> None: ...
+
+    def columns(self, run: Run) -> dict[str, float]:
+        """``watch_single`` and ``watch_strong``, shares of right answers; goes back an epoch where training has to end."""
+        memory = run.memory[self.name]
+        index, x, y = memory["index"], memory["x"], memory["y"]
+        found = []
+        for attack in (self.single, self.strong):
+            step = Step(run.epoch, index, x, y, torch.ones_like(y, dtype=torch.float32), run.draws(index))
+            with frozen(run.net), run.autocast():
+                x_adv = attack(run.net, step)
+                with torch.no_grad():
+                    found.append(float((run.net(x_adv).argmax(1) == y).float().mean()))
+        before = memory["rows"][-1][1] if memory["rows"] else 0.0
+        memory["rows"].append(tuple(found))
+        if self.drop is not None and before - found[1] > self.drop:
+            run.net.load_state_dict(memory["kept"])
+            memory["ended"] = True
+        elif self.drop is not None:
+            memory["kept"] = {k: v.detach().clone() for k, v in run.net.state_dict().items()}
+        return {"watch_single": found[0], "watch_strong": found[1]}
+
+    def ended(self, run: Run) -> bool:
+        return run.memory[self.name]["ended"] if self.name in run.memory else False
+
+    def report(self, run: Run) -> dict[str, float]:
+        """In percentage points: the widest gap after any epoch, and the deepest fall of the stronger accuracy in one."""
+        single, strong = zip(*run.memory[self.name]["rows"], strict=True)
+        falls = [a - b for a, b in zip((0.0, *strong), strong, strict=False)]
+        gaps = [a - b for a, b in zip(single, strong, strict=True)]
+        return {"watch_gap": 100 * max(gaps), "watch_fall": 100 * max(0.0, *falls)}

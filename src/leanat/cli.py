@@ -207,9 +207,7 @@ def attack(arguments: argparse.Namespace) -> None:
     if arguments.model is not None:
         attacking.attack_file(grid, paper, suite or "main", arguments)
         return
-    for number, run in enumerate(arguments.runs, 1):
-        log.info("[%d/%d] %s", number, len(arguments.runs), run)
-        attacking.attack_run(grid, run, f"{paper}-{suite or 'main'}", arguments)
+    attacking.attack_runs(grid, arguments.runs, f"{paper}-{suite or 'main'}", arguments)
 
 
 def time_(arguments: argparse.Namespace) -> None:

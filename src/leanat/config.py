@@ -105,6 +105,7 @@ SLOTS: dict[Any, tuple[str, dict[str, type]]] = {
             "saliency": saliency.Saliency,
             "free": baselines.Free,
             "awp": baselines.AWP,
+            "watch": baselines.Watch,
         },
     ),
     Schedule: (

@@ -98,7 +98,7 @@ class Extra(Protocol):
     """Something that outlives a step. Its state lives in ``run.memory[name]``, and so in the checkpoint.
 
     It may also have ``columns(run)``, numbers for the epoch's row of the history; ``report(run)``, added to the run's
-    metrics; and ``arrays(run)``, left as ``<name>.npz`` in its folder.
+    metrics; ``arrays(run)``, left as ``<name>.npz`` in its folder; and ``ended(run)``, which by True ends the training.
     """
 
     name: str

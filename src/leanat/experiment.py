@@ -126,7 +126,7 @@ def train_run(
                 model["hidden"] = run.net.head[0].out_features
             return {"model": model, "data": shape, "epoch": run.epoch, "spec_hash": mark}
 
-        def after_epoch(run: core.Run) -> None:
+        def after_epoch(run: core.Run) -> bool:
             chosen.note(run)
             if run.epoch in spec.get("snapshots", ()):
                 networks.save(folder / f"model-{run.epoch}.safetensors", run.net, about(run))
@@ -135,12 +135,14 @@ def train_run(
                 experiment.early_stop(run, len(experiment.test), robust)
             checkpoint.save(resume, run, mark)
             progress(run)
+            return ended(run)
 
         def robust(index: torch.Tensor) -> float:
             attack = experiment.early_stop.attack
             return float(evaluate.evaluate(run.net, experiment.test, attack, seed=0, index=index).correct.mean())
 
-        core.train(run, experiment.split, after_epoch)
+        if not ended(run):  # which a run may be before its last epoch
+            core.train(run, experiment.split, after_epoch)
         best = run.epoch if experiment.early_stop is None else experiment.early_stop.restore(run)
         networks.save(folder / "model.safetensors", run.net, about(run))
         chosen.finish()
@@ -172,6 +174,11 @@ def train_run(
         }
         write_json(folder / "metrics.json", metrics)
     return metrics
+
+
+def ended(run: core.Run) -> bool:
+    """Whether an extra (``baselines.Watch``) has ended the training."""
+    return any(extra.ended(run) for extra in run.method.extras if hasattr(extra, "ended"))
 
 
 class Chosen:

@@ -8,6 +8,7 @@ scales never overwrite each other and papers that share a run share it.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -48,6 +49,7 @@ class Evaluation:
     run: str
     suite: str  # <paper>-<suite>
     attacks: dict[str, Any] = field(hash=False)
+    sources: tuple[str, ...] = ()  # runs on which the attacks are made; none: on the run itself
 
     @property
     def id(self) -> str:
@@ -144,7 +146,9 @@ class Grid:
         found = {}
         known = {**facts, "data": self.stand_in(facts), "paper_data": facts["data"]}
         for attack, entry in suites[name].items():
-            if "masking" not in entry:
+            if attack == "sources":
+                continue
+            if "attack" in entry:
                 entry = {"examples": None, "statistics": "running", "holdout": None, "label": None} | entry
             for rule in self.scale.get("attacks", []):
                 if matches(rule.get("when", {}), {**known, "attack": attack, "suite": name}):
@@ -155,8 +159,12 @@ class Grid:
             found[attack] = plain(entry)
         return found
 
-    def evaluation(self, run: str, facts: Mapping[str, Any], suite: str) -> Evaluation:
-        made = Evaluation(run, f"{facts['paper']}-{suite}", self.suite(facts, suite))
+    def evaluation(self, run: RunSpec, facts: Mapping[str, Any], suite: str) -> Evaluation:
+        """A suite with ``sources``, such as {model: [a, b]}, attacks the runs that differ from ``facts`` in these."""
+        axes = plain(self.papers[facts["paper"]]["suites"].get(suite, {})).get("sources", {})
+        others = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())] if axes else []
+        sources = tuple(self.run({**facts, **other}, run.spec["seed"], facts.get("change")).id for other in others)
+        made = Evaluation(run.id, f"{facts['paper']}-{suite}", self.suite(facts, suite), sources)
         return self.evaluations.setdefault(made.id, made)
 
     def timed(self, paper: str) -> dict[str, Any]:
@@ -171,9 +179,15 @@ class Grid:
         return _shards(self.scale["shard"], ((i["all_runs"], self._level) for i in self.items.values()))
 
     def evaluation_shards(self) -> list[list[str]]:
-        """Evaluation ids, a shard a process, with the same suite throughout."""
-        groups = ((i["evaluations"], lambda e: self.evaluations[e].suite) for i in self.items.values())
-        return _shards(self.scale["shard"], groups)
+        """Evaluation ids, a shard a process, with the same suite throughout.
+
+        What is attacked from the same sources goes into one, so that each adversarial example is made once.
+        """
+        groups = ((i["evaluations"], self._kind) for i in self.items.values())
+        return _shards(self.scale["shard"], groups, whole=lambda kind: bool(kind[1]))
+
+    def _kind(self, evaluation: str) -> tuple[str, tuple[str, ...]]:
+        return self.evaluations[evaluation].suite, self.evaluations[evaluation].sources
 
     def _level(self, run: str) -> int:
         return max((1 + self._level(r) for r in self.runs[run].needs), default=0)
@@ -186,7 +200,8 @@ class Grid:
         return list(found)
 
 
-def _shards(size: int, groups: Iterable[tuple[list[str], Any]]) -> list[list[str]]:
+def _shards(size: int, groups: Iterable[tuple[list[str], Any]], whole: Any = lambda kind: False) -> list[list[str]]:
+    """Ids alike in kind, at most ``size`` a shard; of a kind that is to stay ``whole``, all."""
     shards, seen = [], set()
     for ids, kind in groups:
         new = [i for i in ids if i not in seen]
@@ -194,7 +209,7 @@ def _shards(size: int, groups: Iterable[tuple[list[str], Any]]) -> list[list[str
         for level in sorted({kind(i) for i in new}):
             alike = [i for i in new if kind(i) == level]
             # Every k-th, not k in a row: the runs of one network cost alike, and shards should end together.
-            count = -(-len(alike) // size)
+            count = 1 if whole(level) else -(-len(alike) // size)
             shards += [alike[k::count] for k in range(count)]
     return shards
 

@@ -49,7 +49,7 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
         "runs": runs,
         "evaluations": evaluations,
         "timed": timed,
-        "all_runs": grid.with_needs(runs),
+        "all_runs": grid.with_needs([*runs, *(s for e in evaluations for s in grid.evaluations[e].sources)]),
     }
 
 
@@ -93,10 +93,12 @@ def product(axis: Any) -> Iterator[dict[str, Any]]:
             yield dict(zip(part, values, strict=True))
 
 
-def _seeds(grid: Grid, paper: str, item: Mapping[str, Any]) -> list[int]:
+def _seeds(grid: Grid, paper: str, item: Mapping[str, Any], entry: Mapping[str, Any] | None = None) -> list[int]:
+    """Of an item, or of one entry: some have fewer in the paper (``trials``)."""
     scale = grid.scale.get("seeds", {})
     count = grid.settings.get("seeds") or item.get("seeds", {}).get(grid.scale["scale"]) or scale.get(item["kind"])
-    return list(range(count or plain(grid.papers[paper]["seeds"])))
+    fewer = (r["seeds"] for r in grid.papers[paper].get("trials", []) if entry and matches(r["when"], entry))
+    return list(range(count or next(fewer, None) or plain(grid.papers[paper]["seeds"])))
 
 
 def _ours(item: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
@@ -180,7 +182,7 @@ def _cell(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any], labels:
         cell.pop("against", None)
     if cell["missing"] or not {"data", "model", "method"} <= set(entry) or ("timed" in cell and not grouped):
         return cell
-    seeds, suite = _seeds(grid, entry["paper"], item), entry.get("suite", item.get("suite"))
+    seeds, suite = _seeds(grid, entry["paper"], item, entry), entry.get("suite", item.get("suite"))
     found = _numbers(grid, entry, cell["metric"], suite, seeds)
     if reference and "timed" not in cell:
         cell["against"] = _numbers(grid, {**entry, "method": reference, "change": None}, cell["metric"], suite, seeds)
@@ -189,10 +191,10 @@ def _cell(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any], labels:
 
 def _numbers(grid: Grid, entry: Mapping[str, Any], metric: Any, suite: str | None, seeds: list[int]) -> dict[str, Any]:
     """The runs, and their evaluations where the metric is of a suite, that a cell is made of."""
-    runs = [grid.run(entry, seed, entry.get("change")).id for seed in seeds]
-    own = metric == "clean" or str(metric).startswith("history.") or metric in TIMED
+    runs = [grid.run(entry, seed, entry.get("change")) for seed in seeds]
+    own = metric == "clean" or str(metric).startswith(("history.", "metrics.")) or metric in TIMED
     return {
-        "runs": runs,
+        "runs": [r.id for r in runs],
         "evaluations": [grid.evaluation(r, entry, suite).id for r in runs] if suite and not own else [],
     }
 

@@ -14,7 +14,7 @@ from leanat.items import resolve
 from leanat.resolve import Assumed, ConfigError, load_yaml, near, plain
 
 SETTINGS = {"scale": str, "data_dir": (str, type(None)), "results": str, "seeds": (int, type(None)), "device": str}
-PAPER = {"paper", "title", "source", "seeds", "labels", "base", "rules", "skip", "methods", "items", "suites"}
+PAPER = {"paper", "title", "source", "seeds", "labels", "base", "rules", "skip", "methods", "items", "suites", "trials"}
 SCALE = {
     "scale", "title", "seeds", "epochs", "epoch_keys", "counts", "radii", "data", "models", "rules", "skip", "factors",
     "notes", "shard", "attacks",
@@ -119,13 +119,14 @@ def _scale(scale: Mapping[str, Any], path: Path, datasets: Mapping[str, Any], pr
 
 def _paper(name: str, paper: Mapping[str, Any], path: Path, datasets: Mapping[str, Any], problems: list[str]) -> None:
     _unknown(paper, PAPER, str(path), problems)
-    _missing(paper, PAPER - {"suites", "rules", "skip"}, str(path), problems)
+    _missing(paper, PAPER - {"suites", "rules", "skip", "trials"}, str(path), problems)
     if paper.get("paper") != name:
         problems.append(f"{path}: paper: {paper.get('paper')!r} does not match the file's name")
     methods = paper.get("methods") or {}
     names = {"data": set(datasets), "method": set(methods), "item": set(paper.get("items") or {})}
     _rules(paper.get("rules", []), f"{path}: rules", names, problems)
     _rules(paper.get("skip", []), f"{path}: skip", names, problems, then="reason")
+    _rules(paper.get("trials", []), f"{path}: trials", names, problems, then="seeds")
     _unknown(set(paper.get("base") or {}), SPEC | {"vars"}, f"{path}: base", problems)
     for method, value in methods.items():
         _unknown(set(value), SPEC | {"vars", "extends"}, f"{path}: methods.{method}", problems)

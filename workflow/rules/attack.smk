@@ -6,7 +6,11 @@ for number, shard in enumerate(EVALUATION_SHARDS):
         input:
             expand(
                 METRICS,
-                run=[EVALUATIONS[e].run for e in shard],
+                run=dict.fromkeys(
+                    run
+                    for e in shard
+                    for run in (EVALUATIONS[e].run, *EVALUATIONS[e].sources)
+                ),
             ),
         output:
             expand(SUITE, evaluation=shard),
@@ -17,6 +21,7 @@ for number, shard in enumerate(EVALUATION_SHARDS):
             runs=[EVALUATIONS[e].run for e in shard],
             suite=EVALUATIONS[shard[0]].suite.replace("-", "/", 1),
             attacks=canonical(EVALUATIONS[shard[0]].attacks),
+            sources=EVALUATIONS[shard[0]].sources,
         message:
             f"attacking {len(shard)} run(s), suite {EVALUATIONS[shard[0]].suite}"
         shell:

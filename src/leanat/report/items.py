@@ -148,13 +148,17 @@ def measure(metric: str, run: str, evaluation: str | None, sources: Sources) -> 
     """A number of one run, in the unit of the papers: accuracies in percent.
 
     ``clean``; ``<attack>``, a name of the suite; ``<attack>@<class>`` or ``@A`` and ``@B``: on one class, on the classes
-    that were attacked in training, on the others; ``a+b+c``: their mean; ``worst``; ``masking``: how many signs of
+    that were attacked in training, on the others; ``a+b+c``: their mean; ``a-b``: their difference;
+    ``<attack>@sd``: the deviation over the networks it was made on; ``worst``; ``masking``: how many signs of
     gradient masking there are; ``history.<column>@<share>``: a column of the history after a share of the epochs
     (without it: at the end); ``metrics.<key>``. Raises ValueError for anything else.
     """
     if "+" in metric:
         parts = [measure(part, run, evaluation, sources) for part in metric.split("+")]
         return sum(parts) / len(parts)
+    if "-" in metric:
+        first, second = metric.split("-")
+        return measure(first, run, evaluation, sources) - measure(second, run, evaluation, sources)
     name, _, part = metric.partition("@")
     if name.startswith("history."):
         rows = sources.history(run)
@@ -182,8 +186,8 @@ def measure(metric: str, run: str, evaluation: str | None, sources: Sources) -> 
 
 
 def _share(shown: dict[str, Any], metrics: dict[str, Any], part: str) -> float:
-    if not part:
-        return shown["accuracy"]
+    if not part or part == "sd":
+        return shown[part or "accuracy"]
     right, n = shown["per_class"]["correct"], shown["per_class"]["n"]
     inside = metrics.get("classes_attacked", []) if part in "AB" else [int(part)]
     chosen = [c for c in range(len(n)) if (c in inside) != (part == "B")]
