@@ -16,6 +16,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/attack.smk"
 include: "workflow/rules/items.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/claims.smk"
 
 
 rule all:
@@ -23,6 +24,7 @@ rule all:
     input:
         "figures/table1.pdf",
         "figures/overview.pdf",
+        "figures/claims.pdf",
         PAGES,
         BESIDE,
     localrule: True

@@ -34,6 +34,7 @@ def test_a_dry_run_needs_no_data(tmp_path, scale):
         (["figures/qtrat/table1.pdf", "-n"], "no paper 'qtrat'; did you mean qtart?"),
         (["figures/table2.pdf", "-n"], "no such target; did you mean table1?"),
         (["figures/overveiw.pdf", "-n"], "no such target; did you mean overview?"),
+        (["figures/claim.pdf", "-n"], "no such target; did you mean claims?"),
         (["figures/qtart/tabel1.overview.pdf", "-n"], "qtart has no item 'tabel1'; did you mean table1?"),
         (["figures/advprune/figure1.overview.pdf", "-n"], "a figure draws the paper's values itself"),
         (["qtrat", "-n"], "qtrat: no such target; did you mean qtart?"),

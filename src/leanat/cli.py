@@ -15,24 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import leanat
-from leanat import devices, options, signals
+from leanat import options
 from leanat.resolve import ConfigError, near
 
 log = logging.getLogger("leanat")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status 0; 1 for what the user can mend, said in a line each on standard error; 2 for a wrong command line.
-
-    75 after SIGTERM, 130 after Ctrl-C: what was done is saved.
-    """
+    """Exit status 0; 1 for what the user can mend, said in a line each on standard error; 2 for a wrong command line."""
     arguments = parser().parse_args(argv)
     logging.basicConfig(format="%(message)s", stream=sys.stdout)
     log.setLevel(logging.INFO)  # of other packages, warnings alone
     try:
-        asked = {k: getattr(arguments, k) for k in ("device", "jobs_per_gpu", "processes") if hasattr(arguments, k)}
-        with signals.ending(), devices.claimed(**asked):
-            arguments.verb(arguments)
+        arguments.verb(arguments)
     except (ConfigError, ValueError, OSError, RuntimeError) as error:
         if not _expected(error):
             raise
@@ -74,9 +69,6 @@ def parser() -> argparse.ArgumentParser:
     )
     options.config_options(sub)
     options.run_options(sub)
-    sub.add_argument(
-        "--processes", type=int, default=1, metavar="N", help="train on N GPUs of this machine together (default: 1)"
-    )
     sub = verb(attack, "run a suite of attacks on trained networks")
     sub.add_argument("runs", nargs="*", metavar="RUN", help="runs of the configuration, or folders of runs")
     sub.add_argument(
@@ -113,6 +105,11 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, help="the PDF; the PNG is written beside it (default: in figures)")
     options.config_options(sub)
     options.results_option(sub)
+    sub = verb(claims, "each claim of the papers, and whether the numbers here support it")
+    sub.add_argument("papers", nargs="*", metavar="PAPER", help="only these (default: all)")
+    sub.add_argument("--out", type=Path, help="a PDF of it; CSV and PNG are written beside it")
+    options.config_options(sub)
+    options.results_option(sub)
     sub = verb(collect, "several PDF files as one, in order")
     sub.add_argument("inputs", nargs="+", type=Path)
     sub.add_argument("--out", type=Path, required=True)
@@ -145,8 +142,13 @@ def check(arguments: argparse.Namespace) -> None:
                 problems.setdefault(line, run.id)
     if problems:
         raise ConfigError(f"run {run}: {line}" for line, run in problems.items())
-    counts = len(runs), len(grid.items), len(grid.papers), grid.scale["scale"]
-    log.info("%d runs and %d items of %d papers at scale %s: no problem found", *counts)
+    log.info(
+        "%d runs and %d items of %d papers at scale %s: no problem found",
+        len(runs),
+        len(grid.items),
+        len(grid.papers),
+        grid.scale["scale"],
+    )
 
 
 def data(arguments: argparse.Namespace) -> None:
@@ -162,13 +164,20 @@ def data(arguments: argparse.Namespace) -> None:
 def train(arguments: argparse.Namespace) -> None:
     """Trains each run in turn. What is finished stays finished: the same command goes on where it was stopped."""
     specs = _specs(arguments)
-    _torch()
-    from leanat import distributed, training
+    torch = _torch()
+    from leanat import experiment, progress
 
-    if arguments.processes > 1 and not distributed.launched():
-        training.launch(arguments.processes)
-    else:
-        training.train_runs(specs, arguments)
+    device = experiment.device_of(arguments.device)
+    torch.backends.cudnn.benchmark = device.type == "cuda"
+    for number, (name, spec) in enumerate(specs, 1):
+        log.info("[%d/%d] %s", number, len(specs), name)
+        with progress.Progress(spec["recipe"]["epochs"]) as bar:
+            metrics = experiment.train_run(
+                name, spec, arguments.results / "runs" / name, arguments.data_dir or None, device, bar
+            )
+        log.info(
+            "%s: clean accuracy %.2f %%, %.1f s", name, 100 * metrics["clean"]["accuracy"], metrics["wall_seconds"]
+        )
 
 
 def _specs(arguments: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
@@ -266,6 +275,15 @@ def overview(arguments: argparse.Namespace) -> None:
         out = arguments.out or Path("figures") / f"{arguments.item}.overview.pdf"
         overview.overview(kept / f"{arguments.item}.csv", out.with_suffix(""))
     log.info("%s", out)
+
+
+def claims(arguments: argparse.Namespace) -> None:
+    """The ledger at the scale of the configuration, from the items that are finished; docs/verdicts.md is the method."""
+    from leanat.report import ledger
+
+    grid, root = options.grid(arguments), arguments.config_dir.parent
+    titles = {paper: str(part["title"]) for paper, part in grid.papers.items()}
+    print(ledger.make(titles, arguments.papers, grid.scale["scale"], arguments.results, root, arguments.out))
 
 
 def collect(arguments: argparse.Namespace) -> None:

@@ -164,7 +164,8 @@ def _cell(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any], labels:
         "metric": str(entry.get("metric", item.get("metric"))).format_map(entry),
         "runs": [],
         "evaluations": [],
-        "missing": grid.skipped(entry),
+        # Arithmetic on the paper's settings needs no data, so no scale leaves it out.
+        "missing": (grid.at_paper_scale() if item["kind"] == "formula" else grid).skipped(entry),
     }
     if cell["metric"] in TIMED and not grid.skipped(entry, named="metric"):
         cell["timed"] = _timed(grid, entry)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from leanat.grid import Grid
 from leanat.resolve import ConfigError, near
+
+PAGES = ("table1", "overview", "claims")  # of all papers, figures/<page>.pdf
 
 
 def check_profile(name: str | None, profiles: Path) -> None:
@@ -24,7 +24,7 @@ def check_profile(name: str | None, profiles: Path) -> None:
 
 def check_targets(targets: Iterable[str], grid: Grid) -> None:
     """Names the items and papers that exist where a target is none of them."""
-    problems, rules = [], {"all", "table1", "overview", *grid.papers}
+    problems, rules = [], {"all", *PAGES, *grid.papers}
     for target in targets:
         match = re.fullmatch(r"figures/(?:([^/]+)/)?([^/]+?)(\.overview)?\.(pdf|png|csv)", target)
         if match is None:
@@ -34,21 +34,18 @@ def check_targets(targets: Iterable[str], grid: Grid) -> None:
                 problems.append(f"{target}: no such target{near(target, rules)}")
             continue
         paper, item, beside, _ = match.groups()
-        if paper is None and item not in ("table1", "overview"):
-            problems.append(f"{target}: no such target{near(item, ['table1', 'overview'])}")
+        if paper is None and item not in PAGES:
+            problems.append(f"{target}: no such target{near(item, PAGES)}")
         elif paper is not None and paper not in grid.papers:
             problems.append(f"{target}: no paper {paper!r}{near(paper, grid.papers)}")
+        elif paper is not None and item == "claims" and not beside:
+            continue
         elif paper is not None and f"{paper}/{item}" not in grid.items:
             problems.append(f"{target}: {paper} has no item {item!r}{near(item, grid.papers[paper]['items'])}")
         elif beside and grid.items[f"{paper}/{item}"]["kind"] == "figure":
             problems.append(f"{target}: a figure draws the paper's values itself; ask for figures/{paper}/{item}.pdf")
     if problems:
         raise ConfigError(problems)
-
-
-def overrides(settings: Mapping[str, Any]) -> list[str]:
-    """The settings as KEY=VALUE for another process; JSON is YAML, and keeps text that looks like something else."""
-    return [f"{k}={json.dumps(v)}" for k, v in settings.items()]
 
 
 def check_values(root: Path, grid: Grid, results: Path) -> None:
@@ -58,8 +55,8 @@ def check_values(root: Path, grid: Grid, results: Path) -> None:
     kept = results / ".checked" / content.hexdigest()[:16]
     if kept.exists():
         return
-    command = [sys.executable, "-m", "leanat.cli", "check", "--config-dir", str(grid.folder)]
-    command += ["--set", *overrides(grid.settings)]
+    overrides = [f"{k}={'null' if v is None else v}" for k, v in grid.settings.items()]
+    command = [sys.executable, "-m", "leanat.cli", "check", "--config-dir", str(grid.folder), "--set", *overrides]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise ConfigError((done.stderr.strip() or f"leanat check failed ({done.returncode})").splitlines())

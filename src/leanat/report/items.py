@@ -86,6 +86,7 @@ def _cell(row: dict[str, Any], column: dict[str, Any], cell: dict[str, Any], sou
         "replicated": match.summary() if match else None,
         "values": values,
         "n": len(values),
+        "tested": tested(cell, sources) if values else None,
         "missing": None if values else cell["missing"] or "no number",
     }
 
@@ -185,13 +186,36 @@ def measure(metric: str, run: str, evaluation: str | None, sources: Sources) -> 
     return 100 * _share(suite["attacks"][name], metrics, part)
 
 
+def tested(cell: dict[str, Any], sources: Sources) -> int | None:
+    """How many test examples an accuracy of this cell is a share of, the fewest of its parts; None for other numbers."""
+    if "timed" in cell or "against" in cell or not cell["runs"]:
+        return None
+    counts = []
+    for metric in cell["metric"].split("+"):
+        name, _, part = metric.partition("@")
+        metrics, suite = sources.metrics(cell["runs"][0]), cell["evaluations"] and sources.suite(cell["evaluations"][0])
+        shown = metrics["clean"] if name == "clean" else (suite or {"attacks": {}})["attacks"].get(name)
+        if name == "worst":
+            shown = suite["worst"]
+        if shown is None or "n" not in shown or part == "sd":
+            return None
+        counts.append(sum(_counts(shown, metrics, part)[1]) if part else shown["n"])
+    return min(counts)
+
+
 def _share(shown: dict[str, Any], metrics: dict[str, Any], part: str) -> float:
     if not part or part == "sd":
         return shown[part or "accuracy"]
+    right, n = _counts(shown, metrics, part)
+    return sum(right) / max(1, sum(n))
+
+
+def _counts(shown: dict[str, Any], metrics: dict[str, Any], part: str) -> tuple[list[int], list[int]]:
+    """Right answers and examples of each class that ``part`` (a class, A or B) stands for."""
     right, n = shown["per_class"]["correct"], shown["per_class"]["n"]
     inside = metrics.get("classes_attacked", []) if part in "AB" else [int(part)]
     chosen = [c for c in range(len(n)) if (c in inside) != (part == "B")]
-    return sum(right[c] for c in chosen) / max(1, sum(n[c] for c in chosen))
+    return [right[c] for c in chosen], [n[c] for c in chosen]
 
 
 def _n_test(k: int, sources: Sources) -> int | None:

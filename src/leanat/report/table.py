@@ -6,7 +6,8 @@ An item is a JSON object, made from the configuration and the runs:
     provenance  {seeds, device, date, revision, factors: [str], assumptions: [str]}
     rows        [{group, label, note: null | "ours" (the paper's own method) | other text, a footnote}]
     columns     [{group, label, unit, digits, better: "high" | "low" | null, stand_in, skipped, n_test (optional)}]
-    cells       [row][column] {published, replicated: {mean, low, high, n, scale, device} | null, values, n, missing}
+    cells       [row][column] {published, replicated: {mean, low, high, n, scale, device} | null, values, n, missing,
+                          tested (optional: test examples behind an accuracy)}
 """
 
 from __future__ import annotations
@@ -82,6 +83,7 @@ def frame(item: dict[str, Any]) -> pandas.DataFrame:
                     **{key: ours.get(key) for key in ("mean", "low", "high")},
                     "n": cell["n"],
                     "values": json.dumps(cell["values"]),
+                    "tested": cell.get("tested"),
                     "missing": None if cell["values"] else cell["missing"] or column["skipped"],
                     "scale": item["scale"],
                     **{f"replicated_{key}": real.get(key) for key in ("mean", "low", "high", "n", "scale", "device")},
@@ -98,7 +100,7 @@ def frame(item: dict[str, Any]) -> pandas.DataFrame:
                     **{key: str(provenance.get(key, "")) for key in ("seeds", "device", "date", "revision")},
                 }
             )
-    whole = {"n": "Int64", "digits": "Int64", "replicated_n": "Int64"}
+    whole = {"n": "Int64", "tested": "Int64", "digits": "Int64", "replicated_n": "Int64"}
     return pandas.DataFrame.from_records(records).astype(whole)
 
 
@@ -107,7 +109,7 @@ def write_table(item: dict[str, Any], stem: Path | str) -> None:
     csv = frame(item).to_csv(index=False, lineterminator="\n")
     pdf, pages = render(item)
     Path(stem).parent.mkdir(parents=True, exist_ok=True)
-    for kind, data in (("csv", csv.encode()), ("png", _stack(pages)), ("pdf", pdf)):
+    for kind, data in (("csv", csv.encode()), ("png", stack(pages)), ("pdf", pdf)):
         with whole(Path(f"{stem}.{kind}")) as file:
             file.write_bytes(data)
 
@@ -123,7 +125,7 @@ def render(item: dict[str, Any]) -> tuple[bytes, list[bytes]]:
     return compiler.compile(source, format="pdf"), [pages] if isinstance(pages, bytes) else pages
 
 
-def _stack(pages: list[bytes]) -> bytes:
+def stack(pages: list[bytes]) -> bytes:
     if len(pages) == 1:
         return pages[0]
     from PIL import Image

@@ -1,0 +1,54 @@
+"""The cells of finished items, as their CSV files hold them, and of committed replications: what claims are tested on."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from leanat.report import replicated
+
+
+class Cell(NamedTuple):
+    """A cell of an item: its values by seed, or why it has none; ``tested``: examples behind an accuracy."""
+
+    values: dict[int, float]
+    missing: str | None = None
+    published: float | None = None
+    tested: int | None = None
+
+
+class Items:
+    """The cells of a paper's finished items, at one scale; each file read once."""
+
+    def __init__(self, folder: Path, scale: str, real: bool = False):
+        self.folder, self.scale, self.real, self._read = folder, scale, real, {}
+
+    def cell(self, paper: str, item: str, row: str, column: str) -> Cell:
+        """The cell, or an empty one that says why."""
+        if (paper, item) not in self._read:
+            self._read[paper, item] = self._load(paper, item)
+        cells = self._read[paper, item]
+        if cells is None:
+            return Cell({}, f"not made yet: figures/{paper}/{item}.pdf")
+        return cells.get((row, column)) or Cell({}, f"{item} has no cell {row!r}, {column!r}")
+
+    def _load(self, paper: str, item: str) -> dict[tuple[str, str], Cell] | None:
+        if self.real:
+            found = replicated.load(paper, item, self.folder).items()
+            return {(r, c): Cell(dict(cell.values)) for (r, c, _), cell in found if cell.scale == self.scale} or None
+        path = self.folder / "items" / self.scale / paper / f"{item}.csv"
+        if not path.is_file():
+            return None
+        with path.open(newline="", encoding="utf-8") as file:
+            return {(r["row"], r["column"]): _read_cell(r) for r in csv.DictReader(file)}
+
+
+def _read_cell(row: Mapping[str, str]) -> Cell:
+    published, tested = row["published"], row.get("tested")
+    values = dict(enumerate(json.loads(row["values"])))
+    return Cell(
+        values, row["missing"] or None, float(published) if published else None, int(float(tested)) if tested else None
+    )

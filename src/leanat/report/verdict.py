@@ -1,0 +1,192 @@
+"""From effects with their uncertainty to a verdict; docs/verdicts.md is the method in words.
+
+A claim is about cases (pairs of network and data set, say), each with an effect: ``every``, ``most``, ``some`` of them, or
+their ``mean``, are above a bound, below it, or within a distance of zero.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+ALPHA = (
+    0.05  # of ever supporting a claim that is false, and of ever rejecting one that is true, over the claims of a paper
+)
+LEAST = 0.5  # points: a smaller difference does not matter
+FEW, LARGE = 5, 2.0  # below this many seeds, only effects over this many points support
+TIMES = 0.05  # a measured time ratio this close to its bound decides nothing
+MOST_SEEDS = 100
+EXPECT = re.compile(r"(every|most|some|mean) (?:(>|<) (-?[\d.]+)|within ([\d.]+))")
+
+
+@dataclass(frozen=True)
+class Expect:
+    """What a claim says of its cases' effects; ``least``: how far beyond the bound an effect has to be to matter."""
+
+    of: str  # every, most, some, mean
+    sign: str  # >, <, within
+    bound: float
+    least: float = 0.0
+
+    def needed(self, cases: int) -> int:
+        """How many cases have to be as the claim says."""
+        return {"every": cases, "most": cases // 2 + 1, "some": 1, "mean": 1}[self.of]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A case: its mean over n seeds, the seeds' standard deviation and the error from the choice of test examples."""
+
+    mean: float
+    n: int
+    sd: float | None = None  # None: one seed
+    examples: float = 0.0
+
+    def error(self, n: int | None = None) -> float:
+        """Standard error, of this many seeds; nan for one seed."""
+        n = n or self.n
+        return math.nan if self.sd is None else math.sqrt(self.sd**2 / n + self.examples**2)
+
+    def freedom(self, n: int | None = None) -> float:
+        """Degrees of freedom by Welch and Satterthwaite: n - 1 for the seeds, infinitely many for the examples."""
+        n = n or self.n
+        seeds = (self.sd or 0) ** 2 / n
+        return math.inf if not seeds else (n - 1) * (1 + self.examples**2 / seeds) ** 2
+
+    def interval(self, level: float = 0.95) -> tuple[float, float] | None:
+        """Student's, not corrected for the number of claims; None for one seed."""
+        if self.sd is None:
+            return None
+        half = _quantile((1 + level) / 2, self.freedom()) * self.error()
+        return self.mean - half, self.mean + half
+
+    def above(self, bound: float) -> float:
+        """One-sided p of the hypothesis that the effect is at most ``bound``; 1 for one seed."""
+        if self.sd is None:
+            return 1.0
+        error, gap = self.error(), self.mean - bound
+        if error == 0:
+            return 0.0 if gap > 0 else 1.0
+        from scipy.stats import t
+
+        return float(t.sf(gap / error, self.freedom()))
+
+    def flipped(self) -> Effect:
+        return replace(self, mean=-self.mean)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Two p values and what else a verdict needs; ``shown`` is the place of the case that decides."""
+
+    support: float
+    reject: float
+    large: bool  # whether the estimate itself says what the claim says, by as much as matters
+    shown: int
+    seeds: int
+
+
+def expectation(text: str, least: float) -> Expect:
+    """``every > 0``, ``mean < 1``, ``most within 2``; ValueError otherwise."""
+    found = EXPECT.fullmatch(text)
+    if not found:
+        raise ValueError(f"{text!r}: written 'every > 0'; allowed: every, most, some, mean; >, <, within; a number")
+    of, sign, bound, distance = found.groups()
+    return Expect(of, sign or "within", float(bound or distance), 0.0 if distance else least)
+
+
+def judge(effects: Sequence[Effect], expect: Expect, points: bool) -> Judged:
+    """Tests a claim on its cases; ``points``: accuracies, for which few seeds need large effects.
+
+    ``k of K``: the partial conjunction test of Benjamini and Heller (2008), which for every is the largest p.
+    """
+    k, cases = expect.needed(len(effects)), len(effects)
+    if expect.sign == "within":
+        tests = [
+            (max(e.above(-expect.bound), e.flipped().above(-expect.bound)), _outside(e, expect.bound)) for e in effects
+        ]
+        fits = [expect.bound - abs(e.mean) for e in effects]
+        enough = 0.0
+    else:
+        sign = 1 if expect.sign == ">" else -1
+        turned = [e if sign > 0 else e.flipped() for e in effects]
+        bound = sign * expect.bound
+        tests = [(e.above(bound), e.flipped().above(-bound - expect.least)) for e in turned]
+        fits = [e.mean - bound for e in turned]
+        few = points and min(e.n for e in effects) < FEW
+        enough = max(expect.least, LARGE) if few else expect.least
+    support = min(1.0, (cases - k + 1) * sorted(p for p, _ in tests)[k - 1])
+    reject = min(1.0, k * sorted(q for _, q in tests)[cases - k])
+    order = sorted(range(cases), key=lambda i: -fits[i])
+    fit = fits[order[k - 1]]
+    large = fit > enough or (fit == enough and enough == expect.least and fit > 0)
+    return Judged(support, reject, large, order[k - 1], min(e.n for e in effects))
+
+
+def _outside(effect: Effect, distance: float) -> float:
+    return min(1.0, 2 * min(effect.above(distance), effect.flipped().above(distance)))
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """Holm's (1979) adjusted p values: below alpha with probability alpha at most if all hypotheses are true."""
+    order, adjusted, last = sorted(range(len(values)), key=lambda i: values[i]), [0.0] * len(values), 0.0
+    for place, i in enumerate(order):
+        last = max(last, min(1.0, (len(values) - place) * values[i]))
+        adjusted[i] = last
+    return adjusted
+
+
+def verdicts(judged: Sequence[Judged]) -> list[str]:
+    """``supported``, ``not supported`` or ``inconclusive`` for each claim of one paper, corrected for their number."""
+    support, reject = holm([j.support for j in judged]), holm([j.reject for j in judged])
+    return [
+        "supported" if s < ALPHA and j.large else "not supported" if r < ALPHA else "inconclusive"
+        for j, s, r in zip(judged, support, reject, strict=True)
+    ]
+
+
+def seeds_needed(effect: Effect, expect: Expect, points: bool, tests: int) -> int | None:
+    """Seeds that would decide with a probability of 80 %, were effect and spread as seen; None if 100 would not.
+
+    ``tests``: claims tested together, each then at level alpha / tests (Bonferroni, so a little too many).
+    """
+    if effect.sd is None:
+        return None
+    sign = -1 if expect.sign == "<" else 1
+    gap = sign * (effect.mean - expect.bound)
+    if expect.sign == "within":
+        gap, few = abs(expect.bound - abs(effect.mean)), False
+    else:
+        few = points and expect.least <= gap <= LARGE  # at the bound itself no number of seeds helps
+        gap = gap if gap >= expect.least else expect.least - gap
+    for n in range(max(2, effect.n + 1, FEW if few else 0), MOST_SEEDS + 1):
+        freedom = effect.freedom(n)
+        if gap >= (_quantile(1 - ALPHA / tests, freedom) + _quantile(0.8, freedom)) * effect.error(n):
+            return n
+    return None
+
+
+def exact(values: Sequence[float], expect: Expect, tolerance: float) -> tuple[str, int]:
+    """The verdict on numbers without seeds (arithmetic, measured times), and the place of the case that decides.
+
+    ``tolerance``: share of the bound within which nothing is decided.
+    """
+    slack = abs(tolerance * expect.bound)
+    if expect.sign == "within":
+        fits = [expect.bound - abs(v) for v in values]
+    else:
+        fits = [(v - expect.bound) * (1 if expect.sign == ">" else -1) for v in values]
+    order = sorted(range(len(values)), key=lambda i: -fits[i])
+    place = order[expect.needed(len(values)) - 1]
+    fit = fits[place]
+    if fit > slack or (fit >= 0 and slack == 0 and expect.sign == "within"):
+        return "supported", place
+    return ("not supported" if fit < -slack or slack == 0 else "inconclusive"), place
+
+
+def _quantile(level: float, freedom: float) -> float:
+    from scipy.stats import norm, t
+
+    return float(norm.ppf(level) if math.isinf(freedom) else t.ppf(level, freedom))

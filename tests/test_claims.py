@@ -1,0 +1,305 @@
+"""The ledger: that every claim names cells that exist, that it reads items as they are, and that it shows what it found."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from leanat import cli, structure
+from leanat.report import claims, expression, items, ledger, published
+from leanat.report.cells import Items
+from leanat.report.claims import Claim
+from leanat.report.verdict import Expect
+
+ROOT = Path(__file__).parents[1]
+CONFIG, PUBLISHED = ROOT / "config", ROOT / "published"
+SCALES = sorted(p.stem for p in (CONFIG / "scales").glob("*.yaml"))
+CLAIMS = claims.load(PUBLISHED / "claims.yaml")
+ALL = [claim for part in CLAIMS.values() for claim in part]
+TESTED = [claim for claim in ALL if claim.expect]
+with open(PUBLISHED / "claims.csv", newline="") as file:
+    LISTED = list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def grids():
+    return {scale: structure.load(CONFIG, {"scale": scale}) for scale in SCALES}
+
+
+def line_name(line):
+    return " | ".join(filter(None, (line["group"], line["label"])))
+
+
+# --- published/claims.yaml -------------------------------------------------------------------------------------------
+
+
+def test_every_claim_of_the_papers_is_there():
+    for paper, own in CLAIMS.items():
+        if own:
+            assert [c.id for c in own] == [r["id"] for r in LISTED if r["id"].startswith(paper)]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_cell_that_a_claim_names_exists(grids, scale):
+    names = {
+        key: ({line_name(r) for r in item["rows"]}, {line_name(c) for c in item["columns"]})
+        for key, item in grids[scale].items.items()
+    }
+    faults = []
+    for claim in TESTED:
+        assert set(claim.scales) <= set(SCALES)
+        for item, row, column in {where for case in claim.cases for where in case.values()}:
+            rows, columns = names.get(f"{claim.paper}/{item}", (set(), set()))
+            faults += [f"{claim.id}: {item} has no row {row!r}"] if row not in rows else []
+            faults += [f"{claim.id}: {item} has no column {column!r}"] if column not in columns else []
+    assert not faults, "\n".join(faults)
+
+
+def test_a_claim_waits_only_for_what_is_not_there(grids):
+    for claim in ALL:
+        if claim.waits:
+            item = re.search(r"figures/([a-z]+/\w+)\.pdf", claim.waits)[1]
+            assert item not in grids["paper"].items, f"{claim.id} waits for {item}, which is there"
+
+
+def test_what_a_claim_quotes_is_published():
+    for claim in ALL:
+        for item, row, column in claim.quotes:
+            published.lookup(claim.paper, item, row, column, PUBLISHED)
+
+
+def test_a_level_is_of_full_scale_alone():
+    for claim in TESTED:
+        if claim.kind == "level":
+            (line,) = claims.ledger([claim], Items(ROOT / "nowhere", "demo"))
+            assert line.verdict == "not tested at demo"
+        if claim.kind == "time":
+            assert claim.expect.bound, "times are compared as ratios"
+        if "_paper" in claim.effect:
+            assert claim.kind in ("arithmetic", "time"), f"{claim.id} compares an accuracy with the paper's"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"kind": "orderign"}, "did you mean ordering"),
+        ({"efect": "a - b"}, "unknown key 'efect'; did you mean effect"),
+        ({"effect": "a - c"}, "not of the cells a, b"),
+        ({"effect": "a ** b"}, "allowed are names, numbers"),
+        ({"effect": "sum(a, b)"}, "no function sum"),
+        ({"effect": "a -"}, "invalid syntax"),
+        ({"expect": "every >= 0"}, "written 'every > 0'"),
+        ({"untestable": "x"}, "beside a reason"),
+    ],
+)
+def test_a_wrong_claim_is_one_clear_line(tmp_path, change, said):
+    good = {"says": "s", "source": "t", "kind": "ordering", "item": "table1", "expect": "every > 0", "effect": "a - b"}
+    good["cells"] = {"a": ["r", "c"], "b": ["r", "d"]}
+    path = tmp_path / "claims.yaml"
+    path.write_text(yaml.safe_dump({"qtart": {"claims": {"qtart-01": good}}}))
+    assert claims.load(path)["qtart"][0].effect == "a - b"
+    path.write_text(yaml.safe_dump({"qtart": {"claims": {"qtart-01": good | change}}}))
+    with pytest.raises(ValueError, match="qtart-01") as error:
+        claims.load(path)
+    assert said in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_expressions():
+    values = {"a": 3.0, "b": 2.0}
+    assert expression.evaluate("100 * (a - b) / a", values) == pytest.approx(100 / 3)
+    assert expression.evaluate("min(a, -b) + max(a, b) - abs(b - a)", values) == 0
+    assert expression.evaluate("mean(a, b) + std(a, b)", values) == 3
+    assert expression.evaluate("a / (b - 2)", values) != expression.evaluate("a / (b - 2)", values), "nan"
+    assert expression.names("a - a_paper") == {"a", "a_paper"}
+    for text in ("a.b", "a[0]", "'x'", "a if b else a", "(lambda: a)()", "max()"):
+        with pytest.raises(ValueError, match="allowed"):
+            expression.names(text)
+
+
+# --- reading items ---------------------------------------------------------------------------------------------------
+
+
+def write_item(folder, rows, scale="demo", item="table1"):
+    path = folder / "items" / scale / "qtart" / f"{item}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(["row", "column", "published", "values", "missing", "tested"])
+        for row, column, shown, values, missing, tested in rows:
+            out.writerow([row, column, shown, json.dumps(values), missing, tested])
+
+
+BETTER = Expect("every", ">", 0.0, 0.5)
+
+
+def claim(expect=BETTER, effect="a - b", kind="ordering", names=("A", "B"), columns=("c",), **more):
+    cases = tuple(dict(zip("ab", (("table1", n, c) for n in names), strict=True)) for c in columns)
+    return Claim("qtart-01", "qtart", "A beats B", "Table 1", kind, "points", cases, effect, expect, **more)
+
+
+def test_a_verdict_worked_out_by_hand(tmp_path):
+    write_item(tmp_path, [("A", "c", 94, [94, 95, 96], "", 400), ("B", "c", 90, [90, 90.5, 91], "", 400)])
+    (line,) = claims.ledger([claim()], Items(tmp_path, "demo"))
+    assert line.effect == pytest.approx(4.5)
+    seeds, examples = (
+        0.25 / 3,
+        (95 * 5 + 90.5 * 9.5) / 400,
+    )  # variances of the mean of 4, 4.5, 5, and of the draw of images
+    freedom = 2 * (1 + examples / seeds) ** 2
+    from scipy import stats
+
+    half = stats.t.ppf(0.975, freedom) * (seeds + examples) ** 0.5
+    assert (line.low, line.high) == pytest.approx((4.5 - half, 4.5 + half), rel=1e-4)
+    assert (line.verdict, line.n, line.used) == ("supported", 3, 1)
+
+
+def test_seeds_are_paired_and_only_common_ones_count(tmp_path):
+    write_item(tmp_path, [("A", "c", "", [50, 70, 90, 10], "", ""), ("B", "c", "", [45, 65, 85], "", "")])
+    (line,) = claims.ledger([claim()], Items(tmp_path, "demo"))
+    assert (line.effect, line.low, line.high, line.n) == (5, 5, 5, 3), "the differences are 5, 5, 5"
+
+
+def test_what_is_missing_is_said(tmp_path):
+    (line,) = claims.ledger([claim()], Items(tmp_path, "demo"))
+    assert (line.verdict, line.reason) == ("not run yet", "not made yet: figures/qtart/table1.pdf")
+    write_item(tmp_path, [("A", "c", "", [], "needs data_dir", ""), ("B", "c", "", [90], "", "")])
+    (line,) = claims.ledger([claim()], Items(tmp_path, "demo"))
+    assert (line.verdict, line.reason) == ("not tested at demo", "needs data_dir")
+    write_item(
+        tmp_path,
+        [
+            (n, c, "", v, "" if v else "no", "")
+            for n, v0 in (("A", 9), ("B", 5))
+            for c, v in (("c", [v0] * 3), ("d", []))
+        ],
+    )
+    (line,) = claims.ledger([claim(columns=("c", "d"))], Items(tmp_path, "demo"))
+    assert (line.verdict, line.used) == ("supported", 1)
+    assert ledger.of_cases(line) == "1 case, 1 not tested"
+
+
+def test_one_seed_is_inconclusive(tmp_path):
+    write_item(tmp_path, [("A", "c", "", [99], "", ""), ("B", "c", "", [1], "", "")])
+    (line,) = claims.ledger([claim()], Items(tmp_path, "demo"))
+    assert (line.verdict, line.more) == ("inconclusive", "one seed shows no spread: 3 or more")
+
+
+def test_a_mean_over_cases_is_a_mean_for_each_seed(tmp_path):
+    rows = [("A", "c", "", [10, 20, 30], "", ""), ("B", "c", "", [0, 0, 0], "", "")]
+    rows += [("A", "d", "", [30, 20, 10], "", ""), ("B", "d", "", [0, 0, 0], "", "")]
+    write_item(tmp_path, rows)
+    (line,) = claims.ledger([claim(Expect("mean", ">", 0.0), columns=("c", "d"))], Items(tmp_path, "demo"))
+    assert (line.effect, line.low, line.high) == (20, 20, 20)
+
+
+def test_arithmetic_is_exact_and_times_are_not(tmp_path):
+    write_item(tmp_path, [("A", "c", 9.76, [9.76], "", ""), ("B", "c", 4.5, [4.7], "", "")])
+    exact = claim(Expect("every", "within", 0.001), "a - a_paper", "arithmetic", names=("A", "B"))
+    assert claims.ledger([exact], Items(tmp_path, "demo"))[0].verdict == "supported"
+    wrong = claim(Expect("every", "within", 0.001), "b - b_paper", "arithmetic")
+    assert claims.ledger([wrong], Items(tmp_path, "demo"))[0].verdict == "not supported"
+    for bound, verdict in ((2.0, "inconclusive"), (1.5, "supported"), (3.0, "not supported")):
+        assert (
+            claims.ledger([claim(Expect("every", ">", bound), "a / b", "time")], Items(tmp_path, "demo"))[0].verdict
+            == verdict
+        )
+
+
+def test_replications_are_read_beside(tmp_path):
+    path = tmp_path / "real" / "qtart" / "table1.csv"
+    path.parent.mkdir(parents=True)
+    head = "row,column,metric,seed,value,run,spec_hash,scale,n,seeds,device,revision,date\n"
+    rows = [
+        f"{name},c,clean,{seed},{value + seed},r,{'0' * 8},paper,5,0 1 2 3 4,GPU,abc,2026-01-01\n"
+        for name, value in (("A", 92), ("B", 90.4))
+        for seed in range(5)
+    ]
+    path.write_text(head + "".join(rows))
+    found = ledger.lines({"qtart": [claim()]}, tmp_path, tmp_path / "real", "demo")["qtart"]
+    assert [(x.verdict, x.scale, x.origin, x.n) for x in found] == [
+        ("not run yet", "demo", "this run", None),
+        ("supported", "paper", "replicated", 5),
+    ]
+
+
+class Read:
+    """Metrics and suites of a run, in the place of files."""
+
+    def metrics(self, run):
+        return {"clean": {"n": 100, "per_class": {"correct": [40, 30], "n": [60, 40]}}, "classes_attacked": [1]}
+
+    def suite(self, evaluation):
+        return {"attacks": {"pgd": {"n": 64}, "lpa": {"n": 32}}, "worst": {"n": 30}}
+
+
+@pytest.mark.parametrize(
+    ("metric", "n"),
+    [
+        ("clean", 100),
+        ("clean@A", 40),
+        ("clean@B", 60),
+        ("clean@0", 60),
+        ("pgd", 64),
+        ("pgd+lpa", 32),
+        ("worst", 30),
+        ("history.loss", None),
+        ("metrics.x", None),
+        ("pgd@sd", None),
+    ],
+)
+def test_how_many_examples_stand_behind_an_accuracy(metric, n):
+    assert items.tested({"metric": metric, "runs": ["r"], "evaluations": ["e"]}, Read()) == n
+    assert items.tested({"metric": metric, "runs": [], "evaluations": []}, Read()) is None
+
+
+# --- what it looks like ----------------------------------------------------------------------------------------------
+
+
+def filled(folder):
+    write_item(folder, [("A", "c", 94, [94, 95, 96], "", 400), ("B", "c", 90, [90, 90.5, 91], "", 400)])
+    other = Claim(
+        "qtart-02", "qtart", "the first use of $ and # in *markup*", "section 1", untestable="a claim of priority"
+    )
+    return ledger.lines({"qtart": [claim(), other]}, folder, folder / "replicated", "demo")
+
+
+@pytest.mark.parametrize("width", [40, 70, 120])
+def test_the_terminal_s_width_is_kept(tmp_path, width):
+    text = ledger.text(
+        filled(tmp_path), {"qtart": "Q-TART: a title of many words, longer than a narrow terminal"}, width
+    )
+    assert max(map(len, text.splitlines())) <= width
+    flat = " ".join(text.split())
+    assert "✓ qtart-01 supported" in flat
+    assert "measured 4.50 [" in flat
+    assert "] points, 3 seeds, scale demo; expected > 0" in flat
+    assert "a claim of priority" in flat
+    assert "they never support an accuracy" in flat
+
+
+def test_csv_and_pdf(tmp_path):
+    found = filled(tmp_path)
+    ledger.write_csv(found, tmp_path / "claims.csv")
+    with open(tmp_path / "claims.csv", newline="") as file:
+        first, second = csv.DictReader(file)
+    assert (first["verdict"], first["effect"], first["seeds"], first["unit"]) == ("supported", "4.5", "3", "points")
+    assert (second["verdict"], second["effect"], second["reason"]) == ("not testable", "", "a claim of priority")
+    ledger.write_pdf(found, {"qtart": "Q-TART"}, PUBLISHED, tmp_path / "claims")
+    once = (tmp_path / "claims.pdf").read_bytes()
+    ledger.write_pdf(found, {"qtart": "Q-TART"}, PUBLISHED, tmp_path / "claims")
+    assert once == (tmp_path / "claims.pdf").read_bytes()
+    assert (tmp_path / "claims.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_by_hand(tmp_path, capsys):
+    write_item(tmp_path, [("VGG16 | Baseline", "CIFAR-10", 94, [90, 91, 92], "", 1197)])
+    assert cli.main(["claims", "qtart", "--results", str(tmp_path), "--set", "scale=demo"]) == 0
+    text = capsys.readouterr().out
+    assert "qtart-01" in text
+    assert "advprune-01" not in text
+    assert cli.main(["claims", "qtrat", "--results", str(tmp_path)]) == 1
+    assert "no paper 'qtrat'; did you mean qtart" in capsys.readouterr().err

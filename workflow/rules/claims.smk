@@ -1,0 +1,39 @@
+LEDGER = f"{RESULTS}/items/{config['scale']}/{{item}}.csv"
+
+
+rule claims:
+    input:
+        cells=expand(LEDGER, item=ITEMS),
+        claims=PUBLISHED / "claims.yaml",
+        errata=PUBLISHED / "claims.csv",
+    output:
+        pdf="figures/claims.pdf",
+        png="figures/claims.png",
+        csv="figures/claims.csv",
+    log:
+        "logs/claims/all.log",
+    localrule: True
+    message:
+        "the ledger: each claim of the papers, and whether the numbers here support it"
+    shell:
+        "leanat claims --out {output.pdf:q} > {log:q} 2>&1"
+
+
+rule claims_of_a_paper:
+    input:
+        cells=lambda wildcards: expand(
+            LEDGER, item=[i for i in ITEMS if i.startswith(f"{wildcards.paper}/")]
+        ),
+        claims=PUBLISHED / "claims.yaml",
+        errata=PUBLISHED / "claims.csv",
+    output:
+        pdf="figures/{paper}/claims.pdf",
+        png="figures/{paper}/claims.png",
+        csv="figures/{paper}/claims.csv",
+    log:
+        "logs/claims/{paper}.log",
+    localrule: True
+    message:
+        "the ledger of {wildcards.paper}"
+    shell:
+        "leanat claims {wildcards.paper:q} --out {output.pdf:q} > {log:q} 2>&1"
