@@ -8,13 +8,14 @@ import torch
 from torch import nn
 from toys import Small, Toy, make_run, same, split, toy, weights
 
-from leanat.core import NonFiniteLoss, Recipe, Split, Step, Subset, frozen, shuffled, train, train_epoch
+from leanat.core import Recipe, Split, Step, Subset, frozen, shuffled, train, train_epoch
 from leanat.draws import Draws
 from leanat.memory import Teacher, Trace, teaching
 from leanat.objectives import TRADES, CrossEntropy
 from leanat.passes import Passes
 from leanat.schedules import Constant, Cosine
 from leanat.selection import Everything, unweighted
+from leanat.tally import NonFiniteLoss
 
 
 def fixed(index, weight=None):

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from leanat import experiment, files, networks, structure
-from leanat.core import NonFiniteLoss
 from leanat.grid import digest
+from leanat.tally import NonFiniteLoss
 
 ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")

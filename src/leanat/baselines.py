@@ -64,6 +64,9 @@ class Free:
     def on_epoch(self, run: Run, split: Split) -> None:
         if run.method.attack != self:
             raise ValueError("the free among the extras is not the method's attack; both need the same fields")
+        self.resumed(run, split)
+
+    def resumed(self, run: Run, split: Split) -> None:
         _carried[run.net] = run.memory[self.name]
 
     def after_backward(self, run: Run, step: Step) -> None:

@@ -11,8 +11,9 @@ import torch
 
 from leanat.core import Run, Subset
 from leanat.files import whole
+from leanat.tally import Tally
 
-VERSION = 1
+VERSION = 2
 
 
 class CheckpointError(ValueError):
@@ -20,7 +21,7 @@ class CheckpointError(ValueError):
 
 
 def save(path: Path, run: Run, digest: str) -> None:
-    """The whole state of a run after an epoch. The checkpoint before it is kept as ``<name>.previous``."""
+    """The whole state of a run, after an epoch or between two batches. The one before it is kept as ``<name>.previous``."""
     state = {
         "version": VERSION,
         "digest": digest,
@@ -29,6 +30,7 @@ def save(path: Path, run: Run, digest: str) -> None:
         "opt": run.opt.state_dict(),
         "subset": None if run.subset is None else tuple(run.subset),
         "memory": run.memory,
+        "tally": None if run.tally is None else run.tally.state(),
         "history": run.history,
     }
     with whole(path) as beside:
@@ -58,6 +60,7 @@ def load(path: Path, run: Run, digest: str, warn: Callable[[str], None] = lambda
         run.opt.load_state_dict(state["opt"])
         run.subset = None if state["subset"] is None else Subset(*state["subset"])
         run.epoch, run.memory, run.history = state["epoch"], state["memory"], state["history"]
+        run.tally = None if state["tally"] is None else Tally.of_state(state["tally"])
         return True
     return False
 

@@ -15,19 +15,24 @@ from pathlib import Path
 from typing import Any
 
 import leanat
-from leanat import options
+from leanat import devices, options, signals
 from leanat.resolve import ConfigError, near
 
 log = logging.getLogger("leanat")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status 0; 1 for what the user can mend, said in a line each on standard error; 2 for a wrong command line."""
+    """Exit status 0; 1 for what the user can mend, said in a line each on standard error; 2 for a wrong command line.
+
+    75 after SIGTERM, 130 after Ctrl-C: what was done is saved.
+    """
     arguments = parser().parse_args(argv)
     logging.basicConfig(format="%(message)s", stream=sys.stdout)
     log.setLevel(logging.INFO)  # of other packages, warnings alone
     try:
-        arguments.verb(arguments)
+        asked = {k: getattr(arguments, k) for k in ("device", "jobs_per_gpu", "processes") if hasattr(arguments, k)}
+        with signals.ending(), devices.claimed(**asked):
+            arguments.verb(arguments)
     except (ConfigError, ValueError, OSError, RuntimeError) as error:
         if not _expected(error):
             raise
@@ -69,6 +74,9 @@ def parser() -> argparse.ArgumentParser:
     )
     options.config_options(sub)
     options.run_options(sub)
+    sub.add_argument(
+        "--processes", type=int, default=1, metavar="N", help="train on N GPUs of this machine together (default: 1)"
+    )
     sub = verb(attack, "run a suite of attacks on trained networks")
     sub.add_argument("runs", nargs="*", metavar="RUN", help="runs of the configuration, or folders of runs")
     sub.add_argument(
@@ -142,13 +150,8 @@ def check(arguments: argparse.Namespace) -> None:
                 problems.setdefault(line, run.id)
     if problems:
         raise ConfigError(f"run {run}: {line}" for line, run in problems.items())
-    log.info(
-        "%d runs and %d items of %d papers at scale %s: no problem found",
-        len(runs),
-        len(grid.items),
-        len(grid.papers),
-        grid.scale["scale"],
-    )
+    counts = len(runs), len(grid.items), len(grid.papers), grid.scale["scale"]
+    log.info("%d runs and %d items of %d papers at scale %s: no problem found", *counts)
 
 
 def data(arguments: argparse.Namespace) -> None:
@@ -164,20 +167,13 @@ def data(arguments: argparse.Namespace) -> None:
 def train(arguments: argparse.Namespace) -> None:
     """Trains each run in turn. What is finished stays finished: the same command goes on where it was stopped."""
     specs = _specs(arguments)
-    torch = _torch()
-    from leanat import experiment, progress
+    _torch()
+    from leanat import distributed, training
 
-    device = experiment.device_of(arguments.device)
-    torch.backends.cudnn.benchmark = device.type == "cuda"
-    for number, (name, spec) in enumerate(specs, 1):
-        log.info("[%d/%d] %s", number, len(specs), name)
-        with progress.Progress(spec["recipe"]["epochs"]) as bar:
-            metrics = experiment.train_run(
-                name, spec, arguments.results / "runs" / name, arguments.data_dir or None, device, bar
-            )
-        log.info(
-            "%s: clean accuracy %.2f %%, %.1f s", name, 100 * metrics["clean"]["accuracy"], metrics["wall_seconds"]
-        )
+    if arguments.processes > 1 and not distributed.launched():
+        training.launch(arguments.processes)
+    else:
+        training.train_runs(specs, arguments)
 
 
 def _specs(arguments: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:

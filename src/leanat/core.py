@@ -9,7 +9,6 @@ Four questions tell the papers apart: which examples (Selector), how hard each i
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -18,8 +17,9 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from leanat import distributed
 from leanat.draws import Draws, key
-from leanat.passes import Passes
+from leanat.tally import Stopped, Tally
 
 
 class Data(Protocol):
@@ -98,7 +98,8 @@ class Extra(Protocol):
     """Something that outlives a step. Its state lives in ``run.memory[name]``, and so in the checkpoint.
 
     It may also have ``columns(run)``, numbers for the epoch's row of the history; ``report(run)``, added to the run's
-    metrics; ``arrays(run)``, left as ``<name>.npz`` in its folder; and ``ended(run)``, which by True ends the training.
+    metrics; ``arrays(run)``, left as ``<name>.npz`` in its folder; ``ended(run)``, which by True ends the training; and
+    ``resumed(run, split)``, which is called for ``on_epoch`` where an epoch goes on in its middle.
     """
 
     name: str
@@ -142,10 +143,6 @@ class Recipe:
             raise ValueError("nesterov needs momentum above 0")
 
 
-class NonFiniteLoss(RuntimeError):
-    """The loss of some step was not a finite number; the message says which."""
-
-
 @dataclass
 class Run:
     """One training: exactly what a checkpoint holds."""
@@ -157,6 +154,7 @@ class Run:
     epoch: int = 0  # epochs done
     subset: Subset | None = None
     memory: dict[str, Any] = field(default_factory=dict)
+    tally: Tally | None = None  # of an epoch that was left in its middle
     history: list[dict[str, float]] = field(default_factory=list)
     opt: torch.optim.SGD = field(init=False)
 
@@ -220,46 +218,42 @@ def shuffled(run: Run, subset: Subset) -> Subset:
     return Subset(subset.index[order], subset.weight[order])
 
 
-def train_epoch(run: Run, split: Split) -> dict[str, float]:
-    """One pass over the examples that the method selects. Returns the epoch's row of the history.
+def train_epoch(run: Run, split: Split, stop: Callable[[], bool] = lambda: False) -> dict[str, float]:
+    """One pass over the examples that the method selects, or the rest of one. Returns the epoch's row of the history.
 
-    Raises NonFiniteLoss after the pass if a loss was not finite, with the epoch, the first such batch and the seed.
+    Raises NonFiniteLoss after the pass if a loss was not finite, and Stopped before a batch if ``stop`` says so.
     """
-    method, recipe, net = run.method, run.recipe, run.net
-    started, passes = time.perf_counter(), Passes()
-    with torch.random.fork_rng(), passes.of(net):
-        torch.manual_seed(key(run.seed, "dropout", run.epoch) & (2**63 - 1))
+    method, recipe, begun = run.method, run.recipe, run.tally is not None
+    tally = run.tally or Tally()
+    with tally.of(run.net, key(run.seed, "dropout", run.epoch) & (2**63 - 1)):
         for extra in method.extras:
-            extra.on_epoch(run, split)
-        run.subset = method.selector(run, split)
+            if not begun:
+                extra.on_epoch(run, split)
+            elif hasattr(extra, "resumed"):
+                extra.resumed(run, split)
+        if not begun:
+            run.subset = Subset(*distributed.agreed(lambda: method.selector(run, split), run.device))
+            run.tally = tally
         order = shuffled(run, run.subset)
-        starts = range(0, len(order.index) - (recipe.batch - 1 if recipe.drop_last else 0), recipe.batch)
+        n, least = len(order.index), recipe.batch if recipe.drop_last else distributed.size()
+        starts = range(0, n - least + 1, recipe.batch)
         if not starts:
-            raise ValueError(f"epoch {run.epoch}: {len(order.index)} examples make no batch of {recipe.batch}")
-        losses, weights = [], []  # read from the device once an epoch: a step never waits for them
-        split.train.ahead(order.index, run.epoch)
-        for i in range(len(starts) * method.replays):
+            raise ValueError(f"epoch {run.epoch}: {n} examples make no batch of {recipe.batch}")
+        places = [distributed.part(slice(s, min(s + recipe.batch, n))) for s in starts]
+        first, last = len(tally.losses), len(places) * method.replays
+        split.train.ahead(torch.cat([order.index[p] for p in places[first // method.replays :]]), run.epoch)
+        for i in range(first, last):
             if i % method.replays == 0:
-                start = starts[i // method.replays]
-                fresh = take(run, split.train, order, slice(start, start + recipe.batch))
+                if distributed.any_of(stop(), run.device):
+                    raise Stopped(f"stopped in epoch {run.epoch} after {i} of {last} steps")
+                fresh = take(run, split.train, order, places[i // method.replays])
             step = replace(fresh, aux={})
-            lr = recipe.lr(run.epoch + i / (len(starts) * method.replays), recipe.epochs)
-            run.opt.param_groups[0]["lr"] = lr
-            losses.append(one_step(run, step))
-            weights.append(step.weight.sum())
-    loss, weight = torch.stack([torch.stack(losses), torch.stack(weights)]).cpu()
-    if len(bad := (~loss.isfinite()).nonzero() // method.replays):
-        raise NonFiniteLoss(f"loss not finite: epoch {run.epoch}, batch {int(bad[0])}, seed {run.seed}")
+            run.opt.param_groups[0]["lr"] = lr = recipe.lr(run.epoch + i / last, recipe.epochs)
+            tally.add(one_step(run, step), step.weight.sum())
+        loss = tally.mean(f"epoch {run.epoch}, batch {{}}, seed {run.seed}", method.replays)
+    run.tally = None
     run.epoch += 1
-    row = {
-        "epoch": run.epoch,
-        "lr": lr,
-        "loss": float((loss * weight).sum() / weight.sum()),
-        "kept": len(order.index),
-        "forward": passes.forward,
-        "backward": passes.backward,
-        "seconds": time.perf_counter() - started,
-    }
+    row = {"epoch": run.epoch, "lr": lr, "loss": loss, "kept": n, **tally.row()}
     for extra in method.extras:
         row |= extra.columns(run) if hasattr(extra, "columns") else {}
     run.history.append(row)
@@ -276,9 +270,10 @@ def one_step(run: Run, step: Step) -> Tensor:
         if not net.training:
             net.train()
         step.losses = method.objective(net, step).float()
-    loss = (step.weight * step.losses).sum() / step.weight.sum()
+    loss = (step.weight * step.losses).sum() / distributed.added(step.weight.sum())
     run.opt.zero_grad(set_to_none=True)
     loss.backward()
+    distributed.add_gradients(net)
     for extra in method.extras:
         extra.after_backward(run, step)
     if run.recipe.clip_value is not None:
@@ -289,12 +284,17 @@ def one_step(run: Run, step: Step) -> Tensor:
     return loss.detach()
 
 
-def train(run: Run, split: Split, after_epoch: Callable[[Run], bool | None] = lambda run: None) -> None:
-    """Train from ``run.epoch`` to the end. ``after_epoch`` may save, report, and by True end the training."""
-    if run.epoch == 0:
+def train(
+    run: Run,
+    split: Split,
+    after_epoch: Callable[[Run], bool | None] = lambda run: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Train from where ``run`` is to the end. ``after_epoch`` may save, report, and by True end it; ``stop``: Stopped."""
+    if run.epoch == 0 and run.tally is None:
         for extra in run.method.extras:
             run.memory[extra.name] = extra.start(run, split)
     while run.epoch < run.recipe.epochs:
-        train_epoch(run, split)
+        train_epoch(run, split, stop)
         if after_epoch(run):
             break

@@ -20,12 +20,14 @@ import numpy as np
 import torch
 
 import leanat
-from leanat import checkpoint, config, core, data, evaluate, models, networks, outcome
+from leanat import checkpoint, config, core, data, distributed, evaluate, models, networks, outcome
 from leanat.attacks import Clean
-from leanat.files import whole, write_json
+from leanat.chosen import Chosen, save_arrays
+from leanat.files import remove_leftovers, whole, write_json
 from leanat.grid import UPSTREAM, digest
 from leanat.papers import sat
 from leanat.resolve import ConfigError
+from leanat.tally import Stopped
 
 log = logging.getLogger("leanat")
 
@@ -59,7 +61,8 @@ def prepare(spec: dict[str, Any], data_dir: str | None, device: torch.device) ->
     test = data.load(parts.data.name, "test", data_dir, device)
     fraction = parts.data.validation
     split = core.Split(everyone, None) if fraction is None else data.split(everyone, fraction, seed=0)
-    net = initial(parts, networks.describe(test), device)
+    net = distributed.prepared(initial(parts, networks.describe(test), device))
+    distributed.check(extra.name for extra in parts.method.extras)
     return Experiment(core.Run(net, parts.method, parts.recipe, parts.seed), split, test, parts.early_stop)
 
 
@@ -103,12 +106,18 @@ def train_run(
     data_dir: str | None,
     device: torch.device,
     progress: Callable[[core.Run], None] = lambda run: None,
-) -> dict[str, Any]:
+    stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Any] | None:
     """Trains, or goes on from the last checkpoint, and writes the run's files. Returns its metrics.
 
-    Raises ConfigError, DataError, NonFiniteLoss. A checkpoint that does not fit the spec is ignored with a warning.
+    Raises ConfigError, DataError, NonFiniteLoss, and Stopped once ``stop`` says so and the checkpoint is written. A
+    checkpoint that does not fit the spec is ignored with a warning. Of several processes only one writes, and
+    only that one has metrics to return.
     """
+    if distributed.rank() > 0:
+        return follow(spec, folder, data_dir, device, stop)
     with locked(folder):
+        remove_leftovers(folder)
         write_json(folder / "spec.json", spec)
         experiment, mark = prepare(located(spec, folder.parent), data_dir, device), digest(spec)
         run, resume = experiment.run, folder / "resume.pt"
@@ -141,8 +150,12 @@ def train_run(
             attack = experiment.early_stop.attack
             return float(evaluate.evaluate(run.net, experiment.test, attack, seed=0, index=index).correct.mean())
 
-        if not ended(run):  # which a run may be before its last epoch
-            core.train(run, experiment.split, after_epoch)
+        try:
+            if not ended(run):  # which a run may be before its last epoch
+                core.train(run, experiment.split, after_epoch, stop)
+        except Stopped:
+            checkpoint.save(resume, run, mark)
+            raise
         best = run.epoch if experiment.early_stop is None else experiment.early_stop.restore(run)
         networks.save(folder / "model.safetensors", run.net, about(run))
         chosen.finish()
@@ -173,6 +186,7 @@ def train_run(
             **provenance(device),
         }
         write_json(folder / "metrics.json", metrics)
+        chosen.clear()
     return metrics
 
 
@@ -181,56 +195,13 @@ def ended(run: core.Run) -> bool:
     return any(extra.ended(run) for extra in run.method.extras if hasattr(extra, "ended"))
 
 
-class Chosen:
-    """Which examples were trained on, at which weight, from which epoch on; an entry whenever that changes.
-
-    A file an entry while training, so that a killed run has them all; one file at the end.
-    """
-
-    def __init__(self, path: Path, run: core.Run):
-        self.path, self.parts = path, path.with_suffix("")
-        self.parts.mkdir(exist_ok=True)
-        self.last: core.Subset | None = run.subset
-        for part in self._files():
-            if int(part.stem) > run.epoch:
-                part.unlink()
-
-    def _files(self) -> list[Path]:
-        return sorted(self.parts.glob("[0-9]*.npz"))
-
-    def note(self, run: core.Run) -> None:
-        now, last, self.last = run.subset, self.last, run.subset
-        same = last is not None and now.index.equal(last.index) and now.weight.equal(last.weight)
-        if same and self._files():
-            return
-        arrays = {"index": now.index.int().cpu().numpy(), "weight": now.weight.float().cpu().numpy()}
-        save_arrays(self.parts / f"{run.epoch:05d}.npz", arrays)
-
-    def finish(self) -> None:
-        """One file: ``epochs`` (first epoch of each entry), ``sizes``, and ``index`` and ``weight`` end to end."""
-        entries = []
-        for part in self._files():
-            with np.load(part, allow_pickle=False) as saved:
-                entries.append((int(part.stem), saved["index"], saved["weight"]))
-        if not entries:
-            return
-        epochs, index, weight = zip(*entries, strict=True)
-        sizes = np.array([len(i) for i in index])
-        arrays = {
-            "epochs": np.array(epochs),
-            "sizes": sizes,
-            "index": np.concatenate(index),
-            "weight": np.concatenate(weight),
-        }
-        save_arrays(self.path, arrays)
-        for part in self._files():
-            part.unlink()
-        self.parts.rmdir()
-
-
-def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    with whole(path) as beside, open(beside, "wb") as file:
-        np.savez_compressed(file, **arrays)
+def follow(
+    spec: dict[str, Any], folder: Path, data_dir: str | None, device: torch.device, stop: Callable[[], bool]
+) -> None:
+    """The part of a process that takes its share of each mini-batch, and writes nothing."""
+    experiment = prepare(located(spec, folder.parent), data_dir, device)
+    checkpoint.load(folder / "resume.pt", experiment.run, digest(spec))
+    core.train(experiment.run, experiment.split, stop=stop)
 
 
 def write_history(path: Path, rows: list[dict[str, float]]) -> None:

@@ -176,7 +176,7 @@ class Grid:
 
         In the order of need, item by item; a run never shares a shard with one that it reads.
         """
-        return _shards(self.scale["shard"], ((i["all_runs"], self._level) for i in self.items.values()))
+        return _shards(self.scale["shard"], ((i["all_runs"], self.level) for i in self.items.values()))
 
     def evaluation_shards(self) -> list[list[str]]:
         """Evaluation ids, a shard a process, with the same suite throughout.
@@ -189,8 +189,9 @@ class Grid:
     def _kind(self, evaluation: str) -> tuple[str, tuple[str, ...]]:
         return self.evaluations[evaluation].suite, self.evaluations[evaluation].sources
 
-    def _level(self, run: str) -> int:
-        return max((1 + self._level(r) for r in self.runs[run].needs), default=0)
+    def level(self, run: str) -> int:
+        """The longest chain of runs that it needs, one after the other."""
+        return max((1 + self.level(r) for r in self.runs[run].needs), default=0)
 
     def with_needs(self, runs: Iterable[str]) -> list[str]:
         """The runs and all that they read, upstream first."""

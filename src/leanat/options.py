@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def default(name: str, fallback: str) -> str:
 
 
 def config_options(sub: argparse.ArgumentParser) -> None:
-    folder, pairs = Path(default("CONFIG_DIR", "config")), default("SET", "").split()
+    folder, pairs = Path(default("CONFIG_DIR", "config")), json.loads(default("SET", "[]"))
     sub.add_argument("--config-dir", type=Path, default=folder, help="folder of the configuration (default: config)")
     sub.add_argument("--set", nargs="*", default=pairs, metavar="KEY=VALUE", help="settings over those of config.yaml")
 
@@ -33,6 +34,8 @@ def run_options(sub: argparse.ArgumentParser) -> None:
     results_option(sub)
     sub.add_argument("--data-dir", default=default("DATA_DIR", ""), help="folder of the real data sets")
     sub.add_argument("--device", default=default("DEVICE", "auto"), help="auto, cpu, cuda or cuda:N (default: auto)")
+    shared = int(default("JOBS_PER_GPU", "1"))
+    sub.add_argument("--jobs-per-gpu", type=int, default=shared, metavar="N", help="jobs that share a GPU (default: 1)")
 
 
 def grid(arguments: argparse.Namespace) -> Grid:

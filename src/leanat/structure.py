@@ -13,7 +13,10 @@ from leanat.grid import Grid
 from leanat.items import resolve
 from leanat.resolve import Assumed, ConfigError, load_yaml, near, plain
 
-SETTINGS = {"scale": str, "data_dir": (str, type(None)), "results": str, "seeds": (int, type(None)), "device": str}
+SETTINGS = {
+    "scale": str, "data_dir": (str, type(None)), "results": str, "seeds": (int, type(None)), "device": str,
+    "jobs_per_gpu": int, "max_hours": int,
+}  # fmt: skip
 PAPER = {"paper", "title", "source", "seeds", "labels", "base", "rules", "skip", "methods", "items", "suites", "trials"}
 SCALE = {
     "scale", "title", "seeds", "epochs", "epoch_keys", "counts", "radii", "data", "models", "rules", "skip", "factors",
@@ -82,6 +85,9 @@ def _settings(settings: Mapping[str, Any], path: Path, problems: list[str]) -> N
             problems.append(f"{path}: {key}: {settings[key]!r} is not allowed; expected {kinds}")
     if isinstance(seeds := settings.get("seeds"), int) and seeds < 1:
         problems.append(f"{path}: seeds: {seeds} is not allowed; at least 1, or null for as many as the scale says")
+    for key in ("jobs_per_gpu", "max_hours"):
+        if isinstance(value := settings.get(key), int) and value < 1:
+            problems.append(f"{path}: {key}: {value} is not allowed; at least 1")
     if isinstance(device := settings.get("device"), str) and device.split(":")[0] not in ("auto", "cpu", "cuda"):
         problems.append(f"{path}: device: {device!r} is not allowed{near(device, ['auto', 'cpu', 'cuda'])}")
 

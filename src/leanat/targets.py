@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from leanat.grid import Grid
 from leanat.resolve import ConfigError, near
@@ -48,6 +50,11 @@ def check_targets(targets: Iterable[str], grid: Grid) -> None:
         raise ConfigError(problems)
 
 
+def overrides(settings: Mapping[str, Any]) -> list[str]:
+    """The settings as KEY=VALUE for another process; JSON is YAML, and keeps text that looks like something else."""
+    return [f"{k}={json.dumps(v)}" for k, v in settings.items()]
+
+
 def check_values(root: Path, grid: Grid, results: Path) -> None:
     """Builds every spec with torch, in a process of its own, once for each content of ``config/`` and of the settings."""
     files = sorted((root / "config").rglob("*.yaml")) + sorted((root / "src").rglob("*.py"))
@@ -55,8 +62,8 @@ def check_values(root: Path, grid: Grid, results: Path) -> None:
     kept = results / ".checked" / content.hexdigest()[:16]
     if kept.exists():
         return
-    overrides = [f"{k}={'null' if v is None else v}" for k, v in grid.settings.items()]
-    command = [sys.executable, "-m", "leanat.cli", "check", "--config-dir", str(grid.folder), "--set", *overrides]
+    command = [sys.executable, "-m", "leanat.cli", "check", "--config-dir", str(grid.folder)]
+    command += ["--set", *overrides(grid.settings)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise ConfigError((done.stderr.strip() or f"leanat check failed ({done.returncode})").splitlines())

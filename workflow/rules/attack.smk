@@ -1,4 +1,10 @@
 for number, shard in enumerate(EVALUATION_SHARDS):
+    specs = [RUNS[EVALUATIONS[e].run].spec for e in shard]
+    datasets = [GRID.datasets[spec["data"]["name"]] for spec in specs]
+    parts = [
+        jobs.attack_minutes(spec["model"]["name"], EVALUATIONS[e].attacks, dataset)
+        for e, spec, dataset in zip(shard, specs, datasets)
+    ]
 
     rule:
         name:
@@ -16,7 +22,11 @@ for number, shard in enumerate(EVALUATION_SHARDS):
             expand(SUITE, evaluation=shard),
         log:
             f"logs/attack/{EVALUATIONS[shard[0]].run}-{EVALUATIONS[shard[0]].suite}.log",
+        group:
+            group("attack", number, parts)
         threads: 1
+        resources:
+            **needs(datasets, parts),
         params:
             runs=[EVALUATIONS[e].run for e in shard],
             suite=EVALUATIONS[shard[0]].suite.replace("-", "/", 1),
@@ -25,4 +35,4 @@ for number, shard in enumerate(EVALUATION_SHARDS):
         message:
             f"attacking {len(shard)} run(s), suite {EVALUATIONS[shard[0]].suite}"
         shell:
-            "leanat attack {params.runs:q} --suite {params.suite:q} > {log:q} 2>&1"
+            "exec leanat attack {params.runs:q} --suite {params.suite:q} > {log:q} 2>&1"

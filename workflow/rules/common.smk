@@ -5,7 +5,7 @@ from pathlib import Path
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "src"))
 
-from leanat import structure, targets
+from leanat import devices, jobs, structure, targets
 from leanat.grid import canonical
 from leanat.resolve import ConfigError
 from snakemake.cli import get_argument_parser
@@ -43,18 +43,44 @@ SUITE = f"{RESULTS}/runs/{{evaluation}}.json"
 # By the environment, because none of this is a reason to compute anything again: where things lie, which device.
 ENVIRONMENT = {
     "PATH": f"{Path(sys.executable).parent}:{os.getenv('PATH', '')}",
-    "PYTHONPATH": str(ROOT / "src"),
+    "PYTHONPATH": os.pathsep.join(
+        dict.fromkeys([str(ROOT / "src"), *os.getenv("PYTHONPATH", "").split(os.pathsep)])
+    ),
     "PYTHONUNBUFFERED": "1",
     "LEANAT_CONFIG_DIR": str(ROOT / "config"),
-    "LEANAT_SET": " ".join(
-        f"{k}={'null' if v is None else v}" for k, v in GRID.settings.items()
-    ),
+    "LEANAT_SET": canonical(targets.overrides(GRID.settings)),
     "LEANAT_RESULTS": RESULTS,
     "LEANAT_DATA_DIR": config["data_dir"] or "",
     "LEANAT_DEVICE": config["device"],
+    "LEANAT_JOBS_PER_GPU": str(config["jobs_per_gpu"]),
 }
 os.environ.update(ENVIRONMENT)
 shell.prefix("set -euo pipefail; ")
+
+# GPUs of this machine are counted here and handed out by the jobs themselves (leanat.devices). On a cluster a job gets
+# what the profile says, and a limit for this machine would be one for all of it.
+GPUS = 0 if config["device"] == "cpu" or workflow.non_local_exec else devices.count()
+if GPUS and "gpu" not in workflow.global_resources:
+    workflow.register_resource("gpu", GPUS * config["jobs_per_gpu"])
+
+
+def needs(datasets, parts):
+    """The resources of a job whose runs or suites take about ``parts`` minutes; a retry gets more of them."""
+    limit = 60 * config["max_hours"]
+    memory = jobs.memory_mb(datasets, small=config["scale"] == "demo")
+    found = {
+        "runtime": jobs.growing(jobs.minutes(parts), limit),
+        "mem_mb": jobs.growing(memory),
+    }
+    return found | ({"gpu": 1} if GPUS else {})
+
+
+def group(kind, number, parts):
+    """Short jobs of a kind share an allocation of a cluster, as many as the profile says; a long one has its own.
+
+    A kind never holds a job and one that needs it: the whole chain would become one allocation.
+    """
+    return f"short_{kind}" if jobs.minutes(parts) <= jobs.SHORT else f"{kind}_{number}"
 
 
 wildcard_constraints:

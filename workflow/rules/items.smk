@@ -35,12 +35,15 @@ rule time:
     log:
         "logs/time/{paper}.log",
     threads: workflow.cores
+    resources:
+        runtime=jobs.growing(240),
+        mem_mb=jobs.growing(16_000),
     params:
         timed=lambda wildcards: canonical(GRID.timed(wildcards.paper)),
     message:
         "measuring what the trainings of {wildcards.paper} take, alone on this machine"
     shell:
-        "leanat time {wildcards.paper:q} --threads {threads} --out {output:q} > {log:q} 2>&1"
+        "exec leanat time {wildcards.paper:q} --threads {threads} --out {output:q} > {log:q} 2>&1"
 
 
 rule table1:

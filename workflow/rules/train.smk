@@ -1,4 +1,9 @@
 for number, shard in enumerate(SHARDS):
+    datasets = [GRID.datasets[RUNS[run].spec["data"]["name"]] for run in shard]
+    parts = [
+        jobs.train_minutes(RUNS[run].spec, dataset)
+        for run, dataset in zip(shard, datasets)
+    ]
 
     rule:
         name:
@@ -12,11 +17,15 @@ for number, shard in enumerate(SHARDS):
             expand(METRICS, run=shard),
         log:
             f"logs/train/{shard[0]}.log",
+        group:
+            group(f"train{GRID.level(shard[0])}", number, parts)
         threads: 1
+        resources:
+            **needs(datasets, parts),
         params:
             runs=shard,
             spec=canonical([RUNS[run].spec for run in shard]),
         message:
             f"training {len(shard)} run(s), {shard[0]} first"
         shell:
-            "leanat train {params.runs:q} > {log:q} 2>&1"
+            "exec leanat train {params.runs:q} > {log:q} 2>&1"

@@ -215,9 +215,11 @@ class Saliency:
     def on_epoch(self, run: Run, split: Split) -> None:
         if run.method.objective != self:
             raise ValueError("the saliency among the extras is not the method's objective; both need the same fields")
-        memory = run.memory[self.name]
-        memory["sums"] = {}
-        known = _live.get(run.net)
+        run.memory[self.name]["sums"] = {}
+        self.resumed(run, split)
+
+    def resumed(self, run: Run, split: Split) -> None:
+        memory, known = run.memory[self.name], _live.get(run.net)
         if (self.beta or self.gamma) and (known is None or known.memory is not memory):
             like = next(run.net.parameters())
             _live[run.net] = _Live(memory, load_teacher(self.teacher, self.statistics, split.train.n_classes, like))

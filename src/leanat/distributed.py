@@ -1,0 +1,99 @@
+"""One training on several processes, a GPU each, started by torchrun: each takes its part of every mini-batch.
+
+Gradients are added up after the backward pass, not by DistributedDataParallel: attacks pass through the same network many
+times a step without a gradient for its weights, and one addition a step costs nothing beside them. The weights of a
+mini-batch are added up first, so the loss is that of one process. Without torchrun every function here does nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+PATIENCE = timedelta(hours=12)  # the others wait while one of them selects
+
+
+def launched() -> bool:
+    """Whether torchrun started this process as one of several."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[torch.device]:
+    """Inside, the processes know each other; yields the device of this one."""
+    if not launched():
+        yield device
+        return
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    try:
+        yield device
+    finally:
+        dist.destroy_process_group()
+
+
+def size() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """0 is the one that writes files."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def part(where: slice) -> slice:
+    """This process's part of a mini-batch, which has at least one example for each."""
+    n = where.stop - where.start
+    return slice(where.start + n * rank() // size(), where.start + n * (rank() + 1) // size())
+
+
+def added(value: Tensor) -> Tensor:
+    """The sum over the processes."""
+    if size() > 1:
+        value = value.clone()
+        dist.all_reduce(value)
+    return value
+
+
+def add_gradients(net: nn.Module) -> None:
+    """Every parameter's gradient becomes the sum over the processes, in one message."""
+    if size() == 1:
+        return
+    gradients = [p.grad for p in net.parameters() if p.grad is not None]
+    flat = added(torch.cat([g.flatten() for g in gradients]))
+    for gradient, value in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(value.view_as(gradient))
+
+
+def agreed(make: Callable[[], tuple], device: torch.device) -> tuple:
+    """Tensors and numbers that one process makes, on all of them."""
+    if size() == 1:
+        return make()
+    found = [tuple(v.cpu() if isinstance(v, Tensor) else v for v in make()) if rank() == 0 else None]
+    dist.broadcast_object_list(found, device=device)
+    return tuple(v.to(device) if isinstance(v, Tensor) else v for v in found[0])
+
+
+def any_of(flag: bool, device: torch.device) -> bool:
+    """Whether it holds for one of them: they leave a training together or not at all."""
+    return bool(added(torch.tensor(float(flag), device=device))) if size() > 1 else flag
+
+
+def check(names: Iterable[str]) -> None:
+    """Raises ValueError for what remembers single examples: each process would remember its own part."""
+    if size() > 1 and (wrong := sorted(set(names) - {"teacher"})):
+        raise ValueError(f"{', '.join(wrong)}: does not train on several processes; leave out --processes")
+
+
+def prepared(net: nn.Module) -> nn.Module:
+    """The network with BatchNorm over the whole mini-batch, which torch has for GPUs alone."""
+    on_gpu = next(net.parameters()).device.type == "cuda"
+    return nn.SyncBatchNorm.convert_sync_batchnorm(net) if size() > 1 and on_gpu else net

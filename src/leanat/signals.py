@@ -1,0 +1,62 @@
+"""Being asked to stop: a scheduler's SIGTERM or SIGUSR1 before it takes the machine away, a user's Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+AGAIN = 75  # exit status: EX_TEMPFAIL of sysexits.h. What is done is saved; the same command goes on from there
+INTERRUPTED = 130  # as a shell has it for SIGINT; nothing is lost either
+
+
+@dataclass
+class Asked:
+    """True once a signal came."""
+
+    number: int | None = None
+
+    def __call__(self) -> bool:
+        return self.number is not None
+
+    @property
+    def status(self) -> int:
+        return INTERRUPTED if self.number == signal.SIGINT else AGAIN
+
+
+@contextmanager
+def _handled(handler: Callable[[int, FrameType | None], None], *numbers: int) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # Python handles signals in no other
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+@contextmanager
+def ending() -> Iterator[None]:
+    """Inside, SIGTERM ends the program as an exception does: temporary files are removed, and the status is AGAIN."""
+    with _handled(lambda number, frame: sys.exit(AGAIN), signal.SIGTERM):
+        yield
+
+
+@contextmanager
+def heard() -> Iterator[Asked]:
+    """Inside, a signal is only noted, for the work to end at a good moment; a second one ends it at once."""
+    asked = Asked()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if asked():
+            sys.exit(asked.status)
+        asked.number = number
+
+    with _handled(note, signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+        yield asked

@@ -1,0 +1,57 @@
+"""Runs trained one after the other, by one process or by several: what ``leanat train`` does."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import subprocess
+import sys
+import time
+from typing import Any
+
+import torch
+
+from leanat import distributed, experiment, progress, signals
+from leanat.tally import Stopped
+
+log = logging.getLogger("leanat")
+
+
+def train_runs(specs: list[tuple[str, dict[str, Any]]], arguments: argparse.Namespace) -> None:
+    """What is finished stays finished. Asked to stop, it saves the run and exits with a status of ``signals``."""
+    device = experiment.device_of(arguments.device)
+    torch.backends.cudnn.benchmark = device.type == "cuda"
+    with signals.heard() as asked, distributed.joined(device) as device:
+        if distributed.rank() > 0:
+            log.setLevel(logging.WARNING)
+        for number, (name, spec) in enumerate(specs, 1):
+            log.info("[%d/%d] %s", number, len(specs), name)
+            folder = arguments.results / "runs" / name
+            try:
+                with progress.Progress(spec["recipe"]["epochs"]) as bar:
+                    metrics = experiment.train_run(name, spec, folder, arguments.data_dir or None, device, bar, asked)
+            except Stopped as stopped:
+                log.info("%s: %s; all is saved, the same command goes on from there", name, stopped)
+                sys.exit(asked.status)
+            if metrics is None:
+                continue
+            accuracy = 100 * metrics["clean"]["accuracy"]
+            log.info("%s: clean accuracy %.2f %%, %.1f s", name, accuracy, metrics["wall_seconds"])
+
+
+def launch(processes: int) -> None:
+    """This command again, as several processes of torchrun on this machine, a GPU each where there are GPUs."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    with signals.heard() as asked:
+        # A session of its own, so that Ctrl-C comes once, through us.
+        child = subprocess.Popen([*command, "-m", "leanat.cli", *sys.argv[1:]], start_new_session=True)
+        told = False
+        while child.poll() is None:
+            if asked() and not told:
+                child.terminate()  # torchrun hands it on, and gives the processes 30 seconds
+                told = True
+            time.sleep(0.1)
+    if asked():
+        sys.exit(asked.status)
+    if child.returncode:
+        sys.exit(1)

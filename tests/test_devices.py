@@ -1,0 +1,87 @@
+"""GPUs handed out on one machine, seen from the environment that jobs get: no GPU is needed."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from leanat import devices
+from leanat.resolve import ConfigError
+
+CODE = """
+import os, sys
+from leanat import devices
+with devices.claimed("auto", int(sys.argv[1]), int(sys.argv[2])):
+    print(os.environ.get("CUDA_VISIBLE_DEVICES"), flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def job(tmp_path):
+    """Starts a job, and returns it with the GPUs that it sees; ``ends`` lets it end."""
+    started = []
+    plain = {k: v for k, v in os.environ.items() if k not in ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_ID", "LOCAL_RANK")}
+
+    def start(jobs_per_gpu=1, processes=1, gpus=2, wait=True, **more):
+        env = plain | {"TMPDIR": str(tmp_path), "LEANAT_GPUS": str(gpus)} | more
+        words = [sys.executable, "-c", CODE, str(jobs_per_gpu), str(processes)]
+        process = subprocess.Popen(words, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        return (process, process.stdout.readline().strip()) if wait else process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_each_job_sees_a_gpu_of_its_own_and_the_third_waits(job):
+    first, one = job()
+    _, two = job()
+    assert {one, two} == {"0", "1"}
+    third = job(wait=False)
+    with pytest.raises(subprocess.TimeoutExpired):
+        third.wait(0.7)
+    first.kill()  # SIGKILL: the lock goes with the process
+    assert third.stdout.readline().strip() == one
+
+
+def test_small_jobs_share_a_gpu_and_spread_first(job):
+    seen = [job(jobs_per_gpu=2)[1] for _ in range(4)]
+    assert seen == ["0", "1", "0", "1"]
+
+
+def test_a_training_on_two_gpus_waits_for_both(job):
+    first, _ = job()
+    both = job(processes=2, wait=False)
+    with pytest.raises(subprocess.TimeoutExpired):
+        both.wait(0.7)
+    first.kill()
+    assert both.stdout.readline().strip() == "0,1"
+
+
+@pytest.mark.parametrize("variable", [{"CUDA_VISIBLE_DEVICES": "5"}, {"SLURM_JOB_ID": "7"}, {"LOCAL_RANK": "0"}])
+def test_what_is_assigned_stays(job, variable):
+    assert job(**variable)[1] == variable.get("CUDA_VISIBLE_DEVICES", "None")
+
+
+def test_a_machine_without_gpus_hands_out_none(job):
+    assert job(gpus=0)[1] == "None"
+
+
+def test_impossible_numbers_are_said(monkeypatch):
+    for name in ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_ID", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LEANAT_GPUS", "1")
+    with (
+        pytest.raises(ConfigError, match="2 GPUs are asked for, and this machine has 1"),
+        devices.claimed("auto", 1, 2),
+    ):
+        pass
+    monkeypatch.setenv("LEANAT_GPUS", "many")
+    with pytest.raises(ConfigError, match="LEANAT_GPUS: 'many' is not allowed"), devices.claimed("auto"):
+        pass
+    with devices.claimed("cpu"), devices.claimed("cuda:1"):
+        assert "CUDA_VISIBLE_DEVICES" not in os.environ

@@ -1,0 +1,84 @@
+"""One training on two processes: torchrun, gloo, CPU. The loss curve is that of one process."""
+
+import csv
+import itertools
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from test_experiment import spec_of
+
+from leanat import distributed, experiment, networks
+
+
+def spec(**method):
+    made = spec_of("sgd", epochs=3)
+    made["model"]["name"] = "resnet_tiny_gn"
+    pgd = {"threat": {"linf": {"eps": 0.1}}, "steps": 2, "step_size": 0.06, "start": "uniform"}
+    made["method"] |= {"attack": {"pgd": pgd}} | method
+    made["recipe"] |= {"batch": 67, "clip_value": 0.5}  # 600 = 8 x 67 + 64: parts of unequal size
+    return made
+
+
+def together(tmp_path, spec, processes=2):
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "spec.json").write_text(json.dumps(spec))
+    words = [sys.executable, "-m", "leanat.cli", "train", str(tmp_path / "b"), "--results", str(tmp_path)]
+    words += ["--device", "cpu", "--processes", str(processes)]
+    return subprocess.run(words, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=120)
+
+
+def history(folder):
+    with open(folder / "history.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(
+    "selector", ["everything", {"every": {"period": 1, "warmup": 1, "inner": {"random": {"fraction": 0.5}}}}]
+)
+def test_two_processes_have_the_loss_curve_of_one(tmp_path, selector):
+    chosen = spec(selector=selector)
+    one = experiment.train_run("a", chosen, tmp_path / "a", None, torch.device("cpu"))
+    done = together(tmp_path, chosen)
+    assert done.returncode == 0, done.stdout + done.stderr
+    two = json.loads((tmp_path / "runs" / "b" / "metrics.json").read_text())
+    rows = zip(history(tmp_path / "a"), history(tmp_path / "runs" / "b"), strict=True)
+    for a, b in rows:
+        assert float(a["loss"]) == pytest.approx(float(b["loss"]), abs=1e-5)
+        assert a["kept"] == b["kept"]
+    nets = [networks.read(f / "model.safetensors")[0] for f in (tmp_path / "a", tmp_path / "runs" / "b")]
+    assert all(torch.allclose(nets[0][k], nets[1][k], atol=1e-4) for k in nets[0])
+    assert one["examples"]["backward"] == two["examples"]["backward"], "of all processes together"
+
+
+def test_what_remembers_examples_is_refused(tmp_path):
+    chosen = spec(budget={"bullet": {}}, extras=[{"bullet": {}}])
+    done = together(tmp_path, chosen)
+    assert done.returncode == 1
+    assert "bullet: does not train on several processes; leave out --processes" in done.stdout + done.stderr
+
+
+def test_alone_nothing_is_done():
+    value, net = torch.tensor([1.0, 2.0]), torch.nn.BatchNorm2d(2)
+    assert distributed.added(value) is value
+    assert distributed.prepared(net) is net
+    assert distributed.part(slice(3, 10)) == slice(3, 10)
+    assert (distributed.rank(), distributed.size()) == (0, 1)
+
+
+@pytest.mark.parametrize(("n", "size"), [(64, 4), (67, 4), (5, 4), (3, 2)])
+def test_parts_cover_a_batch_once(monkeypatch, n, size):
+    monkeypatch.setattr(distributed, "size", lambda: size)
+    parts = []
+    for rank in range(size):
+        monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
+        parts.append(distributed.part(slice(100, 100 + n)))
+    assert parts[0].start == 100
+    assert parts[-1].stop == 100 + n
+    assert all(a.stop == b.start for a, b in itertools.pairwise(parts))
+    sizes = [p.stop - p.start for p in parts]
+    assert min(sizes) >= 1
+    assert max(sizes) - min(sizes) <= 1

@@ -1,0 +1,69 @@
+"""What jobs ask a cluster for: bounds that grow with the work, and a table of network costs that can be counted."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from leanat import jobs, structure
+from leanat.models.names import BODIES
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("name", jobs.GMACS)
+def test_the_cost_of_a_network_is_what_torch_counts(name):
+    size = 224 if name.endswith("_imagenet") else 32
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        BODIES[name](3, 1).eval()(torch.empty(1, 3, size, size))
+    assert jobs.GMACS[name] == pytest.approx(counter.get_total_flops() / 2e9, rel=0.05)
+
+
+def test_every_network_of_a_paper_has_a_cost():
+    assert not [n for n in BODIES if n not in jobs.GMACS and not n.endswith(("_small", "_tiny", "_gn", "_78k"))]
+
+
+def spec(steps=10, epochs=100, model="resnet18"):
+    attack = {"pgd": {"steps": steps, "restarts": 1}} if steps else "clean"
+    return {"method": {"attack": attack}, "recipe": {"epochs": epochs}, "model": {"name": model}}
+
+
+CIFAR = {"train": 50_000, "test": 10_000, "channels": 3, "size": 32}
+
+
+def test_minutes_are_examples_times_passes():
+    passes = 50_000 * 100 * (3 * 10 + 6)
+    assert jobs.train_minutes(spec(), CIFAR) == pytest.approx(passes * 0.56e9 / jobs.RATE / 60)
+    assert jobs.train_minutes(spec(epochs=200), CIFAR) == pytest.approx(2 * jobs.train_minutes(spec(), CIFAR))
+    larger = jobs.train_minutes(spec(model="resnet50_imagenet"), CIFAR | {"size": 224})
+    assert larger == pytest.approx(jobs.train_minutes(spec(), CIFAR) * 4.09 / 0.56)
+
+
+def test_an_attack_on_some_examples_costs_as_many():
+    whole = jobs.attack_minutes("resnet18", {"a": {"attack": {"autoattack": {}}, "examples": None}}, CIFAR)
+    some = jobs.attack_minutes(
+        "resnet18", {"a": {"attack": {"autoattack": {}}, "examples": 1000}, "m": {"masking": {}}}, CIFAR
+    )
+    assert some == pytest.approx(whole / 10)
+
+
+@pytest.mark.parametrize(("parts", "asked"), [([], 30), ([20], 30), ([20.5], 60), ([100, 100], 210)])
+def test_jobs_ask_for_half_hours(parts, asked):
+    assert jobs.minutes(parts) == asked
+
+
+def test_a_retry_gets_more_up_to_the_limit():
+    asked = [jobs.growing(600, 1440)(None, attempt) for attempt in (1, 2, 3, 4)]
+    assert asked == [600, 1200, 1440, 1440]
+    assert jobs.growing(2000)(None, 3) == 6000
+
+
+def test_demo_jobs_are_short_and_those_of_imagenet_are_not():
+    for scale, short in (("demo", True), ("paper", False)):
+        grid = structure.load(ROOT / "config", {"scale": scale})
+        minutes = [jobs.train_minutes(r.spec, grid.datasets[r.spec["data"]["name"]]) for r in grid.runs.values()]
+        assert all(m < jobs.SHORT for m in minutes) == short
+    assert [name for name, d in grid.datasets.items() if jobs.large(d)] == [
+        "mini-imagenet", "imagenet", "imagenet12", "imagenet200", "flowers102", "caltech256",
+    ]  # fmt: skip
