@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +35,9 @@ def save(path: Path, run: Run, digest: str) -> None:
         "history": run.history,
     }
     with whole(path) as beside:
-        torch.save(state, beside)
+        whole_state = io.BytesIO()  # given a file, torch hides a full disk behind an error of its own
+        torch.save(state, whole_state)
+        beside.write_bytes(whole_state.getbuffer())
         if path.exists():
             os.replace(path, previous(path))
 

@@ -50,6 +50,8 @@ def _expected(error: Exception) -> bool:
     """Errors that name what the user can do; a bug keeps its traceback."""
     if isinstance(error, OSError | ConfigError):
         return True
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported here
+        return True
     return type(error).__module__.startswith("leanat") or type(error) is ValueError
 
 

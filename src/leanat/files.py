@@ -23,6 +23,10 @@ def whole(path: Path) -> Iterator[Path]:
         with open(beside, "rb") as written:
             os.fsync(written.fileno())
         os.replace(beside, path)
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error  # a full disk names no file by itself
     finally:
         beside.unlink(missing_ok=True)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as save_tensors
 from torch import nn
 
 from leanat import models
@@ -49,7 +49,7 @@ def save(path: Path, net: nn.Module, description: dict[str, Any]) -> None:
     """
     tensors = {k: v.detach().contiguous().cpu() for k, v in net.state_dict().items()}
     with whole(path) as beside:
-        save_file(tensors, beside, metadata={"leanat": json.dumps(description, sort_keys=True)})
+        beside.write_bytes(save_tensors(tensors, metadata={"leanat": json.dumps(description, sort_keys=True)}))
 
 
 def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -45,5 +45,8 @@ def grid(arguments: argparse.Namespace) -> Grid:
         key, equals, value = pair.partition("=")
         if not equals:
             raise ConfigError([f"--set {pair}: written KEY=VALUE"])
-        overrides[key] = yaml.safe_load(value)
+        try:
+            overrides[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ConfigError([f"--set {pair}: {value!r} is not a YAML value"]) from None
     return structure.load(arguments.config_dir, overrides)

@@ -5,6 +5,7 @@ What needs torch (the fields of components and their ranges) is checked by ``lea
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -88,8 +89,18 @@ def _settings(settings: Mapping[str, Any], path: Path, problems: list[str]) -> N
     for key in ("jobs_per_gpu", "max_hours"):
         if isinstance(value := settings.get(key), int) and value < 1:
             problems.append(f"{path}: {key}: {value} is not allowed; at least 1")
+    _files([settings.get("scale")], f"{path}: scale", problems)
     if isinstance(device := settings.get("device"), str) and device.split(":")[0] not in ("auto", "cpu", "cuda"):
         problems.append(f"{path}: device: {device!r} is not allowed{near(device, ['auto', 'cpu', 'cuda'])}")
+
+
+def _files(names: Iterable[Any], where: str, problems: list[str]) -> None:
+    """Names that become names of files: they cannot lead out of their folder, and need no quotes."""
+    problems.extend(
+        f"{where}: {name!r} is not allowed as a name; letters, digits, space and _ . + - after a letter or digit"
+        for name in names
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 _.+-]*", str(name))
+    )
 
 
 def _rules(rules: Any, where: str, names: Mapping[str, set[str]], problems: list[str], then: str = "set") -> None:
@@ -118,6 +129,8 @@ def _scale(scale: Mapping[str, Any], path: Path, datasets: Mapping[str, Any], pr
             problems.append(f"{path}: data[{i}].use: no data set {rule.get('use')!r}{near(rule.get('use'), datasets)}")
     _rules(scale.get("rules", []), f"{path}: rules", names, problems)
     _rules(scale.get("skip", []), f"{path}: skip", names, problems, then="reason")
+    labels = [rule["set"].get("label") for rule in scale.get("attacks", []) if isinstance(rule.get("set"), dict)]
+    _files([label for label in labels if label is not None], f"{path}: attacks", problems)
     shard = scale.get("shard", 1)
     if not isinstance(shard, int) or shard < 1:
         problems.append(f"{path}: shard: {shard!r} is not allowed; a whole number from 1")
@@ -128,7 +141,12 @@ def _paper(name: str, paper: Mapping[str, Any], path: Path, datasets: Mapping[st
     _missing(paper, PAPER - {"suites", "rules", "skip", "trials"}, str(path), problems)
     if paper.get("paper") != name:
         problems.append(f"{path}: paper: {paper.get('paper')!r} does not match the file's name")
-    methods = paper.get("methods") or {}
+    methods, suites = paper.get("methods") or {}, paper.get("suites") or {}
+    _files([name, *(paper.get("items") or {}), *suites], str(path), problems)
+    for suite, attacks in suites.items():
+        entries = [entry for entry in (attacks or {}).values() if isinstance(entry, dict)]
+        labels = [entry["label"] for entry in entries if entry.get("label") is not None]
+        _files([*(attacks or {}), *labels], f"{path}: suites.{suite}", problems)
     names = {"data": set(datasets), "method": set(methods), "item": set(paper.get("items") or {})}
     _rules(paper.get("rules", []), f"{path}: rules", names, problems)
     _rules(paper.get("skip", []), f"{path}: skip", names, problems, then="reason")
