@@ -82,3 +82,35 @@ def test_an_item_without_runs_from_the_workflow(tmp_path):
     assert (tmp_path / "results" / "items" / "demo" / "qtart" / "table9.csv").exists()
     again = snakemake(tmp_path, "figures/qtart/table9.pdf", "-n")
     assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_the_ledger_from_the_workflow(tmp_path):
+    """Q-TART with the one item that needs no run: its claim has a verdict, the others say what is missing."""
+    import csv
+    import shutil
+
+    import yaml
+
+    for name in ("Snakefile", "workflow", "config", "profiles", "published", "src"):
+        source = ROOT / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
+    for path in (tmp_path / "config" / "papers").glob("*.yaml"):
+        paper = yaml.safe_load(path.read_text())
+        paper["items"] = {
+            name: item for name, item in paper["items"].items() if name == "table9" and path.stem == "qtart"
+        }
+        path.write_text(yaml.safe_dump(paper, allow_unicode=True))
+    words = ["figures/qtart/claims.pdf", "--cores", "1", "--directory", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--snakefile", str(tmp_path / "Snakefile"), *words],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    with open(tmp_path / "figures" / "qtart" / "claims.csv", newline="") as file:
+        found = {row["claim"]: row for row in csv.DictReader(file)}
+    assert found["qtart-24"]["verdict"] == "supported"
+    assert (found["qtart-24"]["cases"], found["qtart-24"]["cases_in_all"]) == ("9", "9")
+    assert found["qtart-01"]["verdict"] == "not run yet"
+    assert found["qtart-01"]["reason"] == "not made yet: figures/qtart/table1.pdf"
+    assert (tmp_path / "figures" / "qtart" / "claims.pdf").read_bytes().startswith(b"%PDF")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import statistics
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -48,7 +49,10 @@ class Items:
 
 def _read_cell(row: Mapping[str, str]) -> Cell:
     published, tested = row["published"], row.get("tested")
-    values = dict(enumerate(json.loads(row["values"])))
+    found, seeds = json.loads(row["values"]), len(json.loads(row.get("seeds") or "[]"))
+    # Random subsets drawn several times: as many values in a row for each seed, whose mean is the seed's.
+    draws = max(1, len(found) // seeds) if seeds and len(found) % seeds == 0 else 1
+    values = {k // draws: statistics.fmean(found[k : k + draws]) for k in range(0, len(found), draws)}
     return Cell(
         values, row["missing"] or None, float(published) if published else None, int(float(tested)) if tested else None
     )

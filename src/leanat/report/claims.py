@@ -47,7 +47,21 @@ KINDS = {  # what a claim is about, and so what small stand-in data can say of i
     "arithmetic": "",  # computed from settings, no run
 }
 FULL = "paper"  # the scale of the papers' own settings
-KEYS = {"says", "source", "kind", "item", "for", "cells", "effect", "expect", "least", "unit", "scales", "why"}
+KEYS = {
+    "says",
+    "source",
+    "kind",
+    "item",
+    "for",
+    "cells",
+    "effect",
+    "expect",
+    "least",
+    "unit",
+    "scales",
+    "why",
+    "nested",
+}
 ONLY = {"says", "source", "quotes", "untestable", "waits"}
 PAPER = "_paper"
 
@@ -67,6 +81,7 @@ class Claim:
     expect: Expect | None = None
     scales: tuple[str, ...] = ()  # empty: all
     why: str | None = None  # why at other scales not
+    nested: bool = False  # the effect is a share of the examples: what a stronger attack on the same network takes away
     untestable: str | None = None
     waits: str | None = None
     quotes: tuple[tuple[str, str, str], ...] = ()  # the paper's numbers that it is about: item, row, column
@@ -131,6 +146,7 @@ def _claim(paper: str, name: str, entry: Mapping[str, Any]) -> Claim:
         "expect": expectation(entry["expect"], least),
         "scales": tuple(entry.get("scales", ())),
         "why": entry.get("why"),
+        "nested": entry.get("nested", False),
     }
     return Claim(**vars(bare) | rest)
 
@@ -176,7 +192,7 @@ def ledger(claims: list[Claim], items: Items) -> list[Line]:
     for (claim, effects, judged), verdict in zip(tested, verdicts([j for *_, j in tested]), strict=True):
         effect = effects[judged.shown]
         low, high = effect.interval() or (None, None)
-        more = _more(claim, effect, len(tested)) if verdict == "inconclusive" else ""
+        more = _more(claim, effect, len(tested), len(effects)) if verdict == "inconclusive" else ""
         shown = {"verdict": verdict, "effect": effect.mean, "low": low, "high": high, "n": effect.n, "more": more}
         lines[claim.id] = Line(**vars(lines[claim.id]) | shown)
     origin = "replicated" if items.real else "this run"
@@ -237,6 +253,9 @@ def _examples(claim: Claim, case: Mapping[str, Cell]) -> float:
     means = {name: statistics.fmean(cell.values.values()) for name, cell in case.items()}
     means |= {name + PAPER: cell.published for name, cell in case.items()}
     here, total = expression.evaluate(claim.effect, means), 0.0
+    if claim.nested:
+        tested = [cell.tested for cell in case.values() if cell.tested]
+        return math.sqrt(abs(here) * (100 - abs(here)) / min(tested)) if tested and abs(here) <= 100 else 0.0
     for name, cell in case.items():
         if cell.tested and 0 <= means[name] <= 100:
             sd = math.sqrt(means[name] * (100 - means[name]) / cell.tested)
@@ -253,10 +272,10 @@ def _exact(claim: Claim, cases: list[dict[str, Cell]], scale: str) -> Line:
     return Line(claim, scale, verdict, effect=values[place], used=len(cases), more=more)
 
 
-def _more(claim: Claim, effect: Effect, tests: int) -> str:
+def _more(claim: Claim, effect: Effect, tests: int, cases: int) -> str:
     if effect.sd is None:
         return "one seed shows no spread: 3 or more"
-    needed = seeds_needed(effect, claim.expect, claim.unit == "points", tests)
+    needed = seeds_needed(effect, claim.expect, claim.unit == "points", tests, cases)
     if needed:
         return f"{needed} seeds would decide"
     return "more than 100 seeds, or more test examples" if effect.examples else "more than 100 seeds"

@@ -147,20 +147,23 @@ def verdicts(judged: Sequence[Judged]) -> list[str]:
     ]
 
 
-def seeds_needed(effect: Effect, expect: Expect, points: bool, tests: int) -> int | None:
+def seeds_needed(effect: Effect, expect: Expect, points: bool, tests: int, cases: int = 1) -> int | None:
     """Seeds that would decide with a probability of 80 %, were effect and spread as seen; None if 100 would not.
 
-    ``tests``: claims tested together, each then at level alpha / tests (Bonferroni, so a little too many).
+    ``effect``: that of the case that decides, of ``cases``. ``tests``: claims tested together, each then at level
+    alpha / tests (Bonferroni, so a little too many).
     """
     if effect.sd is None:
         return None
-    sign = -1 if expect.sign == "<" else 1
+    sign, needed = -1 if expect.sign == "<" else 1, expect.needed(cases)
     gap = sign * (effect.mean - expect.bound)
     if expect.sign == "within":
-        gap, few = abs(expect.bound - abs(effect.mean)), False
+        gap, few, fits = abs(expect.bound - abs(effect.mean)), False, abs(effect.mean) <= expect.bound
     else:
-        few = points and expect.least <= gap <= LARGE  # at the bound itself no number of seeds helps
-        gap = gap if gap >= expect.least else expect.least - gap
+        fits = gap >= expect.least
+        few = points and fits and gap <= LARGE
+        gap = gap if fits else expect.least - gap
+    tests *= cases - needed + 1 if fits else needed  # as in judge
     for n in range(max(2, effect.n + 1, FEW if few else 0), MOST_SEEDS + 1):
         freedom = effect.freedom(n)
         if gap >= (_quantile(1 - ALPHA / tests, freedom) + _quantile(0.8, freedom)) * effect.error(n):
