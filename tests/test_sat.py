@@ -337,6 +337,7 @@ def test_mean_entropy_is_equation_3(measure, last):
     np.testing.assert_allclose(found["example"], kept.mean(0), rtol=1e-5, atol=1e-7)
     per_class = np.stack([kept[:, source.labels == k].mean(1) for k in range(3)])  # H_C(f_e): [K, M]
     np.testing.assert_allclose(found["class_"], per_class.mean(1), rtol=1e-5, atol=1e-7)
+    assert extra.report(run) == {"difficulty": found["class_"].tolist()}
 
 
 def test_examples_that_an_epoch_leaves_out_do_not_count():

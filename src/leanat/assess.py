@@ -88,6 +88,7 @@ def _attack(net, test, attack, entry, seed, precision, kept: Path) -> outcome.Ou
     index = None
     if entry["holdout"] is not None:  # what early stopping chose the epoch by is not reported
         index = sat.holdout_indices(len(test), entry["holdout"], seed=0)[1]
+        index = index[evaluate.sample(len(index), entry["examples"])]
     so_far = None
     if kept.exists():
         try:

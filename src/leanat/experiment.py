@@ -182,6 +182,7 @@ def train_run(
             "wall_seconds": time.perf_counter() - started,
             "peak_memory_mb": peak_memory(device),
             "parameters": sum(p.numel() for p in run.net.parameters()),
+            "planted_difficulty": planted_difficulty(experiment.test),
             **{k: v for extra in run.method.extras if hasattr(extra, "report") for k, v in extra.report(run).items()},
             **provenance(device),
         }
@@ -202,6 +203,12 @@ def follow(
     experiment = prepare(located(spec, folder.parent), data_dir, device)
     checkpoint.load(folder / "resume.pt", experiment.run, digest(spec))
     core.train(experiment.run, experiment.split, stop=stop)
+
+
+def planted_difficulty(test: core.Data) -> list[int] | None:
+    """Of each class, how many classes are easier, where that is known because the images were drawn so."""
+    order = getattr(test, "hard_to_easy", None)
+    return None if order is None else [len(order) - 1 - order.index(c) for c in range(len(order))]
 
 
 def write_history(path: Path, rows: list[dict[str, float]]) -> None:

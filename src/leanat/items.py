@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from leanat.grid import Grid, digest
-from leanat.resolve import layered, matches, plain
+from leanat.resolve import layered, matches, merge, plain
 
 TIMED = {"minutes", "minutes_per_epoch", "seconds_per_epoch", "speedup"}
 
@@ -30,11 +30,12 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
         "paper": paper,
         "item": name,
         "kind": item["kind"],
+        "draws": any("draws" in entry for entry in [*rows, *columns]),
         "title": item["title"],
         "caption": item.get("caption", ""),
         "scale": grid.scale["scale"],
         "options": item.get("options", {}),
-        "labels": labels,
+        "labels": labels | plain(grid.scale.get("labels", {}).get(paper, {})),
         "seeds": _seeds(grid, paper, item) if runs else [],
         "factors": plain(grid.scale.get("factors", [])) + plain(grid.scale.get("notes", {}).get(paper, []))
         if runs
@@ -78,10 +79,10 @@ def _assumed(grid: Grid, item: Mapping[str, Any], entries: list[Mapping[str, Any
 
 
 def _both(row: Mapping[str, Any], column: Mapping[str, Any]) -> dict[str, Any]:
-    """A row's entries and a column's; what both say of the published cell is joined."""
-    joined = {**row, **column}
-    if row.get("published") and column.get("published"):
-        joined["published"] = {**row["published"], **column["published"]}
+    """A row's entries and a column's; what both say of the published cell is joined, unless one says there is none."""
+    joined, said = {**row, **column}, [part["published"] for part in (row, column) if "published" in part]
+    if said:
+        joined["published"] = None if None in said else {k: v for part in said for k, v in part.items()}
     return joined
 
 
@@ -113,7 +114,7 @@ def _axis(entry: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]
 
 
 def _shown(entry: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:
-    hidden = {"suite", "change", "vars", "unit", "digits", "better", "published", "metric", "reference"}
+    hidden = {"suite", "change", "vars", "unit", "digits", "better", "published", "metric", "reference", "attacked"}
     hidden |= {"method"} if "label" in entry else set()
     return [str(labels.get(v, v)) for k, v in entry.items() if k not in hidden and not isinstance(v, (dict, list))]
 
@@ -191,8 +192,13 @@ def _cell(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any], labels:
 
 
 def _numbers(grid: Grid, entry: Mapping[str, Any], metric: Any, suite: str | None, seeds: list[int]) -> dict[str, Any]:
-    """The runs, and their evaluations where the metric is of a suite, that a cell is made of."""
-    runs = [grid.run(entry, seed, entry.get("change")) for seed in seeds]
+    """The runs, and their evaluations where the metric is of a suite, that a cell is made of.
+
+    An entry's ``draws``, numbers by scale, are random subsets to repeat it with: the variable ``draw`` of its runs.
+    """
+    draws = range(entry["draws"].get(grid.scale["scale"], 1)) if "draws" in entry else [None]
+    changes = [merge(entry.get("change") or {}, {} if d is None else {"vars": {"draw": d}}) for d in draws]
+    runs = [grid.run(entry, seed, change) for seed in seeds for change in changes]
     own = metric == "clean" or str(metric).startswith(("history.", "metrics.")) or metric in TIMED
     return {
         "runs": [r.id for r in runs],

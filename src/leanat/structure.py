@@ -21,7 +21,7 @@ SETTINGS = {
 PAPER = {"paper", "title", "source", "seeds", "labels", "base", "rules", "skip", "methods", "items", "suites", "trials"}
 SCALE = {
     "scale", "title", "seeds", "epochs", "epoch_keys", "counts", "radii", "data", "models", "rules", "skip", "factors",
-    "notes", "shard", "attacks",
+    "notes", "shard", "attacks", "labels",
 }  # fmt: skip
 ITEM = {
     "kind", "title", "caption", "metric", "unit", "digits", "better", "rows", "columns", "published", "ours", "options",
@@ -29,7 +29,20 @@ ITEM = {
 }  # fmt: skip
 KINDS = {"table", "figure", "formula"}
 SPEC = {"data", "model", "method", "recipe", "init", "snapshots", "early_stop"}
-FACTS = {"paper", "item", "data", "model", "method", "paper_data", "attack", "suite", "metric"}
+FACTS = {
+    "paper",
+    "item",
+    "data",
+    "model",
+    "method",
+    "paper_data",
+    "attack",
+    "suite",
+    "metric",
+    "share",
+    "attacked",
+    "view",
+}
 
 
 def load(folder: Path, overrides: Mapping[str, Any] | None = None) -> Grid:

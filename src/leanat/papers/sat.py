@@ -215,6 +215,10 @@ class MeanEntropy:
         of_class = np.bincount(labels, weights=np.nan_to_num(example)) / np.bincount(labels, weights=visits > 0)
         return {"example": example, "class_": of_class}
 
+    def report(self, run: Run) -> dict[str, Any]:
+        """For the run's metrics: the means of the classes."""
+        return {"difficulty": self.arrays(run)["class_"].tolist()}
+
 
 # -- section 4: early stopping
 

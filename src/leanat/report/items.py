@@ -28,6 +28,37 @@ def make(item: dict[str, Any], results: Path, papers: Path, real: Path, out: Pat
         shutil.copyfile(stem.with_suffix(".csv"), keep)
 
 
+def replicate(item: dict[str, Any], results: Path, real: Path) -> Path:
+    """Writes what ``replicated`` reads, ``<real>/<paper>/<item>.csv``: every cell's value of each run, and its origin.
+
+    Raises FileNotFoundError for a run that is not finished, ValueError for cells of random subsets, which have no seed.
+    """
+    if item["draws"]:
+        raise ValueError(f"{item['paper']}/{item['item']}: cells over random subsets have no seed to be kept by")
+    sources, rows = Sources(item, results, Path(), real), []
+    for row, cells in zip(item["rows"], item["cells"], strict=True):
+        for column, cell in zip(item["columns"], cells, strict=True):
+            where = [_name(row), _name(column), cell["metric"]]
+            suites = cell["evaluations"] or [None] * len(cell["runs"])
+            values = [
+                measure(cell["metric"], run, suite, sources) for run, suite in zip(cell["runs"], suites, strict=True)
+            ]
+            if "timed" in cell or "against" in cell or None in values:
+                continue
+            for seed, run, value in zip(item["seeds"], cell["runs"], values, strict=True):
+                made = sources.metrics(run)
+                origin = [made["device"], made["revision"], made["date"][:10]]
+                seeds = [len(values), " ".join(map(str, item["seeds"]))]
+                rows.append([*where, seed, value, run, made["spec_hash"], item["scale"], *seeds, *origin])
+    out = real / item["paper"] / f"{item['item']}.csv"
+    replicated.save(rows, out)
+    return out
+
+
+def _name(line: dict[str, Any]) -> str:
+    return " | ".join(filter(None, (line["group"], line["label"])))
+
+
 class Sources:
     """The files that an item's numbers come from, each read once."""
 
@@ -70,8 +101,7 @@ def fill(item: dict[str, Any], results: Path, papers: Path, real: Path) -> dict[
 def _cell(row: dict[str, Any], column: dict[str, Any], cell: dict[str, Any], sources: Sources) -> dict[str, Any]:
     item, where = sources.item, cell["published"]
     paper = _published(item["paper"], where, sources.papers) if where else None
-    name = tuple(" | ".join(filter(None, (part["group"], part["label"]))) for part in (row, column))
-    match = sources.found.get((*name, cell["metric"]))
+    match = sources.found.get((_name(row), _name(column), cell["metric"]))
     if "timed" in cell:
         values = [timed(cell, sources)]
     elif "inputs" in cell and cell["missing"] is None:
@@ -101,7 +131,8 @@ def _published(paper: str, where: dict[str, str], papers: Path) -> float | None:
 
 def _values(part: dict[str, Any], metric: str, sources: Sources) -> list[float]:
     suites = part["evaluations"] or [None] * len(part["runs"])
-    return [measure(metric, run, suite, sources) for run, suite in zip(part["runs"], suites, strict=True)]
+    found = [measure(metric, run, suite, sources) for run, suite in zip(part["runs"], suites, strict=True)]
+    return [value for value in found if value is not None]
 
 
 def timed(cell: dict[str, Any], sources: Sources) -> float:
@@ -145,14 +176,15 @@ def _groups(history: list[dict[str, str]]) -> dict[str, float]:
     return {g: sum(float(row[f"bullet_{g}"]) for row in history) / len(history) for g in ("boundary", "robust")}
 
 
-def measure(metric: str, run: str, evaluation: str | None, sources: Sources) -> float:
+def measure(metric: str, run: str, evaluation: str | None, sources: Sources) -> float | None:
     """A number of one run, in the unit of the papers: accuracies in percent.
 
     ``clean``; ``<attack>``, a name of the suite; ``<attack>@<class>`` or ``@A`` and ``@B``: on one class, on the classes
     that were attacked in training, on the others; ``a+b+c``: their mean; ``a-b``: their difference;
     ``<attack>@sd``: the deviation over the networks it was made on; ``worst``; ``masking``: how many signs of
     gradient masking there are; ``history.<column>@<share>``: a column of the history after a share of the epochs
-    (without it: at the end); ``metrics.<key>``. Raises ValueError for anything else.
+    (without it: at the end); ``metrics.<key>``, ``metrics.<key>@<class>``. None where a set of classes or a key of the
+    metrics is empty. Raises ValueError for anything else.
     """
     if "+" in metric:
         parts = [measure(part, run, evaluation, sources) for part in metric.split("+")]
@@ -167,9 +199,11 @@ def measure(metric: str, run: str, evaluation: str | None, sources: Sources) -> 
         return float(rows[at - 1][name.removeprefix("history.")])
     metrics = sources.metrics(run)
     if name.startswith("metrics."):
-        return float(metrics[name.removeprefix("metrics.")])
+        value = metrics[name.removeprefix("metrics.")]
+        value = value[int(part)] if value is not None and part else value
+        return None if value is None else float(value)
     if name == "clean":
-        return 100 * _share(metrics["clean"], metrics, part)
+        return _share(metrics["clean"], metrics, part)
     if evaluation is None:
         raise ValueError(
             f"metric {metric!r}: no suite is named; allowed without one: clean, history.<column>, metrics.<key>"
@@ -183,7 +217,7 @@ def measure(metric: str, run: str, evaluation: str | None, sources: Sources) -> 
         raise ValueError(
             f"metric {metric!r}: suite {suite['suite']} has no attack {name!r}{near(name, suite['attacks'])}"
         )
-    return 100 * _share(suite["attacks"][name], metrics, part)
+    return _share(suite["attacks"][name], metrics, part)
 
 
 def tested(cell: dict[str, Any], sources: Sources) -> int | None:
@@ -203,17 +237,21 @@ def tested(cell: dict[str, Any], sources: Sources) -> int | None:
     return min(counts)
 
 
-def _share(shown: dict[str, Any], metrics: dict[str, Any], part: str) -> float:
+def _share(shown: dict[str, Any], metrics: dict[str, Any], part: str) -> float | None:
     if not part or part == "sd":
-        return shown[part or "accuracy"]
+        return 100 * shown[part or "accuracy"]
     right, n = _counts(shown, metrics, part)
-    return sum(right) / max(1, sum(n))
+    return 100 * sum(right) / sum(n) if n else None
 
 
 def _counts(shown: dict[str, Any], metrics: dict[str, Any], part: str) -> tuple[list[int], list[int]]:
     """Right answers and examples of each class that ``part`` (a class, A or B) stands for."""
     right, n = shown["per_class"]["correct"], shown["per_class"]["n"]
-    inside = metrics.get("classes_attacked", []) if part in "AB" else [int(part)]
+    if part in "AB":
+        every = [] if metrics["spec"]["method"]["attack"] == "clean" else range(len(n))
+        inside = metrics.get("classes_attacked", every)
+    else:
+        inside = [int(part)]
     chosen = [c for c in range(len(n)) if (c in inside) != (part == "B")]
     return [right[c] for c in chosen], [n[c] for c in chosen]
 
@@ -226,7 +264,7 @@ def _n_test(k: int, sources: Sources) -> int | None:
 def _provenance(sources: Sources) -> dict[str, Any]:
     item = sources.item
     parts = [sources.metrics(run) for run in item["runs"]] + ([sources.timings()] if item["timed"] else [])
-    shown = {"seeds": item["seeds"], "factors": item["factors"]}
+    shown = {"seeds": item["seeds"], "factors": item["factors"], "draws": item["draws"]}
     for key in ("device", "revision"):
         shown[key] = ", ".join(sorted({str(part[key] or "unknown") for part in parts}))
     shown["date"] = max((part["date"][:10] for part in parts), default="")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,6 @@ from matplotlib.patheffects import withStroke
 
 from leanat.report import style
 from leanat.report.layout import number as printed
-from leanat.report.overview import plain
 from leanat.report.plot_page import (
     INTERVAL,
     PAPER,
@@ -137,8 +136,8 @@ def matrix(
     """The item as a heat map of means with the numbers printed, the paper's and replicated values beside it.
 
     Shades go from the least to the greatest number of each matrix. Columns labelled as in ``bars`` are drawn as bars
-    left of it, a row each. With ``diagonal`` the cells whose row and column have the same label
-    get a frame. ``digits`` are the decimals; without, the columns'.
+    left of it, a row each. Replicated values, where there are any, stand in a second line of panels. With ``diagonal``
+    the cells whose row and column have the same label get a frame. ``digits`` are the decimals; without, the columns'.
     """
     found = points(item)
     across = [c for c, column in enumerate(item["columns"]) if column["label"] not in bars]
@@ -155,16 +154,26 @@ def matrix(
         for kind, of in kinds.items()
         if kind == "this run" or any(of(row[c]) is not None for row in table for c in across)
     }
+    real, first = int("replicated, real data" in shown), int(bool(beside))
     tall = 0.85 + 0.26 * rows
-    wide = [1.5] * bool(beside) + [0.3 * len(across) + 0.2] * len(shown)
-    figure, axes = page((1, len(wide)), ((0.9 + sum(wide)) / len(wide), tall), sharey=True, width_ratios=wide)
-    labels = [" ".join(filter(None, (row["group"], row["label"]))) for row in item["rows"]]
+    wide = [1.5] * first + [0.3 * len(across) + 0.2] * (len(shown) - real)
+    figure, axes = page((1 + real, len(wide)), ((0.9 + sum(wide)) / len(wide), tall), sharey=True, width_ratios=wide)
+    places = {kind: axes[0][first + k] for k, kind in enumerate(list(shown)[: len(shown) - real])}
+    if real:
+        places["replicated, real data"] = axes[1][first]
+        for axis in axes[1][first + 1 :]:
+            axis.set_visible(False)
+    labels = [" ".join(_both(item, part) for part in (row["group"], row["label"]) if part) for row in item["rows"]]
     decimals = [item["columns"][c]["digits"] if digits is None else digits for c in across]
-    if beside:
-        _bars_beside(axes[0][0], [[row[c] for c in beside] for row in table], looks(bars))
-    for axis, (kind, values) in zip(axes[0][bool(beside) :], shown.items(), strict=True):
+    for line, of in zip(axes, (lambda p: p.ours, lambda p: p.real), strict=False):
+        if beside:
+            _bars_beside(line[0], [[row[c] for c in beside] for row in table], looks(bars), of)
+        line[0].set_yticks(range(rows), labels)
+        line[0].set_ylabel(y_label)
+    for kind, values in shown.items():
+        axis = places[kind]
         _shaded(axis, np.array(values, float), decimals)
-        names = [plain(item["columns"][c]["label"]) for c in across]
+        names = [name(item if kind == "this run" else {}, item["columns"][c]["label"]) for c in across]
         slant = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
         fits = max(map(len, names)) * LETTER < figure.get_figwidth() / sum(wide) * wide[-1] / len(across)
         axis.set_xticks(range(len(across)), names, **({} if fits else slant))
@@ -174,16 +183,21 @@ def matrix(
         axis.set_xlabel(x_label)
         if diagonal:
             _frame(axis, item, across)
-    axes[0][0].set_yticks(range(rows), [plain(label) for label in labels])
-    axes[0][0].set_ylabel(y_label)
     axes[0][0].set_ylim(rows - 0.5, -0.5)
     handles = [Patch(fc=look.colour, hatch=look.hatch, ec="white", lw=0, label=label)
                for label, look in looks(bars).items()]  # fmt: skip
     widest = max((p.ours.half for row in table for p in row if p.ours and p.ours.half is not None), default=0)
     paper = "Matrix" + " and open markers" * bool(beside) + " named paper"
     read = reading(item, "Numbers" + " and bars" * bool(beside), f"{INTERVAL}: ± {widest:.2g} at most", paper)
+    read = [said for said in read if not said.startswith("Crosses")]
     read.append("Shades run from the least to the greatest number of each matrix by itself.")
     return finish(figure, item, handles + paper_handle(item, [row[c] for row in table for c in beside]), read)
+
+
+def _both(item: Item, label: str) -> str:
+    """What this scale puts in the place of a class, and in brackets the paper's."""
+    ours, paper = name(item, label), name({}, label)
+    return ours if ours == paper else f"{ours} ({paper})"
 
 
 def _shaded(axis: Axes, values: np.ndarray, digits: Sequence[int]) -> None:
@@ -210,15 +224,16 @@ def _frame(axis: Axes, item: Item, across: Sequence[int]) -> None:
                 axis.add_patch(Rectangle((k - 0.5, r - 0.5), 1, 1, fill=False, ec=style.COLOURS[1], lw=1.6))
 
 
-def _bars_beside(axis: Axes, table: Sequence[Sequence[Point]], drawn: dict[str, Look]) -> None:
+def _bars_beside(axis: Axes, table: Sequence[Sequence[Point]], drawn: dict[str, Look], of: Callable) -> None:
+    """Horizontal bars of the estimates ``of`` each point."""
     wide = BAR / len(drawn)
     for k, look in enumerate(drawn.values()):
         for r, row in enumerate(table):
             at, point = r + (k - (len(drawn) - 1) / 2) * wide, row[k]
-            if point.ours:
-                axis.barh([at], [point.ours.mean], wide, color=look.colour, hatch=look.hatch, ec="white", lw=0.4)
+            if of(point):
+                axis.barh([at], [of(point).mean], wide, color=look.colour, hatch=look.hatch, ec="white", lw=0.4)
                 bar = {"fmt": "none", "ecolor": "#333333", "capsize": 1.2, "elinewidth": 0.8}
-                axis.errorbar([point.ours.mean], [at], xerr=spread([point.ours]), **bar)
+                axis.errorbar([of(point).mean], [at], xerr=spread([of(point)]), **bar)
             if point.paper is not None:
                 ring = {**PAPER, "mec": "black", "mew": 0.9, "ms": 4}
                 axis.plot([point.paper], [at], marker="o", ls="", **ring)

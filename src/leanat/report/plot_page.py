@@ -268,7 +268,8 @@ def reading(item: Item, ours: str, interval: str, paper: str = "Open markers") -
             said = [f"{ours}: computed, no training."]
     else:
         n = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else counts[0]
-        said = [f"{ours}: this run, mean over n = {n} seeds; {interval}."]
+        of = "random subsets or seeds" if item["provenance"].get("draws") else "seeds"
+        said = [f"{ours}: this run, mean over n = {n} {of}; {interval}."]
     if any(cell["published"] is not None for cell in cells):
         said.append(f"{paper}: the paper's values.")
     if any(cell["replicated"] for cell in cells):

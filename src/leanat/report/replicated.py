@@ -9,9 +9,11 @@ from __future__ import annotations
 import csv
 import math
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from leanat.files import whole
 from leanat.report.statistics import t_interval
 
 COLUMNS = "row column metric seed value run spec_hash scale n seeds device revision date".split()  # noqa: SIM905
@@ -68,6 +70,13 @@ def load(paper: str, item: str, folder: Path | str = "replicated") -> dict[tuple
     return cells
 
 
+def save(rows: Iterable[Sequence[object]], path: Path) -> None:
+    """Writes rows of the values of COLUMNS, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole(path) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
+
+
 def _fault(row: dict[str, str | None]) -> str | None:
     if None in row or None in row.values():
         return f"{len(COLUMNS)} fields expected"
@@ -79,7 +88,7 @@ def _fault(row: dict[str, str | None]) -> str | None:
         "n": r"[1-9]\d*",
         "seeds": r"\d+( \d+)*",
         "spec_hash": r"[0-9a-f]{8,64}",
-        "scale": r"lite|paper",
+        "scale": r"subset|lite|paper",
         "date": r"\d{4}-\d\d-\d\d",
     }.items():
         if not re.fullmatch(pattern, row[name]):
