@@ -43,7 +43,7 @@ def replicate(item: dict[str, Any], results: Path, real: Path) -> Path:
             values = [
                 measure(cell["metric"], run, suite, sources) for run, suite in zip(cell["runs"], suites, strict=True)
             ]
-            if "timed" in cell or "against" in cell or None in values:
+            if not values or "timed" in cell or "against" in cell or None in values:
                 continue
             for seed, run, value in zip(item["seeds"], cell["runs"], values, strict=True):
                 made = sources.metrics(run)
