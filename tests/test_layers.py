@@ -29,9 +29,9 @@ ROWS = [
     {"items"},
     {"structure"},
     {"targets", "experiment", "report", "timing", "options"},
-    {"assess"},
+    {"assess", "walk", "forecast"},
     {"transferred"},
-    {"attacking", "training"},
+    {"attacking", "training", "costing"},
     {"cli"},
 ]
 RANK = {name: i for i, row in enumerate(ROWS) for name in row}
@@ -46,6 +46,7 @@ PURE = {
     "items",
     "structure",
     "targets",
+    "walk",
     "options",
     "cli",
 }

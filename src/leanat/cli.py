@@ -6,7 +6,6 @@ Modules that need torch are imported by the verbs that need them: ``leanat --hel
 from __future__ import annotations
 
 import argparse
-import difflib
 import logging
 import os
 import sys
@@ -110,6 +109,13 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--keep", type=Path, help="a second place for the CSV")
         options.config_options(sub)
         options.results_option(sub)
+    sub = verb(cost, "what a target will take here, before it is started")
+    sub.add_argument("target", help="a target of the workflow: figures/qtart/table1.pdf, a paper, table1, all")
+    sub.add_argument("--scale", help="a file in config/scales (default: that of config.yaml)")
+    sub.add_argument("--deadline", type=float, metavar="HOURS", help="say which items these hours allow")
+    sub.add_argument("--devices", type=int, help="cores or GPUs that work at once (default: all here)")
+    options.config_options(sub)
+    options.run_options(sub)
     sub = verb(overview, "an item, or all of them on one page: the papers' values beside ours")
     sub.add_argument("item", nargs="?", help="a table, such as qtart/table1 (default: one line for each item)")
     sub.add_argument("--out", type=Path, help="the PDF; the PNG is written beside it (default: in figures)")
@@ -168,7 +174,7 @@ def data(arguments: argparse.Namespace) -> None:
 
 def train(arguments: argparse.Namespace) -> None:
     """Trains each run in turn. What is finished stays finished: the same command goes on where it was stopped."""
-    specs = _specs(arguments)
+    specs = options.specs(arguments)
     _torch()
     from leanat import distributed, training
 
@@ -176,26 +182,6 @@ def train(arguments: argparse.Namespace) -> None:
         training.launch(arguments.processes)
     else:
         training.train_runs(specs, arguments)
-
-
-def _specs(arguments: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
-    from leanat.files import read_json
-
-    grid, specs = None, []
-    for run in arguments.runs:
-        if (Path(run) / "spec.json").is_file():
-            specs.append((Path(run).name, read_json(Path(run) / "spec.json", "the spec of a run")))
-            continue
-        grid = grid or options.grid(arguments)
-        if run not in grid.runs:
-            names = difflib.get_close_matches(run, grid.runs, 3, 0) or list(grid.runs)[:3]
-            raise ConfigError(
-                [
-                    f"train: no run {run!r} at scale {grid.scale['scale']}; the nearest of {len(grid.runs)}: {', '.join(names)}"
-                ]
-            )
-        specs.append((run, grid.runs[run].spec))
-    return specs
 
 
 def attack(arguments: argparse.Namespace) -> None:
@@ -255,6 +241,19 @@ def _item(arguments: argparse.Namespace, kinds: tuple[str, ...]) -> None:
     root = arguments.config_dir.parent
     items.make(item, arguments.results, root / "published", root / "replicated", out, arguments.keep)
     log.info("%s", out)
+
+
+def cost(arguments: argparse.Namespace) -> None:
+    """Measures a few steps of each kind that the target's jobs are made of, and adds up jobs, hours, disk and memory."""
+    if arguments.scale:
+        arguments.set = [*arguments.set, f"scale={arguments.scale}"]
+    grid = options.grid(arguments)
+    torch = _torch()
+    from leanat import costing, experiment
+
+    device = experiment.device_of(arguments.device)
+    here = os.cpu_count() if device.type == "cpu" else torch.cuda.device_count()
+    costing.cost(grid, arguments.target, arguments.results, device, arguments.deadline, arguments.devices or here or 1)
 
 
 def overview(arguments: argparse.Namespace) -> None:

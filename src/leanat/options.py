@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from leanat import structure
+from leanat.files import read_json
 from leanat.grid import Grid
 from leanat.resolve import ConfigError
 
@@ -50,3 +53,22 @@ def grid(arguments: argparse.Namespace) -> Grid:
         except yaml.YAMLError:
             raise ConfigError([f"--set {pair}: {value!r} is not a YAML value"]) from None
     return structure.load(arguments.config_dir, overrides)
+
+
+def specs(arguments: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
+    """The runs that are named, with the specs of the configuration or of their folders. Raises ConfigError."""
+    known, found = None, []
+    for run in arguments.runs:
+        if (Path(run) / "spec.json").is_file():
+            found.append((Path(run).name, read_json(Path(run) / "spec.json", "the spec of a run")))
+            continue
+        known = known or grid(arguments)
+        if run not in known.runs:
+            names = difflib.get_close_matches(run, known.runs, 3, 0) or list(known.runs)[:3]
+            raise ConfigError(
+                [
+                    f"train: no run {run!r} at scale {known.scale['scale']}; the nearest of {len(known.runs)}: {', '.join(names)}"
+                ]
+            )
+        found.append((run, known.runs[run].spec))
+    return found

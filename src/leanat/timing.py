@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
-from leanat import config, coresets, networks
+from leanat import config, coresets, models, networks
 from leanat.attacks import Clean
-from leanat.core import Attack, Method, Run, Step, frozen, one_step, take
+from leanat.core import Attack, Method, Run, Split, Step, frozen, one_step, take
 from leanat.data import Augmentation, TensorData
 from leanat.distance import Lpips
 from leanat.perceptual import Perceptual
@@ -34,7 +34,7 @@ def measure_all(
     found = {}
     for number, (key, entry) in enumerate(timed.items(), 1):
         bench = Bench.of(entry["spec"], entry["shape"], device, batch, repeats)
-        selector = _gradient_based(bench.run.method.selector)
+        selector = gradient_based(bench.run.method.selector)
         work = {entry["step"]: bench.step}
         if selector is not None:
             kind = f"{entry['step']} {selector.adversarial} {selector.features}"
@@ -60,45 +60,73 @@ class Bench:
 
     @classmethod
     def of(
-        cls, spec: dict[str, Any], shape: dict[str, int], device: torch.device, batch: int | None, repeats: int
+        cls,
+        spec: dict[str, Any],
+        shape: dict[str, int],
+        device: torch.device,
+        batch: int | None,
+        repeats: int,
+        whole: bool = False,
     ) -> Bench:
+        """``whole``: the very step of a run, whose upstream networks exist: head alone where the rest is frozen, and
+        with the extras that are a part of its objective or attack."""
         parts = config.read(spec)
         size = parts.recipe.batch if batch is None else min(batch, parts.recipe.batch)
-        data = _images(shape, max(2 * size, 64), device, parts.data.augment)
+        data = images(shape, max(2 * size, 64), device, parts.data.augment)
         net = networks.build(parts.model.name, parts.model.standardise, networks.describe(data), parts.seed).to(device)
+        if whole and parts.init is not None and parts.init.frozen:
+            net = models.transfer_head(net, parts.init.hidden, shape["classes"], parts.seed).to(device)
         attack = parts.method.attack
-        if isinstance(attack, Perceptual):  # the time does not depend on what the network of the distance has learnt
+        extras = tuple(e for e in parts.method.extras if e in (parts.method.objective, attack)) if whole else ()
+        if (
+            isinstance(attack, Perceptual) and not whole
+        ):  # the time does not depend on what the network of the distance has learnt
             lpips = Lpips(networks.build("alexnet_cifar", "channel", networks.describe(data), 0).to(device).eval())
             attack = _With(lpips, attack.attack)
-        method = replace(parts.method, attack=attack, budget=None, extras=())
-        run = Run(net, method, parts.recipe, parts.seed)
+        method = replace(parts.method, attack=attack, budget=None, extras=extras)
+        run = Run(net, method, parts.recipe, parts.seed, epoch=parts.recipe.epochs // 2 if whole else 0)
+        for extra in extras:
+            run.memory[extra.name] = extra.start(run, Split(data, None))
+            extra.on_epoch(run, Split(data, None))
         return cls(run, data, shape, size, parts.recipe.batch / size, repeats)
 
     def step(self) -> dict[str, float]:
         """Seconds of an optimiser step with its attack, without it, and of a clean forward pass."""
-        run, whole = self.run, unweighted(everyone(self.data))
-        attacked, bare = run.method, replace(run.method, attack=Clean())
+        return {"step": self.attacked(), "bare": self.bare(), "look": self.look()}
 
-        def fresh() -> Step:
-            return take(run, self.data, whole, slice(0, self.size))
+    def attacked(self) -> float:
+        return self._optimise(self.run.method)
 
-        def optimise(method: Method) -> None:
-            run.method = method
-            run.opt.param_groups[0]["lr"] = 1e-4
-            one_step(run, fresh())
+    def bare(self) -> float:
+        return self._optimise(replace(self.run.method, attack=Clean()))
 
-        def look() -> None:
+    def look(self) -> float:
+        run = self.run
+
+        def work() -> None:
             with frozen(run.net), torch.no_grad(), run.autocast():
-                run.net(fresh().x)
+                run.net(self._fresh().x)
 
-        work = {"step": lambda: optimise(attacked), "bare": lambda: optimise(bare), "look": look}
-        seconds = {name: self.factor * self._median(one) for name, one in work.items()}
-        run.method = attacked
+        return self.factor * self._median(work)
+
+    def _optimise(self, method: Method) -> float:
+        run, own = self.run, self.run.method
+
+        def work() -> None:
+            run.opt.param_groups[0]["lr"] = 1e-4
+            one_step(run, self._fresh())
+
+        run.method = method
+        seconds = self.factor * self._median(work)
+        run.method = own
         return seconds
+
+    def _fresh(self) -> Step:
+        return take(self.run, self.data, unweighted(everyone(self.data)), slice(0, self.size))
 
     def select(self) -> dict[str, float]:
         """Seconds of the attack and the last-layer gradients of a batch."""
-        selector, recipe = _gradient_based(self.run.method.selector), self.run.recipe
+        selector, recipe = gradient_based(self.run.method.selector), self.run.recipe
         few = self.data.take(torch.arange(self.size, device=self.run.device))
         self.run.recipe = replace(recipe, batch=self.size)
         one = self._median(lambda: coresets.gradients(self.run, few, selector.adversarial, selector.features))
@@ -107,16 +135,16 @@ class Bench:
 
     def solve(self) -> dict[str, float]:
         """Seconds of the solver, once, on random gradients of a whole training set, a tenth held out."""
-        return {"solve": _solve(_gradient_based(self.run.method.selector), self.run, self.shape)}
+        return {"solve": _solve(gradient_based(self.run.method.selector), self.run, self.shape)}
 
     def _median(self, work: Callable[[], Any]) -> float:
         """Of ``repeats``, after one that does not count."""
         seconds = []
         for _ in range(1 + self.repeats):
-            _wait(self.run.device)
+            wait(self.run.device)
             started = time.perf_counter()
             work()
-            _wait(self.run.device)
+            wait(self.run.device)
             seconds.append(time.perf_counter() - started)
         return statistics.median(seconds[1:])
 
@@ -133,7 +161,7 @@ class _With:
         return self.attack(net, step)
 
 
-def _images(shape: dict[str, int], n: int, device: torch.device, augment: tuple) -> TensorData:
+def images(shape: dict[str, int], n: int, device: torch.device, augment: tuple) -> TensorData:
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(256, (n, shape["channels"], shape["size"], shape["size"]), generator=generator)
     labels = torch.arange(n) % shape["classes"]
@@ -153,12 +181,12 @@ def _images(shape: dict[str, int], n: int, device: torch.device, augment: tuple)
     ).to(device)
 
 
-def _wait(device: torch.device) -> None:
+def wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
-def _gradient_based(selector: Any) -> Any:
+def gradient_based(selector: Any) -> Any:
     """The selector by gradients inside of warm starts and periods; None if there is none."""
     while hasattr(selector, "inner"):
         selector = selector.inner
@@ -168,7 +196,7 @@ def _gradient_based(selector: Any) -> Any:
 def _solve(selector: Any, run: Run, shape: dict[str, int]) -> float:
     """Seconds of the solver, once, on random gradients and features of a whole training set, a tenth held out."""
     n, classes, device = round(shape["train"] * 0.9), shape["classes"], run.device
-    data = _images(shape | {"channels": 1, "size": 1}, n, device, ())
+    data = images(shape | {"channels": 1, "size": 1}, n, device, ())
     width = run.net.head.in_features
 
     def rows(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -187,8 +215,8 @@ def _solve(selector: Any, run: Run, shape: dict[str, int]) -> float:
         def solve(rows: Any, budget: int, label: int | None) -> Any:
             return selector.solve(run, validation, rows, budget, label)
 
-    _wait(device)
+    wait(device)
     started = time.perf_counter()
     coresets.choose(run, data, gradients, solve, selector.fraction, selector.granularity)
-    _wait(device)
+    wait(device)
     return time.perf_counter() - started

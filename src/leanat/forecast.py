@@ -1,0 +1,236 @@
+"""What jobs will take on this device, before they are started: a few steps of each kind measured, the rest counted.
+
+A kind is a network, an input size, an objective, an attack, a batch size and a precision. Random images and untrained
+networks do, as for ``timing``; ``report.cost`` says how often a run needs each piece.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from leanat import attacks, checkpoint, experiment, networks, timing
+from leanat.core import frozen
+from leanat.evaluate import step_of
+from leanat.grid import UPSTREAM, Grid, digest
+from leanat.report import cost
+
+BUDGET = 0.1  # seconds that a piece is measured for, or once
+LARGE = 0.5  # seconds of a step on the whole batch, above which a few images and attack steps stand for it
+FEW = 4  # of them
+UNIMPORTANT = {"threat", "step_size", "network", "teacher", "bound", "smoothing"}  # of a step's time
+RUN, ITEM, WORKFLOW = 0.6, 5.0, 4.0  # seconds of a run's data, network and files; of a table; of Snakemake itself
+
+
+@dataclass
+class Forecast:
+    """Measures what it has not measured before, and adds up. ``start``: seconds until a process begins to work."""
+
+    grid: Grid
+    device: torch.device
+    say: Callable[[str], None]
+    start: float
+    folder: Path  # of networks that stand for those of upstream runs
+    known: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    @classmethod
+    @contextmanager
+    def on(cls, grid: Grid, device: torch.device, say: Callable[[str], None]) -> Iterator[Forecast]:
+        """Measures how long a process takes to start; its stand-in networks go when it is left."""
+        folder, started = repr(str(grid.folder)), os.times()
+        code = f"from leanat import attacking, structure; from pathlib import Path; structure.load(Path({folder}))"
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+        ended = os.times()
+        start = ended.children_user - started.children_user + ended.children_system - started.children_system
+        with tempfile.TemporaryDirectory() as place:
+            yield cls(grid, device, say, start, Path(place))
+
+    def train(self, run: str) -> float:
+        """Seconds of a run, start-up apart."""
+        spec, shape = self._of(run)
+        return RUN + cost.training(spec, self._pieces(run), shape["train"], shape["test"], shape["classes"])
+
+    def attack(self, evaluation: str, together: int = 1) -> float:
+        """Seconds of a suite, start-up apart. Attacks from other networks are shared by those that go ``together``."""
+        found = self.grid.evaluations[evaluation]
+        _, shape = self._of(found.run)
+        seconds = cost.evaluation(found.attacks, self._pieces(found.run), shape["test"], shape["classes"])
+        return RUN + seconds * (len(found.sources) / together if found.sources else 1)
+
+    def time(self, paper: str) -> float:
+        """Seconds of ``leanat time``, which measures each kind of step of the papers' own settings once."""
+        seconds, seen = 0.0, set()
+        for entry in self.grid.timed(paper).values():
+            kind, spec, shape = entry["step"], entry["spec"], entry["shape"]
+            if kind in seen:
+                continue
+            seen.add(kind)
+            found = self.known.get(kind) or self.known.setdefault(kind, self._measure(spec, shape, False))
+            cpu = self.device.type == "cpu"
+            part, times = (FEW / spec["recipe"]["batch"], 4) if cpu else (1.0, 6)
+            seconds += part * times * (2 * found["step"] + found["bare"] + found["look"]) + found["solve"]
+        return seconds / (os.cpu_count() or 1 if self.device.type == "cpu" else 1)
+
+    def disk(self, run: str) -> float:
+        """Bytes that a run leaves: its network and snapshots, two checkpoints, what it chose and each attack's outcome."""
+        spec, shape = self._of(run)
+        weights = 4 * self._pieces(run)["parameters"]
+        chosen = sum(e.share for e in cost.plan(spec, shape["train"]) if e.selects) + 1
+        suites = [e for e in self.grid.evaluations.values() if e.run == run]
+        return (
+            weights * (5 + len(spec.get("snapshots", ())))
+            + shape["train"] * 6 * chosen
+            + 30 * shape["test"] * sum(len(e.attacks) for e in suites)
+        )
+
+    def memory(self, run: str) -> float:
+        """Bytes of a run at least: the data where they stay on the device, and what its steps were seen to take."""
+        _, shape = self._of(run)
+        resident = (shape["train"] + shape["test"]) * shape["channels"] * shape["size"] ** 2
+        return self._pieces(run)["memory"] + (resident if shape["size"] < 100 else 0)
+
+    def _of(self, run: str) -> tuple[dict[str, Any], dict[str, int]]:
+        spec = self.grid.runs[run].spec
+        return spec, self.grid.datasets[spec["data"]["name"]]
+
+    def _pieces(self, run: str) -> dict[str, float]:
+        spec, shape = self._of(run)
+        method, recipe = spec["method"], spec["recipe"]
+        selector = _innermost(method["selector"])
+        kind = digest([
+            shape["size"], shape["channels"], shape["classes"], spec["model"], recipe["batch"], recipe["precision"],
+            _bare(method["objective"]), _bare(method["attack"]), selector, bool(spec.get("init", {}).get("frozen")),
+        ])  # fmt: skip
+        if kind not in self.known:
+            self._upstream(spec)
+            self.known[kind] = self._measure(experiment.located(spec, self.folder), shape, True)
+            said = ", ".join(f"{k} {1000 * self.known[kind][k]:.3g} ms" for k in ("step", "bare", "look"))
+            attack, objective = (
+                next(iter(v)) if isinstance(v, dict) else v for v in (method["attack"], method["objective"])
+            )
+            size = f"{shape['size']} x {shape['size']}, batch {recipe['batch']}, {recipe['precision']}"
+            self.say(f"[{len(self.known)}] {spec['model']['name']} {size}, {objective}, {attack}: {said}")
+        return self.known[kind]
+
+    def _upstream(self, value: Any) -> None:
+        """Untrained networks in the folders that a spec reads."""
+        if isinstance(value, str) and value.startswith(UPSTREAM):
+            folder = self.folder / value.removeprefix(UPSTREAM)
+            if not folder.exists():
+                spec, shape = self._of(folder.name)
+                about = networks.describe(timing.images(shape, shape["classes"], torch.device("cpu"), ()))
+                model = {k: spec["model"][k] for k in ("name", "standardise")}
+                net = networks.build(model["name"], model["standardise"], about, 0)
+                folder.mkdir()
+                for name in ("model", *(f"model-{epoch}" for epoch in spec.get("snapshots", ()))):
+                    networks.save(folder / f"{name}.safetensors", net, {"model": model, "data": about})
+        elif isinstance(value, dict | list):
+            for part in value.values() if isinstance(value, dict) else value:
+                self._upstream(part)
+
+    def _measure(self, spec: dict[str, Any], shape: dict[str, int], whole: bool) -> dict[str, float]:
+        cuda = self.device.type == "cuda"
+        if cuda:
+            torch.cuda.reset_peak_memory_stats(self.device)
+
+        def bench(batch: int | None, steps: int | None = None) -> timing.Bench:
+            method = spec["method"] | {"attack": _with_steps(spec["method"]["attack"], steps)}
+            return _Quick.of(spec | {"method": method}, shape, self.device, batch, 1, whole)
+
+        made, most = bench(FEW, 1), _steps(spec["method"]["attack"])
+        large = not cuda and made.bare() > LARGE
+        full = bench(FEW if large else None, 1 if large else None)
+        found = {"bare": full.bare(), "look": full.look()}
+        found["step"] = full.attacked() if most else found["bare"]
+        if large and most > 1:  # one attack step was measured; what a second adds is what each of the others does
+            more = bench(FEW, 2).attacked() - found["step"]
+            found["step"] += (most - 1) * max(more, found["look"])
+        selector = timing.gradient_based(made.run.method.selector)
+        found |= {"solve": made.solve()["solve"] if selector is not None else 0.0}
+        found["select"] = found["step"] - found["bare"] + 2 * found["look"]
+        found["parameters"] = sum(p.numel() for p in made.run.net.parameters())
+        found |= self._test(made, shape) | {"keep": self._keep(made.run)}
+        found["memory"] = 2**20 * experiment.peak_memory(self.device)
+        return found
+
+    def _test(self, bench: timing.Bench, shape: dict[str, int]) -> dict[str, float]:
+        """Seconds of a test image: a pass forward, and one with the gradient of the image, both in fp32."""
+        few = FEW if self.device.type == "cpu" else 500
+        for n in (few, 250):
+            step = step_of(timing.images(shape, n, self.device, ()), torch.arange(n, device=self.device), 0)
+            with frozen(bench.run.net):
+                ascend = self._seconds(lambda step=step: attacks.input_gradient(bench.run.net, step.x, step.y)) / n
+                with torch.no_grad():
+                    forward = self._seconds(lambda step=step: bench.run.net(step.x)) / n
+            if 250 * ascend > LARGE or n == 500:
+                break
+        return {"ascend": ascend, "forward": forward}
+
+    def _keep(self, run: Any) -> float:
+        path = self.folder / "resume.pt"
+        return self._seconds(lambda: checkpoint.save(path, run, "0"))
+
+    def _seconds(self, work: Callable[[], Any]) -> float:
+        return median(work, self.device)
+
+
+class _Quick(timing.Bench):
+    """Measures each piece for ``BUDGET`` seconds instead of a number of times."""
+
+    def _median(self, work: Callable[[], Any]) -> float:
+        return median(work, self.run.device)
+
+
+def median(work: Callable[[], Any], device: torch.device) -> float:
+    """Seconds: of as many as fit into BUDGET, at least one, after one that does not count unless it took as long itself.
+
+    On a CPU of the processor, so that what else the machine does meanwhile changes nothing.
+    """
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    taken: list[float] = []
+    while not taken or sum(taken) < BUDGET:
+        timing.wait(device)
+        started = clock()
+        work()
+        timing.wait(device)
+        taken.append(clock() - started)
+    return statistics.median(taken[1:] or taken)
+
+
+def _innermost(selector: Any) -> Any:
+    """The selector inside of warm starts and periods, without numbers that change no time but the share."""
+    while isinstance(selector, dict) and "inner" in next(iter(selector.values())):
+        selector = next(iter(selector.values()))["inner"]
+    return (
+        selector if isinstance(selector, dict) and next(iter(selector)) in ("craig", "grad_match", "glister") else None
+    )
+
+
+def _bare(part: Any) -> Any:
+    """A component without its radii, paths and weights other than 0, which change no time."""
+    if isinstance(part, dict):
+        return {k: _bare(v) for k, v in part.items() if k not in UNIMPORTANT}
+    return bool(part) if isinstance(part, float) else part
+
+
+def _steps(attack: Any) -> int:
+    if not isinstance(attack, dict):
+        return 0
+    return max([attack["steps"]] if "steps" in attack else [_steps(v) for v in attack.values()], default=0)
+
+
+def _with_steps(attack: Any, steps: int | None) -> Any:
+    if steps is None or not isinstance(attack, dict):
+        return attack
+    return {k: steps if k == "steps" else _with_steps(v, steps) for k, v in attack.items()}
