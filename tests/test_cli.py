@@ -47,6 +47,8 @@ def test_argparse_answers_itself(words):
         (["attack", "--suite", "qtrat", "x"], "no paper 'qtrat'; did you mean qtart?"),
         (["attack", "--suite", "qtart/man", "--model", "x.safetensors"], "x.safetensors: no such file"),
         (["collect", "nowhere.pdf", "--out", "x.pdf"], "nowhere.pdf"),
+        (["cost", "qtrat"], "qtrat: no such target; did you mean qtart?"),
+        (["cost", "all", "--scale", "dmeo"], "did you mean demo?"),
         (["overview", "qtart/tabel1"], "overview: no table 'qtart/tabel1'; did you mean qtart/table1?"),
         (["overview", "qtart/table1", "--results", "nowhere"], "qtart/table1.csv"),
         (["data", "nowhere", "--download", "cifra10"], "cifra10"),

@@ -1,8 +1,11 @@
 """What a training costs, composed: against sums written out by hand, and against the selectors' own plan."""
 
+from pathlib import Path
+
 import pytest
 
-from leanat.papers import coreset
+from leanat import structure
+from leanat.papers import coreset, dihcl
 from leanat.report import cost
 
 P = {"step": 3.0, "bare": 1.0, "look": 0.25, "select": 2.5, "solve": 7.0}
@@ -52,5 +55,73 @@ def test_the_warm_start_is_that_of_the_paper_module(kappa, fraction, idle):
 
 
 def test_an_unknown_selector_is_said():
-    with pytest.raises(ValueError, match="cost of selector 'bandit' is not known"):
-        cost.plan(spec({"bandit": {}}))
+    with pytest.raises(ValueError, match="cost of selector 'oracle' is not known"):
+        cost.plan(spec({"oracle": {}}))
+
+
+def test_a_number_left_out_is_a_share_of_the_examples():
+    once = {"once": {"tau": 2, "inner": {"instability": {"gamma": 25}}}}
+    assert cost.plan(spec(once, epochs=4), 100) == [(1.0, False), (1.0, False), (0.75, True), (0.75, False)]
+    with pytest.raises(ValueError, match="needs the number of examples"):
+        cost.plan(spec(once, epochs=4))
+
+
+def test_the_bandit_draws_what_its_episodes_say():
+    episodes = dihcl.Episodes(bounds=(0, 2, 5, 9, 12), k=0.9, dk=0.2, min_k=0.6)
+    fields = {"bounds": [0, 2, 5, 9, 12], "k": 0.9, "dk": 0.2, "min_k": 0.6}
+    found = cost.plan(spec({"bandit": {"episodes": fields, "rule": "exp3"}}, epochs=12))
+    shares = [1.0 if e < 2 else episodes.share(e) for e in range(12)]
+    assert [e.share for e in found] == pytest.approx(shares)
+    assert [e.selects for e in found] == [episodes.opens(e) for e in range(12)]
+
+
+# --- runs and suites as a forecast has them
+
+
+MORE = P | {"forward": 0.01, "ascend": 0.1, "keep": 0.5}
+
+
+def test_a_run_is_its_epochs_checkpoints_and_the_test():
+    found = cost.training(spec("everything", epochs=10), MORE, examples=1000, test=200, classes=10)
+    assert found == pytest.approx(10 * (10 * 3.0 + 0.5) + 200 * 0.01)
+
+
+def test_sat_pays_for_the_examples_that_it_attacks():
+    some = spec("everything", epochs=1, budget="only_members")
+    some["method"]["extras"] = [{"sat": {"members": {"classes": {"classes": [3, 5]}}}}]
+    found = cost.training(some, MORE, examples=1000, test=0, classes=10)
+    assert found == pytest.approx(10 * (1.0 + 0.2 * 2.0) + 0.5)
+
+
+def test_early_stopping_pays_for_its_checks():
+    stopped = spec("everything", epochs=1) | {
+        "early_stop": {"checks": [3, 6], "share": 0.1, "attack": {"pgd": {"steps": 5}}}
+    }
+    more = cost.training(stopped, MORE, 1000, 200, 10) - cost.training(
+        spec("everything", epochs=1), MORE, 1000, 200, 10
+    )
+    assert more == pytest.approx(2 * 20 * (cost.RIGHT * 5 * 0.1 + 2 * 0.01))
+
+
+def test_passes_of_attacks():
+    """Every image that is right once; later restarts, and later parts, on those that still stand."""
+    pgd = {"steps": 20, "restarts": 3}
+    assert cost.passes({"pgd": pgd}, 10).ascents == pytest.approx(cost.RIGHT * (1 + 2 * cost.STANDING) * 20)
+    aa = cost.passes({"autoattack": {}}, 5)  # four other classes
+    after = cost.STANDING * cost.RIGHT
+    assert aa.ascents == pytest.approx(100 * cost.RIGHT + after * (4 * 100 + cost.DEAR["fab"] * 4 * 100))
+    assert aa.looks == pytest.approx(cost.RIGHT + after * (2 + 5000))
+    assert cost.passes("clean", 10) == (0, 0)
+    assert cost.passes({"perceptual": {"network": "x", "attack": {"ppgd": {"steps": 4}}}}, 10) == cost.passes(
+        {"ppgd": {"steps": 4}}, 10
+    )
+
+
+def test_every_attack_and_selector_of_the_configuration_has_a_cost():
+    """At the papers' own scale: none is unknown, none is free."""
+    grid = structure.load(Path(__file__).parents[1] / "config", {"scale": "paper"})
+    for run in grid.runs.values():
+        shape = grid.datasets[run.spec["data"]["name"]]
+        assert cost.training(run.spec, MORE, shape["train"], shape["test"], shape["classes"]) > 0
+    for evaluation in grid.evaluations.values():
+        assert cost.evaluation(evaluation.attacks, MORE, 100, 10) > 0

@@ -1,0 +1,118 @@
+"""The bill of a target: what is shared is paid once, what is finished is free; and, measured, near to what it takes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from leanat import costing, structure, walk
+from leanat.costing import Bill
+from leanat.forecast import ITEM, Forecast
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def grid():
+    return structure.load(ROOT / "config")
+
+
+class Flat:
+    """A forecast without measurements: 10 s a run, 3 s a suite, 1 s a timing, 2 s to start."""
+
+    start = 2.0
+
+    def train(self, run):
+        return 10.0
+
+    def attack(self, evaluation, together=1):
+        return 3.0
+
+    def time(self, paper):
+        return 1.0
+
+    def disk(self, run):
+        return 5.0
+
+    def memory(self, run):
+        return 7.0
+
+
+def test_a_bill_is_the_sum_of_its_jobs(grid, tmp_path):
+    jobs = walk.behind(["coreset/table3"], grid)
+    (bill,) = costing.bills(grid, ["coreset/table3"], tmp_path, Flat())
+    runs, suites = sum(map(len, jobs.train)), sum(map(len, jobs.attack))
+    assert (bill.jobs, bill.runs, bill.disk, bill.memory) == (len(jobs), runs, 5 * runs, 7)
+    assert bill.seconds == runs * 10 + suites * 3 + 1 + 2 * (len(jobs) - 1) + ITEM
+
+
+def test_what_items_share_is_paid_once(grid, tmp_path):
+    """In whatever order they come, all items together take what the whole target takes."""
+    items = list(grid.items)
+    there = costing.bills(grid, items, tmp_path, Flat())
+    back = costing.bills(grid, items[::-1], tmp_path, Flat())
+    jobs = walk.behind(items, grid)
+    assert sum(b.runs for b in there) == sum(b.runs for b in back) == sum(map(len, jobs.train))
+    assert sum(b.jobs for b in there) == len(jobs)
+    assert sum(b.seconds for b in there) == pytest.approx(sum(b.seconds for b in back))
+
+
+def test_what_is_finished_is_free(grid, tmp_path):
+    jobs = walk.behind(["coreset/table3"], grid)
+    first, *others = jobs.train[0]
+    for run in others:
+        (tmp_path / "runs" / run).mkdir(parents=True)
+        (tmp_path / "runs" / run / "metrics.json").write_text("{}")
+    (before,) = costing.bills(grid, ["coreset/table3"], tmp_path / "none", Flat())
+    (after,) = costing.bills(grid, ["coreset/table3"], tmp_path, Flat())
+    assert before.runs - after.runs == len(others)
+    assert before.jobs == after.jobs  # one run of the shard is left
+    (tmp_path / "runs" / first).mkdir()
+    (tmp_path / "runs" / first / "metrics.json").write_text("{}")
+    (last,) = costing.bills(grid, ["coreset/table3"], tmp_path, Flat())
+    assert (before.jobs - last.jobs, before.runs - last.runs) == (1, len(jobs.train[0]))
+
+
+def test_a_deadline_allows_the_cheapest_first():
+    found = [Bill("a", seconds=50), Bill("b", seconds=10), Bill("c", seconds=30)]
+    assert [b.item for b in costing.within(found, 41)] == ["b", "c"]
+    assert [b.item for b in costing.within(found, 5)] == []
+
+
+def test_two_thousand_jobs_are_walked_in_a_moment(grid, tmp_path):
+    import time
+
+    whole = structure.load(ROOT / "config", {"scale": "paper", "seeds": 10})
+    started = time.process_time()
+    found = costing.bills(whole, list(whole.items), tmp_path, Flat())
+    assert sum(b.jobs for b in found) > 2000
+    assert time.process_time() - started < 10
+
+
+@pytest.mark.slow
+def test_the_forecast_is_near_to_what_an_item_takes(grid, tmp_path):
+    """Processor seconds of all training and attack jobs of coreset's Table 3, start-up included: within 25 %."""
+    jobs = walk.behind(["coreset/table3"], grid)
+    torch.set_num_threads(1)
+    with Forecast.on(grid, torch.device("cpu"), print) as forecast:
+        expected = sum(forecast.start + sum(map(forecast.train, shard)) for shard in jobs.train)
+        expected += sum(forecast.start + sum(forecast.attack(e, len(s)) for e in s) for s in jobs.attack)
+    before = os.times()
+    for shard in jobs.train:
+        _leanat("train", *shard, results=tmp_path)
+    for shard in jobs.attack:
+        suite = grid.evaluations[shard[0]].suite.replace("-", "/", 1)
+        _leanat("attack", *(grid.evaluations[e].run for e in shard), "--suite", suite, results=tmp_path)
+    after = os.times()
+    taken = after.children_user + after.children_system - before.children_user - before.children_system
+    print(json.dumps({"forecast": expected, "taken": taken}))
+    assert 0.75 < expected / taken < 1.25
+
+
+def _leanat(*words, results):
+    command = [sys.executable, "-m", "leanat.cli", *words, "--results", str(results), "--device", "cpu"]
+    subprocess.run([*command, "--config-dir", str(ROOT / "config")], check=True, capture_output=True)
