@@ -3,11 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help test test-all clean FORCE
+.PHONY: help report test test-all clean FORCE
 
 help:
 	@echo "make figures/table1.pdf   set up, then Table 1 of every paper at demo scale"
 	@echo "make figures/PAPER/ITEM.pdf, make all, make PAPER   other targets of the workflow"
+	@echo "make report               everything, and report.zip: every table, figure and claim with captions, offline"
 	@echo "make test                 set up, then the tests; make test-all: the long ones too"
 	@echo "make clean                remove the environment and everything that was computed"
 
@@ -27,6 +28,9 @@ figures/%: .venv/ready FORCE
 
 all qtart coreset advprune: .venv/ready FORCE
 	$(BIN)/snakemake $@ --cores all
+
+report: .venv/ready FORCE
+	$(BIN)/snakemake all --cores all --report-after-run --report report.zip
 
 test: .venv/ready-test
 	$(BIN)/pytest -n 2 -m "not slow"

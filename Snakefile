@@ -5,6 +5,9 @@ from snakemake.utils import min_version
 min_version("9.20")
 
 
+report: "workflow/report/workflow.rst"
+
+
 configfile: workflow.source_path("config/config.yaml")
 
 
@@ -27,6 +30,7 @@ rule all:
         "figures/claims.pdf",
         PAGES,
         BESIDE,
+        RUN_LISTS.values(),
     localrule: True
 
 

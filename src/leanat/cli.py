@@ -70,19 +70,13 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("data_dir", nargs="?", help="folder of the data sets")
     sub.add_argument("--download", metavar="NAME", help="fetch one of torchvision's data sets into the folder first")
     sub = verb(train, "train runs, or go on from their last checkpoints")
-    sub.add_argument(
-        "runs", nargs="+", metavar="RUN", help="a run of the configuration, or a folder that holds a spec.json"
-    )
+    sub.add_argument("runs", nargs="+", metavar="RUN", help="a run of the configuration, or a folder with a spec.json")
     options.config_options(sub)
     options.run_options(sub)
-    sub.add_argument(
-        "--processes", type=int, default=1, metavar="N", help="train on N GPUs of this machine together (default: 1)"
-    )
+    sub.add_argument("--processes", type=int, default=1, metavar="N", help="train on N GPUs together (default: 1)")
     sub = verb(attack, "run a suite of attacks on trained networks")
     sub.add_argument("runs", nargs="*", metavar="RUN", help="runs of the configuration, or folders of runs")
-    sub.add_argument(
-        "--suite", required=True, help="<paper>/<suite> of the configuration, or a paper for its main suite"
-    )
+    sub.add_argument("--suite", required=True, help="<paper>/<suite>, or a paper for its main suite")
     sub.add_argument("--model", type=Path, help="any safetensors file, instead of runs")
     sub.add_argument("--network", help="its network, such as resnet18 or timm:resnet18, where the file does not say")
     sub.add_argument("--data", help="the data set to test on, where the file does not say, or another one")
@@ -92,9 +86,7 @@ def parser() -> argparse.ArgumentParser:
     options.run_options(sub)
     sub = verb(time_, "measure what a paper's trainings take on this machine, which should do nothing else meanwhile")
     sub.add_argument("paper")
-    sub.add_argument(
-        "--batch", type=int, help="images a step is measured on (default: 4 on a CPU, the paper's on a GPU)"
-    )
+    sub.add_argument("--batch", type=int, help="images of a step (default: 4 on a CPU, the paper's on a GPU)")
     sub.add_argument(
         "--repeats", type=int, help="measurements of each, after one that does not count (default: 3, GPU 5)"
     )
@@ -124,6 +116,11 @@ def parser() -> argparse.ArgumentParser:
     sub = verb(claims, "each claim of the papers, and whether the numbers here support it")
     sub.add_argument("papers", nargs="*", metavar="PAPER", help="only these (default: all)")
     sub.add_argument("--out", type=Path, help="a PDF of it; CSV and PNG are written beside it")
+    options.config_options(sub)
+    options.results_option(sub)
+    sub = verb(runs, "a paper's finished runs: where, when, how long")
+    sub.add_argument("paper")
+    sub.add_argument("--out", type=Path, help="the HTML; the CSV is written beside it (default: in figures)")
     options.config_options(sub)
     options.results_option(sub)
     sub = verb(collect, "several PDF files as one, in order")
@@ -204,19 +201,11 @@ def time_(arguments: argparse.Namespace) -> None:
     grid = options.grid(arguments)
     if arguments.paper not in grid.papers:
         raise ConfigError([f"time: no paper {arguments.paper!r}{near(arguments.paper, grid.papers)}"])
-    torch = _torch()
-    torch.set_num_threads(arguments.threads)
-    from leanat import experiment, timing
-    from leanat.files import write_json
+    _torch().set_num_threads(arguments.threads)
+    from leanat import timing
 
-    device = experiment.device_of(arguments.device)
-    cpu = device.type == "cpu"
-    batch, repeats = arguments.batch or (4 if cpu else None), arguments.repeats or (3 if cpu else 5)
-    found = timing.measure_all(grid.timed(arguments.paper), device, batch, repeats, log.info)
     out = arguments.out or arguments.results / "timings" / f"{arguments.paper}.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    about = {"batch": batch, "repeats": repeats} | experiment.provenance(device)
-    write_json(out, {"primitives": found} | about)
+    timing.write(grid.timed(arguments.paper), out, arguments.device, arguments.batch, arguments.repeats)
     log.info("%s", out)
 
 
@@ -281,6 +270,20 @@ def claims(arguments: argparse.Namespace) -> None:
     grid, root = options.grid(arguments), arguments.config_dir.parent
     titles = {paper: str(part["title"]) for paper, part in grid.papers.items()}
     print(ledger.make(titles, arguments.papers, grid.scale["scale"], arguments.results, root, arguments.out))
+
+
+def runs(arguments: argparse.Namespace) -> None:
+    """Device, revision, date, seconds, memory and passes of every run behind a paper's items."""
+    from leanat import walk
+    from leanat.report import runs
+
+    grid = options.grid(arguments)
+    if arguments.paper not in grid.papers:
+        raise ConfigError([f"runs: no paper {arguments.paper!r}{near(arguments.paper, grid.papers)}"])
+    out = arguments.out or Path("figures") / arguments.paper / "runs.html"
+    made = walk.by_paper(grid)[0][arguments.paper]
+    runs.write(arguments.paper, grid.scale["scale"], made, arguments.results, out.with_suffix(""))
+    log.info("%s", out)
 
 
 def collect(arguments: argparse.Namespace) -> None:

@@ -28,7 +28,7 @@ def check_targets(targets: Iterable[str], grid: Grid) -> None:
     """Names the items and papers that exist where a target is none of them."""
     problems, rules = [], {"all", *PAGES, *grid.papers}
     for target in targets:
-        match = re.fullmatch(r"figures/(?:([^/]+)/)?([^/]+?)(\.overview)?\.(pdf|png|csv)", target)
+        match = re.fullmatch(r"figures/(?:([^/]+)/)?([^/]+?)(\.overview)?\.(pdf|png|csv|html)", target)
         if match is None:
             if target.startswith("figures/"):
                 problems.append(f"{target}: no such target; figures are made as .pdf, .png and .csv")
@@ -40,7 +40,7 @@ def check_targets(targets: Iterable[str], grid: Grid) -> None:
             problems.append(f"{target}: no such target{near(item, PAGES)}")
         elif paper is not None and paper not in grid.papers:
             problems.append(f"{target}: no paper {paper!r}{near(paper, grid.papers)}")
-        elif paper is not None and item == "claims" and not beside:
+        elif paper is not None and item in ("claims", "runs") and not beside:
             continue
         elif paper is not None and f"{paper}/{item}" not in grid.items:
             problems.append(f"{target}: {paper} has no item {item!r}{near(item, grid.papers[paper]['items'])}")

@@ -6,21 +6,36 @@ attack budgets do (``report.cost`` composes it from the shares of its groups). `
 
 from __future__ import annotations
 
+import logging
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from leanat import config, coresets, models, networks
+from leanat import config, coresets, experiment, models, networks
 from leanat.attacks import Clean
 from leanat.core import Attack, Method, Run, Split, Step, frozen, one_step, take
 from leanat.data import Augmentation, TensorData
 from leanat.distance import Lpips
+from leanat.files import write_json
 from leanat.perceptual import Perceptual
 from leanat.selection import everyone, unweighted
+
+log = logging.getLogger("leanat")
+
+
+def write(timed: dict[str, dict[str, Any]], out: Path, device: str, batch: int | None, repeats: int | None) -> None:
+    """Measures every spec (see ``measure_all``) and writes the primitives with where they were measured."""
+    where = experiment.device_of(device)
+    cpu = where.type == "cpu"
+    batch, repeats = batch or (4 if cpu else None), repeats or (3 if cpu else 5)
+    found = measure_all(timed, where, batch, repeats, log.info)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_json(out, {"primitives": found, "batch": batch, "repeats": repeats} | experiment.provenance(where))
 
 
 def measure_all(

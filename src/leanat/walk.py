@@ -52,3 +52,13 @@ def behind(items: Iterable[str], grid: Grid) -> Jobs:
     train = [shard for shard in grid.shards() if not wanted.keys().isdisjoint(shard)]
     papers = dict.fromkeys(grid.items[item]["paper"] for item in items if grid.items[item]["timed"])
     return Jobs(train, attack, list(papers), items)
+
+
+def by_paper(grid: Grid) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """The runs, and the evaluations, that the items of each paper need."""
+    runs: dict[str, dict[str, None]] = {paper: {} for paper in grid.papers}
+    evaluations: dict[str, dict[str, None]] = {paper: {} for paper in grid.papers}
+    for item in grid.items.values():
+        runs[item["paper"]] |= dict.fromkeys(item["all_runs"])
+        evaluations[item["paper"]] |= dict.fromkeys(item["evaluations"])
+    return {k: list(v) for k, v in runs.items()}, {k: list(v) for k, v in evaluations.items()}

@@ -7,9 +7,9 @@ rule claims:
         claims=PUBLISHED / "claims.yaml",
         errata=PUBLISHED / "claims.csv",
     output:
-        pdf="figures/claims.pdf",
-        png="figures/claims.png",
-        csv="figures/claims.csv",
+        pdf=in_report("figures/claims.pdf", "claims", "PDF"),
+        png=in_report("figures/claims.png", "claims", "picture"),
+        csv=in_report("figures/claims.csv", "claims", "numbers"),
     log:
         "logs/claims/all.log",
     localrule: True
@@ -27,9 +27,9 @@ rule claims_of_a_paper:
         claims=PUBLISHED / "claims.yaml",
         errata=PUBLISHED / "claims.csv",
     output:
-        pdf="figures/{paper}/claims.pdf",
-        png="figures/{paper}/claims.png",
-        csv="figures/{paper}/claims.csv",
+        pdf=in_report("figures/{paper}/claims.pdf", "claims", "PDF"),
+        png=in_report("figures/{paper}/claims.png", "claims", "picture"),
+        csv=in_report("figures/{paper}/claims.csv", "claims", "numbers"),
     log:
         "logs/claims/{paper}.log",
     localrule: True

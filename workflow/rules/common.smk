@@ -5,8 +5,8 @@ from pathlib import Path
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "src"))
 
-from leanat import devices, jobs, structure, targets
-from leanat.grid import canonical
+from leanat import caption, devices, jobs, structure, targets, walk
+from leanat.grid import canonical, digest
 from leanat.resolve import ConfigError
 from snakemake.cli import get_argument_parser
 from snakemake.settings.types import ExecMode
@@ -35,6 +35,10 @@ BESIDE = [
 FIRST_TABLES = [
     f"figures/{paper}/table1.pdf" for paper in GRID.papers if f"{paper}/table1" in ITEMS
 ]
+RUNS_OF, SUITES_OF = walk.by_paper(GRID)
+RUN_LISTS = {
+    paper: f"figures/{paper}/runs.html" for paper, runs in RUNS_OF.items() if runs
+}
 METRICS = f"{RESULTS}/runs/{{run}}/metrics.json"
 TIMINGS = f"{RESULTS}/timings/{{paper}}.json"
 SUITE = f"{RESULTS}/runs/{{evaluation}}.json"
@@ -44,7 +48,9 @@ SUITE = f"{RESULTS}/runs/{{evaluation}}.json"
 ENVIRONMENT = {
     "PATH": f"{Path(sys.executable).parent}:{os.getenv('PATH', '')}",
     "PYTHONPATH": os.pathsep.join(
-        dict.fromkeys([str(ROOT / "src"), *os.getenv("PYTHONPATH", "").split(os.pathsep)])
+        dict.fromkeys(
+            [str(ROOT / "src"), *os.getenv("PYTHONPATH", "").split(os.pathsep)]
+        )
     ),
     "PYTHONUNBUFFERED": "1",
     "LEANAT_CONFIG_DIR": str(ROOT / "config"),
@@ -81,6 +87,24 @@ def group(kind, number, parts):
     A kind never holds a job and one that needs it: the whole chain would become one allocation.
     """
     return f"short_{kind}" if jobs.minutes(parts) <= jobs.SHORT else f"{kind}_{number}"
+
+
+def in_report(path, kind, form):
+    """A file of Snakemake's report, under its paper, with the caption workflow/report/<kind>.rst."""
+
+    def category(wildcards):
+        item = getattr(wildcards, "item", None)
+        return item.split("/")[0] if item else getattr(wildcards, "paper", "all papers")
+
+    def labels(wildcards):
+        name = getattr(wildcards, "item", kind).split("/")[-1]
+        return {
+            "what": f"{name}, side by side" if kind == "beside" else name,
+            "file": form,
+        }
+
+    caption = str(ROOT / "workflow" / "report" / f"{kind}.rst")
+    return report(path, caption=caption, category=category, labels=labels)
 
 
 wildcard_constraints:

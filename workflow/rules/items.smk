@@ -11,15 +11,16 @@ rule item:
         ),
         published=lambda wildcards: PUBLISHED / f"{ITEMS[wildcards.item]['paper']}.csv",
     output:
-        pdf="figures/{item}.pdf",
-        png="figures/{item}.png",
-        csv="figures/{item}.csv",
+        pdf=in_report("figures/{item}.pdf", "item", "PDF"),
+        png=in_report("figures/{item}.png", "item", "picture"),
+        csv=in_report("figures/{item}.csv", "item", "numbers"),
         kept=f"{RESULTS}/items/{config['scale']}/{{item}}.csv",
     log:
         "logs/items/{item}.log",
     localrule: True
     params:
-        item=lambda wildcards: canonical(ITEMS[wildcards.item]),
+        item=lambda wildcards: digest(ITEMS[wildcards.item]),
+        about=lambda wildcards: caption.about(ITEMS[wildcards.item]),
         verb=lambda wildcards: (
             "figure" if ITEMS[wildcards.item]["kind"] == "figure" else "table"
         ),
@@ -67,4 +68,5 @@ for paper in GRID.papers:
             paper
         input:
             [page for page in PAGES + BESIDE if page.startswith(f"figures/{paper}/")],
+            RUN_LISTS.get(paper, []),
         localrule: True

@@ -14,8 +14,8 @@ Spec = dict[str, Any]
 ROBUST_STEPS = 2  # of Bullet-Train's robust examples (papers.advprune.Bullet)
 
 # What a forecast cannot know, taken from demo runs: of all test images, the share that is right without an attack; of
-# these, the share that an attack leaves right; of a full attack, what Bullet-Train spends; and of FAT's, what it does.
-RIGHT, STANDING, BULLET, FRIENDLY = 0.9, 0.5, 0.5, 0.5
+# these, the share that an attack leaves right; of a full attack, what Bullet-Train spends.
+RIGHT, STANDING, BULLET = 0.95, 0.65, 0.5
 # Of the time of one step of PGD, that of one step of another attack, and of one of its forward passes.
 DEAR = {"stadv": 1.5, "recoloradv": 2.0, "jpeg": 3.0, "fast_lpa": 3.0, "lpa": 3.0, "ppgd": 12.0, "fab": 3.0}
 SEARCHES = 5  # of LPA, each of all its steps

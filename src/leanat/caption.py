@@ -1,0 +1,38 @@
+"""What the report's captions say of an item, as reStructuredText; pure Python, the Snakefile reads it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+
+def escape(text: str) -> str:
+    """Plain text in reStructuredText: no character of it is markup."""
+    return re.sub(r"([\\*_`|<>:])", r"\\\1", " ".join(text.split()))
+
+
+def about(item: Mapping[str, Any]) -> dict[str, Any]:
+    """``title``, ``caption``, ``scale``, ``runs``, and ``lists`` of lines by head: what is not as in the paper, and why."""
+    stand_ins = dict.fromkeys(
+        f"{c['stand_in']} in place of {c['group'] or c['label']}" for c in item["columns"] if c["stand_in"]
+    )
+    missing = dict.fromkeys(
+        [c["skipped"] for c in item["columns"] if c["skipped"]]
+        + [cell["missing"] for row in item["cells"] for cell in row if cell["missing"]]
+    )
+    lists = {
+        "Seeds": [", ".join(map(str, item["seeds"]))] if item["seeds"] else [],
+        "Scaled down": item["factors"],
+        "Stand-ins": stand_ins,
+        "Not run": missing,
+        "Not in the paper, our own reference": [r["label"] for r in item["rows"] if r["ours"]],
+        "Assumed, where the paper leaves it open (values at its own scale)": item["assumptions"],
+    }
+    return {
+        "title": escape(item["title"]),
+        "caption": escape(item["caption"]),
+        "scale": item["scale"],
+        "runs": len(item["all_runs"]),
+        "lists": {head: [escape(line) for line in dict.fromkeys(lines)] for head, lines in lists.items() if lines},
+    }
