@@ -247,11 +247,12 @@ def _share(shown: dict[str, Any], metrics: dict[str, Any], part: str) -> float |
 def _counts(shown: dict[str, Any], metrics: dict[str, Any], part: str) -> tuple[list[int], list[int]]:
     """Right answers and examples of each class that ``part`` (a class, A or B) stands for."""
     right, n = shown["per_class"]["correct"], shown["per_class"]["n"]
-    if part in "AB":
-        every = [] if metrics["spec"]["method"]["attack"] == "clean" else range(len(n))
-        inside = metrics.get("classes_attacked", every)
-    else:
+    if part not in "AB":
         inside = [int(part)]
+    elif "classes_attacked" in metrics:
+        inside = metrics["classes_attacked"]
+    else:  # trainings on all examples alike
+        inside = [] if metrics["spec"]["method"]["attack"] == "clean" else range(len(n))
     chosen = [c for c in range(len(n)) if (c in inside) != (part == "B")]
     return [right[c] for c in chosen], [n[c] for c in chosen]
 
