@@ -237,6 +237,29 @@ def test_replications_are_read_beside(tmp_path):
     ]
 
 
+def test_random_subsets_drawn_again_are_a_mean_for_each_seed(tmp_path):
+    path = tmp_path / "items" / "demo" / "qtart" / "table1.csv"
+    path.parent.mkdir(parents=True)
+    head = "row,column,published,values,missing,tested,seeds\n"
+    path.write_text(head + 'A,c,,"[9, 5]",,,"[0, 1]"\nB,c,,"[1, 2, 3, 4, 5, 6]",,,"[0, 1]"\nC,c,,[7],,,"[0, 1]"\n')
+    items = Items(tmp_path, "demo")
+    assert items.cell("qtart", "table1", "B", "c").values == {0: 2, 1: 5}
+    assert items.cell("qtart", "table1", "C", "c").values == {0: 7}
+    (line,) = claims.ledger([claim()], items)
+    assert (line.effect, line.n) == (3.5, 2), "9 - 2 and 5 - 5"
+
+
+def test_what_a_stronger_attack_takes_away_is_a_share_of_the_examples(tmp_path):
+    """The same network on the same images: its two accuracies are not independent draws."""
+    write_item(tmp_path, [("A", "c", "", [60, 60, 60], "", 1000), ("B", "c", "", [59, 59, 59], "", 1000)])
+    nested, free = (
+        claims.ledger([claim(Expect("every", "within", 2.0), nested=n)], Items(tmp_path, "demo"))[0]
+        for n in (True, False)
+    )
+    assert nested.high - nested.effect == pytest.approx(1.96 * (1 * 99 / 1000) ** 0.5, rel=1e-3)
+    assert (nested.verdict, free.verdict) == ("supported", "inconclusive")
+
+
 class Read:
     """Metrics and suites of a run, in the place of files."""
 
