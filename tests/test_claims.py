@@ -5,11 +5,13 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
-from leanat import cli, structure
-from leanat.report import claims, expression, items, ledger, published
+from leanat import cli, outcome, structure
+from leanat.outcome import Outcome
+from leanat.report import claims, examples, expression, items, ledger, published
 from leanat.report.cells import Items
 from leanat.report.claims import Claim
 from leanat.report.verdict import Expect
@@ -258,6 +260,56 @@ def test_what_a_stronger_attack_takes_away_is_a_share_of_the_examples(tmp_path):
     )
     assert nested.high - nested.effect == pytest.approx(1.96 * (1 * 99 / 1000) ** 0.5, rel=1e-3)
     assert (nested.verdict, free.verdict) == ("supported", "inconclusive")
+
+
+def outcomes(folder, run, right, clean):
+    """A run's suite with one attack, whose outcome is kept."""
+    n = len(right)
+    zero = np.zeros(n, dtype=np.float32)
+    whole = np.arange(n)
+    kept = Outcome(whole, whole, whole, clean, right, zero, zero, zero, np.zeros(n, dtype=np.int16), ("pgd",))
+    for name in ("attacks", "suites"):
+        (folder / "runs" / run / name).mkdir(parents=True)
+    outcome.save(kept, folder / "runs" / run / "attacks" / "pgd.npz")
+    spec = {"statistics": "running", "holdout": None}
+    summary = {"attacks": {"pgd": {"n": n, "accuracy": float(right.mean()), "file": "pgd.npz", "spec": spec}}}
+    (folder / "runs" / run / "suites" / "main.json").write_text(json.dumps(summary))
+
+
+def test_outcomes_of_the_examples_give_the_error_of_a_difference(tmp_path):
+    """Two networks that fail on nearly the same images: a bootstrap over images says how much their difference is sure."""
+    rng = np.random.default_rng(0)
+    hard = rng.random(400) < 0.3
+    rows, cells, values = [], [], {}
+    for name in "AB":
+        part = []
+        for seed in range(3):
+            right = ~hard & (rng.random(400) < 0.95)
+            outcomes(tmp_path, f"{name}{seed}", right, right | (rng.random(400) < 0.5))
+            part.append(right)
+        values[name] = np.array(part)
+        rows.append({"group": "", "label": name})
+        runs = [f"{name}{seed}" for seed in range(3)]
+        cells.append([{"metric": "pgd", "runs": runs, "evaluations": [f"{r}/suites/main" for r in runs]}])
+        cells[-1].append({"metric": "clean", "runs": runs, "evaluations": []})
+        cells[-1].append({"metric": "history.loss", "runs": runs, "evaluations": []})
+    columns = [{"group": "", "label": label} for label in ("c", "clean", "loss")]
+    evaluations = [e for row in cells for e in row[0]["evaluations"]]
+    item = {"rows": rows, "columns": columns, "cells": cells, "evaluations": evaluations}
+    write_item(tmp_path, [(n, "c", "", (100 * v.mean(1)).tolist(), "", 400) for n, v in values.items()])
+    path = tmp_path / "items" / "demo" / "qtart" / "table1.npz"
+    examples.write(item, tmp_path, path)
+    assert set(examples.read(path)) == {(n, c) for n in "AB" for c in ("c", "clean")}
+    (case,), _ = claims._cases(claim(), Items(tmp_path, "demo"))
+    found = examples.error(claim(), [case])
+
+    difference = 100 * (values["A"].mean(0) - values["B"].mean(0))
+    resampled = [difference[rng.integers(0, 400, 400)].mean() for _ in range(4000)]
+    assert found == pytest.approx(np.std(resampled), rel=0.05)
+    bare = {name: cell._replace(right=None) for name, cell in case.items()}
+    assert examples.error(claim(), [bare]) > 3 * found, "as if the images were not the same"
+    write_item(tmp_path, [(n, "c", "", [1, 2, 3], "", 400) for n in "AB"])
+    assert Items(tmp_path, "demo").cell("qtart", "table1", "A", "c").right is None, "another run's outcomes"
 
 
 class Read:

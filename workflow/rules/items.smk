@@ -15,6 +15,7 @@ rule item:
         png=in_report("figures/{item}.png", "item", "picture"),
         csv=in_report("figures/{item}.csv", "item", "numbers"),
         kept=f"{RESULTS}/items/{config['scale']}/{{item}}.csv",
+        examples=f"{RESULTS}/items/{config['scale']}/{{item}}.npz",
     log:
         "logs/items/{item}.log",
     localrule: True

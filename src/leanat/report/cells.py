@@ -7,18 +7,25 @@ import json
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from leanat.report import replicated
+from leanat.report import examples, replicated
+
+if TYPE_CHECKING:
+    import numpy
 
 
 class Cell(NamedTuple):
-    """A cell of an item: its values by seed, or why it has none; ``tested``: examples behind an accuracy."""
+    """A cell of an item: its values by seed, or why it has none.
+
+    ``tested``: examples behind an accuracy; ``right``: their positions and the share of runs that are right, if known.
+    """
 
     values: dict[int, float]
     missing: str | None = None
     published: float | None = None
     tested: int | None = None
+    right: numpy.ndarray | None = None
 
 
 class Items:
@@ -44,7 +51,16 @@ class Items:
         if not path.is_file():
             return None
         with path.open(newline="", encoding="utf-8") as file:
-            return {(r["row"], r["column"]): _read_cell(r) for r in csv.DictReader(file)}
+            cells = {(r["row"], r["column"]): _read_cell(r) for r in csv.DictReader(file)}
+        known = examples.read(path.with_suffix(".npz"))
+        return {name: cell._replace(right=_agreeing(known.get(name), cell)) for name, cell in cells.items()}
+
+
+def _agreeing(right: numpy.ndarray | None, cell: Cell) -> numpy.ndarray | None:
+    """Outcomes that are those of the cell's accuracy; None for a file that is older than the CSV beside it."""
+    if right is None or not cell.values:
+        return None
+    return right if abs(100 * right[1].mean() - statistics.fmean(cell.values.values())) < 0.01 else None
 
 
 def _read_cell(row: Mapping[str, str]) -> Cell:

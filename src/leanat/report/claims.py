@@ -23,8 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from leanat.report import expression
+from leanat.report import examples, expression
 from leanat.report.cells import Cell, Items
+from leanat.report.examples import PAPER
 from leanat.report.verdict import (
     LEAST,
     TIMES,
@@ -63,7 +64,6 @@ KEYS = {
     "nested",
 }
 ONLY = {"says", "source", "quotes", "untestable", "waits"}
-PAPER = "_paper"
 
 
 @dataclass(frozen=True)
@@ -240,28 +240,8 @@ def _effect(claim: Claim, cases: list[dict[str, Cell]]) -> Effect:
     series = [_series(claim, case) for case in cases]
     common = sorted(set.intersection(*map(set, series))) or sorted(series[0])
     values = [statistics.fmean(s[seed] for s in series if seed in s) for seed in common]
-    examples = statistics.fmean(_examples(claim, case) for case in cases)
     sd = statistics.stdev(values) if len(values) > 1 else None
-    return Effect(statistics.fmean(values), len(values), sd, examples)
-
-
-def _examples(claim: Claim, case: Mapping[str, Cell]) -> float:
-    """Standard error from the draw of test examples: binomial in each cell, carried through the expression.
-
-    Cells are taken as independent, though they answer the same examples: for a difference that is too much, never too little.
-    """
-    means = {name: statistics.fmean(cell.values.values()) for name, cell in case.items()}
-    means |= {name + PAPER: cell.published for name, cell in case.items()}
-    here, total = expression.evaluate(claim.effect, means), 0.0
-    if claim.nested:
-        tested = [cell.tested for cell in case.values() if cell.tested]
-        return math.sqrt(abs(here) * (100 - abs(here)) / min(tested)) if tested and abs(here) <= 100 else 0.0
-    for name, cell in case.items():
-        if cell.tested and 0 <= means[name] <= 100:
-            sd = math.sqrt(means[name] * (100 - means[name]) / cell.tested)
-            slope = (expression.evaluate(claim.effect, means | {name: means[name] + 1e-4}) - here) / 1e-4
-            total += (slope * sd) ** 2
-    return math.sqrt(total) if math.isfinite(total) else 0.0
+    return Effect(statistics.fmean(values), len(values), sd, examples.error(claim, cases))
 
 
 def _exact(claim: Claim, cases: list[dict[str, Cell]], scale: str) -> Line:

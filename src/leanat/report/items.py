@@ -10,13 +10,13 @@ from typing import Any
 
 from leanat.files import read_json
 from leanat.grid import digest
-from leanat.report import cost, plots, published, replicated, table
+from leanat.report import cost, examples, plots, published, replicated, table
 from leanat.report.formulas import FORMULAS
 from leanat.resolve import near
 
 
 def make(item: dict[str, Any], results: Path, papers: Path, real: Path, out: Path, keep: Path | None) -> None:
-    """Writes ``out`` (PDF) with PNG and CSV beside it, and the CSV once more at ``keep``.
+    """Writes ``out`` (PDF) with PNG and CSV beside it, and the CSV once more at ``keep`` with the outcomes of its examples.
 
     Raises FileNotFoundError for a run that is not finished, ValueError for a damaged file, each naming the file.
     """
@@ -26,6 +26,7 @@ def make(item: dict[str, Any], results: Path, papers: Path, real: Path, out: Pat
     if keep is not None:
         keep.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(stem.with_suffix(".csv"), keep)
+        examples.write(item, results, keep.with_suffix(".npz"))
 
 
 def replicate(item: dict[str, Any], results: Path, real: Path) -> Path:
