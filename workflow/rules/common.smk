@@ -94,10 +94,10 @@ def in_report(path, kind, form):
 
     def category(wildcards):
         item = getattr(wildcards, "item", None)
-        return item.split("/")[0] if item else getattr(wildcards, "paper", "all papers")
+        return Path(item).parts[0] if item else getattr(wildcards, "paper", "all papers")
 
     def labels(wildcards):
-        name = getattr(wildcards, "item", kind).split("/")[-1]
+        name = Path(getattr(wildcards, "item", kind)).name
         return {
             "what": f"{name}, side by side" if kind == "beside" else name,
             "file": form,
