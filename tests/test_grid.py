@@ -370,5 +370,4 @@ def test_every_suite_can_be_built(grids, scale, paper):
 
     facts = {"paper": paper, "item": "", "data": "cifar10", "model": "resnet18", "method": ""}
     for suite in grids[scale].papers[paper]["suites"]:
-        attacks, alarms = assess.components(grids[scale].suite(facts, suite))
-        assert attacks or alarms
+        assert any(assess.components(grids[scale].suite(facts, suite)))

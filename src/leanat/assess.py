@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ from typing import Any
 from torch import nn
 from tqdm import tqdm
 
-from leanat import config, core, evaluate, outcome
+from leanat import config, core, evaluate, experiment, outcome
 from leanat.grid import digest
 from leanat.masking import masking_report
-from leanat.papers import sat
+from leanat.papers import saliency_maps, sat
 from leanat.resolve import ConfigError
 from leanat.threat import ThreatModel
 
@@ -22,15 +23,25 @@ log = logging.getLogger("leanat")
 
 
 def assess(
-    net: nn.Module, test: core.Data, suite: dict[str, Any], folder: Path, seed: int, *, precision: str = "fp32"
+    net: nn.Module,
+    load: Callable[[str], core.Data],
+    suite: dict[str, Any],
+    folder: Path,
+    seed: int,
+    runs: Path,
+    *,
+    precision: str = "fp32",
 ) -> dict[str, Any]:
     """Runs every attack of a suite that has no outcome with the same spec in ``folder``; returns the suite's summary.
 
-    ``suite``: name -> {attack, examples, statistics, holdout, label}, or {masking: {threat, limit, queries}} for the alarm. An
-    attack that was stopped goes on after its last part. Raises ConfigError for an attack that does not exist.
+    ``suite``: name -> {attack, examples, statistics, holdout, label}, or {masking: {threat, limit, queries}} for the alarm,
+    or {measure: ...}, whose arrays are left beside the outcomes. ``load`` gives the data's part, "train" or "test";
+    ``runs`` is the folder of the runs that the suite names. An attack that was stopped goes on after its last part.
+    Raises ConfigError for an attack that does not exist.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    attacks, alarms = components(suite)
+    attacks, alarms, measures = components(suite, runs)
+    test = load("test")
     results, outcomes = {}, []
     for name, attack in (bar := tqdm(attacks.items(), unit="attack", leave=False, disable=None)):
         bar.set_description(name)
@@ -47,6 +58,12 @@ def assess(
     summary = {"attacks": results, "worst": outcome.accuracy(outcome.worst_case(whole).correct) if whole else None}
     if whole:
         _say("worst case of these", summary["worst"], 0.0)
+    for name, measured in measures.items():
+        numbers, arrays = measured(net, load(measured.part), seed)
+        kept = folder / f"{name}-{digest(suite[name])}.npz"
+        experiment.save_arrays(kept, arrays)
+        summary.setdefault("measures", {})[name] = {"numbers": numbers, "file": f"{folder.name}/{kept.name}"}
+        log.info("%s: %s", name, ", ".join(f"{k} {v:.4g}" for k, v in numbers.items() if v is not None))
     for name, alarm in alarms.items():
         reasons = masking_report(net, test, alarm.threat, seed=seed, limit=alarm.limit, queries=alarm.queries)
         summary.setdefault("masking", {})[name] = reasons
@@ -63,18 +80,23 @@ class Alarm:
     queries: int
 
 
-def components(suite: dict[str, Any]) -> tuple[dict[str, core.Attack], dict[str, Alarm]]:
-    """Raises ConfigError with every problem of the suite."""
+def components(
+    suite: dict[str, Any], runs: Path = Path()
+) -> tuple[dict[str, core.Attack], dict[str, Alarm], dict[str, saliency_maps.Measure]]:
+    """Raises ConfigError with every problem of the suite. ``runs``: the folder of the runs that it names."""
     problems: list[str] = []
-    attacks, alarms = {}, {}
-    for name, entry in suite.items():
-        if "masking" in entry:
+    attacks, alarms, measures = {}, {}, {}
+    for name, entry in experiment.located(suite, runs).items():
+        if "measure" in entry:
+            where = f"suite.{name}.measure"
+            measures[name] = config.component(saliency_maps.Measure, entry["measure"], where, problems)
+        elif "masking" in entry:
             alarms[name] = config.build(Alarm, entry["masking"], f"suite.{name}.masking", problems)
         else:
             attacks[name] = config.component(core.Attack, entry["attack"], f"suite.{name}.attack", problems)
     if problems:
         raise ConfigError(problems)
-    return attacks, alarms
+    return attacks, alarms, measures
 
 
 def _say(name: str, shown: dict[str, Any], seconds: float) -> None:

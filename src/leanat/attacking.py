@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from leanat import assess, data, experiment, networks, transferred
+from leanat.core import Data
 from leanat.files import write_json
 from leanat.grid import Evaluation, Grid
 from leanat.resolve import ConfigError, near
@@ -16,7 +20,8 @@ log = logging.getLogger("leanat")
 
 
 def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Namespace) -> None:
-    """Writes ``<run>/suites/<suite>.json``, and an outcome a file under ``<run>/attacks/``, of each run.
+    """Writes ``<run>/suites/<suite>.json``, and an outcome a file under ``<run>/attacks/`` or, of a snapshot,
+    ``<run>/attacks-after-<epoch>/``, of each run.
 
     Runs that are attacked from the same sources go together: each adversarial example is made once.
     """
@@ -28,18 +33,17 @@ def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Nam
         groups.setdefault(found.sources or found.run, []).append(found)
     for number, group in enumerate(groups.values(), 1):
         log.info("[%d/%d] %s", number, len(groups), ", ".join(e.run for e in group))
-        targets = {e.run: Trained.load(arguments, e.run) for e in group}
+        targets = {e.run: Trained.load(arguments, e.run, e.snapshot) for e in group}
         first = targets[group[0].run]
         if group[0].sources:
             sources = {run: targets.get(run) or Trained.load(arguments, run) for run in group[0].sources}
             made = transferred.assess(sources, targets, first.test, group[0].attacks, first.seed)
         else:
-            attacks = first.folder / "attacks"
-            made = {
-                group[0].run: assess.assess(
-                    first.net, first.test, group[0].attacks, attacks, first.seed, precision=arguments.precision
-                )
-            }
+            one, load = group[0], _loader(first.test.name, arguments, first.device)
+            kept = first.folder / ("attacks" if one.snapshot is None else f"attacks-after-{one.snapshot}")
+            runs_folder, precision = first.folder.parent, arguments.precision
+            found = assess.assess(first.net, load, one.attacks, kept, first.seed, runs_folder, precision=precision)
+            made = {one.run: found}
         for run, summary in made.items():
             about = {"run": run, "suite": suite, "seed": first.seed}
             folder = targets[run].folder / "suites"
@@ -54,18 +58,24 @@ def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespac
     name = arguments.data or about.get("data", {}).get("name")
     if name is None:
         raise ConfigError([f"{path}: does not say its data set; name it with --data"])
-    test = data.load(name, "test", arguments.data_dir or None, device)
+    load = _loader(name, arguments, device)
     if about and arguments.network is None:
         net, _ = networks.load(path, device)
     elif arguments.network is None:
         raise ConfigError([f"{path}: does not say its network; name it with --network"])
     else:
-        net = networks.build(arguments.network, "channel", networks.describe(test), 0)
+        net = networks.build(arguments.network, "channel", networks.describe(load("test")), 0)
         networks.fit(net, tensors, path)
         net.to(device).eval()
     facts = {"paper": paper, "data": name, "model": "", "method": "", "item": ""}
     folder = arguments.out or path.with_name(path.stem + "-attacks")
     log.info("%s on %s: suite %s of %s at scale %s", path.name, name, suite, paper, grid.scale["scale"])
-    summary = assess.assess(net, test, grid.suite(facts, suite), folder, 0, precision=arguments.precision)
+    summary = assess.assess(
+        net, load, grid.suite(facts, suite), folder, 0, arguments.results / "runs", precision=arguments.precision
+    )
     write_json(folder / f"{paper}-{suite}.json", {"model": path.name} | summary | experiment.provenance(device))
     log.info("%s", folder / f"{paper}-{suite}.json")
+
+
+def _loader(name: str, arguments: argparse.Namespace, device: torch.device) -> Callable[[str], Data]:
+    return lambda part: data.load(name, part, arguments.data_dir or None, device)

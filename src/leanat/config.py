@@ -33,7 +33,7 @@ from leanat import (
 from leanat.core import Attack, Budget, Extra, Method, Objective, Recipe, Schedule, Selector
 from leanat.data import augment, colour
 from leanat.memory import Teacher
-from leanat.papers import advprune, coreset, dihcl, qtart, saliency, sat
+from leanat.papers import advprune, coreset, dihcl, qtart, saliency, saliency_maps, sat
 from leanat.resolve import ConfigError, near
 
 # What may stand in each slot of a spec, by name.
@@ -108,6 +108,7 @@ SLOTS: dict[Any, tuple[str, dict[str, type]]] = {
             "watch": baselines.Watch,
         },
     ),
+    saliency_maps.Measure: ("measure", {"maps": saliency_maps.Maps, "terms": saliency_maps.Terms}),
     Schedule: (
         "learning rate",
         {

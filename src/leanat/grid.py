@@ -47,9 +47,10 @@ class Evaluation:
     """All attacks of one suite on one run."""
 
     run: str
-    suite: str  # <paper>-<suite>
+    suite: str  # <paper>-<suite>, and -after-<epoch> for what a snapshot of the run is attacked by
     attacks: dict[str, Any] = field(hash=False)
     sources: tuple[str, ...] = ()  # runs on which the attacks are made; none: on the run itself
+    snapshot: int | None = None  # epochs of training after which the network was kept; None: at its end
 
     @property
     def id(self) -> str:
@@ -125,6 +126,7 @@ class Grid:
             sizes = self.datasets[stand_in]["train"], self.datasets[facts["data"]]["train"]
             spec = scaling.shrink_counts(spec, scale["counts"], *sizes)
         spec = scaling.shrink_radii(spec, scale.get("radii", []), known)
+        spec = scaling.adjust(spec, scale.get("fields", []), known)
         return layered(scale.get("rules", []), known, spec)
 
     def skipped(self, facts: Mapping[str, Any], named: str | None = None) -> str | None:
@@ -137,7 +139,7 @@ class Grid:
         """The attacks of a suite as this scale runs them, by the paper's name of each.
 
         Each is {attack, examples, statistics, holdout, label}: a shortened attack has a label of its own, the paper's name is
-        never put on it.
+        never put on it. Or {masking: ...} or {measure: ...}, see ``assess``.
         """
         suites = self.papers[facts["paper"]].get("suites", {})
         where = f"{self.folder}/papers/{facts['paper']}.yaml: suites"
@@ -160,11 +162,18 @@ class Grid:
         return found
 
     def evaluation(self, run: RunSpec, facts: Mapping[str, Any], suite: str) -> Evaluation:
-        """A suite with ``sources``, such as {model: [a, b]}, attacks the runs that differ from ``facts`` in these."""
+        """A suite with ``sources``, such as {model: [a, b]}, attacks the runs that differ from ``facts`` in these.
+
+        ``snapshot`` among the facts: which of the run's snapshots, counted from 1, in place of its end.
+        """
         axes = plain(self.papers[facts["paper"]]["suites"].get(suite, {})).get("sources", {})
         others = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())] if axes else []
         sources = tuple(self.run({**facts, **other}, run.spec["seed"], facts.get("change")).id for other in others)
-        made = Evaluation(run.id, f"{facts['paper']}-{suite}", self.suite(facts, suite), sources)
+        name, after = f"{facts['paper']}-{suite}", None
+        if (number := facts.get("snapshot")) is not None:
+            after = run.spec["snapshots"][number - 1]
+            name += f"-after-{after}"
+        made = Evaluation(run.id, name, self.suite(facts, suite), sources, after)
         return self.evaluations.setdefault(made.id, made)
 
     def timed(self, paper: str) -> dict[str, Any]:

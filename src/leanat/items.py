@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from leanat.grid import Grid, digest
-from leanat.resolve import layered, matches, merge, plain
+from leanat.resolve import ConfigError, layered, matches, merge, plain
 
-TIMED = {"minutes", "minutes_per_epoch", "seconds_per_epoch", "speedup"}
+TIMED = {"minutes", "minutes_per_epoch", "seconds_per_epoch", "speedup", "time_share"}
 
 
 def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
     runs = list(dict.fromkeys(run for part in both for run in part.get("runs", [])))
     assumed = _assumed(grid, item, [{**base, **_both(r, c)} for r in rows for c in columns])
     evaluations = list(dict.fromkeys(e for part in both for e in part.get("evaluations", [])))
-    timed = {digest(part["timed"]["spec"]): part["timed"] for part in both if "timed" in part}
+    timings = [part["timed"] for part in both if "timed" in part] + [t for part in both for t in part.get("also", [])]
     return {
         "paper": paper,
         "item": name,
@@ -49,7 +49,7 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
         "cells": cells,
         "runs": runs,
         "evaluations": evaluations,
-        "timed": timed,
+        "timed": {digest(t["spec"]): t for t in timings},
         "all_runs": grid.with_needs([*runs, *(s for e in evaluations for s in grid.evaluations[e].sources)]),
     }
 
@@ -67,13 +67,14 @@ def _assumed(grid: Grid, item: Mapping[str, Any], entries: list[Mapping[str, Any
     """What the paper leaves open of these runs, with the values at the paper's scale, which this one may shrink."""
     whole, found = grid.at_paper_scale(), {}
     for entry in entries:
-        if item["kind"] == "formula" or grid.skipped(entry) or not {"data", "model", "method"} <= set(entry):
+        if item["kind"] == "formula" or _missing(grid, entry) or not {"data", "model", "method"} <= set(entry):
             continue
         runs = whole.with_needs([whole.run(entry, 0, entry.get("change")).id])
         found |= {
             (k, f"{v:.4g}" if isinstance(v, float) else str(v)): reason
             for run in runs
             for k, v, reason in whole.runs[run].assumed
+            if not k.startswith("method.extras.saliency.")  # the same fields as the objective's
         }
     return [f"{key} = {value}: {reason}" for (key, value), reason in found.items()]
 
@@ -115,6 +116,7 @@ def _axis(entry: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]
 
 def _shown(entry: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:
     hidden = {"suite", "change", "vars", "unit", "digits", "better", "published", "metric", "reference", "attacked"}
+    hidden |= {"snapshot", "also", "missing"}
     hidden |= {"method"} if "label" in entry else set()
     return [str(labels.get(v, v)) for k, v in entry.items() if k not in hidden and not isinstance(v, (dict, list))]
 
@@ -166,10 +168,13 @@ def _cell(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any], labels:
         "runs": [],
         "evaluations": [],
         # Arithmetic on the paper's settings needs no data, so no scale leaves it out.
-        "missing": (grid.at_paper_scale() if item["kind"] == "formula" else grid).skipped(entry),
+        "missing": _missing(grid.at_paper_scale() if item["kind"] == "formula" else grid, entry),
     }
-    if cell["metric"] in TIMED and not grid.skipped(entry, named="metric"):
+    if cell["metric"] in TIMED and not entry.get("missing") and not grid.skipped(entry, named="metric"):
         cell["timed"] = _timed(grid, entry)
+        if "also" in entry:  # trainings whose time is part of this one's: phase1+at
+            others = entry["also"].split("+")
+            cell["also"] = [_timed(grid, {**entry, "method": method, "change": None}) for method in others]
     reference = {**item, **entry}.get("reference")
     if isinstance(reference, dict):
         reference = reference.get(entry.get("method"))
@@ -191,6 +196,11 @@ def _cell(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any], labels:
     return cell | found
 
 
+def _missing(grid: Grid, entry: Mapping[str, Any]) -> str | None:
+    """Why a cell has no run: its row or column says so, or a rule skips it."""
+    return entry.get("missing") or grid.skipped(entry)
+
+
 def _numbers(grid: Grid, entry: Mapping[str, Any], metric: Any, suite: str | None, seeds: list[int]) -> dict[str, Any]:
     """The runs, and their evaluations where the metric is of a suite, that a cell is made of.
 
@@ -199,6 +209,9 @@ def _numbers(grid: Grid, entry: Mapping[str, Any], metric: Any, suite: str | Non
     draws = range(entry["draws"].get(grid.scale["scale"], 1)) if "draws" in entry else [None]
     changes = [merge(entry.get("change") or {}, {} if d is None else {"vars": {"draw": d}}) for d in draws]
     runs = [grid.run(entry, seed, change) for seed in seeds for change in changes]
+    if "snapshot" in entry and (metric == "clean" or not suite):
+        where = f"{entry['paper']}/{entry['item']}"
+        raise ConfigError([f"{where}: a snapshot needs a suite, and an attack 'clean' under another name"])
     own = metric == "clean" or str(metric).startswith(("history.", "metrics.")) or metric in TIMED
     return {
         "runs": [r.id for r in runs],
@@ -212,11 +225,12 @@ def _timed(grid: Grid, entry: Mapping[str, Any]) -> dict[str, Any]:
     data = grid.datasets[entry["data"]]
     attack = spec["method"]["attack"]
     name, fields = (attack, {}) if isinstance(attack, str) else next(iter(attack.items()))
+    objective, terms = next(iter(spec["method"]["objective"].items()))
     step = {
         "shape": [data["channels"], data["size"]],
         "model": spec["model"],
         "recipe": [spec["recipe"]["batch"], spec["recipe"]["precision"]],
-        "objective": next(iter(spec["method"]["objective"])),
+        "objective": objective + " with a curriculum" * bool(terms.get("ks")),
         # radii and step sizes change no time
         "attack": [name, fields.get("steps"), fields.get("loss"), fields.get("training_mode"), fields.get("attack")],
     }

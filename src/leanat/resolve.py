@@ -99,6 +99,13 @@ def near(name: str, known: Iterable[str]) -> str:
     return f"{hint}; allowed: {', '.join(known) if known else 'none'}"
 
 
+def named(found: Mapping[str, Any], name: str, where: str) -> Any:
+    """``found[name]``; ValueError, one line, with the nearest names where there is none."""
+    if name not in found:
+        raise ValueError(f"{where}: there is no {name!r}{near(name, found)}")
+    return found[name]
+
+
 def merge(below: Any, above: Any, name: str = "") -> Any:
     """``above`` laid over ``below``: mappings merge key by key, everything else is replaced."""
     if isinstance(below, Assumed) and isinstance(above, dict):

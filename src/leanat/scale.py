@@ -64,6 +64,21 @@ def shrink_counts(spec: dict, rule: Mapping[str, Any], examples: int, paper_exam
     return _walk(spec, change)
 
 
+def adjust(spec: dict, rules: list[Mapping[str, Any]], facts: Mapping[str, Any]) -> dict:
+    """Fields by name, wherever they stand in a spec: ``times`` a factor each, or ``set``; ``rules`` {when, times, set}, all."""
+    for rule in rules:
+        if matches(rule.get("when", {}), facts):
+            spec = _walk(spec, lambda key, value, rule=rule: _adjusted(rule, key, value))
+    return spec
+
+
+def _adjusted(rule: Mapping[str, Any], key: str, value: Any) -> Any:
+    if key in rule.get("set", {}):
+        return rule["set"][key]
+    factor = rule.get("times", {}).get(key)
+    return value if factor is None else _rescale(value, lambda v: v * factor)
+
+
 def shrink_radii(spec: dict, rules: list[Mapping[str, Any]], facts: Mapping[str, Any]) -> dict:
     """Radii and the step sizes beside them, by a factor for each threat model; ``rules`` are {when, linf, l2}, first match."""
     rule = next((r for r in rules if matches(r.get("when", {}), facts)), {})

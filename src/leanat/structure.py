@@ -21,7 +21,7 @@ SETTINGS = {
 PAPER = {"paper", "title", "source", "seeds", "labels", "base", "rules", "skip", "methods", "items", "suites", "trials"}
 SCALE = {
     "scale", "title", "seeds", "epochs", "epoch_keys", "counts", "radii", "data", "models", "rules", "skip", "factors",
-    "notes", "shard", "attacks", "labels",
+    "notes", "shard", "attacks", "labels", "fields",
 }  # fmt: skip
 ITEM = {
     "kind", "title", "caption", "metric", "unit", "digits", "better", "rows", "columns", "published", "ours", "options",
@@ -144,6 +144,9 @@ def _scale(scale: Mapping[str, Any], path: Path, datasets: Mapping[str, Any], pr
     _rules(scale.get("skip", []), f"{path}: skip", names, problems, then="reason")
     labels = [rule["set"].get("label") for rule in scale.get("attacks", []) if isinstance(rule.get("set"), dict)]
     _files([label for label in labels if label is not None], f"{path}: attacks", problems)
+    for i, rule in enumerate(scale.get("fields", [])):
+        _unknown(rule, {"when", "times", "set"}, f"{path}: fields[{i}]", problems)
+        _unknown(rule.get("when", {}), FACTS, f"{path}: fields[{i}].when", problems)
     shard = scale.get("shard", 1)
     if not isinstance(shard, int) or shard < 1:
         problems.append(f"{path}: shard: {shard!r} is not allowed; a whole number from 1")

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from leanat.core import Attack, Method, Run, Split, Step, frozen, one_step, take
 from leanat.data import Augmentation, TensorData
 from leanat.distance import Lpips
 from leanat.files import write_json
+from leanat.papers.saliency import Saliency
 from leanat.perceptual import Perceptual
 from leanat.selection import everyone, unweighted
 
@@ -83,8 +85,10 @@ class Bench:
         repeats: int,
         whole: bool = False,
     ) -> Bench:
-        """``whole``: the very step of a run, whose upstream networks exist: head alone where the rest is frozen, and
-        with the extras that are a part of its objective or attack."""
+        """With the extras that are a part of its objective or attack.
+
+        ``whole``: the very step of a run, whose upstream networks exist: head alone where the rest is frozen.
+        """
         parts = config.read(spec)
         size = parts.recipe.batch if batch is None else min(batch, parts.recipe.batch)
         data = images(shape, max(2 * size, 64), device, parts.data.augment)
@@ -92,22 +96,31 @@ class Bench:
         if whole and parts.init is not None and parts.init.frozen:
             net = models.transfer_head(net, parts.init.hidden, shape["classes"], parts.seed).to(device)
         attack = parts.method.attack
-        extras = tuple(e for e in parts.method.extras if e in (parts.method.objective, attack)) if whole else ()
+        extras = tuple(e for e in parts.method.extras if e in (parts.method.objective, attack))
         if (
             isinstance(attack, Perceptual) and not whole
         ):  # the time does not depend on what the network of the distance has learnt
             lpips = Lpips(networks.build("alexnet_cifar", "channel", networks.describe(data), 0).to(device).eval())
             attack = _With(lpips, attack.attack)
-        method = replace(parts.method, attack=attack, budget=None, extras=extras)
-        run = Run(net, method, parts.recipe, parts.seed, epoch=parts.recipe.epochs // 2 if whole else 0)
-        for extra in extras:
-            run.memory[extra.name] = extra.start(run, Split(data, None))
-            extra.on_epoch(run, Split(data, None))
+        objective = parts.method.objective
+        with TemporaryDirectory() as folder:
+            if isinstance(objective, Saliency) and not whole:  # neither does it on what the teacher has
+                about = {"model": spec["model"], "data": networks.describe(data)}
+                networks.save(Path(folder) / "model.safetensors", net, about)
+                objective = replace(objective, teacher=Path(folder))
+                extras = (objective,)
+            method = replace(parts.method, objective=objective, attack=attack, budget=None, extras=extras)
+            run = Run(net, method, parts.recipe, parts.seed, epoch=parts.recipe.epochs // 2 if whole else 0)
+            for extra in extras:
+                run.memory[extra.name] = extra.start(run, Split(data, None))
+                extra.on_epoch(run, Split(data, None))
         return cls(run, data, shape, size, parts.recipe.batch / size, repeats)
 
     def step(self) -> dict[str, float]:
         """Seconds of an optimiser step with its attack, without it, and of a clean forward pass."""
-        return {"step": self.attacked(), "bare": self.bare(), "look": self.look()}
+        found = {"step": self.attacked(), "look": self.look()}
+        # Not defined for Free-AT, and of no use without a budget.
+        return found if self.run.method.extras else found | {"bare": self.bare()}
 
     def attacked(self) -> float:
         return self._optimise(self.run.method)

@@ -33,12 +33,15 @@ class Trained:
     device: torch.device
 
     @classmethod
-    def load(cls, arguments: argparse.Namespace, run: str) -> Trained:
-        """Raises FileNotFoundError for a run that is not finished, and what networks and data raise."""
+    def load(cls, arguments: argparse.Namespace, run: str, snapshot: int | None = None) -> Trained:
+        """With the network as it was after ``snapshot`` epochs, or at the end.
+
+        Raises FileNotFoundError for a run that is not finished, and what networks and data raise.
+        """
         folder = arguments.results / "runs" / run
         metrics = read_json(folder / "metrics.json", "the metrics of a finished run")
         device = experiment.device_of(arguments.device)
-        net, about = networks.load(folder / "model.safetensors", device)
+        net, about = networks.load(folder / f"model{'' if snapshot is None else -snapshot}.safetensors", device)
         test = data.load(about["data"]["name"], "test", arguments.data_dir or None, device)
         return cls(folder, net, test, metrics["spec"]["seed"], device)
 
@@ -50,7 +53,7 @@ def assess(
 
     The outcomes of every attack, source and target are kept in the targets' folders, and read back where they are there.
     """
-    attacks, _ = components(suite)
+    attacks, *_ = components(suite)
     made: dict[str, dict[str, Any]] = {run: {} for run in targets}
     for name, attack in tqdm(attacks.items(), unit="attack", leave=False, disable=None):
         entry, started = suite[name], time.perf_counter()

@@ -114,7 +114,7 @@ def seconds_an_epoch(spec: Spec, primitives: dict[str, float], examples: int, sh
             raise ValueError("the cost of Bullet-Train needs the shares of its groups, of a run")
         look = primitives["look"] if budget != "only_members" else 0.0
         step = look + primitives["bare"] + share * (step - primitives["bare"])
-    training = sum(e.share for e in epochs) * batches * step
+    training = sum(e.share for e in epochs) * batches * step * spec["method"].get("replays", 1)
     selecting = sum(e.selects for e in epochs) * (
         all_batches * primitives.get("select", 0.0) + primitives.get("solve", 0.0)
     )

@@ -8,11 +8,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from leanat.files import read_json
 from leanat.grid import digest
 from leanat.report import cost, examples, plots, published, replicated, table
 from leanat.report.formulas import FORMULAS
-from leanat.resolve import near
+from leanat.report.notes import row_note
+from leanat.report.pictures import pictured
+from leanat.resolve import named
+
+SHOWN = ("paper", "item", "title", "caption", "scale", "options", "labels")
 
 
 def make(item: dict[str, Any], results: Path, papers: Path, real: Path, out: Path, keep: Path | None) -> None:
@@ -76,6 +82,12 @@ class Sources:
         return read_json(self.results / "runs" / f"{evaluation}.json", "the summary of a suite of attacks")
 
     @cache  # noqa: B019
+    def arrays(self, evaluation: str, measure: str) -> dict[str, np.ndarray]:
+        file = named(self.suite(evaluation)["measures"], measure, measure)["file"]
+        with np.load(self.results / "runs" / evaluation.partition("/")[0] / file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+
+    @cache  # noqa: B019
     def history(self, run: str) -> list[dict[str, str]]:
         with open(self.results / "runs" / run / "history.csv", newline="") as file:
             return list(csv.DictReader(file))
@@ -89,13 +101,15 @@ class Sources:
 def fill(item: dict[str, Any], results: Path, papers: Path, real: Path) -> dict[str, Any]:
     """The item in the form that ``table`` and ``plots`` read."""
     sources = Sources(item, results, papers, real)
+    if item["options"].get("plot") == "images":
+        return {k: item[k] for k in SHOWN} | pictured(item, sources) | {"provenance": _provenance(sources)}
     cells = [
         [_cell(row, column, cell, sources) for column, cell in zip(item["columns"], cells, strict=True)]
         for row, cells in zip(item["rows"], item["cells"], strict=True)
     ]
     columns = [c | {"n_test": _n_test(k, sources)} for k, c in enumerate(item["columns"])]
-    rows = [row | {"note": "not in the paper: our own reference" if row["ours"] else None} for row in item["rows"]]
-    filled = {k: item[k] for k in ("paper", "item", "title", "caption", "scale", "options", "labels")}
+    rows = [row | {"note": row_note(item, row, shown)} for row, shown in zip(item["rows"], cells, strict=True)]
+    filled = {k: item[k] for k in SHOWN}
     return filled | {"rows": rows, "columns": columns, "cells": cells, "provenance": _provenance(sources)}
 
 
@@ -112,13 +126,14 @@ def _cell(row: dict[str, Any], column: dict[str, Any], cell: dict[str, Any], sou
         if "against" in cell:
             full = _values(cell["against"], cell["metric"], sources)
             values = [100 * (f - v) / f for v, f in zip(values, full, strict=True) if f]
+        values = [v for v in values if v is not None]
     return {
         "published": paper,
         "replicated": match.summary() if match else None,
         "values": values,
         "n": len(values),
         "tested": tested(cell, sources) if values else None,
-        "missing": None if values else cell["missing"] or "no number",
+        "missing": None if values else cell["missing"] or "there is no such number",
     }
 
 
@@ -144,9 +159,11 @@ def timed(cell: dict[str, Any], sources: Sources) -> float:
             return own
         case "minutes_per_epoch":
             return own / 60
-        case "minutes":
-            return own * cell["timed"]["spec"]["recipe"]["epochs"] / 60
-    return _whole(cell["against"]["timed"], sources) / (own * cell["timed"]["spec"]["recipe"]["epochs"])
+    whole = own * cell["timed"]["spec"]["recipe"]["epochs"] + sum(_whole(t, sources) for t in cell.get("also", []))
+    if cell["metric"] == "minutes":
+        return whole / 60
+    reference = _whole(cell["against"]["timed"], sources)
+    return 100 * whole / reference if cell["metric"] == "time_share" else reference / whole
 
 
 def _whole(part: dict[str, Any], sources: Sources) -> float:
@@ -183,8 +200,9 @@ def measure(metric: str, run: str, evaluation: str | None, sources: Sources) -> 
     ``clean``; ``<attack>``, a name of the suite; ``<attack>@<class>`` or ``@A`` and ``@B``: on one class, on the classes
     that were attacked in training, on the others; ``a+b+c``: their mean; ``a-b``: their difference;
     ``<attack>@sd``: the deviation over the networks it was made on; ``worst``; ``masking``: how many signs of
-    gradient masking there are; ``history.<column>@<share>``: a column of the history after a share of the epochs
-    (without it: at the end); ``metrics.<key>``, ``metrics.<key>@<class>``. None where a set of classes or a key of the
+    gradient masking there are; ``<measure>.<number>``: what a measure of the suite found (None: not on these data);
+    ``history.<column>@<share>``: a column of the history after a share of the epochs
+    (without it: at the end); ``metrics.<key>``, ``metrics.<key>@<class>``. None where a column, a set of classes or a key of the
     metrics is empty. Raises ValueError for anything else.
     """
     if "+" in metric:
@@ -197,7 +215,8 @@ def measure(metric: str, run: str, evaluation: str | None, sources: Sources) -> 
     if name.startswith("history."):
         rows = sources.history(run)
         at = max(1, round(float(part or 1) * len(rows)))
-        return float(rows[at - 1][name.removeprefix("history.")])
+        value = rows[at - 1].get(name.removeprefix("history."))
+        return None if value in (None, "", "nan") else float(value)
     metrics = sources.metrics(run)
     if name.startswith("metrics."):
         value = metrics[name.removeprefix("metrics.")]
@@ -212,13 +231,12 @@ def measure(metric: str, run: str, evaluation: str | None, sources: Sources) -> 
     suite = sources.suite(evaluation)
     if name == "masking":
         return float(sum(map(len, suite["masking"].values())))
+    if "." in name:
+        measured, _, number = name.partition(".")
+        return named(named(suite.get("measures", {}), measured, metric)["numbers"], number, metric)
     if name == "worst":
         return 100 * suite["worst"]["accuracy"]
-    if name not in suite["attacks"]:
-        raise ValueError(
-            f"metric {metric!r}: suite {suite['suite']} has no attack {name!r}{near(name, suite['attacks'])}"
-        )
-    return _share(suite["attacks"][name], metrics, part)
+    return _share(named(suite["attacks"], name, f"{metric} of suite {suite['suite']}"), metrics, part)
 
 
 def tested(cell: dict[str, Any], sources: Sources) -> int | None:

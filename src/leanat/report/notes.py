@@ -106,3 +106,23 @@ def _by_value(columns: list[Item], of: Any) -> dict[Any, list[str]]:
 def _list(parts: Any) -> str:
     text = "; ".join(parts)
     return text + "." if text and not text.endswith(".") else text
+
+
+def row_note(item: dict[str, Any], row: dict[str, Any], cells: list[dict[str, Any]]) -> str | None:
+    """What the foot says of a row: that it is ours, and where its robustness does not stand a second measurement.
+
+    ``doubt`` among the options: pairs of metrics, a weaker and a stronger measurement; said where a robust accuracy of
+    5 % or more is at most half as high in the second.
+    """
+    said = ["not in the paper: our own reference"] if row["ours"] else []
+    found = {}
+    for column, cell in zip(item["columns"], cells, strict=True):
+        if cell["values"]:
+            name = " of ".join(filter(None, (column["label"], column["group"])))
+            found[column["entry"].get("metric")] = name, sum(cell["values"]) / cell["n"]
+    for pair in item["options"].get("doubt", []):
+        if set(pair) <= set(found):
+            (weak, high), (strong, low) = (found[metric] for metric in pair)
+            if high >= 5 and low <= high / 2:
+                said.append(f"its robustness vanishes: {high:.1f} % by {weak}, {low:.1f} % by {strong}")
+    return "; ".join(said) or None

@@ -1,6 +1,6 @@
 """Figures whose data are arrays, not cells: distributions, two-dimensional maps, and grids of pictures.
 
-``item["files"]`` gives a path to an .npz (no pickle) by the title of its panel. What each plot reads from it:
+``item["files"]`` gives a path to an .npz (no pickle), or its arrays, by the title of its panel. What each plot reads from it:
 
     histograms   one array [n] of finite numbers a series, under the series' name
     embedding    points [n, 2]; classes [n], integers from 0; names [k], of the classes (optional)
@@ -241,6 +241,9 @@ def _files(item: Item) -> dict[str, Arrays]:
         raise ValueError("this plot draws arrays: item['files'] must name at least one .npz")
     found = {}
     for title, path in item["files"].items():
+        if isinstance(path, dict):
+            found[title] = dict(path)
+            continue
         if not Path(path).is_file():
             raise FileNotFoundError(f"{path}: no such file; the arrays of {title!r} are expected there")
         try:
