@@ -183,6 +183,16 @@ def evaluation(suite: dict[str, Any], primitives: dict[str, float], test: int, c
         if "masking" in entry:
             images = min(entry["masking"]["limit"], test)
             spent = ALARM.plus(Passes(0.0, entry["masking"]["queries"]))
+        elif "measure" in entry:
+            name, fields = next(iter(entry["measure"].items()))
+            images = min(fields.get("examples") or test, test)
+            spent = Passes(2.0, 1.0)  # terms: the network's saliency and the teacher's
+            if name == "maps":  # saliency, a gradient a class, two attacks
+                spent = (
+                    passes(fields["fgsm"], classes)
+                    .plus(passes(fields["pgd"], classes))
+                    .plus(Passes(1.0 + classes, 0.0))
+                )
         elif "attack" in entry:
             images = min(entry["examples"] or test, test)
             spent = passes(entry["attack"], classes).plus(Passes(0.0, 1.0))
