@@ -17,7 +17,7 @@ from leanat.files import whole
 from leanat.report.cells import Items
 from leanat.report.claims import FULL, Claim, Line, errata, ledger, load
 from leanat.report.layout import number
-from leanat.report.verdict import ALPHA
+from leanat.report.verdict import ALPHA, LEAST
 from leanat.resolve import near
 
 COLUMNS = (
@@ -177,7 +177,8 @@ def expected(claim: Claim) -> str:
     e = claim.expect
     sign = "within ±" if e.sign == "within" else f"{e.sign} "
     prefix = "" if len(claim.cases) == 1 else f"{e.of} "
-    return f"{prefix}{sign}{e.bound:g}"
+    by = f", by {e.least:g} or more" if e.least not in (0, LEAST) else ""
+    return f"{prefix}{sign}{e.bound:g}{by}"
 
 
 def _why(line: Line) -> str:
