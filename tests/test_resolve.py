@@ -36,7 +36,7 @@ def test_fractions_exponents_and_assumptions(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a: [1, 2", "x.yaml:1: not valid YAML"),
+        ("a: [1, 2\nb: 3\n", "x.yaml:2: not valid YAML"),
         ("a: 1\nb: 2\na: 3\n", "x.yaml:3: not valid YAML: key 'a' twice"),
         ("- 1\n", "a mapping of keys to values is expected, got list"),
         ("a: {assumption: why}\n", "a: an assumption is written {value: ..., assumption: reason}"),

@@ -70,9 +70,16 @@ class Grid:
     evaluations: dict[str, Evaluation] = field(default_factory=dict, init=False)
     items: dict[str, dict[str, Any]] = field(default_factory=dict, init=False)  # <paper>/<item>
     _paper_scale: Grid | None = field(default=None, init=False)
+    _asked: dict[str, Any] = field(default_factory=dict, init=False)  # answers: items ask for each run many times
 
     def run(self, facts: Mapping[str, Any], seed: int, change: Mapping[str, Any] | None = None) -> RunSpec:
         """The run that ``facts`` (paper, item, data, model, method) stand for; ``change`` is laid over the method."""
+        question = repr((sorted(facts.items()), seed, change))
+        if question not in self._asked:
+            self._asked[question] = self._run(facts, seed, change)
+        return self._asked[question]
+
+    def _run(self, facts: Mapping[str, Any], seed: int, change: Mapping[str, Any] | None) -> RunSpec:
         paper, problems = self.papers[facts["paper"]], []
         where = f"{self.folder}/papers/{facts['paper']}.yaml: methods.{facts['method']}"
         spec = layered(paper.get("rules", []), facts, dict(paper["base"]))
@@ -141,6 +148,12 @@ class Grid:
         Each is {attack, examples, statistics, holdout, label}: a shortened attack has a label of its own, the paper's name is
         never put on it. Or {masking: ...} or {measure: ...}, see ``assess``.
         """
+        question = repr((sorted(facts.items()), name))
+        if question not in self._asked:
+            self._asked[question] = self._suite(facts, name)
+        return self._asked[question]
+
+    def _suite(self, facts: Mapping[str, Any], name: str) -> dict[str, Any]:
         suites = self.papers[facts["paper"]].get("suites", {})
         where = f"{self.folder}/papers/{facts['paper']}.yaml: suites"
         if name not in suites:

@@ -36,7 +36,7 @@ class Assumed:
     reason: str
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """safe_load that also refuses a key written twice; YAML itself would keep the last one silently."""
 
     def construct_mapping(self, node, deep=False):
