@@ -36,11 +36,11 @@ rule all:
 
 onsuccess:
     shell(
-        "echo; echo 'Done. Tables and figures, as PDF, PNG and CSV, are in the folder figures/'"
+        "printf '\\nDone. Tables and figures, as PDF, PNG and CSV, are in the folder figures/\\n'"
     )
 
 
 onerror:
     shell(
-        "echo; echo 'Failed. The log of the job that failed is printed above, and kept under logs/'"
+        "printf '\\nFailed. The log of the job that failed is printed above, and kept under logs/\\n'"
     )

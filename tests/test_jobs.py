@@ -67,3 +67,14 @@ def test_demo_jobs_are_short_and_those_of_imagenet_are_not():
     assert [name for name, d in grid.datasets.items() if jobs.large(d)] == [
         "mini-imagenet", "imagenet", "imagenet12", "imagenet200", "flowers102", "caltech256",
     ]  # fmt: skip
+
+
+def test_runs_that_several_gpus_may_train():
+    grid = structure.load(ROOT / "config", {"scale": "paper"})
+    found = {
+        (r.spec["data"]["name"], bool(r.spec["method"].get("extras")))
+        for r in grid.runs.values()
+        if jobs.together(r.spec, grid.datasets[r.spec["data"]["name"]])
+    }
+    assert ("imagenet", False) in found
+    assert not [f for f in found if f[1] or not jobs.large(grid.datasets[f[0]])]

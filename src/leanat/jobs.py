@@ -30,6 +30,11 @@ def large(dataset: Spec) -> bool:
     return dataset["channels"] * dataset["size"] ** 2 > LARGE
 
 
+def together(spec: Spec, dataset: Spec) -> bool:
+    """Whether several GPUs train a run, where the configuration has them: it is large, and no extra remembers examples."""
+    return large(dataset) and not spec["method"].get("extras")
+
+
 def _gmacs(network: str, size: int) -> float:
     if network.startswith("timm:"):
         return UNKNOWN * (size / 224) ** 2

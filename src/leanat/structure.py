@@ -16,7 +16,7 @@ from leanat.resolve import Assumed, ConfigError, load_yaml, near, plain
 
 SETTINGS = {
     "scale": str, "data_dir": (str, type(None)), "results": str, "seeds": (int, type(None)), "device": str,
-    "jobs_per_gpu": int, "max_hours": int,
+    "gpus": int, "jobs_per_gpu": int, "max_hours": int,
 }  # fmt: skip
 PAPER = {"paper", "title", "source", "seeds", "labels", "base", "rules", "skip", "methods", "items", "suites", "trials"}
 SCALE = {
@@ -99,7 +99,7 @@ def _settings(settings: Mapping[str, Any], path: Path, problems: list[str]) -> N
             problems.append(f"{path}: {key}: {settings[key]!r} is not allowed; expected {kinds}")
     if isinstance(seeds := settings.get("seeds"), int) and seeds < 1:
         problems.append(f"{path}: seeds: {seeds} is not allowed; at least 1, or null for as many as the scale says")
-    for key in ("jobs_per_gpu", "max_hours"):
+    for key in ("gpus", "jobs_per_gpu", "max_hours"):
         if isinstance(value := settings.get(key), int) and value < 1:
             problems.append(f"{path}: {key}: {value} is not allowed; at least 1")
     _files([settings.get("scale")], f"{path}: scale", problems)

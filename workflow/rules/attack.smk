@@ -35,4 +35,4 @@ for number, shard in enumerate(EVALUATION_SHARDS):
         message:
             f"attacking {len(shard)} run(s), suite {EVALUATIONS[shard[0]].suite}"
         shell:
-            "exec leanat attack {params.runs:q} --suite {params.suite:q} > {log:q} 2>&1"
+            "leanat attack {params.runs:q} --suite {params.suite:q} > {log:q} 2>&1"

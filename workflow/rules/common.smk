@@ -61,7 +61,8 @@ ENVIRONMENT = {
     "LEANAT_JOBS_PER_GPU": str(config["jobs_per_gpu"]),
 }
 os.environ.update(ENVIRONMENT)
-shell.prefix("set -euo pipefail; ")
+# exec: a signal for a job reaches it, not a shell that would die of it alone. Each command is a simple one.
+shell.prefix("set -euo pipefail; exec ")
 
 # GPUs of this machine are counted here and handed out by the jobs themselves (leanat.devices). On a cluster a job gets
 # what the profile says, and a limit for this machine would be one for all of it.
@@ -70,15 +71,23 @@ if GPUS and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", GPUS * config["jobs_per_gpu"])
 
 
-def needs(datasets, parts):
-    """The resources of a job whose runs or suites take about ``parts`` minutes; a retry gets more of them."""
+def needs(datasets, parts, processes=1):
+    """The resources of a job whose runs or suites take about ``parts`` minutes; a retry gets more of them.
+
+    ``processes`` train one run together. They are a resource, since another number is no reason to train again.
+    """
     limit = 60 * config["max_hours"]
     memory = jobs.memory_mb(datasets, small=config["scale"] == "demo")
     found = {
         "runtime": jobs.growing(jobs.minutes(parts), limit),
         "mem_mb": jobs.growing(memory),
+        "processes": processes,
     }
-    return found | ({"gpu": 1} if GPUS else {})
+    if GPUS:
+        found["gpu"] = processes * config["jobs_per_gpu"] if processes > 1 else 1
+    elif processes > 1:
+        found["gpu"] = processes
+    return found
 
 
 def group(kind, number, parts):

@@ -45,7 +45,7 @@ rule time:
     message:
         "measuring what the trainings of {wildcards.paper} take, alone on this machine"
     shell:
-        "exec leanat time {wildcards.paper:q} --threads {threads} --out {output:q} > {log:q} 2>&1"
+        "leanat time {wildcards.paper:q} --threads {threads} --out {output:q} > {log:q} 2>&1"
 
 
 rule table1:

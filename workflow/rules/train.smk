@@ -4,6 +4,10 @@ for number, shard in enumerate(SHARDS):
         jobs.train_minutes(RUNS[run].spec, dataset)
         for run, dataset in zip(shard, datasets)
     ]
+    together = all(
+        jobs.together(RUNS[run].spec, dataset) for run, dataset in zip(shard, datasets)
+    )
+    processes = " --processes {resources.processes}" if together else ""
 
     rule:
         name:
@@ -21,11 +25,11 @@ for number, shard in enumerate(SHARDS):
             group(f"train{GRID.level(shard[0])}", number, parts)
         threads: 1
         resources:
-            **needs(datasets, parts),
+            **needs(datasets, parts, config["gpus"] if together else 1),
         params:
             runs=shard,
             spec=canonical([RUNS[run].spec for run in shard]),
         message:
             f"training {len(shard)} run(s), {shard[0]} first"
         shell:
-            "exec leanat train {params.runs:q} > {log:q} 2>&1"
+            f"leanat train {{params.runs:q}}{processes} > {{log:q}} 2>&1"
