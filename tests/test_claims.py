@@ -390,7 +390,10 @@ def test_by_hand(tmp_path, capsys):
 
 # --- every published number is used ----------------------------------------------------------------------------------
 
-SETTINGS = {"hyper", *(f"table{k}" for k in range(4, 9))}  # of Q-TART; what the config test compares
+SETTINGS = {
+    "hyper",
+    *(f"table{k}" for k in range(4, 9)),
+}  # the tables are Q-TART's; test_settings and test_grid compare them
 # of captions, as columns of figures
 CAPTIONS = {"γ", "PGD ε", "epochs", "training perturbation norm ‖ε‖_∞ ≤", "evaluation attack", "coreset size"}
 DERIVED = "difference with full training"  # printed in parentheses; erratum-coreset-03 computes them all
@@ -433,7 +436,7 @@ def test_every_cell_of_a_printed_table_is_in_its_item(grids, paper):
 
 @pytest.mark.parametrize("paper", sorted(CLAIMS))
 def test_every_printed_number_is_used(grids, paper, monkeypatch):
-    """By an item, a claim or an erratum; settings are compared with the configuration elsewhere."""
+    """By an item, a claim or an erratum; settings by tests of the configuration."""
     import test_errata
 
     found, lookup = reached(grids["paper"]), published.lookup
