@@ -135,7 +135,8 @@ def notes(found: Mapping[str, list[Line]]) -> list[str]:
     if any(line.scale != FULL for part in found.values() for line in part):
         said.append(
             f"Below scale {FULL}, data, networks and epochs are smaller than the paper's: verdicts are about orderings, "
-            "mechanisms, ratios of time and arithmetic in that smaller setting; they never support an accuracy."
+            "mechanisms and arithmetic in that smaller setting; they never support an accuracy. Times are of another kind: "
+            "steps measured with the paper's networks and settings, whatever the scale, on the device of the item."
         )
     return said
 
