@@ -46,13 +46,26 @@ def test_one_case_without_examples_is_student_s_test():
 def test_examples_without_spread_over_seeds_are_the_normal_test():
     found = Effect(2.0, 3, 0.0, 1.0)
     assert found.above(0) == pytest.approx(stats.norm.sf(2))
-    assert found.freedom() == math.inf
+    assert found.above(4) == pytest.approx(stats.norm.cdf(2))
 
 
-def test_two_errors_as_large_have_the_degrees_of_freedom_of_welch():
+def test_both_errors_are_the_sides_of_a_right_angle():
     found = Effect(0.0, 3, math.sqrt(3), 1.0)  # standard errors of 1 and 1
-    assert found.error() == pytest.approx(math.sqrt(2))
-    assert found.freedom() == pytest.approx(2**2 / (1 / 2))
+    low, high = found.interval(0.9)
+    assert high == -low == pytest.approx(math.hypot(stats.t.ppf(0.95, 2), stats.norm.ppf(0.95)))
+    assert found.above(-high) == pytest.approx(0.05)
+    assert found.above(high) == pytest.approx(0.95)
+
+
+def test_seeds_that_agree_by_chance_do_not_mislead_at_small_levels():
+    """Three seeds, and examples that add a third of their error: Welch's degrees of freedom would err 2.4 times too often."""
+    rng = np.random.default_rng(5)
+    trials, level, examples = 8000, 0.01, 0.3 / math.sqrt(3)
+    wrong = sum(
+        effect(values + shift, examples).above(0) < level
+        for values, shift in zip(rng.normal(0, 1, (trials, 3)), rng.normal(0, examples, trials), strict=True)
+    )
+    assert wrong / trials <= level + 3 * math.sqrt(level / trials)
 
 
 def test_one_seed_decides_nothing():
