@@ -7,17 +7,18 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 SNAKEMAKE = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
 
 
-def snakemake(folder, *words):
+def snakemake(folder, *words, **env):
     return subprocess.run(
         [*SNAKEMAKE, "--directory", str(folder), *words],
         capture_output=True,
         text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | env,
     )
 
 
@@ -75,8 +76,10 @@ def test_lint_is_clean():
 
 
 def test_an_item_without_runs_from_the_workflow(tmp_path):
-    done = snakemake(tmp_path, "figures/qtart/table9.pdf", "--cores", "1")
+    words = ["figures/qtart/table9.pdf", "--cores", "1", "--config", "jobs_per_gpu=2"]
+    done = snakemake(tmp_path, *words, LEANAT_GPUS="3")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"Provided resources:.*gpu.*\b6\b", done.stdout + done.stderr), "three GPUs, two jobs on each"
     for suffix in ("pdf", "png", "csv"):
         assert (tmp_path / "figures" / "qtart" / f"table9.{suffix}").stat().st_size
     assert (tmp_path / "results" / "items" / "demo" / "qtart" / "table9.csv").exists()
@@ -114,3 +117,23 @@ def test_the_ledger_from_the_workflow(tmp_path):
     assert found["qtart-01"]["verdict"] == "not run yet"
     assert found["qtart-01"]["reason"] == "not made yet: figures/qtart/table1.pdf"
     assert (tmp_path / "figures" / "qtart" / "claims.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_slurm_profile_says_again_what_the_default_one_says():
+    """It replaces the default profile, it does not extend it."""
+    default, slurm = (
+        yaml.safe_load((ROOT / "profiles" / n / "profile.yaml").read_text()) for n in ("default", "slurm")
+    )
+    assert default.items() <= slurm.items()
+    assert slurm["executor"] == "slurm"
+
+
+@pytest.mark.parametrize("name", ["default", "slurm"])
+def test_every_key_of_a_profile_has_its_reason_above_it(name):
+    lines = (ROOT / "profiles" / name / "profile.yaml").read_text().splitlines()
+    group = "# As in the default profile, for the same reasons."
+    for i, line in enumerate(lines):
+        if re.match(r"[a-z]", line) and group not in lines[:i]:
+            assert (
+                lines[i - 1].startswith("#") or line.startswith("resources:") or line.startswith("set-resource-scopes:")
+            )
