@@ -74,6 +74,13 @@ def test_one_seed_decides_nothing():
     assert Effect(30.0, 1).interval() is None
 
 
+def test_the_case_against_a_claim_is_the_clearest_not_the_lowest():
+    """Of every case, one that is surely not so is enough; here not the one of the lowest mean, which is spread wide."""
+    judged = judge([Effect(-5.0, 3, 9.0), Effect(-3.0, 3, 0.1), Effect(9.0, 3, 0.1)], MATTERS, True)
+    assert verdicts([judged]) == ["not supported"]
+    assert (judged.shown, judged.against) == (0, 1)
+
+
 def test_seeds_that_agree_to_the_last_digit_decide():
     assert verdicts([judge([Effect(3.0, 3, 0.0)], MATTERS, True)]) == ["supported"]
     assert verdicts([judge([Effect(0.0, 3, 0.0)], MATTERS, True)]) == ["not supported"]
@@ -97,6 +104,7 @@ def test_k_of_n_is_the_partial_conjunction_test(of, p):
     judged = judge(effects, Expect(of, ">", 0.0), False)
     assert judged.support == pytest.approx(p)
     assert judged.shown == {"every": 1, "some": 2, "most": 0}[of]
+    assert judged.against == {"every": 1, "some": 2, "most": 0}[of]
 
 
 @pytest.mark.parametrize(

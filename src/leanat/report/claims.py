@@ -190,7 +190,7 @@ def ledger(claims: list[Claim], items: Items) -> list[Line]:
             tested.append((claim, effects, judge(effects, claim.expect, claim.unit == "points")))
             lines[claim.id] = Line(claim, items.scale, "", used=len(cases))
     for (claim, effects, judged), verdict in zip(tested, verdicts([j for *_, j in tested]), strict=True):
-        effect = effects[judged.shown]
+        effect = effects[judged.against if verdict == "not supported" else judged.shown]
         low, high = effect.interval() or (None, None)
         more = _more(claim, effect, len(tested), len(effects)) if verdict == "inconclusive" else ""
         shown = {"verdict": verdict, "effect": effect.mean, "low": low, "high": high, "n": effect.n, "more": more}

@@ -168,6 +168,9 @@ def of_cases(line: Line) -> str:
     expect = line.claim.expect
     which = {"mean": "mean of ", "every": "weakest of ", "some": "strongest of "}
     of = which.get(expect.of, f"no. {expect.needed(used)} of ") if used > 1 else ""
+    if line.verdict == "not supported" and line.n and expect.of != "mean" and used > 1:
+        place = used - expect.needed(used) + 1  # so many cases, surely not as claimed, are enough
+        of = "clearest against it of " if place == 1 else f"no. {place} against it of "
     return f"{of}{used} case{'s' * (used > 1)}" + (f", {left} not tested" if left else "")
 
 

@@ -89,13 +89,13 @@ class Effect:
 
 @dataclass(frozen=True)
 class Judged:
-    """Two p values and what else a verdict needs; ``shown`` is the place of the case that decides."""
+    """Two p values and what else a verdict needs; ``shown`` and ``against``: the places of the cases that decide them."""
 
     support: float
     reject: float
     large: bool  # whether the estimate itself says what the claim says, by as much as matters
     shown: int
-    seeds: int
+    against: int
 
 
 def expectation(text: str, least: float) -> Expect:
@@ -132,7 +132,8 @@ def judge(effects: Sequence[Effect], expect: Expect, points: bool) -> Judged:
     order = sorted(range(cases), key=lambda i: -fits[i])
     fit = fits[order[k - 1]]
     large = fit > enough or (fit == enough and enough == expect.least and fit > 0)
-    return Judged(support, reject, large, order[k - 1], min(e.n for e in effects))
+    against = sorted(range(cases), key=lambda i: tests[i][1])[cases - k]
+    return Judged(support, reject, large, order[k - 1], against)
 
 
 def _outside(effect: Effect, distance: float) -> float:
