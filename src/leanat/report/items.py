@@ -97,6 +97,14 @@ class Sources:
         path = self.results / "timings" / f"{self.item['paper']}.json"
         return read_json(path, "the measured primitives of a paper's trainings")
 
+    def primitives(self, spec: dict[str, Any]) -> dict[str, Any]:
+        """Those of one training; ValueError where these settings were not measured."""
+        paper, found = self.item["paper"], self.timings()["primitives"].get(digest(spec))
+        if found is None:
+            path = self.results / "timings" / f"{paper}.json"
+            raise ValueError(f"{path}: these settings were not measured; measure again: leanat time {paper}")
+        return found
+
 
 def fill(item: dict[str, Any], results: Path, papers: Path, real: Path) -> dict[str, Any]:
     """The item in the form that ``table`` and ``plots`` read."""
@@ -171,8 +179,7 @@ def _whole(part: dict[str, Any], sources: Sources) -> float:
 
 
 def _seconds(part: dict[str, Any], share: float | None, sources: Sources) -> float:
-    primitives = sources.timings()["primitives"][digest(part["spec"])]
-    return cost.seconds_an_epoch(part["spec"], primitives, part["examples"], share)
+    return cost.seconds_an_epoch(part["spec"], sources.primitives(part["spec"]), part["examples"], share)
 
 
 def _attack_share(cell: dict[str, Any], sources: Sources) -> float | None:
@@ -181,7 +188,7 @@ def _attack_share(cell: dict[str, Any], sources: Sources) -> float | None:
         part, where = cell["anchor"]["timed"], cell["anchor"]["published"]
         spec, printed = part["spec"], _published(sources.item["paper"], where, sources.papers)
         seconds = _whole(cell["against"]["timed"], sources) / printed / spec["recipe"]["epochs"]
-        return cost.implied_attack_share(spec, sources.timings()["primitives"][digest(spec)], part["examples"], seconds)
+        return cost.implied_attack_share(spec, sources.primitives(spec), part["examples"], seconds)
     if not cell["runs"]:
         return None
     shares = [_groups(sources.history(run)) for run in cell["runs"]]
