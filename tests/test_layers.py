@@ -22,7 +22,7 @@ ROWS = [
     {"coresets", "unseen", "jpeg"},
     {"papers"},
     {"evaluate"},
-    {"masking"},
+    {"masking", "features"},
     {"config"},
     {"scale"},
     {"grid"},

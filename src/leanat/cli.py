@@ -205,7 +205,8 @@ def time_(arguments: argparse.Namespace) -> None:
     from leanat import timing
 
     out = arguments.out or arguments.results / "timings" / f"{arguments.paper}.json"
-    timing.write(grid.timed(arguments.paper), out, arguments.device, arguments.batch, arguments.repeats)
+    usual = grid.papers[arguments.paper].get("repeats", 5)
+    timing.write(grid.timed(arguments.paper), out, arguments.device, arguments.batch, arguments.repeats, usual)
     log.info("%s", out)
 
 

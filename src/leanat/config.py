@@ -19,6 +19,7 @@ from leanat import (
     attacks,
     baselines,
     coresets,
+    features,
     jpeg,
     models,
     momentum,
@@ -108,7 +109,10 @@ SLOTS: dict[Any, tuple[str, dict[str, type]]] = {
             "watch": baselines.Watch,
         },
     ),
-    saliency_maps.Measure: ("measure", {"maps": saliency_maps.Maps, "terms": saliency_maps.Terms}),
+    saliency_maps.Measure: (
+        "measure",
+        {"maps": saliency_maps.Maps, "terms": saliency_maps.Terms, "feature_distances": features.Distances},
+    ),
     Schedule: (
         "learning rate",
         {

@@ -163,11 +163,16 @@ def train_run(
             if hasattr(extra, "arrays"):
                 save_arrays(folder / f"{extra.name}.npz", {k: np.asarray(v) for k, v in extra.arrays(run).items()})
         clean = evaluate.evaluate(run.net, experiment.test, Clean(), seed=spec["seed"])
+        held = experiment.split.validation
+        validation = (
+            {} if held is None else {"validation": outcome.summary(evaluate.evaluate(run.net, held, Clean(), seed=0))}
+        )
         metrics = {
             "run": name,
             "spec": spec,
             "spec_hash": mark,
             "clean": outcome.summary(clean) | {"per_class": outcome.per_class(clean, experiment.test.n_classes)},
+            **validation,
             "history": run.history[-1],
             "examples": {
                 "train": len(experiment.split.train),

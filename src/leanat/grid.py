@@ -129,9 +129,11 @@ class Grid:
             if matches(rule.get("when", {}), known):
                 spec = scaling.shrink_epochs(spec, rule, scale["epoch_keys"])
                 break
-        if "counts" in scale and matches(scale["counts"].get("when", {}), known):
-            sizes = self.datasets[stand_in]["train"], self.datasets[facts["data"]]["train"]
-            spec = scaling.shrink_counts(spec, scale["counts"], *sizes)
+        for rule in scale.get("counts", []):
+            if matches(rule.get("when", {}), known):
+                sizes = self.datasets[stand_in]["train"], self.datasets[facts["data"]]["train"]
+                spec = scaling.shrink_counts(spec, rule, *sizes)
+                break
         spec = scaling.shrink_radii(spec, scale.get("radii", []), known)
         spec = scaling.adjust(spec, scale.get("fields", []), known)
         return layered(scale.get("rules", []), known, spec)

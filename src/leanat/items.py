@@ -9,7 +9,10 @@ from typing import Any
 from leanat.grid import Grid, digest
 from leanat.resolve import ConfigError, layered, matches, merge, plain
 
-TIMED = {"minutes", "minutes_per_epoch", "seconds_per_epoch", "speedup", "time_share"}
+TIMED = {
+    "minutes", "minutes_per_epoch", "seconds_per_epoch", "speedup", "reference_minutes", "saved", "removed",
+    "printed_over_removed", "time_share",
+}  # fmt: skip
 
 
 def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
@@ -116,7 +119,7 @@ def _axis(entry: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]
 
 def _shown(entry: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:
     hidden = {"suite", "change", "vars", "unit", "digits", "better", "published", "metric", "reference", "attacked"}
-    hidden |= {"snapshot", "also", "missing"}
+    hidden |= {"snapshot", "also", "missing", "best", "difference"}
     hidden |= {"method"} if "label" in entry else set()
     return [str(labels.get(v, v)) for k, v in entry.items() if k not in hidden and not isinstance(v, (dict, list))]
 
@@ -189,16 +192,36 @@ def _cell(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any], labels:
         cell.pop("against", None)
     if cell["missing"] or not {"data", "model", "method"} <= set(entry) or ("timed" in cell and not grouped):
         return cell
+    if cell["metric"] == "chosen" and "best" not in entry:
+        return cell | {"published": None, "missing": "nothing is chosen"}
     seeds, suite = _seeds(grid, entry["paper"], item, entry), entry.get("suite", item.get("suite"))
-    found = _numbers(grid, entry, cell["metric"], suite, seeds)
+    if "best" in entry:
+        found = _candidates(grid, entry, cell["metric"], suite, seeds)
+    else:
+        found = _numbers(grid, entry, cell["metric"], suite, seeds)
     if reference and "timed" not in cell:
         cell["against"] = _numbers(grid, {**entry, "method": reference, "change": None}, cell["metric"], suite, seeds)
+        cell["difference"] = bool(entry.get("difference"))
     return cell | found
 
 
 def _missing(grid: Grid, entry: Mapping[str, Any]) -> str | None:
     """Why a cell has no run: its row or column says so, or a rule skips it."""
     return entry.get("missing") or grid.skipped(entry)
+
+
+def _candidates(
+    grid: Grid, entry: Mapping[str, Any], metric: Any, suite: str | None, seeds: list[int]
+) -> dict[str, Any]:
+    """``best: {of, values, by}``: of the runs with each value of the variable ``of``, those best by a metric are shown."""
+    best = entry["best"]
+    limits = (r["values"] for r in grid.scale.get("choices", []) if matches(r.get("when", {}), entry))
+    found = []
+    for value in next(limits, best["values"]):
+        change = merge(entry.get("change") or {}, {"vars": {best["of"]: value}})
+        found.append({"value": value} | _numbers(grid, {**entry, "change": change}, metric, suite, seeds))
+    everything = {k: [x for part in found for x in part[k]] for k in ("runs", "evaluations")}
+    return {"candidates": found, "by": best["by"]} | everything
 
 
 def _numbers(grid: Grid, entry: Mapping[str, Any], metric: Any, suite: str | None, seeds: list[int]) -> dict[str, Any]:
@@ -212,7 +235,8 @@ def _numbers(grid: Grid, entry: Mapping[str, Any], metric: Any, suite: str | Non
     if "snapshot" in entry and (metric == "clean" or not suite):
         where = f"{entry['paper']}/{entry['item']}"
         raise ConfigError([f"{where}: a snapshot needs a suite, and an attack 'clean' under another name"])
-    own = metric == "clean" or str(metric).startswith(("history.", "metrics.")) or metric in TIMED
+    own = metric in ("clean", "validation", "chosen") or str(metric).startswith(("history.", "metrics."))
+    own = own or metric in TIMED
     return {
         "runs": [r.id for r in runs],
         "evaluations": [grid.evaluation(r, entry, suite).id for r in runs] if suite and not own else [],

@@ -18,10 +18,12 @@ SETTINGS = {
     "scale": str, "data_dir": (str, type(None)), "results": str, "seeds": (int, type(None)), "device": str,
     "gpus": int, "jobs_per_gpu": int, "max_hours": int,
 }  # fmt: skip
-PAPER = {"paper", "title", "source", "seeds", "labels", "base", "rules", "skip", "methods", "items", "suites", "trials"}
+PAPER = {
+    "paper", "title", "source", "seeds", "labels", "base", "rules", "skip", "methods", "items", "suites", "trials", "repeats",
+}  # fmt: skip
 SCALE = {
     "scale", "title", "seeds", "epochs", "epoch_keys", "counts", "radii", "data", "models", "rules", "skip", "factors",
-    "notes", "shard", "attacks", "labels", "fields",
+    "notes", "shard", "attacks", "labels", "fields", "choices",
 }  # fmt: skip
 ITEM = {
     "kind", "title", "caption", "metric", "unit", "digits", "better", "rows", "columns", "published", "ours", "options",
@@ -154,7 +156,7 @@ def _scale(scale: Mapping[str, Any], path: Path, datasets: Mapping[str, Any], pr
 
 def _paper(name: str, paper: Mapping[str, Any], path: Path, datasets: Mapping[str, Any], problems: list[str]) -> None:
     _unknown(paper, PAPER, str(path), problems)
-    _missing(paper, PAPER - {"suites", "rules", "skip", "trials"}, str(path), problems)
+    _missing(paper, PAPER - {"suites", "rules", "skip", "trials", "repeats"}, str(path), problems)
     if paper.get("paper") != name:
         problems.append(f"{path}: paper: {paper.get('paper')!r} does not match the file's name")
     methods, suites = paper.get("methods") or {}, paper.get("suites") or {}

@@ -30,11 +30,16 @@ from leanat.selection import everyone, unweighted
 log = logging.getLogger("leanat")
 
 
-def write(timed: dict[str, dict[str, Any]], out: Path, device: str, batch: int | None, repeats: int | None) -> None:
-    """Measures every spec (see ``measure_all``) and writes the primitives with where they were measured."""
+def write(
+    timed: dict[str, dict[str, Any]], out: Path, device: str, batch: int | None, repeats: int | None, usual: int
+) -> None:
+    """Measures every spec (see ``measure_all``) and writes the primitives with where they were measured.
+
+    ``usual``: repeats on a GPU, where ``repeats`` does not say.
+    """
     where = experiment.device_of(device)
     cpu = where.type == "cpu"
-    batch, repeats = batch or (4 if cpu else None), repeats or (3 if cpu else 5)
+    batch, repeats = batch or (4 if cpu else None), repeats or (3 if cpu else usual)
     found = measure_all(timed, where, batch, repeats, log.info)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_json(out, {"primitives": found, "batch": batch, "repeats": repeats} | experiment.provenance(where))
@@ -126,7 +131,9 @@ class Bench:
         return self._optimise(self.run.method)
 
     def bare(self) -> float:
-        return self._optimise(replace(self.run.method, attack=Clean()))
+        method = self.run.method
+        extras = tuple(e for e in method.extras if e != method.attack)
+        return self._optimise(replace(method, attack=Clean(), extras=extras))
 
     def look(self) -> float:
         run = self.run

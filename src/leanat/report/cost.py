@@ -115,10 +115,15 @@ def seconds_an_epoch(spec: Spec, primitives: dict[str, float], examples: int, sh
         look = primitives["look"] if budget != "only_members" else 0.0
         step = look + primitives["bare"] + share * (step - primitives["bare"])
     training = sum(e.share for e in epochs) * batches * step * spec["method"].get("replays", 1)
-    selecting = sum(e.selects for e in epochs) * (
-        all_batches * primitives.get("select", 0.0) + primitives.get("solve", 0.0)
-    )
+    select = primitives.get("select", 2 * primitives.get("look", 0.0))  # without gradients: Q-TART's two forward passes
+    selecting = sum(e.selects for e in epochs) * (all_batches * select + primitives.get("solve", 0.0))
     return (training + selecting) / len(epochs)
+
+
+def removed(spec: Spec, examples: int) -> float:
+    """Percent of a training's passes over examples that its selector has left out."""
+    epochs = plan(spec, examples)
+    return 100 * sum(1 - e.share for e in epochs) / len(epochs)
 
 
 class Passes(NamedTuple):

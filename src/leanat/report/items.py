@@ -14,6 +14,7 @@ from leanat.files import read_json
 from leanat.grid import digest
 from leanat.report import cost, examples, plots, published, replicated, table
 from leanat.report.formulas import FORMULAS
+from leanat.report.measures import measure, tested
 from leanat.report.notes import row_note
 from leanat.report.pictures import pictured
 from leanat.resolve import named
@@ -118,6 +119,11 @@ def fill(item: dict[str, Any], results: Path, papers: Path, real: Path) -> dict[
     columns = [c | {"n_test": _n_test(k, sources)} for k, c in enumerate(item["columns"])]
     rows = [row | {"note": row_note(item, row, shown)} for row, shown in zip(item["rows"], cells, strict=True)]
     filled = {k: item[k] for k in SHOWN}
+    if item["options"].get("plot") == "features":
+        filled["files"] = {
+            row["label"]: sources.arrays(cells[0]["evaluations"][0], cells[0]["metric"].partition(".")[0])
+            for row, cells in zip(rows, item["cells"], strict=True)
+        }
     return filled | {"rows": rows, "columns": columns, "cells": cells, "provenance": _provenance(sources)}
 
 
@@ -125,15 +131,23 @@ def _cell(row: dict[str, Any], column: dict[str, Any], cell: dict[str, Any], sou
     item, where = sources.item, cell["published"]
     paper = _published(item["paper"], where, sources.papers) if where else None
     match = sources.found.get((_name(row), _name(column), cell["metric"]))
-    if "timed" in cell:
+    if cell["metric"] == "printed_over_removed":
+        values, paper = [paper / cost.removed(cell["timed"]["spec"], cell["timed"]["examples"])], None
+    elif "timed" in cell:
         values = [timed(cell, sources)]
     elif "inputs" in cell and cell["missing"] is None:
         values = [FORMULAS[item["options"]["formula"]](cell["inputs"])]
     else:
-        values = _values(cell, cell["metric"], sources)
+        part = chosen(cell, sources) if "candidates" in cell else cell
+        values = (
+            [part["value"]]
+            if cell["metric"] == "chosen" and part is not cell
+            else _values(part, cell["metric"], sources)
+        )
         if "against" in cell:
             full = _values(cell["against"], cell["metric"], sources)
-            values = [100 * (f - v) / f for v, f in zip(values, full, strict=True) if f]
+            pairs = list(zip(values, full, strict=True))
+            values = [v - f for v, f in pairs] if cell["difference"] else [100 * (f - v) / f for v, f in pairs if f]
         values = [v for v in values if v is not None]
     return {
         "published": paper,
@@ -145,8 +159,25 @@ def _cell(row: dict[str, Any], column: dict[str, Any], cell: dict[str, Any], sou
     }
 
 
+def chosen(cell: dict[str, Any], sources: Sources) -> dict[str, Any]:
+    """The candidate whose runs are best by the cell's own metric for that, in the mean over seeds; the first of equals."""
+
+    def score(part: dict[str, Any]) -> float:
+        found = _values(part, cell["by"], sources)
+        return sum(found) / len(found)
+
+    return max(cell["candidates"], key=score)
+
+
 def _published(paper: str, where: dict[str, str], papers: Path) -> float | None:
-    """The paper's number; where the text lost a cell, what the authors' README says in its place (``<item>_readme``)."""
+    """The paper's number; where the text lost a cell, what the authors' README says in its place (``<item>_readme``).
+
+    With ``against``, another row: by how many percent the number is below that row's.
+    """
+    if "against" in where:
+        rows = ({"item": where["item"], "column": where["column"], "row": where[k]} for k in ("against", "row"))
+        other, own = (_published(paper, row, papers) for row in rows)
+        return 100 * (other - own) / other
     found = published.lookup(paper, where["item"], where["row"], where["column"], papers)
     if found.text == "LOST":
         found = published.lookup(paper, f"{where['item']}_readme", where["row"], where["column"], papers)
@@ -160,7 +191,7 @@ def _values(part: dict[str, Any], metric: str, sources: Sources) -> list[float]:
 
 
 def timed(cell: dict[str, Any], sources: Sources) -> float:
-    """A time, in the unit that the metric names, composed of measured primitives; or the ratio to a reference."""
+    """A time, in the unit that the metric names, composed of measured primitives; or set against a reference."""
     own = _seconds(cell["timed"], _attack_share(cell, sources), sources)
     match cell["metric"]:
         case "seconds_per_epoch":
@@ -170,8 +201,17 @@ def timed(cell: dict[str, Any], sources: Sources) -> float:
     whole = own * cell["timed"]["spec"]["recipe"]["epochs"] + sum(_whole(t, sources) for t in cell.get("also", []))
     if cell["metric"] == "minutes":
         return whole / 60
+    if cell["metric"] == "removed":
+        return cost.removed(cell["timed"]["spec"], cell["timed"]["examples"])
     reference = _whole(cell["against"]["timed"], sources)
-    return 100 * whole / reference if cell["metric"] == "time_share" else reference / whole
+    match cell["metric"]:
+        case "time_share":
+            return 100 * whole / reference
+        case "reference_minutes":
+            return reference / 60
+        case "saved":
+            return 100 * (reference - whole) / reference
+    return reference / whole
 
 
 def _whole(part: dict[str, Any], sources: Sources) -> float:
@@ -199,88 +239,6 @@ def _attack_share(cell: dict[str, Any], sources: Sources) -> float | None:
 def _groups(history: list[dict[str, str]]) -> dict[str, float]:
     """Bullet-Train's mean shares of boundary and robust examples over a training."""
     return {g: sum(float(row[f"bullet_{g}"]) for row in history) / len(history) for g in ("boundary", "robust")}
-
-
-def measure(metric: str, run: str, evaluation: str | None, sources: Sources) -> float | None:
-    """A number of one run, in the unit of the papers: accuracies in percent.
-
-    ``clean``; ``<attack>``, a name of the suite; ``<attack>@<class>`` or ``@A`` and ``@B``: on one class, on the classes
-    that were attacked in training, on the others; ``a+b+c``: their mean; ``a-b``: their difference;
-    ``<attack>@sd``: the deviation over the networks it was made on; ``worst``; ``masking``: how many signs of
-    gradient masking there are; ``<measure>.<number>``: what a measure of the suite found (None: not on these data);
-    ``history.<column>@<share>``: a column of the history after a share of the epochs
-    (without it: at the end); ``metrics.<key>``, ``metrics.<key>@<class>``. None where a column, a set of classes or a key of the
-    metrics is empty. Raises ValueError for anything else.
-    """
-    if "+" in metric:
-        parts = [measure(part, run, evaluation, sources) for part in metric.split("+")]
-        return sum(parts) / len(parts)
-    if "-" in metric:
-        first, second = metric.split("-")
-        return measure(first, run, evaluation, sources) - measure(second, run, evaluation, sources)
-    name, _, part = metric.partition("@")
-    if name.startswith("history."):
-        rows = sources.history(run)
-        at = max(1, round(float(part or 1) * len(rows)))
-        value = rows[at - 1].get(name.removeprefix("history."))
-        return None if value in (None, "", "nan") else float(value)
-    metrics = sources.metrics(run)
-    if name.startswith("metrics."):
-        value = metrics[name.removeprefix("metrics.")]
-        value = value[int(part)] if value is not None and part else value
-        return None if value is None else float(value)
-    if name == "clean":
-        return _share(metrics["clean"], metrics, part)
-    if evaluation is None:
-        raise ValueError(
-            f"metric {metric!r}: no suite is named; allowed without one: clean, history.<column>, metrics.<key>"
-        )
-    suite = sources.suite(evaluation)
-    if name == "masking":
-        return float(sum(map(len, suite["masking"].values())))
-    if "." in name:
-        measured, _, number = name.partition(".")
-        return named(named(suite.get("measures", {}), measured, metric)["numbers"], number, metric)
-    if name == "worst":
-        return 100 * suite["worst"]["accuracy"]
-    return _share(named(suite["attacks"], name, f"{metric} of suite {suite['suite']}"), metrics, part)
-
-
-def tested(cell: dict[str, Any], sources: Sources) -> int | None:
-    """How many test examples an accuracy of this cell is a share of, the fewest of its parts; None for other numbers."""
-    if "timed" in cell or "against" in cell or not cell["runs"]:
-        return None
-    counts = []
-    for metric in cell["metric"].split("+"):
-        name, _, part = metric.partition("@")
-        metrics, suite = sources.metrics(cell["runs"][0]), cell["evaluations"] and sources.suite(cell["evaluations"][0])
-        shown = metrics["clean"] if name == "clean" else (suite or {"attacks": {}})["attacks"].get(name)
-        if name == "worst":
-            shown = suite["worst"]
-        if shown is None or "n" not in shown or part == "sd":
-            return None
-        counts.append(sum(_counts(shown, metrics, part)[1]) if part else shown["n"])
-    return min(counts)
-
-
-def _share(shown: dict[str, Any], metrics: dict[str, Any], part: str) -> float | None:
-    if not part or part == "sd":
-        return 100 * shown[part or "accuracy"]
-    right, n = _counts(shown, metrics, part)
-    return 100 * sum(right) / sum(n) if n else None
-
-
-def _counts(shown: dict[str, Any], metrics: dict[str, Any], part: str) -> tuple[list[int], list[int]]:
-    """Right answers and examples of each class that ``part`` (a class, A or B) stands for."""
-    right, n = shown["per_class"]["correct"], shown["per_class"]["n"]
-    if part not in "AB":
-        inside = [int(part)]
-    elif "classes_attacked" in metrics:
-        inside = metrics["classes_attacked"]
-    else:  # trainings on all examples alike
-        inside = [] if metrics["spec"]["method"]["attack"] == "clean" else range(len(n))
-    chosen = [c for c in range(len(n)) if (c in inside) != (part == "B")]
-    return [right[c] for c in chosen], [n[c] for c in chosen]
 
 
 def _n_test(k: int, sources: Sources) -> int | None:

@@ -21,7 +21,7 @@ from matplotlib.patheffects import withStroke
 
 from leanat.report.overview import plain
 from leanat.report.plot_page import WIDEST, finish, grid, page
-from leanat.report.plot_points import Item, looks
+from leanat.report.plot_points import Item, Look, looks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,23 +34,13 @@ GAP = 0.03  # of a picture, left free around it
 def histograms(item: Item, *, bins: int = 40, x_label: str = "") -> Figure:
     """Shares of the values in bins that all panels and series have in common; each series' least and greatest value."""
     files = _histogram_arrays(item)
-    edges = _edges(files, bins)
+    edges = common_edges(files, bins)
     shape = grid(len(files))
     figure, axes = page(shape, (2.5, 2.25), sharex=True, sharey=True)
     drawn = looks(plain(name) for arrays in files.values() for name in arrays)
     for axis, (title, arrays) in zip(axes.flat, files.items(), strict=False):
-        ranges = []
-        for k, (name, values) in enumerate(arrays.items()):
-            look = drawn[plain(name)]
-            share = 100 * np.histogram(values, edges)[0] / len(values)
-            axis.stairs(share, edges, color=look.colour, fill=True, alpha=0.22, lw=0, zorder=1 + k)
-            axis.stairs(share, edges, color=look.colour, ls=look.dash, lw=1.2, zorder=10 + k)
-            low, high = values.min(), values.max()
-            ranges.append(f"{plain(name)}: {low:.3g} to {high:.3g} (range {high - low:.3g})")
-        axis.set_title("\n".join([plain(title), *ranges]), fontsize=7)
+        distribution(axis, title, arrays, edges, drawn)
         axis.set_xlabel(plain(x_label))
-        axis.set_ylabel("share of examples (%)")
-        axis.margins(y=0.06)
     for axis in axes.flat[len(files) :]:
         axis.set_visible(False)
     for axis in axes[:, 1:].flat:
@@ -64,10 +54,25 @@ def histograms(item: Item, *, bins: int = 40, x_label: str = "") -> Figure:
     return finish(figure, item, handles, read)
 
 
+def distribution(axis: Axes, title: str, arrays: Arrays, edges: np.ndarray, drawn: dict[str, Look]) -> None:
+    """A panel of ``histograms``: a step line a series."""
+    ranges = []
+    for k, (name, values) in enumerate(arrays.items()):
+        look = drawn[plain(name)]
+        share = 100 * np.histogram(values, edges)[0] / len(values)
+        axis.stairs(share, edges, color=look.colour, fill=True, alpha=0.22, lw=0, zorder=1 + k)
+        axis.stairs(share, edges, color=look.colour, ls=look.dash, lw=1.2, zorder=10 + k)
+        low, high = values.min(), values.max()
+        ranges.append(f"{plain(name)}: {low:.3g} to {high:.3g} (range {high - low:.3g})")
+    axis.set_title("\n".join([plain(title), *ranges]), fontsize=7)
+    axis.set_ylabel("share of examples (%)")
+    axis.margins(y=0.06)
+
+
 def histogram_cells(item: Item, *, bins: int = 40, x_label: str = "") -> Item:
     """The item with a row a panel and bin, a column a series, a cell the share of the values in percent."""
     files = _histogram_arrays(item)
-    edges = _edges(files, bins)
+    edges = common_edges(files, bins)
     names = list(dict.fromkeys(name for arrays in files.values() for name in arrays))
     rows, cells = [], []
     for title, arrays in files.items():
@@ -84,20 +89,10 @@ def embedding(item: Item) -> Figure:
     shape = grid(len(files))
     figure, axes = page(shape, (3.2, 3.0))
     classes = sorted({int(c) for arrays in files.values() for c in arrays["classes"]})
-    names = {c: _class_name(files, c) for c in classes}
+    names = {c: class_name(files, c) for c in classes}
     drawn = looks(names.values())
     for axis, (title, arrays) in zip(axes.flat, files.items(), strict=False):
-        for c, name in names.items():
-            own, look = arrays["points"][arrays["classes"] == c], drawn[name]
-            axis.plot(*own.T, ls="", marker=look.marker, ms=2.2, mew=0, color=look.colour, alpha=0.75, rasterized=True)
-            if len(own):
-                halo = [withStroke(linewidth=2, foreground="white")]
-                middle = np.median(own, axis=0)
-                axis.text(*middle, name, ha="center", va="center", fontsize=7, path_effects=halo, zorder=5)
-        axis.set(title=plain(title), xticks=[], yticks=[])
-        axis.set_aspect("equal", "datalim")
-        for side in axis.spines.values():
-            side.set_visible(True)
+        cloud(axis, title, arrays, names, drawn)
     for axis in axes.flat[len(files) :]:
         axis.set_visible(False)
     handles = [Line2D([], [], ls="", marker=look.marker, ms=4, mew=0, color=look.colour, label=name)
@@ -105,6 +100,21 @@ def embedding(item: Item) -> Figure:
     counts = _counts([len(arrays["points"]) for arrays in files.values()])
     read = [f"{counts} examples a map; the axes have no unit, and no map's scale is another's."]
     return finish(figure, item, handles, read)
+
+
+def cloud(axis: Axes, title: str, arrays: Arrays, names: dict[int, str], drawn: dict[str, Look]) -> None:
+    """A panel of ``embedding``: a point an example."""
+    for c, name in names.items():
+        own, look = arrays["points"][arrays["classes"] == c], drawn[name]
+        axis.plot(*own.T, ls="", marker=look.marker, ms=2.2, mew=0, color=look.colour, alpha=0.75, rasterized=True)
+        if len(own):
+            halo = [withStroke(linewidth=2, foreground="white")]
+            middle = np.median(own, axis=0)
+            axis.text(*middle, name, ha="center", va="center", fontsize=7, path_effects=halo, zorder=5)
+    axis.set(title=plain(title), xticks=[], yticks=[])
+    axis.set_aspect("equal", "datalim")
+    for side in axis.spines.values():
+        side.set_visible(True)
 
 
 def embedding_cells(item: Item) -> Item:
@@ -190,7 +200,7 @@ def _narrow(name: str, tile: float) -> str:
 
 
 def _histogram_arrays(item: Item) -> dict[str, Arrays]:
-    files = _files(item)
+    files = read_files(item)
     for title, arrays in files.items():
         for name, values in arrays.items():
             if values.ndim != 1 or not values.size or not np.isfinite(values).all():
@@ -198,7 +208,7 @@ def _histogram_arrays(item: Item) -> dict[str, Arrays]:
     return files
 
 
-def _edges(files: dict[str, Arrays], bins: int) -> np.ndarray:
+def common_edges(files: dict[str, Arrays], bins: int) -> np.ndarray:
     if bins < 1:
         raise ValueError(f"bins must be at least 1, not {bins}")
     both = [values for arrays in files.values() for values in arrays.values()]
@@ -206,7 +216,7 @@ def _edges(files: dict[str, Arrays], bins: int) -> np.ndarray:
 
 
 def _embedding_arrays(item: Item) -> dict[str, Arrays]:
-    files = _files(item)
+    files = read_files(item)
     for title, arrays in files.items():
         lost = {"points", "classes"} - set(arrays)
         if lost:
@@ -220,7 +230,7 @@ def _embedding_arrays(item: Item) -> dict[str, Arrays]:
 
 def _image_arrays(item: Item) -> dict[str, tuple[list[str], Arrays]]:
     found = {}
-    for title, arrays in _files(item).items():
+    for title, arrays in read_files(item).items():
         where = item["files"][title]
         if "rows" not in arrays or len(arrays) < 2:
             raise ValueError(f"{where}: rows (names) and at least one column of pictures expected, not {list(arrays)}")
@@ -236,7 +246,7 @@ def _image_arrays(item: Item) -> dict[str, tuple[list[str], Arrays]]:
     return found
 
 
-def _files(item: Item) -> dict[str, Arrays]:
+def read_files(item: Item) -> dict[str, Arrays]:
     if not item.get("files"):
         raise ValueError("this plot draws arrays: item['files'] must name at least one .npz")
     found = {}
@@ -254,7 +264,7 @@ def _files(item: Item) -> dict[str, Arrays]:
     return found
 
 
-def _class_name(files: dict[str, Arrays], c: int) -> str:
+def class_name(files: dict[str, Arrays], c: int) -> str:
     for arrays in files.values():
         if "names" in arrays and c < len(arrays["names"]):
             return plain(str(arrays["names"][c]))

@@ -19,6 +19,7 @@ import matplotlib
 from leanat.files import whole
 from leanat.report import style, table
 from leanat.report.plot_bars import bars, matrix
+from leanat.report.plot_features import features
 from leanat.report.plot_files import embedding, embedding_cells, histogram_cells, histograms, image_cells, images
 from leanat.report.plot_lines import areas, lines
 from leanat.report.plot_polar import polar
@@ -35,6 +36,7 @@ PLOTS = {
     "histograms": histograms,
     "embedding": embedding,
     "images": images,
+    "features": features,
 }
 CELLS = {
     "histograms": histogram_cells,

@@ -1,0 +1,92 @@
+"""The number that a metric names, from the files of one run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from leanat.resolve import named
+
+if TYPE_CHECKING:
+    from leanat.report.items import Sources
+
+
+def measure(metric: str, run: str, evaluation: str | None, sources: Sources) -> float | None:
+    """A number of one run, in the unit of the papers: accuracies in percent.
+
+    ``clean``; ``validation``; ``<attack>``, a name of the suite; ``<attack>@<class>`` or ``@A`` and ``@B``: on one class,
+    on the classes that were attacked in training, on the others; ``a+b+c``: their mean; ``a-b``: their difference;
+    ``<attack>@sd``: the deviation over the networks it was made on; ``worst``; ``masking``: how many signs of
+    gradient masking there are; ``<measure>.<number>``: what a measure of the suite found (None: not on these data);
+    ``history.<column>@<share>``: a column of the history after a share of the epochs
+    (without it: at the end); ``metrics.<key>``, ``metrics.<key>@<class>``. None where a column, a set of classes or a key of the
+    metrics is empty. Raises ValueError for anything else.
+    """
+    if "+" in metric:
+        parts = [measure(part, run, evaluation, sources) for part in metric.split("+")]
+        return sum(parts) / len(parts)
+    if "-" in metric:
+        first, second = metric.split("-")
+        return measure(first, run, evaluation, sources) - measure(second, run, evaluation, sources)
+    name, _, part = metric.partition("@")
+    if name.startswith("history."):
+        rows = sources.history(run)
+        at = max(1, round(float(part or 1) * len(rows)))
+        value = rows[at - 1].get(name.removeprefix("history."))
+        return None if value in (None, "", "nan") else float(value)
+    metrics = sources.metrics(run)
+    if name.startswith("metrics."):
+        value = metrics[name.removeprefix("metrics.")]
+        value = value[int(part)] if value is not None and part else value
+        return None if value is None else float(value)
+    if name in ("clean", "validation"):
+        return _share(metrics[name], metrics, part)
+    if evaluation is None:
+        raise ValueError(
+            f"metric {metric!r}: no suite is named; allowed without one: clean, history.<column>, metrics.<key>"
+        )
+    suite = sources.suite(evaluation)
+    if name == "masking":
+        return float(sum(map(len, suite["masking"].values())))
+    if "." in name:
+        measured, _, number = name.partition(".")
+        return named(named(suite.get("measures", {}), measured, metric)["numbers"], number, metric)
+    if name == "worst":
+        return 100 * suite["worst"]["accuracy"]
+    return _share(named(suite["attacks"], name, f"{metric} of suite {suite['suite']}"), metrics, part)
+
+
+def tested(cell: dict[str, Any], sources: Sources) -> int | None:
+    """How many test examples an accuracy of this cell is a share of, the fewest of its parts; None for other numbers."""
+    if "timed" in cell or "against" in cell or not cell["runs"]:
+        return None
+    counts = []
+    for metric in cell["metric"].split("+"):
+        name, _, part = metric.partition("@")
+        metrics, suite = sources.metrics(cell["runs"][0]), cell["evaluations"] and sources.suite(cell["evaluations"][0])
+        shown = metrics["clean"] if name == "clean" else (suite or {"attacks": {}})["attacks"].get(name)
+        if name == "worst":
+            shown = suite["worst"]
+        if shown is None or "n" not in shown or part == "sd":
+            return None
+        counts.append(sum(_counts(shown, metrics, part)[1]) if part else shown["n"])
+    return min(counts)
+
+
+def _share(shown: dict[str, Any], metrics: dict[str, Any], part: str) -> float | None:
+    if not part or part == "sd":
+        return 100 * shown[part or "accuracy"]
+    right, n = _counts(shown, metrics, part)
+    return 100 * sum(right) / sum(n) if n else None
+
+
+def _counts(shown: dict[str, Any], metrics: dict[str, Any], part: str) -> tuple[list[int], list[int]]:
+    """Right answers and examples of each class that ``part`` (a class, A or B) stands for."""
+    right, n = shown["per_class"]["correct"], shown["per_class"]["n"]
+    if part not in "AB":
+        inside = [int(part)]
+    elif "classes_attacked" in metrics:
+        inside = metrics["classes_attacked"]
+    else:  # trainings on all examples alike
+        inside = [] if metrics["spec"]["method"]["attack"] == "clean" else range(len(n))
+    chosen = [c for c in range(len(n)) if (c in inside) != (part == "B")]
+    return [right[c] for c in chosen], [n[c] for c in chosen]
