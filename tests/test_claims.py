@@ -2,7 +2,6 @@
 
 import csv
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +30,6 @@ def grids():
     return {scale: structure.load(CONFIG, {"scale": scale}) for scale in SCALES}
 
 
-# Items that claims name and that the configuration does not declare yet.
-UNDECLARED = {
-    *(("qtart", item) for item in ("table2", "table3", "figure1", "decomposition")),
-}
-
-
 def line_name(line):
     return " | ".join(filter(None, (line["group"], line["label"])))
 
@@ -60,19 +53,10 @@ def test_every_cell_that_a_claim_names_exists(grids, scale):
     for claim in TESTED:
         assert set(claim.scales) <= set(SCALES)
         for item, row, column in {where for case in claim.cases for where in case.values()}:
-            if (claim.paper, item) in UNDECLARED and f"{claim.paper}/{item}" not in names:
-                continue
             rows, columns = names.get(f"{claim.paper}/{item}", (set(), set()))
             faults += [f"{claim.id}: {item} has no row {row!r}"] if row not in rows else []
             faults += [f"{claim.id}: {item} has no column {column!r}"] if column not in columns else []
     assert not faults, "\n".join(faults)
-
-
-def test_a_claim_waits_only_for_what_is_not_there(grids):
-    for claim in ALL:
-        if claim.waits:
-            item = re.search(r"figures/([a-z]+/\w+)\.pdf", claim.waits)[1]
-            assert item not in grids["paper"].items, f"{claim.id} waits for {item}, which is there"
 
 
 def test_what_a_claim_quotes_is_published():
@@ -430,7 +414,7 @@ def test_every_cell_of_a_printed_table_is_in_its_item(grids, paper):
         and not number.column.endswith(DERIVED)
         and key not in found
     ]
-    assert lost == [key for key in lost if key[:2] in UNDECLARED], "printed, but no item shows it"
+    assert not lost, "printed, but no item shows it"
 
 
 @pytest.mark.parametrize("paper", sorted(CLAIMS))
@@ -456,7 +440,7 @@ def test_every_printed_number_is_used(grids, paper, monkeypatch):
         and not (number.item.startswith("figure") and number.column in CAPTIONS)
         and key not in found
     ]
-    assert unused == [key for key in unused if (*key[:2], key[3]) in UNUSED or key[:2] in UNDECLARED], "nothing uses it"
+    assert unused == [key for key in unused if (*key[:2], key[3]) in UNUSED], "nothing uses it"
     columns = {(n.paper, n.item, n.column) for n, _ in numbers(paper)} - {(*key[:2], key[3]) for key in unused}
     assert not columns & set(UNUSED), "used after all"
 

@@ -19,7 +19,7 @@ import itertools
 import math
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +63,12 @@ KEYS = {
     "why",
     "nested",
 }
-ONLY = {"says", "source", "quotes", "untestable", "waits"}
+ONLY = {"says", "source", "quotes", "untestable"}
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim of a paper; without ``expect`` it cannot be tested, and ``untestable`` or ``waits`` says why."""
+    """One claim of a paper; without ``expect`` it cannot be tested, and ``untestable`` says why."""
 
     id: str
     paper: str
@@ -83,7 +83,6 @@ class Claim:
     why: str | None = None  # why at other scales not
     nested: bool = False  # the effect is a share of the examples: what a stronger attack on the same network takes away
     untestable: str | None = None
-    waits: str | None = None
     quotes: tuple[tuple[str, str, str], ...] = ()  # the paper's numbers that it is about: item, row, column
 
 
@@ -126,10 +125,10 @@ def _claim(paper: str, name: str, entry: Mapping[str, Any]) -> Claim:
             raise ValueError(f"unknown key {key!r}{near(key, KEYS | ONLY)}")
     quotes = tuple((q[0], q[1], q[2]) for q in entry.get("quotes", []))
     bare = Claim(name, paper, entry["says"], entry["source"], quotes=quotes)
-    if "untestable" in entry or "waits" in entry:
+    if "untestable" in entry:
         if wrong := sorted(set(entry) - ONLY):
             raise ValueError(f"{wrong[0]} beside a reason why it is not tested")
-        return Claim(**vars(bare) | {k: entry.get(k) for k in ("untestable", "waits")})
+        return replace(bare, untestable=entry["untestable"])
     if entry["kind"] not in KINDS:
         raise ValueError(f"kind {entry['kind']!r}{near(entry['kind'], KINDS)}")
     cases = tuple(_cells(entry, values) for values in _product(entry.get("for", {})))
@@ -148,7 +147,7 @@ def _claim(paper: str, name: str, entry: Mapping[str, Any]) -> Claim:
         "why": entry.get("why"),
         "nested": entry.get("nested", False),
     }
-    return Claim(**vars(bare) | rest)
+    return replace(bare, **rest)
 
 
 def _product(axes: Any) -> list[dict[str, Any]]:
@@ -194,14 +193,14 @@ def ledger(claims: list[Claim], items: Items) -> list[Line]:
         low, high = effect.interval() or (None, None)
         more = _more(claim, effect, len(tested), len(effects)) if verdict == "inconclusive" else ""
         shown = {"verdict": verdict, "effect": effect.mean, "low": low, "high": high, "n": effect.n, "more": more}
-        lines[claim.id] = Line(**vars(lines[claim.id]) | shown)
+        lines[claim.id] = replace(lines[claim.id], **shown)
     origin = "replicated" if items.real else "this run"
-    return [Line(**vars(lines[claim.id]) | {"origin": origin}) for claim in claims]
+    return [replace(lines[claim.id], origin=origin) for claim in claims]
 
 
 def _not_here(claim: Claim, scale: str) -> str | None:
-    if claim.untestable or claim.waits:
-        return claim.untestable or claim.waits
+    if claim.untestable:
+        return claim.untestable
     if claim.kind == "level" and scale != FULL:
         return f"an accuracy, or a difference of so many points: only scale {FULL} can support one"
     if claim.scales and scale not in claim.scales:
