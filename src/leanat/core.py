@@ -161,9 +161,7 @@ class Run:
     def __post_init__(self):
         recipe = self.recipe
         free = [p for p in self.net.parameters() if p.requires_grad]
-        self.opt = torch.optim.SGD(
-            free, 0.0, recipe.momentum, 0, recipe.weight_decay, nesterov=recipe.nesterov, fused=True
-        )
+        self.opt = torch.optim.SGD(free, 0.0, recipe.momentum, 0, recipe.weight_decay, recipe.nesterov, fused=True)
         self.net.to(memory_format=torch.channels_last)
 
     @property
@@ -237,11 +235,12 @@ def train_epoch(run: Run, split: Split, stop: Callable[[], bool] = lambda: False
         order = shuffled(run, run.subset)
         n, least = len(order.index), recipe.batch if recipe.drop_last else distributed.size()
         starts = range(0, n - least + 1, recipe.batch)
-        if not starts:
+        if n and not starts:  # none at all is an idle epoch
             raise ValueError(f"epoch {run.epoch}: {n} examples make no batch of {recipe.batch}")
         places = [distributed.part(slice(s, min(s + recipe.batch, n))) for s in starts]
-        first, last = len(tally.losses), len(places) * method.replays
-        split.train.ahead(torch.cat([order.index[p] for p in places[first // method.replays :]]), run.epoch)
+        first, last, lr = len(tally.losses), len(places) * method.replays, 0.0
+        ahead = [order.index[:0], *(order.index[p] for p in places[first // method.replays :])]
+        split.train.ahead(torch.cat(ahead), run.epoch)
         for i in range(first, last):
             if i % method.replays == 0:
                 if distributed.any_of(stop(), run.device):

@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,11 @@ class Evaluation:
     @property
     def id(self) -> str:
         return f"{self.run}/suites/{self.suite}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The runs that it reads: the one attacked, where the attacks are made, what the attacks themselves name."""
+        return tuple(dict.fromkeys([self.run, *self.sources, *_named(self.attacks)]))
 
 
 @dataclass
@@ -223,6 +228,15 @@ class Grid:
         for run in runs:
             found |= dict.fromkeys([*self.with_needs(self.runs[run].needs), run])
         return list(found)
+
+
+def _named(value: Any) -> Iterator[str]:
+    """The runs that a resolved value names."""
+    if isinstance(value, str) and value.startswith(UPSTREAM):
+        yield value.removeprefix(UPSTREAM).partition("/")[0]
+    if isinstance(value, (dict, list)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _named(inner)
 
 
 def _shards(size: int, groups: Iterable[tuple[list[str], Any]], whole: Any = lambda kind: False) -> list[list[str]]:

@@ -53,7 +53,7 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
         "runs": runs,
         "evaluations": evaluations,
         "timed": {digest(t["spec"]): t for t in timings},
-        "all_runs": grid.with_needs([*runs, *(s for e in evaluations for s in grid.evaluations[e].sources)]),
+        "all_runs": grid.with_needs([*runs, *(run for e in evaluations for run in grid.evaluations[e].needs)]),
     }
 
 

@@ -57,7 +57,7 @@ class Tally:
 
     def sums(self) -> Tensor:
         """float [2, steps]: losses, weights."""
-        return torch.stack([torch.stack(self.losses), torch.stack(self.weights)])
+        return torch.stack([torch.stack(self.losses), torch.stack(self.weights)]) if self.losses else torch.zeros(2, 0)
 
     def mean(self, where: str, replays: int) -> float:
         """Of the losses, weighted; waits for the device. Raises NonFiniteLoss, ``where`` with the batch filled in."""
@@ -68,7 +68,8 @@ class Tally:
 
     def row(self) -> dict[str, float]:
         """What the epoch took, for the history; passes are those of all processes."""
-        passes = torch.tensor([self.passes.forward, self.passes.backward], device=self.losses[0].device)
+        device = self.losses[0].device if self.losses else None
+        passes = torch.tensor([self.passes.forward, self.passes.backward], device=device)
         forward, backward = distributed.added(passes).tolist()
         return {"forward": forward, "backward": backward, "seconds": self.seconds}
 

@@ -12,11 +12,7 @@ for number, shard in enumerate(EVALUATION_SHARDS):
         input:
             expand(
                 METRICS,
-                run=dict.fromkeys(
-                    run
-                    for e in shard
-                    for run in (EVALUATIONS[e].run, *EVALUATIONS[e].sources)
-                ),
+                run=dict.fromkeys(run for e in shard for run in EVALUATIONS[e].needs),
             ),
         output:
             expand(SUITE, evaluation=shard),
