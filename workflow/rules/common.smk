@@ -103,7 +103,9 @@ def in_report(path, kind, form):
 
     def category(wildcards):
         item = getattr(wildcards, "item", None)
-        return Path(item).parts[0] if item else getattr(wildcards, "paper", "all papers")
+        return (
+            Path(item).parts[0] if item else getattr(wildcards, "paper", "all papers")
+        )
 
     def labels(wildcards):
         name = Path(getattr(wildcards, "item", kind)).name
