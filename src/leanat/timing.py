@@ -21,6 +21,7 @@ from leanat import config, coresets, experiment, models, networks
 from leanat.attacks import Clean
 from leanat.core import Attack, Method, Run, Split, Step, frozen, one_step, take
 from leanat.data import Augmentation, TensorData
+from leanat.data.augment import RandomResizedCrop
 from leanat.distance import Lpips
 from leanat.files import write_json
 from leanat.papers.saliency import Saliency
@@ -96,7 +97,10 @@ class Bench:
         """
         parts = config.read(spec)
         size = parts.recipe.batch if batch is None else min(batch, parts.recipe.batch)
-        data = images(shape, max(2 * size, 64), device, parts.data.augment)
+        pieces = tuple(
+            p for p in parts.data.augment if not isinstance(p, RandomResizedCrop)
+        )  # a part of decoding files
+        data = images(shape, max(2 * size, 64), device, pieces)
         net = networks.build(parts.model.name, parts.model.standardise, networks.describe(data), parts.seed).to(device)
         if whole and parts.init is not None and parts.init.frozen:
             net = models.transfer_head(net, parts.init.hidden, shape["classes"], parts.seed).to(device)
