@@ -14,9 +14,11 @@ def escape(text: str) -> str:
 
 def about(item: Mapping[str, Any]) -> dict[str, Any]:
     """``title``, ``caption``, ``scale``, ``runs``, and ``lists`` of lines by head: what is not as in the paper, and why."""
-    stand_ins = dict.fromkeys(
-        f"{c['stand_in']} in place of {c['group'] or c['label']}" for c in item["columns"] if c["stand_in"]
-    )
+    used: dict[str, dict[str, None]] = {}
+    for column in item["columns"]:
+        if column["stand_in"]:
+            used.setdefault(column["stand_in"], {})[column["group"] or column["label"]] = None
+    stand_ins = [f"{name}, for {', '.join(columns)}" for name, columns in used.items()]
     missing = dict.fromkeys(
         [c["skipped"] for c in item["columns"] if c["skipped"]]
         + [cell["missing"] for row in item["cells"] for cell in row if cell["missing"]]

@@ -219,6 +219,10 @@ def training(spec: Spec, primitives: dict[str, float], examples: int, test: int,
     for group in groups:  # an attack on all training images that are right, each epoch
         steps = next(iter(group["attack"].values()))["steps"]
         seconds += epochs * examples * (3 * primitives["forward"] + RIGHT * steps * primitives["ascend"])
+    watches = [next(iter(e.values())) for e in method.get("extras", []) if isinstance(e, dict) and "watch" in e]
+    for watch in watches:  # two attacks on some training images, each epoch
+        steps = sum(next(iter(watch[k].values()))["steps"] for k in ("single", "strong"))
+        seconds += epochs * watch["examples"] * (3 * primitives["forward"] + steps * primitives["ascend"])
     if stop := spec.get("early_stop"):
         check = {"check": {"attack": stop["attack"], "examples": round(stop["share"] * test)}}
         seconds += len(stop["checks"]) * evaluation(check, primitives, test, classes)
