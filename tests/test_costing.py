@@ -83,13 +83,25 @@ def test_a_deadline_allows_the_cheapest_first():
     assert [b.item for b in costing.within(found, 5)] == []
 
 
+@pytest.mark.slow
+def test_every_kind_of_step_can_be_measured(grid, monkeypatch, tmp_path):
+    """Of every run at demo scale: objectives with extras of their own, upstream networks, new heads."""
+    from leanat import forecast
+
+    monkeypatch.setattr(forecast, "BUDGET", 0.0)
+    torch.set_num_threads(1)
+    found = Forecast(grid, torch.device("cpu"), print, 0.0, tmp_path)
+    assert all(found.train(run) > 0 and found.disk(run) > 0 and found.memory(run) > 0 for run in grid.runs)
+    assert all(found.attack(evaluation) > 0 for evaluation in grid.evaluations)
+
+
 def test_two_thousand_jobs_are_walked_in_a_moment(grid, tmp_path):
     import time
 
-    whole = structure.load(ROOT / "config", {"scale": "paper", "seeds": 10})
+    whole = structure.load(ROOT / "config", {"scale": "paper"})
     started = time.process_time()
-    found = costing.bills(whole, list(whole.items), tmp_path, Flat())
-    assert sum(b.jobs for b in found) > 2000
+    assert len(walk.behind(whole.items, whole)) > 2000
+    assert costing.bills(whole, list(whole.items), tmp_path, Flat())
     assert time.process_time() - started < 10
 
 

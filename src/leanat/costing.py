@@ -13,7 +13,7 @@ import torch
 from leanat import experiment
 from leanat.forecast import ITEM, WORKFLOW, Forecast
 from leanat.grid import Grid
-from leanat.walk import behind, items_of
+from leanat.walk import Walk, items_of
 
 log = logging.getLogger("leanat")
 
@@ -33,9 +33,9 @@ class Bill:
 def bills(grid: Grid, items: Sequence[str], results: Path, forecast: Forecast) -> list[Bill]:
     """One for each item, in order. Jobs whose files are all there cost nothing; of others the finished runs do not."""
     done: set[str] = set()
-    found = []
+    found, walk = [], Walk(grid)
     for item in items:
-        jobs, bill = behind([item], grid), Bill(item)
+        jobs, bill = walk.behind([item]), Bill(item)
         for shard in jobs.train:
             new = [r for r in shard if r not in done and not (results / "runs" / r / "metrics.json").exists()]
             _add(bill, done, shard, [forecast.train(r) for r in new], forecast.start)
@@ -77,7 +77,7 @@ def cost(grid: Grid, target: str, results: Path, device: torch.device, deadline:
     started, items = time.perf_counter(), items_of(target, grid)
     with Forecast.on(grid, device, log.info) as forecast:
         found = bills(grid, items, results, forecast)
-        kinds = len(forecast.known)
+        kinds = forecast.steps
     took = time.perf_counter() - started
     name = experiment.provenance(device)["device"]
     unit = "core" if device.type == "cpu" else "device"

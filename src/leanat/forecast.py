@@ -31,7 +31,10 @@ from leanat.threat import Linf
 BUDGET = 0.1  # seconds that a piece is measured for, or once
 LARGE = 0.5  # seconds of a step on the whole batch, above which a few images and attack steps stand for it
 FEW = 4  # of them
-UNIMPORTANT = {"threat", "step_size", "network", "teacher", "bound", "smoothing"}  # of a step's time
+UNIMPORTANT = {  # of a step's time
+    "threat", "step_size", "network", "teacher", "bound", "smoothing", "episodes", "sign", "epochs_each", "patience",
+    "bounds", "warmup_epochs",
+}  # fmt: skip
 RUN, ITEM, WORKFLOW = 0.6, 5.0, 4.0  # seconds of a run's data, network and files; of a table; of Snakemake itself
 
 
@@ -45,6 +48,7 @@ class Forecast:
     start: float
     folder: Path  # of networks that stand for those of upstream runs
     known: dict[str, dict[str, float]] = field(default_factory=dict)
+    steps: int = 0  # kinds of step among them
 
     @classmethod
     @contextmanager
@@ -78,7 +82,7 @@ class Forecast:
             if kind in seen:
                 continue
             seen.add(kind)
-            found = self.known.get(kind) or self.known.setdefault(kind, self._measure(spec, shape, False))
+            found = self._once(spec, shape, False)
             cpu = self.device.type == "cpu"
             part, times = (FEW / spec["recipe"]["batch"], 4) if cpu else (1.0, 6)
             seconds += part * times * (2 * found["step"] + found["bare"] + found["look"]) + found["solve"]
@@ -107,23 +111,40 @@ class Forecast:
         return spec, self.grid.datasets[spec["data"]["name"]]
 
     def _pieces(self, run: str) -> dict[str, float]:
+        """The primitives of ``report.cost`` for a run, with its network's ``parameters`` and the ``memory`` seen."""
         spec, shape = self._of(run)
+        return self._once(spec, shape, True)
+
+    def _once(self, spec: dict[str, Any], shape: dict[str, int], whole: bool) -> dict[str, float]:
+        """What is alike in network, objective, attack, batch or solver is measured once."""
         method, recipe = spec["method"], spec["recipe"]
-        selector = _innermost(method["selector"])
-        kind = digest([
-            shape["size"], shape["channels"], shape["classes"], spec["model"], recipe["batch"], recipe["precision"],
-            _bare(method["objective"]), _bare(method["attack"]), selector, bool(spec.get("init", {}).get("frozen")),
-        ])  # fmt: skip
-        if kind not in self.known:
+        network = [shape["size"], shape["channels"], spec["model"], bool(spec.get("init", {}).get("frozen"))]
+        selector = _gradient_based(method["selector"])
+        kinds: dict[str, Callable[[timing.Bench], dict[str, float]]] = {
+            digest([network, "network"]): lambda bench: self._network(bench, shape),
+            digest([network, recipe["batch"], recipe["precision"], _bare(method["objective"]), _bare(method["attack"])]):
+                lambda bench: self._step(spec, shape, whole, bench),
+            digest([shape, selector]): lambda bench: bench.solve() if selector else {"solve": 0.0},
+        }  # fmt: skip
+        new = [kind for kind in kinds if kind not in self.known]
+        if new:
             self._upstream(spec)
-            self.known[kind] = self._measure(experiment.located(spec, self.folder), shape, True)
-            said = ", ".join(f"{k} {1000 * self.known[kind][k]:.3g} ms" for k in ("step", "bare", "look"))
-            attack, objective = (
-                next(iter(v)) if isinstance(v, dict) else v for v in (method["attack"], method["objective"])
-            )
-            size = f"{shape['size']} x {shape['size']}, batch {recipe['batch']}, {recipe['precision']}"
-            self.say(f"[{len(self.known)}] {spec['model']['name']} {size}, {objective}, {attack}: {said}")
-        return self.known[kind]
+            bench = self._bench(spec, shape, whole, FEW, 1)
+            for kind in new:
+                self.known[kind] = kinds[kind](bench)
+                self._tell(spec, shape, self.known[kind])
+        found = {k: v for kind in kinds for k, v in self.known[kind].items()}
+        return found | {"select": found["step"] - found["bare"] + 2 * found["look"]}
+
+    def _tell(self, spec: dict[str, Any], shape: dict[str, int], found: dict[str, float]) -> None:
+        if "step" not in found:
+            return
+        parts = (spec["method"]["objective"], spec["method"]["attack"])
+        names = [next(iter(part)) if isinstance(part, dict) else part for part in parts]
+        said = ", ".join(f"{k} {1000 * found[k]:.3g} ms" for k in ("step", "bare", "look"))
+        size = f"{shape['size']} x {shape['size']}, batch {spec['recipe']['batch']}, {spec['recipe']['precision']}"
+        self.steps += 1
+        self.say(f"[{self.steps}] {spec['model']['name']} {size}, {', '.join(names)}: {said}")
 
     def _upstream(self, value: Any) -> None:
         """Untrained networks in the folders that a spec reads."""
@@ -141,33 +162,30 @@ class Forecast:
             for part in value.values() if isinstance(value, dict) else value:
                 self._upstream(part)
 
-    def _measure(self, spec: dict[str, Any], shape: dict[str, int], whole: bool) -> dict[str, float]:
+    def _bench(
+        self, spec: dict[str, Any], shape: dict[str, int], whole: bool, batch: int | None, steps: int | None = None
+    ) -> timing.Bench:
+        method = spec["method"] | {"attack": _with_steps(spec["method"]["attack"], steps)}
+        spec = experiment.located(spec | {"method": method}, self.folder)
+        return _Quick.of(spec, shape, self.device, batch, 1, whole)
+
+    def _step(self, spec: dict[str, Any], shape: dict[str, int], whole: bool, few: timing.Bench) -> dict[str, float]:
+        """Seconds of a step on the whole batch, with its attack, without it, and of a clean forward pass."""
         cuda = self.device.type == "cuda"
         if cuda:
             torch.cuda.reset_peak_memory_stats(self.device)
-
-        def bench(batch: int | None, steps: int | None = None) -> timing.Bench:
-            method = spec["method"] | {"attack": _with_steps(spec["method"]["attack"], steps)}
-            return _Quick.of(spec | {"method": method}, shape, self.device, batch, 1, whole)
-
-        made, most = bench(FEW, 1), _steps(spec["method"]["attack"])
-        large = not cuda and made.bare() > LARGE
-        full = bench(FEW if large else None, 1 if large else None)
-        found = {"bare": full.bare(), "look": full.look()}
-        found["step"] = full.attacked() if most else found["bare"]
+        most = _steps(spec["method"]["attack"])
+        large = not cuda and few.bare() > LARGE
+        bench = few if large else self._bench(spec, shape, whole, None)
+        found = {"bare": bench.bare(), "look": bench.look()}
+        found["step"] = found["bare"] if spec["method"]["attack"] == "clean" else bench.attacked()
         if large and most > 1:  # one attack step was measured; what a second adds is what each of the others does
-            more = bench(FEW, 2).attacked() - found["step"]
+            more = self._bench(spec, shape, whole, FEW, 2).attacked() - found["step"]
             found["step"] += (most - 1) * max(more, found["look"])
-        selector = timing.gradient_based(made.run.method.selector)
-        found |= {"solve": made.solve()["solve"] if selector is not None else 0.0}
-        found["select"] = found["step"] - found["bare"] + 2 * found["look"]
-        found["parameters"] = sum(p.numel() for p in made.run.net.parameters())
-        found |= self._test(made, shape) | {"keep": self._keep(made.run)}
-        found["memory"] = 2**20 * experiment.peak_memory(self.device)
-        return found
+        return found | {"memory": 2**20 * experiment.peak_memory(self.device)}
 
-    def _test(self, bench: timing.Bench, shape: dict[str, int]) -> dict[str, float]:
-        """Seconds of a test image: a pass forward, and a step of PGD, both in fp32."""
+    def _network(self, bench: timing.Bench, shape: dict[str, int]) -> dict[str, float]:
+        """Seconds of a test image, a pass forward and a step of PGD, both in fp32; of a checkpoint; parameters."""
         pgd, net = PGD(Linf(1e-3), 3, 1e-3, "uniform", only_correct=True), bench.run.net
         for n in (FEW, 500) if self.device.type == "cpu" else (500,):
             step = step_of(timing.images(shape, n, self.device, ()), torch.arange(n, device=self.device), 0)
@@ -177,11 +195,9 @@ class Forecast:
             ascend = self._seconds(lambda step=step: pgd(net, step)) / n / pgd.steps
             if 500 * ascend > LARGE:
                 break
-        return {"ascend": ascend, "forward": forward}
-
-    def _keep(self, run: Any) -> float:
-        path = self.folder / "resume.pt"
-        return self._seconds(lambda: checkpoint.save(path, run, "0"))
+        keep = self._seconds(lambda: checkpoint.save(self.folder / "resume.pt", bench.run, "0"))
+        parameters = sum(p.numel() for p in net.parameters())
+        return {"ascend": ascend, "forward": forward, "keep": keep, "parameters": parameters}
 
     def _seconds(self, work: Callable[[], Any]) -> float:
         return median(work, self.device)
@@ -210,8 +226,8 @@ def median(work: Callable[[], Any], device: torch.device) -> float:
     return statistics.median(taken[1:] or taken)
 
 
-def _innermost(selector: Any) -> Any:
-    """The selector inside of warm starts and periods, without numbers that change no time but the share."""
+def _gradient_based(selector: Any) -> Any:
+    """The selector by gradients inside of warm starts and periods; None if there is none."""
     while isinstance(selector, dict) and "inner" in next(iter(selector.values())):
         selector = next(iter(selector.values()))["inner"]
     return (
@@ -220,10 +236,11 @@ def _innermost(selector: Any) -> Any:
 
 
 def _bare(part: Any) -> Any:
-    """A component without its radii, paths and weights other than 0, which change no time."""
+    """A component without what changes no time of a step: radii, paths, and the size of weights other than 0."""
     if isinstance(part, dict):
-        return {k: _bare(v) for k, v in part.items() if k not in UNIMPORTANT}
-    return bool(part) if isinstance(part, float) else part
+        kept = {k: v for k, v in part.items() if k not in UNIMPORTANT}
+        return {k: bool(v) if k in ("beta", "gamma", "ks") else _bare(v) for k, v in kept.items()}
+    return part
 
 
 def _steps(attack: Any) -> int:

@@ -31,27 +31,37 @@ def items_of(target: str, grid: Grid) -> list[str]:
     return [item for item in grid.items if name in ("all", "overview", "claims", item) or item.startswith(f"{name}/")]
 
 
+class Walk:
+    """The shards of a grid, found once for many questions."""
+
+    def __init__(self, grid: Grid):
+        self.grid, self.train, self.attack = grid, grid.shards(), grid.evaluation_shards()
+        self.by_run = {run: k for k, shard in enumerate(self.train) for run in shard}
+        self.by_evaluation = {e: k for k, shard in enumerate(self.attack) for e in shard}
+
+    def behind(self, items: Iterable[str]) -> Jobs:
+        """Whole shards: a job that makes one run of a shard makes all of them, and what they need."""
+        grid, items, train = self.grid, list(items), set()
+        attack = {self.by_evaluation[e] for item in items for e in grid.items[item]["evaluations"]}
+
+        def want(runs: Iterable[str]) -> None:
+            for run in runs:
+                if (shard := self.by_run[run]) not in train:
+                    train.add(shard)
+                    for other in self.train[shard]:
+                        want(grid.runs[other].needs)
+
+        want(run for item in items for run in grid.items[item]["runs"])
+        attacked = [grid.evaluations[e] for k in attack for e in self.attack[k]]
+        want(run for evaluation in attacked for run in (evaluation.run, *evaluation.sources))
+        papers = dict.fromkeys(grid.items[item]["paper"] for item in items if grid.items[item]["timed"])
+        shards = [self.train[k] for k in sorted(train)], [self.attack[k] for k in sorted(attack)]
+        return Jobs(*shards, list(papers), items)
+
+
 def behind(items: Iterable[str], grid: Grid) -> Jobs:
-    """Whole shards: a job that makes one run of a shard makes all of them, and what they need."""
-    items = list(items)
-    by_run = {run: shard for shard in grid.shards() for run in shard}
-    wanted: dict[str, None] = {}
-
-    def want(runs: Iterable[str]) -> None:
-        for run in runs:
-            if run not in wanted:
-                wanted.update(dict.fromkeys(by_run[run]))
-                for other in by_run[run]:
-                    want(grid.runs[other].needs)
-
-    asked = {evaluation for item in items for evaluation in grid.items[item]["evaluations"]}
-    attack = [shard for shard in grid.evaluation_shards() if not asked.isdisjoint(shard)]
-    want(run for item in items for run in grid.items[item]["runs"])
-    attacked = [grid.evaluations[e] for shard in attack for e in shard]
-    want(run for evaluation in attacked for run in (evaluation.run, *evaluation.sources))
-    train = [shard for shard in grid.shards() if not wanted.keys().isdisjoint(shard)]
-    papers = dict.fromkeys(grid.items[item]["paper"] for item in items if grid.items[item]["timed"])
-    return Jobs(train, attack, list(papers), items)
+    """The jobs of these items, and of all that they need."""
+    return Walk(grid).behind(items)
 
 
 def by_paper(grid: Grid) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
