@@ -78,7 +78,7 @@ def test_the_bandit_draws_what_its_episodes_say():
 # --- runs and suites as a forecast has them
 
 
-MORE = P | {"forward": 0.01, "ascend": 0.1, "keep": 0.5}
+MORE = P | {"forward": 0.01, "ascend": 0.1, "keep": 0.5, "size": 0.0}
 
 
 def test_a_run_is_its_epochs_checkpoints_and_the_test():
@@ -115,6 +115,14 @@ def test_passes_of_attacks():
     assert cost.passes({"perceptual": {"network": "x", "attack": {"ppgd": {"steps": 4}}}}, 10) == cost.passes(
         {"ppgd": {"steps": 4}}, 10
     )
+
+
+def test_batch_sizes_where_images_drop_out():
+    assert cost.sizes({"pgd": {"steps": 20, "restarts": 2, "only_correct": True}}) == 40
+    assert cost.sizes({"pgd": {"steps": 20, "restarts": 2}}) == 0
+    entry = {"attack": {"pgd": {"steps": 20, "only_correct": True}}, "examples": None}
+    with_sizes, without = (cost.evaluation({"a": entry}, MORE | {"size": s}, 1200, 10) for s in (2.0, 0.0))
+    assert with_sizes - without == pytest.approx(3 * 20 * 2.0)  # three batches of at most 500
 
 
 def test_every_attack_and_selector_of_the_configuration_has_a_cost():

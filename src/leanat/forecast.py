@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from leanat import checkpoint, experiment, networks, timing
-from leanat.attacks import PGD
+from leanat.attacks import PGD, input_gradient
 from leanat.core import frozen
 from leanat.evaluate import step_of
 from leanat.grid import UPSTREAM, Grid, digest
@@ -185,7 +185,7 @@ class Forecast:
         return found | {"memory": 2**20 * experiment.peak_memory(self.device)}
 
     def _network(self, bench: timing.Bench, shape: dict[str, int]) -> dict[str, float]:
-        """Seconds of a test image, a pass forward and a step of PGD, both in fp32; of a checkpoint; parameters."""
+        """Seconds of a test image, a pass forward and a step of PGD, both in fp32; of a new batch size; of a checkpoint."""
         pgd, net = PGD(Linf(1e-3), 3, 1e-3, "uniform", only_correct=True), bench.run.net
         for n in (FEW, 500) if self.device.type == "cpu" else (500,):
             step = step_of(timing.images(shape, n, self.device, ()), torch.arange(n, device=self.device), 0)
@@ -195,9 +195,17 @@ class Forecast:
             ascend = self._seconds(lambda step=step: pgd(net, step)) / n / pgd.steps
             if 500 * ascend > LARGE:
                 break
+        size = 0.0  # on a CPU, what a batch size that was not met before costs: kernels are made for each
+        if self.device.type == "cpu" and n > FEW:
+            few = [
+                step_of(timing.images(shape, k, self.device, ()), torch.arange(k), 0) for k in (n - 3, n - 7, n - 12)
+            ]
+            with frozen(net):
+                first = [_spent(lambda step=step: input_gradient(net, step.x, step.y)) for step in few]
+            size = max(0.0, statistics.fmean(first) - n * ascend)
         keep = self._seconds(lambda: checkpoint.save(self.folder / "resume.pt", bench.run, "0"))
         parameters = sum(p.numel() for p in net.parameters())
-        return {"ascend": ascend, "forward": forward, "keep": keep, "parameters": parameters}
+        return {"ascend": ascend, "forward": forward, "size": size, "keep": keep, "parameters": parameters}
 
     def _seconds(self, work: Callable[[], Any]) -> float:
         return median(work, self.device)
@@ -224,6 +232,12 @@ def median(work: Callable[[], Any], device: torch.device) -> float:
         timing.wait(device)
         taken.append(clock() - started)
     return statistics.median(taken[1:] or taken)
+
+
+def _spent(work: Callable[[], Any]) -> float:
+    started = time.process_time()
+    work()
+    return time.process_time() - started
 
 
 def _gradient_based(selector: Any) -> Any:

@@ -7,6 +7,7 @@ last-layer gradients of a batch; ``solve``, the solver on all gradients.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ ROBUST_STEPS = 2  # of Bullet-Train's robust examples (papers.advprune.Bullet)
 RIGHT, STANDING, BULLET = 0.95, 0.65, 0.5
 # Of the time of one step of PGD, that of one step of another attack, and of one of its forward passes.
 DEAR = {"stadv": 1.5, "recoloradv": 2.0, "jpeg": 3.0, "fast_lpa": 3.0, "lpa": 3.0, "ppgd": 12.0, "fab": 3.0}
+BATCH = 500  # of an evaluation
 SEARCHES = 5  # of LPA, each of all its steps
 
 
@@ -176,12 +178,27 @@ def _part(name: str, fields: dict[str, Any], classes: int) -> Passes:
     return Passes(DEAR.get(kind, 1.0) * targets * fields["steps"], 1.0)
 
 
+def sizes(attack: Any) -> float:
+    """How many batch sizes an attack meets on one batch: where fooled images drop out, another at each step."""
+    name, fields = (attack, {}) if isinstance(attack, str) else next(iter(attack.items()))
+    fields = fields or {}
+    if name == "perceptual":
+        return sizes(fields["attack"])
+    if name in ("ensemble", "autoattack", "square"):
+        whole = AUTO | fields
+        return whole["queries"] / 3 if "square" in (*whole["attacks"], name) else 0.0  # forward alone: a third
+    return fields.get("steps", 1) * fields.get("restarts", 1) if fields.get("only_correct") else 0.0
+
+
 def _sum(parts: list[Passes]) -> Passes:
     return Passes(sum(p.ascents for p in parts), sum(p.looks for p in parts))
 
 
 def evaluation(suite: dict[str, Any], primitives: dict[str, float], test: int, classes: int) -> float:
-    """Seconds of a suite of attacks on ``test`` images; ``ascend`` and ``forward``: the primitives, of one image."""
+    """Seconds of a suite of attacks on ``test`` images; ``ascend`` and ``forward``: the primitives, of one image.
+
+    ``size``: of a step on a batch of a size that was not met before.
+    """
     seconds = 0.0
     for entry in suite.values():
         images, spent = 0, Passes(0.0, 0.0)
@@ -201,6 +218,7 @@ def evaluation(suite: dict[str, Any], primitives: dict[str, float], test: int, c
         elif "attack" in entry:
             images = min(entry["examples"] or test, test)
             spent = passes(entry["attack"], classes).plus(Passes(0.0, 1.0))
+            seconds += math.ceil(images / BATCH) * min(sizes(entry["attack"]), BATCH) * primitives["size"]
         seconds += images * (spent.ascents * primitives["ascend"] + spent.looks * primitives["forward"])
     return seconds
 
