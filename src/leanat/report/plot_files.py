@@ -187,6 +187,8 @@ def _picture(axis: Axes, picture: np.ndarray, r: int, c: int) -> None:
         else:
             look = {"cmap": "gray", "vmin": picture.min(), "vmax": max(picture.max(), picture.min() + 1e-12)}
     axis.imshow(picture, extent=(c - half, c + half, r + half, r - half), interpolation="nearest", **look)
+    frame = Rectangle((c - half, r - half), 2 * half, 2 * half, fill=False, ec="#bbbbbb", lw=0.5)
+    axis.add_patch(frame)  # an all-white picture is one too
 
 
 def _counts(found: list[int]) -> str:
