@@ -177,7 +177,7 @@ def _published(paper: str, where: dict[str, str], papers: Path) -> float | None:
     if "against" in where:
         rows = ({"item": where["item"], "column": where["column"], "row": where[k]} for k in ("against", "row"))
         other, own = (_published(paper, row, papers) for row in rows)
-        return 100 * (other - own) / other
+        return round(100 * (other - own) / other, 3)
     found = published.lookup(paper, where["item"], where["row"], where["column"], papers)
     if found.text == "LOST":
         found = published.lookup(paper, f"{where['item']}_readme", where["row"], where["column"], papers)
