@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,10 @@ from leanat import scale as scaling
 from leanat.resolve import ConfigError, assumptions, layered, matches, merge, near, plain, substitute
 
 CODE = 2  # the meaning of the training code; bumped by hand when the same spec gives another result
+# What the conditions of rules may ask about.
+FACTS = {
+    "paper", "item", "data", "model", "method", "paper_data", "attack", "suite", "metric", "share", "attacked", "view",
+}  # fmt: skip
 UPSTREAM = "run:"  # a value of a spec that stands for the folder of another run
 
 
@@ -79,12 +83,18 @@ class Grid:
 
     def run(self, facts: Mapping[str, Any], seed: int, change: Mapping[str, Any] | None = None) -> RunSpec:
         """The run that ``facts`` (paper, item, data, model, method) stand for; ``change`` is laid over the method."""
-        question = repr((sorted(facts.items()), seed, change))
-        if question not in self._asked:
-            self._asked[question] = self._run(facts, seed, change)
-        return self._asked[question]
+        known = {k: facts[k] for k in sorted(FACTS & facts.keys())}  # all that an answer depends on
+        spec, stand_in, model = self._once(("spec", known, change), lambda: self._spec(known, change))
+        return self._once(("run", known, seed, change), lambda: self._run(known, seed, spec, stand_in, model))
 
-    def _run(self, facts: Mapping[str, Any], seed: int, change: Mapping[str, Any] | None) -> RunSpec:
+    def _once(self, question: tuple, answer: Callable[[], Any]) -> Any:
+        key = repr(question)
+        if key not in self._asked:
+            self._asked[key] = answer()
+        return self._asked[key]
+
+    def _spec(self, facts: Mapping[str, Any], change: Mapping[str, Any] | None) -> tuple[dict[str, Any], str, str]:
+        """What all seeds share, with the data set and the network of this scale."""
         paper, problems = self.papers[facts["paper"]], []
         where = f"{self.folder}/papers/{facts['paper']}.yaml: methods.{facts['method']}"
         spec = layered(paper.get("rules", []), facts, dict(paper["base"]))
@@ -96,7 +106,9 @@ class Grid:
         spec = self._shrunk(spec, facts)
         stand_in, named = self.stand_in(facts), plain(spec.get("model", {})).get("name", facts["model"])
         model = self.scale.get("models", {}).get(facts["model"], named)
-        spec = merge(spec, {"data": {"name": stand_in}, "model": {"name": model}})
+        return merge(spec, {"data": {"name": stand_in}, "model": {"name": model}}), stand_in, model
+
+    def _run(self, facts: Mapping[str, Any], seed: int, spec: dict[str, Any], stand_in: str, model: str) -> RunSpec:
         needs: list[str] = []
         spec = self._upstream(spec, facts, seed, needs)
         bare = {"code": CODE, "seed": seed} | plain(spec)
@@ -155,10 +167,8 @@ class Grid:
         Each is {attack, examples, statistics, holdout, label}: a shortened attack has a label of its own, the paper's name is
         never put on it. Or {masking: ...} or {measure: ...}, see ``assess``.
         """
-        question = repr((sorted(facts.items()), name))
-        if question not in self._asked:
-            self._asked[question] = self._suite(facts, name)
-        return self._asked[question]
+        known = {k: facts[k] for k in sorted(FACTS & facts.keys())}
+        return self._once(("suite", known, name), lambda: self._suite(known, name))
 
     def _suite(self, facts: Mapping[str, Any], name: str) -> dict[str, Any]:
         suites = self.papers[facts["paper"]].get("suites", {})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -107,16 +106,16 @@ def named(found: Mapping[str, Any], name: str, where: str) -> Any:
 
 
 def merge(below: Any, above: Any, name: str = "") -> Any:
-    """``above`` laid over ``below``: mappings merge key by key, everything else is replaced."""
+    """``above`` laid over ``below``: mappings merge key by key, everything else is replaced. The parts are shared, not copied."""
     if isinstance(below, Assumed) and isinstance(above, dict):
         below = below.value
     if not (isinstance(below, dict) and isinstance(above, dict)) or (
         name in COMPONENTS and set(below) != set(above) and not isinstance(above, Assumed)
     ):
-        return copy.deepcopy(above)
+        return above
     result = dict(below)
     for key, value in above.items():
-        result[key] = merge(below[key], value, key) if key in below else copy.deepcopy(value)
+        result[key] = merge(below[key], value, key) if key in below else value
     return result
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from leanat.grid import Grid
+from leanat.grid import FACTS, Grid
 from leanat.items import resolve
 from leanat.resolve import Assumed, ConfigError, load_yaml, near, plain
 
@@ -31,20 +31,6 @@ ITEM = {
 }  # fmt: skip
 KINDS = {"table", "figure", "formula"}
 SPEC = {"data", "model", "method", "recipe", "init", "snapshots", "early_stop"}
-FACTS = {
-    "paper",
-    "item",
-    "data",
-    "model",
-    "method",
-    "paper_data",
-    "attack",
-    "suite",
-    "metric",
-    "share",
-    "attacked",
-    "view",
-}
 
 
 def load(folder: Path, overrides: Mapping[str, Any] | None = None) -> Grid:
