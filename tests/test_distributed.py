@@ -28,7 +28,8 @@ def together(tmp_path, spec, processes=2):
     (tmp_path / "b" / "spec.json").write_text(json.dumps(spec))
     words = [sys.executable, "-m", "leanat.cli", "train", str(tmp_path / "b"), "--results", str(tmp_path)]
     words += ["--device", "cpu", "--processes", str(processes)]
-    return subprocess.run(words, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=120)
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=env, timeout=240)
 
 
 def history(folder):

@@ -81,7 +81,8 @@ def start(tmp_path, spec):
     (tmp_path / "b").mkdir(exist_ok=True)
     (tmp_path / "b" / "spec.json").write_text(json.dumps(spec))
     words = [sys.executable, "-m", "leanat.cli", "train", str(tmp_path / "b"), "--results", str(tmp_path)]
-    return subprocess.Popen([*words, "--device", "cpu"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    words += ["--device", "cpu"]
+    return subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)], ids=lambda v: str(int(v)))

@@ -52,6 +52,7 @@ def launch(processes: int) -> None:
                 told = True
             time.sleep(0.1)
     if asked():
+        log.info("stopped; torchrun shows that as an error of its own")
         sys.exit(asked.status)
     if child.returncode:
         sys.exit(1)
