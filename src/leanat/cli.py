@@ -99,6 +99,7 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("item", help="an item of the configuration, such as qtart/table1")
         sub.add_argument("--out", type=Path, help="the PDF; CSV and PNG are written beside it")
         sub.add_argument("--keep", type=Path, help="a second place for the CSV")
+        sub.add_argument("--replicate", action="store_true", help="keep the numbers in replicated/<paper>/<item>.csv")
         options.config_options(sub)
         options.results_option(sub)
     sub = verb(cost, "what a target will take here, before it is started")
@@ -226,9 +227,10 @@ def _item(arguments: argparse.Namespace, kinds: tuple[str, ...]) -> None:
     known = {name: item for name, item in options.grid(arguments).items.items() if item["kind"] in kinds}
     if arguments.item not in known:
         raise ConfigError([f"{arguments.name}: no item {arguments.item!r}{near(arguments.item, known)}"])
-    item = known[arguments.item]
+    item, root = known[arguments.item], arguments.config_dir.parent
     out = arguments.out or Path("figures") / item["paper"] / f"{item['item']}.pdf"
-    root = arguments.config_dir.parent
+    if arguments.replicate:
+        items.replicate(item, arguments.results, root / "replicated")
     items.make(item, arguments.results, root / "published", root / "replicated", out, arguments.keep)
     log.info("%s", out)
 
