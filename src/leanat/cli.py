@@ -97,9 +97,7 @@ def parser() -> argparse.ArgumentParser:
     for function, text in ((table, "render a table from finished runs"), (figure, "draw a figure from finished runs")):
         sub = verb(function, text)
         sub.add_argument("item", help="an item of the configuration, such as qtart/table1")
-        sub.add_argument("--out", type=Path, help="the PDF; CSV and PNG are written beside it")
-        sub.add_argument("--keep", type=Path, help="a second place for the CSV")
-        sub.add_argument("--replicate", action="store_true", help="keep the numbers in replicated/<paper>/<item>.csv")
+        options.item_options(sub)
         options.config_options(sub)
         options.results_option(sub)
     sub = verb(cost, "what a target will take here, before it is started")

@@ -33,6 +33,12 @@ def results_option(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--results", type=Path, default=folder, help="where runs are kept (default: results)")
 
 
+def item_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--out", type=Path, help="the PDF; CSV and PNG are written beside it")
+    sub.add_argument("--keep", type=Path, help="a second place for the CSV")
+    sub.add_argument("--replicate", action="store_true", help="keep the numbers in replicated/<paper>/<item>.csv")
+
+
 def run_options(sub: argparse.ArgumentParser) -> None:
     results_option(sub)
     sub.add_argument("--data-dir", default=default("DATA_DIR", ""), help="folder of the real data sets")
