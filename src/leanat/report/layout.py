@@ -12,6 +12,7 @@ from leanat.report.statistics import Interval, t_interval
 
 Item = dict[str, Any]
 ABSENT, EMPTY = "—", "–"  # of ours, with its reason in the foot; in the paper
+WIDEST = 24  # letters of a stand-in that stand in the head of its column; longer ones are in the foot
 GUTTER = {"stub": 9, "column": 15, "sub": 8}  # points: after a stub, between columns, between the parts of one
 
 
@@ -146,7 +147,9 @@ def _header(item: Item, parts: list[list[str]], stubs: int) -> tuple[list[Item],
         cells.append(_heading(label, starts[c], y, len(parts[c])))
         rules.append({"y": y + 1, "start": starts[c], "end": starts[c + 1]})
         for p, part in enumerate(parts[c]):
-            sub = {"replicated": "real data", "this run": item["columns"][c]["stand_in"] or ""}.get(part, "")
+            stand_in = item["columns"][c]["stand_in"] or ""
+            stand_in = stand_in if len(stand_in) <= WIDEST else "stand-ins below"
+            sub = {"replicated": "real data", "this run": stand_in}.get(part, "")
             heading = _heading(part, starts[c] + p, y + 1, 1)
             cells.append({**heading, "sub": sub, "small": True, "quiet": part == "paper"})
     return cells, rules, y + 2

@@ -94,10 +94,12 @@ def _origin(real: Item) -> str:
 
 
 def _by_value(columns: list[Item], of: Any) -> dict[Any, list[str]]:
-    """The data sets (or labels, where columns have no group) that share a value."""
-    found = defaultdict(list)
+    """The groups that share a value, or labels of columns, where they have no group or one of several values."""
+    found, groups = defaultdict(list), defaultdict(set)
     for column in columns:
-        name = column["group"] or column["label"]
+        groups[column["group"]].add(of(column))
+    for column in columns:
+        name = column["group"] if column["group"] and len(groups[column["group"]]) == 1 else column["label"]
         if of(column) and name not in found[of(column)]:
             found[of(column)].append(name)
     return dict(found)
