@@ -26,7 +26,7 @@ help:
 figures/%: .venv/ready FORCE
 	$(BIN)/snakemake $@ --cores all
 
-all qtart coreset advprune: .venv/ready FORCE
+all qtart saliency advprune sat coreset: .venv/ready FORCE
 	$(BIN)/snakemake $@ --cores all
 
 report: .venv/ready FORCE
