@@ -224,7 +224,7 @@ def component(hint: Any, value: Any, where: str, problems: list[str]) -> Any:
     inner = [a for a in arguments if _slot(a) or dataclasses.is_dataclass(a)]
     if origin in (types.UnionType, typing.Union) and inner:
         return None if value is None else component(inner[0], value, where, problems)
-    if origin is tuple and arguments and _slot(arguments[0]):
+    if origin is tuple and arguments and (_slot(arguments[0]) or dataclasses.is_dataclass(arguments[0])):
         if not isinstance(value, list):
             problems.append(f"{where}: a list is expected, got {value!r}")
             return ()
