@@ -93,7 +93,7 @@ def cost(grid: Grid, target: str, results: Path, device: torch.device, deadline:
             _line(paper, _sum(paper, mine))
     total = _sum("total", found)
     _line("total", total)
-    log.info("Runs that items share are counted with the first. Memory: of the largest job, at least.")
+    log.info("Runs that items share are counted with the first. Memory: of the largest job, about.")
     wall = WORKFLOW + total.seconds / devices
     log.info("With %d %s%s: about %s.", devices, unit, "s" * (devices > 1), _hours(wall))
     if deadline is not None:

@@ -101,7 +101,7 @@ class Forecast:
         )
 
     def memory(self, run: str) -> float:
-        """Bytes of a run at least: the data where they stay on the device, and what its steps were seen to take."""
+        """Bytes of a run, about: the data where they stay on the device, and what this process has after its steps."""
         _, shape = self._of(run)
         resident = (shape["train"] + shape["test"]) * shape["channels"] * shape["size"] ** 2
         return self._pieces(run)["memory"] + (resident if shape["size"] < 100 else 0)
@@ -182,7 +182,7 @@ class Forecast:
         if large and most > 1:  # one attack step was measured; what a second adds is what each of the others does
             more = self._bench(spec, shape, whole, FEW, 2).attacked() - found["step"]
             found["step"] += (most - 1) * max(more, found["look"])
-        return found | {"memory": 2**20 * experiment.peak_memory(self.device)}
+        return found | {"memory": 2**20 * experiment.peak_memory(self.device) if cuda else _resident()}
 
     def _network(self, bench: timing.Bench, shape: dict[str, int]) -> dict[str, float]:
         """Seconds of a test image, a pass forward and a step of PGD, both in fp32; of a new batch size; of a checkpoint."""
@@ -232,6 +232,14 @@ def median(work: Callable[[], Any], device: torch.device) -> float:
         timing.wait(device)
         taken.append(clock() - started)
     return statistics.median(taken[1:] or taken)
+
+
+def _resident() -> float:
+    """Bytes of this process now: its peak may be of a larger network that was measured before."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        return 2**20 * experiment.peak_memory(torch.device("cpu"))
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _spent(work: Callable[[], Any]) -> float:
