@@ -78,7 +78,7 @@ def test_shards_hold_every_run_once_and_never_one_with_what_it_reads(grids, scal
 
 
 def test_a_paper_costs_little_at_demo(grids):
-    """20 minutes on two cores: about as many passes of an example, forward and backward, through a small network."""
+    """20 minutes on two cores: so many passes of an example, forward and backward, through a small network at most."""
     grid = grids["demo"]
 
     def passes(spec):
@@ -89,7 +89,7 @@ def test_a_paper_costs_little_at_demo(grids):
 
     for paper in PAPERS:
         runs = {r for item in grid.items.values() if item["paper"] == paper for r in item["all_runs"]}
-        assert sum(passes(grid.runs[run].spec) for run in runs) <= 9e6, paper
+        assert sum(passes(grid.runs[run].spec) for run in runs) <= 25e6, paper
 
 
 def test_epochs_and_counts_shrink_in_proportion():
