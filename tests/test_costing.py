@@ -95,6 +95,18 @@ def test_every_kind_of_step_can_be_measured(grid, monkeypatch, tmp_path):
     assert all(found.attack(evaluation) > 0 for evaluation in grid.evaluations)
 
 
+def test_what_timings_take_needs_no_runs(grid, monkeypatch, tmp_path):
+    """Their specs are the papers' own, whose upstream runs are not of this scale: nothing is looked up among them."""
+    pieces = {"step": 2.0, "bare": 1.0, "look": 0.5, "memory": 1.0}
+    monkeypatch.setattr(Forecast, "_bench", lambda self, *words: None)
+    monkeypatch.setattr(Forecast, "_step", lambda self, *words: dict(pieces))
+    monkeypatch.setattr(Forecast, "_network", lambda self, *words: {"keep": 0.0})
+    monkeypatch.setattr("leanat.forecast._gradient_based", lambda selector: None)
+    found = Forecast(grid, torch.device("cpu"), lambda line: None, 0.0, tmp_path)
+    for paper in {item["paper"] for item in grid.items.values() if item["timed"]}:
+        assert found.time(paper) > 0
+
+
 def test_two_thousand_jobs_are_walked_in_a_moment(grid, tmp_path):
     import time
 

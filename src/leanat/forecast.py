@@ -128,7 +128,8 @@ class Forecast:
         }  # fmt: skip
         new = [kind for kind in kinds if kind not in self.known]
         if new:
-            self._upstream(spec)
+            if whole:
+                self._upstream(spec)
             bench = self._bench(spec, shape, whole, FEW, 1)
             for kind in new:
                 self.known[kind] = kinds[kind](bench)
