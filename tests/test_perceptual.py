@@ -104,8 +104,8 @@ def test_features_by_hand():
 
 def test_layers_are_the_stages_of_a_residual_network_and_can_be_named():
     assert Lpips(network("resnet_tiny")).layers == ("body.stage1", "body.stage2", "body.stage3")
-    assert len(Lpips(network("vgg16_small"))(torch.rand(1, 3, 16, 16))[0]) == 2 * (16 * 256 + 32 * 64 + 48 * 16)
-    assert Lpips(network("resnet_tiny"), ("body.stage2",))(torch.rand(2, 3, 16, 16)).shape == (2, 16 * 64)
+    assert len(Lpips(network("vgg16_small"))(torch.rand(1, 3, 16, 16))[0]) == 2 * (16 * 64 + 32 * 16 + 48 * 4)
+    assert Lpips(network("resnet_tiny"), ("body.stage2",))(torch.rand(2, 3, 16, 16)).shape == (2, 16 * 16)
     with pytest.raises(ValueError, match=r"no sub-module 'body.nine'"):
         Lpips(network("resnet_tiny"), ("body.nine",))
     with pytest.raises(ValueError, match="no layer"):
