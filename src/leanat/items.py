@@ -10,8 +10,8 @@ from leanat.grid import Grid, digest
 from leanat.resolve import ConfigError, layered, matches, merge, plain
 
 TIMED = {
-    "minutes", "minutes_per_epoch", "seconds_per_epoch", "speedup", "reference_minutes", "saved", "removed",
-    "printed_over_removed", "time_share",
+    "minutes", "minutes_per_epoch", "seconds_per_epoch", "speedup", "speedup_per_epoch", "reference_minutes", "saved",
+    "removed", "printed_over_removed", "time_share",
 }  # fmt: skip
 
 

@@ -196,8 +196,13 @@ def timed(cell: dict[str, Any], sources: Sources) -> float:
     match cell["metric"]:
         case "seconds_per_epoch":
             return own
+        case "minutes_per_epoch" if "against" in cell:  # over the epochs of the reference, which a coreset's has fewer of
+            epochs = (part["spec"]["recipe"]["epochs"] for part in (cell["timed"], cell["against"]["timed"]))
+            return own * next(epochs) / next(epochs) / 60
         case "minutes_per_epoch":
             return own / 60
+        case "speedup_per_epoch":
+            return _seconds(cell["against"]["timed"], None, sources) / own
     whole = own * cell["timed"]["spec"]["recipe"]["epochs"] + sum(_whole(t, sources) for t in cell.get("also", []))
     if cell["metric"] == "minutes":
         return whole / 60
