@@ -196,7 +196,7 @@ def timed(cell: dict[str, Any], sources: Sources) -> float:
     match cell["metric"]:
         case "seconds_per_epoch":
             return own
-        case "minutes_per_epoch" if "against" in cell:  # over the epochs of the reference, which a coreset's has fewer of
+        case "minutes_per_epoch" if "against" in cell:  # over the reference's epochs: on coresets there are fewer
             epochs = (part["spec"]["recipe"]["epochs"] for part in (cell["timed"], cell["against"]["timed"]))
             return own * next(epochs) / next(epochs) / 60
         case "minutes_per_epoch":
