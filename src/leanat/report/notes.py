@@ -24,8 +24,9 @@ def marks(item: Item) -> dict[str, str]:
 
 
 def usual_n(item: Item) -> int | None:
-    """The commonest number of seeds, said in the foot; other numbers stand beside their cell."""
-    counts = Counter(cell["n"] for row in item["cells"] for cell in row if cell["values"])
+    """The commonest number of seeds, said in the foot; other numbers stand beside their cell. Measured times have none."""
+    ns = [cell["n"] for row in item["cells"] for cell in row if cell["values"]]
+    counts = Counter([n for n in ns if n > 1] or ns)
     return min(counts, key=lambda n: (-counts[n], -n), default=None)
 
 
