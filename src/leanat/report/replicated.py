@@ -17,7 +17,7 @@ from leanat.files import whole
 from leanat.report.statistics import t_interval
 
 COLUMNS = "row column metric seed value run spec_hash scale n seeds device revision date".split()  # noqa: SIM905
-SHARED = ("scale", "n", "seeds", "device", "revision", "date")  # one cell, one origin
+SHARED = ("scale", "n", "seeds", "device")  # a cell's runs may be of several days
 
 
 class Cell(NamedTuple):
@@ -27,8 +27,6 @@ class Cell(NamedTuple):
     runs: dict[int, str]
     scale: str
     device: str
-    revision: str
-    date: str
 
     def summary(self) -> dict:
         """mean, low, high (None for one seed), n, scale, device: what an item shows of the cell."""
@@ -56,8 +54,7 @@ def load(paper: str, item: str, folder: Path | str = "replicated") -> dict[tuple
             if fault:
                 faults.append(f"{path}:{rows.line_num}: {' | '.join(map(str, key))}: {fault}")
                 continue
-            origin = (row["scale"], row["device"], row["revision"], row["date"])
-            cell = cells.setdefault(key, Cell({}, {}, *origin))
+            cell = cells.setdefault(key, Cell({}, {}, row["scale"], row["device"]))
             cell.values[int(row["seed"])] = float(row["value"])
             cell.runs[int(row["seed"])] = row["run"]
     for key, cell in cells.items():
