@@ -5,7 +5,8 @@
 
 Every solver runs in a process of its own, so that its peak memory is its own; a line per solver gives its CPU seconds (one
 thread; data and compilation left out), the ratio to ours, the objective, and the peak. Facility location: F(S), larger is better.
-Matching: |target - A w| / |target|, smaller is better. Solvers that are not installed (apricot, submodlib) are left out.
+Matching: |target - A w| / |target|, smaller is better. Solvers that are not installed (apricot;
+submodlib: pip install --no-deps submodlib-py) are left out.
 """
 
 from __future__ import annotations
