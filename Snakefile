@@ -21,6 +21,7 @@ include: "workflow/rules/items.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/claims.smk"
 
+
 # Snakemake copies its global names several times for each job, and each rule adds one: with thousands of both that is minutes.
 for name in [name for name in globals() if name.startswith("__rule_")]:
     del globals()[name]

@@ -14,7 +14,7 @@ from leanat.core import Run, Subset
 from leanat.files import whole
 from leanat.tally import Tally
 
-VERSION = 2  # 1 had no tally: checkpoints between two epochs alone
+VERSION = 2
 
 
 class CheckpointError(ValueError):
@@ -63,7 +63,7 @@ def load(path: Path, run: Run, digest: str, warn: Callable[[str], None] = lambda
         run.opt.load_state_dict(state["opt"])
         run.subset = None if state["subset"] is None else Subset(*state["subset"])
         run.epoch, run.memory, run.history = state["epoch"], state["memory"], state["history"]
-        run.tally = Tally.of_state(state["tally"]) if state.get("tally") else None
+        run.tally = Tally.of_state(state["tally"]) if state["tally"] else None
         return True
     return False
 
@@ -76,7 +76,7 @@ def _read(path: Path, digest: str, device: torch.device) -> dict[str, Any]:
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{path}: not a checkpoint that can be read ({reason[:120]}); it is ignored") from None
-    if not isinstance(state, dict) or state.get("version") not in (1, VERSION):
+    if not isinstance(state, dict) or state.get("version") != VERSION:
         raise CheckpointError(f"{path}: not a checkpoint of version {VERSION}; it is ignored")
     if state["digest"] != digest:
         raise CheckpointError(f"{path}: belongs to another spec ({state['digest']}, not {digest}); it is ignored")

@@ -243,7 +243,7 @@ class Grid:
 def _named(value: Any) -> Iterator[str]:
     """The runs that a resolved value names."""
     if isinstance(value, str) and value.startswith(UPSTREAM):
-        yield value.removeprefix(UPSTREAM).partition("/")[0]
+        yield value.removeprefix(UPSTREAM)
     if isinstance(value, (dict, list)):
         for inner in value.values() if isinstance(value, dict) else value:
             yield from _named(inner)
