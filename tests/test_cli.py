@@ -146,3 +146,11 @@ def test_help_starts_fast_because_it_loads_no_torch():
     code = "import sys; from leanat import cli; cli.parser(); print('torch' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert out.stdout.strip() == "False"
+
+
+def test_a_reader_of_the_ledger_that_leaves_is_no_error():
+    words = [sys.executable, "-m", "leanat.cli", "claims"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as done:
+        done.stdout.close()
+        assert done.stderr.read() == b""
+    assert done.returncode == 141

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from leanat import checkpoint, data, models
 from leanat.attacks import PGD, Clean
 from leanat.core import Method, Recipe, Run, Split, Step, train, train_epoch
 from leanat.evaluate import evaluate
+from leanat.memory import entropy
 from leanat.models import Classifier, Transferred, transfer_head
 from leanat.objectives import CrossEntropy
 from leanat.papers.sat import (
@@ -350,6 +352,29 @@ def test_examples_that_an_epoch_leaves_out_do_not_count():
     for k in range(3):
         here = (source.labels == k).numpy() & ~missing
         assert found["class_"][k] == pytest.approx(found["example"][here].mean(), rel=1e-6)
+
+
+def test_examples_that_the_last_epoch_leaves_out_keep_what_they_had():
+    @dataclass(frozen=True)
+    class Visits:
+        """Extra: at which epoch an example was seen last, and its entropy there."""
+
+        name: ClassVar[str] = "visits"
+
+        def start(self, run, split):
+            return {"epoch": torch.zeros(24), "entropy": torch.zeros(24)}
+
+        def on_epoch(self, run, split): ...
+        def after_backward(self, run, step): ...
+        def after_step(self, run, step):
+            run.memory["visits"]["epoch"][step.index] = float(run.epoch)
+            run.memory["visits"]["entropy"][step.index] = entropy(step).float()
+
+    source, extra = toy(), MeanEntropy("entropy", 1)
+    run = make_run(Plain(), epochs=4, batch=10, drop_last=True, extras=(extra, Visits()))
+    train(run, split(source))
+    assert (run.memory["visits"]["epoch"] < 3).sum() == 4
+    assert extra.arrays(run)["example"] == pytest.approx(run.memory["visits"]["entropy"].numpy(), rel=1e-6)
 
 
 def test_the_entropies_of_one_run_rank_for_another(tmp_path):

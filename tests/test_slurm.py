@@ -21,7 +21,7 @@ CLUSTER = ROOT / "tests" / "slurm" / "cluster.sh"
 PACKAGES = {"slurmctld": "slurmctld", "slurmd": "slurmd", "sbatch": "slurm-client", "munged": "munge"}
 INSTALL = "apt-get install --yes --no-install-recommends " + " ".join(PACKAGES.values())
 PLUGIN = ["snakemake-executor-plugin-slurm>=2.8", "snakemake-executor-plugin-slurm-jobstep", "throttler"]
-PATIENCE = 570  # seconds
+PATIENCE = 780  # seconds
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ log = logging.getLogger("leanat")
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0; 1 for what the user can mend, said in a line each on standard error; 2 for a wrong command line.
 
-    75 after SIGTERM, 130 after Ctrl-C: what was done is saved.
+    75 after SIGTERM, 130 after Ctrl-C: what was done is saved. 141, as a shell has it, when the reader of a pipe left.
     """
     arguments = parser().parse_args(argv)
     logging.basicConfig(format="%(message)s", stream=sys.stdout)
@@ -32,6 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         asked = {k: getattr(arguments, k) for k in ("device", "jobs_per_gpu", "processes") if hasattr(arguments, k)}
         with signals.ending(), devices.claimed(**asked):
             arguments.verb(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of a pipe, `head` for instance, has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+        return 141
     except (ConfigError, ValueError, OSError, RuntimeError) as error:
         if not _expected(error):
             raise

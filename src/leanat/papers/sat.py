@@ -183,7 +183,8 @@ class MeanEntropy:
 
     The snapshots f_e are, as in the authors' code, the predictions of the training's own forward passes (augmented,
     training mode). Their variants: the mean over the ``last`` epochs alone (they tried 10), and ``measure`` "error", the
-    share of wrong predictions in place of the entropy.
+    share of wrong predictions in place of the entropy. An example that no mini-batch of those epochs held (drop_last)
+    keeps the value of its visit before them.
     """
 
     measure: str
@@ -199,20 +200,26 @@ class MeanEntropy:
     def start(self, run: Run, split: Split) -> dict[str, Tensor]:
         labels = split.train.labels
         total, visits = torch.zeros(2, len(labels), device=labels.device)
-        return {"total": total, "visits": visits, "labels": labels.clone()}
+        return {"total": total, "visits": visits, "before": torch.full_like(total, torch.nan), "labels": labels.clone()}
 
     def on_epoch(self, run: Run, split: Split) -> None: ...
     def after_backward(self, run: Run, step: Step) -> None: ...
     def after_step(self, run: Run, step: Step) -> None:
+        memory, now = run.memory[self.name], MEASURES[self.measure](step).float()
         if self.last is None or run.epoch >= run.recipe.epochs - self.last:
-            run.memory[self.name]["total"][step.index] += MEASURES[self.measure](step).float()
-            run.memory[self.name]["visits"][step.index] += 1
+            memory["total"][step.index] += now
+            memory["visits"][step.index] += 1
+        else:
+            memory["before"][step.index] = now
 
     def arrays(self, run: Run) -> dict[str, np.ndarray]:
         """``example`` [N], the mean over the visits (nan where there was none), and ``class_`` [K], that over examples."""
-        total, visits, labels = (run.memory[self.name][k].cpu() for k in ("total", "visits", "labels"))
-        example = (total / visits).numpy()
-        of_class = np.bincount(labels, weights=np.nan_to_num(example)) / np.bincount(labels, weights=visits > 0)
+        total, visits, before, labels = (
+            run.memory[self.name][k].cpu() for k in ("total", "visits", "before", "labels")
+        )
+        example = torch.where(visits > 0, total / visits, before).numpy()
+        seen = np.isfinite(example)
+        of_class = np.bincount(labels, weights=np.nan_to_num(example)) / np.bincount(labels, weights=seen)
         return {"example": example, "class_": of_class}
 
     def report(self, run: Run) -> dict[str, Any]:
