@@ -57,6 +57,17 @@ def test_panels_share_an_axis_where_they_measure_the_same():
     assert limits[0] == limits[1] == limits[2] != limits[3] == limits[4]
 
 
+def test_an_axis_of_accuracies_ends_at_0_and_100_whatever_the_intervals_do():
+    wide = [[[5.0, 95.0], [40.0], [50.0]], [[60.0], [70.0], [80.0]]]
+    item = grid_item(wide, {"plot": "lines", "x": "step"})
+    assert draw(item).axes[0].get_ylim() == (-3, 103)
+    for column in item["columns"]:
+        column["unit"] = "points"
+    low, high = draw(item).axes[0].get_ylim()
+    assert low < -500
+    assert high > 600
+
+
 def test_a_cell_without_x_is_a_level_and_a_constant_is_named():
     item = grid_item(SEEDS, {"plot": "lines", "x": "step", "series": "method", "references": {"guessing": 10.0}})
     item["rows"].append(made.row("", "full AT"))

@@ -15,6 +15,7 @@ from leanat.report.plot_page import (
     INTERVAL,
     PAPER,
     REAL,
+    cut,
     empty,
     finish,
     page,
@@ -86,6 +87,7 @@ def lines(
             axis.set_xscale("log")
         _ticks(axis, sorted({number(p, x) for p in found if x in p.keys}), log_x)
         axis.grid(axis="y")
+        cut(axis, part)
         axis.set_ylabel(y_label or measured(part, title))
         axis.set_xlabel(x_label or name(item, x))
     _share(axes, panels)

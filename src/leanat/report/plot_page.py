@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
@@ -19,6 +19,9 @@ from leanat.report import style
 from leanat.report.notes import notes
 from leanat.report.overview import plain
 from leanat.report.plot_points import Item, Key, Point, name, split
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 MARGIN = 0.08  # inches, around the page
 ORIGIN = 0.15  # inches, of the line that says item and scale
@@ -72,6 +75,13 @@ def tidy(axes: Any, panels: Any) -> None:
                 axes[r][c].set_xlabel("")
             if c and len(labels) == 1:
                 axes[r][c].set_ylabel("")
+
+
+def cut(axis: Axes, part: Sequence[Point]) -> None:
+    """An axis of accuracies ends at 0 and 100 %, though the interval of a mean over few seeds may go on."""
+    if part and all(p.unit == "%" and "reference" not in p.keys for p in part):
+        low, high = axis.get_ylim()
+        axis.set_ylim(max(low, -3), min(high, 103))
 
 
 def finish(figure: Figure, item: Item, handles: Sequence[Any], read: Sequence[str]) -> Figure:

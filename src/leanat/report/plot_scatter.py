@@ -14,6 +14,7 @@ from leanat.report.plot_page import (
     INTERVAL,
     PAPER,
     REAL,
+    cut,
     empty,
     finish,
     page,
@@ -81,6 +82,7 @@ def scatter(
         axis.grid()
         axis.set_axisbelow(True)
         axis.margins(0.08)
+        cut(axis, part)
         axis.set_xlabel(x_label or measured([pair.x for pair in pairs]))
         axis.set_ylabel(y_label or measured(firsts))
     tidy(axes, panels)
