@@ -242,17 +242,19 @@ def test_what_a_stronger_attack_takes_away_is_a_share_of_the_examples(tmp_path):
     assert (nested.verdict, free.verdict) == ("supported", "inconclusive")
 
 
-def outcomes(folder, run, right, clean):
-    """A run's suite with one attack, whose outcome is kept."""
+def outcomes(folder, run, right, clean, attacks):
+    """A run's suite with one attack, whose outcome is kept in the run's folder ``attacks``."""
     n = len(right)
     zero = np.zeros(n, dtype=np.float32)
     whole = np.arange(n)
     kept = Outcome(whole, whole, whole, clean, right, zero, zero, zero, np.zeros(n, dtype=np.int16), ("pgd",))
-    for name in ("attacks", "suites"):
+    for name in (attacks, "suites"):
         (folder / "runs" / run / name).mkdir(parents=True)
-    outcome.save(kept, folder / "runs" / run / "attacks" / "pgd.npz")
+    outcome.save(kept, folder / "runs" / run / attacks / "pgd.npz")
     spec = {"statistics": "running", "holdout": None}
-    summary = {"attacks": {"pgd": {"n": n, "accuracy": float(right.mean()), "file": "pgd.npz", "spec": spec}}}
+    summary = {
+        "attacks": {"pgd": {"n": n, "accuracy": float(right.mean()), "file": f"{attacks}/pgd.npz", "spec": spec}}
+    }
     (folder / "runs" / run / "suites" / "main.json").write_text(json.dumps(summary))
 
 
@@ -261,11 +263,11 @@ def test_outcomes_of_the_examples_give_the_error_of_a_difference(tmp_path):
     rng = np.random.default_rng(0)
     hard = rng.random(400) < 0.3
     rows, cells, values = [], [], {}
-    for name in "AB":
+    for name, attacks in (("A", "attacks"), ("B", "attacks-after-2")):  # the second of a snapshot
         part = []
         for seed in range(3):
             right = ~hard & (rng.random(400) < 0.95)
-            outcomes(tmp_path, f"{name}{seed}", right, right | (rng.random(400) < 0.5))
+            outcomes(tmp_path, f"{name}{seed}", right, right | (rng.random(400) < 0.5), attacks)
             part.append(right)
         values[name] = np.array(part)
         rows.append({"group": "", "label": name})

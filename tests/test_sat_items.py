@@ -141,7 +141,9 @@ def test_a_shortened_attack_never_sees_what_early_stopping_chose_by(tmp_path):
     test = data.load("digits", "test")
     net = models.build("resnet_tiny", 10, test.image_size, test.channels, 0, test.mean, test.std).eval()
     entry = {"attack": "clean", "examples": 40, "statistics": "running", "holdout": 0.1, "label": None}
-    found = assess.assess(net, lambda part: test, {"clean": entry}, tmp_path, 0, tmp_path)["attacks"]["clean"]
+    found = assess.assess(net, lambda part: test, {"clean": entry}, tmp_path / "attacks", 0, tmp_path)["attacks"][
+        "clean"
+    ]
     with np.load(tmp_path / found["file"]) as file:
         index = torch.from_numpy(file["index"])
     held = holdout_indices(len(test), 0.1, 0)[0]

@@ -51,7 +51,7 @@ def assess(
         found = _attack(net, test, attack, entry, seed, precision, kept)
         seconds = time.perf_counter() - started
         shown = outcome.summary(found) | {"per_class": outcome.per_class(found, test.n_classes)}
-        results[name] = shown | {"spec": entry, "seconds": seconds, "file": kept.name}
+        results[name] = shown | {"spec": entry, "seconds": seconds, "file": f"{folder.name}/{kept.name}"}
         outcomes.append(found)
         _say(f"{name} ({entry['label']})" if entry["label"] else name, shown, seconds)
     whole = [o for o in outcomes if len(o) == len(test)]

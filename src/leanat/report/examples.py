@@ -59,7 +59,7 @@ def _shares(cell: dict[str, Any], suites: Mapping[str, Path], folder: Path) -> n
             kept = _clean(summary) if name == "clean" else summary["attacks"].get(name, {})
             if "file" not in kept:
                 return None
-            loaded = outcome.load(folder / run / "attacks" / kept["file"])
+            loaded = outcome.load(folder / run / kept["file"])
             found.append((loaded.index, loaded.clean_correct if name == "clean" else loaded.correct))
     first = found[0][0]
     if not all(np.array_equal(first, index) for index, _ in found):
