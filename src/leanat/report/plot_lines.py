@@ -217,6 +217,8 @@ def _ticks(axis: Axes, values: Sequence[float], log: bool) -> None:
             kept.append(value)
     axis.set_xticks(kept, [f"{value:g}" for value in kept])
     axis.xaxis.set_minor_locator(NullLocator())
+    if not axis.has_data():
+        axis.set_xlim(values[0], values[-1])
 
 
 def _handle(label: str, look: Look) -> Line2D:

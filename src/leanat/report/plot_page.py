@@ -138,6 +138,7 @@ def empty(axis: Any, found: Sequence[Point]) -> None:
         reason = next((p.missing for p in found if p.missing), "no value")
         text = "\n".join(wrap(plain(reason), TEXT, 1.5))
         axis.text(0.5, 0.5, text, transform=axis.transAxes, ha="center", va="center", color=style.GREY)
+        axis.set_yticks([])
 
 
 def wrap(text: str, size: float, width: float, first: float = 0.0, weight: str = "normal") -> list[str]:
