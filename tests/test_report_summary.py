@@ -25,7 +25,8 @@ def row(label, published, values, block="", column="Clean", unit="%", **others):
 
 
 def item(kind="table", scale="demo"):
-    return {"paper": "qtart", "item": "table1", "title": "A title (Table 1)", "kind": kind, "scale": scale}
+    about = {"paper": "qtart", "item": "table1", "title": "A title (Table 1)", "kind": kind, "scale": scale}
+    return about | {"options": {}, "one_block": False, "rows": []}
 
 
 def csv(tmp_path, rows):
@@ -61,6 +62,22 @@ def test_nothing_to_order_has_no_tau():
     assert agreement([[cell(1, 5)], [cell(1, 5), cell(1, 6)], []]) == ((), 0, 0, 0)
 
 
+def test_lines_are_compared_at_each_x(tmp_path):
+    """The first line rises as the paper's does; at x = 1 it lies above the second, at x = 2 below, as printed only there."""
+    lines = {"a": [(1, 10, 6.0), (2, 20, 7.0)], "b": [(1, 30, 5.0), (2, 40, 8.0)]}
+    made = item(kind="figure") | {"options": {"plot": "lines", "x": "share", "panel": ["measure", "data"]}}
+    made["rows"] = [
+        {"group": name, "label": str(x), "entry": {"data": "d", "share": x}}
+        for name, at in lines.items()
+        for x, *_ in at
+    ]
+    rows = [row(str(x), printed, [ours], name) for name, at in lines.items() for x, printed, ours in at]
+    (found,) = summary.rows(made, csv(tmp_path, rows))
+    assert json.loads(found["taus"]) == [-1, 1]
+    (found,) = summary.rows(item(), csv(tmp_path, rows))
+    assert json.loads(found["taus"]) == [1, 1]
+
+
 def test_blocks_and_columns_are_ordered_apart(tmp_path):
     """Between blocks the order is the reverse of the paper's, inside each it is the paper's: tau is 1 twice."""
     rows = [row("a", 1, [9.0], "net 1"), row("b", 2, [10.0], "net 1")]
@@ -68,6 +85,9 @@ def test_blocks_and_columns_are_ordered_apart(tmp_path):
     (found,) = summary.rows(item(), csv(tmp_path, rows))
     assert json.loads(found["taus"]) == [1, 1]
     assert (found["pairs"], found["columns"], found["cells_both"]) == (2, 2, 4)
+    named = [{"group": group, "label": label, "entry": {}} for group in ("net 1", "net 2") for label in "ab"]
+    (found,) = summary.rows(item() | {"one_block": True, "rows": named}, csv(tmp_path, rows))
+    assert json.loads(found["taus"]) == [pytest.approx(-1 / 3, abs=1e-4)], "of six pairs two are as printed"
 
 
 def test_levels_are_compared_at_the_papers_scale_alone(tmp_path):

@@ -38,6 +38,7 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
         "caption": item.get("caption", ""),
         "scale": grid.scale["scale"],
         "options": item.get("options", {}),
+        "one_block": item.get("one_block", False),
         "labels": labels | plain(grid.scale.get("labels", {}).get(paper, {})),
         "seeds": _seeds(grid, paper, item) if runs else [],
         "factors": plain(grid.scale.get("factors", [])) + plain(grid.scale.get("notes", {}).get(paper, []))

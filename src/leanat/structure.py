@@ -27,7 +27,7 @@ SCALE = {
 }  # fmt: skip
 ITEM = {
     "kind", "title", "caption", "metric", "unit", "digits", "better", "rows", "columns", "published", "ours", "options",
-    "suite", "seeds", "base", "reference",
+    "suite", "seeds", "base", "reference", "one_block",
 }  # fmt: skip
 KINDS = {"table", "figure", "formula"}
 SPEC = {"data", "model", "method", "recipe", "init", "snapshots", "early_stop"}

@@ -1,9 +1,10 @@
 """One page on all items of all papers: at which scale each is replicated, and how far the papers' orderings hold.
 
-What is compared: the rows of one column, in each block of a table (a network, a data set) apart, wherever the paper
-prints a number and we have one. Of each such group Kendall's tau-b (1: the paper's order, 0: chance, -1: the reverse);
-of each pair of rows whether our seeds tell them apart (the 95 % t interval of the paired difference leaves out 0).
-Levels are compared at the papers' own scale alone, and never between times of different devices.
+What is compared: the rows of one column, in each block of a table (a network, a data set) apart, and the lines of a
+figure at each x, wherever the paper prints a number and we have one. Of each such group Kendall's tau-b (1: the paper's
+order, 0: chance, -1: the reverse); of each pair of rows whether our seeds tell them apart (the 95 % t interval of the
+paired difference leaves out 0). Levels are compared at the papers' own scale alone, and never between times of
+different devices.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from leanat.report import style
 from leanat.report.overview import plain
+from leanat.report.plot_points import flat
 from leanat.report.statistics import paired_difference
 
 if TYPE_CHECKING:
@@ -30,15 +32,15 @@ TEXT = "row column missing unit stand_in row_group row_label column_group note".
 ROW = 0.185  # inches
 HEADS = {  # column: (heading, left edge in inches, alignment)
     "item": ("item", 0.1, "left"),
-    "scale": ("scale", 4.05, "left"),
-    "cells": ("cells run /\nalso printed", 5.05, "right"),
-    "tau": ("τ median\n(mean)", 5.85, "right"),
-    "pairs": ("pairs in\ncolumns", 6.65, "right"),
-    "apart": ("as printed, of\nthose told apart", 7.45, "right"),
-    "levels": ("median absolute\ndifference", 9.55, "left"),
+    "scale": ("scale", 4.25, "left"),
+    "cells": ("cells run /\nalso printed", 5.75, "right"),
+    "tau": ("τ median\n(mean)", 6.55, "right"),
+    "pairs": ("pairs in\ngroups", 7.3, "right"),
+    "apart": ("as printed, of\nthose told apart", 8.15, "right"),
+    "levels": ("median absolute\ndifference", 10.2, "left"),
 }
-AXIS = (7.7, 1.6)  # inches: left edge and width of the panel of taus
-WIDE = 11.3
+AXIS = (8.4, 1.6)  # inches: left edge and width of the panel of taus
+WIDE = 11.9
 
 
 class Cell(NamedTuple):
@@ -91,6 +93,7 @@ def rows(item: Mapping[str, Any], csv: Path | None) -> list[dict[str, Any]]:
     # An item may well have a method called "None" or "NA": only an empty field is a missing one.
     cells = pandas.read_csv(csv, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(TEXT, str))
     cells = cells.assign(**{name: cells[name].fillna("") for name in TEXT})
+    cells["block"] = cells["row"].map(_blocks(item)).fillna(cells["row_group"])
     scale = "no training" if item["kind"] == "formula" else item["scale"]
     found = [_entry(_groups(cells, ""), _counts(cells, ""), scale, _levels(cells, "", scale))]
     for real in sorted(set(cells["replicated_scale"].dropna())):
@@ -101,13 +104,29 @@ def rows(item: Mapping[str, Any], csv: Path | None) -> list[dict[str, Any]]:
     return [about | entry for entry in found]
 
 
+def _blocks(item: Mapping[str, Any]) -> dict[str, str]:
+    """What a row is compared within, by its name, where that is not its group: panel and x of lines, or the whole column."""
+    names = {" | ".join(filter(None, (row["group"], row["label"]))): row["entry"] for row in item["rows"]}
+    if item["one_block"]:
+        return dict.fromkeys(names, "")
+    options = item["options"]
+    if options.get("plot") != "lines":
+        return {}
+    keys = [*flat([options.get("panel")]), options["x"]]
+    return {
+        name: " | ".join(str(entry.get(key, "")) for key in keys)
+        for name, entry in names.items()
+        if options["x"] in entry
+    }
+
+
 def _groups(cells: pandas.DataFrame, kind: str) -> dict[str, list[Cell]]:
     """Cells by column and block, of those that the paper prints."""
     found: dict[str, list[Cell]] = {}
     for _, cell in cells[cells["published"].notna() & cells[f"{kind}mean"].notna()].iterrows():
         values = () if kind else tuple(json.loads(cell["values"]))
-        made = Cell(cell["row_group"], float(cell["published"]), float(cell[f"{kind}mean"]), values)
-        found.setdefault(f"{cell['column']} / {cell['row_group']}", []).append(made)
+        made = Cell(cell["block"], float(cell["published"]), float(cell[f"{kind}mean"]), values)
+        found.setdefault(f"{cell['column']} / {cell['block']}", []).append(made)
     return found
 
 
@@ -202,8 +221,8 @@ def draw(table: pandas.DataFrame) -> Any:
 
 
 _FOOT = (
-    "τ: Kendall's tau-b between the paper's numbers and ours, over the rows of one column in one block of the table; median "
-    "and mean over such groups. 1: the paper's order, 0: chance, −1: the reverse.\n"
+    "τ: Kendall's tau-b between the paper's numbers and ours, over the rows of one column in one block of the table, or a "
+    "figure's lines at one x; median and mean over such groups. 1: the paper's order, 0: chance, −1: the reverse.\n"
     "Told apart: pairs of rows that our seeds tell apart (95 % t interval of the paired difference without 0; needs two "
     "seeds or more), not corrected for how many there are.\n"
     "Where few are told apart, τ is mostly noise. Levels at demo and lite are not comparable with the papers', so no "
@@ -217,7 +236,7 @@ def _line(page: Axes, taus: Axes, y: float, row: pandas.Series) -> None:
 
     title = re.sub(r" \((Table|Figure) \d+\)$", "", row["title"])
     page.text(0.22, y, row["item"], va="center", fontsize=7.5)
-    page.text(0.75, y, plain(textwrap.shorten(title, 66, placeholder=" …")), va="center", fontsize=7.5)
+    page.text(0.95, y, plain(textwrap.shorten(title, 66, placeholder=" …")), va="center", fontsize=7.5)
     put("scale", row["scale"])
     put("levels", row["levels"], style.GREY)
     if not row["cells_run"]:
