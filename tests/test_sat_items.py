@@ -202,8 +202,10 @@ def test_what_is_kept_of_runs_on_real_data_is_found_again(tmp_path, grids):
         items.replicate(grids["demo"].items["sat/figure5"], tmp_path, tmp_path / "kept")
 
 
-def test_the_kept_runs_are_cells_of_the_item(grids):
-    """What stands under replicated/ for Figure 2 is what the configuration still asks for, run by run."""
-    found = replicated.load("sat", "figure2", CONFIG.parent / "replicated")
+@pytest.mark.parametrize(("name", "seeds"), [("figure2", 1), ("figure6", 3)])
+def test_the_kept_runs_are_cells_of_the_item(name, seeds):
+    """What stands under replicated/ is what the configuration still asks for, run by run."""
+    grid = structure.load(CONFIG, {"scale": "subset", "data_dir": "data", "seeds": seeds})
+    found = replicated.load("sat", name, CONFIG.parent / "replicated")
     runs = {run for cell in found.values() for run in cell.runs.values()}
-    assert runs == set(grids["subset"].items["sat/figure2"]["runs"])
+    assert runs == set(grid.items[f"sat/{name}"]["runs"])

@@ -39,9 +39,10 @@ def make(item: dict[str, Any], results: Path, papers: Path, real: Path, out: Pat
 def replicate(item: dict[str, Any], results: Path, real: Path) -> Path:
     """Writes what ``replicated`` reads, ``<real>/<paper>/<item>.csv``: every cell's value of each run, and its origin.
 
-    Raises FileNotFoundError for a run that is not finished, ValueError for cells of random subsets, which have no seed.
+    Raises FileNotFoundError for a run that is not finished, ValueError for cells over several random subsets, which have
+    no seed of their own.
     """
-    if item["draws"]:
+    if any(len(cell["runs"]) > len(item["seeds"]) for cells in item["cells"] for cell in cells):
         raise ValueError(f"{item['paper']}/{item['item']}: cells over random subsets have no seed to be kept by")
     sources, rows = Sources(item, results, Path(), real), []
     for row, cells in zip(item["rows"], item["cells"], strict=True):
