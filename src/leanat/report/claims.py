@@ -185,8 +185,10 @@ def ledger(claims: list[Claim], items: Items) -> list[Line]:
         elif claim.kind in ("time", "arithmetic"):
             lines[claim.id] = _exact(claim, cases, items.scale)
         else:
-            effects = [_effect(claim, cases)] if claim.expect.of == "mean" else [_effect(claim, [c]) for c in cases]
-            tested.append((claim, effects, judge(effects, claim.expect, claim.unit == "points")))
+            apart = [cases] if claim.expect.of == "mean" else [[case] for case in cases]
+            parts = _parts(claim)
+            effects = [_effect(part, some) for some in apart for part in parts]
+            tested.append((parts[0], effects, judge(effects, parts[0].expect, claim.unit == "points")))
             lines[claim.id] = Line(claim, items.scale, "", used=len(cases))
     for (claim, effects, judged), verdict in zip(tested, verdicts([j for *_, j in tested]), strict=True):
         effect = effects[judged.against if verdict == "not supported" else judged.shown]
@@ -196,6 +198,15 @@ def ledger(claims: list[Claim], items: Items) -> list[Line]:
         lines[claim.id] = replace(lines[claim.id], **shown)
     origin = "replicated" if items.real else "this run"
     return [replace(lines[claim.id], origin=origin) for claim in claims]
+
+
+def _parts(claim: Claim) -> list[Claim]:
+    """A claim about the largest or smallest of several cells as claims that all have to hold, where it is that."""
+    if claim.expect.of not in ("every", "mean") or claim.expect.sign == "within":
+        return [claim]
+    texts = expression.parts(claim.effect, above=claim.expect.sign == ">")
+    expect = replace(claim.expect, of="every") if len(texts) > 1 else claim.expect
+    return [replace(claim, effect=text, expect=expect) for text in texts]
 
 
 def _not_here(claim: Claim, scale: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import operator
 from collections.abc import Mapping
 from typing import Any
@@ -28,6 +29,33 @@ def evaluate(text: str, values: Mapping[str, float]) -> float:
         return _value(_parse(text).body, values, text)
     except ZeroDivisionError:
         return float("nan")
+
+
+def parts(text: str, above: bool = True) -> list[str]:
+    """Expressions that are all above any bound (or below it) if and only if ``text`` is; ``[text]`` where there are none.
+
+    ``ours - max(a, b)`` is above 0 where ``ours - a`` and ``ours - b`` are. The largest of several noisy means is too large
+    on average; of each part by itself the mean is right.
+    """
+    found = _parts(_parse(text).body, above)
+    return [text] if found is None else [ast.unparse(ast.fix_missing_locations(part)) for part in found]
+
+
+def _parts(node: ast.expr, above: bool) -> list[ast.expr] | None:
+    """None for what is the largest of its parts where the smallest is asked for, or the reverse."""
+    match node:
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            found = _parts(operand, not above)
+            return found and [ast.UnaryOp(ast.USub(), part) for part in found]
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() as op, right=right):
+            sides = _parts(left, above), _parts(right, above == isinstance(op, ast.Add))
+            return None if None in sides else [ast.BinOp(a, op, b) for a, b in itertools.product(*sides)]
+        case ast.Call(func=ast.Name(id="min" | "max" | "abs" as name), args=arguments):
+            arguments = [*arguments, ast.UnaryOp(ast.USub(), arguments[0])] if name == "abs" else arguments
+            found = [_parts(argument, above) for argument in arguments]
+            return None if (name == "min") != above or None in found else list(itertools.chain(*found))
+    called = {n.func.id for n in ast.walk(node) if isinstance(n, ast.Call)}
+    return None if called & {"min", "max", "abs"} else [node]
 
 
 def _parse(text: str) -> ast.Expression:
