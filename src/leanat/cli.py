@@ -21,8 +21,7 @@ log = logging.getLogger("leanat")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status 0; 1 for what the user can mend, said in a line each on standard error; 2 for a wrong command line.
-
+    """Exit status 0; 1 for what the user can mend, said in a line each on standard error; 2 for a wrong command line;
     75 after SIGTERM, 130 after Ctrl-C: what was done is saved. 141, as a shell has it, when the reader of a pipe left.
     """
     arguments = parser().parse_args(argv)
@@ -42,9 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(*(f"leanat: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(
-            "leanat: interrupted; the last finished epoch is kept, the same command goes on from there", file=sys.stderr
-        )
+        print("leanat: interrupted; what is done is kept, the same command goes on from there", file=sys.stderr)
         return 130
     return 0
 
