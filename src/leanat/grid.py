@@ -19,7 +19,7 @@ from typing import Any
 from leanat import scale as scaling
 from leanat.resolve import ConfigError, assumptions, layered, matches, merge, near, plain, substitute
 
-CODE = 2  # the meaning of the training code; bumped by hand when the same spec gives another result
+CODE = 3  # the meaning of the training code; bumped by hand when the same spec gives another result
 # What the conditions of rules may ask about.
 FACTS = {
     "paper", "item", "data", "model", "method", "paper_data", "attack", "suite", "metric", "share", "attacked", "view",
