@@ -78,7 +78,8 @@ def _assumed(grid: Grid, item: Mapping[str, Any], entries: list[Mapping[str, Any
             (k, f"{v:.4g}" if isinstance(v, float) else str(v)): reason
             for run in runs
             for k, v, reason in whole.runs[run].assumed
-            if not k.startswith("method.extras.saliency.")  # the same fields as the objective's
+            # the same fields as the objective's and the budget's
+            if not k.startswith(("method.extras.saliency.", "method.extras.bullet."))
         }
     return [f"{key} = {value}: {reason}" for (key, value), reason in found.items()]
 

@@ -68,7 +68,7 @@ def _epoch(selector: Any, epoch: int, epochs: int, examples: int | None) -> Epoc
             return Epoch(share, selects and (epoch - fields["warmup"]) % fields["period"] == 0)
         case "random":
             return Epoch(fields["fraction"], False)
-        case "craig" | "grad_match" | "glister":
+        case "craig" | "grad_match" | "glister" | "by_loss":
             return Epoch(fields["fraction"], True)
         case "warm_start":
             full, idle = _warm_start(fields, epochs)
