@@ -18,7 +18,7 @@ ROWS = [
     {"attacks", "objectives", "memory", "models", "data", "checkpoint", "chosen", "outcome", "colour"},
     {"networks"},
     {"momentum", "selection", "greedy_facility", "greedy_matching", "greedy_taylor", "strong", "distance"},
-    {"greedy", "perceptual", "baselines"},
+    {"greedy", "perceptual", "baselines", "loss_gradients"},
     {"coresets", "unseen", "jpeg"},
     {"papers"},
     {"evaluate"},
