@@ -29,6 +29,7 @@ from leanat.distance import Lpips
 from leanat.files import write_json
 from leanat.papers.saliency import Saliency
 from leanat.perceptual import Perceptual
+from leanat.precision import exact_fp32, searching
 from leanat.selection import everyone, unweighted
 
 log = logging.getLogger("leanat")
@@ -195,13 +196,14 @@ class Bench:
     def _median(self, work: Callable[[], Any], data: TensorData | None = None) -> float:
         """Of ``repeats``, after one that does not count; each on images of ``data`` that are right by ``label``."""
         seconds = []
-        for _ in range(1 + self.repeats):
-            self.label(self.data if data is None else data)
-            wait(self.run.device)
-            started = time.perf_counter()
-            work()
-            wait(self.run.device)
-            seconds.append(time.perf_counter() - started)
+        with exact_fp32(), searching(self.run.device, self.run.method.fixed_shapes):  # as in training
+            for _ in range(1 + self.repeats):
+                self.label(self.data if data is None else data)
+                wait(self.run.device)
+                started = time.perf_counter()
+                work()
+                wait(self.run.device)
+                seconds.append(time.perf_counter() - started)
         return statistics.median(seconds[1:])
 
 

@@ -19,8 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from leanat.core import Attack, Run, Split, Step, Subset, frozen, take
-from leanat.coresets import at_last_layer
 from leanat.greedy import per_class
+from leanat.loss_gradients import at_last_layer, of_every_example
 from leanat.selection import everyone, unweighted
 
 GROUPS = ("outlier", "boundary", "robust")
@@ -127,7 +127,7 @@ class ByLoss:
 
     def __call__(self, run: Run, split: Split) -> Subset:
         data = split.train
-        (layer,) = at_last_layer(run, data, run.method.attack, features=False)
+        (layer,) = at_last_layer(run, data, of_every_example(run.method.attack), features=False)
         losses = F.cross_entropy(layer.z, data.labels, reduction="none")
 
         def first(members: Tensor, k: int) -> tuple[Tensor, Tensor]:
