@@ -45,7 +45,7 @@ class Watch:
 
 
 def test_fast_lpa_attacks_all_images_of_an_untrained_network(grid):
-    """In a training step it leaves misclassified images alone. With labels of their own, 0 of 4 were attacked, and 3 to 5 of 50."""
+    """In a training step it leaves misclassified images alone. With labels of their own 0 of 4 were attacked."""
     bench = bench_of(grid, "coreset", "pat_gradmatch", model="resnet50")
     watch = Watch(bench.run.method.attack)
     bench.run.method = replace(bench.run.method, attack=watch)
