@@ -451,12 +451,12 @@ def test_a_discriminator_that_does_not_fit_is_one_line(teacher, first, tmp_path)
     def start(**change):
         started(run_of(phase2(teacher, **change)), toy())
 
-    with pytest.raises(networks.NetworkError, match=r"nowhere/saliency.safetensors: no such file"):
+    with pytest.raises(networks.NetworkError, match=r"nowhere/saliency\.safetensors: no such file"):
         start(first_phase=tmp_path / "nowhere")
-    with pytest.raises(networks.NetworkError, match="saliency.safetensors: its discriminator is not one of"):
+    with pytest.raises(networks.NetworkError, match=r"saliency\.safetensors: its discriminator is not one of"):
         start(first_phase=first[0], discriminator=dataclasses.replace(SMALL, width=8))
     networks.write(tmp_path / "saliency.safetensors", {}, {})  # of a first phase without beta
-    with pytest.raises(networks.NetworkError, match="saliency.safetensors: its discriminator is not one of"):
+    with pytest.raises(networks.NetworkError, match=r"saliency\.safetensors: its discriminator is not one of"):
         start(first_phase=tmp_path)
 
 

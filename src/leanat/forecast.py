@@ -32,8 +32,8 @@ BUDGET = 0.1  # seconds that a piece is measured for, or once
 LARGE = 0.5  # seconds of a step on the whole batch, above which a few images and attack steps stand for it
 FEW = 4  # of them
 UNIMPORTANT = {  # of a step's time
-    "threat", "step_size", "network", "teacher", "first_phase", "bound", "smoothing", "episodes", "sign", "epochs_each", "patience",
-    "bounds", "warmup_epochs",
+    "threat", "step_size", "network", "teacher", "first_phase", "bound", "smoothing", "episodes", "sign", "epochs_each",
+    "patience", "bounds", "warmup_epochs",
 }  # fmt: skip
 RUN, ITEM, WORKFLOW = 0.6, 5.0, 4.0  # seconds of a run's data, network and files; of a table; of Snakemake itself
 
