@@ -33,8 +33,8 @@ BUDGET = 0.1  # seconds that a piece is measured for, or once
 LARGE = 0.5  # seconds that a step may take to be measured on more images; else the share of these stands for the batch
 FEW, MORE = 4, 5  # images to begin with, and how many times as many to try next
 UNIMPORTANT = {  # of a step's time
-    "threat", "step_size", "network", "teacher", "bound", "smoothing", "episodes", "sign", "epochs_each", "patience",
-    "bounds", "warmup_epochs",
+    "threat", "step_size", "network", "teacher", "first_phase", "bound", "smoothing", "episodes", "sign", "epochs_each",
+    "patience", "bounds", "warmup_epochs",
 }  # fmt: skip
 RUN, ITEM, WORKFLOW = 0.6, 5.0, 4.0  # seconds of a run's data, network and files; of a table; of Snakemake itself
 

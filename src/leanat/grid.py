@@ -161,16 +161,17 @@ class Grid:
         rules = [r for r in rules if named is None or named in r.get("when", {})]
         return next((r["reason"] for r in rules if matches(r.get("when", {}), facts)), None)
 
-    def suite(self, facts: Mapping[str, Any], name: str) -> dict[str, Any]:
+    def suite(self, facts: Mapping[str, Any], name: str, seed: int = 0) -> dict[str, Any]:
         """The attacks of a suite as this scale runs them, by the paper's name of each.
 
         Each is {attack, examples, statistics, holdout, label}: a shortened attack has a label of its own, the paper's name is
-        never put on it. Or {masking: ...} or {measure: ...}, see ``assess``.
+        never put on it. Or {masking: ...} or {measure: ...}, see ``assess``. ``seed``: of the run that is attacked, and so of
+        the runs that the suite itself names.
         """
         known = {k: facts[k] for k in sorted(FACTS & facts.keys())}
-        return self._once(("suite", known, name), lambda: self._suite(known, name))
+        return self._once(("suite", known, name, seed), lambda: self._suite(known, name, seed))
 
-    def _suite(self, facts: Mapping[str, Any], name: str) -> dict[str, Any]:
+    def _suite(self, facts: Mapping[str, Any], name: str, seed: int) -> dict[str, Any]:
         suites = self.papers[facts["paper"]].get("suites", {})
         where = f"{self.folder}/papers/{facts['paper']}.yaml: suites"
         if name not in suites:
@@ -187,7 +188,7 @@ class Grid:
                     body = plain(entry.get("attack", {}))
                     threat = next(iter(body.values())).get("threat") if isinstance(body, dict) and body else None
                     entry = merge(entry, substitute(rule["set"], {"threat": threat}, where, []))
-            entry = self._upstream(scaling.shrink_radii(entry, self.scale.get("radii", []), known), facts, 0, [])
+            entry = self._upstream(scaling.shrink_radii(entry, self.scale.get("radii", []), known), facts, seed, [])
             found[attack] = plain(entry)
         return found
 
@@ -203,7 +204,7 @@ class Grid:
         if (number := facts.get("snapshot")) is not None:
             after = run.spec["snapshots"][number - 1]
             name += f"-after-{after}"
-        made = Evaluation(run.id, name, self.suite(facts, suite), sources, after)
+        made = Evaluation(run.id, name, self.suite(facts, suite, run.spec["seed"]), sources, after)
         return self.evaluations.setdefault(made.id, made)
 
     def timed(self, paper: str) -> dict[str, Any]:

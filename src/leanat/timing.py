@@ -116,6 +116,9 @@ class Bench:
             lpips = Lpips(networks.build("alexnet_cifar", "channel", networks.describe(data), 0).to(device).eval())
             attack = _With(lpips, attack.attack)
         objective = parts.method.objective
+        if isinstance(objective, Saliency):  # nor on what its discriminator has learnt
+            objective = replace(objective, first_phase=None)
+            extras = tuple(objective if e == parts.method.objective else e for e in extras)
         with TemporaryDirectory() as folder:
             if isinstance(objective, Saliency) and not whole:  # neither does it on what the teacher has
                 about = {"model": spec["model"], "data": networks.describe(data)}
