@@ -64,7 +64,7 @@ class Evaluation:
     @property
     def needs(self) -> tuple[str, ...]:
         """The runs that it reads: the one attacked, where the attacks are made, what the attacks themselves name."""
-        return tuple(dict.fromkeys([self.run, *self.sources, *_named(self.attacks)]))
+        return tuple(dict.fromkeys([self.run, *self.sources, *named_runs(self.attacks)]))
 
 
 @dataclass
@@ -245,13 +245,13 @@ class Grid:
         return list(found)
 
 
-def _named(value: Any) -> Iterator[str]:
+def named_runs(value: Any) -> Iterator[str]:
     """The runs that a resolved value names."""
     if isinstance(value, str) and value.startswith(UPSTREAM):
         yield value.removeprefix(UPSTREAM)
     if isinstance(value, (dict, list)):
         for inner in value.values() if isinstance(value, dict) else value:
-            yield from _named(inner)
+            yield from named_runs(inner)
 
 
 def _shards(size: int, groups: Iterable[tuple[list[str], Any]], whole: Any = lambda kind: False) -> list[list[str]]:
