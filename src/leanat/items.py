@@ -42,9 +42,7 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
         "one_block": item.get("one_block", False),
         "labels": labels | plain(grid.scale.get("labels", {}).get(paper, {})),
         "seeds": _seeds(grid, paper, item) if runs else [],
-        "factors": plain(grid.scale.get("factors", [])) + plain(grid.scale.get("notes", {}).get(paper, []))
-        if runs
-        else [],
+        "factors": _factors(grid, [{**base, **_both(r, c)} for r in rows for c in columns]) if runs else [],
         "assumptions": assumed,
         "rows": [_axis(r, labels) | {"ours": _ours(item, r)} for r in rows],
         "columns": [
@@ -74,6 +72,15 @@ def _assumed(grid: Grid, item: Mapping[str, Any], base: Mapping[str, Any]) -> li
     whole = grid.at_paper_scale() if item["kind"] == "formula" else grid
     made = ((r, c, {**base, **_both(row, column)}) for r, row in rows for c, column in columns)
     return marks.of_item(grid, base["paper"], base["item"], [cell for cell in made if not _missing(whole, cell[2])])
+
+
+def _factors(grid: Grid, entries: list[Mapping[str, Any]]) -> list[str]:
+    """What this scale changes, said in the foot: of all items, of the paper's, and of those with a run that ``when`` names."""
+    own, paper = grid.scale.get("factors", []), grid.scale.get("notes", {}).get(entries[0]["paper"], [])
+    made = [e for e in entries if "data" in e and not _missing(grid, e)]
+    made = [{**e, "data": grid.stand_in(e), "paper_data": e["data"]} for e in made]
+    found = (n if isinstance(n, dict) else {"when": {}, "note": n} for n in plain([*own, *paper]))
+    return [n["note"] for n in found if any(matches(n["when"], e) for e in made)]
 
 
 def _both(row: Mapping[str, Any], column: Mapping[str, Any]) -> dict[str, Any]:
