@@ -17,7 +17,7 @@ from leanat.attacks import PGD
 from leanat.data import load
 from leanat.grid import digest
 from leanat.papers import saliency as paper
-from leanat.papers.saliency_maps import Maps, Terms
+from leanat.papers.saliency_maps import Maps, Terms, bound
 from leanat.report import items
 from leanat.report.notes import row_note
 from leanat.report.plots import write_figure
@@ -63,6 +63,28 @@ def test_maps_of_a_network_that_sees_only_the_upper_half():
     assert found.numbers["fgsm"] == pytest.approx(100 * upper.float().mean().item(), abs=1)
     assert found.numbers["fgsm_size"] == pytest.approx(50, abs=1)
     assert 0 < found.numbers["rho"] <= found.numbers["alpha_plus"] + 1e-4  # linear: equation 5 without its error term
+
+
+def test_equation_5_by_hand():
+    """Three images: one needs no C, the others need (rho - alpha+) ||g|| = 0.5 and 2."""
+    rho, alpha_plus, jacobian = (
+        torch.tensor([1.0, 2.0, 1.5]),
+        torch.tensor([1.2, 1.5, 0.5]),
+        torch.tensor([3.0, 1.0, 2.0]),
+    )
+    found = bound(paper.Alignment(alpha_plus, rho, alpha_plus, jacobian))
+    assert found["within"] == pytest.approx(100 / 3)
+    assert found["constant"] == pytest.approx(2.0)
+    assert found["bound"] == pytest.approx((1.2 + 2 / 3 + 1.5 + 2 + 0.5 + 1) / 3)
+
+
+def test_the_constant_of_an_affine_network_is_its_greatest_bias():
+    """Of logits W x + b a difference is <x, g> + b_i - b_j: the bound holds with the greatest |b_i - b_j|."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(48, 4)).double()
+    x = torch.rand(64, 3, 4, 4, dtype=torch.float64)
+    found = bound(paper.alignment(net, x))
+    biases = net[1].bias.detach()
+    assert 0 < found["constant"] <= float((biases[:, None] - biases).abs().max()) + 1e-9
 
 
 def test_pictures_are_what_the_numbers_are_of():
