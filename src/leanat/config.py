@@ -89,6 +89,7 @@ SLOTS: dict[Any, tuple[str, dict[str, type]]] = {
             "craig": coresets.Craig,
             "grad_match": coresets.GradMatch,
             "glister": coresets.Glister,
+            "by_loss": advprune.ByLoss,
             "warm_start": coreset.WarmStart,
         },
     ),
