@@ -71,9 +71,12 @@ def test_coreset_runs_keep_their_share_of_the_epochs_at_demo(demo):
         assert abs(epochs - wanted) <= 1, run
 
 
-@pytest.mark.parametrize(("data", "speed_up"), [("cifar10", 2.21), ("imagenet12", 1.87)])
+@pytest.mark.parametrize(
+    ("data", "speed_up"),
+    [("cifar10", 90 / (18 + 45 * 0.4 + 5 * 0.85)), ("imagenet12", 90 / (23 + 45 * 0.5 + 3 * 0.85))],
+)
 def test_perceptual_training_on_coresets_is_as_fast_as_its_plan(paper, data, speed_up):
-    """With a step at 1 and a selection at .85 of it; the paper prints 2.14 to 2.19, and 1.96 to 1.99."""
+    """With a step at 1 and a selection at .85 of it: 2.24 and 1.87; the paper prints 2.14 to 2.19, and 1.96 to 1.99."""
 
     def seconds(method):
         facts = {"paper": "coreset", "item": "table2", "data": data, "model": "resnet50", "method": method}
@@ -83,7 +86,7 @@ def test_perceptual_training_on_coresets_is_as_fast_as_its_plan(paper, data, spe
         return spec["recipe"]["epochs"] * cost.seconds_an_epoch(spec, pieces, examples, None)
 
     for method in ("pat_craig", "pat_gradmatch"):
-        assert seconds("pat") / seconds(method) == pytest.approx(speed_up, abs=0.02)
+        assert seconds("pat") / seconds(method) == pytest.approx(speed_up, abs=0.01)
 
 
 def test_settings_of_the_authors_code(paper):
