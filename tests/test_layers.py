@@ -22,7 +22,7 @@ ROWS = [
     {"coresets", "unseen", "jpeg"},
     {"papers"},
     {"evaluate"},
-    {"masking", "features"},
+    {"masking", "features", "gradient_error"},
     {"config"},
     {"scale"},
     {"grid"},

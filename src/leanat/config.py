@@ -20,6 +20,7 @@ from leanat import (
     baselines,
     coresets,
     features,
+    gradient_error,
     jpeg,
     models,
     momentum,
@@ -108,11 +109,17 @@ SLOTS: dict[Any, tuple[str, dict[str, type]]] = {
             "free": baselines.Free,
             "awp": baselines.AWP,
             "watch": baselines.Watch,
+            "kept": coreset.Kept,
         },
     ),
     saliency_maps.Measure: (
         "measure",
-        {"maps": saliency_maps.Maps, "terms": saliency_maps.Terms, "feature_distances": features.Distances},
+        {
+            "maps": saliency_maps.Maps,
+            "terms": saliency_maps.Terms,
+            "feature_distances": features.Distances,
+            "gradient_error": gradient_error.GradientError,
+        },
     ),
     Schedule: (
         "learning rate",
