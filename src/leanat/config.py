@@ -135,6 +135,7 @@ SLOTS: dict[Any, tuple[str, dict[str, type]]] = {
             "random_resized_crop": augment.RandomResizedCrop,
             "colour_jitter": colour.ColorJitter,
             "auto_augment": colour.AutoAugment,
+            "lighting": colour.Lighting,
         },
     ),
 }

@@ -28,7 +28,7 @@ from leanat.data.augment import (
     RandomResizedCrop,
     Rotation,
 )
-from leanat.data.colour import AutoAugment, ColorJitter
+from leanat.data.colour import AutoAugment, ColorJitter, Lighting
 from leanat.data.facts import DataError, Facts
 from leanat.data.places import NAMES, Place, download, survey
 from leanat.data.shapes import is_shapes, load_shapes
@@ -46,6 +46,7 @@ __all__ = [
     "DataError",
     "Facts",
     "Flip",
+    "Lighting",
     "PixelNoise",
     "Place",
     "RandomResizedCrop",

@@ -235,13 +235,20 @@ class Instability:
         return unweighted(all_but_top(xi, self.gamma))
 
     def scores(self, run: Run, data: Data) -> Tensor:
-        """xi of every example, float32 [N]; with ``labels``, -1 outside of them. Two forward passes over the set."""
+        """xi of every example at this epoch of a run."""
+        return self.of(run.net, data, run.draws(everyone(data)), run.recipe.batch)
+
+    def of(self, net: nn.Module, data: Data, draws: Draws, batch: int) -> Tensor:
+        """xi of every example, float32 [N]; with ``labels``, -1 outside of them. Two forward passes over the set.
+
+        ``draws``: of all examples, for the noise.
+        """
         index, data = everyone(data), data.plain()
-        found = layers(run.net, data.batch(index[:1], 0)[0])
+        found = layers(net, data.batch(index[:1], 0)[0])
         alpha = window(self.window, len(found)).tolist()
         chosen = {layer: sensitive(layer, self.filters) for layer, a in zip(found, alpha, strict=True) if a}
         alpha = [a for a in alpha if a]
-        deltas = distances(run.net, data, run.draws(index), self.noise, chosen, run.recipe.batch)
+        deltas = distances(net, data, draws, self.noise, chosen, batch)
         if self.labels is None:
             return instability(deltas, alpha)
         among = torch.isin(data.labels, worst_labels(deltas, alpha, data.labels, self.labels))
