@@ -34,7 +34,7 @@ from leanat import (
 from leanat.core import Attack, Budget, Extra, Method, Objective, Recipe, Schedule, Selector
 from leanat.data import augment, colour
 from leanat.memory import Teacher
-from leanat.papers import advprune, coreset, dihcl, qtart, saliency, saliency_maps, sat
+from leanat.papers import advprune, coreset, dihcl, qtart, qtart_planted, saliency, saliency_maps, sat
 from leanat.resolve import ConfigError, near
 
 # What may stand in each slot of a spec, by name.
@@ -111,7 +111,12 @@ SLOTS: dict[Any, tuple[str, dict[str, type]]] = {
     ),
     saliency_maps.Measure: (
         "measure",
-        {"maps": saliency_maps.Maps, "terms": saliency_maps.Terms, "feature_distances": features.Distances},
+        {
+            "maps": saliency_maps.Maps,
+            "terms": saliency_maps.Terms,
+            "feature_distances": features.Distances,
+            "planted": qtart_planted.Planted,
+        },
     ),
     Schedule: (
         "learning rate",
