@@ -14,7 +14,7 @@ from figure_items import array_item
 from figure_items import draw as drawn
 from toys import Small, Toy, make_run, same, split, toy, weights
 
-from leanat import assess, checkpoint, experiment, features, models, outcome, structure, timing, transferred
+from leanat import assess, checkpoint, decoding, experiment, features, models, outcome, structure, timing, transferred
 from leanat.attacks import PGD
 from leanat.baselines import Watch
 from leanat.core import train
@@ -293,6 +293,20 @@ def test_q_tart_costs_two_looks_and_saves_what_it_removes():
     assert found == pytest.approx((3.0 * steps + 2 * 500 * 0.5) / 300)
 
 
+def test_a_file_takes_a_while_to_decode_where_a_training_reads_files(tmp_path):
+    grid, cells = grid_of("demo"), {}
+    for row, line in zip(grid.items["qtart/table3"]["rows"], grid.items["qtart/table3"]["cells"], strict=True):
+        cells[row["entry"]["data"], row["entry"]["model"]] = line[0]["timed"]
+    decoded = {}
+    for key in (("mini-imagenet", "mobilenet"), ("cifar10", "mobilenet")):
+        bench = timing.Bench.of(cells[key]["spec"], cells[key]["shape"] | {"size": 32}, torch.device("cpu"), 2, 1)
+        decoded[key[0]] = bench.crop and bench.decode()["decode"]
+    assert decoded["cifar10"] is None
+    assert 1e-4 < decoded["mini-imagenet"] < 1
+    decoding.photograph(tmp_path / "x.jpg")
+    assert 50_000 < (tmp_path / "x.jpg").stat().st_size < 200_000  # ImageNet's files have 110 KB in the mean
+
+
 def test_a_step_of_free_is_measured_with_its_gradient():
     grid = grid_of("demo")
     facts = {"paper": "qtart", "item": "figure3", "data": "cifar10", "model": "vgg16", "method": "free"}
@@ -302,6 +316,34 @@ def test_a_step_of_free_is_measured_with_its_gradient():
     seconds = bench.step()
     assert {"step", "look"} <= seconds.keys()
     assert bench.run.memory["free"]["delta"].abs().max() > 0
+
+
+# -- DIHCL as its authors' code has it (github.com/tianyizhou/DIHCL at 6b80445: dihcl.py, dihcl_cifar.sh)
+
+
+@pytest.mark.parametrize(
+    ("data", "least", "augment"),
+    [
+        ("cifar10", None, ["crop 4", "flip", "rotation 5", "auto_augment 128", "cutout 16"]),
+        ("cifar100", 0.4, ["crop 4", "flip", "rotation 5", "auto_augment 128", "cutout 16"]),
+        ("stl10", None, ["crop 12", "flip", "colour_jitter 0.4 0.4 0.4", "cutout 32", "lighting 0.1"]),
+        ("mini-imagenet", None, ["random_resized_crop", "flip"]),  # which the code does not have
+    ],
+)
+def test_dihcl_augments_as_its_code(data, least, augment):
+    spec = (
+        grid_of("paper")
+        .run({"paper": "qtart", "item": "table1", "data": data, "model": "vgg16", "method": "dihcl"}, 0)
+        .spec
+    )
+    found = [
+        p if isinstance(p, str) else next(f"{k} " + " ".join(map(str, v.values())) for k, v in p.items())
+        for p in spec["data"]["augment"]
+    ]
+    assert found == augment
+    episodes = [spec["recipe"]["lr"]["episodes"], spec["method"]["objective"]["mixup"]["episodes"]]
+    episodes += [spec["method"]["selector"]["bandit"]["episodes"], spec["method"]["extras"][1]["bandit"]["episodes"]]
+    assert {e.get("min_k") for e in episodes} == {least}
 
 
 # -- chosen values and differences
