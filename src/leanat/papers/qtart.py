@@ -3,9 +3,9 @@
     Method(CrossEntropy(smoothing=0.7), Clean(), Once(tau=50, Instability(gamma=125, filters=17)))
 
 Equation 3, the masked mean of the smoothed cross-entropy, is the loop's weighted mean with weight 1 on what is kept.
-The authors published no code. What the text leaves open is assumed here: the noise's 0.5 is its standard deviation,
-features are taken in evaluation mode from un-augmented images, and H, the sensitivity and the gaussian window are as
-their functions say.
+The authors published no code. What the text leaves open (the noise's 0.5 is its standard deviation; features in evaluation
+mode from un-augmented images; H, the sensitivity, the gaussian window) is assumed as ``config/papers/qtart.yaml`` says,
+under ``assumed``, and as the functions here do it.
 """
 
 from __future__ import annotations
