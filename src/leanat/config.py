@@ -35,7 +35,7 @@ from leanat import (
 from leanat.core import Attack, Budget, Extra, Method, Objective, Recipe, Schedule, Selector
 from leanat.data import augment, colour
 from leanat.memory import Teacher
-from leanat.papers import advprune, coreset, dihcl, qtart, saliency, saliency_maps, sat
+from leanat.papers import advprune, coreset, dihcl, qtart, qtart_planted, saliency, saliency_maps, sat
 from leanat.resolve import ConfigError, near
 
 # What may stand in each slot of a spec, by name.
@@ -119,6 +119,7 @@ SLOTS: dict[Any, tuple[str, dict[str, type]]] = {
             "terms": saliency_maps.Terms,
             "feature_distances": features.Distances,
             "gradient_error": gradient_error.GradientError,
+            "planted": qtart_planted.Planted,
         },
     ),
     Schedule: (
@@ -143,6 +144,7 @@ SLOTS: dict[Any, tuple[str, dict[str, type]]] = {
             "random_resized_crop": augment.RandomResizedCrop,
             "colour_jitter": colour.ColorJitter,
             "auto_augment": colour.AutoAugment,
+            "lighting": colour.Lighting,
         },
     ),
 }

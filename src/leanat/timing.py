@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from leanat import config, coresets, experiment, models, networks
+from leanat import config, coresets, decoding, experiment, models, networks
 from leanat.attacks import Clean
 from leanat.core import Attack, Method, Run, Split, Step, frozen, one_step, take
 from leanat.data import Augmentation, TensorData
@@ -66,6 +66,8 @@ def measure_all(
         work = {entry["step"]: bench.step}
         if entry.get("memory"):
             work[f"{entry['step']} memory"] = bench.memory
+        if bench.crop is not None:
+            work[f"decode {bench.crop}"] = bench.decode
         if selector is not None:
             kind = f"{entry['step']} {selector.adversarial} {selector.features}"
             work |= {kind: bench.select, f"{selector} {entry['shape']}": bench.solve}
@@ -87,6 +89,7 @@ class Bench:
     size: int  # images that a step is measured on; seconds are then in proportion to the spec's batch
     factor: float
     repeats: int
+    crop: RandomResizedCrop | None = None  # where images are streamed from files, and a training sees a box of each
 
     @classmethod
     def of(
@@ -133,7 +136,8 @@ class Bench:
             for extra in extras:
                 run.memory[extra.name] = extra.start(run, Split(data, None))
                 extra.on_epoch(run, Split(data, None))
-        return cls(run, data, shape, size, parts.recipe.batch / size, repeats)
+        crop = next((p for p in parts.data.augment if isinstance(p, RandomResizedCrop)), None)
+        return cls(run, data, shape, size, parts.recipe.batch / size, repeats, crop)
 
     def step(self) -> dict[str, float]:
         """Seconds of an optimiser step with its attack, without it, and of a clean forward pass."""
@@ -157,6 +161,10 @@ class Bench:
             work()  # momentum and what else a first step makes
             held[size] = most_bytes(work, self.run.device)
         return {"memory": (held[self.size] - held[few]) / (self.size - few) / 2**20}
+
+    def decode(self) -> dict[str, float]:
+        """Seconds of a core for one image."""
+        return {"decode": decoding.seconds(self.crop, self.shape["size"], self.repeats)}
 
     def attacked(self) -> float:
         """With its part of what is not done in every step: the discriminators' update of Saliency."""

@@ -28,7 +28,7 @@ from leanat.data.augment import (
     RandomResizedCrop,
     Rotation,
 )
-from leanat.data.colour import AutoAugment, ColorJitter
+from leanat.data.colour import AutoAugment, ColorJitter, Lighting
 from leanat.data.facts import DataError, Facts
 from leanat.data.places import EMBEDDED, NAMES, Place, download, how, known, survey
 from leanat.data.redundant import load_redundant
@@ -47,6 +47,7 @@ __all__ = [
     "DataError",
     "Facts",
     "Flip",
+    "Lighting",
     "PixelNoise",
     "Place",
     "RandomResizedCrop",
