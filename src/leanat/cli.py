@@ -138,7 +138,10 @@ def _torch() -> Any:
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Builds the objects of every run's spec with torch: wrong fields and values of components are found here."""
+    """Builds the objects of every run's spec with torch, and names the claims that this scale cannot decide.
+
+    Wrong fields and values of components are reported here, before anything is trained.
+    """
     grid = options.grid(arguments)
     runs = grid.runs
     _torch()
@@ -157,6 +160,20 @@ def check(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"run {run}: {line}" for line, run in problems.items())
     counts = len(runs), len(grid.items), len(grid.papers), grid.scale["scale"]
     log.info("%d runs and %d items of %d papers at scale %s: no problem found", *counts)
+    for line in _undecidable(grid, arguments.config_dir.parent):
+        log.info("%s", line)
+
+
+def _undecidable(grid: Any, root: Path) -> list[str]:
+    """A line for each reason why claims cannot be decided at the scale of the grid, with the claims."""
+    from leanat.report import claims, decidable
+
+    seeds, reasons = {run.id: run.spec["seed"] for run in grid.runs.values()}, {}
+    for paper, own in claims.load(root / "published" / "claims.yaml").items():
+        if paper in grid.papers:
+            for claim, reason in decidable.undecidable(own, grid.items, seeds, grid.scale["scale"]):
+                reasons.setdefault(reason, []).append(claim)
+    return [f"{reason}: {', '.join(names)}" for reason, names in reasons.items()]
 
 
 def data(arguments: argparse.Namespace) -> None:
