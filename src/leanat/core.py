@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from leanat import distributed
 from leanat.draws import Draws, key
+from leanat.precision import exact_fp32, searching
 from leanat.tally import Stopped, Tally
 
 
@@ -118,6 +119,11 @@ class Method:
     budget: Budget | None = None
     extras: tuple[Extra, ...] = ()
     replays: int = 1  # optimiser steps on each batch (Free-AT)
+
+    @property
+    def fixed_shapes(self) -> bool:
+        """Whether all passes of a step are of whole mini-batches: no budget or stopping attack leaves examples out."""
+        return self.budget is None and not getattr(self.attack, "shrinks", False)
 
 
 @dataclass(frozen=True)
@@ -290,10 +296,11 @@ def train(
     stop: Callable[[], bool] = lambda: False,
 ) -> None:
     """Train from where ``run`` is to the end. ``after_epoch`` may save, report, and by True end it; ``stop``: Stopped."""
-    if run.epoch == 0 and run.tally is None:
-        for extra in run.method.extras:
-            run.memory[extra.name] = extra.start(run, split)
-    while run.epoch < run.recipe.epochs:
-        train_epoch(run, split, stop)
-        if after_epoch(run):
-            break
+    with exact_fp32(), searching(run.device, run.method.fixed_shapes):
+        if run.epoch == 0 and run.tally is None:
+            for extra in run.method.extras:
+                run.memory[extra.name] = extra.start(run, split)
+        while run.epoch < run.recipe.epochs:
+            train_epoch(run, split, stop)
+            if after_epoch(run):
+                break

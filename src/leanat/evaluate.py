@@ -18,6 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from leanat.core import Attack, Data, Step, frozen
 from leanat.draws import Draws
 from leanat.outcome import Outcome
+from leanat.precision import exact_fp32
 from leanat.strong import AutoAttack, Ensemble, sanity
 
 SQUARE_GAIN = 0.002  # AutoAttack's own threshold: more than this share broken by Square alone is suspicious
@@ -153,7 +154,8 @@ def _check(precision: str, statistics: str, batch: int) -> None:
 @contextmanager
 def _setting(net: nn.Module, device: torch.device, precision: str, statistics: str = "running") -> Iterator[None]:
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
-    with frozen(net), autocast, batch_statistics(net) if statistics == "batch" else nullcontext():
+    batches = batch_statistics(net) if statistics == "batch" else nullcontext()
+    with frozen(net), exact_fp32(), autocast, batches:
         yield
 
 
@@ -220,7 +222,10 @@ def _record(
 
 
 def _outcome(index: Tensor, found: dict[str, Tensor], parts: tuple[str, ...], notes: tuple[str, ...]) -> Outcome:
-    arrays = {name: value.cpu().numpy() for name, value in {"index": index, **found}.items()}
+    """What is known so far; a copy, since ``found`` changes with every part."""
+    arrays = {
+        name: value.cpu().numpy().copy() for name, value in {"index": index, **found}.items()
+    }  # found goes on changing
     return Outcome(**arrays, parts=parts, notes=notes)
 
 

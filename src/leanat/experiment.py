@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 import leanat
-from leanat import checkpoint, config, core, data, distributed, evaluate, models, networks, outcome
+from leanat import checkpoint, config, core, data, devices, distributed, evaluate, models, networks, outcome
 from leanat.attacks import Clean
 from leanat.chosen import Chosen, save_arrays
 from leanat.files import remove_leftovers, whole, write_json
@@ -43,14 +43,29 @@ class Experiment:
 
 
 def device_of(name: str) -> torch.device:
-    """``auto`` is the GPU where there is one. Raises ConfigError where a GPU is asked for and there is none."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(
-            [f"device: {name!r} is asked for, and this machine has no GPU that torch can use; allowed here: auto, cpu"]
-        )
-    return torch.device(name)
+    """``auto`` is the GPU where there is one, else the CPU.
+
+    Raises ConfigError where a GPU is asked for and there is none, and where ``auto`` finds one that torch cannot use: the
+    job would take hours on the CPU without a word.
+    """
+    if name != "cpu" and not torch.cuda.is_available():
+        if name != "auto":
+            raise ConfigError(
+                [
+                    f"device: {name!r} is asked for, and this machine has no GPU that torch can use; allowed here: auto, cpu"
+                ]
+            )
+        if devices.visible():
+            why = (
+                "is built without CUDA"
+                if torch.version.cuda is None
+                else f"needs a driver for CUDA {torch.version.cuda}"
+            )
+            raise ConfigError(
+                [f"device: this machine has a GPU that torch {torch.__version__} cannot use: it {why}; or device=cpu"]
+            )
+        return torch.device("cpu")
+    return torch.device("cuda" if name == "auto" else name)
 
 
 def prepare(spec: dict[str, Any], data_dir: str | None, device: torch.device) -> Experiment:

@@ -231,6 +231,11 @@ class Perceptual:
     network: Path
     attack: Attack
 
+    @property
+    def shrinks(self) -> bool:
+        """Whether misclassified examples are left out of the batch."""
+        return self.attack.only_correct
+
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         step.aux["lpips"] = _distance(self.network, step.x.device)
         return self.attack(net, step)

@@ -26,6 +26,7 @@ from leanat.distance import Lpips
 from leanat.files import write_json
 from leanat.papers.saliency import Saliency
 from leanat.perceptual import Perceptual
+from leanat.precision import exact_fp32, searching
 from leanat.selection import everyone, unweighted
 
 log = logging.getLogger("leanat")
@@ -179,12 +180,13 @@ class Bench:
     def _median(self, work: Callable[[], Any]) -> float:
         """Of ``repeats``, after one that does not count."""
         seconds = []
-        for _ in range(1 + self.repeats):
-            wait(self.run.device)
-            started = time.perf_counter()
-            work()
-            wait(self.run.device)
-            seconds.append(time.perf_counter() - started)
+        with exact_fp32(), searching(self.run.device, self.run.method.fixed_shapes):  # as in training
+            for _ in range(1 + self.repeats):
+                wait(self.run.device)
+                started = time.perf_counter()
+                work()
+                wait(self.run.device)
+                seconds.append(time.perf_counter() - started)
         return statistics.median(seconds[1:])
 
 

@@ -9,8 +9,6 @@ import sys
 import time
 from typing import Any
 
-import torch
-
 from leanat import distributed, experiment, progress, signals
 from leanat.tally import Stopped
 
@@ -20,7 +18,6 @@ log = logging.getLogger("leanat")
 def train_runs(specs: list[tuple[str, dict[str, Any]]], arguments: argparse.Namespace) -> None:
     """What is finished stays finished. Asked to stop, it saves the run and exits with a status of ``signals``."""
     device = experiment.device_of(arguments.device)
-    torch.backends.cudnn.benchmark = device.type == "cuda"
     with signals.heard() as asked, distributed.joined(device) as device:
         if distributed.rank() > 0:
             log.setLevel(logging.WARNING)
