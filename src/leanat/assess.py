@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 from tqdm import tqdm
 
-from leanat import config, core, evaluate, experiment, outcome
+from leanat import config, core, evaluate, experiment, outcome, progress
 from leanat.grid import digest
 from leanat.masking import masking_report
 from leanat.papers import saliency_maps, sat
@@ -43,12 +43,12 @@ def assess(
     attacks, alarms, measures = components(suite, runs)
     test = load("test")
     results, outcomes = {}, []
-    for name, attack in (bar := tqdm(attacks.items(), unit="attack", leave=False, disable=None)):
-        bar.set_description(name)
+    for name, attack in attacks.items():
         entry, started = suite[name], time.perf_counter()
         spec = entry | {"seed": seed, "precision": precision, "name": name}
         kept = folder / f"{entry['label'] or name}-{digest(spec)}.npz"
-        found = _attack(net, test, attack, entry, seed, precision, kept)
+        with Bar(name, list(attacks).index(name) + 1, len(attacks), folder.name) as bar:
+            found = _attack(net, test, attack, entry, seed, precision, kept, bar)
         seconds = time.perf_counter() - started
         shown = outcome.summary(found) | {"per_class": outcome.per_class(found, test.n_classes)}
         results[name] = shown | {"spec": entry, "seconds": seconds, "file": f"{folder.name}/{kept.name}"}
@@ -106,7 +106,37 @@ def _say(name: str, shown: dict[str, Any], seconds: float) -> None:
     log.info("%s   %.1f s%s", line, seconds, notes)
 
 
-def _attack(net, test, attack, entry, seed, precision, kept: Path) -> outcome.Outcome:
+class Bar:
+    """How far an attack is: a bar on a terminal; the workflow's ``leanat watch`` sees it too."""
+
+    def __init__(self, attack: str, number: int, of: int, where: str):
+        self.about = f"{attack} ({number} of {of})"
+        self.job = progress.Job("attack", where)
+
+    def __enter__(self) -> Bar:
+        self.bar = tqdm(desc=self.about, unit="image", leave=False, disable=None)
+        self.job.__enter__()
+        return self
+
+    def __call__(self, part: str, done: int, of: int) -> None:
+        self.bar.total, self.bar.n = of, done
+        self.bar.set_postfix_str(part)
+        self.job.say(f"{self.about}, {part}: {done} of {of} images", done / max(of, 1))
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.close()
+        self.job.__exit__(*error)
+
+
+def _batch(test: core.Data, statistics: str) -> int:
+    """Images attacked at once: 500 of up to 64 x 64 pixels, of larger ones as many as have those pixels; no result depends
+    on it but AutoAttack's, whose parts draw for a whole batch. The saliency paper's statistics of a batch are of 100."""
+    if statistics == "batch":
+        return 100
+    return max(8, min(500, 500 * 64**2 // test.image_size**2))
+
+
+def _attack(net, test, attack, entry, seed, precision, kept: Path, bar: Bar) -> outcome.Outcome:
     index = None
     if entry["holdout"] is not None:  # what early stopping chose the epoch by is not reported
         index = sat.holdout_indices(len(test), entry["holdout"], seed=0)[1]
@@ -126,7 +156,8 @@ def _attack(net, test, attack, entry, seed, precision, kept: Path) -> outcome.Ou
         index=index,
         precision=precision,
         statistics=entry["statistics"],
-        batch=100 if entry["statistics"] == "batch" else 500,
+        batch=_batch(test, entry["statistics"]),
         resume=so_far,
         after_part=lambda found: outcome.save(found, kept),
+        progress=bar,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from functools import partial
 
 import numpy as np
 import torch
@@ -61,13 +62,15 @@ def evaluate(
     statistics: str = "running",
     resume: Outcome | None = None,
     after_part: Callable[[Outcome], None] = lambda outcome: None,
+    progress: Callable[[str, int, int], None] = lambda part, done, of: None,
 ) -> Outcome:
     """Attack the examples ``index`` of ``data`` (default: ``sample(len(data), limit)``) that are still right.
 
     An attack made of ``parts`` (AutoAttack; the restarts of PGD) is run part by part; ``after_part`` gets the outcome
-    so far, and ``resume`` takes it back. An example is fooled if any part fooled it: for the restarts of PGD that is
-    never weaker than keeping the one of highest loss. Random numbers belong to the examples, so the batch size changes
-    nothing (but for AutoAttack's parts); a batch that does not fit into CUDA memory is tried again by halves.
+    so far, and ``resume`` takes it back; ``progress`` hears the part, and how many images of how many it is through. An
+    example is fooled if any part fooled it: for the restarts of PGD that is never weaker than keeping the one of highest
+    loss. Random numbers belong to the examples, so the batch size changes nothing (but for AutoAttack's parts); a batch
+    that does not fit into CUDA memory is tried again by halves.
 
     ``statistics`` "batch": see ``batch_statistics``. Every part then attacks every example, so that the batches stay as
     they are. Raises ValueError for values out of range and for a ``resume`` of other examples or another attack.
@@ -94,7 +97,8 @@ def evaluate(
                 _record(found, where, number, step, x_adv, net)
 
             attacked = found["correct"] | (statistics == "batch")
-            _in_batches(spend, attacked.nonzero().squeeze(1), batch, statistics)
+            where = attacked.nonzero().squeeze(1)
+            _in_batches(spend, where, batch, statistics, partial(progress, name, of=len(where)))
             done += (name,)
             if name == "square" and number and (gain := (found["broken_by"] == number).float().mean()) > SQUARE_GAIN:
                 notes += (f"Square, without gradients, broke another {gain:.1%} of the images.",)
@@ -167,13 +171,20 @@ def step_of(data: Data, index: Tensor, seed: int, precision: str = "fp32") -> St
     return Step(0, index, x, y, torch.ones_like(index, dtype=torch.float32), Draws(seed, 0, index))
 
 
-def _in_batches(work: Callable[[Tensor], None], where: Tensor, batch: int, statistics: str = "running") -> None:
+def _in_batches(
+    work: Callable[[Tensor], None],
+    where: Tensor,
+    batch: int,
+    statistics: str = "running",
+    progress: Callable[[int], None] = lambda done: None,
+) -> None:
     """``work`` on pieces of ``where``; a piece that runs out of CUDA memory is halved, and so are those after it."""
     start = 0
     while start < len(where):
         try:
             work(where[start : start + batch])
             start += batch
+            progress(min(start, len(where)))
             continue
         except torch.OutOfMemoryError:
             if batch == 1 or statistics == "batch":

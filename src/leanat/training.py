@@ -25,8 +25,9 @@ def train_runs(specs: list[tuple[str, dict[str, Any]]], arguments: argparse.Name
             log.info("[%d/%d] %s", number, len(specs), name)
             folder = arguments.results / "runs" / name
             try:
-                with progress.Progress(spec["recipe"]["epochs"]) as bar:
-                    metrics = experiment.train_run(name, spec, folder, arguments.data_dir or None, device, bar, asked)
+                with progress.Progress(spec["recipe"]["epochs"], name) as bar:
+                    stop = lambda bar=bar: bar.tick() or asked()  # noqa: E731
+                    metrics = experiment.train_run(name, spec, folder, arguments.data_dir or None, device, bar, stop)
             except Stopped as stopped:
                 log.info("%s: %s; all is saved, the same command goes on from there", name, stopped)
                 sys.exit(asked.status)
