@@ -171,8 +171,8 @@ class ModelSpec:
     def __post_init__(self):
         if self.name not in models.BODIES and not self.name.startswith("timm:"):
             raise ValueError(f"no network {self.name!r}{near(self.name, models.BODIES)}, timm:<name>")
-        if self.standardise not in ("channel", "image"):
-            raise ValueError(f"standardise {self.standardise!r}; allowed: channel, image")
+        if self.standardise not in ("channel", "image", "cifar10"):
+            raise ValueError(f"standardise {self.standardise!r}; allowed: channel, image, cifar10")
 
 
 @dataclasses.dataclass(frozen=True)
