@@ -64,10 +64,10 @@ def measure_all(
         bench = Bench.of(entry["spec"], entry["shape"], device, batch, repeats)
         selector = gradient_based(bench.run.method.selector)
         work = {entry["step"]: bench.step}
-        if entry.get("memory"):
-            work[f"{entry['step']} memory"] = bench.memory
         if bench.crop is not None:
             work[f"decode {bench.crop}"] = bench.decode
+        if entry.get("memory"):
+            work[f"{entry['step']} memory"] = bench.memory
         if selector is not None:
             kind = f"{entry['step']} {selector.adversarial} {selector.features}"
             work |= {kind: bench.select, f"{selector} {entry['shape']}": bench.solve}
@@ -145,6 +145,10 @@ class Bench:
         # Not defined for Free-AT, and of no use without a budget.
         return found if self.run.method.extras else found | {"bare": self.bare()}
 
+    def decode(self) -> dict[str, float]:
+        """Seconds of a core for one image."""
+        return {"decode": decoding.seconds(self.crop, self.shape["size"], self.repeats)}
+
     def memory(self) -> dict[str, float]:
         """MB (2^20 bytes) that a step with its attack holds at once for each further image of the batch.
 
@@ -161,10 +165,6 @@ class Bench:
             work()  # momentum and what else a first step makes
             held[size] = most_bytes(work, self.run.device)
         return {"memory": (held[self.size] - held[few]) / (self.size - few) / 2**20}
-
-    def decode(self) -> dict[str, float]:
-        """Seconds of a core for one image."""
-        return {"decode": decoding.seconds(self.crop, self.shape["size"], self.repeats)}
 
     def attacked(self) -> float:
         """With its part of what is not done in every step: the discriminators' update of Saliency."""
