@@ -107,7 +107,10 @@ class Grid:
         spec = self._shrunk(spec, facts)
         stand_in, named = self.stand_in(facts), plain(spec.get("model", {})).get("name", facts["model"])
         model = self.scale.get("models", {}).get(facts["model"], named)
-        return merge(spec, {"data": {"name": stand_in}, "model": {"name": model}}), stand_in, model
+        network = (
+            {"name": model} if model != named or "name" not in plain(spec.get("model", {})) else {}
+        )  # a mark stays
+        return merge(spec, {"data": {"name": stand_in}, "model": network}), stand_in, model
 
     def _run(self, facts: Mapping[str, Any], seed: int, spec: dict[str, Any], stand_in: str, model: str) -> RunSpec:
         needs: list[RunSpec] = []
