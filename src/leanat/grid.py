@@ -134,7 +134,8 @@ class Grid:
         """``{run: {method: at, seed: 0}}`` names another run by what differs; it becomes ``run:<id>``."""
         if isinstance(value, dict) and set(value) == {"run"} and isinstance(value["run"], dict):
             other = dict(plain(value["run"]))
-            at, change = other.pop("seed", seed), other.pop("change", None)
+            other.pop("change", None)
+            at, change = other.pop("seed", seed), value["run"].get("change")  # with its marks
             needs.append(self.run({**facts, **other}, at, change))
             return UPSTREAM + needs[-1].id
         if isinstance(value, dict):
