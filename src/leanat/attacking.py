@@ -37,6 +37,8 @@ def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Nam
         first = targets[group[0].run]
         if group[0].sources:
             sources = {run: targets.get(run) or Trained.load(arguments, run) for run in group[0].sources}
+            for t in {**sources, **targets}.values():
+                networks.check(t.net, networks.describe(t.test), first.test, t.folder)
             made = transferred.assess(sources, targets, first.test, group[0].attacks, first.seed)
         else:
             one, load = group[0], _loader(first.test.name, arguments, first.device)
@@ -45,10 +47,10 @@ def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Nam
             found = assess.assess(first.net, load, one.attacks, kept, first.seed, runs_folder, precision=precision)
             made = {one.run: found}
         for run, summary in made.items():
-            about = {"run": run, "suite": suite, "seed": first.seed}
+            about = {"run": run, "suite": suite, "seed": first.seed, "file": targets[run].file}
             folder = targets[run].folder / "suites"
             folder.mkdir(exist_ok=True)
-            write_json(folder / f"{suite}.json", about | summary | experiment.provenance(first.device))
+            write_json(folder / f"{suite}.json", about | summary)
 
 
 def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespace) -> None:
@@ -67,13 +69,14 @@ def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespac
         net = networks.build(arguments.network, "channel", networks.describe(load("test")), 0)
         networks.fit(net, tensors, path)
         net.to(device).eval()
+    networks.check(net, about.get("data", {}) if arguments.network is None else {}, load("test"), path)
     facts = {"paper": paper, "data": name, "model": "", "method": "", "item": ""}
     folder = arguments.out or path.with_name(path.stem + "-attacks")
     log.info("%s on %s: suite %s of %s at scale %s", path.name, name, suite, paper, grid.scale["scale"])
     summary = assess.assess(
         net, load, grid.suite(facts, suite), folder, 0, arguments.results / "runs", precision=arguments.precision
     )
-    write_json(folder / f"{paper}-{suite}.json", {"model": path.name} | summary | experiment.provenance(device))
+    write_json(folder / f"{paper}-{suite}.json", {"model": path.name, "data": name} | summary)
     log.info("%s", folder / f"{paper}-{suite}.json")
 
 
