@@ -78,7 +78,7 @@ def initial(parts: config.Spec, about: dict[str, Any], device: torch.device) -> 
     """The network a run begins with: new, that of another run, or that one frozen under a new head."""
     if parts.init is not None and parts.init.frozen:
         source, known = networks.load(parts.init.file, device)
-        networks.check_images(known, about, parts.init.file)
+        networks.check_images(known, about, parts.init.file, any_size=True)  # saliency's teacher D comes from larger images
         return models.transfer_head(source, parts.init.hidden, about["n_classes"], parts.seed)
     net = networks.build(parts.model.name, parts.model.standardise, about, parts.seed)
     if parts.init is not None:

@@ -65,8 +65,11 @@ def check(net: nn.Module, about: dict[str, Any], test: Data, where: Path | str) 
         )
 
 
-def check_images(about: dict[str, Any], here: dict[str, Any], where: Path | str) -> None:
-    """Raises NetworkError where a network was trained on images of other channels, size or values; nothing if not known."""
+def check_images(about: dict[str, Any], here: dict[str, Any], where: Path | str, any_size: bool = False) -> None:
+    """Raises NetworkError where a network was trained on images of other channels, size (unless ``any_size``) or values.
+
+    ``about``: as ``describe`` says, or all that ``read`` tells of a file; nothing is compared where it is empty.
+    """
     if not about:
         return
     known = about.get("data", about)
@@ -74,7 +77,7 @@ def check_images(about: dict[str, Any], here: dict[str, Any], where: Path | str)
         raise NetworkError(
             f"{where}: takes {_channels(known['channels'])}, {here['name']} has {_channels(here['channels'])}"
         )
-    if known["image_size"] != here["image_size"]:
+    if known["image_size"] != here["image_size"] and not any_size:
         sizes = (f"{n}x{n}" for n in (known["image_size"], here["image_size"]))
         raise NetworkError(f"{where}: takes images of {next(sizes)}, {here['name']} has {next(sizes)}")
     if max(map(abs, known["mean"])) > 1 or max(known["std"]) > 1:
