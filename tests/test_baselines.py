@@ -249,7 +249,7 @@ def test_awp_step_is_the_authors(objective):
         if objective is PLAIN:
             return F.cross_entropy(network(x_adv), step.y)
         z, z_adv = network(step.x), network(x_adv)
-        kl = F.kl_div(z_adv.log_softmax(1), z.softmax(1), reduction="batchmean")
+        kl = F.kl_div(z_adv.log_softmax(1), network(step.x).softmax(1), reduction="batchmean")
         return F.cross_entropy(z, step.y) + 6 * kl
 
     v = proxy_difference(net, loss_of, 0.1)

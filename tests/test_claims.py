@@ -11,10 +11,10 @@ import yaml
 
 from leanat import cli, outcome, structure
 from leanat.outcome import Outcome
-from leanat.report import claims, examples, expression, items, ledger, published
-from leanat.report.cells import Items
+from leanat.report import claims, decidable, examples, expression, items, ledger, published
+from leanat.report.cells import Cell, Items
 from leanat.report.claims import Claim
-from leanat.report.verdict import Expect
+from leanat.report.verdict import Expect, out_of_reach
 
 ROOT = Path(__file__).parents[1]
 CONFIG, PUBLISHED = ROOT / "config", ROOT / "published"
@@ -176,10 +176,72 @@ def test_what_is_missing_is_said(tmp_path):
     assert ledger.of_cases(line) == "1 case, 1 not tested"
 
 
-def test_one_seed_is_inconclusive(tmp_path):
+def test_one_trial_decides_nothing(tmp_path):
     write_item(tmp_path, [("A", "c", "", [99], "", ""), ("B", "c", "", [1], "", "")])
     (line,) = claims.ledger([claim()], Items(tmp_path, "demo"))
-    assert (line.verdict, line.more) == ("inconclusive", "one seed shows no spread: 3 or more")
+    assert (line.verdict, line.reason, line.effect, line.n) == ("not decidable", "one trial", 98, 1)
+
+
+def test_a_claim_of_one_trial_is_none_of_those_that_are_corrected_for(tmp_path):
+    """Fourteen of them beside it would else hide a difference of 30 points over three seeds."""
+    write_item(
+        tmp_path,
+        [("A", "c", "", [61, 64, 66], "", ""), ("B", "c", "", [31, 31, 37], "", "")]
+        + [(n, "d", "", [5], "", "") for n in "AB"],
+    )
+    many = [replace(claim(columns=("d",)), id=f"qtart-{k:02}") for k in range(2, 16)]
+    first, *others = claims.ledger([claim(), *many], Items(tmp_path, "demo"))
+    assert first.verdict == "supported"
+    assert {line.verdict for line in others} == {"not decidable"}
+
+
+@pytest.mark.parametrize(
+    ("trials", "of", "never"),
+    [
+        ((3,), "every", []),
+        ((1,), "every", ["supported", "not supported"]),
+        ((3, 1), "every", ["supported"]),
+        ((3, 1), "some", ["not supported"]),
+        ((3, 3, 1), "most", []),
+        ((3, 1, 1), "most", ["supported", "not supported"]),
+        ((3, 3, 1, 1), "most", ["supported"]),
+    ],
+)
+def test_what_trials_cannot_decide(trials, of, never):
+    for sign in "<>":
+        assert out_of_reach(Expect(of, sign, 2.0, 0.5), trials) == never
+
+
+class Planned:
+    """The cells of items that were never run: clear differences, with as many seeds as the configuration plans."""
+
+    real = False
+
+    def __init__(self, grid):
+        self.grid, self.scale, self.rng = grid, grid.scale["scale"], np.random.default_rng(0)
+        self.lines = {
+            name: [{line_name(x): k for k, x in enumerate(item[axis])} for axis in ("rows", "columns")]
+            for name, item in grid.items.items()
+        }
+
+    def cell(self, paper, item, row, column):
+        rows, columns = self.lines[f"{paper}/{item}"]
+        cell = self.grid.items[f"{paper}/{item}"]["cells"][rows[row]][columns[column]]
+        if cell["missing"]:
+            return Cell({}, cell["missing"])
+        seeds = {self.grid.runs[run].spec["seed"] for run in cell["runs"]} or {0}
+        return Cell({seed: float(self.rng.uniform(1, 99)) for seed in seeds}, published=1.0)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_what_the_configuration_cannot_decide_the_ledger_does_not(grids, scale):
+    grid = grids[scale]
+    seeds = {run.id: run.spec["seed"] for run in grid.runs.values()}
+    for own in CLAIMS.values():
+        planned = dict(decidable.undecidable(own, grid.items, seeds, scale))
+        lines = claims.ledger(own, Planned(grid))
+        never = {line.claim.id for line in lines if line.verdict == "not decidable"}
+        assert never == {name for name, reason in planned.items() if reason.startswith("not decidable")}
 
 
 def test_a_mean_over_cases_is_a_mean_for_each_seed(tmp_path):

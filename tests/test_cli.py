@@ -46,7 +46,7 @@ def test_argparse_answers_itself(words):
             "metrics.json: no such file; the metrics of a finished run",
         ),
         (["attack", "--suite", "qtrat", "x"], "no paper 'qtrat'; did you mean qtart?"),
-        (["attack", "--suite", "qtart/man", "--model", "x.safetensors"], "x.safetensors: no such file"),
+        (["attack", "--suite", "qtart/main", "--model", "x.safetensors"], "x.safetensors: no such file"),
         (["collect", "nowhere.pdf", "--out", "x.pdf"], "nowhere.pdf"),
         (["cost", "qtrat"], "qtrat: no such target; did you mean qtart?"),
         (["cost", "all", "--scale", "dmeo"], "did you mean demo?"),

@@ -10,8 +10,9 @@ from toys import Small, Toy, clean, make_run, same, split, toy, weights
 from leanat import config, models
 from leanat.attacks import PGD, Clean
 from leanat.core import Method, Split, Subset, one_step, take, train, train_epoch
-from leanat.coresets import Craig, Glister, GradMatch, at_last_layer, gradients, logit_gradients, random_order
+from leanat.coresets import Craig, Glister, GradMatch
 from leanat.greedy import facility_location
+from leanat.loss_gradients import AllLayers, at_last_layer, gradients, logit_gradients, random_order
 from leanat.objectives import MART, TRADES, CrossEntropy
 from leanat.papers.coreset import Plan, WarmStart, epochs_for, plan, relative_robust_error
 from leanat.passes import Passes
@@ -168,6 +169,65 @@ def test_a_selection_sees_the_view_that_is_trained_on(selector):
     assert all(image.equal(scored[i]) for i, image in trained.items())
     plain = data.train.plain().batch(run.subset.index, 3)[0]
     assert any(not trained[int(i)].equal(x) for i, x in zip(run.subset.index, plain, strict=True))
+
+
+@dataclass(frozen=True)
+class Shift:
+    """An attack that darkens what it attacks; with only_correct it leaves misclassified examples alone, as Fast-LPA does."""
+
+    only_correct: bool = True
+
+    def __call__(self, net, step):
+        right = net(step.x).argmax(1) == step.y
+        attacked = right if self.only_correct else torch.ones_like(right)
+        return torch.where(attacked[:, None, None, None], step.x * 0.5, step.x)
+
+
+def test_a_selection_attacks_misclassified_examples_too():
+    data = toy(24)
+    run = make_run(Small(norm=False), attack=Shift(), batch=5)
+    assert 0 < (run.net(data.images).argmax(1) == data.labels).sum() < 24  # some are right, some wrong
+    every = make_run(Small(norm=False), attack=Shift(only_correct=False), batch=5)
+    assert gradients(run, data).dense().equal(gradients(every, data).dense())
+    assert AllLayers(run, data).means(batches(run, data)).equal(AllLayers(every, data).means(batches(run, data)))
+    inside = make_run(Small(norm=False), attack=Watch(Shift()), batch=5)
+    assert gradients(inside, data).dense().equal(gradients(every, data).dense())
+
+
+@pytest.mark.parametrize("training_mode", [False, True])
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
+def test_gradients_of_all_layers_and_their_part_of_the_last(objective, training_mode):
+    data = toy(23).plain()
+    run = make_run(Small(), objective=objective, attack=STEADY, batch=5)
+    before, wanted = weights(run.net), []
+    for index in batches(run, data):  # by brute force, in float32
+        step = take(run, data, unweighted(everyone(data)), index)
+        step.x_adv = STEADY(run.net, step)
+        run.net.train(training_mode)
+        run.net.zero_grad()
+        objective(run.net, step).mean().backward()
+        wanted.append(torch.cat([p.grad.flatten() for p in run.net.parameters()]))
+        run.net.load_state_dict(before)
+    run.net.train().zero_grad()
+    found = AllLayers(run, data, training_mode=training_mode).means(batches(run, data))
+    torch.testing.assert_close(found, torch.stack(wanted), atol=1e-6, rtol=1e-4)
+    last = gradients(run, data, training_mode=training_mode).means(batches(run, data)).view(len(found), 3, -1)
+    torch.testing.assert_close(found[:, -18:-3].view(-1, 3, 5), last[:, :, :-1], atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(found[:, -3:], last[:, :, -1], atol=1e-6, rtol=1e-4)
+    assert same(before, weights(run.net))
+    assert run.net.training
+    assert all(p.grad is None for p in run.net.parameters())
+
+
+def test_training_mode_changes_the_rows_and_all_layers_the_choice():
+    run, data = make_run(Small(), attack=STEADY, batch=4), toy(40)
+    assert not gradients(run, data).dense().allclose(gradients(run, data, training_mode=True).dense())
+    for kind in (Craig, GradMatch):
+        last, whole = (kind(0.3, "batch", all_layers=all_layers)(run, split(data)) for all_layers in (False, True))
+        assert len(whole.index) == len(last.index) == 12
+        assert set(whole.index.tolist()) != set(last.index.tolist())
+        with pytest.raises(ValueError, match="all_layers with granularity 'class'"):
+            kind(0.3, "class", all_layers=True)
 
 
 def test_bf16_gives_single_precision_rows():
@@ -406,6 +466,19 @@ def test_glister_variants_and_classes(variant):
     of_two = data.validation.labels < 2  # a class without validation examples takes all of them
     few = Toy(data.validation.images[of_two], data.validation.labels[of_two], 3, augmented=False)
     assert len(Glister(0.25, "class", 0.1)(run, Split(data.train, few)).index) == 6
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.3, 0.5, 1.0])
+def test_random_subsets_of_whole_batches_are_as_large_as_chosen_ones(fraction):
+    for n, batch in ((600, 32), (40, 8)):
+        data, run = toy(n).plain(), make_run(Small(), batch=batch)
+        drawn = Random(fraction, whole_batches=True)(run, split(data))
+        chosen = Craig(fraction, "batch")(run, split(data))
+        short = -n % batch if fraction < 1 else 0  # the one batch that is not full may be among the chosen
+        assert len(chosen.index) in (len(drawn.index), len(drawn.index) - short)
+    assert len(Random(0.5)(run, split(data)).index) == 20  # without, the share itself
+    with pytest.raises(ValueError, match="whole_batches"):
+        Random(count=3, whole_batches=True)
 
 
 def test_random_is_drawn_again_and_differs():

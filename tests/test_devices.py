@@ -5,8 +5,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
-from leanat import devices
+from leanat import devices, experiment
 from leanat.resolve import ConfigError
 
 CODE = """
@@ -65,6 +66,42 @@ def test_a_training_on_two_gpus_waits_for_both(job):
 @pytest.mark.parametrize("variable", [{"CUDA_VISIBLE_DEVICES": "5"}, {"SLURM_JOB_ID": "7"}, {"LOCAL_RANK": "0"}])
 def test_what_is_assigned_stays(job, variable):
     assert job(**variable)[1] == variable.get("CUDA_VISIBLE_DEVICES", "None")
+
+
+def test_of_visible_gpus_each_job_gets_one(job):
+    """Eight are in the kernel's list, two are this user's."""
+    seen = {job(gpus=8, CUDA_VISIBLE_DEVICES="2,3")[1] for _ in range(2)}
+    assert seen == {"2", "3"}
+    third = job(gpus=8, CUDA_VISIBLE_DEVICES="2,3", wait=False)
+    with pytest.raises(subprocess.TimeoutExpired):
+        third.wait(0.7)
+
+
+def test_an_allocation_of_several_gpus_is_shared_out(job):
+    """Each of two allocations numbers its GPUs from 0: their jobs do not wait for each other."""
+    seen = [job(CUDA_VISIBLE_DEVICES="0,1", SLURM_JOB_ID=number)[1] for number in ("7", "7", "8", "8")]
+    assert seen == ["0", "1", "0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("shown", "found"),
+    [("2,3", ["2", "3"]), ("", []), ("-1", []), ("GPU-8f2c, MIG-1", ["GPU-8f2c", "MIG-1"]), ("1,-1,0", ["1"])],
+)
+def test_what_is_visible(monkeypatch, shown, found):
+    monkeypatch.setenv("LEANAT_GPUS", "8")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
+    assert devices.visible() == found
+
+
+def test_a_gpu_that_torch_cannot_use_is_an_error(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("LEANAT_GPUS", "1")
+    with pytest.raises(ConfigError, match=r"cannot use.*device=cpu"):
+        experiment.device_of("auto")
+    assert experiment.device_of("cpu").type == "cpu"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert experiment.device_of("auto").type == "cpu"
 
 
 def test_a_machine_without_gpus_hands_out_none(job):

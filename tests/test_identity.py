@@ -55,7 +55,8 @@ def sgd(epochs=1, seed=0):
 
 
 def options(results, **more):
-    usual = {"network": None, "data": None, "data_dir": "", "device": "cpu", "precision": "fp32", "out": None}
+    usual = dict.fromkeys(["network", "data", "out", "size", "examples", "mean", "std"])
+    usual |= {"data_dir": "", "device": "cpu", "precision": "fp32"}
     return SimpleNamespace(**usual | {"results": results} | more)
 
 
@@ -408,7 +409,7 @@ def test_a_network_with_nan_in_its_head_is_never_right_and_its_files_are_strict_
     ("name", "other", "data_name", "said"),
     [
         ("shapes10", {}, "digits", "takes 3 channels, digits has 1 channel"),
-        ("shapes10", {}, "shapes20", "knows 10 classes, shapes20 has 20"),
+        ("shapes10", {}, "shapes20", "the network has 10 classes, shapes20 has 20"),
         ("shapes10", {}, "shapes10-32", "takes images of 16x16, shapes10-32 has 32x32"),
         ("digits", {"mean": [127.5], "std": [63.0]}, "digits", "are not of pixels in [0, 1]"),
     ],

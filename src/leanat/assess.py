@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 from tqdm import tqdm
 
-from leanat import config, core, evaluate, experiment, identity, kept, networks, outcome
+from leanat import config, core, evaluate, experiment, identity, kept, networks, outcome, progress
 from leanat.files import finite
 from leanat.grid import UPSTREAM
 from leanat.masking import masking_report
@@ -58,10 +58,10 @@ def assess(
     files = {name: kept_as(name) for name in [*attacks, *alarms]}
     kept.say_others(list(files.values()))
     results, outcomes, makers = {}, [], []
-    for name, attack in (bar := tqdm(attacks.items(), unit="attack", leave=False, disable=None)):
-        bar.set_description(name)
+    for name, attack in attacks.items():
         entry, started = suite[name], time.perf_counter()
-        found, pieces = _attack(net, test, attack, entry, seed, precision, files[name], about)
+        with Bar(name, list(attacks).index(name) + 1, len(attacks), folder.name) as bar:
+            found, pieces = _attack(net, test, attack, entry, seed, precision, files[name], about, bar)
         makers += pieces
         shown = outcome.summary(found) | {"per_class": outcome.per_class(found, test.n_classes)}
         results[name] = shown | {
@@ -146,7 +146,39 @@ def _say(name: str, shown: dict[str, Any], seconds: float) -> None:
     log.info("%s   %.1f s%s", line, seconds, notes)
 
 
-def _attack(net, test, attack, entry, seed, precision, file: kept.Kept, about) -> tuple[outcome.Outcome, kept.Pieces]:
+class Bar:
+    """How far an attack is: a bar on a terminal; the workflow's ``leanat watch`` sees it too."""
+
+    def __init__(self, attack: str, number: int, of: int, where: str):
+        self.about = f"{attack} ({number} of {of})"
+        self.job = progress.Job("attack", where)
+
+    def __enter__(self) -> Bar:
+        self.bar = tqdm(desc=self.about, unit="image", leave=False, disable=None)
+        self.job.__enter__()
+        return self
+
+    def __call__(self, part: str, done: int, of: int) -> None:
+        self.bar.total, self.bar.n = of, done
+        self.bar.set_postfix_str(part)
+        self.job.say(f"{self.about}, {part}: {done} of {of} images", done / max(of, 1))
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.close()
+        self.job.__exit__(*error)
+
+
+def _batch(test: core.Data, statistics: str) -> int:
+    """Images attacked at once: 500 of up to 64 x 64 pixels, of larger ones as many as have those pixels; no result depends
+    on it but AutoAttack's, whose parts draw for a whole batch. The saliency paper's statistics of a batch are of 100."""
+    if statistics == "batch":
+        return 100
+    return max(8, min(500, 500 * 64**2 // test.image_size**2))
+
+
+def _attack(
+    net, test, attack, entry, seed, precision, file: kept.Kept, about, bar
+) -> tuple[outcome.Outcome, kept.Pieces]:
     index = None
     if entry["holdout"] is not None:  # what early stopping chose the epoch by is not reported
         index = sat.holdout_indices(len(test), entry["holdout"], seed=0)[1]
@@ -168,8 +200,9 @@ def _attack(net, test, attack, entry, seed, precision, file: kept.Kept, about) -
         index=index,
         precision=precision,
         statistics=entry["statistics"],
-        batch=100 if entry["statistics"] == "batch" else 500,
+        batch=_batch(test, entry["statistics"]),
         resume=so_far,
         after_part=keep,
+        progress=bar,
     )
     return found, pieces

@@ -114,6 +114,11 @@ class PGD:
     use_best: bool = False
     training_mode: bool = False
 
+    @property
+    def shrinks(self) -> bool:
+        """Whether examples leave the batch on the way."""
+        return self.only_correct
+
     def __post_init__(self):
         check_steps(self.steps, self.step_size)
         if self.start not in STARTS or self.loss not in LOSSES:

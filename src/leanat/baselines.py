@@ -95,6 +95,7 @@ class FAT:
     bounds: tuple[int, ...] = ()
     start: str = "uniform"
     omega: float = 0.0
+    shrinks: ClassVar[bool] = True  # examples leave the batch on the way
 
     def __post_init__(self):
         check_steps(self.steps, self.step_size)

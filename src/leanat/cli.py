@@ -15,7 +15,7 @@ from typing import Any
 
 import leanat
 from leanat import devices, options, signals
-from leanat.resolve import ConfigError, near
+from leanat.resolve import ConfigError, near, plain
 
 log = logging.getLogger("leanat")
 
@@ -67,32 +67,51 @@ def parser() -> argparse.ArgumentParser:
 
     sub = verb(check, "build every run's spec, and report every problem of the configuration")
     options.config_options(sub)
-    sub = verb(data, "list which data sets are found and what is missing")
-    sub.add_argument("data_dir", nargs="?", help="folder of the data sets")
+    sub = verb(data, "list which data sets are found, what is missing, and how to get it")
+    sub.add_argument("data_dir", nargs="?", type=options.path, help="folder of the data sets")
+    sub.add_argument("--need", nargs="+", metavar="NAME", help="only these; exit status 1 if one of them is missing")
     sub.add_argument("--download", metavar="NAME", help="fetch one of torchvision's data sets into the folder first")
     sub = verb(train, "train runs, or go on from their last checkpoints")
     sub.add_argument("runs", nargs="+", metavar="RUN", help="a run of the configuration, or a folder with a spec.json")
     options.config_options(sub)
     options.run_options(sub)
-    sub.add_argument("--processes", type=int, default=1, metavar="N", help="train on N GPUs together (default: 1)")
+    sub.add_argument(
+        "--processes", type=options.count, default=1, metavar="N", help="train on N GPUs together (default: 1)"
+    )
     sub = verb(attack, "run a suite of attacks on trained networks")
     sub.add_argument("runs", nargs="*", metavar="RUN", help="runs of the configuration, or folders of runs")
     sub.add_argument("--suite", required=True, help="<paper>/<suite>, or a paper for its main suite")
-    sub.add_argument("--model", type=Path, help="any safetensors file, instead of runs")
-    sub.add_argument("--network", help="its network, such as resnet18 or timm:resnet18, where the file does not say")
-    sub.add_argument("--data", help="the data set to test on, where the file does not say, or another one")
+    sub.add_argument(
+        "--model", type=options.path, help="instead of runs: .safetensors, .pth, .pt, or a folder with config.json"
+    )
+    sub.add_argument(
+        "--network",
+        help="its network, where the file does not say: timm:NAME, torchvision:NAME, a name of ours, or module:function, "
+        "which is imported and called: code that runs",
+    )
+    sub.add_argument(
+        "--data", help="what to test on: folder:PATH (a folder of images for each class) or a data set by name"
+    )
+    sub.add_argument(
+        "--mean", type=options.numbers, metavar="R,G,B", help="what the network subtracts, of pixels in [0, 1]"
+    )
+    sub.add_argument("--std", type=options.numbers, metavar="R,G,B", help="and divides by")
+    sub.add_argument("--size", type=options.count, help="pixels to which images of a folder are resized and cropped")
+    sub.add_argument(
+        "--examples", type=options.count, metavar="N", help="attack N test images at most, the same for every network"
+    )
     sub.add_argument("--precision", default="fp32", choices=["fp32", "bf16"], help="reported numbers are fp32")
-    sub.add_argument("--out", type=Path, help="where a --model's outcomes go (default: beside the file)")
+    sub.add_argument("--out", type=options.path, help="where a --model's outcomes go (default: beside the file)")
     options.config_options(sub)
     options.run_options(sub)
     sub = verb(time_, "measure what a paper's trainings take on this machine, which should do nothing else meanwhile")
     sub.add_argument("paper")
-    sub.add_argument("--batch", type=int, help="images of a step (default: 4 on a CPU, the paper's on a GPU)")
+    sub.add_argument("--batch", type=options.count, help="images of a step (default: 4 on a CPU, the paper's on a GPU)")
     sub.add_argument(
-        "--repeats", type=int, help="measurements of each, after one that does not count (default: 3, GPU 5)"
+        "--repeats", type=options.count, help="measurements of each, after one that does not count (default: 3, GPU 5)"
     )
-    sub.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads (default: all)")
-    sub.add_argument("--out", type=Path, help="default: <results>/timings/<paper>.json")
+    sub.add_argument("--threads", type=options.count, default=os.cpu_count(), help="CPU threads (default: all)")
+    sub.add_argument("--out", type=options.path, help="default: <results>/timings/<paper>.json")
     options.config_options(sub)
     options.run_options(sub)
     for function, text in ((table, "render a table from finished runs"), (figure, "draw a figure from finished runs")):
@@ -104,28 +123,31 @@ def parser() -> argparse.ArgumentParser:
     sub = verb(cost, "what a target will take here, before it is started")
     sub.add_argument("target", help="a target of the workflow: figures/qtart/table1.pdf, a paper, table1, all")
     sub.add_argument("--scale", help="a file in config/scales (default: that of config.yaml)")
-    sub.add_argument("--deadline", type=float, metavar="HOURS", help="say which items these hours allow")
-    sub.add_argument("--devices", type=int, help="cores or GPUs that work at once (default: all here)")
+    sub.add_argument("--deadline", type=options.hours, metavar="HOURS", help="say which items these hours allow")
+    sub.add_argument("--devices", type=options.count, help="cores or GPUs that work at once (default: all here)")
     options.config_options(sub)
     options.run_options(sub)
     sub = verb(overview, "an item, or all of them on one page: the papers' values beside ours")
     sub.add_argument("item", nargs="?", help="a table, such as qtart/table1 (default: one line for each item)")
-    sub.add_argument("--out", type=Path, help="the PDF; the PNG is written beside it (default: in figures)")
+    sub.add_argument("--out", type=options.pdf, help="the PDF; the PNG is written beside it (default: in figures)")
     options.config_options(sub)
     options.results_option(sub)
     sub = verb(claims, "each claim of the papers, and whether the numbers here support it")
     sub.add_argument("papers", nargs="*", metavar="PAPER", help="only these (default: all)")
-    sub.add_argument("--out", type=Path, help="a PDF of it; CSV and PNG are written beside it")
+    sub.add_argument("--out", type=options.pdf, help="a PDF of it; CSV and PNG are written beside it")
     options.config_options(sub)
     options.results_option(sub)
     sub = verb(runs, "a paper's finished runs: where, when, how long")
     sub.add_argument("paper")
-    sub.add_argument("--out", type=Path, help="the HTML; the CSV is written beside it (default: in figures)")
+    sub.add_argument("--out", type=options.html, help="the HTML; the CSV is written beside it (default: in figures)")
     options.config_options(sub)
+    options.results_option(sub)
+    sub = verb(watch, "epoch, loss and time left of every job that works now, renewed every few seconds")
+    sub.add_argument("--once", action="store_true", help="print it once")
     options.results_option(sub)
     sub = verb(collect, "several PDF files as one, in order")
     sub.add_argument("inputs", nargs="+", type=Path)
-    sub.add_argument("--out", type=Path, required=True)
+    sub.add_argument("--out", type=options.pdf, required=True)
     return top
 
 
@@ -138,7 +160,10 @@ def _torch() -> Any:
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Builds the objects of every run's spec with torch: wrong fields and values of components are found here."""
+    """Builds the objects of every run's spec with torch, and names the claims that this scale cannot decide.
+
+    Wrong fields and values of components are reported here, before anything is trained.
+    """
     grid = options.grid(arguments)
     runs = grid.runs
     _torch()
@@ -157,16 +182,67 @@ def check(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"run {run}: {line}" for line, run in problems.items())
     counts = len(runs), len(grid.items), len(grid.papers), grid.scale["scale"]
     log.info("%d runs and %d items of %d papers at scale %s: no problem found", *counts)
+    for line in _undecidable(grid, arguments.config_dir.parent):
+        log.info("%s", line)
+
+
+def _undecidable(grid: Any, root: Path) -> list[str]:
+    """A line for each reason why claims cannot be decided at the scale of the grid, with the claims."""
+    from leanat.report import claims, decidable
+
+    seeds, reasons = {run.id: run.spec["seed"] for run in grid.runs.values()}, {}
+    for paper, own in claims.load(root / "published" / "claims.yaml").items():
+        if paper in grid.papers:
+            for claim, reason in decidable.undecidable(own, grid.items, seeds, grid.scale["scale"]):
+                reasons.setdefault(reason, []).append(claim)
+    return [f"{reason}: {', '.join(names)}" for reason, names in reasons.items()]
 
 
 def data(arguments: argparse.Namespace) -> None:
-    """A line a data set: found or missing, and where it is looked for."""
+    """One line for each data set: found, or missing, and how to get it. Exit status 1 where nothing is there as asked."""
     from leanat import data as sets
 
+    folder, wanted = arguments.data_dir, arguments.need
+    wanted = wanted and ["cifar10" if name == "cifar10-tenth" else name for name in wanted]
+    if unknown := [
+        name
+        for name in [*(wanted or []), *([arguments.download] if arguments.download else [])]
+        if not sets.known(name)
+    ]:
+        raise ConfigError([f"data: no data set {unknown[0]!r}{near(unknown[0], sets.NAMES)}"])
     if arguments.download:
-        sets.download(arguments.download, arguments.data_dir)
-    for name, path, found, missing in sets.survey(arguments.data_dir):
-        log.info("%-14s %-8s %s", name, "found" if found else "missing", missing or path)
+        if folder is None:
+            raise ConfigError([f"data: which folder to? leanat data DIR --download {arguments.download}"])
+        sets.download(arguments.download, folder)
+    elif folder is not None and not folder.is_dir():
+        raise ConfigError([f"data: {folder}: no such folder"])
+    places = [place for place in sets.survey(folder) if wanted is None or place.name in wanted]
+    for place in places:
+        if place.found:
+            log.info("%-14s found    %s", place.name, place.path or "comes with the package")
+        else:
+            log.info("%-14s missing  %s; %s", place.name, place.missing, sets.how(place.name, folder))
+    lost = [place.name for place in places if not place.found and (wanted or [])]
+    if lost:
+        raise ConfigError([f"data: missing in {folder or 'data_dir, which is not set'}: {', '.join(lost)}"])
+    if folder is not None and not any(place.found for place in places if place.path):
+        raise ConfigError([f"data: {folder} holds none of these data sets"])
+
+
+def watch(arguments: argparse.Namespace) -> None:
+    """Reads the notes that jobs leave while they work, also those of other machines that share the folder of results."""
+    import time
+
+    from leanat import progress
+
+    while True:
+        lines = list(progress.running(arguments.results / ".running"))
+        if not arguments.once and sys.stdout.isatty():
+            print("\033[2J\033[H", end="")
+        print("\n".join(lines) or f"nothing works on {arguments.results} now", flush=True)
+        if arguments.once:
+            return
+        time.sleep(2)
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -187,10 +263,17 @@ def attack(arguments: argparse.Namespace) -> None:
     paper, _, suite = arguments.suite.partition("/")
     if paper not in grid.papers:
         raise ConfigError([f"--suite {arguments.suite}: no paper {paper!r}{near(paper, grid.papers)}"])
+    suites = plain(grid.papers[paper].get("suites", {}))
+    if (suite or "main") not in suites:
+        raise ConfigError([f"--suite {arguments.suite}: {paper} has no suite {suite or 'main'!r}{near(suite, suites)}"])
+    if not (arguments.runs or arguments.model or arguments.network):
+        raise ConfigError(["attack: which network? Name runs, or --model FILE with --network and --data"])
     _torch()
     from leanat import attacking
 
-    if arguments.model is not None:
+    if arguments.model is not None or arguments.network is not None:
+        if arguments.runs:
+            raise ConfigError(["attack: either runs, or --model and --network; not both"])
         attacking.attack_file(grid, paper, suite or "main", arguments)
         return
     attacking.attack_runs(grid, arguments.runs, f"{paper}-{suite or 'main'}", arguments)

@@ -11,16 +11,14 @@ attack finds on the view that this epoch trains on (equations 12 and 14).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from leanat.attacks import Clean
-from leanat.core import Attack, Data, Objective, Run, Split, Subset, frozen, take
+from leanat.core import Attack, Data, Run, Split, Subset
 from leanat.draws import Draws
 from leanat.greedy import (
     Gradients,
@@ -33,7 +31,8 @@ from leanat.greedy import (
     taylor_greedy,
     top_up,
 )
-from leanat.selection import everyone, unweighted
+from leanat.loss_gradients import AllLayers, at_last_layer, gradients, random_order
+from leanat.selection import everyone
 
 GRANULARITIES = ("example", "class", "batch", "whole_batches")
 
@@ -41,97 +40,9 @@ GRANULARITIES = ("example", "class", "batch", "whole_batches")
 Solver = Callable[[Gradients, int, int | None], tuple[Tensor, Tensor]]
 
 
-class Layer(NamedTuple):
-    """All examples of a set at the last layer, row i example i: logits [N, K], features [N, D] or None."""
-
-    z: Tensor
-    phi: Tensor | None
-
-
-def at_last_layer(run: Run, data: Data, *attacks: Attack, features: bool = True, view: int = 0) -> list[Layer]:
-    """Logits and features (of at least single precision) of what each attack makes of every example, a Layer each.
-
-    One pass over the set in ``random_order``, on the views and with the noise of this epoch's training. The attack goes
-    without the method's budget. Evaluation mode; nothing of the network changes, not even the BatchNorm statistics that
-    an attack in training mode moves. Memory: N (K + D) numbers a Layer.
-    """
-    net, all_of_it = run.net, unweighted(everyone(data))
-    order, layers = random_order(run, data), []
-    data.ahead(order, run.epoch, view)
-    with _as_it_was(net), run.autocast():
-        for batch in order.split(run.recipe.batch):
-            step = take(run, data, all_of_it, batch, view)
-            for number, attack in enumerate(attacks):
-                x = attack(net, step)
-                with frozen(net), torch.no_grad():
-                    z, phi = _forward(net, x)
-                if number == len(layers):
-                    layers.append(Layer(_table(z, len(data)), _table(phi, len(data)) if features else None))
-                layers[number].z[step.index] = z.to(layers[number].z.dtype)
-                if features:
-                    layers[number].phi[step.index] = phi.to(layers[number].phi.dtype)
-    return layers
-
-
-def random_order(run: Run, data: Data) -> Tensor:
-    """All examples in the order in which this epoch's selection cuts them into batches of ``recipe.batch``, int64 [N].
-
-    Not the order of the training: thinning keeps that, so the chosen batches would come back as they are, and in the
-    epoch of the selection their weights would cancel even though the loop shuffles.
-    """
-    return run.draws(everyone(data)).order("batches")
-
-
-def _forward(net: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits, and the features that the head reads. The network is called as a whole, so that its passes are counted."""
-    seen = []
-    hook = net.head.register_forward_pre_hook(lambda head, inputs: seen.append(inputs[0]))
-    try:
-        return net(x), seen[0]
-    finally:
-        hook.remove()
-
-
-def _table(rows: Tensor, n: int) -> Tensor:
-    return rows.new_empty(n, rows.shape[1], dtype=torch.promote_types(rows.dtype, torch.float32))
-
-
-@contextmanager
-def _as_it_was(net: nn.Module) -> Iterator[None]:
-    kept = [(b, b.clone()) for b in net.buffers()]
-    try:
-        yield
-    finally:
-        for buffer, value in kept:
-            buffer.copy_(value)
-
-
-def logit_gradients(objective: Objective, z: Tensor, z_adv: Tensor, y: Tensor) -> tuple[Tensor | None, Tensor]:
-    """dl_i/dz_i and dl_i/dz_adv_i, [B, K] each, for detached logits; None for z where the objective does not read it."""
-    with torch.enable_grad():
-        z, z_adv = z.detach().requires_grad_(), z_adv.detach().requires_grad_()
-        return torch.autograd.grad(objective.of_logits(z, z_adv, y).sum(), (z, z_adv), allow_unused=True)
-
-
-def gradients(run: Run, data: Data, adversarial: bool = True, features: bool = True) -> Gradients:
-    """Gradient of each example's loss with respect to the last linear layer, row i example i.
-
-    dl/dz (x) [phi(x), 1] + dl/dz_adv (x) [phi(x_adv), 1], x_adv held fixed: equation 12 for the cross-entropy, equation
-    14 for TRADES. Not ``adversarial``: x_adv is x. Without ``features``: dl/dz + dl/dz_adv, the gradients of the bias.
-    At most 2 N (K + D) numbers are kept.
-    """
-    objective, y = run.method.objective, data.labels
-    probe = torch.zeros(1, data.n_classes, device=y.device)
-    if not adversarial or logit_gradients(objective, probe, probe, y[:1])[0] is None:
-        (layer,) = at_last_layer(run, data, run.method.attack if adversarial else Clean(), features=features)
-        parts = logit_gradients(objective, layer.z, layer.z, y)
-        return Gradients(((sum(a for a in parts if a is not None), layer.phi),))
-    layers = at_last_layer(run, data, Clean(), run.method.attack, features=features)
-    parts = logit_gradients(objective, *(layer.z for layer in layers), y)
-    return Gradients(tuple((a, layer.phi) for a, layer in zip(parts, layers, strict=True)))
-
-
-def choose(run: Run, data: Data, rows: Gradients, solve: Solver, fraction: float, granularity: str) -> Subset:
+def choose(
+    run: Run, data: Data, rows: Gradients | AllLayers, solve: Solver, fraction: float, granularity: str
+) -> Subset:
     """``fraction`` of the examples (rounded up) by their gradients: of all, of each class, or whole batches.
 
     The batches are ``random_order`` cut at ``recipe.batch``; so many are chosen that they hold at least the fraction, the
@@ -157,11 +68,19 @@ def _float(index: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     return index, weight.float()
 
 
-def _check(fraction: float, granularity: str) -> None:
+def _check(fraction: float, granularity: str, all_layers: bool = False) -> None:
     if not 0 < fraction <= 1:
         raise ValueError(f"fraction {fraction}; allowed: above 0, at most 1")
     if granularity not in GRANULARITIES:
         raise ValueError(f"granularity {granularity!r}; allowed: {', '.join(GRANULARITIES)}")
+    if all_layers and granularity not in ("batch", "whole_batches"):
+        raise ValueError(f"all_layers with granularity {granularity!r}; allowed: batch, whole_batches")
+
+
+def _rows(run: Run, data: Data, selector: Craig | GradMatch) -> Gradients | AllLayers:
+    if selector.all_layers:
+        return AllLayers(run, data, selector.adversarial, selector.training_mode)
+    return gradients(run, data, selector.adversarial, selector.features, selector.training_mode)
 
 
 @dataclass(frozen=True)
@@ -170,19 +89,21 @@ class Craig:
 
     ``features`` False, gradients of the bias alone, is the setting of the authors of the adversarial version. Of more than
     32,768 examples one by one the similarities are computed when needed, which is slow; "class" and "batch" are fast.
+    ``training_mode`` and ``all_layers``: see GradMatch.
     """
 
     fraction: float
     granularity: str
     adversarial: bool = True
     features: bool = True
+    training_mode: bool = False
+    all_layers: bool = False
 
     def __post_init__(self):
-        _check(self.fraction, self.granularity)
+        _check(self.fraction, self.granularity, self.all_layers)
 
     def __call__(self, run: Run, split: Split) -> Subset:
-        rows = gradients(run, split.train, self.adversarial, self.features)
-        return choose(run, split.train, rows, self.solve, self.fraction, self.granularity)
+        return choose(run, split.train, _rows(run, split.train, self), self.solve, self.fraction, self.granularity)
 
     def solve(self, rows: Gradients, budget: int, label: int | None) -> tuple[Tensor, Tensor]:
         return facility_location(rows, budget)
@@ -197,6 +118,9 @@ class GradMatch:
     dimensions, K without ``features``.
 
     ``as_published``: the solver stops early as that of the authors does, and random examples of weight 1 fill the budget.
+    ``training_mode``: gradients are taken in training mode, as in the authors' code: BatchNorm then normalises with the
+    statistics of the batch. ``all_layers``: gradients of all parameters, in place of those of the last layer (section 3.3,
+    "gradient approximation"), batch by batch.
     """
 
     fraction: float
@@ -205,16 +129,17 @@ class GradMatch:
     features: bool = True
     lam: float = 0.0
     as_published: bool = False
+    training_mode: bool = False
+    all_layers: bool = False
 
     def __post_init__(self):
-        _check(self.fraction, self.granularity)
+        _check(self.fraction, self.granularity, self.all_layers)
         if not 0 <= self.lam < math.inf:
             raise ValueError(f"lam {self.lam}; allowed: a finite number, 0 or more")
 
     def __call__(self, run: Run, split: Split) -> Subset:
         data = split.train
-        rows = gradients(run, data, self.adversarial, self.features)
-        chosen = choose(run, data, rows, self.solve, self.fraction, self.granularity)
+        chosen = choose(run, data, _rows(run, data, self), self.solve, self.fraction, self.granularity)
         if not self.as_published:
             return chosen
         numbers = run.draws(everyone(data)).uniform("gradmatch")

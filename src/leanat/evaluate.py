@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from leanat.core import Attack, Data, Step, frozen
 from leanat.draws import Draws
 from leanat.outcome import NOT_FINITE, Outcome
+from leanat.precision import exact_fp32
 from leanat.strong import AutoAttack, Ensemble, sanity
 
 SQUARE_GAIN = 0.002  # AutoAttack's own threshold: more than this share broken by Square alone is suspicious
@@ -60,14 +62,16 @@ def evaluate(
     statistics: str = "running",
     resume: Outcome | None = None,
     after_part: Callable[[Outcome], None] = lambda outcome: None,
+    progress: Callable[[str, int, int], None] = lambda part, done, of: None,
 ) -> Outcome:
     """Attack the examples ``index`` of ``data`` (default: ``sample(len(data), limit)``) that are still right.
 
     An image whose logits are NaN or infinite is answered wrongly, with or without an attack.
     An attack made of ``parts`` (AutoAttack; the restarts of PGD) is run part by part; ``after_part`` gets the outcome
-    so far, and ``resume`` takes it back. An example is fooled if any part fooled it: for the restarts of PGD that is
-    never weaker than keeping the one of highest loss. Random numbers belong to the examples, so the batch size changes
-    nothing (but for AutoAttack's parts); a batch that does not fit into CUDA memory is tried again by halves.
+    so far, and ``resume`` takes it back; ``progress`` hears the part, and how many images of how many it is through. An
+    example is fooled if any part fooled it: for the restarts of PGD that is never weaker than keeping the one of highest
+    loss. Random numbers belong to the examples, so the batch size changes nothing (but for AutoAttack's parts); a batch
+    that does not fit into CUDA memory is tried again by halves.
 
     ``statistics`` "batch": see ``batch_statistics``. Every part then attacks every example, so that the batches stay as
     they are. Raises ValueError for values out of range and for a ``resume`` of other examples or another attack.
@@ -94,7 +98,8 @@ def evaluate(
                 _record(found, where, number, step, x_adv, net)
 
             attacked = found["correct"] | (statistics == "batch")
-            _in_batches(spend, attacked.nonzero().squeeze(1), batch, statistics)
+            where = attacked.nonzero().squeeze(1)
+            _in_batches(spend, where, batch, statistics, partial(progress, name, of=len(where)))
             done += (name,)
             if name == "square" and number and (gain := (found["broken_by"] == number).float().mean()) > SQUARE_GAIN:
                 notes += (f"Square, without gradients, broke another {gain:.1%} of the images.",)
@@ -154,7 +159,8 @@ def _check(precision: str, statistics: str, batch: int) -> None:
 @contextmanager
 def _setting(net: nn.Module, device: torch.device, precision: str, statistics: str = "running") -> Iterator[None]:
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
-    with frozen(net), autocast, batch_statistics(net) if statistics == "batch" else nullcontext():
+    batches = batch_statistics(net) if statistics == "batch" else nullcontext()
+    with frozen(net), exact_fp32(), autocast, batches:
         yield
 
 
@@ -166,13 +172,20 @@ def step_of(data: Data, index: Tensor, seed: int, precision: str = "fp32") -> St
     return Step(0, index, x, y, torch.ones_like(index, dtype=torch.float32), Draws(seed, 0, index))
 
 
-def _in_batches(work: Callable[[Tensor], None], where: Tensor, batch: int, statistics: str = "running") -> None:
+def _in_batches(
+    work: Callable[[Tensor], None],
+    where: Tensor,
+    batch: int,
+    statistics: str = "running",
+    progress: Callable[[int], None] = lambda done: None,
+) -> None:
     """``work`` on pieces of ``where``; a piece that runs out of CUDA memory is halved, and so are those after it."""
     start = 0
     while start < len(where):
         try:
             work(where[start : start + batch])
             start += batch
+            progress(min(start, len(where)))
             continue
         except torch.OutOfMemoryError:
             if batch == 1 or statistics == "batch":
@@ -225,7 +238,10 @@ def _record(
 
 
 def _outcome(index: Tensor, found: dict[str, Tensor], parts: tuple[str, ...], notes: tuple[str, ...]) -> Outcome:
-    arrays = {name: value.cpu().numpy() for name, value in {"index": index, **found}.items()}
+    """What is known so far; a copy, since ``found`` changes with every part."""
+    arrays = {
+        name: value.cpu().numpy().copy() for name, value in {"index": index, **found}.items()
+    }  # found goes on changing
     return Outcome(**arrays, parts=parts, notes=notes)
 
 

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 import leanat
-from leanat import checkpoint, config, core, data, distributed, evaluate, identity, models, networks, outcome
+from leanat import checkpoint, config, core, data, devices, distributed, evaluate, identity, models, networks, outcome
 from leanat.attacks import Clean
 from leanat.chosen import Chosen, save_arrays
 from leanat.data import DataError
@@ -45,14 +45,29 @@ class Experiment:
 
 
 def device_of(name: str) -> torch.device:
-    """``auto`` is the GPU where there is one. Raises ConfigError where a GPU is asked for and there is none."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(
-            [f"device: {name!r} is asked for, and this machine has no GPU that torch can use; allowed here: auto, cpu"]
-        )
-    return torch.device(name)
+    """``auto`` is the GPU where there is one, else the CPU.
+
+    Raises ConfigError where a GPU is asked for and there is none, and where ``auto`` finds one that torch cannot use: the
+    job would take hours on the CPU without a word.
+    """
+    if name != "cpu" and not torch.cuda.is_available():
+        if name != "auto":
+            raise ConfigError(
+                [
+                    f"device: {name!r} is asked for, and this machine has no GPU that torch can use; allowed here: auto, cpu"
+                ]
+            )
+        if devices.visible():
+            why = (
+                "is built without CUDA"
+                if torch.version.cuda is None
+                else f"needs a driver for CUDA {torch.version.cuda}"
+            )
+            raise ConfigError(
+                [f"device: this machine has a GPU that torch {torch.__version__} cannot use: it {why}; or device=cpu"]
+            )
+        return torch.device("cpu")
+    return torch.device("cuda" if name == "auto" else name)
 
 
 def prepare(spec: dict[str, Any], data_dir: str | None, device: torch.device) -> Experiment:
@@ -78,7 +93,9 @@ def initial(parts: config.Spec, about: dict[str, Any], device: torch.device) -> 
     """The network a run begins with: new, that of another run, or that one frozen under a new head."""
     if parts.init is not None and parts.init.frozen:
         source, known = networks.load(parts.init.file, device)
-        networks.check_images(known, about, parts.init.file, any_size=True)  # saliency's teacher D comes from larger images
+        networks.check_images(
+            known, about, parts.init.file, any_size=True
+        )  # saliency's teacher D comes from larger images
         return models.transfer_head(source, parts.init.hidden, about["n_classes"], parts.seed)
     net = networks.build(parts.model.name, parts.model.standardise, about, parts.seed)
     if parts.init is not None:
@@ -235,6 +252,8 @@ def train_run(
         for extra in run.method.extras:
             if hasattr(extra, "arrays"):
                 save_arrays(folder / f"{extra.name}.npz", {k: np.asarray(v) for k, v in extra.arrays(run).items()})
+            if hasattr(extra, "tensors"):
+                networks.write(folder / f"{extra.name}.safetensors", extra.tensors(run), {"spec_hash": mark})
         clean = evaluate.evaluate(run.net, experiment.test, Clean(), seed=spec["seed"])
         held = experiment.split.validation
         validation = (

@@ -56,16 +56,24 @@ class CrossEntropy:
 class TRADES:
     """CE(f(x), y) + beta KL(p(x) || p(x')) (Zhang et al. 2019, eq. 5; ``beta`` is their 1 / lambda).
 
-    p(x) is not detached, as in the authors' code.
+    p(x) is not detached, as in the authors' code. ``clean_twice``, too, is as there: the batch passes before x' for the
+    cross-entropy and after it for the KL term, so that BatchNorm's running statistics move by x, x', x. Both passes are
+    normalised by the same batch and have the same logits; neither loss nor gradient differs, and the second pass needs no
+    graph. (With dropout the authors' KL term would have a mask of its own; here it has the first pass's.) Without it, as
+    one would write it for speed: x, x'.
     """
 
     beta: float
+    clean_twice: bool = True
 
     def __post_init__(self):
         _check_beta(self.beta)
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         step.z, step.z_adv = net(step.x), net(step.x_adv)
+        if self.clean_twice:
+            with torch.no_grad():
+                net(step.x)
         return self.of_logits(step.z, step.z_adv, step.y)
 
     def of_logits(self, z: Tensor, z_adv: Tensor, y: Tensor) -> Tensor:
@@ -78,7 +86,8 @@ class MART:
     """Boosted cross-entropy at x' plus beta KL(p(x) || p(x')) (1 - p_y(x)) (Wang et al. 2020, eq. 12).
 
     With the guards of the authors' code: BCE = CE(f(x'), y) - log(1.0001 - max_{k != y} p_k(x') + 1e-12), and
-    1.0000001 - p_y(x). No term is detached. The adversary is the caller's: PGD on the cross-entropy.
+    1.0000001 - p_y(x). No term is detached. The adversary is the caller's: PGD on the cross-entropy. The batch passes as
+    in their code: x, x'.
     """
 
     beta: float

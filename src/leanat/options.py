@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -22,29 +23,84 @@ def default(name: str, fallback: str) -> str:
     return os.environ.get(f"LEANAT_{name}", fallback)
 
 
+def path(text: str) -> Path:
+    """With ``~`` as the home folder, also where the shell left it, as in ``--out=~/x``."""
+    return Path(text).expanduser()
+
+
+def folder_or_none(text: str) -> str:
+    return str(path(text)) if text else ""
+
+
+def count(text: str) -> int:
+    """A whole number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not allowed; a whole number from 1")
+    return int(text)
+
+
+def hours(text: str) -> float:
+    """A number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not allowed; hours, a number above 0")
+    return value
+
+
+def numbers(text: str) -> list[float]:
+    """``0.485,0.456,0.406``, or one number for all channels."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not allowed; numbers with commas between, such as 0.5,0.5,0.5"
+        ) from None
+
+
+def pdf(text: str) -> Path:
+    return _with_suffix(text, ".pdf")
+
+
+def html(text: str) -> Path:
+    return _with_suffix(text, ".html")
+
+
+def _with_suffix(text: str, suffix: str) -> Path:
+    if Path(text).suffix != suffix:
+        raise argparse.ArgumentTypeError(f"{text} is not allowed; a name that ends in {suffix}")
+    return path(text)
+
+
 def config_options(sub: argparse.ArgumentParser) -> None:
-    folder, pairs = Path(default("CONFIG_DIR", "config")), json.loads(default("SET", "[]"))
-    sub.add_argument("--config-dir", type=Path, default=folder, help="folder of the configuration (default: config)")
+    folder, pairs = path(default("CONFIG_DIR", "config")), json.loads(default("SET", "[]"))
+    sub.add_argument("--config-dir", type=path, default=folder, help="folder of the configuration (default: config)")
     sub.add_argument("--set", nargs="*", default=pairs, metavar="KEY=VALUE", help="settings over those of config.yaml")
 
 
 def results_option(sub: argparse.ArgumentParser) -> None:
-    folder = Path(default("RESULTS", "results"))
-    sub.add_argument("--results", type=Path, default=folder, help="where runs are kept (default: results)")
+    folder = path(default("RESULTS", "results"))
+    sub.add_argument("--results", type=path, default=folder, help="where runs are kept (default: results)")
 
 
 def item_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--out", type=Path, help="the PDF; CSV and PNG are written beside it")
-    sub.add_argument("--keep", type=Path, help="a second place for the CSV")
+    sub.add_argument("--out", type=pdf, help="the PDF; CSV and PNG are written beside it")
+    sub.add_argument("--keep", type=path, help="a second place for the CSV")
     sub.add_argument("--replicate", action="store_true", help="keep the numbers in replicated/<paper>/<item>.csv")
 
 
 def run_options(sub: argparse.ArgumentParser) -> None:
     results_option(sub)
-    sub.add_argument("--data-dir", default=default("DATA_DIR", ""), help="folder of the real data sets")
+    sub.add_argument(
+        "--data-dir", type=folder_or_none, default=default("DATA_DIR", ""), help="folder of the real data sets"
+    )
     sub.add_argument("--device", default=default("DEVICE", "auto"), help="auto, cpu, cuda or cuda:N (default: auto)")
     shared = int(default("JOBS_PER_GPU", "1"))
-    sub.add_argument("--jobs-per-gpu", type=int, default=shared, metavar="N", help="jobs that share a GPU (default: 1)")
+    sub.add_argument(
+        "--jobs-per-gpu", type=count, default=shared, metavar="N", help="jobs that share a GPU (default: 1)"
+    )
 
 
 def grid(arguments: argparse.Namespace) -> Grid:

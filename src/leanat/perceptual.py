@@ -231,6 +231,11 @@ class Perceptual:
     network: Path
     attack: Attack
 
+    @property
+    def shrinks(self) -> bool:
+        """Whether misclassified examples are left out of the batch."""
+        return self.attack.only_correct
+
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         file = self.network / "model.safetensors"
         step.aux["lpips"] = _distance(file, file.stat().st_mtime_ns, step.x.device)

@@ -90,10 +90,14 @@ class Every:
 
 @dataclass(frozen=True)
 class Random:
-    """Examples drawn without replacement: the share ``fraction`` (rounded up), or all but ``count``."""
+    """Examples drawn without replacement: the share ``fraction`` (rounded up), or all but ``count``.
+
+    ``whole_batches``: the share is rounded up to whole mini-batches, which is what a batch-wise selection keeps.
+    """
 
     fraction: float | None = None
     count: int | None = None
+    whole_batches: bool = False
 
     def __post_init__(self):
         if (self.fraction is None) == (self.count is None):
@@ -102,12 +106,17 @@ class Random:
             raise ValueError(f"fraction {self.fraction}; allowed: above 0, at most 1")
         if self.count is not None:
             _check_count(self.count)
+        if self.whole_batches and self.fraction is None:
+            raise ValueError("whole_batches goes with a fraction")
 
     def __call__(self, run: Run, split: Split) -> Subset:
         index = everyone(split.train)
         count = self.count
         if count is None:
-            count = len(index) - math.ceil(self.fraction * len(index) - 1e-9)
+            kept = math.ceil(self.fraction * len(index) - 1e-9)
+            if self.whole_batches:
+                kept = run.recipe.batch * math.ceil(kept / run.recipe.batch)
+            count = max(0, len(index) - kept)
         return unweighted(all_but_top(run.draws(index).bits("random subset"), count))
 
 

@@ -32,23 +32,24 @@ class Tally:
     passes: Passes = field(default_factory=Passes)
     seconds: float = 0.0
     generators: list[Tensor] = field(default_factory=list)  # CPU, then GPU; empty before the epoch began
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))  # of the network
 
     @contextmanager
     def of(self, net: nn.Module, seed: int) -> Iterator[Tally]:
         """Inside, passes and seconds count, and torch's generators are those of this epoch; outside, as before."""
-        started, device = time.perf_counter(), next(net.parameters()).device
-        with torch.random.fork_rng(), self.passes.of(net):
+        started, self.device = time.perf_counter(), next(net.parameters()).device
+        gpus = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(gpus), self.passes.of(net):
+            torch.manual_seed(seed)  # also where a checkpoint of a CPU has no generator for this GPU
             if self.generators:
                 torch.set_rng_state(self.generators[0].cpu())
-                if device.type == "cuda" and len(self.generators) > 1:
-                    torch.cuda.set_rng_state(self.generators[1].cpu(), device)
-            else:
-                torch.manual_seed(seed)
+            for gpu, state in zip(gpus, self.generators[1:], strict=False):
+                torch.cuda.set_rng_state(state.cpu(), gpu)
             try:
                 yield self
             finally:
                 self.generators = [torch.get_rng_state()]
-                self.generators += [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
+                self.generators += [torch.cuda.get_rng_state(gpu) for gpu in gpus]
                 self.seconds += time.perf_counter() - started
 
     def add(self, loss: Tensor, weight: Tensor) -> None:
@@ -57,7 +58,9 @@ class Tally:
 
     def sums(self) -> Tensor:
         """float [2, steps]: losses, weights."""
-        return torch.stack([torch.stack(self.losses), torch.stack(self.weights)]) if self.losses else torch.zeros(2, 0)
+        if not self.losses:
+            return torch.zeros(2, 0, device=self.device)
+        return torch.stack([torch.stack(self.losses), torch.stack(self.weights)])
 
     def mean(self, where: str, replays: int) -> float:
         """Of the losses, weighted; waits for the device. Raises NonFiniteLoss, ``where`` with the batch filled in."""
@@ -68,8 +71,7 @@ class Tally:
 
     def row(self) -> dict[str, float]:
         """What the epoch took, for the history; passes are those of all processes."""
-        device = self.losses[0].device if self.losses else None
-        passes = torch.tensor([self.passes.forward, self.passes.backward], device=device)
+        passes = torch.tensor([self.passes.forward, self.passes.backward], device=self.device)
         forward, backward = distributed.added(passes).tolist()
         return {"forward": forward, "backward": backward, "seconds": self.seconds}
 

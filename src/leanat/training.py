@@ -9,8 +9,6 @@ import sys
 import time
 from typing import Any
 
-import torch
-
 from leanat import distributed, experiment, progress, signals
 from leanat.tally import Stopped
 
@@ -20,7 +18,6 @@ log = logging.getLogger("leanat")
 def train_runs(specs: list[tuple[str, dict[str, Any]]], arguments: argparse.Namespace) -> None:
     """What is finished stays finished. Asked to stop, it saves the run and exits with a status of ``signals``."""
     device = experiment.device_of(arguments.device)
-    torch.backends.cudnn.benchmark = device.type == "cuda"
     with signals.heard() as asked, distributed.joined(device) as device:
         if distributed.rank() > 0:
             log.setLevel(logging.WARNING)
@@ -28,8 +25,9 @@ def train_runs(specs: list[tuple[str, dict[str, Any]]], arguments: argparse.Name
             log.info("[%d/%d] %s", number, len(specs), name)
             folder = arguments.results / "runs" / name
             try:
-                with progress.Progress(spec["recipe"]["epochs"]) as bar:
-                    metrics = experiment.train_run(name, spec, folder, arguments.data_dir or None, device, bar, asked)
+                with progress.Progress(spec["recipe"]["epochs"], name) as bar:
+                    stop = lambda bar=bar: bar.tick() or asked()  # noqa: E731
+                    metrics = experiment.train_run(name, spec, folder, arguments.data_dir or None, device, bar, stop)
             except Stopped as stopped:
                 log.info("%s: %s; all is saved, the same command goes on from there", name, stopped)
                 sys.exit(asked.status)

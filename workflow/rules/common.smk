@@ -66,7 +66,7 @@ shell.prefix("set -euo pipefail; exec ")
 
 # GPUs of this machine are counted here and handed out by the jobs themselves (leanat.devices). On a cluster a job gets
 # what the profile says, and a limit for this machine would be one for all of it.
-GPUS = 0 if config["device"] == "cpu" or workflow.non_local_exec else devices.count()
+GPUS = 0 if config["device"] == "cpu" or workflow.non_local_exec else len(devices.visible())
 if GPUS and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", GPUS * config["jobs_per_gpu"])
 

@@ -30,7 +30,7 @@ from leanat.data.augment import (
 )
 from leanat.data.colour import AutoAugment, ColorJitter
 from leanat.data.facts import DataError, Facts
-from leanat.data.places import NAMES, Place, download, survey
+from leanat.data.places import EMBEDDED, NAMES, Place, download, how, known, survey
 from leanat.data.shapes import is_shapes, load_shapes
 from leanat.data.streamed import StreamedData
 from leanat.data.tensors import TensorData, stratified
@@ -53,7 +53,11 @@ __all__ = [
     "StreamedData",
     "TensorData",
     "download",
+    "how",
+    "is_embedded",
+    "known",
     "load",
+    "load_folder",
     "split",
     "survey",
 ]
@@ -92,22 +96,38 @@ def load(
         case "stl10":
             data = archives.stl10(part, data_dir)
         case _ if name in NAMES:
-            found = folders.listing(name, part, data_dir)
-            labels = found.labels.to(device)
-            return StreamedData(
-                **found.facts,
-                files=found.files,
-                labels=labels,
-                numbers=torch.arange(len(labels)),
-                resize=found.resize,
-                augment=augment,
-                seed=seed,
-            )
+            return _streamed(folders.listing(name, part, data_dir), device, augment, seed)
         case _:
             raise DataError(
                 f"{name}: unknown data set; known: {', '.join(NAMES)}, shapes<n>, shapes<n>-32, shapes<n>u, cifar10-tenth"
             )
     return replace(data.to(device), augment=augment, seed=seed)
+
+
+def is_embedded(name: str) -> bool:
+    """Whether a data set comes with the package: the digits and drawn shapes."""
+    return name in EMBEDDED or is_shapes(name)
+
+
+def load_folder(
+    path: str, device: torch.device | str = "cpu", channels: int = 3, size: int | None = None
+) -> StreamedData:
+    """The images of any folder of class folders, to test on; see ``folders.own``. Raises DataError."""
+    return _streamed(folders.own(path, channels, size), device, NONE, 0)
+
+
+def _streamed(found: folders.Listing, device: torch.device | str, augment: Augmentation, seed: int) -> StreamedData:
+    folders.say_ignored(found.facts["name"], found.ignored)
+    labels = found.labels.to(device)
+    return StreamedData(
+        **found.facts,
+        files=found.files,
+        labels=labels,
+        numbers=torch.arange(len(labels)),
+        resize=found.resize,
+        augment=augment,
+        seed=seed,
+    )
 
 
 def split(data: TensorData | StreamedData, fraction: float, seed: int) -> Split:

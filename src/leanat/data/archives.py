@@ -57,7 +57,7 @@ def contents(name: str, part: str, data_dir: Path | str | None) -> list[bytes]:
     for file, md5 in files_of(name, part):
         path = Path(data_dir) / file
         if not path.is_file():
-            raise DataError(f"{name}: {path} is missing; to get it: leanat data --download {name}")
+            raise DataError(f"{name}: {path} is missing; to get it: leanat data {data_dir} --download {name}")
         found.append(path.read_bytes())
         actual = hashlib.md5(found[-1], usedforsecurity=False).hexdigest()
         if actual != md5:

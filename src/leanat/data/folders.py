@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -15,6 +18,8 @@ from torch import Tensor
 from leanat.data.archives import contents
 from leanat.data.facts import DataError, facts
 from leanat.data.tensors import some_of_each, stratified
+
+log = logging.getLogger("leanat")
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
 
@@ -45,9 +50,26 @@ class Listing:
     labels: Tensor
     facts: dict
     resize: int  # the shorter side before the central crop
+    ignored: tuple[str, ...] = ()  # files beside the images that are none, but for hidden ones
 
     def of(self, index: Tensor) -> Listing:
-        return Listing(tuple(self.files[i] for i in index.tolist()), self.labels[index], self.facts, self.resize)
+        files = tuple(self.files[i] for i in index.tolist())
+        return Listing(files, self.labels[index], self.facts, self.resize, self.ignored)
+
+
+def say_ignored(name: str, ignored: tuple[str, ...]) -> None:
+    """One line, once for each set: how many files of which kinds are passed over."""
+    if ignored and (name, ignored) not in _SAID:
+        _SAID.add((name, ignored))
+        kinds = Counter(Path(file).suffix.lower() or "no suffix" for file in ignored)
+        counts = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common(5))
+        is_are = "1 file is" if len(ignored) == 1 else f"{len(ignored)} files are"
+        log.warning(
+            "%s: %s ignored (%s), the first is %s; read are %s", name, is_are, counts, ignored[0], " ".join(SUFFIXES)
+        )
+
+
+_SAID: set[tuple[str, tuple[str, ...]]] = set()
 
 
 @cache
@@ -82,16 +104,33 @@ def listing(name: str, part: str, data_dir: Path | str | None) -> Listing:
     raise DataError(f"{name}: not a data set of photographs in folders")
 
 
+def hidden(name: str) -> bool:
+    """What programs leave in folders for themselves: .ipynb_checkpoints, .DS_Store, ._photo.png, __MACOSX."""
+    return name.startswith(".") or name in ("__MACOSX", "__pycache__")
+
+
 def entries(name: str, folder: Path, folders: bool) -> list[str]:
-    """Sorted names of the sub-folders, or of the images, in ``folder``."""
+    """Sorted names of the sub-folders, or of the images, in ``folder``; hidden ones are skipped."""
     if not folder.is_dir():
         raise DataError(
             f"{name}: folder {folder} is missing; put the data set there (leanat data lists what is expected)"
         )
     with os.scandir(folder) as inside:
         if folders:
-            return sorted(e.name for e in inside if e.is_dir())
-        return sorted(e.name for e in inside if e.name.lower().endswith(SUFFIXES))
+            return sorted(e.name for e in inside if e.is_dir() and not hidden(e.name))
+        return sorted(e.name for e in inside if e.name.lower().endswith(SUFFIXES) and not hidden(e.name))
+
+
+def others(folder: Path, beside_folders: bool = False) -> list[str]:
+    """Sorted paths of what ``folder`` holds and ``entries`` does not name, but for hidden things.
+
+    ``beside_folders``: a folder of class folders, where every file is one too many.
+    """
+    with os.scandir(folder) as inside:
+        shown = [e for e in inside if not hidden(e.name)]
+        if beside_folders:
+            return sorted(e.path for e in shown if not e.is_dir())
+        return sorted(e.path for e in shown if not e.name.lower().endswith(SUFFIXES))
 
 
 def _photographs(name: str, root: Path, groups: dict[str, list[str]] | None, inner: str = "") -> Listing:
@@ -102,17 +141,25 @@ def _photographs(name: str, root: Path, groups: dict[str, list[str]] | None, inn
     absent = [f for folders in groups.values() for f in folders if not (root / f).is_dir()]
     if absent:
         raise DataError(f"{name}: {len(absent)} class folders are missing in {root}, the first is {absent[0]}")
-    paths, labels = [], []
+    paths, labels, ignored = [], [], others(root, beside_folders=True)
     for label, folders in enumerate(groups.values()):
         for folder in folders:
             images = entries(name, root / folder / inner, folders=False)
+            ignored += others(root / folder / inner) if images else []
             if not images:
-                raise DataError(f"{name}: no images in {root / folder / inner}")
+                inside = (
+                    f"; it holds folders such as {within[0]}" if (within := _folders(root / folder / inner)) else ""
+                )
+                raise DataError(f"{name}: no images in {root / folder / inner} ({', '.join(SUFFIXES)}){inside}")
             paths += [os.path.join(root, folder, inner, image) for image in images]
             labels += [label] * len(images)
     statistics = name if name == "tiny-imagenet" else "photographs"
     resize = 64 if name == "tiny-imagenet" else 256
-    return Listing(tuple(paths), torch.tensor(labels), facts(name, tuple(groups), statistics), resize)
+    return Listing(tuple(paths), torch.tensor(labels), facts(name, tuple(groups), statistics), resize, tuple(ignored))
+
+
+def _folders(folder: Path) -> list[str]:
+    return entries("", folder, folders=True) if folder.is_dir() else []
 
 
 def _imagenet(name: str, part: str, root: Path) -> Listing:
@@ -163,3 +210,59 @@ def _flowers(part: str, root: Path) -> Listing:
         raise DataError(f"flowers102: {len(absent)} of {len(paths)} images are missing, the first is {absent[0]}")
     names = tuple(f"flower {k + 1}" for k in range(102))
     return Listing(paths, labels[torch.tensor(numbers) - 1], facts("flowers102", names, "photographs"), 256)
+
+
+def check_counts(name: str, data_dir: Path | str | None, known: Mapping[str, int]) -> None:
+    """Raises DataError, one line, where classes or images are not as many as ``known`` says: {classes, train, test}.
+
+    Only names of files are read. A set that is approximate (``about: true`` among ``known``) may differ by a tenth.
+    """
+    parts = {part: listing(name, part, data_dir) for part in ("train", "test")}
+    found = {"classes": len(parts["train"].facts["class_names"])} | {k: len(v.files) for k, v in parts.items()}
+    slack = 0.1 if known.get("about") else 0.0
+    wrong = [k for k, n in found.items() if abs(n - known[k]) > slack * known[k]]
+    if wrong:
+        shown = ", ".join(f"{k} {found[k]:,} in place of {known[k]:,}" for k in wrong)
+        raise DataError(
+            f"{name}: not as config/datasets.yaml has it: {shown}; to use it all the same: other_counts=true "
+            "(--set or --config), which the foot of every item then says"
+        )
+
+
+def own(path: str, channels: int = 3, size: int | None = None) -> Listing:
+    """Any folder of class folders of images, ``folder:PATH``; classes are numbered in the order of their sorted names.
+
+    ``size``: side of the square that a network takes; None: the images' own, where all are squares of one size, else 224.
+    The shorter side is resized to ``size`` (from 128 on to 256/224 of it, as is usual for ImageNet), and the central square
+    taken. Mean and standard deviation are ImageNet's. Raises DataError.
+    """
+    root, name = Path(path).expanduser(), f"folder:{path}"
+    if not root.is_dir():
+        raise DataError(f"{name}: no such folder; a folder with a folder of images for each class is expected")
+    found = _photographs(name, root, None)
+    same = _size(name, found.files)
+    size = size or same or 224
+    resize = size if size < 128 or size == same else size * 256 // 224
+    if channels not in (1, 3):
+        raise DataError(f"{name}: images of {channels} channels cannot be read from files; allowed: 1 or 3")
+    about = found.facts | {"image_size": size, "channels": channels}
+    if channels == 1:
+        about |= {k: (sum(about[k]) / 3,) for k in ("mean", "std")}
+    return replace(found, facts=about, resize=resize)
+
+
+def _size(name: str, files: tuple[str, ...]) -> int | None:
+    """The side of all images, if they are squares of one size; only headers are read."""
+    from PIL import Image
+
+    sizes = set()
+    for file in files:
+        try:
+            with Image.open(file) as image:
+                sizes.add(image.size)
+        except Exception as error:
+            raise DataError(f"{name}: cannot read image {file}: {' '.join(str(error).split())}") from error
+        if len(sizes) > 1:
+            return None
+    width, height = sizes.pop()
+    return width if width == height else None

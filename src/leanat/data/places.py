@@ -8,6 +8,7 @@ from typing import NamedTuple
 from leanat.data.archives import files_of
 from leanat.data.facts import DataError
 from leanat.data.folders import imagenet200
+from leanat.data.shapes import is_shapes
 
 DOWNLOADS = ("cifar10", "cifar100", "svhn", "stl10", "flowers102", "caltech256")
 EMBEDDED = ("digits", "shapes10", "shapes12", "shapes20")
@@ -25,6 +26,28 @@ _FOLDERS = {
 }
 
 
+# Where each set that is not downloaded here comes from, and how it is laid out.
+_IMAGENET = (
+    "ILSVRC2012 of https://image-net.org (registration): ILSVRC2012/train and ILSVRC2012/val, a folder of images for each "
+    "of the 1,000 WordNet numbers"
+)
+_BY_HAND = {
+    "tiny-imagenet": "http://cs231n.stanford.edu/tiny-imagenet-200.zip, unpacked there",
+    "mini-imagenet": "mini-imagenet/<class>/: the 100 classes of Ravi and Larochelle (ICLR 2017), 600 images of ImageNet each",
+    "imagenet": _IMAGENET,
+    "imagenet200": f"{_IMAGENET}, of which the 200 of ImageNet-A are read",
+    "imagenet12": f"{_IMAGENET}, grouped into 12",
+}
+
+
+def how(name: str, data_dir: Path | str | None) -> str:
+    """How to get a data set, in one line."""
+    folder = data_dir or "DIR"
+    if name in DOWNLOADS:
+        return f"to get it: leanat data {folder} --download {name}"
+    return f"to get it, into {folder}: {_BY_HAND.get(name, 'it comes with the package')}"
+
+
 class Place(NamedTuple):
     """One data set: the path it is expected at (None: embedded), whether all of it is found, and what is missing."""
 
@@ -32,6 +55,10 @@ class Place(NamedTuple):
     path: Path | None
     found: bool
     missing: str
+
+
+def known(name: str) -> bool:
+    return name in NAMES or name == "cifar10-tenth" or is_shapes(name)
 
 
 def survey(data_dir: Path | str | None) -> list[Place]:
@@ -65,8 +92,8 @@ def download(name: str, data_dir: Path | str) -> None:
     from torchvision import datasets
 
     root = str(data_dir)
-    Path(root).mkdir(parents=True, exist_ok=True)
     try:
+        Path(root).mkdir(parents=True, exist_ok=True)
         match name:
             case "cifar10" | "cifar100":
                 getattr(datasets, name.upper())(root, download=True)

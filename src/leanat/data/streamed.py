@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,7 +18,62 @@ from leanat.data.augment import NONE, Augmentation, RandomResizedCrop
 from leanat.data.facts import DataError, Facts
 from leanat.draws import Draws
 
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+log = logging.getLogger("leanat")
+
 Ask = tuple[int, int, int]  # position, epoch, view
+LARGEST = 89_478_485  # pixels of an image that is decoded; Pillow warns from here on
+ORIENTATION = 0x0112  # EXIF: how a viewer turns the image
+
+
+def pixels(name: str, file: str, channels: int) -> Picture:
+    """An image of 8 bits a channel, ``channels`` 3 or 1, as it is stored: EXIF's orientation is not applied, as in
+    torchvision's ImageFolder, and transparency is dropped. 16-bit grey levels are scaled, 65535 to 255.
+
+    Raises DataError, one line with the file: not an image, cut short, too large, or of a depth whose range is not known.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(file) as source:
+            if source.width * source.height > LARGEST:
+                raise ValueError(f"{source.width} x {source.height} pixels; allowed: {LARGEST:,} in all")
+            image = _eight_bits(source)
+            if source.getexif().get(ORIENTATION, 1) != 1:
+                _say_once(name, file)
+            return image.convert("RGB" if channels == 3 else "L")
+    except Exception as error:  # a damaged file makes Pillow's decoders raise nearly anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{name}: cannot read image {file}: {reason}") from error
+
+
+def _eight_bits(source: Picture) -> Picture:
+    """The image with its levels as 0 to 255. Pillow's own ``convert`` would cut deeper ones off at 255: all white."""
+    from PIL import Image
+
+    if source.mode.startswith("I;16") or (source.mode == "I" and source.format == "PNG"):
+        levels = np.asarray(source).astype(np.int64)
+        return Image.fromarray(((levels * 255 + 32767) // 65535).astype(np.uint8))
+    if source.mode[0] in "IF":
+        raise ValueError(f"mode {source.mode} has no known range; allowed: 8 or 16 bits a channel")
+    return source
+
+
+def _say_once(name: str, file: str) -> None:
+    if name not in _TURNED:
+        _TURNED.add(name)
+        log.warning("%s: EXIF says to turn %s; it is taken as stored, and so are all others", name, file)
+
+
+_TURNED: set[str] = set()  # data sets of which this was said
+
+
+def _array(image: Picture) -> np.ndarray:
+    """uint8 [H, W, C], also of one channel."""
+    levels = np.asarray(image)
+    return levels if levels.ndim == 3 else levels[:, :, None]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -103,25 +160,25 @@ class StreamedData(Facts):
                 self._decoded[position, epoch, view] = self._pool.submit(self._decode, self.files[position], t)
 
     def _decode(self, file: str, tries: list[list[float]] | None) -> np.ndarray:
-        """uint8 [H, W, 3]; resampled as torchvision does, bilinear with anti-aliasing."""
+        """uint8 [H, W, C]; resampled as torchvision does, bilinear with anti-aliasing."""
         from PIL import Image
 
         size = self.image_size
-        try:
-            with Image.open(file) as source:
-                image = source.convert("RGB")
-        except (OSError, SyntaxError, ValueError) as error:
-            raise DataError(f"{self.name}: cannot read image {file}: {error}") from error
+        image = pixels(self.name, file, self.channels)
         if tries is not None:
             image = image.crop(self._crop.box(*image.size, tries))
-            return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
+            return _array(image.resize((size, size), Image.Resampling.BILINEAR))
         width, height = image.size
         if min(width, height) != self.resize:
             short = min(width, height)
             width, height = int(self.resize * width / short), int(self.resize * height / short)
+            if width * height > LARGEST:
+                raise DataError(
+                    f"{self.name}: cannot use image {file}: its sides are {image.size}, too long for its width"
+                )
             image = image.resize((width, height), Image.Resampling.BILINEAR)
         left, top = round((width - size) / 2), round((height - size) / 2)
-        return np.asarray(image.crop((left, top, left + size, top + size)))
+        return _array(image.crop((left, top, left + size, top + size)))
 
     def take(self, index: Tensor) -> StreamedData:
         """The examples ``index`` as a data set of their own, still drawing under their old numbers."""

@@ -49,12 +49,23 @@ def epochs_for(epochs: int, kappa: float, fraction: float) -> int:
     return round(epochs * (1 - kappa + kappa * fraction))
 
 
+def drops_for(drops: list[int], epochs: int, kappa: float, fraction: float) -> list[int]:
+    """The epochs after which such a run lowers its learning rate, where full training of ``epochs`` does after ``drops``.
+
+    The schedule of full training ("kept the same", section 4.1) without the epochs that the authors' code leaves idle:
+    each drop comes after as many coreset epochs as there, and one inside the gap comes with the first of them.
+    """
+    run = epochs_for(epochs, kappa, fraction)
+    full, gap = plan(run, kappa, fraction).full, epochs - run
+    return [max(min(drop, full), drop - gap) for drop in drops]
+
+
 @dataclass(frozen=True)
 class WarmStart:
     """Everything at first, then what ``inner`` chooses, anew every ``period`` epochs (section 3.3 and algorithm 1).
 
     ``plan`` says when, from ``inner.fraction``, kappa and the epochs of the run. The first selection comes with the
-    first coreset epoch; the learning rate's schedule is laid over the epochs that are trained.
+    first coreset epoch; the learning rate's schedule is that of the epochs that are trained (``drops_for``).
 
     ``idle``, what the authors' code does: the schedule is that of a full training of E = recipe.epochs, in which the
     epochs from kappa c E to kappa E train nothing (an empty subset) while the learning rate goes on; the coreset is

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from leanat.core import Data, Run, Split, Subset, frozen
 from leanat.draws import Draws
@@ -51,7 +52,7 @@ def layers(net: nn.Module, x: Tensor) -> list[Layer]:
 
         return hook
 
-    kinds = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.GroupNorm)
+    kinds = (nn.Conv2d, nn.Linear, _BatchNorm, nn.GroupNorm)  # SyncBatchNorm too
     with ExitStack() as hooks, frozen(net), torch.no_grad():
         for name, module in net.named_modules():
             if isinstance(module, kinds) and not SHORTCUTS & set(name.split(".")):

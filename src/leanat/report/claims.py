@@ -34,7 +34,9 @@ from leanat.report.verdict import (
     Judged,
     exact,
     expectation,
+    few_trials,
     judge,
+    out_of_reach,
     seeds_needed,
     verdicts,
 )
@@ -168,11 +170,11 @@ def _cells(entry: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, tup
 
 
 def ledger(claims: list[Claim], items: Items) -> list[Line]:
-    """A line for each claim of one paper: Holm's correction is over those that are tested."""
+    """A line for each claim of one paper: Holm's correction is over those that their trials can decide."""
     lines: dict[str, Line] = {}
     tested: list[tuple[Claim, list[Effect], Judged]] = []
     for claim in claims:
-        if reason := _not_here(claim, items.scale):
+        if reason := not_tested_at(claim, items.scale):
             verdict = "not testable" if claim.untestable else f"not tested at {items.scale}"
             lines[claim.id] = Line(claim, items.scale, verdict, reason)
             continue
@@ -186,10 +188,13 @@ def ledger(claims: list[Claim], items: Items) -> list[Line]:
             lines[claim.id] = _exact(claim, cases, items.scale)
         else:
             apart = [cases] if claim.expect.of == "mean" else [[case] for case in cases]
-            parts = _parts(claim)
-            effects = [_effect(part, some) for some in apart for part in parts]
-            tested.append((parts[0], effects, judge(effects, parts[0].expect, claim.unit == "points")))
+            pieces = parts(claim)
+            effects = [_effect(piece, some) for some in apart for piece in pieces]
             lines[claim.id] = Line(claim, items.scale, "", _not_finite(cases), used=len(cases))
+            if len(out_of_reach(pieces[0].expect, [effect.n for effect in effects])) == 2:
+                lines[claim.id] = _undecidable(lines[claim.id], effects)
+            else:
+                tested.append((pieces[0], effects, judge(effects, pieces[0].expect, claim.unit == "points")))
     for (claim, effects, judged), verdict in zip(tested, verdicts([j for *_, j in tested]), strict=True):
         effect = effects[judged.against if verdict == "not supported" else judged.shown]
         low, high = effect.interval() or (None, None)
@@ -201,7 +206,15 @@ def ledger(claims: list[Claim], items: Items) -> list[Line]:
     return [replace(lines[claim.id], origin=origin) for claim in claims]
 
 
-def _parts(claim: Claim) -> list[Claim]:
+def _undecidable(line: Line, effects: list[Effect]) -> Line:
+    """No effect could decide the claim with the trials that its cases have, so it is none of those that Holm corrects for."""
+    fewest = min(effects, key=lambda effect: effect.n)
+    return replace(
+        line, verdict="not decidable", reason=few_trials([e.n for e in effects]), effect=fewest.mean, n=fewest.n
+    )
+
+
+def parts(claim: Claim) -> list[Claim]:
     """A claim about the largest or smallest of several cells as claims that all have to hold, where it is that."""
     if claim.expect.of not in ("every", "mean") or claim.expect.sign == "within":
         return [claim]
@@ -210,7 +223,8 @@ def _parts(claim: Claim) -> list[Claim]:
     return [replace(claim, effect=text, expect=expect) for text in texts]
 
 
-def _not_here(claim: Claim, scale: str) -> str | None:
+def not_tested_at(claim: Claim, scale: str) -> str | None:
+    """Why a claim is not tested at this scale, whatever was run there; None where it is."""
     if claim.untestable:
         return claim.untestable
     if claim.kind == "level" and scale != FULL:
@@ -270,7 +284,7 @@ def _exact(claim: Claim, cases: list[dict[str, Cell]], scale: str) -> Line:
 
 def _more(claim: Claim, effect: Effect, tests: int, cases: int) -> str:
     if effect.sd is None:
-        return "one seed shows no spread: 3 or more"
+        return "one trial shows no spread: 3 or more"
     needed = seeds_needed(effect, claim.expect, claim.unit == "points", tests, cases)
     if needed:
         return f"{needed} seeds would decide"

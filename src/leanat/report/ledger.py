@@ -25,6 +25,7 @@ COLUMNS = (
     "origin", "kind", "reason", "says", "source",
 )  # fmt: skip
 MARKS = {"supported": "✓", "not supported": "✗", "inconclusive": "?"}
+QUIET = ("not decidable", "not run yet", "not testable")
 PPI = 110
 
 
@@ -147,7 +148,7 @@ def summary(lines: Sequence[Line]) -> str:
 
 
 def _rank(verdict: str) -> int:
-    order = [*MARKS, "not run yet", "not testable"]
+    order = [*MARKS, *QUIET]
     return order.index(verdict) if verdict in order else len(MARKS)
 
 

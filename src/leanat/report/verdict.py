@@ -158,6 +158,22 @@ def verdicts(judged: Sequence[Judged]) -> list[str]:
     ]
 
 
+def out_of_reach(expect: Expect, trials: Sequence[int]) -> list[str]:
+    """Which of ``supported`` and ``not supported`` no effect leads to, however clear, of cases with so many trials each.
+
+    One trial shows no spread over seeds, so its case can be counted neither for a claim nor against it.
+    """
+    clear = [1e9, -1e9, 0.0]
+    cases = [[Effect(mean, n, 0.0 if n > 1 else None) for n in trials] for mean in clear]
+    reached = {verdicts([judge(effects, expect, points=True)])[0] for effects in cases}
+    return [verdict for verdict in ("supported", "not supported") if verdict not in reached]
+
+
+def few_trials(trials: Sequence[int]) -> str:
+    single = sum(n == 1 for n in trials)
+    return "one trial" if single == len(trials) else f"one trial in {single} of {len(trials)} cases"
+
+
 def seeds_needed(effect: Effect, expect: Expect, points: bool, tests: int, cases: int = 1) -> int | None:
     """Seeds that would decide with a probability of 80 %, were effect and spread as seen; None if 100 would not.
 

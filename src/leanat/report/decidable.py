@@ -1,0 +1,53 @@
+"""Which claims a scale can decide at all: read off the configuration, before anything runs.
+
+A claim is decidable where it would become ``supported`` if its effects were as large and as clear as one likes, and ``not
+supported`` if they were as clear the other way. Cases of one trial show no spread over seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from leanat.report.claims import Claim, not_tested_at, parts
+from leanat.report.verdict import few_trials, out_of_reach
+
+
+def undecidable(
+    claims: Iterable[Claim], items: Mapping[str, Any], seeds: Mapping[str, int], scale: str
+) -> Iterator[tuple[str, str]]:
+    """The id and a reason of each claim that ``scale`` tests over seeds and no effect could decide, or only one way.
+
+    ``items``: the resolved items by ``<paper>/<item>``; ``seeds``: of each run.
+    """
+    for claim in claims:
+        if claim.kind in ("time", "arithmetic") or not_tested_at(claim, scale):
+            continue
+        trials = list(filter(None, (_trials(claim.paper, case, items, seeds) for case in claim.cases)))
+        if not trials:  # the scale runs none of its cases
+            continue
+        pieces = parts(claim)
+        together = [min(trials)] if claim.expect.of == "mean" else trials
+        counts = [n for n in together for _ in pieces]
+        never = out_of_reach(pieces[0].expect, counts)
+        if never:
+            what = "not decidable" if len(never) == 2 else f"cannot become '{never[0]}'"
+            yield claim.id, f"{what} at scale {scale}, {few_trials(counts)}"
+
+
+def _trials(
+    paper: str, case: Mapping[str, tuple[str, str, str]], items: Mapping[str, Any], seeds: Mapping[str, int]
+) -> int:
+    """The seeds that all cells of the case have in common; 0 where one of them is not run at this scale."""
+    own = [_seeds(items.get(f"{paper}/{item}"), row, column, seeds) for item, row, column in case.values()]
+    return len(set.intersection(*own))
+
+
+def _seeds(item: Mapping[str, Any] | None, row: str, column: str, seeds: Mapping[str, int]) -> set[int]:
+    if item is None:
+        return set()
+    names = [[" | ".join(filter(None, (x["group"], x["label"]))) for x in item[axis]] for axis in ("rows", "columns")]
+    cell = item["cells"][names[0].index(row)][names[1].index(column)]
+    if cell["missing"]:
+        return set()
+    return {seeds[run] for run in [*cell["runs"], *cell.get("against", {}).get("runs", [])]} or {0}
