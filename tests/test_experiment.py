@@ -149,9 +149,9 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(tmp_path, dama
     elif damage == "empty":
         resume.write_bytes(b"")
     elif damage == "foreign":
-        torch.save({"version": checkpoint.VERSION, "digest": "00000000"}, resume)
+        torch.save({"version": checkpoint.VERSION, "made_from": {"spec": "00000000"}}, resume)
     else:
-        torch.save({"version": checkpoint.VERSION, "digest": Path}, resume)
+        torch.save({"version": checkpoint.VERSION, "made_from": Path}, resume)
     epochs = []
     with caplog.at_level("INFO", logger="leanat"):
         experiment.train_run("b", spec, tmp_path / "b", None, CPU, lambda run: epochs.append(run.epoch))

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from test_saliency import save_teacher
 from torch import nn
-from toys import toy
+from toys import record, toy
 
 from leanat import assess, config, networks, scale, structure, timing
 from leanat.attacks import PGD
@@ -284,7 +284,7 @@ def test_a_table_of_losses_and_a_figure_of_pictures_from_files(grid, tmp_path):
         np.savez(attacks / "maps.npz", rows=np.array(["ring", "disc"]), **pictures)
         file.write_text(json.dumps({"measures": {"maps": {"numbers": {}, "file": "attacks/maps.npz"}}}))
     for run in item["runs"]:
-        about = {"device": "CPU", "revision": "x", "date": "2026-11-20"}
+        about = record(grid.runs[run].spec, device="CPU", revision="x", date="2026-11-20")
         (tmp_path / "runs" / run / "metrics.json").write_text(json.dumps(about))
     filled = items.fill(item, tmp_path, CONFIG.parent / "published", CONFIG.parent / "replicated")
     assert list(filled["files"]) == ["FGSM", "PGD-20"]

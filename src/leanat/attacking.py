@@ -40,6 +40,8 @@ def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Nam
         first = targets[group[0].run]
         if group[0].sources:
             sources = {run: targets.get(run) or Trained.load(arguments, run) for run in group[0].sources}
+            for t in {**sources, **targets}.values():
+                networks.check(t.net, networks.describe(t.test), first.test, t.folder)
             made = transferred.assess(sources, targets, first.test, group[0].attacks, first.seed)
         else:
             one, load = group[0], _loader(first.test.name, arguments, first.device)
@@ -48,10 +50,10 @@ def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Nam
             found = assess.assess(first.net, load, one.attacks, kept, first.seed, runs_folder, precision=precision)
             made = {one.run: found}
         for run, summary in made.items():
-            about = {"run": run, "suite": suite, "seed": first.seed}
+            about = {"run": run, "suite": suite, "seed": first.seed, "file": targets[run].file}
             folder = targets[run].folder / "suites"
             folder.mkdir(exist_ok=True)
-            write_json(folder / f"{suite}.json", about | summary | experiment.provenance(first.device))
+            write_json(folder / f"{suite}.json", about | summary)
 
 
 def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespace) -> None:
@@ -63,8 +65,10 @@ def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespac
     device = experiment.device_of(arguments.device)
     net, load, about = _any_network(arguments, device)
     name, test = about["data"], load("test")
-    about.pop("trained on")
+    trained = about.pop("trained on").get("data", {})
+    networks.check_images(trained, networks.describe(test), about["model"])
     foreign.check(net, test, about["model"])
+    networks.check(net, trained, test, about["model"])
     facts = {"paper": paper, "data": name, "model": "", "method": "", "item": ""}
     if not data.is_embedded(name):  # a scale's radii are chosen for its own drawn images and digits
         grid = Grid(grid.folder, grid.settings, {**grid.scale, "radii": []}, grid.datasets, grid.papers)
@@ -82,7 +86,7 @@ def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespac
     runs_folder, precision = arguments.results / "runs", arguments.precision
     summary = assess.assess(net, load, attacks, folder, 0, runs_folder, precision=precision)
     out = folder / f"{paper}-{suite}.json"
-    write_json(out, about | summary | experiment.provenance(device))
+    write_json(out, about | summary)
     rows = _rows(summary["attacks"])
     with whole(out.with_suffix(".csv")) as beside, open(beside, "w", newline="") as file:
         csv.DictWriter(file, rows[0]).writerows([dict(zip(rows[0], rows[0], strict=True)), *rows])
