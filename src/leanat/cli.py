@@ -15,6 +15,7 @@ from typing import Any
 
 import leanat
 from leanat import devices, options, signals
+from leanat.grid import canonical
 from leanat.resolve import ConfigError, near, plain
 
 log = logging.getLogger("leanat")
@@ -27,6 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     logging.basicConfig(format="%(message)s", stream=sys.stdout)
     log.setLevel(logging.INFO)  # of other packages, warnings alone
+    os.environ["MPLBACKEND"] = "agg"  # files are written, no window is opened, also where Jupyter set another one
+    if hasattr(arguments, "results"):
+        os.environ["LEANAT_RUNNING"] = str(arguments.results / ".running")
     try:
         asked = {k: getattr(arguments, k) for k in ("device", "jobs_per_gpu", "processes") if hasattr(arguments, k)}
         with signals.ending(), devices.claimed(**asked):
@@ -52,7 +56,7 @@ def _expected(error: Exception) -> bool:
         return True
     if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported here
         return True
-    return type(error).__module__.startswith("leanat") or type(error) is ValueError
+    return type(error).__module__.startswith("leanat") or type(error) in (ValueError, UnicodeDecodeError)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -167,19 +171,37 @@ def check(arguments: argparse.Namespace) -> None:
     grid = options.grid(arguments)
     runs = grid.runs
     _torch()
-    from leanat import config, networks
+    from leanat import assess, config, networks, sense
 
     networks.check_torchvision()
 
-    problems: dict[str, str] = {}  # each once, with the first run that has it
+    problems = dict.fromkeys(sense.item_problems(grid, arguments.config_dir.parent / "published"))
+    where = {run: item for item in grid.items.values() for run in reversed(item["all_runs"])}
+    seen: dict[str, str] = {}  # each once, with the first run that has it
     for run in runs.values():
         try:
             config.read(run.spec)
+            lines = sense.spec_problems(run.spec, grid.datasets[run.spec["data"]["name"]])
         except ConfigError as error:
-            for line in error.problems:
-                problems.setdefault(line, run.id)
+            lines = error.problems
+        for line in lines:
+            seen.setdefault(line, run.id)
+    for evaluation in {canonical(e.attacks): e for e in grid.evaluations.values()}.values():
+        try:
+            assess.components(evaluation.attacks)
+            dataset = grid.datasets[runs[evaluation.run].spec["data"]["name"]]
+            lines = list(
+                sense.attack_problems(evaluation.attacks, dataset, f"suites.{evaluation.suite.partition('-')[2]}")
+            )
+        except ConfigError as error:
+            lines = error.problems
+        for line in lines:
+            seen.setdefault(line, evaluation.run)
+    for line, run in seen.items():
+        paper = where[run]["paper"] if run in where else "*"
+        problems[f"{grid.folder}/papers/{paper}.yaml: run {run}: {line}"] = None
     if problems:
-        raise ConfigError(f"run {run}: {line}" for line, run in problems.items())
+        raise ConfigError(problems)
     counts = len(runs), len(grid.items), len(grid.papers), grid.scale["scale"]
     log.info("%d runs and %d items of %d papers at scale %s: no problem found", *counts)
     for line in _undecidable(grid, arguments.config_dir.parent):

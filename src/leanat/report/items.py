@@ -68,6 +68,14 @@ def _name(line: dict[str, Any]) -> str:
     return " | ".join(filter(None, (line["group"], line["label"])))
 
 
+def has(value: Any, keys: tuple[str, ...], path: Path) -> dict[str, Any]:
+    """The mapping. Raises ValueError, one line with the file, where a key is missing."""
+    absent = [k for k in keys if k not in value] if isinstance(value, dict) else keys
+    if absent:
+        raise ValueError(f"{path}: damaged: {', '.join(absent)} missing; remove it, and it is made again")
+    return value
+
+
 class Sources:
     """The files that an item's numbers come from, each read once."""
 
@@ -77,11 +85,13 @@ class Sources:
 
     @cache  # noqa: B019 - lives as long as one item is made
     def metrics(self, run: str) -> dict[str, Any]:
-        return read_json(self.results / "runs" / run / "metrics.json", "the metrics of a finished run")
+        path = self.results / "runs" / run / "metrics.json"
+        return has(read_json(path, "the metrics of a finished run"), ("clean", "examples", "device", "date"), path)
 
     @cache  # noqa: B019
     def suite(self, evaluation: str) -> dict[str, Any]:
-        return read_json(self.results / "runs" / f"{evaluation}.json", "the summary of a suite of attacks")
+        path = self.results / "runs" / f"{evaluation}.json"
+        return has(read_json(path, "the summary of a suite of attacks"), ("attacks",), path)
 
     @cache  # noqa: B019
     def arrays(self, evaluation: str, measure: str) -> dict[str, np.ndarray]:
@@ -130,7 +140,7 @@ def fill(item: dict[str, Any], results: Path, papers: Path, real: Path) -> dict[
 
 def _cell(row: dict[str, Any], column: dict[str, Any], cell: dict[str, Any], sources: Sources) -> dict[str, Any]:
     item, where = sources.item, cell["published"]
-    paper = _published(item["paper"], where, sources.papers) if where else None
+    paper = printed_value(item["paper"], where, sources.papers) if where else None
     match = sources.found.get((_name(row), _name(column), cell["metric"]))
     if cell["metric"] == "printed_over_removed":
         values, paper = [paper / cost.removed(cell["timed"]["spec"], cell["timed"]["examples"])], None
@@ -170,14 +180,14 @@ def chosen(cell: dict[str, Any], sources: Sources) -> dict[str, Any]:
     return max(cell["candidates"], key=score)
 
 
-def _published(paper: str, where: dict[str, str], papers: Path) -> float | None:
+def printed_value(paper: str, where: dict[str, str], papers: Path) -> float | None:
     """The paper's number; where the text lost a cell, what the authors' README says in its place (``<item>_readme``).
 
     With ``against``, another row: by how many percent the number is below that row's.
     """
     if "against" in where:
         rows = ({"item": where["item"], "column": where["column"], "row": where[k]} for k in ("against", "row"))
-        other, own = (_published(paper, row, papers) for row in rows)
+        other, own = (printed_value(paper, row, papers) for row in rows)
         return round(100 * (other - own) / other, 3)
     found = published.lookup(paper, where["item"], where["row"], where["column"], papers)
     if found.text == "LOST":
@@ -232,7 +242,7 @@ def _attack_share(cell: dict[str, Any], sources: Sources) -> float | None:
     """Of the groups of the cell's runs, or the share that the speed-up printed for Bullet-Train implies."""
     if "anchor" in cell:
         part, where = cell["anchor"]["timed"], cell["anchor"]["published"]
-        spec, printed = part["spec"], _published(sources.item["paper"], where, sources.papers)
+        spec, printed = part["spec"], printed_value(sources.item["paper"], where, sources.papers)
         seconds = _whole(cell["against"]["timed"], sources) / printed / spec["recipe"]["epochs"]
         return cost.implied_attack_share(spec, sources.primitives(spec), part["examples"], seconds)
     if not cell["runs"]:
