@@ -136,7 +136,10 @@ def item_problems(grid: Grid, published: Path) -> list[str]:
                     try:
                         printed_value(item["paper"], cell["published"], published)
                     except ValueError as error:
-                        found[f"{at}: published: {error}"] = None
+                        if str(error).startswith(str(published)):  # faults of the file itself, with their lines
+                            found |= dict.fromkeys(str(error).splitlines())
+                        else:
+                            found[f"{at}: published: {error}"] = None
     return list(found)
 
 
