@@ -10,7 +10,7 @@ from leanat.attacks import PGD, Clean
 from leanat.core import Method, one_step, take, train, train_epoch
 from leanat.coresets import Glister, GradMatch
 from leanat.objectives import MART, TRADES, CrossEntropy
-from leanat.papers.advprune import GROUPS, Bullet, Groups, bullet_groups
+from leanat.papers.advprune import GROUPS, Bullet, ByLoss, Groups, bullet_groups
 from leanat.passes import Passes
 from leanat.selection import Every, Everything, Once, Random, everyone, unweighted
 from leanat.threat import Linf
@@ -216,6 +216,36 @@ def test_selections_of_the_paper(epochs, period, count):
     assert len(inner.epochs) == count
     assert len(set(sizes[:period])) == 1
     assert len(sizes[0]) == 3
+
+
+# -- pruning by the loss
+
+
+@pytest.mark.parametrize("keep", ["lowest", "highest"])
+@pytest.mark.parametrize("fraction", [0.1, 0.3, 1.0])
+def test_pruning_by_the_loss_by_brute_force(keep, fraction):
+    """Of each class the same share, by the cross-entropy of the examples that the run's attack makes."""
+    data, run = toy(30), make_run(Small(), attack=ATTACK, batch=8)
+    train_epoch(run, split(data))
+    subset = ByLoss(fraction, keep)(run, split(data))
+    losses = []
+    for i in range(30):
+        step = take(run, data, unweighted(torch.tensor([i])), slice(None))
+        z = run.net.eval()(ATTACK(run.net, step))
+        losses.append(torch.nn.functional.cross_entropy(z, step.y).item())
+    best = set()
+    for label in range(3):
+        members = [i for i in range(30) if data.labels[i] == label]
+        ranked = sorted(members, key=lambda i: losses[i], reverse=keep == "highest")
+        best |= set(ranked[: round(10 * fraction)])
+    assert set(subset.index.tolist()) == best
+    assert subset.weight.tolist() == [1.0] * len(best)
+
+
+@pytest.mark.parametrize("make", [lambda: ByLoss(0.0, "lowest"), lambda: ByLoss(0.3, "low")])
+def test_impossible_pruning(make):
+    with pytest.raises(ValueError, match="allowed"):
+        make()
 
 
 # -- Figure 1

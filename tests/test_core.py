@@ -1,6 +1,7 @@
 """The loop: what it promises to every paper."""
 
 import copy
+import dataclasses
 from contextlib import suppress
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from torch import nn
 from toys import Small, Toy, make_run, same, split, toy, weights
 
-from leanat.core import Recipe, Split, Step, Subset, frozen, shuffled, train, train_epoch
+from leanat.core import Recipe, Run, Split, Step, Subset, frozen, shuffled, train, train_epoch
 from leanat.draws import Draws
 from leanat.memory import Teacher, Trace, teaching
 from leanat.objectives import TRADES, CrossEntropy
@@ -196,6 +197,29 @@ def test_one_step_is_sgd_on_the_mean_loss():
         opt.zero_grad()
         nn.functional.cross_entropy(net(x), y).backward()
         opt.step()
+    for a, b in zip(run.net.parameters(), net.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-6)
+
+
+def test_weight_decay_of_kernels_spares_biases_and_batchnorm():
+    """Against torch's own optimiser in groups, at a learning rate that changes; and unlike decay of everything."""
+    data, lr = toy(12), [0.05, 0.02]
+    run = make_run(Small(), epochs=2, batch=12, lr=lambda epoch, epochs: lr[int(epoch)])
+    run = Run(run.net, run.method, dataclasses.replace(run.recipe, decays="kernels", weight_decay=0.1), 0)
+    net = copy.deepcopy(run.net)
+    train(run, Split(data, None))
+    spared = [p for n, p in net.named_parameters() if n.endswith("bias") or "body.1" in n or "body.4" in n]
+    kernels = [p for p in net.parameters() if not any(p is q for q in spared)]
+    groups = [{"params": kernels, "weight_decay": 0.1}, {"params": spared, "weight_decay": 0.0}]
+    opt = torch.optim.SGD(groups, lr=0.0, momentum=0.9, nesterov=True)
+    for epoch in range(2):
+        for group in opt.param_groups:
+            group["lr"] = lr[epoch]
+        x, y = data.batch(torch.arange(12), epoch)
+        opt.zero_grad()
+        nn.functional.cross_entropy(net(x), y).backward()
+        opt.step()
+    assert len(spared) == 7
     for a, b in zip(run.net.parameters(), net.parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-6)
 

@@ -29,6 +29,9 @@ def test_selections_are_amortised():
     selecting = 4 * (500 * 2.5 + 7.0) / 100
     assert found == pytest.approx(training + selecting)
     assert sum(e.selects for e in cost.plan(spec({"every": every}, epochs=200))) == 9
+    every["inner"] = {"grad_match": {"fraction": 0.3}}  # attacks the training part alone
+    found = cost.seconds_an_epoch(spec({"every": every}, validation=0.1), P, 50_000, None)
+    assert found == pytest.approx(training + 4 * (450 * 2.5 + 7.0) / 100)
 
 
 def test_bullet_train_costs_what_its_groups_do():

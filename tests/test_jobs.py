@@ -33,11 +33,35 @@ CIFAR = {"train": 50_000, "test": 10_000, "channels": 3, "size": 32}
 
 
 def test_minutes_are_examples_times_passes():
-    passes = 50_000 * 100 * (3 * 10 + 6)
+    passes = 50_000 * 100 * (3 * 10 + 7)
     assert jobs.train_minutes(spec(), CIFAR) == pytest.approx(passes * 0.56e9 / jobs.RATE / 60)
     assert jobs.train_minutes(spec(epochs=200), CIFAR) == pytest.approx(2 * jobs.train_minutes(spec(), CIFAR))
     larger = jobs.train_minutes(spec(model="resnet50_imagenet"), CIFAR | {"size": 224})
     assert larger == pytest.approx(jobs.train_minutes(spec(), CIFAR) * 4.09 / 0.56)
+
+
+def test_early_stopping_pays_for_its_checks():
+    """SAT's five checks of AutoAttack on a thousand images: 50 million passes, beside 201 epochs of PGD-7."""
+    stop = {"checks": [15, 50, 101, 151, 200], "share": 0.1, "attack": {"autoattack": {}}}
+    more = jobs.train_minutes(spec() | {"early_stop": stop}, CIFAR) - jobs.train_minutes(spec(), CIFAR)
+    assert more == pytest.approx(jobs.attack_minutes("resnet18", {"a": {"attack": {"autoattack": {}}}}, CIFAR) / 2)
+    assert more == pytest.approx(5 * 1000 * jobs.AN_ATTACK["autoattack"] * 0.56e9 / jobs.RATE / 60)
+
+
+def test_a_free_attack_costs_nothing_beside_the_step():
+    free = spec()
+    free["method"] = {"attack": {"free": {"step_size": 0.03}}, "replays": 8}
+    assert jobs.train_minutes(free, CIFAR) == pytest.approx(8 * 50_000 * 100 * 7 * 0.56e9 / jobs.RATE / 60)
+
+
+def test_what_looks_at_each_epoch_is_counted():
+    pgd = {"pgd": {"steps": 5}}
+    plain, seen = spec(), spec()
+    seen["method"] |= {
+        "extras": [{"groups": {"attack": pgd}}, {"watch": {"single": pgd, "strong": pgd, "examples": 500}}]
+    }
+    more = jobs.train_minutes(seen, CIFAR) - jobs.train_minutes(plain, CIFAR)
+    assert more == pytest.approx(100 * (50_000 * 15 + 500 * 30) * 0.56e9 / jobs.RATE / 60)
 
 
 def test_an_attack_on_some_examples_costs_as_many():

@@ -405,6 +405,61 @@ def test_discriminators_move_every_nth_step_and_at_no_other_time(teacher, every)
     assert run.memory["saliency"]["steps"] == 12
 
 
+# -- from the first phase to the second
+
+
+@pytest.fixture(scope="module")
+def first(teacher, tmp_path_factory):
+    """A finished first phase: its folder, and the weights of its discriminator."""
+    run, folder = (
+        run_of(phase1(teacher, discriminator=dataclasses.replace(SMALL, every=1))),
+        tmp_path_factory.mktemp("p1"),
+    )
+    train(run, split(toy()))
+    networks.write(folder / "saliency.safetensors", run.method.objective.tensors(run), {})
+    return folder, run.memory["saliency"]["align"]["weights"]
+
+
+def test_the_second_phase_goes_on_with_the_discriminator_of_the_first(teacher, first):
+    folder, weights_of_first = first
+    run, new = (run_of(phase2(teacher, first_phase=f)) for f in (folder, None))
+    for r in (run, new):
+        started(r, toy())
+    memory, fresh = run.memory["saliency"], new.memory["saliency"]
+    assert same(memory["align"]["weights"], weights_of_first)
+    assert not same(fresh["align"]["weights"], weights_of_first)
+    assert same(memory["curriculum"]["weights"], fresh["curriculum"]["weights"])  # of the second phase alone
+    assert not any(m.any() for m in memory["align"]["momentum"].values())
+    assert same(memory["align"]["weights"], dict(weights_of_first)), "the file's, not views of another run's"
+    before = {k: w.clone() for k, w in weights_of_first.items()}
+    train(run, split(toy()))
+    assert same(before, weights_of_first)
+    assert not same(run.memory["saliency"]["align"]["weights"], before)
+
+
+def test_a_second_phase_that_is_resumed_does_not_begin_again_with_it(teacher, first, tmp_path):
+    run, again = (run_of(phase2(teacher, first_phase=first[0]), epochs=4) for _ in range(2))
+    train(run, split(toy()), lambda run: run.epoch == 2)
+    checkpoint.save(tmp_path / "resume.pt", run, "x")
+    assert checkpoint.load(tmp_path / "resume.pt", again, "x")
+    train(run, split(toy()))
+    train(again, split(toy()))
+    assert same(run.memory["saliency"]["align"]["weights"], again.memory["saliency"]["align"]["weights"])
+
+
+def test_a_discriminator_that_does_not_fit_is_one_line(teacher, first, tmp_path):
+    def start(**change):
+        started(run_of(phase2(teacher, **change)), toy())
+
+    with pytest.raises(networks.NetworkError, match=r"nowhere/saliency\.safetensors: no such file"):
+        start(first_phase=tmp_path / "nowhere")
+    with pytest.raises(networks.NetworkError, match=r"saliency\.safetensors: its discriminator is not one of"):
+        start(first_phase=first[0], discriminator=dataclasses.replace(SMALL, width=8))
+    networks.write(tmp_path / "saliency.safetensors", {}, {})  # of a first phase without beta
+    with pytest.raises(networks.NetworkError, match=r"saliency\.safetensors: its discriminator is not one of"):
+        start(first_phase=tmp_path)
+
+
 # -- state
 
 
@@ -493,6 +548,8 @@ def test_the_same_in_the_epochs_of_another_run(teacher):
         ({"epochs_each": 3}, "go together"),
         ({"ks": (50,), "epochs_each": 0}, "epochs_each 0"),
         ({"align": False}, "no term"),
+        ({"first_phase": Path("p"), "beta": 0.0}, "beta above 0"),
+        ({"first_phase": Path("p"), "align": False, "ks": (50,), "epochs_each": 1}, "align true"),
         ({"sign": "both"}, "literal, corrected"),
         ({"of": "margin"}, "probability, logit"),
         ({"statistics": "train"}, "running, batch"),

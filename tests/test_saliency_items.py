@@ -121,6 +121,53 @@ def test_a_suite_with_measures_leaves_numbers_and_pictures(tmp_path):
 # -- the grid
 
 
+@pytest.mark.parametrize("name", ["demo", "lite", "paper"])
+def test_a_second_phase_has_network_and_discriminator_of_one_first_phase_and_a_teacher_of_its_own_seed(grids, name):
+    grid, kinds = grids[name], set()
+    for run in dict.fromkeys(r for i in grid.items.values() if i["paper"] == "saliency" for r in i["all_runs"]):
+        spec = grid.runs[run].spec
+        for key, value in _upstream(spec):
+            assert grid.runs[value.removeprefix("run:")].spec["seed"] == spec["seed"], (run, key)
+        fields = spec["method"]["objective"].get("saliency") if isinstance(spec["method"]["objective"], dict) else None
+        if not fields or "ks" not in fields:
+            continue
+        own, kind = fields["first_phase"], run.split("-")[2]
+        carries = fields["beta"] > 0 and fields.get("align", True) and kind != "phase2_from_at"
+        assert own == (spec["init"]["network"] if carries else None), run
+        kinds.add((kind, carries))
+    assert {("phase2", True), ("phase2_from_at", False), ("phase2_remove", False), ("phase2_beta0", False)} <= kinds
+
+
+def _upstream(value, where=""):
+    if isinstance(value, str) and value.startswith("run:"):
+        yield where, value
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from _upstream(inner, f"{where}.{key}")
+
+
+def test_the_losses_of_a_network_are_against_the_teacher_of_its_own_seed():
+    grid = structure.load(CONFIG, {"scale": "demo", "seeds": 2})
+    found = {}
+    for evaluation in grid.items["saliency/table7"]["evaluations"]:
+        teacher = grid.evaluations[evaluation].attacks["terms"]["measure"]["terms"]["teacher"].removeprefix("run:")
+        run = grid.evaluations[evaluation].run
+        assert grid.runs[teacher].spec["seed"] == grid.runs[run].spec["seed"]
+        found[grid.runs[run].spec["seed"]] = teacher
+    assert set(found) == {0, 1}
+
+
+@pytest.mark.parametrize("name", ["demo", "paper"])
+def test_what_decays_is_as_in_the_code_of_each_method(grids, name):
+    """IGAM's and Madry's code spare biases and BatchNorm; torch's optimiser, of TRADES, MART, AWP and FAT, does not."""
+    grid, found = grids[name], {}
+    for run in grid.items["saliency/table1"]["all_runs"]:
+        spec = grid.runs[run].spec
+        found[run.split("-")[2]] = spec["recipe"]["decays"]
+    everything = {method for method, decays in found.items() if decays == "all"}
+    assert everything == {"trades", "mart", "awp", "fat"}
+    assert {"at", "standard", "phase1", "phase2", "free"} <= set(found) - everything
+
+
 def test_figure_2_reads_a_snapshot_for_each_k(grid):
     item = grid.items["saliency/figure2"]
     row = next(cells for r, cells in zip(item["rows"], item["cells"], strict=True) if r["entry"]["gamma"] == 20)

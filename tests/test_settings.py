@@ -37,7 +37,7 @@ def ours(grid):
 
 def advprune(spec, pgd, grid):
     def made(data, method, change=None):
-        return spec("advprune", data, "resnet18", method, change)
+        return spec("advprune", data, "preact_resnet18", method, change)
 
     def every(data, method, change=None):
         return made(data, method, change)["method"]["selector"]["every"]

@@ -88,6 +88,7 @@ SLOTS: dict[Any, tuple[str, dict[str, type]]] = {
             "craig": coresets.Craig,
             "grad_match": coresets.GradMatch,
             "glister": coresets.Glister,
+            "by_loss": advprune.ByLoss,
             "warm_start": coreset.WarmStart,
         },
     ),

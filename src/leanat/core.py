@@ -99,8 +99,9 @@ class Extra(Protocol):
     """Something that outlives a step. Its state lives in ``run.memory[name]``, and so in the checkpoint.
 
     It may also have ``columns(run)``, numbers for the epoch's row of the history; ``report(run)``, added to the run's
-    metrics; ``arrays(run)``, left as ``<name>.npz`` in its folder; ``ended(run)``, which by True ends the training; and
-    ``resumed(run, split)``, which is called for ``on_epoch`` where an epoch goes on in its middle.
+    metrics; ``arrays(run)``, left as ``<name>.npz`` in its folder; ``tensors(run)``, left as ``<name>.safetensors``;
+    ``ended(run)``, which by True ends the training; and ``resumed(run, split)``, which is called for ``on_epoch`` where an
+    epoch goes on in its middle.
     """
 
     name: str
@@ -128,7 +129,10 @@ class Method:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is optimised; the learning rate is a function of the fractional epoch, replays counted."""
+    """How a network is optimised; the learning rate is a function of the fractional epoch, replays counted.
+
+    ``decays``: "all" parameters, or the "kernels" of convolutions and linear layers alone, not biases nor BatchNorm.
+    """
 
     epochs: int
     batch: int
@@ -139,12 +143,15 @@ class Recipe:
     clip_value: float | None = None
     drop_last: bool = False
     precision: str = "fp32"  # or bf16: autocast
+    decays: str = "all"
 
     def __post_init__(self):
         if self.epochs < 1 or self.batch < 1:
             raise ValueError("epochs and batch are at least 1")
         if self.precision not in ("fp32", "bf16"):
             raise ValueError(f"precision {self.precision!r}; allowed: fp32, bf16")
+        if self.decays not in ("all", "kernels"):
+            raise ValueError(f"decays {self.decays!r}; allowed: all, kernels")
         if self.nesterov and not self.momentum > 0:
             raise ValueError("nesterov needs momentum above 0")
 
@@ -167,7 +174,11 @@ class Run:
     def __post_init__(self):
         recipe = self.recipe
         free = [p for p in self.net.parameters() if p.requires_grad]
-        self.opt = torch.optim.SGD(free, 0.0, recipe.momentum, 0, recipe.weight_decay, recipe.nesterov, fused=True)
+        groups: list[dict[str, Any]] = [{"params": free}]
+        if recipe.decays == "kernels":
+            spared = [p for p in free if p.dim() < 2]
+            groups = [{"params": [p for p in free if p.dim() > 1]}, {"params": spared, "weight_decay": 0.0}]
+        self.opt = torch.optim.SGD(groups, 0.0, recipe.momentum, 0, recipe.weight_decay, recipe.nesterov, fused=True)
         self.net.to(memory_format=torch.channels_last)
 
     @property
@@ -253,7 +264,9 @@ def train_epoch(run: Run, split: Split, stop: Callable[[], bool] = lambda: False
                     raise Stopped(f"stopped in epoch {run.epoch} after {i} of {last} steps")
                 fresh = take(run, split.train, order, places[i // method.replays])
             step = replace(fresh, aux={})
-            run.opt.param_groups[0]["lr"] = lr = recipe.lr(run.epoch + i / last, recipe.epochs)
+            lr = recipe.lr(run.epoch + i / last, recipe.epochs)
+            for group in run.opt.param_groups:
+                group["lr"] = lr
             tally.add(one_step(run, step), step.weight.sum())
         loss = tally.mean(f"epoch {run.epoch}, batch {{}}, seed {run.seed}", method.replays)
     run.tally = None

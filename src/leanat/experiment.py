@@ -183,6 +183,8 @@ def train_run(
         for extra in run.method.extras:
             if hasattr(extra, "arrays"):
                 save_arrays(folder / f"{extra.name}.npz", {k: np.asarray(v) for k, v in extra.arrays(run).items()})
+            if hasattr(extra, "tensors"):
+                networks.write(folder / f"{extra.name}.safetensors", extra.tensors(run), {"spec_hash": mark})
         clean = evaluate.evaluate(run.net, experiment.test, Clean(), seed=spec["seed"])
         held = experiment.split.validation
         validation = (

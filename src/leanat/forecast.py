@@ -23,17 +23,18 @@ import torch
 from leanat import checkpoint, experiment, networks, timing
 from leanat.attacks import PGD, input_gradient
 from leanat.core import frozen
+from leanat.data import TensorData
 from leanat.evaluate import step_of
 from leanat.grid import UPSTREAM, Grid, digest
 from leanat.report import cost
 from leanat.threat import Linf
 
 BUDGET = 0.1  # seconds that a piece is measured for, or once
-LARGE = 0.5  # seconds of a step on the whole batch, above which a few images and attack steps stand for it
-FEW = 4  # of them
+LARGE = 0.5  # seconds that a step may take to be measured on more images; else the share of these stands for the batch
+FEW, MORE = 4, 5  # images to begin with, and how many times as many to try next
 UNIMPORTANT = {  # of a step's time
-    "threat", "step_size", "network", "teacher", "bound", "smoothing", "episodes", "sign", "epochs_each", "patience",
-    "bounds", "warmup_epochs",
+    "threat", "step_size", "network", "teacher", "first_phase", "bound", "smoothing", "episodes", "sign", "epochs_each",
+    "patience", "bounds", "warmup_epochs",
 }  # fmt: skip
 RUN, ITEM, WORKFLOW = 0.6, 5.0, 4.0  # seconds of a run's data, network and files; of a table; of Snakemake itself
 
@@ -75,7 +76,10 @@ class Forecast:
         return RUN + seconds * (len(found.sources) / together if found.sources else 1)
 
     def time(self, paper: str) -> float:
-        """Seconds of ``leanat time``, which measures each kind of step of the papers' own settings once."""
+        """Seconds of ``leanat time``, which measures each kind of step of the papers' own settings once.
+
+        On a CPU of one core, as all seconds here: the job uses every core, for so much less.
+        """
         seconds, seen = 0.0, set()
         for entry in self.grid.timed(paper).values():
             kind, spec, shape = entry["step"], entry["spec"], entry["shape"]
@@ -86,7 +90,7 @@ class Forecast:
             cpu = self.device.type == "cpu"
             part, times = (FEW / spec["recipe"]["batch"], 4) if cpu else (1.0, 6)
             seconds += part * times * (2 * found["step"] + found["bare"] + found["look"]) + found["solve"]
-        return seconds / (os.cpu_count() or 1 if self.device.type == "cpu" else 1)
+        return seconds
 
     def disk(self, run: str) -> float:
         """Bytes that a run leaves: its network and snapshots, two checkpoints, what it chose and each attack's outcome."""
@@ -175,26 +179,29 @@ class Forecast:
         cuda = self.device.type == "cuda"
         if cuda:
             torch.cuda.reset_peak_memory_stats(self.device)
-        most = _steps(spec["method"]["attack"])
-        large = not cuda and few.bare() > LARGE
+        most, batch, size = _steps(spec["method"]["attack"]), spec["recipe"]["batch"], FEW
+        while not cuda and size < batch and few.bare() / few.factor * MORE < LARGE:
+            size = min(MORE * size, batch)
+            few = self._bench(spec, shape, whole, size, 1)
+        large = not cuda and size < batch
         bench = few if large else self._bench(spec, shape, whole, None)
         found = {"bare": bench.bare(), "look": bench.look()}
         found["step"] = found["bare"] if spec["method"]["attack"] == "clean" else bench.attacked()
         if large and most > 1:  # one attack step was measured; what a second adds is what each of the others does
-            more = self._bench(spec, shape, whole, FEW, 2).attacked() - found["step"]
+            more = self._bench(spec, shape, whole, size, 2).attacked() - found["step"]
             found["step"] += (most - 1) * max(more, found["look"])
         return found | {"memory": 2**20 * experiment.peak_memory(self.device) if cuda else _resident()}
 
     def _network(self, bench: timing.Bench, shape: dict[str, int]) -> dict[str, float]:
         """Seconds of a test image, a pass forward and a step of PGD, both in fp32; of a new batch size; of a checkpoint."""
         pgd, net = PGD(Linf(1e-3), 3, 1e-3, "uniform", only_correct=True), bench.run.net
-        for n in (FEW, 500) if self.device.type == "cpu" else (500,):
+        for n in (FEW, 20, 100, 500) if self.device.type == "cpu" else (500,):  # MORE at a time
             step = step_of(timing.images(shape, n, self.device, ()), torch.arange(n, device=self.device), 0)
             with frozen(net), torch.no_grad():
                 step.y = net(step.x).argmax(1)  # right, and hardly fooled by so small a radius
                 forward = self._seconds(lambda step=step: net(step.x)) / n
             ascend = self._seconds(lambda step=step: pgd(net, step)) / n / pgd.steps
-            if 500 * ascend > LARGE:
+            if MORE * n * ascend > LARGE:
                 break
         size = 0.0  # on a CPU, what a batch size that was not met before costs: kernels are made for each
         if self.device.type == "cpu" and n > FEW:
@@ -215,18 +222,21 @@ class Forecast:
 class _Quick(timing.Bench):
     """Measures each piece for ``BUDGET`` seconds instead of a number of times."""
 
-    def _median(self, work: Callable[[], Any]) -> float:
-        return median(work, self.run.device)
+    def _median(self, work: Callable[[], Any], data: TensorData | None = None) -> float:
+        return median(work, self.run.device, lambda: self.label(self.data if data is None else data))
 
 
-def median(work: Callable[[], Any], device: torch.device) -> float:
+def median(work: Callable[[], Any], device: torch.device, before: Callable[[], Any] = lambda: None) -> float:
     """Seconds: of as many as fit into BUDGET, at least one, after one that does not count unless it took as long itself.
+
+    ``before`` each of them something is done that does not count.
 
     On a CPU of the processor, so that what else the machine does meanwhile changes nothing.
     """
     clock = time.process_time if device.type == "cpu" else time.perf_counter
     taken: list[float] = []
     while not taken or sum(taken) < BUDGET:
+        before()
         timing.wait(device)
         started = clock()
         work()

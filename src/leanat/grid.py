@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from leanat import scale as scaling
-from leanat.resolve import ConfigError, assumptions, layered, matches, merge, near, plain, substitute
+from leanat.resolve import ConfigError, assumptions, free_choices, layered, matches, merge, near, plain, substitute
 
 CODE = 3  # the meaning of the training code; bumped by hand when the same spec gives another result
 # What the conditions of rules may ask about.
@@ -43,6 +43,7 @@ class RunSpec:
     id: str
     spec: dict[str, Any] = field(hash=False)
     needs: tuple[str, ...] = ()  # runs whose folders it reads
+    # (what, value, reason), of the runs that it reads too; it depends on the facts asked with, the spec does not
     assumed: tuple[tuple[str, Any, str], ...] = field(default=(), hash=False, compare=False)
 
 
@@ -109,12 +110,15 @@ class Grid:
         return merge(spec, {"data": {"name": stand_in}, "model": {"name": model}}), stand_in, model
 
     def _run(self, facts: Mapping[str, Any], seed: int, spec: dict[str, Any], stand_in: str, model: str) -> RunSpec:
-        needs: list[str] = []
+        needs: list[RunSpec] = []
         spec = self._upstream(spec, facts, seed, needs)
         bare = {"code": CODE, "seed": seed} | plain(spec)
         name = "-".join(re.sub(r"[^a-z0-9]+", "_", v.lower()) for v in (stand_in, model, facts["method"]))
-        made = RunSpec(f"{name}-s{seed}-{digest(bare)}", bare, tuple(needs), tuple(assumptions(spec)))
-        return self.runs.setdefault(made.id, made)
+        own = [*assumptions(spec), *free_choices(self.papers[facts["paper"]].get("assumed", []), facts)]
+        assumed = (*own, *(mark for other in needs for mark in other.assumed))
+        made = RunSpec(f"{name}-s{seed}-{digest(bare)}", bare, tuple(other.id for other in needs), assumed)
+        self.runs.setdefault(made.id, made)
+        return made
 
     def at_paper_scale(self) -> Grid:
         """The same papers with every value their own: what a training costs is composed from these."""
@@ -123,13 +127,13 @@ class Grid:
             self._paper_scale = Grid(self.folder, self.settings, scale, self.datasets, self.papers)
         return self._paper_scale
 
-    def _upstream(self, value: Any, facts: Mapping[str, Any], seed: int, needs: list[str]) -> Any:
+    def _upstream(self, value: Any, facts: Mapping[str, Any], seed: int, needs: list[RunSpec]) -> Any:
         """``{run: {method: at, seed: 0}}`` names another run by what differs; it becomes ``run:<id>``."""
         if isinstance(value, dict) and set(value) == {"run"} and isinstance(value["run"], dict):
             other = dict(plain(value["run"]))
             at, change = other.pop("seed", seed), other.pop("change", None)
-            needs.append(self.run({**facts, **other}, at, change).id)
-            return UPSTREAM + needs[-1]
+            needs.append(self.run({**facts, **other}, at, change))
+            return UPSTREAM + needs[-1].id
         if isinstance(value, dict):
             return {k: self._upstream(v, facts, seed, needs) for k, v in value.items()}
         return [self._upstream(v, facts, seed, needs) for v in value] if isinstance(value, list) else value
@@ -161,16 +165,17 @@ class Grid:
         rules = [r for r in rules if named is None or named in r.get("when", {})]
         return next((r["reason"] for r in rules if matches(r.get("when", {}), facts)), None)
 
-    def suite(self, facts: Mapping[str, Any], name: str) -> dict[str, Any]:
+    def suite(self, facts: Mapping[str, Any], name: str, seed: int = 0) -> dict[str, Any]:
         """The attacks of a suite as this scale runs them, by the paper's name of each.
 
         Each is {attack, examples, statistics, holdout, label}: a shortened attack has a label of its own, the paper's name is
-        never put on it. Or {masking: ...} or {measure: ...}, see ``assess``.
+        never put on it. Or {masking: ...} or {measure: ...}, see ``assess``. ``seed``: of the run that is attacked, and so of
+        the runs that the suite itself names.
         """
         known = {k: facts[k] for k in sorted(FACTS & facts.keys())}
-        return self._once(("suite", known, name), lambda: self._suite(known, name))
+        return self._once(("suite", known, name, seed), lambda: self._suite(known, name, seed))
 
-    def _suite(self, facts: Mapping[str, Any], name: str) -> dict[str, Any]:
+    def _suite(self, facts: Mapping[str, Any], name: str, seed: int) -> dict[str, Any]:
         suites = self.papers[facts["paper"]].get("suites", {})
         where = f"{self.folder}/papers/{facts['paper']}.yaml: suites"
         if name not in suites:
@@ -187,7 +192,7 @@ class Grid:
                     body = plain(entry.get("attack", {}))
                     threat = next(iter(body.values())).get("threat") if isinstance(body, dict) and body else None
                     entry = merge(entry, substitute(rule["set"], {"threat": threat}, where, []))
-            entry = self._upstream(scaling.shrink_radii(entry, self.scale.get("radii", []), known), facts, 0, [])
+            entry = self._upstream(scaling.shrink_radii(entry, self.scale.get("radii", []), known), facts, seed, [])
             found[attack] = plain(entry)
         return found
 
@@ -203,7 +208,7 @@ class Grid:
         if (number := facts.get("snapshot")) is not None:
             after = run.spec["snapshots"][number - 1]
             name += f"-after-{after}"
-        made = Evaluation(run.id, name, self.suite(facts, suite), sources, after)
+        made = Evaluation(run.id, name, self.suite(facts, suite, run.spec["seed"]), sources, after)
         return self.evaluations.setdefault(made.id, made)
 
     def timed(self, paper: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from leanat import marks
 from leanat.grid import Grid, digest
 from leanat.resolve import ConfigError, layered, matches, merge, plain
 
@@ -26,7 +27,7 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
             _anchor(rows, [row[k] for row in cells], column["bullet"])
     both = [part for row in cells for cell in row for part in (cell, cell.get("against", {}))]
     runs = list(dict.fromkeys(run for part in both for run in part.get("runs", [])))
-    assumed = _assumed(grid, item, [{**base, **_both(r, c)} for r in rows for c in columns])
+    assumed = _assumed(grid, item, base)
     evaluations = list(dict.fromkeys(e for part in both for e in part.get("evaluations", [])))
     timings = [part["timed"] for part in both if "timed" in part] + [t for part in both for t in part.get("also", [])]
     return {
@@ -79,20 +80,12 @@ def _anchor(rows: list[dict[str, Any]], cells: list[dict[str, Any]], bullet: str
             cell["anchor"] = {k: by_data[row.get("data")][k] for k in ("timed", "published")}
 
 
-def _assumed(grid: Grid, item: Mapping[str, Any], entries: list[Mapping[str, Any]]) -> list[str]:
-    """What the paper leaves open of these runs, with the values at the paper's scale, which this one may shrink."""
-    whole, found = grid.at_paper_scale(), {}
-    for entry in entries:
-        if item["kind"] == "formula" or _missing(grid, entry) or not {"data", "model", "method"} <= set(entry):
-            continue
-        runs = whole.with_needs([whole.run(entry, 0, entry.get("change")).id])
-        found |= {
-            (k, f"{v:.4g}" if isinstance(v, float) else str(v)): reason
-            for run in runs
-            for k, v, reason in whole.runs[run].assumed
-            if not k.startswith("method.extras.saliency.")  # the same fields as the objective's
-        }
-    return [f"{key} = {value}: {reason}" for (key, value), reason in found.items()]
+def _assumed(grid: Grid, item: Mapping[str, Any], base: Mapping[str, Any]) -> list[str]:
+    """What the paper leaves open of the cells that this scale has."""
+    rows, columns = (list(_parts(item[axis])) for axis in ("rows", "columns"))
+    whole = grid.at_paper_scale() if item["kind"] == "formula" else grid
+    made = ((r, c, {**base, **_both(row, column)}) for r, row in rows for c, column in columns)
+    return marks.of_item(grid, base["paper"], base["item"], [cell for cell in made if not _missing(whole, cell[2])])
 
 
 def _both(row: Mapping[str, Any], column: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,17 +98,22 @@ def _both(row: Mapping[str, Any], column: Mapping[str, Any]) -> dict[str, Any]:
 
 def product(axis: Any) -> Iterator[dict[str, Any]]:
     """``{model: [a, b], method: [c]}``, or a list of such, as entries {model: a, method: c}, {model: b, method: c}."""
-    for part in axis if isinstance(axis, list) else [axis]:
+    return (entry for _, entry in _parts(axis))
+
+
+def _parts(axis: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The entries of an axis, each with the number of the part that it comes from."""
+    for k, part in enumerate(axis if isinstance(axis, list) else [axis]):
         lists = [v if isinstance(v, list) else [v] for v in part.values()]
         for values in itertools.product(*lists):
-            yield dict(zip(part, values, strict=True))
+            yield k, dict(zip(part, values, strict=True))
 
 
 def _seeds(grid: Grid, paper: str, item: Mapping[str, Any], entry: Mapping[str, Any] | None = None) -> list[int]:
     """Of an item, or of one entry: some have fewer in the paper (``trials``)."""
     scale = grid.scale.get("seeds", {})
     count = grid.settings.get("seeds") or item.get("seeds", {}).get(grid.scale["scale"]) or scale.get(item["kind"])
-    fewer = (r["seeds"] for r in grid.papers[paper].get("trials", []) if entry and matches(r["when"], entry))
+    fewer = (plain(r["seeds"]) for r in grid.papers[paper].get("trials", []) if entry and matches(r["when"], entry))
     return list(range(count or next(fewer, None) or plain(grid.papers[paper]["seeds"])))
 
 

@@ -19,6 +19,9 @@ GMACS = {
 SMALL = 0.02  # of the demo's networks, the largest of them
 UNKNOWN = 5.0  # of timm's
 RATE = 3e12  # multiply-accumulates a second that these networks reach in fp32 on a data-centre GPU, about
+OBJECTIVE = (
+    7  # forward passes an example of an optimiser step: both views, backward as two, and TRADES' second clean one
+)
 START = 10  # minutes for start-up, data, compilation
 AN_ATTACK = {"autoattack": 10_000, "ensemble": 2_000, "fab": 2_000, "square": 5_000}  # forward passes of an example
 LARGE = 100_000  # pixels x channels of an image from which on a set is streamed from disk
@@ -46,6 +49,8 @@ def _attack(value: Any) -> int:
     if not isinstance(value, dict):
         return 3
     name, fields = next(iter(value.items()))
+    if name == "free":  # its gradient is that of the training step
+        return 0
     if name in AN_ATTACK:
         return AN_ATTACK[name]
     fields = fields or {}
@@ -55,10 +60,22 @@ def _attack(value: Any) -> int:
 
 
 def train_minutes(spec: Spec, dataset: Spec) -> float:
-    """A training on all examples, every epoch: what a selection saves is not counted, nor what it costs."""
-    passes = _attack(spec["method"]["attack"]) + 6  # both views of the objective
-    images = dataset["train"] * spec["recipe"]["epochs"] * spec["method"].get("replays", 1)
-    return images * passes * _gmacs(spec["model"]["name"], dataset["size"]) * 1e9 / RATE / 60
+    """A training on all examples, every epoch: what a selection saves is not counted, nor what it costs.
+
+    With the checks of early stopping, and the attacks of extras that look at each epoch.
+    """
+    method, epochs = spec["method"], spec["recipe"]["epochs"]
+    passes = _attack(method["attack"]) + OBJECTIVE
+    images = dataset["train"] * epochs * method.get("replays", 1) * passes
+    for extra in method.get("extras", []):
+        name, fields = (extra, {}) if isinstance(extra, str) else next(iter(extra.items()))
+        if name == "groups":
+            images += dataset["train"] * epochs * _attack(fields["attack"])
+        if name == "watch":
+            images += fields["examples"] * epochs * (_attack(fields["single"]) + _attack(fields["strong"]))
+    if stop := spec.get("early_stop"):
+        images += len(stop["checks"]) * stop["share"] * dataset["test"] * _attack(stop["attack"])
+    return images * _gmacs(spec["model"]["name"], dataset["size"]) * 1e9 / RATE / 60
 
 
 def attack_minutes(network: str, attacks: Mapping[str, Spec], dataset: Spec) -> float:

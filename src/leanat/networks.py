@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,12 @@ def save(path: Path, net: nn.Module, description: dict[str, Any]) -> None:
 
     The model also has ``hidden``, the units of the hidden layer of its head, where a frozen network got a new head.
     """
-    tensors = {k: v.detach().contiguous().cpu() for k, v in net.state_dict().items()}
+    write(path, net.state_dict(), description)
+
+
+def write(path: Path, tensors: Mapping[str, torch.Tensor], description: dict[str, Any]) -> None:
+    """Tensors by name, which ``read`` gives back bit for bit, and their description; whole or not at all."""
+    tensors = {k: v.detach().contiguous().cpu() for k, v in tensors.items()}
     with whole(path) as beside:
         beside.write_bytes(save_tensors(tensors, metadata={"leanat": json.dumps(description, sort_keys=True)}))
 

@@ -78,7 +78,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
 
 def _read(value: Any, file: str, where: str, problems: list[str]) -> Any:
     if isinstance(value, dict):
-        if "assumption" in value:
+        if "assumption" in value and "what" not in value:  # an entry of ``assumed`` has no value in a spec
             if set(value) != {"value", "assumption"} or not isinstance(value["assumption"], str):
                 problems.append(f"{file}: {where}: an assumption is written {{value: ..., assumption: reason}}")
             return Assumed(_read(value.get("value"), file, where, problems), str(value["assumption"]))
@@ -173,3 +173,10 @@ def assumptions(value: Any, where: str = "") -> Iterator[tuple[str, Any, str]]:
     elif isinstance(value, list):
         for item in value:
             yield from assumptions(item, where)
+
+
+def free_choices(choices: Iterable[Mapping[str, Any]], facts: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
+    """(what, value, reason) of the choices without a value in a spec whose ``when`` matches: a paper's list ``assumed``."""
+    for choice in choices:
+        if matches(choice.get("when", {}), facts):
+            yield choice["what"], choice["value"], choice["assumption"]

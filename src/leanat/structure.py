@@ -23,6 +23,7 @@ MOST_SEEDS = 1000  # each is a training of every run
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 PAPER = {
     "paper", "title", "source", "seeds", "labels", "base", "rules", "skip", "methods", "items", "suites", "trials", "repeats",
+    "assumed",
 }  # fmt: skip
 SCALE = {
     "scale", "title", "seeds", "epochs", "epoch_keys", "counts", "radii", "data", "models", "rules", "skip", "factors",
@@ -128,16 +129,20 @@ def _files(names: Iterable[Any], where: str, problems: list[str]) -> None:
     )
 
 
-def _rules(rules: Any, where: str, names: Mapping[str, set[str]], problems: list[str], then: str = "set") -> None:
+def _rules(
+    rules: Any, where: str, names: Mapping[str, Any], problems: list[str], then: str = "set", *more: str
+) -> None:
+    """A list of {when, <then>, <more>}, all of them needed but ``when``."""
     if not isinstance(rules, list):
-        problems.append(f"{where}: a list of {{when, {then}}} is expected")
+        problems.append(f"{where}: a list of {{{', '.join(('when', *more, then))}}} is expected")
         return
     for i, rule in enumerate(rules):
         at = f"{where}[{i}]"
         if not isinstance(rule, dict) or then not in rule:
             problems.append(f"{at}: a mapping with 'when' and {then!r} is expected")
             continue
-        _unknown(rule, {"when", then}, at, problems)
+        _unknown(rule, {"when", then, *more}, at, problems)
+        _missing(rule, more, at, problems)
         for key, value in rule.get("when", {}).items():
             _unknown([key], FACTS, f"{at}.when", problems)
             for v in value if isinstance(value, list) else [value]:
@@ -166,7 +171,7 @@ def _scale(scale: Mapping[str, Any], path: Path, datasets: Mapping[str, Any], pr
 
 def _paper(name: str, paper: Mapping[str, Any], path: Path, datasets: Mapping[str, Any], problems: list[str]) -> None:
     _unknown(paper, PAPER, str(path), problems)
-    _missing(paper, PAPER - {"suites", "rules", "skip", "trials", "repeats"}, str(path), problems)
+    _missing(paper, PAPER - {"suites", "rules", "skip", "trials", "repeats", "assumed"}, str(path), problems)
     if paper.get("paper") != name:
         problems.append(f"{path}: paper: {paper.get('paper')!r} does not match the file's name")
     methods, suites = paper.get("methods") or {}, paper.get("suites") or {}
@@ -179,6 +184,7 @@ def _paper(name: str, paper: Mapping[str, Any], path: Path, datasets: Mapping[st
     _rules(paper.get("rules", []), f"{path}: rules", names, problems)
     _rules(paper.get("skip", []), f"{path}: skip", names, problems, then="reason")
     _rules(paper.get("trials", []), f"{path}: trials", names, problems, then="seeds")
+    _rules(paper.get("assumed", []), f"{path}: assumed", names, problems, "assumption", "what", "value")
     _unknown(set(paper.get("base") or {}), SPEC | {"vars"}, f"{path}: base", problems)
     for method, value in methods.items():
         _unknown(set(value), SPEC | {"vars", "extends"}, f"{path}: methods.{method}", problems)

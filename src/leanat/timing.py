@@ -1,7 +1,10 @@
 """What the pieces of a training take on this device, measured alone on random images of the paper's shape.
 
-No training is needed: the time of a step does not depend on what a network has learnt, but for Bullet-Train, whose
-attack budgets do (``report.cost`` composes it from the shares of its groups). ``leanat time`` has the machine to itself.
+No training is needed: the time of a step does not depend on what a network has learnt, but for two things. What an
+attack works on: the images have the labels that the network itself gives them, so that an attack which leaves
+misclassified ones alone works on all, as on those of a trained network that are right. And the attack budgets of
+Bullet-Train: ``report.cost`` composes its time from the shares of its groups. Not measured: reading and decoding files.
+``leanat time`` has the machine to itself.
 """
 
 from __future__ import annotations
@@ -113,6 +116,9 @@ class Bench:
             lpips = Lpips(networks.build("alexnet_cifar", "channel", networks.describe(data), 0).to(device).eval())
             attack = _With(lpips, attack.attack)
         objective = parts.method.objective
+        if isinstance(objective, Saliency):  # nor on what its discriminator has learnt
+            objective = replace(objective, first_phase=None)
+            extras = tuple(objective if e == parts.method.objective else e for e in extras)
         with TemporaryDirectory() as folder:
             if isinstance(objective, Saliency) and not whole:  # neither does it on what the teacher has
                 about = {"model": spec["model"], "data": networks.describe(data)}
@@ -133,7 +139,12 @@ class Bench:
         return found if self.run.method.extras else found | {"bare": self.bare()}
 
     def attacked(self) -> float:
-        return self._optimise(self.run.method)
+        """With its part of what is not done in every step: the discriminators' update of Saliency."""
+        method, seconds = self.run.method, self._optimise(self.run.method)
+        objective = method.objective
+        if not (isinstance(objective, Saliency) and objective.beta):
+            return seconds
+        return seconds + (self._optimise(method, updates=True) - seconds) / objective.discriminator.every
 
     def bare(self) -> float:
         method = self.run.method
@@ -145,31 +156,39 @@ class Bench:
 
         def work() -> None:
             with frozen(run.net), torch.no_grad(), run.autocast():
-                run.net(self._fresh().x)
+                run.net(self._fresh(self.data).x)
 
         return self.factor * self._median(work)
 
-    def _optimise(self, method: Method) -> float:
+    def _optimise(self, method: Method, updates: bool = False) -> float:
         run, own = self.run, self.run.method
 
         def work() -> None:
             run.opt.param_groups[0]["lr"] = 1e-4
-            one_step(run, self._fresh())
+            if (memory := run.memory.get(Saliency.name)) is not None:
+                memory["steps"] = 0 if updates else 1  # a discriminator is updated at 0, every, 2 every, ...
+            one_step(run, self._fresh(self.data))
 
         run.method = method
         seconds = self.factor * self._median(work)
         run.method = own
         return seconds
 
-    def _fresh(self) -> Step:
-        return take(self.run, self.data, unweighted(everyone(self.data)), slice(0, self.size))
+    def _fresh(self, data: TensorData) -> Step:
+        return take(self.run, data, unweighted(everyone(data)), slice(0, self.size))
+
+    def label(self, data: TensorData) -> None:
+        """The images of a step, as this epoch shows them, get the labels that the network gives them now."""
+        run, step = self.run, self._fresh(data)
+        with frozen(run.net), torch.no_grad(), run.autocast():
+            data.labels[step.index] = run.net(step.x).argmax(1)
 
     def select(self) -> dict[str, float]:
         """Seconds of the attack and the last-layer gradients of a batch."""
         selector, recipe = gradient_based(self.run.method.selector), self.run.recipe
         few = self.data.take(torch.arange(self.size, device=self.run.device))
         self.run.recipe = replace(recipe, batch=self.size)
-        one = self._median(lambda: coresets.gradients(self.run, few, selector.adversarial, selector.features))
+        one = self._median(lambda: coresets.gradients(self.run, few, selector.adversarial, selector.features), few)
         self.run.recipe = recipe
         return {"select": self.factor * one}
 
@@ -177,11 +196,12 @@ class Bench:
         """Seconds of the solver, once, on random gradients of a whole training set, a tenth held out."""
         return {"solve": _solve(gradient_based(self.run.method.selector), self.run, self.shape)}
 
-    def _median(self, work: Callable[[], Any]) -> float:
-        """Of ``repeats``, after one that does not count."""
+    def _median(self, work: Callable[[], Any], data: TensorData | None = None) -> float:
+        """Of ``repeats``, after one that does not count; each on images of ``data`` that are right by ``label``."""
         seconds = []
         with exact_fp32(), searching(self.run.device, self.run.method.fixed_shapes):  # as in training
             for _ in range(1 + self.repeats):
+                self.label(self.data if data is None else data)
                 wait(self.run.device)
                 started = time.perf_counter()
                 work()

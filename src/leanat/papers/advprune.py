@@ -1,4 +1,5 @@
-"""Less is More (Li et al. 2023, SafeAI): what it adds to the selectors of ``coresets``, Bullet-Train and the groups.
+"""Less is More (Li et al. 2023, SafeAI): what it adds to the selectors of ``coresets``: Bullet-Train, the groups, and
+the pruning by the loss that it argues against.
 
     bullet = Bullet()
     Method(TRADES(beta=6), PGD(Linf(8 / 255), 10, 2 / 255, "gaussian", "kl"), Everything(), bullet, (bullet,))
@@ -9,13 +10,17 @@ subset first, then a selection at epochs 20, 40, ..., as the "9 selections" of 2
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from leanat.core import Attack, Run, Split, Step, frozen, take
+from leanat.core import Attack, Run, Split, Step, Subset, frozen, take
+from leanat.greedy import per_class
+from leanat.loss_gradients import at_last_layer, of_every_example
 from leanat.selection import everyone, unweighted
 
 GROUPS = ("outlier", "boundary", "robust")
@@ -100,6 +105,36 @@ class Bullet:
         """The groups' shares of what the epoch trained on."""
         seen = run.memory[self.name]["seen"].tolist()
         return {f"bullet_{group}": n / max(1, sum(seen)) for group, n in zip(GROUPS, seen, strict=True)}
+
+
+@dataclass(frozen=True)
+class ByLoss:
+    """Selector: of each class the share ``fraction`` (of all, rounded up) whose loss is "lowest" or "highest"; weights 1.
+
+    Pruning by the loss is what Kaufmann et al. 2022 try, the paper's reference [19], which finds random subsets better
+    (section 1). The loss is the cross-entropy at the example that the run's own attack finds on the view that this epoch
+    trains on, in evaluation mode; of equal ones the lower number is kept.
+    """
+
+    fraction: float
+    keep: str
+
+    def __post_init__(self):
+        if not 0 < self.fraction <= 1:
+            raise ValueError(f"fraction {self.fraction}; allowed: above 0, at most 1")
+        if self.keep not in ("lowest", "highest"):
+            raise ValueError(f"keep {self.keep!r}; allowed: lowest, highest")
+
+    def __call__(self, run: Run, split: Split) -> Subset:
+        data = split.train
+        (layer,) = at_last_layer(run, data, of_every_example(run.method.attack), features=False)
+        losses = F.cross_entropy(layer.z, data.labels, reduction="none")
+
+        def first(members: Tensor, k: int) -> tuple[Tensor, Tensor]:
+            order = losses[members].argsort(descending=self.keep == "highest", stable=True)[:k]
+            return order, torch.ones(k, device=order.device)
+
+        return Subset(*per_class(first, data.labels, math.ceil(self.fraction * len(data) - 1e-9)))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Get Fooled for the Right Reason (Sarkar et al., NeurIPS 2021): saliency that follows an adversarially trained teacher's.
 
     first = Saliency(teacher=Path("results/runs/<run>"), beta=2, gamma=10)
-    second = Saliency(teacher, beta=2, gamma=20, ks=(90, 80, 70, 60, 50), epochs_each=15)    # Run begins at first's
+    second = Saliency(teacher, beta=2, gamma=20, ks=(90, 80, 70, 60, 50), epochs_each=15, first_phase=Path(first's run))
     method = Method(first, Clean(), Everything(), extras=(first,))
 
 What the paper leaves open follows the code it builds on (Chan et al., IGAM, CVPR 2020), or is an option, named below.
@@ -88,6 +88,22 @@ def load_teacher(folder: Path, statistics: str, n_classes: int, like: Tensor) ->
     return net.to(like).to(memory_format=torch.channels_last).requires_grad_(False)
 
 
+def load_discriminator(folder: Path, weights: dict[str, Tensor]) -> None:
+    """Puts the weights of f_disc that the run in ``folder`` ended with into ``weights``, in place.
+
+    Raises NetworkError: no such file, damaged, or f_disc of other layers or of images of another size.
+    """
+    path = folder / "saliency.safetensors"
+    tensors, _ = networks.read(path)
+    kept = {k.removeprefix("align."): t for k, t in tensors.items() if k.startswith("align.")}
+    if {k: t.shape for k, t in kept.items()} != {k: w.shape for k, w in weights.items()}:
+        raise networks.NetworkError(
+            f"{path}: its discriminator is not one of {len(weights)} weights of the same shapes"
+        )
+    for key, weight in weights.items():
+        weight.copy_(kept[key])
+
+
 class _Live(NamedTuple):
     memory: dict  # run.memory["saliency"]
     teacher: nn.Module
@@ -107,6 +123,8 @@ class Saliency:
                     IGAM's code has half of it: its cross-entropy is a mean over both terms. As there, the student
                     also moves the first one, through the batch statistics that f takes over both kinds of maps
     gamma           weight of ||J_S - J_T||^2 as the paper has it; see ``weight_of_difference``
+    first_phase     phase 2: folder of the first phase's run, whose discriminator f_disc goes on here (equations 14 and 16
+                    name the same one); None: f_disc is new. Its momentum starts at 0, as that of the student does
     warmup_epochs   cross-entropy alone for so long (IGAM's code: for 280,000 of 320,000 steps; the paper names none)
     ks              phase 2: J_{T,k}, for ``epochs_each`` epochs each and the last one to the end, is what the
                     gradient of the cross-entropy is drawn to, by a second discriminator and again beta and gamma
@@ -123,6 +141,7 @@ class Saliency:
     teacher: Path
     beta: float
     gamma: float
+    first_phase: Path | None = None
     warmup_epochs: int = 0
     ks: tuple[float, ...] = ()
     epochs_each: int | None = None
@@ -146,6 +165,10 @@ class Saliency:
             raise ValueError(f"epochs_each {self.epochs_each}; allowed: 1 or more")
         if not (self.align or self.ks):
             raise ValueError("align false leaves no term; allowed only with ks")
+        if self.first_phase is not None and not (self.align and self.beta):
+            raise ValueError(
+                "first_phase is of the discriminator of the alignment, which needs align true and beta above 0"
+            )
         for key, names in (("sign", SIGNS), ("of", SCORES), ("statistics", ("running", "batch"))):
             if getattr(self, key) not in names:
                 raise ValueError(f"{key} {getattr(self, key)!r}; allowed: {', '.join(names)}")
@@ -210,6 +233,8 @@ class Saliency:
             x, _ = split.train.batch(torch.zeros(1, dtype=torch.int64, device=split.train.labels.device), 0)
             for part in self.parts:
                 state[part] = self.discriminator.start(tuple(x.shape[1:]), run.seed, part, like)
+        if self.first_phase is not None:
+            load_discriminator(self.first_phase, state["align"]["weights"])
         return state
 
     def on_epoch(self, run: Run, split: Split) -> None:
@@ -235,6 +260,11 @@ class Saliency:
             for part, (target, j) in pairs.items():
                 self.discriminator.update(memory[part], target, j, run.opt.param_groups[0]["lr"])
         memory["steps"] += 1
+
+    def tensors(self, run: Run) -> dict[str, Tensor]:
+        """Weights of the discriminators, ``align.conv0.weight`` and so on, for a later run's ``first_phase``."""
+        memory = run.memory[self.name]
+        return {f"{part}.{k}": w for part in self.parts if part in memory for k, w in memory[part]["weights"].items()}
 
     def columns(self, run: Run) -> dict[str, float]:
         """Means over the epoch's examples for its row of the history: each term as it enters the loss, weight included.

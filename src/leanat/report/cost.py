@@ -68,7 +68,7 @@ def _epoch(selector: Any, epoch: int, epochs: int, examples: int | None) -> Epoc
             return Epoch(share, selects and (epoch - fields["warmup"]) % fields["period"] == 0)
         case "random":
             return Epoch(fields["fraction"], False)
-        case "craig" | "grad_match" | "glister":
+        case "craig" | "grad_match" | "glister" | "by_loss":
             return Epoch(fields["fraction"], True)
         case "warm_start":
             full, idle = _warm_start(fields, epochs)
@@ -105,11 +105,13 @@ def implied_attack_share(spec: Spec, primitives: dict[str, float], examples: int
 def seconds_an_epoch(spec: Spec, primitives: dict[str, float], examples: int, share: float | None) -> float:
     """Mean seconds of an epoch, selections amortised.
 
-    ``examples``: of the training set, a validation part included. ``share``: see ``attack_share``, for a spec with
+    A selection attacks what it chooses from; GLISTER the validation part as well, which is taken to cost as much for each
+    example. ``examples``: of the training set, a validation part included. ``share``: see ``attack_share``, for a spec with
     Bullet-Train. Raises ValueError without it.
     """
     epochs, train = plan(spec, examples), examples * (1 - (spec["data"].get("validation") or 0))
-    batches, all_batches = train / spec["recipe"]["batch"], examples / spec["recipe"]["batch"]
+    batches = train / spec["recipe"]["batch"]
+    seen = (examples if _held_out(spec["method"]["selector"]) else train) / spec["recipe"]["batch"]
     step = primitives["step"]
     if budget := spec["method"].get("budget"):
         if share is None:
@@ -118,8 +120,18 @@ def seconds_an_epoch(spec: Spec, primitives: dict[str, float], examples: int, sh
         step = look + primitives["bare"] + share * (step - primitives["bare"])
     training = sum(e.share for e in epochs) * batches * step * spec["method"].get("replays", 1)
     select = primitives.get("select", 2 * primitives.get("look", 0.0))  # without gradients: Q-TART's two forward passes
-    selecting = sum(e.selects for e in epochs) * (all_batches * select + primitives.get("solve", 0.0))
+    selecting = sum(e.selects for e in epochs) * (seen * select + primitives.get("solve", 0.0))
     return (training + selecting) / len(epochs)
+
+
+def _held_out(selector: Any) -> bool:
+    """Whether a selection looks at the validation part, too."""
+    while isinstance(selector, dict):
+        name, fields = next(iter(selector.items()))
+        if name == "glister":
+            return True
+        selector = fields.get("inner")
+    return False
 
 
 def removed(spec: Spec, examples: int) -> float:

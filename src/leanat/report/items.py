@@ -19,6 +19,7 @@ from leanat.report.notes import row_note
 from leanat.report.pictures import pictured
 from leanat.resolve import named
 
+COUNTED = ("removed", "printed_over_removed")  # of what is reckoned from a plan, without a measured time
 SHOWN = ("paper", "item", "title", "caption", "scale", "options", "labels")
 
 
@@ -269,4 +270,5 @@ def _provenance(sources: Sources) -> dict[str, Any]:
     for key in ("device", "revision"):
         shown[key] = ", ".join(sorted({str(part[key] or "unknown") for part in parts}))
     shown["date"] = max((part["date"][:10] for part in parts), default="")
-    return shown | {"assumptions": item["assumptions"]}
+    composed = any("timed" in cell and cell["metric"] not in COUNTED for row in item["cells"] for cell in row)
+    return shown | {"assumptions": item["assumptions"], "composed": composed}

@@ -9,6 +9,13 @@ from typing import Any
 
 Item = dict[str, Any]
 
+# What a composed time has and has not (timing, report.cost).
+TIMES = (
+    "Composed of measured steps, updates of discriminators, and selections, at the paper's own settings, on random images "
+    "in memory; reading and decoding files is not in them. All images count as classified rightly, so that an attack works "
+    "on all; the attack on a validation part, where a selection makes one, is taken to cost what that of the training does."
+)
+
 
 def marks(item: Item) -> dict[str, str]:
     """A letter for each reason of a missing cell and each note of a row, in order of appearance."""
@@ -55,6 +62,7 @@ def notes(item: Item) -> list[dict[str, str]]:
     )
     found.append(("Stand-ins.", _list(told)))
     found.append(("Scaled.", _list(provenance.get("factors", []))))
+    found.append(("Times.", TIMES if provenance.get("composed") else ""))
     skipped = _by_value(columns, lambda column: column["skipped"])
     found.append(("Not run.", _list(f"{', '.join(names)}: {reason}" for reason, names in skipped.items())))
     found += [(f"({mark})", reason) for reason, mark in marks(item).items()]
