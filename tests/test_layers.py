@@ -12,7 +12,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # From the bottom up: a module imports only from rows above its own, or from its own package.
 ROWS = [
     {"resolve", "files", "draws", "passes", "progress", "jobs", "distributed", "signals", "precision"},
-    {"devices", "tally"},
+    {"devices", "tally", "sense"},
     {"core"},
     {"threat", "schedules", "gradients"},
     {"attacks", "objectives", "memory", "models", "data", "checkpoint", "chosen", "outcome", "colour"},
@@ -31,9 +31,9 @@ ROWS = [
     {"structure"},
     {"targets", "experiment", "report", "options", "caption"},
     {"assess", "walk", "timing"},
-    {"forecast"},
-    {"transferred"},
-    {"attacking", "training", "costing"},
+    {"forecast", "needed", "checking"},
+    {"transferred", "training"},
+    {"attacking", "costing"},
     {"cli"},
 ]
 RANK = {name: i for i, row in enumerate(ROWS) for name in row}
@@ -50,6 +50,8 @@ PURE = {
     "structure",
     "targets",
     "walk",
+    "needed",
+    "sense",
     "caption",
     "options",
     "cli",

@@ -15,7 +15,6 @@ from typing import Any
 
 import leanat
 from leanat import devices, options, signals
-from leanat.grid import canonical
 from leanat.resolve import ConfigError, near, plain
 
 log = logging.getLogger("leanat")
@@ -171,35 +170,11 @@ def check(arguments: argparse.Namespace) -> None:
     grid = options.grid(arguments)
     runs = grid.runs
     _torch()
-    from leanat import assess, config, networks, sense
+    from leanat import checking, networks
 
     networks.check_torchvision()
 
-    problems = dict.fromkeys(sense.item_problems(grid, arguments.config_dir.parent / "published"))
-    where = {run: item for item in grid.items.values() for run in reversed(item["all_runs"])}
-    seen: dict[str, str] = {}  # each once, with the first run that has it
-    for run in runs.values():
-        try:
-            config.read(run.spec)
-            lines = sense.spec_problems(run.spec, grid.datasets[run.spec["data"]["name"]])
-        except ConfigError as error:
-            lines = error.problems
-        for line in lines:
-            seen.setdefault(line, run.id)
-    for evaluation in {canonical(e.attacks): e for e in grid.evaluations.values()}.values():
-        try:
-            assess.components(evaluation.attacks)
-            dataset = grid.datasets[runs[evaluation.run].spec["data"]["name"]]
-            lines = list(
-                sense.attack_problems(evaluation.attacks, dataset, f"suites.{evaluation.suite.partition('-')[2]}")
-            )
-        except ConfigError as error:
-            lines = error.problems
-        for line in lines:
-            seen.setdefault(line, evaluation.run)
-    for line, run in seen.items():
-        paper = where[run]["paper"] if run in where else "*"
-        problems[f"{grid.folder}/papers/{paper}.yaml: run {run}: {line}"] = None
+    problems = checking.problems(grid, arguments.config_dir.parent / "published")
     if problems:
         raise ConfigError(problems)
     counts = len(runs), len(grid.items), len(grid.papers), grid.scale["scale"]

@@ -1,20 +1,17 @@
 """Values that are possible each by itself and mean nothing together: found by ``leanat check``, before anything is trained.
 
-A spec against its data set and its length; data sets and factors of scales; metrics and printed cells of items. No torch.
+A spec against its data set and its length; data sets; factors of scales. No torch.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from leanat.grid import Grid
-from leanat.items import TIMED
 from leanat.resolve import near, plain
 
-OWN = {"clean", "validation", "chosen", "worst", "masking"}  # metrics that are no attack's name
 COUNTS = {"train": 1, "test": 1, "classes": 2, "channels": 1, "size": 1}  # of a data set, and the least each may be
 
 
@@ -116,41 +113,3 @@ def _factor(where: str, value: Any, zero: bool = False) -> Iterator[str]:
     number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     if not number or value < 0 or (value == 0 and not zero):
         yield f"{where}: {value!r} is not allowed; a finite number, {'0 or more' if zero else 'above 0'}"
-
-
-def item_problems(grid: Grid, published: Path) -> list[str]:
-    """Metrics that no run of an item will have, and cells that the papers' numbers do not have."""
-    from leanat.report.items import printed_value
-
-    found: dict[str, None] = {}
-    for item in grid.items.values():
-        where = f"{grid.folder}/papers/{item['paper']}.yaml: items.{item['item']}"
-        for row, cells in zip(item["rows"], item["cells"], strict=True):
-            for column, cell in zip(item["columns"], cells, strict=True):
-                at = f"{where}: row {row['label']!r}, column {column['label']!r}"
-                if item["kind"] != "formula" and cell["runs"] and "timed" not in cell:
-                    evaluation = grid.evaluations[cell["evaluations"][0]] if cell["evaluations"] else None
-                    suite = evaluation.attacks if evaluation else None
-                    found |= dict.fromkeys(f"{at}: {text}" for text in metric_problems(cell["metric"], suite))
-                if cell["published"]:
-                    try:
-                        printed_value(item["paper"], cell["published"], published)
-                    except ValueError as error:
-                        if str(error).startswith(str(published)):  # faults of the file itself, with their lines
-                            found |= dict.fromkeys(str(error).splitlines())
-                        else:
-                            found[f"{at}: published: {error}"] = None
-    return list(found)
-
-
-def metric_problems(metric: str, suite: Mapping[str, Any] | None) -> Iterable[str]:
-    """``suite``: its attacks and measures by name; None where the item names none."""
-    for part in metric.replace("-", "+").split("+") if metric not in (suite or {}) else []:
-        name = part.partition("@")[0]
-        if name in OWN | TIMED or name.startswith(("history.", "metrics.")) or name in (suite or {}):
-            continue
-        if name.partition(".")[0] in (suite or {}):
-            continue
-        known = [*sorted(OWN), *(suite or {}), "history.<column>", "metrics.<key>"]
-        without = "" if suite is not None else " without a suite"
-        yield f"no metric {part!r}{without}{near(part, known)}"

@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,53 +48,6 @@ def check_targets(targets: Iterable[str], grid: Grid) -> None:
             problems.append(f"{target}: a figure draws the paper's values itself; ask for figures/{paper}/{item}.pdf")
     if problems:
         raise ConfigError(problems)
-
-
-def to_make(targets: Iterable[str], grid: Grid, results: Path) -> tuple[set[str], list[str]]:
-    """The data sets that the jobs of these targets will read, and the items they are for; finished runs read none.
-
-    A target that is no item, paper or page, such as a file of a run, counts as nothing.
-    """
-    from leanat import walk
-
-    sets: set[str] = set()
-    items = [item for target in targets or ["all"] for item in _items(target, grid, walk)]
-    runs_folder = results / "runs"
-    for name in items:
-        item = grid.items[name]
-        runs = [run for run in item["all_runs"] if not (runs_folder / run / "metrics.json").is_file()]
-        runs += [grid.evaluations[e].run for e in item["evaluations"] if not (runs_folder / f"{e}.json").is_file()]
-        sets |= {grid.runs[run].spec["data"]["name"] for run in runs}
-    return sets, items
-
-
-def _items(target: str, grid: Grid, walk: Any) -> list[str]:
-    try:
-        return walk.items_of(target, grid)
-    except ConfigError:
-        return []
-
-
-def check_data(targets: Iterable[str], grid: Grid, results: Path, warn: Callable[[str], None] | None) -> None:
-    """Every data set that a job will read is there. Raises ConfigError; ``warn`` takes the lines instead, in a dry run."""
-    sets, _ = to_make(targets, grid, results)
-    outside = sorted(name for name in sets if name != "digits" and not name.startswith("shapes"))
-    if not outside:
-        return
-    folder = grid.settings.get("data_dir")
-    command = [sys.executable, "-m", "leanat.cli", "data", *([folder] if folder else []), "--need", *outside]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode == 0:
-        return
-    missing = [line for line in done.stdout.splitlines() if " missing " in line] or done.stderr.splitlines()
-    said = "data_dir is not set" if folder is None else f"data_dir is {folder}"
-    lines = [
-        f"data sets are missing ({said}; say --config data_dir=DIR, or data_dir in config/config.yaml):",
-        *(f"  {' '.join(line.split())}" for line in missing),
-    ]
-    if warn is None:
-        raise ConfigError(lines)
-    warn("WARNING: " + "\n".join(lines))
 
 
 def check_touch(targets: Iterable[str]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "src"))
 
-from leanat import caption, devices, jobs, progress, structure, targets, walk
+from leanat import caption, devices, jobs, needed, progress, structure, targets, walk
 from leanat.grid import canonical, digest
 from leanat.resolve import ConfigError
 from snakemake.cli import get_argument_parser
@@ -29,7 +29,7 @@ try:
             targets.check_touch(ASKED.targets)
         warn = (lambda text: print(text, file=sys.stderr)) if ASKED.dryrun else None
         if not (ASKED.touch or ASKED.unlock or ASKED.lint):
-            targets.check_data(ASKED.targets, GRID, Path(RESULTS), warn)
+            needed.check_data(ASKED.targets, GRID, Path(RESULTS), warn)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
