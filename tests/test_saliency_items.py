@@ -16,8 +16,9 @@ from leanat import assess, config, networks, scale, structure, timing
 from leanat.attacks import PGD
 from leanat.data import load
 from leanat.grid import digest
+from leanat.held import most_bytes
 from leanat.papers import saliency as paper
-from leanat.papers.saliency_maps import Maps, Terms
+from leanat.papers.saliency_maps import Maps, Terms, bound
 from leanat.report import items
 from leanat.report.notes import row_note
 from leanat.report.plots import write_figure
@@ -63,6 +64,28 @@ def test_maps_of_a_network_that_sees_only_the_upper_half():
     assert found.numbers["fgsm"] == pytest.approx(100 * upper.float().mean().item(), abs=1)
     assert found.numbers["fgsm_size"] == pytest.approx(50, abs=1)
     assert 0 < found.numbers["rho"] <= found.numbers["alpha_plus"] + 1e-4  # linear: equation 5 without its error term
+
+
+def test_equation_5_by_hand():
+    """Three images: one needs no C, the others need (rho - alpha+) ||g|| = 0.5 and 2."""
+    rho, alpha_plus, jacobian = (
+        torch.tensor([1.0, 2.0, 1.5]),
+        torch.tensor([1.2, 1.5, 0.5]),
+        torch.tensor([3.0, 1.0, 2.0]),
+    )
+    found = bound(paper.Alignment(alpha_plus, rho, alpha_plus, jacobian))
+    assert found["within"] == pytest.approx(100 / 3)
+    assert found["constant"] == pytest.approx(2.0)
+    assert found["bound"] == pytest.approx((1.2 + 2 / 3 + 1.5 + 2 + 0.5 + 1) / 3)
+
+
+def test_the_constant_of_an_affine_network_is_its_greatest_bias():
+    """Of logits W x + b a difference is <x, g> + b_i - b_j: the bound holds with the greatest |b_i - b_j|."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(48, 4)).double()
+    x = torch.rand(64, 3, 4, 4, dtype=torch.float64)
+    found = bound(paper.alignment(net, x))
+    biases = net[1].bias.detach()
+    assert 0 < found["constant"] <= float((biases[:, None] - biases).abs().max()) + 1e-9
 
 
 def test_pictures_are_what_the_numbers_are_of():
@@ -311,3 +334,46 @@ def test_the_networks_of_a_measure_are_read_from_their_runs(tmp_path):
     assert measures["t"].teacher == tmp_path / "shapes-at-s0"
     assert networks.load(measures["t"].teacher / "model.safetensors", torch.device("cpu"))[0]
     assert net.training
+
+
+# -- the memory
+
+
+def test_the_memory_of_a_pass_is_that_of_the_tensors_it_holds():
+    """Eight layers whose outputs are kept until the backward pass, or two that are alive without one."""
+    net = nn.Sequential(*(nn.Tanh() for _ in range(8)))
+    one = 4 * 32 * 32 * 4  # bytes of an activation of one image
+
+    def held(n, gradient):
+        return most_bytes(lambda: net(torch.ones(n, 4, 32, 32, requires_grad=gradient)), torch.device("cpu"))
+
+    assert held(16, True) == pytest.approx(16 * 9 * one, rel=0.01)
+    assert held(16, False) == pytest.approx(16 * 3 * one, rel=0.34)
+
+
+def test_a_step_with_two_jacobians_holds_more_than_one_of_adversarial_training(grid):
+    spec_of, shape = grid.at_paper_scale().run, {"classes": 10, "channels": 3, "size": 32, "train": 100}
+    facts = {"paper": "saliency", "item": "time", "data": "cifar10", "model": "wrn32_10"}
+    found = {}
+    for method in ("standard", "at", "phase1", "phase2"):
+        spec = spec_of({**facts, "method": method}, 0).spec
+        spec = {**spec, "model": {**spec["model"], "name": "resnet_tiny"}}
+        found[method] = timing.Bench.of(spec, shape, torch.device("cpu"), 8, 1).memory()["memory"]
+    assert found["standard"] <= found["at"] * 1.05
+    assert found["at"] < found["phase1"] < found["phase2"]
+
+
+def test_the_memory_of_a_row_is_that_of_its_largest_step(grid):
+    item = grid.items["saliency/time"]
+    assert all(entry["memory"] for entry in item["timed"].values())
+    assert not any(entry["memory"] for entry in grid.items["coreset/table2"]["timed"].values())
+    rows = {row["label"]: row_cells for row, row_cells in zip(item["rows"], item["cells"], strict=True)}
+
+    class Sources:
+        def primitives(self, spec):
+            fields = spec["method"]["objective"].get("saliency", {})
+            return {"step": 1.0, "memory": 30.0 if "ks" in fields else 20.0 if fields else 10.0}
+
+    assert items.timed(rows["OURS, phase 1"][3], Sources()) == 20.0
+    assert items.timed(rows["OURS and its teacher"][3], Sources()) == 30.0
+    assert items.timed(rows["OURS and its teacher"][4], Sources()) == 300.0

@@ -12,7 +12,7 @@ from leanat.resolve import ConfigError, layered, matches, merge, plain
 
 TIMED = {
     "minutes", "minutes_per_epoch", "seconds_per_epoch", "speedup", "speedup_per_epoch", "reference_minutes", "saved",
-    "removed", "printed_over_removed", "time_share",
+    "removed", "printed_over_removed", "time_share", "memory", "memory_share",
 }  # fmt: skip
 
 
@@ -28,6 +28,7 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
     both = [part for row in cells for cell in row for part in (cell, cell.get("against", {}))]
     runs = list(dict.fromkeys(run for part in both for run in part.get("runs", [])))
     assumed = _assumed(grid, item, base)
+    held = any(cell["metric"].startswith("memory") for row in cells for cell in row)
     evaluations = list(dict.fromkeys(e for part in both for e in part.get("evaluations", [])))
     timings = [part["timed"] for part in both if "timed" in part] + [t for part in both for t in part.get("also", [])]
     return {
@@ -52,7 +53,7 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
         "cells": cells,
         "runs": runs,
         "evaluations": evaluations,
-        "timed": {digest(t["spec"]): t for t in timings},
+        "timed": {digest(t["spec"]): t | {"memory": held} for t in timings},
         "all_runs": grid.with_needs([*runs, *(run for e in evaluations for run in grid.evaluations[e].needs)]),
     }
 

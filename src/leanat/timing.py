@@ -27,6 +27,7 @@ from leanat.data import Augmentation, TensorData
 from leanat.data.augment import RandomResizedCrop
 from leanat.distance import Lpips
 from leanat.files import write_json
+from leanat.held import most_bytes
 from leanat.papers.saliency import Saliency
 from leanat.perceptual import Perceptual
 from leanat.precision import exact_fp32, searching
@@ -63,6 +64,8 @@ def measure_all(
         bench = Bench.of(entry["spec"], entry["shape"], device, batch, repeats)
         selector = gradient_based(bench.run.method.selector)
         work = {entry["step"]: bench.step}
+        if entry.get("memory"):
+            work[f"{entry['step']} memory"] = bench.memory
         if selector is not None:
             kind = f"{entry['step']} {selector.adversarial} {selector.features}"
             work |= {kind: bench.select, f"{selector} {entry['shape']}": bench.solve}
@@ -137,6 +140,23 @@ class Bench:
         found = {"step": self.attacked(), "look": self.look()}
         # Not defined for Free-AT, and of no use without a budget.
         return found if self.run.method.extras else found | {"bare": self.bare()}
+
+    def memory(self) -> dict[str, float]:
+        """MB (2^20 bytes) that a step with its attack holds at once for each further image of the batch.
+
+        Without the weights, their gradients and momentum, of which no batch has more; so batches of any size compare.
+        """
+        few, held = self.size // 2, {}
+        if not few:
+            raise ValueError("memory is measured on two batches: at least 2 images")
+        for size in (self.size, few):
+
+            def work(size: int = size) -> None:
+                one_step(self.run, take(self.run, self.data, unweighted(everyone(self.data)), slice(0, size)))
+
+            work()  # momentum and what else a first step makes
+            held[size] = most_bytes(work, self.run.device)
+        return {"memory": (held[self.size] - held[few]) / (self.size - few) / 2**20}
 
     def attacked(self) -> float:
         """With its part of what is not done in every step: the discriminators' update of Saliency."""

@@ -17,7 +17,15 @@ from torch import Tensor, nn
 
 from leanat.core import Attack, Data, Step, frozen
 from leanat.draws import Draws
-from leanat.papers.saliency import SCORES, alignment, load_teacher, localisation, saliency, weight_of_difference
+from leanat.papers.saliency import (
+    SCORES,
+    Alignment,
+    alignment,
+    load_teacher,
+    localisation,
+    saliency,
+    weight_of_difference,
+)
 
 BATCH = 250
 
@@ -46,7 +54,9 @@ class Maps:
 
     Means over the images, whether or not they are classified correctly: ``saliency``, ``fgsm`` and ``pgd``, the share
     (%) of the map's absolute values on the object, and ``area``, the object's own share, all None without masks;
-    ``fgsm_size`` and ``pgd_size``, mean |delta| in percent of eps; ``alpha``, ``alpha_plus``, ``rho`` of the logits.
+    ``fgsm_size`` and ``pgd_size``, mean |delta| in percent of eps; ``alpha``, ``alpha_plus``, ``rho``, ``jacobian`` of the
+    logits. Of equation 5: ``within``, the share (%) of the images whose rho is at most alpha_plus; ``constant``, the least C
+    with which it holds for every image; ``bound``, the mean of alpha_plus + C / jacobian.
     Pictures, of the first ``pictures`` images: ``image``, ``saliency`` (absolute, summed over channels), ``fgsm`` and
     ``pgd`` (what the network sees), ``fgsm_delta`` and ``pgd_delta`` (|delta| / eps, so white is the most allowed).
     """
@@ -78,7 +88,7 @@ class Maps:
                 x = step.x
                 maps = {"saliency": saliency(net, x, step.y, self.of)}
                 aligned = alignment(net, x)
-                keep(found, alpha=aligned.alpha, alpha_plus=aligned.alpha_plus, rho=aligned.rho)
+                keep(found, **aligned._asdict())
                 keep(pictures, image=x, saliency=maps["saliency"].abs().sum(1))
                 for name, attack in (("fgsm", self.fgsm), ("pgd", self.pgd)):
                     maps[name] = attack(net, step) - x
@@ -90,12 +100,24 @@ class Maps:
                     keep(found, area=100 * mask.float().mean((1, 2)))
                     keep(found, **{name: 100 * localisation(map, mask) for name, map in maps.items()})
         numbers = {name: float(torch.cat(values).nanmean()) for name, values in found.items()}
+        numbers |= bound(Alignment(*(torch.cat(found[name]) for name in Alignment._fields)))
         numbers = {name: None if np.isnan(value) else value for name, value in numbers.items()}
         lost = dict.fromkeys(("area", "saliency", "fgsm", "pgd")) if masks is None else {}
         shown = {name: torch.cat(values)[: self.pictures] for name, values in pictures.items()}
         arrays = {name: (v.movedim(1, -1) if v.dim() == 4 else v).numpy() for name, v in shown.items()}
         rows = [data.class_names[label] for label in data.labels[: self.pictures].tolist()]
         return Measured(lost | numbers, arrays | {"rows": np.array(rows)})
+
+
+def bound(aligned: Alignment) -> dict[str, float]:
+    """Equation 5, rho <= alpha_plus + C / ||g||, against what is measured, [B]; see ``Maps``. C is 0 where none is needed."""
+    lack = (aligned.rho - aligned.alpha_plus) * aligned.jacobian
+    constant = lack.max().clamp(min=0)
+    return {
+        "within": float(100 * (lack <= 0).float().mean()),
+        "constant": float(constant),
+        "bound": float((aligned.alpha_plus + constant / aligned.jacobian).mean()),
+    }
 
 
 @dataclass(frozen=True)

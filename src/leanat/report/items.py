@@ -208,6 +208,8 @@ def timed(cell: dict[str, Any], sources: Sources) -> float:
     match cell["metric"]:
         case "seconds_per_epoch":
             return own
+        case "memory" | "memory_share":
+            return _memory(cell, sources)
         case "minutes_per_epoch" if "against" in cell:  # over the reference's epochs: on coresets there are fewer
             epochs = (part["spec"]["recipe"]["epochs"] for part in (cell["timed"], cell["against"]["timed"]))
             return own * next(epochs) / next(epochs) / 60
@@ -229,6 +231,15 @@ def timed(cell: dict[str, Any], sources: Sources) -> float:
         case "saved":
             return 100 * (reference - whole) / reference
     return reference / whole
+
+
+def _memory(cell: dict[str, Any], sources: Sources) -> float:
+    """Of the largest step among the trainings of a row, MB an image; or percent of the reference's."""
+    parts = [cell["timed"], *cell.get("also", [])]
+    most = max(sources.primitives(part["spec"])["memory"] for part in parts)
+    if cell["metric"] == "memory":
+        return most
+    return 100 * most / sources.primitives(cell["against"]["timed"]["spec"])["memory"]
 
 
 def _whole(part: dict[str, Any], sources: Sources) -> float:
