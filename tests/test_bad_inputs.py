@@ -104,7 +104,7 @@ CONFIGURATIONS = [
     (SCALE, "seeds: {table: 2,", "seeds: {table: 100000,", "seeds.table: 100000 is not allowed; 1 to 1000"),
     (SCALE, "shard: 8", "shard: 0", "shard: 0 is not allowed"),
     (SCALE, "use: digits", "use: digist", "no data set 'digist'; did you mean digits?"),
-    (CONFIG, "seeds: null", "seeds: 100000", "config.yaml: seeds: 100000 is not allowed; 1 to 1000"),
+    (CONFIG, "seeds: null", "seeds: 100000", "config.yaml: seeds: 100000 is not allowed; at most 1000"),
     (CONFIG, "device: auto", "device: tpu", "config.yaml: device: 'tpu' is not allowed; allowed: auto, cpu, cuda, cuda:N"),
     (CONFIG, "other_counts: false", "other_counts: perhaps", "other_counts: 'perhaps' is not allowed; expected bool"),
 ]  # fmt: skip

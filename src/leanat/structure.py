@@ -108,9 +108,12 @@ def _settings(settings: Mapping[str, Any], own: Mapping[str, Any], path: Path, p
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             shown = " or ".join(k.__name__.replace("NoneType", "null") for k in kinds)
             problems.append(f"{where(key)}: {key}: {value!r} is not allowed; expected {shown}")
-    if isinstance(seeds := settings.get("seeds"), int) and not 1 <= seeds <= MOST_SEEDS:
-        allowed = f"1 to {MOST_SEEDS}, or null for as many as the scale says"
-        problems.append(f"{where('seeds')}: seeds: {seeds} is not allowed; {allowed}")
+    if isinstance(seeds := settings.get("seeds"), int) and seeds < 1:
+        problems.append(
+            f"{where('seeds')}: seeds: {seeds} is not allowed; at least 1, or null for as many as the scale says"
+        )
+    elif isinstance(seeds, int) and seeds > MOST_SEEDS:
+        problems.append(f"{where('seeds')}: seeds: {seeds} is not allowed; at most {MOST_SEEDS}, each trains every run")
     for key in ("gpus", "jobs_per_gpu", "max_hours"):
         if isinstance(value := settings.get(key), int) and value < 1:
             problems.append(f"{where(key)}: {key}: {value} is not allowed; at least 1")
