@@ -38,7 +38,7 @@ def test_argparse_answers_itself(words):
         (["check", "--set", "sclae=demo"], "unknown key 'sclae'; did you mean scale?"),
         (["check", "--set", "scale"], "--set scale: written KEY=VALUE"),
         (["check", "--config-dir", "nowhere"], "nowhere/config.yaml: no such file"),
-        (["train", "digits-vgg"], "no run 'digits-vgg' at scale demo; the nearest of"),
+        (["train", "digits-vgg"], "runs begin with 'digits-vgg' at scale demo; the nearest of"),
         (["train", "../../etc"], "no run '../../etc'"),
         (["table", "qtart/tabel1"], "no item 'qtart/tabel1'; did you mean qtart/table1?"),
         (

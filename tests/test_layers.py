@@ -13,7 +13,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 ROWS = [
     {"jobs"},
     {"resolve", "files", "draws", "passes", "progress", "distributed", "signals", "precision"},
-    {"devices", "tally"},
+    {"devices", "tally", "sense"},
     {"core"},
     {"threat", "schedules", "gradients"},
     {"attacks", "objectives", "memory", "models", "data", "checkpoint", "chosen", "outcome", "colour"},
@@ -32,9 +32,9 @@ ROWS = [
     {"structure"},
     {"targets", "experiment", "report", "options", "caption"},
     {"assess", "walk", "timing"},
-    {"forecast"},
-    {"transferred"},
-    {"attacking", "training", "costing"},
+    {"forecast", "needed", "checking"},
+    {"transferred", "training"},
+    {"attacking", "costing"},
     {"cli"},
 ]
 RANK = {name: i for i, row in enumerate(ROWS) for name in row}
@@ -51,6 +51,8 @@ PURE = {
     "structure",
     "targets",
     "walk",
+    "needed",
+    "sense",
     "caption",
     "options",
     "cli",

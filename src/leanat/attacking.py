@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from leanat import assess, data, experiment, foreign, networks, transferred
+from leanat import assess, data, experiment, foreign, networks, training, transferred
 from leanat.core import Data
 from leanat.files import whole, write_json
 from leanat.grid import Evaluation, Grid, named_runs
@@ -29,6 +29,8 @@ def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Nam
     Runs that are attacked from the same sources go together: each adversarial example is made once.
     """
     known = {e.run: e for e in grid.evaluations.values() if e.suite == suite}
+    named = {Path(run).name for run in runs} & grid.runs.keys()
+    training.check_counts({grid.runs[run].spec["data"]["name"] for run in named}, arguments)
     groups: dict[object, list[Evaluation]] = {}
     for run in runs:
         if (found := known.get(Path(run).name)) is None:

@@ -7,6 +7,7 @@ import fcntl
 import logging
 import os
 import platform
+import re
 import shutil
 import subprocess
 import time
@@ -50,6 +51,8 @@ def device_of(name: str) -> torch.device:
     Raises ConfigError where a GPU is asked for and there is none, and where ``auto`` finds one that torch cannot use: the
     job would take hours on the CPU without a word.
     """
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise ConfigError([f"device: {name!r} is not allowed; allowed: auto, cpu, cuda, cuda:N"])
     if name != "cpu" and not torch.cuda.is_available():
         if name != "auto":
             raise ConfigError(
@@ -173,6 +176,9 @@ def locked(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             log.warning("%s: another process works on this run; waiting for it", folder.name)
             fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:  # some network file systems have no locks
+            said = "%s: this file system has no locks (%s); see to it that no second process trains this run"
+            log.warning(said, folder, error.strerror)
         yield
 
 

@@ -44,9 +44,7 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
         "one_block": item.get("one_block", False),
         "labels": labels | plain(grid.scale.get("labels", {}).get(paper, {})),
         "seeds": _seeds(grid, paper, item) if runs else [],
-        "factors": plain(grid.scale.get("factors", [])) + plain(grid.scale.get("notes", {}).get(paper, []))
-        if runs
-        else [],
+        "factors": _factors(grid, paper, runs),
         "assumptions": assumed,
         "rows": [_axis(r, labels) | {"ours": _ours(item, r)} for r in rows],
         "columns": [
@@ -59,6 +57,20 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
         "timed": {digest(t["spec"]): t | {"memory": held} for t in timings},
         "all_runs": grid.with_needs([*runs, *(run for e in evaluations for run in grid.evaluations[e].needs)]),
     }
+
+
+def _factors(grid: Grid, paper: str, runs: list[str]) -> list[str]:
+    """What the foot says was scaled, or allowed by the user."""
+    if not runs:
+        return []
+    said = plain(grid.scale.get("factors", [])) + plain(grid.scale.get("notes", {}).get(paper, []))
+    names = dict.fromkeys(grid.runs[run].spec["data"]["name"] for run in runs)
+    files = [name for name in names if grid.datasets[name]["size"] > 32 and name != "stl10"]
+    if grid.settings.get("other_counts") and files:
+        said.append(
+            f"other_counts: {', '.join(files)} may have other classes and counts of images than config/datasets.yaml"
+        )
+    return said
 
 
 def _anchor(rows: list[dict[str, Any]], cells: list[dict[str, Any]], bullet: str) -> None:

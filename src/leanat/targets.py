@@ -50,6 +50,14 @@ def check_targets(targets: Iterable[str], grid: Grid) -> None:
         raise ConfigError(problems)
 
 
+def check_touch(targets: Iterable[str]) -> None:
+    """``--touch`` makes nothing: a target of which nothing is there is refused."""
+    files = [t for t in targets if t.startswith("figures/")] or ["figures"]
+    absent = [file for file in files if not Path(file).exists()]
+    if absent:
+        raise ConfigError([f"--touch: {absent[0]} is not there; --touch accepts what was made, and makes nothing"])
+
+
 def overrides(settings: Mapping[str, Any]) -> list[str]:
     """The settings as KEY=VALUE for another process; JSON is YAML, and keeps text that looks like something else."""
     return [f"{k}={json.dumps(v)}" for k, v in settings.items()]

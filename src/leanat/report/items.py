@@ -70,6 +70,14 @@ def _name(line: dict[str, Any]) -> str:
     return " | ".join(filter(None, (line["group"], line["label"])))
 
 
+def has(value: Any, keys: tuple[str, ...], path: Path) -> dict[str, Any]:
+    """The mapping. Raises ValueError, one line with the file, where a key is missing."""
+    absent = [k for k in keys if k not in value] if isinstance(value, dict) else keys
+    if absent:
+        raise ValueError(f"{path}: damaged: {', '.join(absent)} missing; remove it, and it is made again")
+    return value
+
+
 class Sources:
     """The files that an item's numbers come from, each read once."""
 
@@ -83,7 +91,8 @@ class Sources:
     @cache  # noqa: B019 - lives as long as one item is made
     def metrics(self, run: str) -> dict[str, Any]:
         """Raises IdentityError for a folder of another spec, and for runs of an item made from data that differ."""
-        metrics = identity.read_run(self.results / "runs" / run)
+        folder = self.results / "runs" / run
+        metrics = has(identity.read_run(folder), ("clean", "examples", "device", "date"), folder / "metrics.json")
         own = {k: v for k, v in metrics.get("made_from", {}).items() if k.endswith(" data")}
         data = metrics["spec"].get("data", {})
         key = str((data.get("name"), data.get("validation")))
@@ -99,7 +108,7 @@ class Sources:
     def suite(self, evaluation: str) -> dict[str, Any]:
         """Raises IdentityError for a summary of attacks on other networks or data than those of the runs' metrics."""
         path = self.results / "runs" / f"{evaluation}.json"
-        suite = read_json(path, "the summary of a suite of attacks")
+        suite = has(read_json(path, "the summary of a suite of attacks"), ("attacks",), path)
         run = evaluation.partition("/")[0]
         for name, files in {run: suite.get("file", {}), **suite.get("sources", {})}.items():
             trained = self.metrics(name).get("files", {}) if files else {}
@@ -165,7 +174,7 @@ def fill(item: dict[str, Any], results: Path, papers: Path, real: Path) -> dict[
 
 def _cell(row: dict[str, Any], column: dict[str, Any], cell: dict[str, Any], sources: Sources) -> dict[str, Any]:
     item, where = sources.item, cell["published"]
-    paper = _published(item["paper"], where, sources.papers) if where else None
+    paper = printed_value(item["paper"], where, sources.papers) if where else None
     match = sources.found.get((_name(row), _name(column), cell["metric"]))
     runs = cell["runs"]
     if cell["metric"] == "printed_over_removed":
@@ -209,14 +218,14 @@ def chosen(cell: dict[str, Any], sources: Sources) -> dict[str, Any]:
     return max(cell["candidates"], key=score)
 
 
-def _published(paper: str, where: dict[str, str], papers: Path) -> float | None:
+def printed_value(paper: str, where: dict[str, str], papers: Path) -> float | None:
     """The paper's number; where the text lost a cell, what the authors' README says in its place (``<item>_readme``).
 
     With ``against``, another row: by how many percent the number is below that row's.
     """
     if "against" in where:
         rows = ({"item": where["item"], "column": where["column"], "row": where[k]} for k in ("against", "row"))
-        other, own = (_published(paper, row, papers) for row in rows)
+        other, own = (printed_value(paper, row, papers) for row in rows)
         return round(100 * (other - own) / other, 3)
     found = published.lookup(paper, where["item"], where["row"], where["column"], papers)
     if found.text == "LOST":
@@ -289,7 +298,7 @@ def _attack_share(cell: dict[str, Any], sources: Sources) -> float | None:
     """Of the groups of the cell's runs, or the share that the speed-up printed for Bullet-Train implies."""
     if "anchor" in cell:
         part, where = cell["anchor"]["timed"], cell["anchor"]["published"]
-        spec, printed = part["spec"], _published(sources.item["paper"], where, sources.papers)
+        spec, printed = part["spec"], printed_value(sources.item["paper"], where, sources.papers)
         seconds = _whole(cell["against"]["timed"], sources) / printed / spec["recipe"]["epochs"]
         return cost.implied_attack_share(spec, sources.primitives(spec), part["examples"], seconds)
     if not cell["runs"]:

@@ -35,7 +35,7 @@ def measure(metric: str, run: str, evaluation: str | None, sources: Sources) -> 
         return None if value in (None, "", "nan") else float(value)
     metrics = sources.metrics(run)
     if name.startswith("metrics."):
-        value = metrics[name.removeprefix("metrics.")]
+        value = named(metrics, name.removeprefix("metrics."), f"metrics.json of {run}")
         value = value[int(part)] if value is not None and part else value
         return None if value is None else float(value)
     if name in ("clean", "validation"):
