@@ -26,6 +26,8 @@ def spec_of(method="sgd", epochs=3, seed=0, **change):
     spec = grid.run(facts, seed).spec
     spec["model"] = {"name": "resnet_tiny", "standardise": "channel"}
     spec["recipe"] = spec["recipe"] | {"epochs": epochs, "batch": 64} | change
+    if "once" in spec["method"]["selector"]:
+        spec["method"]["selector"]["once"]["tau"] = 2
     if method == "dihcl":
         episodes = {"bounds": list(range(epochs + 1))}
         spec["recipe"]["lr"] = {"episodes": episodes}
