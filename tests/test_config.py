@@ -37,7 +37,7 @@ def changed(spec, path, value):
 def test_a_spec_becomes_objects(spec):
     found = config.read(spec)
     assert found.recipe.epochs == spec["recipe"]["epochs"]
-    assert repr(found.method.selector).startswith("Once(tau=2, inner=Instability(gamma=30, filters=8")
+    assert repr(found.method.selector).startswith("Once(tau=4, inner=Instability(gamma=30, filters=8")
 
 
 @pytest.mark.parametrize("scale", sorted(p.stem for p in (ROOT / "config" / "scales").glob("*.yaml")))

@@ -24,7 +24,7 @@ def demo():
 def coreset_runs(grid):
     """(method, spec, spec of the full training that it shortens) of every run of the paper's items with a warm start."""
     for item in (name for name in grid.items if name.startswith("coreset/")):
-        for run in grid.items[item]["runs"]:
+        for run in [r for r in grid.items[item]["runs"] if "-few" not in r]:
             spec, (data, model, method) = grid.runs[run].spec, run.split("-s")[0].rsplit("-", 2)
             if spec["seed"] or "warm_start" not in spec["method"]["selector"]:
                 continue
@@ -71,9 +71,12 @@ def test_coreset_runs_keep_their_share_of_the_epochs_at_demo(demo):
         assert abs(epochs - wanted) <= 1, run
 
 
-@pytest.mark.parametrize(("data", "speed_up"), [("cifar10", 2.21), ("imagenet12", 1.87)])
+@pytest.mark.parametrize(
+    ("data", "speed_up"),
+    [("cifar10", 90 / (18 + 45 * 0.4 + 5 * 0.85)), ("imagenet12", 90 / (23 + 45 * 0.5 + 3 * 0.85))],
+)
 def test_perceptual_training_on_coresets_is_as_fast_as_its_plan(paper, data, speed_up):
-    """With a step at 1 and a selection at .85 of it; the paper prints 2.14 to 2.19, and 1.96 to 1.99."""
+    """With a step at 1 and a selection at .85 of it: 2.24 and 1.87; the paper prints 2.14 to 2.19, and 1.96 to 1.99."""
 
     def seconds(method):
         facts = {"paper": "coreset", "item": "table2", "data": data, "model": "resnet50", "method": method}
@@ -83,4 +86,37 @@ def test_perceptual_training_on_coresets_is_as_fast_as_its_plan(paper, data, spe
         return spec["recipe"]["epochs"] * cost.seconds_an_epoch(spec, pieces, examples, None)
 
     for method in ("pat_craig", "pat_gradmatch"):
-        assert seconds("pat") / seconds(method) == pytest.approx(speed_up, abs=0.02)
+        assert seconds("pat") / seconds(method) == pytest.approx(speed_up, abs=0.01)
+
+
+def test_settings_of_the_authors_code(paper):
+    """Read in hmdolatabadi/ACS: cords/utils/custom_dataset*.py, scripts/robust_train_*.py, perceptual_advex/attacks.py."""
+
+    def spec(data, method, model="resnet18"):
+        return paper.run({"paper": "coreset", "item": "table1", "data": data, "model": model, "method": method}, 0).spec
+
+    def attack(suite, name, data):
+        facts = {"paper": "coreset", "item": "table1", "data": data, "model": "", "method": ""}
+        return next(iter(paper.suite(facts, suite)[name]["attack"].values()))
+
+    assert spec("svhn", "l2")["data"]["augment"] == [{"crop": {"pad": 4}}, "flip"]
+    assert spec("imagenet12", "pat", "resnet50")["data"]["augment"][:2] == [{"crop": {"pad": 28}}, "flip"]
+    for data, method in (("cifar10", "linf"), ("svhn", "l2"), ("svhn", "l2_gradmatch")):
+        assert spec(data, method)["method"]["attack"]["pgd"]["training_mode"]
+    final = attack("trades", "pgd50_20", "cifar10")
+    assert (final["steps"], final["restarts"], final["step_size"]) == (50, 20, 0.765 / 255)
+    assert attack("pat_cifar10", "jpeg", "cifar10")["bound"] == 0.25
+    assert attack("pat_imagenet12", "jpeg", "imagenet12")["bound"] == 0.125
+    for row, cells in zip(paper.items["coreset/table1"]["rows"], paper.items["coreset/table1"]["cells"], strict=True):
+        trades = row["entry"]["objective"] == "TRADES"
+        assert cells[1]["metric"] == ("pgd50_20" if trades else "pgd50_10")
+        assert all(("coreset-trades" in e) == trades for e in cells[1]["evaluations"])
+
+
+@pytest.mark.parametrize("scale", ["demo", "paper"])
+def test_random_subsets_are_as_large_as_batchwise_ones(scale, paper, demo):
+    grid = {"paper": paper, "demo": demo}[scale]
+    for method in ("trades_random", "trades_random_once", "linf_random", "few_random"):
+        facts = {"paper": "coreset", "item": "table1", "data": "cifar10", "model": "resnet18", "method": method}
+        (selector,) = grid.run(facts, 0).spec["method"]["selector"].values()
+        assert selector["inner"]["random"]["whole_batches"], method

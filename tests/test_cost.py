@@ -57,6 +57,15 @@ def test_the_warm_start_is_that_of_the_paper_module(kappa, fraction, idle):
     assert all(not e.selects for e in found[: plan.full + plan.idle])
 
 
+def test_files_are_decoded_once_a_pass_and_once_more_for_a_look_at_everything():
+    """100 epochs on 1,000 files, from epoch 15 on without 208 of them, and what Q-TART's selection sees."""
+    once = {"once": {"tau": 15, "inner": {"instability": {"gamma": 208}}}}
+    files = 15 * 1000 + 85 * (1000 - 208)
+    assert cost.decoding(spec(once), P | {"decode": 0.01}, 1000) == pytest.approx(0.01 * (files + 1000))
+    assert cost.decoding(spec("everything"), P | {"decode": 0.01}, 1000) == pytest.approx(0.01 * 100_000)
+    assert cost.decoding(spec(once), P, 1000) is None
+
+
 def test_an_unknown_selector_is_said():
     with pytest.raises(ValueError, match="cost of selector 'oracle' is not known"):
         cost.plan(spec({"oracle": {}}))

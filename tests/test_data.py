@@ -20,6 +20,7 @@ from leanat.data import (
     split,
     survey,
 )
+from leanat.data.places import EMBEDDED
 from leanat.data.tensors import some_of_each, stratified
 
 CROP_FLIP = Augmentation((Crop(1), Flip()))
@@ -130,7 +131,7 @@ def test_random_resized_crop_is_refused_on_the_device():
         load("digits", "train", augment=Augmentation((RandomResizedCrop(),)))
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n != "digits" and "shapes" not in n])
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in EMBEDDED])
 def test_missing_data_say_what_is_missing_and_where(name, tmp_path):
     with pytest.raises(DataError, match=name) as error:
         load(name, "train", tmp_path)
@@ -225,7 +226,7 @@ def test_stl10_files(tmp_path, monkeypatch):
 
 
 def test_survey_of_no_folder_finds_what_is_embedded():
-    assert {place.name for place in survey(None) if place.found} == {"digits", "shapes10", "shapes12", "shapes20"}
+    assert {place.name for place in survey(None) if place.found} == set(EMBEDDED)
     assert {place.name for place in survey(None)} == set(NAMES)
 
 

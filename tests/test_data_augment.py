@@ -14,6 +14,7 @@ from leanat.data import (
     Crop,
     Cutout,
     Flip,
+    Lighting,
     PixelNoise,
     RandomResizedCrop,
     Rotation,
@@ -32,6 +33,8 @@ PIECES = [
     PixelNoise(8 / 255),
     ColorJitter(0.25, 0.25, 0.25),
     AutoAugment(),
+    AutoAugment(fill=128),
+    Lighting(0.1),
 ]
 
 
@@ -154,19 +157,20 @@ def test_the_policy_is_torchvisions():
             assert level is None or levels[i, j] == level
 
 
+@pytest.mark.parametrize("fill", [0, 128])
 @pytest.mark.parametrize("sign", [-1, 1])
 @pytest.mark.parametrize("name", colours.OPERATIONS)
-def test_operations_equal_torchvision(name, sign):
+def test_operations_equal_torchvision(name, sign, fill):
     magnitudes, signed = reference_policy.AutoAugment()._augmentation_space(10, (32, 32))[name]
     x = images(10)
     x[0] = 77  # one level: nothing to stretch or to even out
     operation = torch.full((10,), colours.OPERATIONS.index(name))
     value = colours.amounts(32)[colours.OPERATIONS.index(name)] * (sign if signed else 1)
-    ours = colours.operate(x.float(), operation, value, torch.ones(10, dtype=torch.bool))
+    ours = colours.operate(x.float(), operation, value, torch.ones(10, dtype=torch.bool), fill)
     assert torch.equal(ours, ours.round())
     for level in range(10):
         m = float(magnitudes[level]) * (sign if signed else 1) if magnitudes.ndim else 0.0
-        expected = reference_policy._apply_op(x[level], name, m, reference.InterpolationMode.NEAREST, None)
+        expected = reference_policy._apply_op(x[level], name, m, reference.InterpolationMode.NEAREST, [float(fill)] * 3)
         error = (ours[level] - expected.float()).abs().amax(0)
         if name in ("ShearX", "ShearY", "Rotate"):
             assert (error > 0).float().mean() < 0.02  # ties of the nearest pixel
@@ -194,6 +198,18 @@ def test_autoaugment_applies_each_images_own_pair():
     assert len(which.unique()) == 25
     assert torch.stack(different).mean() < 0.005
     assert (ours != x).flatten(1).any(1).float().mean() > 0.5
+
+
+def test_lighting_adds_one_colour_of_the_covariance_of_imagenet():
+    """deviation^2 times the covariance whose axes and deviations are ImageNet's, the same for all pixels of an image."""
+    x = torch.full((4000, 3, 2, 2), 0.5)
+    added = Lighting(0.1)(x, draws(4000)) - 0.5
+    assert (added == added[:, :, :1, :1]).all()
+    axes, deviations = torch.tensor(colours.PCA_AXES).double(), torch.tensor(colours.PCA_DEVIATIONS).double()
+    assert axes.T @ axes == pytest.approx(torch.eye(3).double(), abs=2e-3)
+    expected = 0.1**2 * axes @ deviations.square().diag() @ axes.T
+    assert added[:, :, 0, 0].T.double().cov() == pytest.approx(expected, rel=0.06)
+    assert Lighting(30.0)(x[:50], draws(50)).unique().numel() < 100  # clipped to [0, 1]
 
 
 def test_pixel_noise_is_bounded_and_spread():

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from leanat.data import (
     Augmentation,
@@ -18,6 +19,8 @@ from leanat.data import (
     split,
     survey,
 )
+from leanat.data.folders import CALTECH_TEST
+from leanat.data.tensors import at_random
 from leanat.draws import Draws
 
 Image = pytest.importorskip("PIL.Image")
@@ -239,9 +242,12 @@ def test_caltech256_parts(tmp_path):
             (folder / f"{k + 1:03}_{i + 1:04}.jpg").touch()
         (folder / "RENAME2").touch()
     train, test = (load("caltech256", part, tmp_path) for part in ("train", "test"))
-    assert train.labels.bincount().tolist() == [60, 60]
-    assert test.labels.bincount().tolist() == [20, 5]
+    assert (len(train), len(test)) == (116, 29)  # 80 % of 145
+    assert set(train.labels.tolist()) == set(test.labels.tolist()) == {0, 1}
     assert not set(train.files) & set(test.files)
+    whole = [len(part) for part in at_random(torch.zeros(30607), int((1 - CALTECH_TEST) * 30607), 0, "caltech256")]
+    facts = yaml.safe_load((Path(__file__).parents[1] / "config/datasets.yaml").read_text())["caltech256"]
+    assert whole == [24485, 6122] == [facts["train"], facts["test"]]  # 191 mini-batches of 128; SAT's code: 6,122
 
 
 def test_flowers102_parts(tmp_path, monkeypatch):

@@ -37,11 +37,24 @@ def history(folder):
         return list(csv.DictReader(file))
 
 
+SUBSET = {  # SAT: A is fixed at the start, the same in every process
+    "extras": [{"sat": {"members": {"classes": {"classes": [1, 7]}}}}],
+    "budget": "only_members",
+    "selector": {"weighted": {"rule": "increasing"}},
+}
+
+
 @pytest.mark.parametrize(
-    "selector", ["everything", {"every": {"period": 1, "warmup": 1, "inner": {"random": {"fraction": 0.5}}}}]
+    "method",
+    [
+        {"selector": "everything"},
+        {"selector": {"every": {"period": 1, "warmup": 1, "inner": {"random": {"fraction": 0.5}}}}},
+        SUBSET,
+    ],
+    ids=["everything", "random", "sat"],
 )
-def test_two_processes_have_the_loss_curve_of_one(tmp_path, selector):
-    chosen = spec(selector=selector)
+def test_two_processes_have_the_loss_curve_of_one(tmp_path, method):
+    chosen = spec(**method)
     one = experiment.train_run("a", chosen, tmp_path / "a", None, torch.device("cpu"))
     done = together(tmp_path, chosen)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -11,7 +11,8 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 # From the bottom up: a module imports only from rows above its own, or from its own package.
 ROWS = [
-    {"resolve", "files", "draws", "passes", "progress", "jobs", "distributed", "signals", "precision"},
+    {"jobs"},
+    {"resolve", "files", "draws", "passes", "progress", "distributed", "signals", "precision"},
     {"devices", "tally"},
     {"core"},
     {"threat", "schedules", "gradients"},
@@ -22,7 +23,7 @@ ROWS = [
     {"coresets", "unseen", "jpeg"},
     {"papers"},
     {"evaluate"},
-    {"masking", "features"},
+    {"masking", "features", "gradient_error"},
     {"config"},
     {"scale"},
     {"grid"},

@@ -1,5 +1,6 @@
 """What Q-TART's items are made of: the watch over FGSM-RS, transfer, features, times, chosen values, differences."""
 
+import copy
 import json
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,12 +14,16 @@ from figure_items import array_item
 from figure_items import draw as drawn
 from toys import Small, Toy, make_run, record, same, split, toy, weights
 
-from leanat import assess, checkpoint, experiment, features, models, outcome, structure, timing, transferred
+from leanat import assess, checkpoint, decoding, experiment, features, models, outcome, structure, timing, transferred
 from leanat.attacks import PGD
 from leanat.baselines import Watch
 from leanat.core import train
+from leanat.draws import Draws
 from leanat.evaluate import transfer
+from leanat.papers.qtart import WINDOWS, Instability
+from leanat.papers.qtart_planted import Planted, removed
 from leanat.report import cost, items
+from leanat.selection import LossRank
 from leanat.threat import Linf
 
 CONFIG = Path(__file__).parents[1] / "config"
@@ -150,7 +155,7 @@ def test_what_has_the_same_sources_is_one_job(scale):
         assert len({grid.runs[run].spec["seed"] for run in targets}) == 1
         assert len({run.split("-")[2] for run in targets}) == 1  # one method
         assert len(targets) == 4
-    assert len(jobs) == (4 if scale == "demo" else 2 * 5 + 2)  # Free-AT is one trial in the paper
+    assert len(jobs) == (4 if scale == "demo" else 2 * 5 + 2 * 3)  # three trials of Free-AT
 
 
 # -- features
@@ -175,6 +180,9 @@ def test_distances_are_those_of_what_the_head_reads(nets):
     numbers, arrays = features.Distances(named, None, 10)(net, Labelled(**vars(data)), 0)
     assert numbers["pgd_range"] == pytest.approx(found["pgd"].max() - found["pgd"].min())
     assert numbers["pgd_relative"] == pytest.approx(numbers["pgd_range"] / found["norm"].mean())
+    low, high = (torch.from_numpy(found["pgd"]).double().quantile(q) for q in (0.05, 0.95))
+    assert numbers["pgd_middle"] == pytest.approx(float(high - low), rel=1e-6)
+    assert numbers["pgd_middle_relative"] == pytest.approx(float(high - low) / found["norm"].mean(), rel=1e-5)
     assert arrays["points"].shape == (10, 2)
 
 
@@ -213,6 +221,54 @@ def test_the_suite_of_features_can_be_built():
     assert named[1].attack.threat == Linf(0.031 * 0.5)
 
 
+# -- what the removal finds
+
+
+@dataclass(frozen=True)
+class PlantedToy(Toy):
+    planted: dict = field(default_factory=dict)
+
+
+def test_planted_examples_among_the_removed_are_counted(nets):
+    """A quarter of the examples, by each ranking, against the selectors that train."""
+    data = PlantedToy(**vars(toy(size=8).plain()), planted={"faint": torch.arange(24) % 2 == 0})
+    measure = Planted(share=0.25, filters=3)
+    numbers, arrays = measure(nets[0], data, seed=0)
+    run = make_run(nets[0])
+    for window in WINDOWS:
+        xi = Instability(6, 3, window=window).of(nets[0], data, Draws(0, 0, torch.arange(24)), 250)
+        expected = sorted(xi.argsort(descending=True)[:6].tolist())
+        assert arrays[window].tolist() == expected
+        assert numbers[f"{window}_faint"] == pytest.approx(100 * sum(i % 2 == 0 for i in expected) / 6)
+        assert numbers[f"{window}_ambiguous"] is None  # a kind that these data do not have
+    kept = LossRank(6)(run, split(data)).index.tolist()
+    assert arrays["loss"].tolist() == sorted(set(range(24)) - set(kept))
+    assert len(arrays["random"]) == 6
+    assert measure(nets[0], data, seed=1)[1]["random"].tolist() != arrays["random"].tolist()
+
+
+def test_the_highest_scores_are_removed():
+    assert removed(torch.arange(24.0), 4).tolist() == [20, 21, 22, 23]
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_the_measure_of_planted_examples_checks_its_fields(share):
+    with pytest.raises(ValueError, match="allowed: above 0, below 1"):
+        Planted(share, 3)
+
+
+def test_the_item_of_planted_examples_looks_at_seven_epochs_of_one_training():
+    grid = grid_of("demo")
+    item = grid.items["qtart/planted"]
+    assert len(item["runs"]) == 4 * 3
+    after = {grid.evaluations[e].snapshot for e in item["evaluations"]}
+    assert after == {1, 2, 3, 5, 7, 10, 20}  # of 20; of MobileNet's 23 too
+    assert {grid.runs[run].spec["data"]["name"] for run in item["runs"]} == {"shapes10-32"}
+    facts = {"paper": "qtart", "item": "planted", "data": "cifar10", "model": "vgg16", "method": "sgd_smoothed"}
+    _, _, measures = assess.components(grid.suite(facts, "planted"))
+    assert measures["planted"].part == "train"
+
+
 # -- times
 
 
@@ -237,6 +293,20 @@ def test_q_tart_costs_two_looks_and_saves_what_it_removes():
     assert found == pytest.approx((3.0 * steps + 2 * 500 * 0.5) / 300)
 
 
+def test_a_file_takes_a_while_to_decode_where_a_training_reads_files(tmp_path):
+    grid, cells = grid_of("demo"), {}
+    for row, line in zip(grid.items["qtart/table3"]["rows"], grid.items["qtart/table3"]["cells"], strict=True):
+        cells[row["entry"]["data"], row["entry"]["model"]] = line[0]["timed"]
+    decoded = {}
+    for key in (("mini-imagenet", "mobilenet"), ("cifar10", "mobilenet")):
+        bench = timing.Bench.of(cells[key]["spec"], cells[key]["shape"] | {"size": 32}, torch.device("cpu"), 2, 1)
+        decoded[key[0]] = bench.crop and bench.decode()["decode"]
+    assert decoded["cifar10"] is None
+    assert 1e-4 < decoded["mini-imagenet"] < 1
+    decoding.photograph(tmp_path / "x.jpg")
+    assert 50_000 < (tmp_path / "x.jpg").stat().st_size < 200_000  # ImageNet's files have 110 KB in the mean
+
+
 def test_a_step_of_free_is_measured_with_its_gradient():
     grid = grid_of("demo")
     facts = {"paper": "qtart", "item": "figure3", "data": "cifar10", "model": "vgg16", "method": "free"}
@@ -246,6 +316,34 @@ def test_a_step_of_free_is_measured_with_its_gradient():
     seconds = bench.step()
     assert {"step", "look"} <= seconds.keys()
     assert bench.run.memory["free"]["delta"].abs().max() > 0
+
+
+# -- DIHCL as its authors' code has it (github.com/tianyizhou/DIHCL at 6b80445: dihcl.py, dihcl_cifar.sh)
+
+
+@pytest.mark.parametrize(
+    ("data", "least", "augment"),
+    [
+        ("cifar10", None, ["crop 4", "flip", "rotation 5", "auto_augment 128", "cutout 16"]),
+        ("cifar100", 0.4, ["crop 4", "flip", "rotation 5", "auto_augment 128", "cutout 16"]),
+        ("stl10", None, ["crop 12", "flip", "colour_jitter 0.4 0.4 0.4", "cutout 32", "lighting 0.1"]),
+        ("mini-imagenet", None, ["random_resized_crop", "flip"]),  # which the code does not have
+    ],
+)
+def test_dihcl_augments_as_its_code(data, least, augment):
+    spec = (
+        grid_of("paper")
+        .run({"paper": "qtart", "item": "table1", "data": data, "model": "vgg16", "method": "dihcl"}, 0)
+        .spec
+    )
+    found = [
+        p if isinstance(p, str) else next(f"{k} " + " ".join(map(str, v.values())) for k, v in p.items())
+        for p in spec["data"]["augment"]
+    ]
+    assert found == augment
+    episodes = [spec["recipe"]["lr"]["episodes"], spec["method"]["objective"]["mixup"]["episodes"]]
+    episodes += [spec["method"]["selector"]["bandit"]["episodes"], spec["method"]["extras"][1]["bandit"]["episodes"]]
+    assert {e.get("min_k") for e in episodes} == {least}
 
 
 # -- chosen values and differences
@@ -303,3 +401,46 @@ def test_table_2_and_the_decomposition_ask_for_what_they_say():
         if row["entry"]["share"]:
             inner = next(iter(spec["method"]["selector"]["once"]["inner"].values()))
             assert inner.get("gamma", inner.get("count")) == round(row["entry"]["share"] / 100 * 600)
+
+
+def without(spec, *path):
+    """A copy of a spec without what stands at ``path``."""
+    spec = copy.deepcopy(spec)
+    inside = spec
+    for key in path[:-1]:
+        inside = inside.get(key, {}) if isinstance(inside, dict) else {}
+    if isinstance(inside, dict):
+        inside.pop(path[-1], None)
+    return spec
+
+
+@pytest.mark.parametrize("scale", ["demo", "paper"])
+def test_rows_of_the_decomposition_differ_in_loss_and_removal_alone(scale):
+    """Schedule, network, data, filters and tau are one for all; the smoothing is none or Q-TART's."""
+    grid = grid_of(scale)
+    item = grid.items["qtart/decomposition"]
+    cells = [cell for row in item["cells"] for cell in row]
+    specs = [grid.runs[part["runs"][0]].spec for cell in cells for part in (cell, cell["against"]) if part.get("runs")]
+    assert specs
+    bare = [without(without(s, "method", "selector"), "method", "objective") for s in specs]
+    assert all(spec == bare[0] for spec in bare)
+    assert {s["method"]["objective"]["cross_entropy"]["smoothing"] for s in specs} == {0.0, 0.7}
+    once = [s["method"]["selector"]["once"] for s in specs if s["method"]["selector"] != "everything"]
+    assert len({o["tau"] for o in once}) == 1
+    unstable = [o["inner"]["instability"] for o in once if "instability" in o["inner"]]
+    counts = {fields["gamma"] for fields in unstable}
+    assert len(counts) == 3
+    assert all(without(fields, "gamma") == without(unstable[0], "gamma") for fields in unstable)
+    assert {next(iter(o["inner"].values())).get("count") for o in once if "instability" not in o["inner"]} == counts
+
+
+def test_at_demo_the_removal_comes_after_the_warm_up():
+    grid = grid_of("demo")
+    taus = []
+    for run in {run for item in grid.items.values() if item["paper"] == "qtart" for run in item["runs"]}:
+        spec = grid.runs[run].spec
+        cosine, selector = spec["recipe"]["lr"].get("cosine"), spec["method"]["selector"]
+        if cosine and "once" in selector:
+            assert selector["once"]["tau"] > cosine["warmup_share"] * spec["recipe"]["epochs"]
+            taus.append(selector["once"]["tau"])
+    assert len(taus) > 250

@@ -1,7 +1,9 @@
 """SAT's figures: what their cells stand for at every scale, random subsets, the sets A and B of a measurement."""
 
+import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import figure_items as made
 import numpy as np
@@ -9,10 +11,11 @@ import pytest
 import torch
 from toys import record
 
-from leanat import assess, data, models, structure
+from leanat import assess, data, jobs, models, networks, structure
+from leanat.core import Split
 from leanat.experiment import planted_difficulty
 from leanat.grid import UPSTREAM
-from leanat.papers.sat import holdout_indices
+from leanat.papers.sat import Weighted, holdout_indices
 from leanat.report import items, replicated
 
 CONFIG = Path(__file__).parents[1] / "config"
@@ -54,7 +57,7 @@ def test_a_cell_has_the_subset_that_its_entries_say(grids, scale, name):
             if "share" in entry:
                 assert members["first"]["share"] == pytest.approx(entry["share"] / 100)
                 assert members["first"]["of"] == UNITS.get(name, members["first"]["of"])
-            elif entry["method"] == "csat_classes":
+            elif entry["method"] in ("csat_classes", "csat_classes_balanced"):
                 assert members == {"classes": {"classes": [entry["attacked"]]}}
             else:
                 assert members is None
@@ -155,6 +158,44 @@ def test_a_shortened_attack_never_sees_what_early_stopping_chose_by(tmp_path):
 # -- Figure 2
 
 
+def test_one_class_is_weighted_as_in_the_authors_configurations(grids):
+    """5 on A and 5/9 on B, as a mean over the mini-batch is taken: nine to one. With w = 1 the rest of the spec is the same."""
+    for scale in ("demo", "lite", "subset", "paper"):
+        specs = {}
+        for entry, cell in cells(grids[scale], "sat/figure2"):
+            if "attacked" in entry:
+                specs[entry["method"], entry["attacked"]] = grids[scale].runs[cell["runs"][0]].spec
+        for (method, attacked), spec in specs.items():
+            other = specs[{"csat_classes": "csat_classes_balanced"}.get(method, "csat_classes"), attacked]
+            assert spec | {"method": None} == other | {"method": None}
+            parts = [{k: v for k, v in s["method"].items() if k != "selector"} for s in (spec, other)]
+            assert parts[0] == parts[1]
+            balanced = {"weighted": {"rule": "balanced"}}
+            assert spec["method"]["selector"] == ("everything" if method == "csat_classes" else balanced)
+    labels = torch.arange(10).repeat_interleave(10)
+    inside = labels == 3
+    run = SimpleNamespace(memory={"sat": {"members": inside}})
+    weight = Weighted("balanced")(run, Split(data.load("digits", "test").take(torch.arange(100)), None)).weight
+    theirs = torch.where(inside, 5.0, 5 / 9)
+    torch.testing.assert_close(weight / weight.sum(), theirs / theirs.sum())
+
+
+def test_the_printed_matrix_stands_beside_the_weighted_rows(grids):
+    for entry, cell in cells(grids["paper"], "sat/figure2"):
+        if entry["method"] == "csat_classes":
+            assert cell["published"] is None
+        if entry["method"] == "csat_classes_balanced":
+            assert cell["published"]
+
+
+def test_a_ranking_has_the_seed_of_the_run_that_it_ranks_for(grids):
+    grid = structure.load(CONFIG, {"scale": "paper", "seeds": 2})
+    needs = [(run, need) for name in FIGURES for run in grid.items[name]["all_runs"] for need in grid.runs[run].needs]
+    assert {grid.runs[run].spec["seed"] for run, _ in needs} == {0, 1}
+    for run, need in needs:
+        assert grid.runs[need].spec["seed"] == grid.runs[run].spec["seed"], run
+
+
 def test_replicated_numbers_of_the_matrix_stand_in_a_line_of_their_own():
     item = made.sat_matrix()
     for cell in item["cells"][3]:
@@ -189,16 +230,17 @@ def test_what_is_kept_of_runs_on_real_data_is_found_again(tmp_path, grids):
         (tmp_path / "runs" / run / "metrics.json").write_text(
             json.dumps(record(spec, clean=outcome) | about | attacked)
         )
-        suite = {"suite": "sat-main", "attacks": {"autoattack": outcome}}
+        suite = {"suite": "sat-main", "attacks": {"autoattack": outcome, "natural": outcome}}
         (tmp_path / "runs" / f"{evaluation}.json").write_text(json.dumps(suite))
     items.replicate(item, tmp_path, tmp_path / "kept")
     found = replicated.load("sat", "figure2", tmp_path / "kept")
     assert found["cat", "car", "autoattack@1"].values == {0: 10.0}
     assert found["truck", "A", "autoattack@A"].values == {0: 90.0}
     assert found["truck", "B", "autoattack@B"].summary()["mean"] == pytest.approx(40.0)
-    assert found["full AT", "clean accuracy", "clean"].scale == "subset"
+    assert found["w = 1, | truck", "A", "autoattack@A"].values == {0: 90.0}
+    assert found["full AT", "clean accuracy", "natural"].scale == "subset"
     assert ("full AT", "B", "autoattack@B") not in found
-    assert len(found) == 6 * 13 - 2  # four classes of the ten
+    assert len(found) == 10 * 13 - 2  # four classes of the ten, with two weights
     with pytest.raises(ValueError, match="random subsets have no seed"):
         items.replicate(grids["demo"].items["sat/figure5"], tmp_path, tmp_path / "kept")
 
@@ -210,3 +252,90 @@ def test_the_kept_runs_are_cells_of_the_item(name, seeds):
     found = replicated.load("sat", name, CONFIG.parent / "replicated")
     runs = {run for cell in found.values() for run in cell.runs.values()}
     assert runs == set(grid.items[f"sat/{name}"]["runs"])
+
+
+# -- the authors' code, value by value
+
+
+def run_of(grid, **facts):
+    return grid.run(
+        {"paper": "sat", "model": "resnet50" if facts["data"] == "imagenet200" else "preact_resnet18"} | facts, 0
+    )
+
+
+@pytest.mark.parametrize(
+    ("data_name", "method", "precision"),
+    [
+        ("cifar10", "entropy", "fp32"),
+        ("cifar100", "entropy", "fp32"),
+        ("cifar10", "csat_hardest", "bf16"),
+        ("cifar10", "esat_hardest", "bf16"),
+        ("imagenet200", "entropy", "bf16"),
+        ("imagenet200", "s_csat_hardest", "bf16"),
+        ("imagenet200", "esat_hardest", "fp32"),
+        ("imagenet200", "s_esat_fgsm", "fp32"),
+        ("imagenet200", "esat_linf", "fp32"),
+    ],
+)
+def test_mixed_precision_where_the_authors_configurations_have_it(grids, data_name, method, precision):
+    assert run_of(grids["paper"], data=data_name, method=method).spec["recipe"]["precision"] == precision
+
+
+def test_cifar100_is_standardised_as_cifar10(grids):
+    assert run_of(grids["paper"], data="cifar100", method="at").spec["model"]["standardise"] == "cifar10"
+    about = {"n_classes": 3, "image_size": 8, "channels": 3, "mean": (0.1, 0.2, 0.3), "std": (1.0, 2.0, 3.0)}
+    normalise = networks.build("resnet_tiny", "cifar10", about, 0).normalise
+    assert normalise.mean.flatten().tolist() == pytest.approx([0.4914, 0.4822, 0.4465])
+    assert normalise.std.flatten().tolist() == pytest.approx([0.2023, 0.1994, 0.2010])
+
+
+def test_beta_of_trades_falls_from_12_to_6(grids):
+    betas = {
+        entry["share"]: grids["paper"].runs[cell["runs"][0]].spec["method"]["objective"]["trades"]["beta"]
+        for entry, cell in cells(grids["paper"], "sat/supplement")
+        if entry["method"] == "esat_trades"
+    }
+    assert betas == {share: pytest.approx(12 - 6 * (share - 10) / 80) for share in range(10, 100, 10)}
+    swept = [
+        grids["paper"].runs[c["runs"][0]].spec["method"]["objective"] for _, c in cells(grids["paper"], "sat/trades")
+    ]
+    assert [objective["trades"]["beta"] for objective in swept[::3]] == [1, 6, 12, 24]
+
+
+def test_every_known_value_of_the_supplement_is_shown(grids):
+    shown = {
+        (cell["published"]["item"], cell["published"]["row"], cell["published"]["column"])
+        for name in ("sat/supplement", "sat/trades")
+        for _, cell in cells(grids["paper"], name)
+        if cell["published"]
+    }
+    with open(CONFIG.parent / "published" / "sat.csv", newline="") as file:
+        known = {
+            (r["item"], r["row"], r["column"]) for r in csv.DictReader(file) if r["item"] in ("supplement", "trades")
+        }
+    assert known <= shown
+
+
+def test_a_run_on_linf_is_stopped_early_and_tested_on_linf(grids):
+    found = set()
+    for entry, cell in cells(grids["paper"], "sat/supplement"):
+        if "linf" in entry["method"]:
+            found.add((entry["method"], entry["data"]))
+            spec = grids["paper"].runs[cell["runs"][0]].spec
+            suite = grids["paper"].evaluations[cell["evaluations"][0]].attacks["autoattack"]["attack"]
+            assert spec["early_stop"]["attack"] == suite == {"autoattack": {"threat": {"linf": {"eps": 8 / 255}}}}
+            source = spec.get("init", {}).get("network", UPSTREAM + cell["runs"][0]).removeprefix(UPSTREAM)
+            pgd = grids["paper"].runs[source].spec["method"]["attack"]["pgd"]
+            steps = (10, 0.8 / 255) if entry["method"] == "esat_linf" else (7, 2 / 255)
+            assert (pgd["steps"], pgd["step_size"]) == pytest.approx(steps)
+    assert {method for method, _ in found} == {"esat_linf", "s_esat_linf", "transfer_linf"}
+    assert ("transfer_linf", "caltech256") in found
+    assert ("transfer_linf", "flowers102") in found
+
+
+def test_attacked_examples_alone_do_not_keep_a_run_from_several_gpus(grids):
+    grid = grids["paper"]
+    large = grid.datasets["imagenet200"]
+    assert jobs.together(run_of(grid, data="imagenet200", method="s_esat_random").spec, large)
+    assert jobs.together(run_of(grid, data="imagenet200", method="esat_hardest").spec, large)
+    assert not jobs.together(run_of(grid, data="imagenet200", method="entropy").spec, large)  # remembers examples

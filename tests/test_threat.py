@@ -2,10 +2,12 @@ import math
 
 import pytest
 import torch
+from attack_bed import step_on
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kstest
 
+from leanat.attacks import PGD
 from leanat.draws import Draws
 from leanat.threat import L2, Linf
 
@@ -90,6 +92,24 @@ def test_l2_start_is_uniform_in_the_ball():
     assert kstest(delta.norm(dim=1), lambda r: r**3).pvalue > 0.001
     # on a sphere in three dimensions, every coordinate is uniform (Archimedes)
     assert kstest((delta / delta.norm(dim=1, keepdim=True))[:, 0], "uniform", (-1, 2)).pvalue > 0.001
+
+
+def test_the_start_of_sats_code_has_any_norm_and_any_direction():
+    """Of norms uniform in (0, eps): half of it on average, where points uniform in the ball have nearly eps."""
+    x, draws = torch.full((2000, 3, 8, 8), 0.5), Draws(0, 0, torch.arange(2000))
+    delta = (L2(1.5).start_any_norm(x, draws, "start") - x).flatten(1).double()
+    assert kstest(delta.norm(dim=1) / 1.5, "uniform").pvalue > 0.001
+    assert delta.norm(dim=1).mean() == pytest.approx(0.75, abs=0.04)
+    assert (L2(1.5).start(x, draws, "start") - x).flatten(1).norm(dim=1).mean() == pytest.approx(1.5, abs=0.04)
+    # noise uniform in a cube: its entries over their norm have mean 0 and deviation 1 / sqrt(d)
+    unit = delta / delta.norm(dim=1, keepdim=True)
+    assert kstest(unit[:, 0], "uniform", (-(3**0.5) / 192**0.5, 2 * (3 / 192) ** 0.5)).pvalue > 0.001
+    pgd = PGD(L2(1.5), 1, 3.75, "any_norm")
+    assert torch.equal(
+        pgd._start(step_on(x, torch.zeros(2000).long()), 0), pgd.threat.start_any_norm(x, draws, "start/0")
+    )
+    with pytest.raises(ValueError, match="any_norm needs the threat model l2"):
+        PGD(Linf(0.1), 1, 0.1, "any_norm")
 
 
 @pytest.mark.parametrize("kind", THREATS)

@@ -50,7 +50,7 @@ def _full(z: Tensor) -> Tensor:
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"ce": cross_entropy, "margin": margin, "kl": divergence}
-STARTS = ("none", "uniform", "gaussian")
+STARTS = ("none", "uniform", "gaussian", "any_norm")
 
 
 def ascent(
@@ -91,7 +91,7 @@ class PGD:
     """Projected gradient ascent (Madry et al. 2018), on any threat model.
 
     start           "none", "uniform" in the ball, or "gaussian": 0.001 N(0, 1) as TRADES and MART (projected at once,
-                    which they leave to the first step)
+                    which they leave to the first step); "any_norm", of l2 alone, see ``L2.start_any_norm``: SAT's code
     loss            "ce"; "margin", see there; "kl": KL(p(x) || p(x')) with p(x) held fixed, the attack of TRADES
     restarts        independent runs; each example keeps the one with the highest loss
     only_correct    an example stops at the first iterate that is misclassified (fast_adversarial's PGD-50-10)
@@ -123,6 +123,8 @@ class PGD:
         check_steps(self.steps, self.step_size)
         if self.start not in STARTS or self.loss not in LOSSES:
             raise ValueError(f"start {self.start!r}, loss {self.loss!r}; allowed: {STARTS} and {tuple(LOSSES)}")
+        if self.start == "any_norm" and not hasattr(self.threat, "start_any_norm"):
+            raise ValueError(f"start any_norm needs the threat model l2, not {self.threat}")
         if self.restarts < 1 or (self.restarts > 1 and self.start == "none"):
             raise ValueError(f"{self.restarts} restarts, start {self.start!r}; allowed: 1, or more with a random start")
         if self.loss == "kl" and self.start == "none":
@@ -207,6 +209,8 @@ class PGD:
             return step.x
         if self.start == "uniform":
             return self.threat.start(step.x, step.draws, purpose)
+        if self.start == "any_norm":
+            return self.threat.start_any_norm(step.x, step.draws, purpose)
         noise = step.draws.normal(purpose, *step.x.shape[1:]).to(step.x.dtype)
         return self.threat.project(step.x + 0.001 * noise, step.x)
 

@@ -20,6 +20,7 @@ from leanat import (
     baselines,
     coresets,
     features,
+    gradient_error,
     jpeg,
     models,
     momentum,
@@ -34,7 +35,7 @@ from leanat import (
 from leanat.core import Attack, Budget, Extra, Method, Objective, Recipe, Schedule, Selector
 from leanat.data import augment, colour
 from leanat.memory import Teacher
-from leanat.papers import advprune, coreset, dihcl, qtart, saliency, saliency_maps, sat
+from leanat.papers import advprune, coreset, dihcl, qtart, qtart_planted, saliency, saliency_maps, sat
 from leanat.resolve import ConfigError, near
 
 # What may stand in each slot of a spec, by name.
@@ -108,11 +109,18 @@ SLOTS: dict[Any, tuple[str, dict[str, type]]] = {
             "free": baselines.Free,
             "awp": baselines.AWP,
             "watch": baselines.Watch,
+            "kept": coreset.Kept,
         },
     ),
     saliency_maps.Measure: (
         "measure",
-        {"maps": saliency_maps.Maps, "terms": saliency_maps.Terms, "feature_distances": features.Distances},
+        {
+            "maps": saliency_maps.Maps,
+            "terms": saliency_maps.Terms,
+            "feature_distances": features.Distances,
+            "gradient_error": gradient_error.GradientError,
+            "planted": qtart_planted.Planted,
+        },
     ),
     Schedule: (
         "learning rate",
@@ -136,6 +144,7 @@ SLOTS: dict[Any, tuple[str, dict[str, type]]] = {
             "random_resized_crop": augment.RandomResizedCrop,
             "colour_jitter": colour.ColorJitter,
             "auto_augment": colour.AutoAugment,
+            "lighting": colour.Lighting,
         },
     ),
 }
@@ -162,8 +171,8 @@ class ModelSpec:
     def __post_init__(self):
         if self.name not in models.BODIES and not self.name.startswith("timm:"):
             raise ValueError(f"no network {self.name!r}{near(self.name, models.BODIES)}, timm:<name>")
-        if self.standardise not in ("channel", "image"):
-            raise ValueError(f"standardise {self.standardise!r}; allowed: channel, image")
+        if self.standardise not in ("channel", "image", "cifar10"):
+            raise ValueError(f"standardise {self.standardise!r}; allowed: channel, image, cifar10")
 
 
 @dataclasses.dataclass(frozen=True)

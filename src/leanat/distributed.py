@@ -16,6 +16,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from leanat.jobs import SHARED
+
 PATIENCE = timedelta(hours=12)  # the others wait while one of them selects
 
 
@@ -89,7 +91,7 @@ def any_of(flag: bool, device: torch.device) -> bool:
 
 def check(names: Iterable[str]) -> None:
     """Raises ValueError for what remembers single examples: each process would remember its own part."""
-    if size() > 1 and (wrong := sorted(set(names) - {"teacher"})):
+    if size() > 1 and (wrong := sorted(set(names) - SHARED - {"teacher"})):
         raise ValueError(f"{', '.join(wrong)}: does not train on several processes; leave out --processes")
 
 

@@ -28,9 +28,10 @@ class Named:
 class Distances:
     """A measure: ||phi(x) - phi(x_adv)||_2 under each of some attacks, with phi what the classifier's head reads.
 
-    Of ``sample(n, examples)``, right or wrong. Numbers, of each attack: <name>_mean, _least, _greatest, _range, and
-    _relative, the range over the mean norm of phi. Arrays: distances [n] by attack; ``norm`` [n], ||phi(x)||_2;
-    ``classes`` [n] and ``names``; ``points`` [m, 2], the first ``mapped`` by t-SNE.
+    Of ``sample(n, examples)``, right or wrong. Numbers, of each attack: <name>_mean, _least, _greatest, _range, _middle, from
+    the 5th to the 95th percentile, and _relative and _middle_relative, range and middle over the mean norm of phi.
+    Arrays: distances [n] by attack; ``norm`` [n], ||phi(x)||_2; ``classes`` [n] and ``names``; ``points`` [m, 2], the
+    first ``mapped`` by t-SNE.
     """
 
     attacks: tuple[Named, ...]
@@ -43,7 +44,9 @@ class Distances:
         norm, numbers = float(found["norm"].mean()), {}
         for name in (attack.name for attack in self.attacks):
             low, high, mean = (float(f(found[name])) for f in (np.min, np.max, np.mean))
+            middle = float(np.diff(np.quantile(found[name], [0.05, 0.95]))[0])
             shown = {"mean": mean, "least": low, "greatest": high, "range": high - low, "relative": (high - low) / norm}
+            shown |= {"middle": middle, "middle_relative": middle / norm}
             numbers |= {f"{name}_{k}": v for k, v in shown.items()}
         points = tsne(found.pop("features")[: self.mapped], seed)
         return Measured(numbers, found | {"points": points, "names": np.array(data.class_names, dtype=np.str_)})

@@ -12,7 +12,8 @@ from leanat.resolve import ConfigError, layered, matches, merge, plain
 
 TIMED = {
     "minutes", "minutes_per_epoch", "seconds_per_epoch", "speedup", "speedup_per_epoch", "reference_minutes", "saved",
-    "removed", "printed_over_removed", "time_share", "memory", "memory_share",
+    "removed", "printed_over_removed", "time_share", "memory", "memory_share", "decoding_minutes",
+    "reference_decoding_minutes",
 }  # fmt: skip
 
 

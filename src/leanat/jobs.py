@@ -13,7 +13,7 @@ Spec = Mapping[str, Any]
 # 1e9 multiply-accumulates of a forward pass, at 224 pixels for the networks of ImageNet's size, at 32 for the others.
 GMACS = {
     "vgg16": 0.31, "mobilenet": 0.046, "densenet": 0.13, "resnet18": 0.56, "resnet50": 1.30, "preact_resnet18": 0.56,
-    "preact_resnet18_wide": 1.82, "wrn32_10": 6.63, "wrn34_10": 6.66, "wrn16_4": 0.39, "alexnet_cifar": 0.063,
+    "preact_resnet18_wide": 1.82, "wrn32_10": 6.63, "wrn34_10": 6.66, "wrn16_4": 0.39, "alexnet_cifar": 0.063, "mlp": 0.0018,
     "vgg16_imagenet": 15.5, "mobilenet_imagenet": 0.57, "densenet_imagenet": 2.83, "resnet50_imagenet": 4.09,
 }  # fmt: skip
 SMALL = 0.02  # of the demo's networks, the largest of them
@@ -25,6 +25,7 @@ OBJECTIVE = (
 START = 10  # minutes for start-up, data, compilation
 AN_ATTACK = {"autoattack": 10_000, "ensemble": 2_000, "fab": 2_000, "square": 5_000}  # forward passes of an example
 LARGE = 100_000  # pixels x channels of an image from which on a set is streamed from disk
+SHARED = {"sat"}  # extras that several processes may train with: all make the same state, and none adds to it
 SHORT = 60  # minutes up to which jobs share an allocation
 
 
@@ -35,7 +36,7 @@ def large(dataset: Spec) -> bool:
 
 def together(spec: Spec, dataset: Spec) -> bool:
     """Whether several GPUs train a run, where the configuration has them: it is large, and no extra remembers examples."""
-    return large(dataset) and not spec["method"].get("extras")
+    return large(dataset) and all(set(extra) <= SHARED for extra in spec["method"].get("extras", ()))
 
 
 def _gmacs(network: str, size: int) -> float:

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from leanat.core import Data, Run, Split, Step, frozen
 
@@ -129,12 +129,17 @@ def survey(run: Run, data: Data, scale: float = 1.0) -> tuple[Tensor, Tensor]:
 
     Both float32 [N]; the network is in evaluation mode.
     """
+    return surveyed(run.net, data, run.recipe.batch, scale)
+
+
+def surveyed(net: nn.Module, data: Data, batch: int, scale: float = 1.0) -> tuple[Tensor, Tensor]:
+    """``survey`` of a network that is no run's."""
     data = data.plain()
     losses, hits = [], []
-    with frozen(run.net), torch.no_grad():
-        for index in torch.arange(len(data), device=data.labels.device).split(run.recipe.batch):
+    with frozen(net), torch.no_grad():
+        for index in torch.arange(len(data), device=data.labels.device).split(batch):
             x, y = data.batch(index, 0)
-            z = run.net(x).float()
+            z = net(x).float()
             losses.append(F.cross_entropy(scale * z, y, reduction="none"))
             hits.append((z.argmax(1) == y).float())
     return torch.cat(losses), torch.cat(hits)

@@ -14,6 +14,7 @@ from torch import nn
 
 from leanat import models
 from leanat.core import Data, frozen
+from leanat.data.facts import STATISTICS
 from leanat.files import whole
 
 
@@ -90,8 +91,14 @@ def _channels(n: int) -> str:
 
 
 def build(name: str, standardise: str, about: dict[str, Any], seed: int) -> nn.Module:
-    """A network by name for data that are described as ``describe`` does. Raises what ``models.build`` raises."""
+    """A network by name for data that are described as ``describe`` does. Raises what ``models.build`` raises.
+
+    ``standardise``: as there, or "cifar10", by CIFAR-10's mean and deviation whatever the data (SAT's code, on CIFAR-100).
+    """
     shape = {k: about[k] for k in ("n_classes", "image_size", "channels", "mean", "std")}
+    if standardise == "cifar10":
+        _, shape["mean"], shape["std"] = STATISTICS[standardise]
+        standardise = "channel"
     return models.build(name, seed=seed, standardise=standardise, **shape)
 
 

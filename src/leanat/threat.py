@@ -77,6 +77,13 @@ class L2:
         radius = draws.uniform(f"{purpose}/radius").to(x.dtype) ** (1 / math.prod(x.shape[1:]))
         return (x + self.eps * spread(radius, x) * direction).clamp(0, 1)
 
+    def start_any_norm(self, x: Tensor, draws: Draws, purpose: str) -> Tensor:
+        """Uniform noise brought to a norm uniform in (0, eps), then clamped to the box: half of eps on average, where a
+        point uniform in the ball has nearly eps. The random start of the code of SAT (mlosch/SAT, AttackerStep)."""
+        direction = self.ascend(2 * draws.uniform(purpose, *x.shape[1:]).to(x.dtype) - 1)
+        radius = draws.uniform(f"{purpose}/radius").to(x.dtype)
+        return (x + self.eps * spread(radius, x) * direction).clamp(0, 1)
+
     def ascend(self, grad: Tensor) -> Tensor:
         # Squares of small float32 gradients underflow, so the largest entry is brought to 1 first.
         dims, tiny = tuple(range(1, grad.dim())), torch.finfo(grad.dtype).tiny

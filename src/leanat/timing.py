@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from leanat import config, coresets, experiment, models, networks
+from leanat import config, coresets, decoding, experiment, models, networks
 from leanat.attacks import Clean
 from leanat.core import Attack, Method, Run, Split, Step, frozen, one_step, take
 from leanat.data import Augmentation, TensorData
@@ -64,6 +64,8 @@ def measure_all(
         bench = Bench.of(entry["spec"], entry["shape"], device, batch, repeats)
         selector = gradient_based(bench.run.method.selector)
         work = {entry["step"]: bench.step}
+        if bench.crop is not None:
+            work[f"decode {bench.crop}"] = bench.decode
         if entry.get("memory"):
             work[f"{entry['step']} memory"] = bench.memory
         if selector is not None:
@@ -87,6 +89,7 @@ class Bench:
     size: int  # images that a step is measured on; seconds are then in proportion to the spec's batch
     factor: float
     repeats: int
+    crop: RandomResizedCrop | None = None  # where images are streamed from files, and a training sees a box of each
 
     @classmethod
     def of(
@@ -133,13 +136,18 @@ class Bench:
             for extra in extras:
                 run.memory[extra.name] = extra.start(run, Split(data, None))
                 extra.on_epoch(run, Split(data, None))
-        return cls(run, data, shape, size, parts.recipe.batch / size, repeats)
+        crop = next((p for p in parts.data.augment if isinstance(p, RandomResizedCrop)), None)
+        return cls(run, data, shape, size, parts.recipe.batch / size, repeats, crop)
 
     def step(self) -> dict[str, float]:
         """Seconds of an optimiser step with its attack, without it, and of a clean forward pass."""
         found = {"step": self.attacked(), "look": self.look()}
         # Not defined for Free-AT, and of no use without a budget.
         return found if self.run.method.extras else found | {"bare": self.bare()}
+
+    def decode(self) -> dict[str, float]:
+        """Seconds of a core for one image."""
+        return {"decode": decoding.seconds(self.crop, self.shape["size"], self.repeats)}
 
     def memory(self) -> dict[str, float]:
         """MB (2^20 bytes) that a step with its attack holds at once for each further image of the batch.

@@ -4,9 +4,9 @@
     train, validation = split(data, 0.1, seed=0)
     x, y = train.batch(torch.arange(128), epoch=0)
 
-Names: digits; shapes<n> (16x16), shapes<n>-32, shapes<n>u (classes that no shapes<n> has); cifar10, cifar100, svhn,
-stl10; flowers102, caltech256, tiny-imagenet, mini-imagenet, imagenet, imagenet200, imagenet12. cifar10-tenth is 5,000
-training and 1,000 test images of CIFAR-10.
+Names: digits; digits-copies, digits-tail, digits-noise (see ``redundant``); shapes<n> (16x16), shapes<n>-32, shapes<n>u
+(classes that no shapes<n> has); cifar10, cifar100, svhn, stl10; flowers102, caltech256, tiny-imagenet, mini-imagenet,
+imagenet, imagenet200, imagenet12. cifar10-tenth is 5,000 training and 1,000 test images of CIFAR-10.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ from leanat.data.augment import (
     RandomResizedCrop,
     Rotation,
 )
-from leanat.data.colour import AutoAugment, ColorJitter
+from leanat.data.colour import AutoAugment, ColorJitter, Lighting
 from leanat.data.facts import DataError, Facts
 from leanat.data.places import EMBEDDED, NAMES, Place, download, how, known, survey
+from leanat.data.redundant import load_redundant
 from leanat.data.shapes import is_shapes, load_shapes
 from leanat.data.streamed import StreamedData
 from leanat.data.tensors import TensorData, stratified
@@ -46,6 +47,7 @@ __all__ = [
     "DataError",
     "Facts",
     "Flip",
+    "Lighting",
     "PixelNoise",
     "Place",
     "RandomResizedCrop",
@@ -87,6 +89,8 @@ def load(
             data = load_shapes(name, part, n)
         case "digits":
             data = archives.digits(part)
+        case "digits-copies" | "digits-tail" | "digits-noise":
+            data = load_redundant(name, part)
         case "cifar10" | "cifar100":
             data = archives.cifar(name, part, data_dir)
         case "cifar10-tenth":

@@ -1,4 +1,4 @@
-"""Colour augmentation in batches: colour jitter, and AutoAugment's policy for CIFAR.
+"""Colour augmentation in batches: colour jitter, lighting noise, and AutoAugment's policy for CIFAR.
 
 Brightness, contrast, saturation and sharpness are one operation, ``factor * x + (1 - factor) * base``, with another
 base each; invert, posterize, solarize, autocontrast and equalize are tables of 256 entries a channel; shear, translate
@@ -63,6 +63,32 @@ def jitter(x: Tensor, factors: Tensor, order: Tensor) -> Tensor:
     return x
 
 
+# Of the pixels of ImageNet's training images in [0, 1] (fb.resnet.torch): standard deviations along the principal axes, and
+# the axes, a column each; a row a channel.
+PCA_DEVIATIONS = (0.2175, 0.0188, 0.0045)
+PCA_AXES = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
+
+
+@dataclass(frozen=True)
+class Lighting:
+    """AlexNet's colour noise (Krizhevsky et al. 2012, section 4.1): one colour is added to the whole image, then clipped.
+
+    It is the sum of the principal axes of ImageNet's colours, each times its standard deviation times N(0, ``deviation``).
+    For images of three channels.
+    """
+
+    deviation: float
+
+    def __post_init__(self):
+        if not 0 <= self.deviation < math.inf:
+            raise ValueError(f"lighting: deviation is {self.deviation}, allowed: a finite number, 0 or more")
+
+    def __call__(self, x: Tensor, draws: Draws) -> Tensor:
+        axes = torch.tensor(PCA_AXES, device=x.device) * torch.tensor(PCA_DEVIATIONS, device=x.device)
+        colour = (self.deviation * draws.normal("lighting", 3)) @ axes.T
+        return (unit(x) + colour[:, :, None, None]).clamp_(0, 1)
+
+
 GEOMETRY = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
 BLENDS = ("Brightness", "Contrast", "Color", "Sharpness")
 TABLES = ("Invert", "Posterize", "Solarize", "AutoContrast", "Equalize")
@@ -104,7 +130,16 @@ def amounts(size: int) -> Tensor:
 
 @dataclass(frozen=True)
 class AutoAugment:
-    """AutoAugment's policy for CIFAR (Cubuk et al. 2019): one of 25 pairs of operations an image, on 256 levels."""
+    """AutoAugment's policy for CIFAR (Cubuk et al. 2019): one of 25 pairs of operations per image, on 256 levels.
+
+    ``fill``: of 256, what comes in from outside where an image is sheared, shifted or turned (128 in DIHCL's code).
+    """
+
+    fill: int = 0
+
+    def __post_init__(self):
+        if not 0 <= self.fill <= 255:
+            raise ValueError(f"auto augment: fill is {self.fill}, allowed: 0 to 255")
 
     def __call__(self, x: Tensor, draws: Draws) -> Tensor:
         operations, probabilities, levels = (t.to(x.device) for t in policy())
@@ -117,18 +152,19 @@ class AutoAugment:
             operation = operations[which, slot]
             value = values[operation, levels[which, slot].long()]
             value = torch.where(operation < len(GEOMETRY) + len(BLENDS), value * sign[:, slot], value)
-            x = operate(x, operation, value, chance[:, slot] <= probabilities[which, slot])
+            x = operate(x, operation, value, chance[:, slot] <= probabilities[which, slot], self.fill)
         return x / 255
 
 
-def operate(x: Tensor, operation: Tensor, value: Tensor, on: Tensor) -> Tensor:
+def operate(x: Tensor, operation: Tensor, value: Tensor, on: Tensor, fill: int = 0) -> Tensor:
     """Each image of ``x`` [B, C, H, W] under its own operation [B] of OPERATIONS and its value [B], where ``on`` [B].
 
-    ``x`` is float32 with whole values 0..255, and so is the result: equal to torchvision's functional on uint8.
+    ``x`` is float32 with whole values 0..255, and so is the result: equal to torchvision's functional on uint8. Geometry
+    fills with ``fill``.
     """
     x, blends = x.clone(), len(GEOMETRY)
     for function, first, past in (
-        (_move, 0, blends),
+        (lambda x, *rest: _move(x - fill, *rest) + fill, 0, blends),
         (_blend, blends, blends + len(BLENDS)),
         (_look_up, blends + len(BLENDS), len(OPERATIONS)),
     ):

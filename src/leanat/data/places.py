@@ -8,10 +8,11 @@ from typing import NamedTuple
 from leanat.data.archives import files_of
 from leanat.data.facts import DataError
 from leanat.data.folders import imagenet200
+from leanat.data.redundant import NAMES as REDUNDANT
 from leanat.data.shapes import is_shapes
 
 DOWNLOADS = ("cifar10", "cifar100", "svhn", "stl10", "flowers102", "caltech256")
-EMBEDDED = ("digits", "shapes10", "shapes12", "shapes20")
+EMBEDDED = ("digits", *REDUNDANT, "shapes10", "shapes12", "shapes20")
 NAMES = (*EMBEDDED, *DOWNLOADS, "tiny-imagenet", "mini-imagenet", "imagenet", "imagenet200", "imagenet12")
 
 # Folders that must be there, beside the files with published checksums.

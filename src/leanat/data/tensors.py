@@ -19,7 +19,8 @@ class TensorData(Facts):
 
     ``numbers`` int64 [N] name the examples to the random draws; a part of a data set keeps those of the whole, so an
     example is augmented alike in both. ``masks`` bool [N, H, W] says where the object is and ``planted`` which examples
-    were made hard on purpose (bool [N] each); ``hard_to_easy`` orders the classes; all three only where they are known.
+    were made hard, rare or wrong on purpose (bool [N] each); ``origin`` int64 [N] of which original each is a copy;
+    ``hard_to_easy`` orders the classes; all four only where they are known.
     """
 
     images: Tensor
@@ -29,6 +30,7 @@ class TensorData(Facts):
     seed: int = 0
     masks: Tensor | None = None
     planted: Mapping[str, Tensor] = field(default_factory=dict)
+    origin: Tensor | None = None
     hard_to_easy: tuple[int, ...] | None = None
 
     def __post_init__(self):
@@ -57,6 +59,7 @@ class TensorData(Facts):
             numbers=self.numbers[index],
             masks=None if self.masks is None else self.masks[index],
             planted={name: which[index] for name, which in self.planted.items()},
+            origin=None if self.origin is None else self.origin[index],
         )
 
     def plain(self) -> TensorData:
@@ -71,6 +74,7 @@ class TensorData(Facts):
             numbers=self.numbers.to(device),
             masks=None if self.masks is None else self.masks.to(device),
             planted={name: which.to(device) for name, which in self.planted.items()},
+            origin=None if self.origin is None else self.origin.to(device),
         )
 
 
@@ -86,6 +90,12 @@ def stratified(labels: Tensor, fraction: float, seed: int, purpose: str) -> tupl
     missing = round(fraction * len(labels)) - int(quota.sum())
     quota[(wanted - quota).argsort(descending=True, stable=True)[:missing]] += 1
     return some_of_each(labels, quota, seed, purpose)
+
+
+def at_random(labels: Tensor, count: int, seed: int, purpose: str) -> tuple[Tensor, Tensor]:
+    """``count`` random examples whatever their class, and the others: sorted int64 index tensors."""
+    order = Draws(key(seed, "split"), 0, torch.arange(len(labels), device=labels.device)).order(purpose)
+    return order[:count].sort().values, order[count:].sort().values
 
 
 def some_of_each(labels: Tensor, quota: Tensor, seed: int, purpose: str) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from torch import nn
 
 from leanat.draws import key
 from leanat.models.classifier import Classifier, PerChannel, PerImage
-from leanat.models.plain import MOBILENET, VGG16, alexnet, densenet, mobilenet, vgg, vgg_imagenet
+from leanat.models.plain import MOBILENET, VGG16, alexnet, densenet, mlp, mobilenet, vgg, vgg_imagenet
 from leanat.models.residual import BasicBlock, Bottleneck, madry_wrn, preact_resnet, resnet
 
 _group_norm = partial(nn.GroupNorm, 4)
@@ -51,6 +51,7 @@ BODIES: dict[str, Callable[[int, int], nn.Module]] = {
     "wrn34_10": lambda c, s: preact_resnet(c, 16, (160, 320, 640), (5, 5, 5), init="fan_out"),
     "wrn16_4": lambda c, s: preact_resnet(c, 16, (64, 128, 256), (2, 2, 2), init="fan_out"),
     "alexnet_cifar": lambda c, s: alexnet(c, (64, 192, 384, 256, 256), 2, 2, (4096, 4096), 0.5),
+    "mlp": lambda c, s: mlp(c, 32, 512),  # ranks examples for sat
     # The papers' networks for images of ImageNet's size.
     "vgg16_imagenet": lambda c, s: vgg_imagenet(c),
     "mobilenet_imagenet": lambda c, s: _timm("mobilenetv1_100", c),

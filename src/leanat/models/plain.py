@@ -50,6 +50,14 @@ def vgg_imagenet(channels: int) -> nn.Module:
     return net
 
 
+def mlp(channels: int, side: int, hidden: int) -> nn.Module:
+    """Two hidden layers with BatchNorm on the pixels; images of another size are pooled, or repeated, to ``side``."""
+    layers: list[nn.Module] = [nn.AdaptiveAvgPool2d(side), nn.Flatten()]
+    for width in (channels * side**2, hidden):
+        layers += [nn.Linear(width, hidden), nn.BatchNorm1d(hidden), nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
 def _conv_norm_relu(cin: int, cout: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
     conv = nn.Conv2d(cin, cout, kernel, stride, kernel // 2, groups=groups, bias=False)
     return [conv, nn.BatchNorm2d(cout), nn.ReLU()]

@@ -9,11 +9,12 @@ l_p or a perceptual attack, TRADES) and its attack.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
+from torch import Tensor
 
-from leanat.core import Run, Selector, Split, Subset
+from leanat.core import Run, Selector, Split, Step, Subset
 from leanat.selection import Everything, Random
 
 
@@ -106,3 +107,30 @@ def relative_robust_error(robust: float, full: float) -> float:
     The paper does not define it; this is the relative error of GRAD-MATCH's figures with robust accuracies.
     """
     return 100 * (full - robust) / full
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An extra that counts what the current subset keeps, in columns of the history.
+
+    ``kept_distinct``: of how many originals, where there are copies; ``kept_planted``: how many of its examples are rare
+    or wrong on purpose. Both where the data say it (``data.redundant``).
+    """
+
+    name: ClassVar[str] = "kept"
+
+    def start(self, run: Run, split: Split) -> dict[str, Tensor]:
+        """origin int64 [N] and planted bool [N], of all training examples."""
+        data = split.train
+        planted = list(getattr(data, "planted", {}).values())
+        found = {"planted": torch.stack(planted).any(0)} if planted else {}
+        return found if getattr(data, "origin", None) is None else found | {"origin": data.origin.clone()}
+
+    def on_epoch(self, run: Run, split: Split) -> None: ...
+    def after_backward(self, run: Run, step: Step) -> None: ...
+    def after_step(self, run: Run, step: Step) -> None: ...
+
+    def columns(self, run: Run) -> dict[str, float]:
+        memory, index = run.memory[self.name], run.subset.index
+        found = {"kept_distinct": len(memory["origin"][index].unique())} if "origin" in memory else {}
+        return found | ({"kept_planted": int(memory["planted"][index].sum())} if "planted" in memory else {})

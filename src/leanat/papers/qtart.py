@@ -3,9 +3,9 @@
     Method(CrossEntropy(smoothing=0.7), Clean(), Once(tau=50, Instability(gamma=125, filters=17)))
 
 Equation 3, the masked mean of the smoothed cross-entropy, is the loop's weighted mean with weight 1 on what is kept.
-The authors published no code. What the text leaves open is assumed here: the noise's 0.5 is its standard deviation,
-features are taken in evaluation mode from un-augmented images, and H, the sensitivity and the gaussian window are as
-their functions say.
+The authors published no code. What the text leaves open (the noise's 0.5 is its standard deviation; features in evaluation
+mode from un-augmented images; H, the sensitivity, the gaussian window) is assumed as ``config/papers/qtart.yaml`` says,
+under ``assumed``, and as the functions here do it.
 """
 
 from __future__ import annotations
@@ -236,13 +236,20 @@ class Instability:
         return unweighted(all_but_top(xi, self.gamma))
 
     def scores(self, run: Run, data: Data) -> Tensor:
-        """xi of every example, float32 [N]; with ``labels``, -1 outside of them. Two forward passes over the set."""
+        """xi of every example at this epoch of a run."""
+        return self.of(run.net, data, run.draws(everyone(data)), run.recipe.batch)
+
+    def of(self, net: nn.Module, data: Data, draws: Draws, batch: int) -> Tensor:
+        """xi of every example, float32 [N]; with ``labels``, -1 outside of them. Two forward passes over the set.
+
+        ``draws``: of all examples, for the noise.
+        """
         index, data = everyone(data), data.plain()
-        found = layers(run.net, data.batch(index[:1], 0)[0])
+        found = layers(net, data.batch(index[:1], 0)[0])
         alpha = window(self.window, len(found)).tolist()
         chosen = {layer: sensitive(layer, self.filters) for layer, a in zip(found, alpha, strict=True) if a}
         alpha = [a for a in alpha if a]
-        deltas = distances(run.net, data, run.draws(index), self.noise, chosen, run.recipe.batch)
+        deltas = distances(net, data, draws, self.noise, chosen, batch)
         if self.labels is None:
             return instability(deltas, alpha)
         among = torch.isin(data.labels, worst_labels(deltas, alpha, data.labels, self.labels))

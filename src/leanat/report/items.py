@@ -171,7 +171,7 @@ def _cell(row: dict[str, Any], column: dict[str, Any], cell: dict[str, Any], sou
     if cell["metric"] == "printed_over_removed":
         values, paper = [paper / cost.removed(cell["timed"]["spec"], cell["timed"]["examples"])], None
     elif "timed" in cell:
-        values = [timed(cell, sources)]
+        values = [v for v in [timed(cell, sources)] if v is not None]
     elif "inputs" in cell and cell["missing"] is None:
         values = [FORMULAS[item["options"]["formula"]](cell["inputs"])]
     else:
@@ -230,8 +230,15 @@ def _values(part: dict[str, Any], metric: str, sources: Sources) -> list[float]:
     return [value for value in found if value is not None]
 
 
-def timed(cell: dict[str, Any], sources: Sources) -> float:
-    """A time, in the unit that the metric names, composed of measured primitives; or set against a reference."""
+def timed(cell: dict[str, Any], sources: Sources) -> float | None:
+    """A time, in the unit that the metric names, composed of measured primitives; or set against a reference.
+
+    None for the decoding of files where there are none.
+    """
+    if cell["metric"] in ("decoding_minutes", "reference_decoding_minutes"):
+        part = cell["timed"] if cell["metric"] == "decoding_minutes" else cell["against"]["timed"]
+        seconds = cost.decoding(part["spec"], sources.primitives(part["spec"]), part["examples"])
+        return None if seconds is None else seconds / 60
     own = _seconds(cell["timed"], _attack_share(cell, sources), sources)
     match cell["metric"]:
         case "seconds_per_epoch":
