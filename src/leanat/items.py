@@ -44,7 +44,7 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
         "one_block": item.get("one_block", False),
         "labels": labels | plain(grid.scale.get("labels", {}).get(paper, {})),
         "seeds": _seeds(grid, paper, item) if runs else [],
-        "factors": _factors(grid, paper, runs),
+        "factors": _factors(grid, [{**base, **_both(r, c)} for r in rows for c in columns], runs) if runs else [],
         "assumptions": assumed,
         "rows": [_axis(r, labels) | {"ours": _ours(item, r)} for r in rows],
         "columns": [
@@ -57,20 +57,6 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
         "timed": {digest(t["spec"]): t | {"memory": held} for t in timings},
         "all_runs": grid.with_needs([*runs, *(run for e in evaluations for run in grid.evaluations[e].needs)]),
     }
-
-
-def _factors(grid: Grid, paper: str, runs: list[str]) -> list[str]:
-    """What the foot says was scaled, or allowed by the user."""
-    if not runs:
-        return []
-    said = plain(grid.scale.get("factors", [])) + plain(grid.scale.get("notes", {}).get(paper, []))
-    names = dict.fromkeys(grid.runs[run].spec["data"]["name"] for run in runs)
-    files = [name for name in names if grid.datasets[name]["size"] > 32 and name != "stl10"]
-    if grid.settings.get("other_counts") and files:
-        said.append(
-            f"other_counts: {', '.join(files)} may have other classes and counts of images than config/datasets.yaml"
-        )
-    return said
 
 
 def _anchor(rows: list[dict[str, Any]], cells: list[dict[str, Any]], bullet: str) -> None:
@@ -88,6 +74,21 @@ def _assumed(grid: Grid, item: Mapping[str, Any], base: Mapping[str, Any]) -> li
     whole = grid.at_paper_scale() if item["kind"] == "formula" else grid
     made = ((r, c, {**base, **_both(row, column)}) for r, row in rows for c, column in columns)
     return marks.of_item(grid, base["paper"], base["item"], [cell for cell in made if not _missing(whole, cell[2])])
+
+
+def _factors(grid: Grid, entries: list[Mapping[str, Any]], runs: list[str]) -> list[str]:
+    """What this scale changes, said in the foot: of all items, of the paper's, and of those with a run that ``when`` names;
+    and what the user allowed."""
+    own, paper = grid.scale.get("factors", []), grid.scale.get("notes", {}).get(entries[0]["paper"], [])
+    made = [e for e in entries if "data" in e and not _missing(grid, e)]
+    made = [{**e, "data": grid.stand_in(e), "paper_data": e["data"]} for e in made]
+    notes = (n if isinstance(n, dict) else {"when": {}, "note": n} for n in plain([*own, *paper]))
+    found = [n["note"] for n in notes if any(matches(n["when"], e) for e in made)]
+    names = dict.fromkeys(grid.runs[run].spec["data"]["name"] for run in runs)
+    files = ", ".join(name for name in names if grid.datasets[name]["size"] > 32 and name != "stl10")
+    if grid.settings.get("other_counts") and files:
+        found.append(f"other_counts: {files} may have other classes and counts of images than config/datasets.yaml")
+    return found
 
 
 def _both(row: Mapping[str, Any], column: Mapping[str, Any]) -> dict[str, Any]:

@@ -167,6 +167,9 @@ def _scale(scale: Mapping[str, Any], path: Path, datasets: Mapping[str, Any], pr
     for i, rule in enumerate(scale.get("fields", [])):
         _unknown(rule, {"when", "times", "set"}, f"{path}: fields[{i}]", problems)
         _unknown(rule.get("when", {}), FACTS, f"{path}: fields[{i}].when", problems)
+    for paper, notes in {"": scale.get("factors", []), **scale.get("notes", {})}.items():
+        at = f"{path}: " + (f"notes.{paper}" if paper else "factors")
+        _rules([n if isinstance(n, dict) else {"note": n} for n in notes], at, names, problems, then="note")
     shard = scale.get("shard", 1)
     if not isinstance(shard, int) or shard < 1:
         problems.append(f"{path}: shard: {shard!r} is not allowed; a whole number from 1")

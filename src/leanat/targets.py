@@ -46,6 +46,8 @@ def check_targets(targets: Iterable[str], grid: Grid) -> None:
             problems.append(f"{target}: {paper} has no item {item!r}{near(item, grid.papers[paper]['items'])}")
         elif beside and grid.items[f"{paper}/{item}"]["kind"] == "figure":
             problems.append(f"{target}: a figure draws the paper's values itself; ask for figures/{paper}/{item}.pdf")
+        elif paper is not None and (reasons := _empty(grid.items[f"{paper}/{item}"])):
+            problems.append(f"{target}: nothing of it is run at scale {grid.scale['scale']}: {'; '.join(reasons)}")
     if problems:
         raise ConfigError(problems)
 
@@ -56,6 +58,14 @@ def check_touch(targets: Iterable[str]) -> None:
     absent = [file for file in files if not Path(file).exists()]
     if absent:
         raise ConfigError([f"--touch: {absent[0]} is not there; --touch accepts what was made, and makes nothing"])
+
+
+def _empty(item: Mapping[str, Any]) -> list[str]:
+    """Why no cell of an item has a number of ours, or nothing where one has."""
+    cells = [cell for row in item["cells"] for cell in row]
+    if item["kind"] == "formula" or any(cell["runs"] or "timed" in cell for cell in cells):
+        return []
+    return list(dict.fromkeys(cell["missing"] for cell in cells if cell["missing"]))
 
 
 def overrides(settings: Mapping[str, Any]) -> list[str]:
