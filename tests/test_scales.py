@@ -187,7 +187,7 @@ def test_no_item_is_empty_but_by_a_rule_that_leaves_out_the_item_its_paper_or_it
 
 def test_a_target_of_which_nothing_is_run_is_an_error_with_the_reason(grids):
     targets.check_targets(["figures/qtart/decomposition.pdf", "figures/qtart/table9.pdf"], grids["subset"])
-    with pytest.raises(ConfigError, match="nothing of it is run at scale subset: .*one network on a CPU"):
+    with pytest.raises(ConfigError, match=r"nothing of it is run at scale subset: .*one network on a CPU"):
         targets.check_targets(["figures/qtart/figure3.pdf"], grids["subset"])
 
 

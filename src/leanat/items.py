@@ -174,7 +174,8 @@ class _Labels(dict):
 
 def _cell(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
     printed = {**item.get("published", {}), **(entry.get("published") or {})}
-    if "published" in entry and entry["published"] is None:
+    nothing_chosen = entry.get("metric", item.get("metric")) == "chosen" and "best" not in entry
+    if ("published" in entry and entry["published"] is None) or nothing_chosen:
         printed = {}
     names = _Labels({**labels, **printed.pop("labels", {})}, entry)
     cell: dict[str, Any] = {
@@ -206,8 +207,8 @@ def _cell(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any], labels:
         cell.pop("against", None)
     if cell["missing"] or not {"data", "model", "method"} <= set(entry) or ("timed" in cell and not grouped):
         return cell
-    if cell["metric"] == "chosen" and "best" not in entry:
-        return cell | {"published": None, "missing": "nothing is chosen"}
+    if nothing_chosen:
+        return cell | {"missing": "nothing is chosen"}
     seeds, suite = _seeds(grid, entry["paper"], item, entry), entry.get("suite", item.get("suite"))
     if "best" in entry:
         found = _candidates(grid, entry, cell["metric"], suite, seeds)
