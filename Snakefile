@@ -39,13 +39,25 @@ rule all:
     localrule: True
 
 
+onstart:
+    if not ASKED.touch:
+        sys.stderr.write(
+            "What the jobs do is said here now and then; all of it: leanat watch, in another terminal\n"
+        )
+        progress.tell(Path(RESULTS, ".running"))
+
+
 onsuccess:
-    shell(
-        "printf '\\nDone. Tables and figures, as PDF, PNG and CSV, are in the folder figures/\\n'"
-    )
+    if ASKED.touch:
+        print("\nTouched: what is there counts as made now; nothing was computed")
+    else:
+        print(
+            "\nDone. Tables and figures, as PDF, PNG and CSV, are in the folder figures/"
+        )
 
 
 onerror:
-    shell(
-        "printf '\\nFailed. The log of the job that failed is printed above, and kept under logs/\\n'"
+    print(
+        "\nNot finished: stopped, or a job failed, whose log is printed above and kept under logs/."
+        "\nWhat is done is kept; the same command goes on from there."
     )

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from toys import record
 
 from leanat import cli, structure
 
@@ -37,7 +38,7 @@ def test_argparse_answers_itself(words):
         (["check", "--set", "sclae=demo"], "unknown key 'sclae'; did you mean scale?"),
         (["check", "--set", "scale"], "--set scale: written KEY=VALUE"),
         (["check", "--config-dir", "nowhere"], "nowhere/config.yaml: no such file"),
-        (["train", "digits-vgg"], "no run 'digits-vgg' at scale demo; the nearest of"),
+        (["train", "digits-vgg"], "runs begin with 'digits-vgg' at scale demo; the nearest of"),
         (["train", "../../etc"], "no run '../../etc'"),
         (["table", "qtart/tabel1"], "no item 'qtart/tabel1'; did you mean qtart/table1?"),
         (
@@ -118,7 +119,8 @@ def test_check_and_data_speak(capsys, caplog):
 
 def test_the_table_by_hand(tmp_path):
     """Figures from a copy of finished runs: a mean and an interval that can be computed by hand."""
-    item = structure.load(ROOT / "config").items["qtart/table1"]
+    grid = structure.load(ROOT / "config")
+    item = grid.items["qtart/table1"]
     for i, run in enumerate(item["runs"]):
         folder = tmp_path / "runs" / run
         folder.mkdir(parents=True)
@@ -129,7 +131,7 @@ def test_the_table_by_hand(tmp_path):
             "revision": "abc",
             "date": "2026-01-01T00:00:00+00:00",
         }
-        (folder / "metrics.json").write_text(json.dumps(metrics))
+        (folder / "metrics.json").write_text(json.dumps(record(grid.runs[run].spec) | metrics))
     out = tmp_path / "figures" / "table1.pdf"
     out.parent.mkdir()
     assert cli.main(["table", "qtart/table1", "--results", str(tmp_path), "--out", str(out)]) == 0

@@ -26,6 +26,8 @@ def spec_of(method="sgd", epochs=3, seed=0, **change):
     spec = grid.run(facts, seed).spec
     spec["model"] = {"name": "resnet_tiny", "standardise": "channel"}
     spec["recipe"] = spec["recipe"] | {"epochs": epochs, "batch": 64} | change
+    if "once" in spec["method"]["selector"]:
+        spec["method"]["selector"]["once"]["tau"] = 2
     if method == "dihcl":
         episodes = {"bounds": list(range(epochs + 1))}
         spec["recipe"]["lr"] = {"episodes": episodes}
@@ -149,9 +151,9 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(tmp_path, dama
     elif damage == "empty":
         resume.write_bytes(b"")
     elif damage == "foreign":
-        torch.save({"version": checkpoint.VERSION, "digest": "00000000"}, resume)
+        torch.save({"version": checkpoint.VERSION, "made_from": {"spec": "00000000"}}, resume)
     else:
-        torch.save({"version": checkpoint.VERSION, "digest": Path}, resume)
+        torch.save({"version": checkpoint.VERSION, "made_from": Path}, resume)
     epochs = []
     with caplog.at_level("INFO", logger="leanat"):
         experiment.train_run("b", spec, tmp_path / "b", None, CPU, lambda run: epochs.append(run.epoch))

@@ -12,7 +12,7 @@ import pytest
 import torch
 from figure_items import array_item
 from figure_items import draw as drawn
-from toys import Small, Toy, make_run, same, split, toy, weights
+from toys import Small, Toy, make_run, record, same, split, toy, weights
 
 from leanat import assess, checkpoint, decoding, experiment, features, models, outcome, structure, timing, transferred
 from leanat.attacks import PGD
@@ -355,7 +355,7 @@ def results(tmp_path):
     for run, clean, validation in (("a0", 0.9, 0.5), ("a1", 0.8, 0.6), ("b0", 0.7, 0.9), ("b1", 0.8, 0.7)):
         folder = tmp_path / "runs" / run
         folder.mkdir(parents=True)
-        metrics = {"clean": {"accuracy": clean}, "validation": {"accuracy": validation}}
+        metrics = record({}, clean={"accuracy": clean}, validation={"accuracy": validation})
         (folder / "metrics.json").write_text(json.dumps(metrics))
     return tmp_path
 

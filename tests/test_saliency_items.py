@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from test_saliency import save_teacher
 from torch import nn
-from toys import toy
+from toys import record, same, toy
 
-from leanat import assess, config, networks, scale, structure, timing
+from leanat import assess, config, experiment, networks, scale, structure, timing
 from leanat.attacks import PGD
 from leanat.data import load
 from leanat.grid import digest
@@ -179,6 +179,33 @@ def test_the_losses_of_a_network_are_against_the_teacher_of_its_own_seed():
     assert set(found) == {0, 1}
 
 
+def test_the_run_of_a_second_phase_begins_with_what_the_run_of_the_first_has_left(grid, tmp_path, monkeypatch):
+    """Three runs as the grid has them, an epoch each on digits: teacher, first phase, second phase."""
+    facts = {"paper": "saliency", "item": "", "data": "cifar10", "model": "wrn32_10", "method": "phase2"}
+    second = grid.run(facts, 1)
+    begun, start = [], paper.Saliency.start
+
+    def noted(self, run, split):
+        memory = start(self, run, split)
+        begun.append({k: w.clone() for k, w in memory["align"]["weights"].items()})
+        return memory
+
+    monkeypatch.setattr(paper.Saliency, "start", noted)
+    for name in grid.with_needs([second.id]):
+        spec = json.loads(json.dumps(grid.runs[name].spec))
+        spec["data"], spec["model"]["name"] = {"name": "digits", "augment": [], "validation": None}, "resnet_tiny"
+        spec["recipe"]["epochs"], spec["snapshots"] = 1, []
+        experiment.train_run(name, spec, tmp_path / name, None, torch.device("cpu"))
+    first = second.spec["init"]["network"].removeprefix("run:")
+    left, _ = networks.read(tmp_path / first / "saliency.safetensors")
+    left = {k.removeprefix("align."): w for k, w in left.items()}
+    assert len(begun) == 2
+    assert same(begun[1], left)
+    assert not same(begun[0], left)
+    kept, _ = networks.read(tmp_path / second.id / "saliency.safetensors")
+    assert {k.partition(".")[0] for k in kept} == {"align", "curriculum"}
+
+
 @pytest.mark.parametrize("name", ["demo", "paper"])
 def test_what_decays_is_as_in_the_code_of_each_method(grids, name):
     """IGAM's and Madry's code spare biases and BatchNorm; torch's optimiser, of TRADES, MART, AWP and FAT, does not."""
@@ -284,7 +311,7 @@ def test_a_table_of_losses_and_a_figure_of_pictures_from_files(grid, tmp_path):
         np.savez(attacks / "maps.npz", rows=np.array(["ring", "disc"]), **pictures)
         file.write_text(json.dumps({"measures": {"maps": {"numbers": {}, "file": "attacks/maps.npz"}}}))
     for run in item["runs"]:
-        about = {"device": "CPU", "revision": "x", "date": "2026-11-20"}
+        about = record(grid.runs[run].spec, device="CPU", revision="x", date="2026-11-20")
         (tmp_path / "runs" / run / "metrics.json").write_text(json.dumps(about))
     filled = items.fill(item, tmp_path, CONFIG.parent / "published", CONFIG.parent / "replicated")
     assert list(filled["files"]) == ["FGSM", "PGD-20"]

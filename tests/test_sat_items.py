@@ -9,6 +9,7 @@ import figure_items as made
 import numpy as np
 import pytest
 import torch
+from toys import record
 
 from leanat import assess, data, jobs, models, networks, structure
 from leanat.core import Split
@@ -103,7 +104,7 @@ def sources(tmp_path, **metrics):
     run = tmp_path / "runs" / "run"
     (run / "suites").mkdir(parents=True)
     outcome = {"accuracy": 0.5, "per_class": {"correct": [10, 4, 6], "n": [10, 20, 10]}}
-    (run / "metrics.json").write_text(json.dumps({"clean": outcome} | metrics))
+    (run / "metrics.json").write_text(json.dumps(record(metrics.get("spec", {}), clean=outcome) | metrics))
     (run / "suites" / "s.json").write_text(json.dumps({"suite": "s", "attacks": {"pgd": outcome}}))
     return items.Sources({"paper": "sat", "item": "none"}, tmp_path, tmp_path, tmp_path)
 
@@ -220,14 +221,14 @@ def test_names_of_stand_ins_are_shown_and_those_of_the_paper_kept(grids):
 def test_what_is_kept_of_runs_on_real_data_is_found_again(tmp_path, grids):
     item = grids["subset"].items["sat/figure2"]
     outcome = {"accuracy": 0.5, "per_class": {"correct": list(range(10)), "n": [10] * 10}}
-    about = {"device": "CPU", "revision": "abc", "date": "2026-01-02T03:04:05", "spec_hash": "0123abcd"}
+    about = {"device": "CPU", "revision": "abc", "date": "2026-01-02T03:04:05"}
     for run, evaluation in zip(item["runs"], item["evaluations"], strict=True):
         spec = grids["subset"].runs[run].spec
         members = chosen(grids["subset"], run)
         attacked = {"classes_attacked": members["classes"]["classes"]} if members else {}
         (tmp_path / "runs" / evaluation).parent.mkdir(parents=True)
         (tmp_path / "runs" / run / "metrics.json").write_text(
-            json.dumps({"clean": outcome, "spec": spec} | about | attacked)
+            json.dumps(record(spec, clean=outcome) | about | attacked)
         )
         suite = {"suite": "sat-main", "attacks": {"autoattack": outcome, "natural": outcome}}
         (tmp_path / "runs" / f"{evaluation}.json").write_text(json.dumps(suite))

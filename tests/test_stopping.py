@@ -98,8 +98,9 @@ def test_a_signal_ends_the_command_with_its_status_and_a_checkpoint(tmp_path, nu
     assert process.returncode == status, text
     assert "all is saved, the same command goes on from there" in text
     assert not (tmp_path / "runs" / "b" / "metrics.json").exists()
-    run = experiment.prepare(spec, None, torch.device("cpu")).run
-    assert checkpoint.load(tmp_path / "runs" / "b" / "resume.pt", run, experiment.digest(spec))
+    made = experiment.prepare(spec, None, torch.device("cpu"))
+    run, source = made.run, experiment.made_from(spec, made.split, made.test, tmp_path / "runs")
+    assert checkpoint.load(tmp_path / "runs" / "b" / "resume.pt", run, source)
     assert run.epoch >= 1
     assert [p.name for p in (tmp_path / "runs" / "b").glob(".[0-9]*")] == []
 

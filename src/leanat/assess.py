@@ -12,8 +12,9 @@ from typing import Any
 from torch import nn
 from tqdm import tqdm
 
-from leanat import config, core, evaluate, experiment, outcome, progress
-from leanat.grid import digest
+from leanat import config, core, evaluate, experiment, identity, kept, networks, outcome, progress
+from leanat.files import finite
+from leanat.grid import UPSTREAM
 from leanat.masking import masking_report
 from leanat.papers import saliency_maps, sat
 from leanat.resolve import ConfigError
@@ -32,43 +33,79 @@ def assess(
     *,
     precision: str = "fp32",
 ) -> dict[str, Any]:
-    """Runs every attack of a suite that has no outcome with the same spec in ``folder``; returns the suite's summary.
+    """Runs every attack of a suite that has no outcome of the same spec, network, data and runs in ``folder``.
 
     ``suite``: name -> {attack, examples, statistics, holdout, label}, or {masking: {threat, limit, queries}} for the alarm,
     or {measure: ...}, whose arrays are left beside the outcomes. ``load`` gives the data's part, "train" or "test";
     ``runs`` is the folder of the runs that the suite names. An attack that was stopped goes on after its last part.
-    Raises ConfigError for an attack that does not exist.
+    Returns the suite's summary, which says who made each outcome: nothing in it depends on when it is put together.
+    Raises ConfigError for an attack that does not exist, IdentityError for a run that is not what its training left.
     """
     folder.mkdir(parents=True, exist_ok=True)
     attacks, alarms, measures = components(suite, runs)
-    test = load("test")
-    results, outcomes = {}, []
+    test, cache, network = load("test"), runs.parent / ".hashes", identity.of_network(net)
+    about = experiment.provenance(test.labels.device)
+    sources = {"network": network, "data": identity.of_data(test, cache)}
+    for path in upstream_networks(suite, runs):
+        networks.check_images(networks.read_description(path), networks.describe(test), path)
+
+    def kept_as(name: str, data: str = sources["data"]) -> kept.Kept:
+        entry = suite[name]
+        spec = entry | {"seed": seed, "precision": precision, "name": name}
+        made_from = sources | {"data": data} | identity.upstream(entry, runs)
+        return kept.Kept(folder, str(entry.get("label") or name), spec, made_from)
+
+    files = {name: kept_as(name) for name in [*attacks, *alarms]}
+    kept.say_others(list(files.values()))
+    results, outcomes, makers = {}, [], []
     for name, attack in attacks.items():
         entry, started = suite[name], time.perf_counter()
-        spec = entry | {"seed": seed, "precision": precision, "name": name}
-        kept = folder / f"{entry['label'] or name}-{digest(spec)}.npz"
         with Bar(name, list(attacks).index(name) + 1, len(attacks), folder.name) as bar:
-            found = _attack(net, test, attack, entry, seed, precision, kept, bar)
-        seconds = time.perf_counter() - started
+            found, pieces = _attack(net, test, attack, entry, seed, precision, files[name], about, bar)
+        makers += pieces
         shown = outcome.summary(found) | {"per_class": outcome.per_class(found, test.n_classes)}
-        results[name] = shown | {"spec": entry, "seconds": seconds, "file": f"{folder.name}/{kept.name}"}
+        results[name] = shown | {
+            "spec": entry,
+            "seconds": kept.seconds(pieces),
+            "file": f"{folder.name}/{files[name].path.name}",
+            "pieces": pieces,
+        }
         outcomes.append(found)
-        _say(f"{name} ({entry['label']})" if entry["label"] else name, shown, seconds)
+        _say(f"{name} ({entry['label']})" if entry["label"] else name, shown, time.perf_counter() - started)
     whole = [o for o in outcomes if len(o) == len(test)]
     summary = {"attacks": results, "worst": outcome.accuracy(outcome.worst_case(whole).correct) if whole else None}
     if whole:
         _say("worst case of these", summary["worst"], 0.0)
     for name, measured in measures.items():
-        numbers, arrays = measured(net, load(measured.part), seed)
-        kept = folder / f"{name}-{digest(suite[name])}.npz"
-        experiment.save_arrays(kept, arrays)
-        summary.setdefault("measures", {})[name] = {"numbers": numbers, "file": f"{folder.name}/{kept.name}"}
-        log.info("%s: %s", name, ", ".join(f"{k} {v:.4g}" for k, v in numbers.items() if v is not None))
+        data = load(measured.part)
+        file = kept_as(name, identity.of_data(data, cache))
+        arrays, said = file.arrays()
+        if arrays is None:
+            maker = kept.Maker([], about)
+            numbers, arrays = measured(net, data, seed)
+            said = {"numbers": finite(numbers), "pieces": maker.pieces()}
+            file.save(arrays, **said)
+        makers += said["pieces"]
+        shown = {"numbers": said["numbers"], "file": f"{folder.name}/{file.path.name}", "pieces": said["pieces"]}
+        summary.setdefault("measures", {})[name] = shown
+        log.info("%s: %s", name, ", ".join(f"{k} {v:.4g}" for k, v in said["numbers"].items() if v is not None))
     for name, alarm in alarms.items():
-        reasons = masking_report(net, test, alarm.threat, seed=seed, limit=alarm.limit, queries=alarm.queries)
-        summary.setdefault("masking", {})[name] = reasons
-        log.info("gradient masking: %s", " ".join(reasons) or "no sign of it")
-    return summary
+        arrays, said = files[name].arrays()
+        if arrays is None:
+            maker = kept.Maker([], about)
+            reasons = masking_report(net, test, alarm.threat, seed=seed, limit=alarm.limit, queries=alarm.queries)
+            said = {"reasons": reasons, "pieces": maker.pieces()}
+            files[name].save({}, **said)
+        makers += said["pieces"]
+        summary.setdefault("masking", {})[name] = said["reasons"]
+        log.info("gradient masking: %s", " ".join(said["reasons"]) or "no sign of it")
+    return summary | {"made_from": sources} | kept.latest(makers)
+
+
+def upstream_networks(suite: dict[str, Any], runs: Path) -> list[Path]:
+    """The networks of other runs that a suite names."""
+    folders = (runs / run.removeprefix(UPSTREAM) for run in identity.upstream(suite, runs) if run.startswith(UPSTREAM))
+    return [folder / "model.safetensors" for folder in folders]
 
 
 @dataclass(frozen=True)
@@ -100,6 +137,9 @@ def components(
 
 
 def _say(name: str, shown: dict[str, Any], seconds: float) -> None:
+    if not shown["n"]:
+        log.info("%-32s no images", name)
+        return
     low, high = (100 * shown[k] for k in ("low", "high"))
     notes = "".join(f"\n    note: {note}" for note in shown.get("notes", ()))
     line = f"{name:<32}{100 * shown['accuracy']:6.2f} %   [{low:5.2f}, {high:5.2f}]   {shown['n']} images"
@@ -136,18 +176,22 @@ def _batch(test: core.Data, statistics: str) -> int:
     return max(8, min(500, 500 * 64**2 // test.image_size**2))
 
 
-def _attack(net, test, attack, entry, seed, precision, kept: Path, bar: Bar) -> outcome.Outcome:
+def _attack(
+    net, test, attack, entry, seed, precision, file: kept.Kept, about, bar
+) -> tuple[outcome.Outcome, kept.Pieces]:
     index = None
     if entry["holdout"] is not None:  # what early stopping chose the epoch by is not reported
         index = sat.holdout_indices(len(test), entry["holdout"], seed=0)[1]
         index = index[evaluate.sample(len(index), entry["examples"])]
-    so_far = None
-    if kept.exists():
-        try:
-            so_far = outcome.load(kept)
-        except ValueError as error:
-            log.warning("%s; it is made again", error)
-    return evaluate.evaluate(
+    so_far, pieces = file.outcome()
+    maker = kept.Maker(pieces, about)
+
+    def keep(found: outcome.Outcome) -> None:
+        nonlocal pieces
+        pieces = maker.pieces()
+        file.save(outcome.arrays(found), pieces=pieces)
+
+    found = evaluate.evaluate(
         net,
         test,
         attack,
@@ -158,6 +202,7 @@ def _attack(net, test, attack, entry, seed, precision, kept: Path, bar: Bar) -> 
         statistics=entry["statistics"],
         batch=_batch(test, entry["statistics"]),
         resume=so_far,
-        after_part=lambda found: outcome.save(found, kept),
+        after_part=keep,
         progress=bar,
     )
+    return found, pieces

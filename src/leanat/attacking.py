@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from leanat import assess, data, experiment, foreign, networks, transferred
+from leanat import assess, data, experiment, foreign, networks, training, transferred
 from leanat.core import Data
 from leanat.files import whole, write_json
 from leanat.grid import Evaluation, Grid, named_runs
@@ -29,6 +29,8 @@ def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Nam
     Runs that are attacked from the same sources go together: each adversarial example is made once.
     """
     known = {e.run: e for e in grid.evaluations.values() if e.suite == suite}
+    named = {Path(run).name for run in runs} & grid.runs.keys()
+    training.check_counts({grid.runs[run].spec["data"]["name"] for run in named}, arguments)
     groups: dict[object, list[Evaluation]] = {}
     for run in runs:
         if (found := known.get(Path(run).name)) is None:
@@ -40,6 +42,8 @@ def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Nam
         first = targets[group[0].run]
         if group[0].sources:
             sources = {run: targets.get(run) or Trained.load(arguments, run) for run in group[0].sources}
+            for t in {**sources, **targets}.values():
+                networks.check(t.net, networks.describe(t.test), first.test, t.folder)
             made = transferred.assess(sources, targets, first.test, group[0].attacks, first.seed)
         else:
             one, load = group[0], _loader(first.test.name, arguments, first.device)
@@ -48,10 +52,10 @@ def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Nam
             found = assess.assess(first.net, load, one.attacks, kept, first.seed, runs_folder, precision=precision)
             made = {one.run: found}
         for run, summary in made.items():
-            about = {"run": run, "suite": suite, "seed": first.seed}
+            about = {"run": run, "suite": suite, "seed": first.seed, "file": targets[run].file}
             folder = targets[run].folder / "suites"
             folder.mkdir(exist_ok=True)
-            write_json(folder / f"{suite}.json", about | summary | experiment.provenance(first.device))
+            write_json(folder / f"{suite}.json", about | summary)
 
 
 def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespace) -> None:
@@ -63,8 +67,10 @@ def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespac
     device = experiment.device_of(arguments.device)
     net, load, about = _any_network(arguments, device)
     name, test = about["data"], load("test")
-    about.pop("trained on")
+    trained = about.pop("trained on").get("data", {})
+    networks.check_images(trained, networks.describe(test), about["model"])
     foreign.check(net, test, about["model"])
+    networks.check(net, trained, test, about["model"])
     facts = {"paper": paper, "data": name, "model": "", "method": "", "item": ""}
     if not data.is_embedded(name):  # a scale's radii are chosen for its own drawn images and digits
         grid = Grid(grid.folder, grid.settings, {**grid.scale, "radii": []}, grid.datasets, grid.papers)
@@ -82,7 +88,7 @@ def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespac
     runs_folder, precision = arguments.results / "runs", arguments.precision
     summary = assess.assess(net, load, attacks, folder, 0, runs_folder, precision=precision)
     out = folder / f"{paper}-{suite}.json"
-    write_json(out, about | summary | experiment.provenance(device))
+    write_json(out, about | summary)
     rows = _rows(summary["attacks"])
     with whole(out.with_suffix(".csv")) as beside, open(beside, "w", newline="") as file:
         csv.DictWriter(file, rows[0]).writerows([dict(zip(rows[0], rows[0], strict=True)), *rows])

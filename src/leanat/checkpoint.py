@@ -12,20 +12,26 @@ import torch
 
 from leanat.core import Run, Subset
 from leanat.files import whole
+from leanat.identity import differences
 from leanat.tally import Tally
 
-VERSION = 2
+VERSION = 3
 
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be used; the message says which and why, in one line."""
 
 
-def save(path: Path, run: Run, digest: str) -> None:
-    """The whole state of a run, after an epoch or between two batches. The one before it is kept as ``<name>.previous``."""
+def save(path: Path, run: Run, made_from: Any) -> None:
+    """The whole state of a run, after an epoch or between two batches. The one before it is kept as ``<name>.previous``.
+
+    ``made_from``: hashes of the spec, the data and the runs that it is trained from, by name; only a run that is made
+    from the same goes on from it.
+    """
     state = {
         "version": VERSION,
-        "digest": digest,
+        "made_from": made_from,
+        "pieces": run.pieces,
         "epoch": run.epoch,
         "net": run.net.state_dict(),
         "opt": run.opt.state_dict(),
@@ -46,14 +52,14 @@ def previous(path: Path) -> Path:
     return path.with_name(path.name + ".previous")
 
 
-def load(path: Path, run: Run, digest: str, warn: Callable[[str], None] = lambda text: None) -> bool:
+def load(path: Path, run: Run, made_from: Any, warn: Callable[[str], None] = lambda text: None) -> bool:
     """Restores ``run`` from ``path``, or from the checkpoint before it if that one is damaged.
 
     Returns False where there is none that fits; ``warn`` gets a line for each that could not be used.
     """
     for candidate in (path, previous(path)):
         try:
-            state = _read(candidate, digest, run.device)
+            state = _read(candidate, made_from, run.device)
         except FileNotFoundError:
             continue
         except CheckpointError as error:
@@ -63,12 +69,13 @@ def load(path: Path, run: Run, digest: str, warn: Callable[[str], None] = lambda
         run.opt.load_state_dict(state["opt"])
         run.subset = None if state["subset"] is None else Subset(*state["subset"])
         run.epoch, run.memory, run.history = state["epoch"], state["memory"], state["history"]
+        run.pieces = state["pieces"]
         run.tally = Tally.of_state(state["tally"]) if state["tally"] else None
         return True
     return False
 
 
-def _read(path: Path, digest: str, device: torch.device) -> dict[str, Any]:
+def _read(path: Path, made_from: Any, device: torch.device) -> dict[str, Any]:
     if not path.exists():
         raise FileNotFoundError(path)
     try:
@@ -78,6 +85,6 @@ def _read(path: Path, digest: str, device: torch.device) -> dict[str, Any]:
         raise CheckpointError(f"{path}: not a checkpoint that can be read ({reason[:120]}); it is ignored") from None
     if not isinstance(state, dict) or state.get("version") != VERSION:
         raise CheckpointError(f"{path}: not a checkpoint of version {VERSION}; it is ignored")
-    if state["digest"] != digest:
-        raise CheckpointError(f"{path}: belongs to another spec ({state['digest']}, not {digest}); it is ignored")
+    if (kept := state.get("made_from")) != made_from:
+        raise CheckpointError(f"{path}: made from other {differences(kept, made_from)}; it is ignored")
     return state

@@ -27,6 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     logging.basicConfig(format="%(message)s", stream=sys.stdout)
     log.setLevel(logging.INFO)  # of other packages, warnings alone
+    os.environ["MPLBACKEND"] = "agg"  # files are written, no window is opened, also where Jupyter set another one
+    if hasattr(arguments, "results"):
+        os.environ["LEANAT_RUNNING"] = str(arguments.results / ".running")
     try:
         asked = {k: getattr(arguments, k) for k in ("device", "jobs_per_gpu", "processes") if hasattr(arguments, k)}
         with signals.ending(), devices.claimed(**asked):
@@ -52,7 +55,7 @@ def _expected(error: Exception) -> bool:
         return True
     if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported here
         return True
-    return type(error).__module__.startswith("leanat") or type(error) is ValueError
+    return type(error).__module__.startswith("leanat") or type(error) in (ValueError, UnicodeDecodeError)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -167,19 +170,13 @@ def check(arguments: argparse.Namespace) -> None:
     grid = options.grid(arguments)
     runs = grid.runs
     _torch()
-    from leanat import config, networks
+    from leanat import checking, networks
 
     networks.check_torchvision()
 
-    problems: dict[str, str] = {}  # each once, with the first run that has it
-    for run in runs.values():
-        try:
-            config.read(run.spec)
-        except ConfigError as error:
-            for line in error.problems:
-                problems.setdefault(line, run.id)
+    problems = checking.problems(grid, arguments.config_dir.parent / "published")
     if problems:
-        raise ConfigError(f"run {run}: {line}" for line, run in problems.items())
+        raise ConfigError(problems)
     counts = len(runs), len(grid.items), len(grid.papers), grid.scale["scale"]
     log.info("%d runs and %d items of %d papers at scale %s: no problem found", *counts)
     for line in _undecidable(grid, arguments.config_dir.parent):

@@ -169,6 +169,7 @@ class Run:
     memory: dict[str, Any] = field(default_factory=dict)
     tally: Tally | None = None  # of an epoch that was left in its middle
     history: list[dict[str, float]] = field(default_factory=list)
+    pieces: list[dict[str, Any]] = field(default_factory=list)  # where and when it was trained, an entry a process
     opt: torch.optim.SGD = field(init=False)
 
     def __post_init__(self):

@@ -85,6 +85,12 @@ def _lock(here: list[str], gpus: int, jobs_per_gpu: int) -> dict[str, object]:
                     held[gpu] = file
                 except BlockingIOError:
                     file.close()
+                except OSError as error:
+                    raise ConfigError(
+                        [
+                            f"{folder}: no locks there ({error.strerror}); set TMPDIR to a local folder, or CUDA_VISIBLE_DEVICES"
+                        ]
+                    ) from None
         if len(held) == gpus:
             return held
         for file in held.values():

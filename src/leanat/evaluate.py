@@ -18,7 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from leanat.core import Attack, Data, Step, frozen
 from leanat.draws import Draws
-from leanat.outcome import Outcome
+from leanat.outcome import NOT_FINITE, Outcome
 from leanat.precision import exact_fp32
 from leanat.strong import AutoAttack, Ensemble, sanity
 
@@ -66,6 +66,7 @@ def evaluate(
 ) -> Outcome:
     """Attack the examples ``index`` of ``data`` (default: ``sample(len(data), limit)``) that are still right.
 
+    An image whose logits are NaN or infinite is answered wrongly, with or without an attack.
     An attack made of ``parts`` (AutoAttack; the restarts of PGD) is run part by part; ``after_part`` gets the outcome
     so far, and ``resume`` takes it back; ``progress`` hears the part, and how many images of how many it is through. An
     example is fooled if any part fooled it: for the restarts of PGD that is never weaker than keeping the one of highest
@@ -206,9 +207,7 @@ def _clean(net: nn.Module, data: Data, index: Tensor, batch: int, precision: str
 
     def look(where: Tensor) -> None:
         step = step_of(data, index[where], 0, precision)
-        z = net(step.x).float()
-        found["predicted"][where] = z.argmax(1)
-        found["loss"][where] = F.cross_entropy(z, step.y, reduction="none")
+        found["predicted"][where], found["loss"][where] = _answers(net, step.x, step.y)
 
     _in_batches(look, torch.arange(len(index), device=index.device), batch, statistics)
     found["correct"] = found["predicted"] == found["label"]
@@ -216,12 +215,18 @@ def _clean(net: nn.Module, data: Data, index: Tensor, batch: int, precision: str
     return found
 
 
+def _answers(net: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Predicted classes [B], NOT_FINITE where a logit is NaN or infinite, and cross-entropies [B]."""
+    z = net(x).float()
+    predicted = torch.where(z.isfinite().all(1), z.argmax(1), NOT_FINITE)
+    return predicted, F.cross_entropy(z, y, reduction="none")
+
+
 @torch.no_grad()
 def _record(
     found: dict, where: Tensor, number: int, step: Step, x_adv: Tensor, net: nn.Module, always: bool = False
 ) -> None:
-    z = net(x_adv).float()
-    predicted, loss = z.argmax(1), F.cross_entropy(z, step.y, reduction="none")
+    predicted, loss = _answers(net, x_adv, step.y)
     change = (x_adv - step.x).flatten(1)
     fooled, was = predicted != step.y, found["correct"][where]
     counts = torch.ones_like(fooled) if always else was & (fooled | (loss > found["loss"][where]))

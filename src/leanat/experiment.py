@@ -7,6 +7,8 @@ import fcntl
 import logging
 import os
 import platform
+import re
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -20,10 +22,11 @@ import numpy as np
 import torch
 
 import leanat
-from leanat import checkpoint, config, core, data, devices, distributed, evaluate, models, networks, outcome
+from leanat import checkpoint, config, core, data, devices, distributed, evaluate, identity, models, networks, outcome
 from leanat.attacks import Clean
 from leanat.chosen import Chosen, save_arrays
-from leanat.files import remove_leftovers, whole, write_json
+from leanat.data import DataError
+from leanat.files import finite, read_json, remove_leftovers, whole, write_json
 from leanat.grid import UPSTREAM, digest
 from leanat.papers import sat
 from leanat.resolve import ConfigError
@@ -48,6 +51,8 @@ def device_of(name: str) -> torch.device:
     Raises ConfigError where a GPU is asked for and there is none, and where ``auto`` finds one that torch cannot use: the
     job would take hours on the CPU without a word.
     """
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise ConfigError([f"device: {name!r} is not allowed; allowed: auto, cpu, cuda, cuda:N"])
     if name != "cpu" and not torch.cuda.is_available():
         if name != "auto":
             raise ConfigError(
@@ -71,25 +76,85 @@ def device_of(name: str) -> torch.device:
 def prepare(spec: dict[str, Any], data_dir: str | None, device: torch.device) -> Experiment:
     """Raises ConfigError (every problem of the spec) and DataError (files that are missing or damaged)."""
     parts = config.read(spec)
-    augment = data.Augmentation(parts.data.augment)
-    everyone = data.load(parts.data.name, "train", data_dir, device, parts.seed, augment)
-    test = data.load(parts.data.name, "test", data_dir, device)
-    fraction = parts.data.validation
-    split = core.Split(everyone, None) if fraction is None else data.split(everyone, fraction, seed=0)
+    split, test = load(parts, data_dir, device)
     net = distributed.prepared(initial(parts, networks.describe(test), device))
     distributed.check(extra.name for extra in parts.method.extras)
     return Experiment(core.Run(net, parts.method, parts.recipe, parts.seed), split, test, parts.early_stop)
 
 
+def load(parts: config.Spec, data_dir: str | None, device: torch.device) -> tuple[core.Split, core.Data]:
+    """What a run trains on, and its test data. Raises DataError."""
+    augment = data.Augmentation(parts.data.augment)
+    everyone = data.load(parts.data.name, "train", data_dir, device, parts.seed, augment)
+    test = data.load(parts.data.name, "test", data_dir, device)
+    fraction = parts.data.validation
+    split = core.Split(everyone, None) if fraction is None else data.split(everyone, fraction, seed=0)
+    return split, test
+
+
 def initial(parts: config.Spec, about: dict[str, Any], device: torch.device) -> torch.nn.Module:
     """The network a run begins with: new, that of another run, or that one frozen under a new head."""
     if parts.init is not None and parts.init.frozen:
-        source, _ = networks.load(parts.init.file, device)
+        source, known = networks.load(parts.init.file, device)
+        networks.check_images(
+            known, about, parts.init.file, any_size=True
+        )  # saliency's teacher D comes from larger images
         return models.transfer_head(source, parts.init.hidden, about["n_classes"], parts.seed)
     net = networks.build(parts.model.name, parts.model.standardise, about, parts.seed)
     if parts.init is not None:
-        networks.fit(net, networks.read(parts.init.file)[0], parts.init.file)
+        tensors, known = networks.read(parts.init.file)
+        networks.check_images(known, about, parts.init.file)
+        networks.fit(net, tensors, parts.init.file)
     return net.to(device)
+
+
+def made_from(spec: dict[str, Any], split: core.Split, test: core.Data, runs: Path) -> dict[str, str]:
+    """Hashes of all that decides how a run turns out, by name: the spec, the data, the runs that it is trained from.
+
+    Raises IdentityError where a run that the spec names is not what its own training left.
+    """
+    cache = runs.parent / ".hashes"
+    known = {"spec": digest(spec), "training data": identity.of_data(split.train, cache)}
+    if split.validation is not None:
+        known["validation data"] = identity.of_data(split.validation, cache)
+    return known | {"test data": identity.of_data(test, cache)} | identity.upstream(spec, runs)
+
+
+def finished(folder: Path, spec: dict[str, Any], data_dir: str | None, device: torch.device) -> dict[str, Any] | None:
+    """The metrics of a run that is finished and made from this spec, these data and these runs; None if it is not finished.
+
+    A finished run is left alone: only ``metrics.json`` is put back where it is gone, for Snakemake removes what a job is
+    to make before it starts the job. Raises IdentityError, one line, for a run that is made from something else.
+    """
+    record = folder / "finished.json"
+    if not record.is_file():
+        return None
+    metrics = read_json(record, "the metrics of a finished run")
+    again = f"; to train it anew, remove {folder}"
+    if metrics["spec"] != spec:
+        differ = "; ".join(identity.changes(metrics["spec"], spec)[:3])
+        raise identity.IdentityError(f"{folder}: finished with another spec ({differ}){again}")
+    identity.check_files(folder, metrics)
+    try:
+        split, test = load(config.read(located(spec, folder.parent)), data_dir, device)
+    except DataError as error:
+        log.warning("%s: finished; not compared with its data: %s", folder.name, error)
+    else:
+        now = made_from(spec, split, test, folder.parent)
+        if now != metrics["made_from"]:
+            differ = identity.differences(metrics["made_from"], now)
+            raise identity.IdentityError(f"{folder}: finished, but made from other {differ}{again}")
+    if not (folder / "spec.json").is_file():
+        write_json(folder / "spec.json", spec)
+    path = folder / "metrics.json"
+    if not path.is_file() or path.read_bytes() != record.read_bytes():
+        with whole(path) as beside:
+            shutil.copyfile(record, beside)
+    shutil.rmtree(
+        folder / "selection", ignore_errors=True
+    )  # what a process that was killed at its very end had no time for
+    log.info("%s: finished on %s; left alone", folder.name, metrics["date"][:10])
+    return metrics
 
 
 def located(value: Any, runs: Path) -> Any:
@@ -111,6 +176,9 @@ def locked(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             log.warning("%s: another process works on this run; waiting for it", folder.name)
             fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:  # some network file systems have no locks
+            said = "%s: this file system has no locks (%s); see to it that no second process trains this run"
+            log.warning(said, folder, error.strerror)
         yield
 
 
@@ -125,23 +193,36 @@ def train_run(
 ) -> dict[str, Any] | None:
     """Trains, or goes on from the last checkpoint, and writes the run's files. Returns its metrics.
 
-    Raises ConfigError, DataError, NonFiniteLoss, and Stopped once ``stop`` says so and the checkpoint is written. A
-    checkpoint that does not fit the spec is ignored with a warning. Of several processes only one writes, and
-    only that one has metrics to return.
+    Raises ConfigError, DataError, NonFiniteLoss, and Stopped once ``stop`` says so and the checkpoint is written;
+    IdentityError for a folder that belongs to something else. A checkpoint of another spec or of other data is ignored
+    with a warning; a finished run is left alone (``finished``). Of several processes only one writes, and only that one
+    has metrics to return.
     """
     if distributed.rank() > 0:
         return follow(spec, folder, data_dir, device, stop)
     with locked(folder):
         remove_leftovers(folder)
+        identity.check_name(folder, spec)
+        if (kept := finished(folder, spec, data_dir, device)) is not None:
+            distributed.agreed(lambda: (None,), device)
+            return kept
         write_json(folder / "spec.json", spec)
         experiment, mark = prepare(located(spec, folder.parent), data_dir, device), digest(spec)
+        source = made_from(spec, experiment.split, experiment.test, folder.parent)
+        distributed.agreed(lambda: (source,), device)
         run, resume = experiment.run, folder / "resume.pt"
-        if checkpoint.load(resume, run, mark, log.warning):
+        if checkpoint.load(resume, run, source, log.warning):
             log.info("%s: resumed after epoch %d", name, run.epoch)
+        piece = {"epochs": [run.epoch, run.epoch], "wall_seconds": 0.0} | provenance(device)
+        run.pieces.append(piece)
         chosen = Chosen(folder / "selection.npz", run)
         started = time.perf_counter()
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
+
+        def save(run: core.Run) -> None:
+            piece["epochs"][1], piece["wall_seconds"] = run.epoch, time.perf_counter() - started
+            checkpoint.save(resume, run, source)
 
         def about(run: core.Run) -> dict[str, Any]:
             shape = networks.describe(experiment.test)
@@ -157,7 +238,7 @@ def train_run(
             write_history(folder / "history.csv", run.history)
             if experiment.early_stop is not None:
                 experiment.early_stop(run, len(experiment.test), robust)
-            checkpoint.save(resume, run, mark)
+            save(run)
             progress(run)
             return ended(run)
 
@@ -169,7 +250,7 @@ def train_run(
             if not ended(run):  # which a run may be before its last epoch
                 core.train(run, experiment.split, after_epoch, stop)
         except Stopped:
-            checkpoint.save(resume, run, mark)
+            save(run)
             raise
         best = run.epoch if experiment.early_stop is None else experiment.early_stop.restore(run)
         networks.save(folder / "model.safetensors", run.net, about(run))
@@ -184,10 +265,13 @@ def train_run(
         validation = (
             {} if held is None else {"validation": outcome.summary(evaluate.evaluate(run.net, held, Clean(), seed=0))}
         )
+        piece["epochs"][1], piece["wall_seconds"] = run.epoch, time.perf_counter() - started
         metrics = {
             "run": name,
             "spec": spec,
             "spec_hash": mark,
+            "made_from": source,
+            "files": identity.files_of(folder),
             "clean": outcome.summary(clean) | {"per_class": outcome.per_class(clean, experiment.test.n_classes)},
             **validation,
             "history": run.history[-1],
@@ -201,14 +285,17 @@ def train_run(
             "epochs": run.epoch,
             "epoch_kept": best,
             "seconds": sum(row["seconds"] for row in run.history),
-            "wall_seconds": time.perf_counter() - started,
+            "wall_seconds": sum(part["wall_seconds"] for part in run.pieces),
             "peak_memory_mb": peak_memory(device),
             "parameters": sum(p.numel() for p in run.net.parameters()),
             "planted_difficulty": planted_difficulty(experiment.test),
             **{k: v for extra in run.method.extras if hasattr(extra, "report") for k, v in extra.report(run).items()},
             **provenance(device),
+            "pieces": run.pieces,
         }
-        write_json(folder / "metrics.json", metrics)
+        metrics = finite(metrics)
+        for record in ("finished.json", "metrics.json"):
+            write_json(folder / record, metrics)
         chosen.clear()
     return metrics
 
@@ -222,8 +309,11 @@ def follow(
     spec: dict[str, Any], folder: Path, data_dir: str | None, device: torch.device, stop: Callable[[], bool]
 ) -> None:
     """The part of a process that takes its share of each mini-batch, and writes nothing."""
+    (source,) = distributed.agreed(lambda: (None,), device)
+    if source is None:  # the run is finished
+        return
     experiment = prepare(located(spec, folder.parent), data_dir, device)
-    checkpoint.load(folder / "resume.pt", experiment.run, digest(spec))
+    checkpoint.load(folder / "resume.pt", experiment.run, source)
     core.train(experiment.run, experiment.split, stop=stop)
 
 
@@ -256,18 +346,31 @@ def provenance(device: torch.device) -> dict[str, Any]:
     return {
         "device": gpu or f"CPU ({platform.machine()})",
         "threads": torch.get_num_threads(),
-        "versions": {"leanat": leanat.__version__, "torch": torch.__version__, "python": platform.python_version()},
+        "versions": {
+            "leanat": leanat.__version__,
+            "torch": str(torch.__version__),
+            "python": platform.python_version(),
+        },
         "revision": revision(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
 def revision() -> str | None:
-    """The git revision of the package's checkout, with ``+`` where files differ from it; None outside a checkout."""
-    where = {"cwd": Path(__file__).parent, "capture_output": True, "text": True, "env": os.environ | {"LC_ALL": "C"}}
+    """The git revision of the package's checkout, with ``+`` where files differ from it; None where git does not track it.
+
+    A package that lies in somebody's own repository without being part of it has no revision.
+    """
+    file = Path(__file__).resolve()
+    env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")} | {"LC_ALL": "C"}
+
+    def git(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["git", *words], cwd=file.parent, capture_output=True, text=True, env=env)
+
     try:
-        head = subprocess.run(["git", "rev-parse", "--short=10", "HEAD"], **where)
-        state = subprocess.run(["git", "status", "--porcelain", "--untracked-files=no"], **where)
+        if git("ls-files", "--error-unmatch", file.name).returncode:
+            return None
+        head, state = git("rev-parse", "--short=10", "HEAD"), git("status", "--porcelain", "--untracked-files=no")
     except FileNotFoundError:
         return None
     return head.stdout.strip() + ("+" if state.stdout.strip() else "") if head.returncode == 0 else None

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from leanat.core import Attack, Data, frozen
 from leanat.evaluate import sample, step_of
-from leanat.papers.saliency_maps import Measured
+from leanat.measured import Measured
 
 PERPLEXITY = 30  # scikit-learn's default
 

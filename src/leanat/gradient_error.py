@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from leanat.core import Attack, Data, Method, Objective, Recipe, Run, Selector, Split, Step, Subset, take
 from leanat.loss_gradients import gradients, of_every_example
-from leanat.papers.saliency_maps import Measured
+from leanat.measured import Measured
 from leanat.schedules import Constant
 from leanat.selection import Everything, Random, everyone, unweighted
 

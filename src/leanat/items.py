@@ -44,7 +44,7 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
         "one_block": item.get("one_block", False),
         "labels": labels | plain(grid.scale.get("labels", {}).get(paper, {})),
         "seeds": _seeds(grid, paper, item) if runs else [],
-        "factors": _factors(grid, [{**base, **_both(r, c)} for r in rows for c in columns]) if runs else [],
+        "factors": _factors(grid, [{**base, **_both(r, c)} for r in rows for c in columns], runs) if runs else [],
         "assumptions": assumed,
         "rows": [_axis(r, labels) | {"ours": _ours(item, r)} for r in rows],
         "columns": [
@@ -76,13 +76,19 @@ def _assumed(grid: Grid, item: Mapping[str, Any], base: Mapping[str, Any]) -> li
     return marks.of_item(grid, base["paper"], base["item"], [cell for cell in made if not _missing(whole, cell[2])])
 
 
-def _factors(grid: Grid, entries: list[Mapping[str, Any]]) -> list[str]:
-    """What this scale changes, said in the foot: of all items, of the paper's, and of those with a run that ``when`` names."""
+def _factors(grid: Grid, entries: list[Mapping[str, Any]], runs: list[str]) -> list[str]:
+    """What this scale changes, said in the foot: of all items, of the paper's, and of those with a run that ``when`` names;
+    and what the user allowed."""
     own, paper = grid.scale.get("factors", []), grid.scale.get("notes", {}).get(entries[0]["paper"], [])
     made = [e for e in entries if "data" in e and not _missing(grid, e)]
     made = [{**e, "data": grid.stand_in(e), "paper_data": e["data"]} for e in made]
-    found = (n if isinstance(n, dict) else {"when": {}, "note": n} for n in plain([*own, *paper]))
-    return [n["note"] for n in found if any(matches(n["when"], e) for e in made)]
+    notes = (n if isinstance(n, dict) else {"when": {}, "note": n} for n in plain([*own, *paper]))
+    found = [n["note"] for n in notes if any(matches(n["when"], e) for e in made)]
+    names = dict.fromkeys(grid.runs[run].spec["data"]["name"] for run in runs)
+    files = ", ".join(name for name in names if grid.datasets[name]["size"] > 32 and name != "stl10")
+    if grid.settings.get("other_counts") and files:
+        found.append(f"other_counts: {files} may have other classes and counts of images than config/datasets.yaml")
+    return found
 
 
 def _both(row: Mapping[str, Any], column: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,7 +174,8 @@ class _Labels(dict):
 
 def _cell(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
     printed = {**item.get("published", {}), **(entry.get("published") or {})}
-    if "published" in entry and entry["published"] is None:
+    nothing_chosen = entry.get("metric", item.get("metric")) == "chosen" and "best" not in entry
+    if ("published" in entry and entry["published"] is None) or nothing_chosen:
         printed = {}
     names = _Labels({**labels, **printed.pop("labels", {})}, entry)
     cell: dict[str, Any] = {
@@ -200,8 +207,8 @@ def _cell(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any], labels:
         cell.pop("against", None)
     if cell["missing"] or not {"data", "model", "method"} <= set(entry) or ("timed" in cell and not grouped):
         return cell
-    if cell["metric"] == "chosen" and "best" not in entry:
-        return cell | {"published": None, "missing": "nothing is chosen"}
+    if nothing_chosen:
+        return cell | {"missing": "nothing is chosen"}
     seeds, suite = _seeds(grid, entry["paper"], item, entry), entry.get("suite", item.get("suite"))
     if "best" in entry:
         found = _candidates(grid, entry, cell["metric"], suite, seeds)

@@ -13,7 +13,7 @@ from safetensors.torch import save as save_tensors
 from torch import nn
 
 from leanat import models
-from leanat.core import Data
+from leanat.core import Data, frozen
 from leanat.data.facts import STATISTICS
 from leanat.files import whole
 
@@ -36,6 +36,58 @@ def describe(source: Data) -> dict[str, Any]:
     """What a network has to know of its data."""
     names = ("name", "n_classes", "image_size", "channels", "mean", "std")
     return {n: list(v) if isinstance(v := getattr(source, n), tuple) else v for n in names}
+
+
+def check(net: nn.Module, about: dict[str, Any], test: Data, where: Path | str) -> None:
+    """Raises NetworkError, one line, where a network is not made for these data: classes, channels, size, values.
+
+    ``about``: the data it was trained on, as ``describe`` says, or empty if that is not known; then a first image tells.
+    """
+    here = describe(test)
+    if about and about["n_classes"] != here["n_classes"]:
+        raise NetworkError(f"{where}: knows {about['n_classes']} classes, {here['name']} has {here['n_classes']}")
+    check_images(about, here, where)
+    first = next((m for m in net.modules() if isinstance(m, nn.Conv2d)), None)
+    if first is not None and first.in_channels != here["channels"]:
+        raise NetworkError(
+            f"{where}: takes {_channels(first.in_channels)}, {here['name']} has {_channels(here['channels'])}"
+        )
+    x, _ = test.batch(torch.arange(min(len(test), 2), device=test.labels.device), 0)
+    if not (x.isfinite().all() and x.min() >= 0 and x.max() <= 1):
+        raise NetworkError(f"{here['name']}: images are to be in [0, 1], these reach from {x.min():g} to {x.max():g}")
+    try:
+        with frozen(net), torch.no_grad():
+            shape = tuple(net(x).shape)
+    except RuntimeError as error:
+        size = "x".join(map(str, x.shape[1:]))
+        raise NetworkError(f"{where}: does not take images of {size} ({str(error).splitlines()[0][:120]})") from None
+    if shape != (len(x), here["n_classes"]):
+        raise NetworkError(
+            f"{where}: answers {shape[1:]} numbers an image, {here['name']} has {here['n_classes']} classes"
+        )
+
+
+def check_images(about: dict[str, Any], here: dict[str, Any], where: Path | str, any_size: bool = False) -> None:
+    """Raises NetworkError where a network was trained on images of other channels, size (unless ``any_size``) or values.
+
+    ``about``: as ``describe`` says, or all that ``read`` tells of a file; nothing is compared where it is empty.
+    """
+    if not about:
+        return
+    known = about.get("data", about)
+    if known["channels"] != here["channels"]:
+        raise NetworkError(
+            f"{where}: takes {_channels(known['channels'])}, {here['name']} has {_channels(here['channels'])}"
+        )
+    if known["image_size"] != here["image_size"] and not any_size:
+        sizes = (f"{n}x{n}" for n in (known["image_size"], here["image_size"]))
+        raise NetworkError(f"{where}: takes images of {next(sizes)}, {here['name']} has {next(sizes)}")
+    if max(map(abs, known["mean"])) > 1 or max(known["std"]) > 1:
+        raise NetworkError(f"{where}: its mean {known['mean']} and std {known['std']} are not of pixels in [0, 1]")
+
+
+def _channels(n: int) -> str:
+    return f"{n} channel{'s' * (n != 1)}"
 
 
 def build(name: str, standardise: str, about: dict[str, Any], seed: int) -> nn.Module:
@@ -78,6 +130,11 @@ def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
             return {k: file.get_tensor(k) for k in file.keys()}, description  # noqa: SIM118
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise NetworkError(f"{path}: not a safetensors file that can be read ({error})") from None
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """What ``read`` says beside the weights. Raises NetworkError."""
+    return read(path)[1]
 
 
 def load(path: Path, device: torch.device) -> tuple[nn.Module, dict[str, Any]]:

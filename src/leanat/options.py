@@ -125,12 +125,15 @@ def specs(arguments: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
             found.append((Path(run).name, read_json(Path(run) / "spec.json", "the spec of a run")))
             continue
         known = known or grid(arguments)
+        begin = [name for name in known.runs if name.startswith(run)]
+        if run not in known.runs and len(begin) == 1:  # the hash may be left away where nothing else begins so
+            run = begin[0]
         if run not in known.runs:
-            names = difflib.get_close_matches(run, known.runs, 3, 0) or list(known.runs)[:3]
+            names = begin[:3] or difflib.get_close_matches(run, known.runs, 3, 0) or list(known.runs)[:3]
+            which = f"{len(begin)} runs begin with {run!r}" if begin else f"no run {run!r}"
+            scale = known.scale["scale"]
             raise ConfigError(
-                [
-                    f"train: no run {run!r} at scale {known.scale['scale']}; the nearest of {len(known.runs)}: {', '.join(names)}"
-                ]
+                [f"train: {which} at scale {scale}; the nearest of {len(known.runs)}: {', '.join(names)}"]
             )
         found.append((run, known.runs[run].spec))
     return found

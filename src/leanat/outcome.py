@@ -13,6 +13,8 @@ import numpy as np
 
 from leanat.files import whole
 
+NOT_FINITE = -1  # the prediction where logits are not finite
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -25,7 +27,7 @@ class Outcome:
 
     index: np.ndarray  # int64
     label: np.ndarray  # int64
-    predicted: np.ndarray  # int64
+    predicted: np.ndarray  # int64; NOT_FINITE where a logit is NaN or infinite, which counts as wrong
     clean_correct: np.ndarray  # bool
     correct: np.ndarray  # bool, after the attack
     loss: np.ndarray  # float32
@@ -63,17 +65,23 @@ def accuracy(correct: np.ndarray) -> dict[str, float | int]:
 
 
 def summary(outcome: Outcome) -> dict:
-    """Robust and clean accuracy with 95 % Wilson intervals, mean loss, accuracy after each part, notes."""
+    """Robust and clean accuracy with 95 % Wilson intervals, mean of the losses that are finite, accuracy after each part,
+    how many images have logits that are not finite, notes.
+    """
     after = {
         name: float(np.mean(outcome.clean_correct & ~_broken_before(outcome, i + 1))) if len(outcome) else np.nan
         for i, name in enumerate(outcome.parts)
     }
+    finite = outcome.loss[np.isfinite(outcome.loss)]
+    bad = int((outcome.predicted == NOT_FINITE).sum())
+    said = [f"Logits are not finite for {bad} of {len(outcome)} images, which count as wrong."] if bad else []
     return {
         **accuracy(outcome.correct),
         "clean": accuracy(outcome.clean_correct),
-        "loss": float(outcome.loss.mean()) if len(outcome) else np.nan,
+        "loss": float(finite.mean()) if len(finite) else np.nan,
         "after": after,
-        "notes": list(outcome.notes),
+        "not_finite": bad,
+        "notes": [*outcome.notes, *said],
     }
 
 
@@ -115,19 +123,23 @@ def worst_case(outcomes: Sequence[Outcome]) -> Outcome:
     return Outcome(**worst)
 
 
+def arrays(outcome: Outcome) -> dict[str, np.ndarray]:
+    """What a file of it holds."""
+    return {k: np.array(v, dtype=np.str_) if k in _TEXT else v for k, v in vars(outcome).items()}
+
+
 def save(outcome: Outcome, path: str | os.PathLike) -> None:
     """Write an npz, whole or not at all."""
-    arrays = {k: np.array(v, dtype=np.str_) if k in _TEXT else v for k, v in vars(outcome).items()}
     with whole(Path(path)) as beside, open(beside, "wb") as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, **arrays(outcome))
 
 
 def load(path: str | os.PathLike) -> Outcome:
     """Read what ``save`` wrote. Raises ValueError, with the path, for any other file."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {f.name: file[f.name] for f in fields(Outcome)}
-        return Outcome(**{k: tuple(map(str, v)) if k in _TEXT else v for k, v in arrays.items()})
+            found = {f.name: file[f.name] for f in fields(Outcome)}
+        return Outcome(**{k: tuple(map(str, v)) if k in _TEXT else v for k, v in found.items()})
     except FileNotFoundError:
         raise
     except Exception as error:

@@ -237,11 +237,13 @@ class Perceptual:
         return self.attack.only_correct
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
-        step.aux["lpips"] = _distance(self.network, step.x.device)
+        file = self.network / "model.safetensors"
+        step.aux["lpips"] = _distance(file, file.stat().st_mtime_ns, step.x.device)
         return self.attack(net, step)
 
 
 @cache
-def _distance(folder: Path, device: torch.device) -> Lpips:
-    net, _ = networks.load(folder / "model.safetensors", device)
+def _distance(file: Path, time: int, device: torch.device) -> Lpips:
+    """``time``: of the file, which may be replaced while the process lives."""
+    net, _ = networks.load(file, device)
     return Lpips(net.requires_grad_(False))

@@ -6,6 +6,8 @@ import json
 import logging
 import os
 import socket
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +72,18 @@ def running(folder: Path) -> Iterator[str]:
             continue
         left = "" if note["left"] is None else f"  {duration(note['left'])} left"
         yield f"{note['kind']} {note['name']}: {note['text']}{left}"
+
+
+def tell(folder: Path, every: float = 30.0) -> None:
+    """From a thread of its own, as long as this process lives: the lines of ``running`` on standard error."""
+
+    def say() -> None:
+        while True:
+            time.sleep(every)
+            for line in running(folder):
+                sys.stderr.write(f"  {time.strftime('%H:%M:%S')}  {line}\n")
+
+    threading.Thread(target=say, daemon=True).start()
 
 
 def _alive(note: dict[str, Any]) -> bool:

@@ -57,7 +57,12 @@ def load_yaml(path: Path) -> dict[str, Any]:
         names = sorted(p.stem for p in path.parent.glob("*.yaml"))
         raise ConfigError([f"{path}: no such file{near(path.stem, names)}"])
     try:
-        value = yaml.load(path.read_text(), _Loader)
+        value = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise ConfigError(
+            [f"{path}:{line}: not UTF-8; save it as UTF-8 (byte {error.object[error.start]:#x})"]
+        ) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f":{mark.line + 1}" if mark else ""

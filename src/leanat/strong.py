@@ -239,7 +239,14 @@ def sanity(net: nn.Module, x: Tensor, y: Tensor) -> list[str]:
             said.append("The outputs are probabilities, not logits.")
         if _warns(_check_dynamic, net, x):
             said.append("The forward pass takes gradients itself: the defence may adapt to its input.")
-        zero = (input_gradient(net, x, y).flatten(1).abs().amax(1) == 0).float().mean().item()
+        gradient = input_gradient(net, x, y).flatten(1)
+        zero = (gradient.abs().amax(1) == 0).float().mean().item()
+        lost = (~gradient.isfinite().all(1)).float().mean().item()
+        bad = (~net(x).isfinite().all(1)).float().mean().item()
+    if bad:
+        said.append(f"The logits are not finite for {bad:.1%} of the images.")
+    if lost:
+        said.append(f"The input gradient is not finite for {lost:.1%} of the images.")
     if zero:
         said.append(f"The input gradient is exactly 0 for {zero:.1%} of the images.")
     return said

@@ -10,14 +10,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from leanat import sense
 from leanat.grid import FACTS, Grid
 from leanat.items import resolve
 from leanat.resolve import Assumed, ConfigError, load_yaml, near, plain
 
 SETTINGS = {
     "scale": str, "data_dir": (str, type(None)), "results": str, "seeds": (int, type(None)), "device": str,
-    "gpus": int, "jobs_per_gpu": int, "max_hours": int,
+    "gpus": int, "jobs_per_gpu": int, "max_hours": int, "other_counts": bool,
 }  # fmt: skip
+MOST_SEEDS = 1000  # each is a training of every run
+DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 PAPER = {
     "paper", "title", "source", "seeds", "labels", "base", "rules", "skip", "methods", "items", "suites", "trials", "repeats",
     "assumed",
@@ -40,6 +43,10 @@ def load(folder: Path, overrides: Mapping[str, Any] | None = None) -> Grid:
     Raises ConfigError with every problem of every file.
     """
     problems: list[str] = []
+    if not (folder / "config.yaml").is_file():
+        raise ConfigError(
+            [f"{folder}/config.yaml: no such file; run in the checkout, or name its folder: --config-dir DIR"]
+        )
 
     def read(path: Path) -> dict[str, Any]:
         try:
@@ -48,14 +55,19 @@ def load(folder: Path, overrides: Mapping[str, Any] | None = None) -> Grid:
             problems.extend(error.problems)
             return {}
 
-    settings = read(folder / "config.yaml")
-    settings |= overrides or {}
-    _settings(settings, folder / "config.yaml", problems)
+    own = read(folder / "config.yaml")
+    settings = own | (overrides or {})
+    for key in ("results", "data_dir"):
+        if isinstance(value := settings.get(key), str) and value.startswith("~"):
+            settings[key] = str(Path(value).expanduser())
+    _settings(settings, own, folder / "config.yaml", problems)
     datasets = read(folder / "datasets.yaml")
     scale_path = folder / "scales" / f"{settings.get('scale')}.yaml"
     scale = read(scale_path)
     papers = {path.stem: read(path) for path in sorted((folder / "papers").glob("*.yaml"))}
+    problems.extend(sense.dataset_problems(datasets, folder / "datasets.yaml"))
     if scale:
+        problems.extend(sense.scale_problems(scale, scale_path))
         _scale(scale, scale_path, datasets, problems)
     for name, paper in papers.items():
         if paper:
@@ -77,23 +89,38 @@ def _missing(value: Mapping[str, Any], needed: Iterable[str], where: str, proble
     problems.extend(f"{where}: key {k!r} is missing" for k in needed if k not in value)
 
 
-def _settings(settings: Mapping[str, Any], path: Path, problems: list[str]) -> None:
-    _unknown(settings, set(SETTINGS), str(path), problems)
-    _missing(settings, SETTINGS, str(path), problems)
+def _settings(settings: Mapping[str, Any], own: Mapping[str, Any], path: Path, problems: list[str]) -> None:
+    """``own``: what the file itself says; another value came from the command line, and a problem names that."""
+
+    def where(key: str) -> str:
+        return (
+            str(path)
+            if key in own and (own[key] == settings[key] or str(own[key]).startswith("~"))
+            else "command line (--config or --set)"
+        )
+
+    problems.extend(f"{where(k)}: unknown key {k!r}{near(k, SETTINGS)}" for k in settings if k not in SETTINGS)
+    _missing(settings, SETTINGS.keys() - {"other_counts"}, str(path), problems)
     for key, kind in SETTINGS.items():
-        if key in settings and not isinstance(settings[key], kind):
-            kinds = " or ".join(
-                k.__name__.replace("NoneType", "null") for k in (kind if isinstance(kind, tuple) else (kind,))
-            )
-            problems.append(f"{path}: {key}: {settings[key]!r} is not allowed; expected {kinds}")
+        if key not in settings:
+            continue
+        value, kinds = settings[key], kind if isinstance(kind, tuple) else (kind,)
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            shown = " or ".join(k.__name__.replace("NoneType", "null") for k in kinds)
+            problems.append(f"{where(key)}: {key}: {value!r} is not allowed; expected {shown}")
     if isinstance(seeds := settings.get("seeds"), int) and seeds < 1:
-        problems.append(f"{path}: seeds: {seeds} is not allowed; at least 1, or null for as many as the scale says")
+        problems.append(
+            f"{where('seeds')}: seeds: {seeds} is not allowed; at least 1, or null for as many as the scale says"
+        )
+    elif isinstance(seeds, int) and seeds > MOST_SEEDS:
+        problems.append(f"{where('seeds')}: seeds: {seeds} is not allowed; at most {MOST_SEEDS}, each trains every run")
     for key in ("gpus", "jobs_per_gpu", "max_hours"):
         if isinstance(value := settings.get(key), int) and value < 1:
-            problems.append(f"{path}: {key}: {value} is not allowed; at least 1")
-    _files([settings.get("scale")], f"{path}: scale", problems)
-    if isinstance(device := settings.get("device"), str) and device.split(":")[0] not in ("auto", "cpu", "cuda"):
-        problems.append(f"{path}: device: {device!r} is not allowed{near(device, ['auto', 'cpu', 'cuda'])}")
+            problems.append(f"{where(key)}: {key}: {value} is not allowed; at least 1")
+    if "scale" in settings:
+        _files([settings["scale"]], f"{where('scale')}: scale", problems)
+    if isinstance(device := settings.get("device"), str) and not DEVICE.fullmatch(device):
+        problems.append(f"{where('device')}: device: {device!r} is not allowed; allowed: auto, cpu, cuda, cuda:N")
 
 
 def _files(names: Iterable[Any], where: str, problems: list[str]) -> None:
@@ -176,14 +203,20 @@ def _paper(name: str, paper: Mapping[str, Any], path: Path, datasets: Mapping[st
         _missing(value, ("kind", "title", "rows", "columns"), at, problems)
         if value.get("kind") not in KINDS:
             problems.append(f"{at}.kind: {value.get('kind')!r} is not allowed{near(value.get('kind'), KINDS)}")
+        base = plain(value.get("base") or {})
+        for key in ("data", "method"):
+            if key in base and base[key] not in names[key]:
+                problems.append(f"{at}.base.{key}: no such name {base[key]!r}{near(base[key], names[key])}")
+        if (suite := plain(value.get("suite"))) is not None and suite not in suites:
+            problems.append(f"{at}.suite: no suite {suite!r}{near(suite, suites)}")
         for axis in ("rows", "columns"):
             parts = value.get(axis, [])
             for part in parts if isinstance(parts, list) else [parts]:
-                for key in ("data", "method"):
+                for key in ("data", "method", "suite"):
                     given = part.get(key, []) if isinstance(part, dict) else []
                     given = given.value if isinstance(given, Assumed) else given
                     for v in given if isinstance(given, list) else [given]:
-                        if v not in names[key]:
+                        if v not in (names | {"suite": set(suites)})[key]:
                             problems.append(f"{at}.{axis}.{key}: no such name {v!r}{near(v, names[key])}")
     if "seeds" in paper and (not isinstance(plain(paper["seeds"]), int) or plain(paper["seeds"]) < 1):
         problems.append(f"{path}: seeds: {plain(paper['seeds'])!r} is not allowed; a whole number from 1")

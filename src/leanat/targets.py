@@ -52,6 +52,14 @@ def check_targets(targets: Iterable[str], grid: Grid) -> None:
         raise ConfigError(problems)
 
 
+def check_touch(targets: Iterable[str]) -> None:
+    """``--touch`` makes nothing: a target of which nothing is there is refused."""
+    files = [t for t in targets if t.startswith("figures/")] or ["figures"]
+    absent = [file for file in files if not Path(file).exists()]
+    if absent:
+        raise ConfigError([f"--touch: {absent[0]} is not there; --touch accepts what was made, and makes nothing"])
+
+
 def _empty(item: Mapping[str, Any]) -> list[str]:
     """Why no cell of an item has a number of ours, or nothing where one has."""
     cells = [cell for row in item["cells"] for cell in row]

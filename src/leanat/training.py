@@ -9,7 +9,8 @@ import sys
 import time
 from typing import Any
 
-from leanat import distributed, experiment, progress, signals
+from leanat import distributed, experiment, options, progress, signals
+from leanat.data import folders
 from leanat.tally import Stopped
 
 log = logging.getLogger("leanat")
@@ -18,6 +19,7 @@ log = logging.getLogger("leanat")
 def train_runs(specs: list[tuple[str, dict[str, Any]]], arguments: argparse.Namespace) -> None:
     """What is finished stays finished. Asked to stop, it saves the run and exits with a status of ``signals``."""
     device = experiment.device_of(arguments.device)
+    check_counts({spec["data"]["name"] for _, spec in specs}, arguments)
     with signals.heard() as asked, distributed.joined(device) as device:
         if distributed.rank() > 0:
             log.setLevel(logging.WARNING)
@@ -35,6 +37,20 @@ def train_runs(specs: list[tuple[str, dict[str, Any]]], arguments: argparse.Name
                 continue
             accuracy = 100 * metrics["clean"]["accuracy"]
             log.info("%s: clean accuracy %.2f %%, %.1f s", name, accuracy, metrics["wall_seconds"])
+
+
+def check_counts(names: set[str], arguments: argparse.Namespace) -> None:
+    """Sets of image files have the classes and images that ``config/datasets.yaml`` says, unless other_counts is set.
+
+    Raises DataError, one line. Nothing is checked where there is no such file: a run by its folder needs no configuration.
+    """
+    names &= set(folders.STREAMED)
+    if not names or not (arguments.config_dir / "datasets.yaml").is_file():
+        return
+    grid = options.grid(arguments)
+    for name in sorted(names):
+        if not grid.settings.get("other_counts"):
+            folders.check_counts(name, arguments.data_dir or None, grid.datasets[name])
 
 
 def launch(processes: int) -> None:

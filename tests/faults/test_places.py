@@ -13,7 +13,6 @@ from test_experiment import same, spec_of, weights
 
 from leanat import checkpoint, cli, core, experiment
 from leanat.data import DataError, StreamedData
-from leanat.grid import digest
 
 CPU = torch.device("cpu")
 
@@ -57,8 +56,9 @@ def test_a_full_disk_is_said_and_costs_nothing_that_was_there(tmp_path, disk, ca
     assert str(folder / "runs" / "b") in err
     assert "Traceback" not in err
     assert not list((folder / "runs" / "b").glob(".[0-9]*")), "nothing half-written is left in the way"
-    run = experiment.prepare(spec, None, CPU).run
-    assert checkpoint.load(folder / "runs" / "b" / "resume.pt", run, digest(spec)), "the last whole checkpoint is there"
+    made = experiment.prepare(spec, None, CPU)
+    source = experiment.made_from(spec, made.split, made.test, folder / "runs")
+    assert checkpoint.load(folder / "runs" / "b" / "resume.pt", made.run, source), "the last whole checkpoint is there"
     filler.unlink()
     assert by_hand(capsys, folder, spec)[0] == 0
     assert same(weights(tmp_path / "a"), weights(folder / "runs" / "b"))

@@ -116,3 +116,30 @@ def test_results_from_the_future_train_nothing_again(tmp_path, undisturbed):
     done = tiny.run(folder, "--dry-run")
     assert done.returncode == 0
     assert "train_" not in done.stdout + done.stderr, "the table may be made again, no training is"
+
+
+def test_another_setting_of_one_method_leaves_finished_runs_alone(tmp_path):
+    """All runs in one shard: Snakemake removes what all of them are to leave before it starts the job again."""
+    folder = tiny.project(tmp_path / "project")
+    demo = folder / "config" / "scales" / "demo.yaml"
+    demo.write_text(demo.read_text().replace("\nshard: 1", "\nshard: 8"))
+    assert tiny.run(folder).returncode == 0
+    runs = folder / "results" / "runs"
+
+    def files():
+        return {p.relative_to(runs): p.read_bytes() for p in runs.rglob("*") if p.is_file() and p.name != ".lock"}
+
+    before, table = files(), tiny.left(folder)[1]
+    paper = folder / "config" / "papers" / "qtart.yaml"
+    text = paper.read_text()
+    changed = text.replace(
+        "\n  random:\n    extends: sgd\n", "\n  random:\n    extends: sgd\n    recipe: {momentum: 0.8}\n"
+    )
+    assert changed != text
+    paper.write_text(changed)
+    done = tiny.run(folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = files()
+    assert {p: after[p] for p in before} == before
+    assert len({p.parts[0] for p in after}) == len({p.parts[0] for p in before}) + 1
+    assert tiny.left(folder)[1] != table

@@ -12,7 +12,7 @@ from leanat import networks
 ROOT = Path(__file__).parents[2]
 TARGET = "figures/qtart/table1.pdf"
 ROWS = """      model: [vgg16, mobilenet, densenet, resnet50]
-      method: [sgd, random, dihcl, qtart, sgd_smoothed, loss_rank]
+      method: [sgd, random, dihcl, qtart, sgd_smoothed, loss_rank, qtart_late]
 """
 
 

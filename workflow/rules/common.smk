@@ -5,14 +5,14 @@ from pathlib import Path
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "src"))
 
-from leanat import caption, devices, jobs, structure, targets, walk
+from leanat import caption, devices, jobs, needed, progress, structure, targets, walk
 from leanat.grid import canonical, digest
 from leanat.resolve import ConfigError
 from snakemake.cli import get_argument_parser
 from snakemake.settings.types import ExecMode
 
 ASKED = get_argument_parser().parse_known_args(sys.argv[1:])[0]
-RESULTS = config.get("results", "results")
+RESULTS = os.path.expanduser(config.get("results", "results"))
 PUBLISHED = ROOT / "published"
 
 try:
@@ -25,6 +25,11 @@ try:
     ):  # not in the processes that Snakemake starts for single jobs
         targets.check_targets(ASKED.targets, GRID)
         targets.check_values(ROOT, GRID, Path(RESULTS))
+        if ASKED.touch:
+            targets.check_touch(ASKED.targets)
+        warn = (lambda text: print(text, file=sys.stderr)) if ASKED.dryrun else None
+        if not (ASKED.touch or ASKED.unlock or ASKED.lint):
+            needed.check_data(ASKED.targets, GRID, Path(RESULTS), warn)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
@@ -56,7 +61,8 @@ ENVIRONMENT = {
     "LEANAT_CONFIG_DIR": str(ROOT / "config"),
     "LEANAT_SET": canonical(targets.overrides(GRID.settings)),
     "LEANAT_RESULTS": RESULTS,
-    "LEANAT_DATA_DIR": config["data_dir"] or "",
+    "LEANAT_RUNNING": f"{RESULTS}/.running",
+    "LEANAT_DATA_DIR": os.path.expanduser(config["data_dir"] or ""),
     "LEANAT_DEVICE": config["device"],
     "LEANAT_JOBS_PER_GPU": str(config["jobs_per_gpu"]),
 }
@@ -66,7 +72,11 @@ shell.prefix("set -euo pipefail; exec ")
 
 # GPUs of this machine are counted here and handed out by the jobs themselves (leanat.devices). On a cluster a job gets
 # what the profile says, and a limit for this machine would be one for all of it.
-GPUS = 0 if config["device"] == "cpu" or workflow.non_local_exec else len(devices.visible())
+GPUS = (
+    0
+    if config["device"] == "cpu" or workflow.non_local_exec
+    else len(devices.visible())
+)
 if GPUS and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", GPUS * config["jobs_per_gpu"])
 

@@ -21,6 +21,7 @@ from leanat.data.tensors import at_random, stratified
 
 log = logging.getLogger("leanat")
 
+STREAMED = ("mini-imagenet", "tiny-imagenet", "caltech256", "flowers102", "imagenet", "imagenet200", "imagenet12")
 SUFFIXES = (".jpeg", ".jpg", ".png")
 
 # ASSUMPTION: the 12 super-classes of ImageNet-12 (ACS, Table 2) were never published. These are the nine of Restricted

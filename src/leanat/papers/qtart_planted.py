@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from leanat.core import Data
 from leanat.draws import Draws
+from leanat.measured import Measured
 from leanat.memory import surveyed
 from leanat.papers.qtart import WINDOWS, Instability
-from leanat.papers.saliency_maps import Measured
 from leanat.selection import all_but_top, everyone
 
 BATCH = 250

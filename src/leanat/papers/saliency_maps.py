@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from leanat.core import Attack, Data, Step, frozen
 from leanat.draws import Draws
+from leanat.measured import Measured
 from leanat.papers.saliency import (
     SCORES,
     Alignment,
@@ -28,13 +29,6 @@ from leanat.papers.saliency import (
 )
 
 BATCH = 250
-
-
-class Measured(NamedTuple):
-    """``numbers``: None where the data cannot tell. ``arrays``: what figures draw."""
-
-    numbers: dict[str, float | None]
-    arrays: dict[str, np.ndarray]
 
 
 Measure = Callable[[nn.Module, Data, int], Measured]  # (network, the data's ``part``, seed)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class Cell(NamedTuple):
     """A cell of an item: its values by seed, or why it has none.
 
-    ``tested``: examples behind an accuracy; ``right``: their positions and the share of runs that are right, if known.
+    ``tested``: examples behind an accuracy, ``not_finite`` of them with logits that are not finite; ``right``: their
+    positions and the share of runs that are right, if known.
     """
 
     values: dict[int, float]
@@ -26,6 +27,7 @@ class Cell(NamedTuple):
     published: float | None = None
     tested: int | None = None
     right: numpy.ndarray | None = None
+    not_finite: int = 0
 
 
 class Items:
@@ -70,5 +72,9 @@ def _read_cell(row: Mapping[str, str]) -> Cell:
     draws = max(1, len(found) // seeds) if seeds and len(found) % seeds == 0 else 1
     values = {k // draws: statistics.fmean(found[k : k + draws]) for k in range(0, len(found), draws)}
     return Cell(
-        values, row["missing"] or None, float(published) if published else None, int(float(tested)) if tested else None
+        values,
+        row["missing"] or None,
+        float(published) if published else None,
+        int(float(tested)) if tested else None,
+        not_finite=int(float(row.get("not_finite") or 0)),
     )

@@ -190,7 +190,7 @@ def ledger(claims: list[Claim], items: Items) -> list[Line]:
             apart = [cases] if claim.expect.of == "mean" else [[case] for case in cases]
             pieces = parts(claim)
             effects = [_effect(piece, some) for some in apart for piece in pieces]
-            lines[claim.id] = Line(claim, items.scale, "", used=len(cases))
+            lines[claim.id] = Line(claim, items.scale, "", _not_finite(cases), used=len(cases))
             if len(out_of_reach(pieces[0].expect, [effect.n for effect in effects])) == 2:
                 lines[claim.id] = _undecidable(lines[claim.id], effects)
             else:
@@ -199,6 +199,7 @@ def ledger(claims: list[Claim], items: Items) -> list[Line]:
         effect = effects[judged.against if verdict == "not supported" else judged.shown]
         low, high = effect.interval() or (None, None)
         more = _more(claim, effect, len(tested), len(effects)) if verdict == "inconclusive" else ""
+        more = "; ".join(filter(None, (more, lines[claim.id].reason)))
         shown = {"verdict": verdict, "effect": effect.mean, "low": low, "high": high, "n": effect.n, "more": more}
         lines[claim.id] = replace(lines[claim.id], **shown)
     origin = "replicated" if items.real else "this run"
@@ -245,6 +246,11 @@ def _cases(claim: Claim, items: Items) -> tuple[list[dict[str, Cell]], set[str]]
         if not lacking:
             whole.append(case)
     return whole, reasons
+
+
+def _not_finite(cases: list[dict[str, Cell]]) -> str:
+    count = sum(cell.not_finite > 0 for case in cases for cell in case.values())
+    return f"images with logits that are not finite count as wrong, in {count} of its cells" if count else ""
 
 
 def _series(claim: Claim, case: Mapping[str, Cell]) -> dict[int, float]:

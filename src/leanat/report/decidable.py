@@ -47,6 +47,8 @@ def _seeds(item: Mapping[str, Any] | None, row: str, column: str, seeds: Mapping
     if item is None:
         return set()
     names = [[" | ".join(filter(None, (x["group"], x["label"]))) for x in item[axis]] for axis in ("rows", "columns")]
+    if row not in names[0] or column not in names[1]:  # a user may ask for fewer rows than the paper has
+        return set()
     cell = item["cells"][names[0].index(row)][names[1].index(column)]
     if cell["missing"]:
         return set()

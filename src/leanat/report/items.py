@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from leanat import identity
 from leanat.files import read_json
 from leanat.grid import digest
 from leanat.report import cost, examples, plots, published, replicated, table
 from leanat.report.formulas import FORMULAS
-from leanat.report.measures import measure, tested
+from leanat.report.measures import measure, not_finite, tested
 from leanat.report.notes import row_note
 from leanat.report.pictures import pictured
 from leanat.resolve import named
@@ -69,20 +70,62 @@ def _name(line: dict[str, Any]) -> str:
     return " | ".join(filter(None, (line["group"], line["label"])))
 
 
+def has(value: Any, keys: tuple[str, ...], path: Path) -> dict[str, Any]:
+    """The mapping. Raises ValueError, one line with the file, where a key is missing."""
+    absent = [k for k in keys if k not in value] if isinstance(value, dict) else keys
+    if absent:
+        raise ValueError(f"{path}: damaged: {', '.join(absent)} missing; remove it, and it is made again")
+    return value
+
+
 class Sources:
     """The files that an item's numbers come from, each read once."""
 
     def __init__(self, item: dict[str, Any], results: Path, papers: Path, real: Path):
         self.results, self.papers, self.item = results, papers, item
         self.found = replicated.load(item["paper"], item["item"], real)
+        self.data: dict[
+            str, tuple[str, dict[str, str]]
+        ] = {}  # by data set: the first run of it, and what it was made from
 
     @cache  # noqa: B019 - lives as long as one item is made
     def metrics(self, run: str) -> dict[str, Any]:
-        return read_json(self.results / "runs" / run / "metrics.json", "the metrics of a finished run")
+        """Raises IdentityError for a folder of another spec, and for runs of an item made from data that differ."""
+        folder = self.results / "runs" / run
+        metrics = has(identity.read_run(folder), ("clean", "examples", "device", "date"), folder / "metrics.json")
+        own = {k: v for k, v in metrics.get("made_from", {}).items() if k.endswith(" data")}
+        data = metrics["spec"].get("data", {})
+        key = str((data.get("name"), data.get("validation")))
+        first, known = self.data.setdefault(key, (run, own))
+        if own != known:
+            differ = identity.differences(known, own)
+            raise identity.IdentityError(
+                f"{run}: made from other {differ} than {first}, of the same item; train one anew"
+            )
+        return metrics
 
     @cache  # noqa: B019
     def suite(self, evaluation: str) -> dict[str, Any]:
-        return read_json(self.results / "runs" / f"{evaluation}.json", "the summary of a suite of attacks")
+        """Raises IdentityError for a summary of attacks on other networks or data than those of the runs' metrics."""
+        path = self.results / "runs" / f"{evaluation}.json"
+        suite = has(read_json(path, "the summary of a suite of attacks"), ("attacks",), path)
+        run = evaluation.partition("/")[0]
+        for name, files in {run: suite.get("file", {}), **suite.get("sources", {})}.items():
+            trained = self.metrics(name).get("files", {}) if files else {}
+            kept = {file: trained.get(file) for file in files}
+            if kept != files:
+                raise identity.IdentityError(
+                    f"{path}: attacked another network of {name}: {identity.differences(files, kept)}"
+                )
+        attacked, tested = (
+            suite.get("made_from", {}).get("data"),
+            self.metrics(run).get("made_from", {}).get("test data"),
+        )
+        if attacked != tested:
+            raise identity.IdentityError(
+                f"{path}: attacked on other test data ({attacked}) than {run} was tested on ({tested})"
+            )
+        return suite
 
     @cache  # noqa: B019
     def arrays(self, evaluation: str, measure: str) -> dict[str, np.ndarray]:
@@ -131,8 +174,9 @@ def fill(item: dict[str, Any], results: Path, papers: Path, real: Path) -> dict[
 
 def _cell(row: dict[str, Any], column: dict[str, Any], cell: dict[str, Any], sources: Sources) -> dict[str, Any]:
     item, where = sources.item, cell["published"]
-    paper = _published(item["paper"], where, sources.papers) if where else None
+    paper = printed_value(item["paper"], where, sources.papers) if where else None
     match = sources.found.get((_name(row), _name(column), cell["metric"]))
+    runs = cell["runs"]
     if cell["metric"] == "printed_over_removed":
         values, paper = [paper / cost.removed(cell["timed"]["spec"], cell["timed"]["examples"])], None
     elif "timed" in cell:
@@ -141,6 +185,7 @@ def _cell(row: dict[str, Any], column: dict[str, Any], cell: dict[str, Any], sou
         values = [FORMULAS[item["options"]["formula"]](cell["inputs"])]
     else:
         part = chosen(cell, sources) if "candidates" in cell else cell
+        runs = part["runs"]
         values = (
             [part["value"]]
             if cell["metric"] == "chosen" and part is not cell
@@ -157,6 +202,8 @@ def _cell(row: dict[str, Any], column: dict[str, Any], cell: dict[str, Any], sou
         "values": values,
         "n": len(values),
         "tested": tested(cell, sources) if values else None,
+        "runs": list(runs) if values else [],
+        "not_finite": not_finite(cell, sources) if values and cell["runs"] else 0,
         "missing": None if values else cell["missing"] or "there is no such number",
     }
 
@@ -171,14 +218,14 @@ def chosen(cell: dict[str, Any], sources: Sources) -> dict[str, Any]:
     return max(cell["candidates"], key=score)
 
 
-def _published(paper: str, where: dict[str, str], papers: Path) -> float | None:
+def printed_value(paper: str, where: dict[str, str], papers: Path) -> float | None:
     """The paper's number; where the text lost a cell, what the authors' README says in its place (``<item>_readme``).
 
     With ``against``, another row: by how many percent the number is below that row's.
     """
     if "against" in where:
         rows = ({"item": where["item"], "column": where["column"], "row": where[k]} for k in ("against", "row"))
-        other, own = (_published(paper, row, papers) for row in rows)
+        other, own = (printed_value(paper, row, papers) for row in rows)
         return round(100 * (other - own) / other, 3)
     found = published.lookup(paper, where["item"], where["row"], where["column"], papers)
     if found.text == "LOST":
@@ -251,7 +298,7 @@ def _attack_share(cell: dict[str, Any], sources: Sources) -> float | None:
     """Of the groups of the cell's runs, or the share that the speed-up printed for Bullet-Train implies."""
     if "anchor" in cell:
         part, where = cell["anchor"]["timed"], cell["anchor"]["published"]
-        spec, printed = part["spec"], _published(sources.item["paper"], where, sources.papers)
+        spec, printed = part["spec"], printed_value(sources.item["paper"], where, sources.papers)
         seconds = _whole(cell["against"]["timed"], sources) / printed / spec["recipe"]["epochs"]
         return cost.implied_attack_share(spec, sources.primitives(spec), part["examples"], seconds)
     if not cell["runs"]:
@@ -273,10 +320,28 @@ def _n_test(k: int, sources: Sources) -> int | None:
 
 def _provenance(sources: Sources) -> dict[str, Any]:
     item = sources.item
-    parts = [sources.metrics(run) for run in item["runs"]] + ([sources.timings()] if item["timed"] else [])
+    runs = [sources.metrics(run) for run in item["runs"]]
+    parts = [piece for run in runs for piece in run.get("pieces", [run])] + (
+        [sources.timings()] if item["timed"] else []
+    )
     shown = {"seeds": item["seeds"], "factors": item["factors"], "draws": item["draws"]}
     for key in ("device", "revision"):
         shown[key] = ", ".join(sorted({str(part[key] or "unknown") for part in parts}))
     shown["date"] = max((part["date"][:10] for part in parts), default="")
     composed = any("timed" in cell and cell["metric"] not in COUNTED for row in item["cells"] for cell in row)
-    return shown | {"assumptions": item["assumptions"], "composed": composed}
+    return shown | {"attacks": _attackers(sources, shown), "assumptions": item["assumptions"], "composed": composed}
+
+
+def _attackers(sources: Sources, trained: dict[str, Any]) -> str:
+    """Where and when the networks were attacked, if that differs from where and when they were trained; else nothing."""
+    suites = [sources.suite(evaluation) for evaluation in sources.item["evaluations"]]
+    entries = [e for s in suites for kind in ("attacks", "measures") for e in s.get(kind, {}).values()]
+    pieces = [piece for entry in entries for piece in entry.get("pieces", [])]
+    if not pieces:
+        return ""
+    found = {
+        key: ", ".join(sorted({str(piece[key] or "unknown") for piece in pieces})) for key in ("device", "revision")
+    }
+    found["date"] = max(piece["date"][:10] for piece in pieces)
+    same = all(found[key] == trained[key] for key in found)
+    return "" if same else f"attacks: {found['device']}, {found['date']}, revision {found['revision']}"

@@ -23,10 +23,10 @@ def measure(metric: str, run: str, evaluation: str | None, sources: Sources) -> 
     """
     if "+" in metric:
         parts = [measure(part, run, evaluation, sources) for part in metric.split("+")]
-        return sum(parts) / len(parts)
+        return None if None in parts else sum(parts) / len(parts)
     if "-" in metric:
-        first, second = metric.split("-")
-        return measure(first, run, evaluation, sources) - measure(second, run, evaluation, sources)
+        first, second = (measure(part, run, evaluation, sources) for part in metric.split("-"))
+        return None if None in (first, second) else first - second
     name, _, part = metric.partition("@")
     if name.startswith("history."):
         rows = sources.history(run)
@@ -35,7 +35,7 @@ def measure(metric: str, run: str, evaluation: str | None, sources: Sources) -> 
         return None if value in (None, "", "nan") else float(value)
     metrics = sources.metrics(run)
     if name.startswith("metrics."):
-        value = metrics[name.removeprefix("metrics.")]
+        value = named(metrics, name.removeprefix("metrics."), f"metrics.json of {run}")
         value = value[int(part)] if value is not None and part else value
         return None if value is None else float(value)
     if name in ("clean", "validation"):
@@ -51,7 +51,7 @@ def measure(metric: str, run: str, evaluation: str | None, sources: Sources) -> 
         measured, _, number = name.partition(".")
         return named(named(suite.get("measures", {}), measured, metric)["numbers"], number, metric)
     if name == "worst":
-        return 100 * suite["worst"]["accuracy"]
+        return _percent(suite["worst"]["accuracy"])
     return _share(named(suite["attacks"], name, f"{metric} of suite {suite['suite']}"), metrics, part)
 
 
@@ -72,9 +72,27 @@ def tested(cell: dict[str, Any], sources: Sources) -> int | None:
     return min(counts)
 
 
+def not_finite(cell: dict[str, Any], sources: Sources) -> int:
+    """On how many images, of the run that has most of them, a network's logits were not finite behind this accuracy."""
+    counts = [0]
+    for k, run in enumerate(cell["runs"]):
+        suite = sources.suite(cell["evaluations"][k]) if cell["evaluations"] else {}
+        for name in (metric.partition("@")[0] for part in cell["metric"].split("+") for metric in part.split("-")):
+            attacks = suite.get("attacks", {})
+            shown = [sources.metrics(run).get(name)] if name in ("clean", "validation") else [attacks.get(name)]
+            shown = list(attacks.values()) if name == "worst" else shown
+            counts += [part.get("not_finite", 0) for part in shown if part]
+    return max(counts)
+
+
+def _percent(share: float | None) -> float | None:
+    """A file has null where there is no number: the accuracy on no examples, the deviation over one source."""
+    return None if share is None else 100 * share
+
+
 def _share(shown: dict[str, Any], metrics: dict[str, Any], part: str) -> float | None:
     if not part or part == "sd":
-        return 100 * shown[part or "accuracy"]
+        return _percent(shown[part or "accuracy"])
     right, n = _counts(shown, metrics, part)
     return 100 * sum(right) / sum(n) if n else None
 

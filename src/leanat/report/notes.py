@@ -52,6 +52,7 @@ def notes(item: Item) -> list[dict[str, str]]:
         made.append("test examples: " + ", ".join(f"{size:,} ({', '.join(names)})" for size, names in sizes.items()))
     made += [str(provenance[key]) for key in ("device", "date") if provenance.get(key)]
     made += [f"revision {provenance['revision']}"] if provenance.get("revision") else []
+    made += [provenance["attacks"]] if provenance.get("attacks") else []
     found.append(("This run.", "; ".join(made) + "."))
     real = {_origin(cell["replicated"]): None for row in item["cells"] for cell in row if cell["replicated"]}
     found.append(("Replicated.", "Real data, mean ± half-width: " + "; ".join(real) + "." if real else ""))
@@ -62,11 +63,30 @@ def notes(item: Item) -> list[dict[str, str]]:
     )
     found.append(("Stand-ins.", _list(told)))
     found.append(("Scaled.", _list(provenance.get("factors", []))))
+    found.append(("Not finite.", _not_finite(item)))
     found.append(("Times.", TIMES if provenance.get("composed") else ""))
     skipped = _by_value(columns, lambda column: column["skipped"])
     found.append(("Not run.", _list(f"{', '.join(names)}: {reason}" for reason, names in skipped.items())))
     found += [(f"({mark})", reason) for reason, mark in marks(item).items()]
     return [{"head": head, "body": body} for head, body in found if body]
+
+
+def _not_finite(item: Item) -> str:
+    """Of which rows and columns some logits were NaN or infinite, and on how many images of the worst run."""
+    found = []
+    for row, cells in zip(item["rows"], item["cells"], strict=True):
+        bad = [
+            (c["label"], cell["not_finite"])
+            for c, cell in zip(item["columns"], cells, strict=True)
+            if cell.get("not_finite")
+        ]
+        if bad:
+            name = " ".join(filter(None, (row["group"], row["label"])))
+            found.append(f"{name} ({', '.join(f'{label} {count:,}' for label, count in bad)})")
+    return _list(
+        ["Images whose logits are NaN or infinite count as wrong, in the worst run of " + "; ".join(found)]
+        * bool(found)
+    )
 
 
 def _reading(item: Item, n: int | None) -> str:

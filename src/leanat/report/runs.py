@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from leanat import identity
 from leanat.files import read_json, whole
 
 COLUMNS = [
@@ -36,7 +37,7 @@ def lines(runs: Iterable[str], results: Path) -> list[list[Any]]:
     found = []
     for run in runs:
         folder = results / "runs" / run
-        metrics = read_json(folder / "metrics.json", "the metrics of a finished run")
+        metrics = identity.read_run(folder)
         suites = [read_json(path, "the summary of a suite") for path in sorted((folder / "suites").glob("*.json"))]
         attacks = sum(a.get("seconds", 0.0) for suite in suites for a in suite["attacks"].values())
         examples, spec = metrics["examples"], metrics["spec"]

@@ -7,7 +7,8 @@ An item is a JSON object, made from the configuration and the runs:
     rows        [{group, label, note: null | "ours" (the paper's own method) | other text, a footnote}]
     columns     [{group, label, unit, digits, better: "high" | "low" | null, stand_in, skipped, n_test (optional)}]
     cells       [row][column] {published, replicated: {mean, low, high, n, scale, device} | null, values, n, missing,
-                          tested (optional: test examples behind an accuracy)}
+                          tested (optional: test examples behind an accuracy), not_finite (optional: images
+                          with logits that are not finite), runs (optional: their names, which end in the hash of a spec)}
 """
 
 from __future__ import annotations
@@ -84,6 +85,7 @@ def frame(item: dict[str, Any]) -> pandas.DataFrame:
                     "n": cell["n"],
                     "values": json.dumps(cell["values"]),
                     "tested": cell.get("tested"),
+                    "not_finite": cell.get("not_finite"),
                     "missing": None if cell["values"] else cell["missing"] or column["skipped"],
                     "scale": item["scale"],
                     **{f"replicated_{key}": real.get(key) for key in ("mean", "low", "high", "n", "scale", "device")},
@@ -97,10 +99,11 @@ def frame(item: dict[str, Any]) -> pandas.DataFrame:
                     **({"x": {**row.get("entry", {}), **column.get("entry", {})}.get(key)} if numeric else {}),
                     "note": row["note"],
                     "title": item["title"],
-                    **{key: str(provenance.get(key, "")) for key in ("seeds", "device", "date", "revision")},
+                    **{key: str(provenance.get(key, "")) for key in ("seeds", "device", "date", "revision", "attacks")},
+                    "runs": " ".join(cell.get("runs", [])),
                 }
             )
-    whole = {"n": "Int64", "tested": "Int64", "digits": "Int64", "replicated_n": "Int64"}
+    whole = {"n": "Int64", "tested": "Int64", "not_finite": "Int64", "digits": "Int64", "replicated_n": "Int64"}
     return pandas.DataFrame.from_records(records).astype(whole)
 
 

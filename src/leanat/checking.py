@@ -1,0 +1,40 @@
+"""Every problem of a configuration that can be known before anything is trained: what ``leanat check`` says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from leanat import assess, config, sense
+from leanat.grid import Grid, canonical
+from leanat.report import asked
+from leanat.resolve import ConfigError
+
+
+def problems(grid: Grid, published: Path) -> list[str]:
+    """A line for each, with the file and the first run that has it. Builds the objects of every spec and suite."""
+    problems = dict.fromkeys(asked.item_problems(grid, published))
+    where = {run: item for item in grid.items.values() for run in reversed(item["all_runs"])}
+    seen: dict[str, str] = {}  # each once, with the first run that has it
+    for run in grid.runs.values():
+        try:
+            config.read(run.spec)
+            lines = sense.spec_problems(run.spec, grid.datasets[run.spec["data"]["name"]])
+        except ConfigError as error:
+            lines = error.problems
+        for line in lines:
+            seen.setdefault(line, run.id)
+    for evaluation in {canonical(e.attacks): e for e in grid.evaluations.values()}.values():
+        try:
+            assess.components(evaluation.attacks)
+            dataset = grid.datasets[grid.runs[evaluation.run].spec["data"]["name"]]
+            lines = list(
+                sense.attack_problems(evaluation.attacks, dataset, f"suites.{evaluation.suite.partition('-')[2]}")
+            )
+        except ConfigError as error:
+            lines = error.problems
+        for line in lines:
+            seen.setdefault(line, evaluation.run)
+    for line, run in seen.items():
+        paper = where[run]["paper"] if run in where else "*"
+        problems[f"{grid.folder}/papers/{paper}.yaml: run {run}: {line}"] = None
+    return list(problems)

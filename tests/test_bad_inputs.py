@@ -1,0 +1,383 @@
+"""Bad inputs: what a user gets wrong, what is said, and the exit status. Nothing is accepted, nothing ends in a traceback.
+
+The configuration is the smallest: scale and paper of docs/adding.md, as they stand there.
+"""
+
+import re
+import shutil
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from leanat import cli, data, experiment, files, foreign
+from leanat.data import folders
+
+ROOT = Path(__file__).parents[1]
+
+
+def answer(capsys, words):
+    """Exit status and what stands on standard error; an exception that is no answer fails the test by itself."""
+    try:
+        status = cli.main([str(word) for word in words])
+    except SystemExit as error:
+        status = error.code
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    return status, said
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A project of one paper."""
+    text = (ROOT / "docs" / "adding.md").read_text()
+    blocks = [
+        re.sub(r"(?m)^   ", "", b) if b.startswith("   ") else b for b in re.findall(r"```yaml\n(.*?)```", text, re.S)
+    ]
+    scale = next(b for b in blocks if b.startswith("scale: quick"))
+    paper = next(b for b in blocks if b.startswith("paper: mine"))
+    for folder in ("config/scales", "config/papers", "published"):
+        (tmp_path / folder).mkdir(parents=True)
+    config = (ROOT / "config" / "config.yaml").read_text().replace("scale: demo", "scale: quick")
+    (tmp_path / "config/config.yaml").write_text(config)
+    shutil.copy(ROOT / "config" / "datasets.yaml", tmp_path / "config")
+    (tmp_path / "config/scales/quick.yaml").write_text(scale.replace("[saliency, sat]", "mine, view: none"))
+    (tmp_path / "config/papers/mine.yaml").write_text(paper)
+    rows = [
+        f"mine,table1,{row},{column},50,%," for row in ("All data", "A random half") for column in ("Clean", "PGD-20")
+    ]
+    (tmp_path / "published/mine.csv").write_text("\n".join(["paper,item,row,column,value,unit,note", *rows]) + "\n")
+    (tmp_path / "published/claims.yaml").write_text("{}\n")
+    return tmp_path
+
+
+def test_the_configuration_without_faults_is_right(root, capsys):
+    assert answer(capsys, ["check", "--config-dir", root / "config"]) == (0, "")
+
+
+PAPER, SCALE, SETS, CONFIG, PRINT = (
+    "config/papers/mine.yaml",
+    "config/scales/quick.yaml",
+    "config/datasets.yaml",
+    "config/config.yaml",
+    "published/mine.csv",
+)
+SUITE = "main: {pgd20: {attack: {pgd: {threat: {linf: {eps: 8/255}}"
+CONFIGURATIONS = [
+    # (file, text, in its place, said)
+    (PAPER, SUITE, SUITE.replace("8/255", "8"), "pgd20.attack.pgd.threat.linf.eps: 40; allowed: 0 to 1"),
+    (PAPER, "steps: 3, step_size: 4/255", "steps: 3, step_size: 4", "spec.method.attack.pgd.step_size: 20; allowed: 0 to 1"),
+    (PAPER, "linf: {eps: 8/255}}, steps: 3", "l2: {eps: 128}}, steps: 3", "threat.l2.eps: 326.4; allowed: 0 to 8"),
+    (PAPER, "random: {fraction: 0.5}", "random: {count: 600}", "600 examples to leave out; allowed: below 600"),
+    (PAPER, "random: {fraction: 0.5}", "random: {fraction: 1.5}", "fraction 1.5; allowed: above 0, at most 1"),
+    (PAPER, "random: {fraction: 0.5}", "loss_rank: {count: 5000}", "5000 examples to leave out; allowed: below 600"),
+    (PAPER, "{random: {fraction: 0.5}}", "{every: {period: 1, warmup: 30, inner: everything}}", "selection would never come"),
+    (PAPER, "resnet18, data: cifar10}", "resnet18, data: cifra10}", "no such name 'cifra10'; did you mean cifar10?"),
+    (PAPER, "base: {model: resnet18,", "base: {model: resnet81,", "no network 'resnet81'; did you mean resnet18?"),
+    (PAPER, "suite: main", "suite: mian", "no suite 'mian'; did you mean main?"),
+    (PAPER, "metric: pgd20", "metric: pgd02", "no metric 'pgd02'; did you mean pgd20?"),
+    (PAPER, "metric: clean", "metric: claen", "no metric 'claen'; did you mean clean?"),
+    (PAPER, "published: {column: Clean}", "published: {column: Claen}", "has no column 'Claen'; nearest: 'Clean'"),
+    (PAPER, "published: {item: table1", "published: {item: tabel1", "has no item 'tabel1'; nearest: 'table1'"),
+    (PRINT, "A random half", "A random third", "has no row 'A random half'"),
+    (PRINT, "50,%", "fifty,%", "value 'fifty' is neither a number nor NA nor LOST"),
+    (PAPER, "rows: {method: [full, half]}", "rows: {method: [full, hafl]}", "no such name 'hafl'; did you mean half?"),
+    (PAPER, "extends: full", "extends: ful", "no method 'ful'; did you mean full?"),
+    (PAPER, "kind: table", "kind: tabel", "'tabel' is not allowed; did you mean table?"),
+    (PAPER, "epochs: 30", "epochs: thirty", "spec.recipe.epochs: input should be a valid integer"),
+    (PAPER, "batch: 128", "batsh: 128", "unknown key 'batsh'; did you mean batch?"),
+    (PAPER, "selector: everything", "selector: evrything", "no selector 'evrything'; did you mean everything?"),
+    (PAPER, "seeds: 3", "seeds: 0", "seeds: 0 is not allowed; a whole number from 1"),
+    (PAPER, "epochs: 30", "epochs: 30\n    epochs: 40", "key 'epochs' twice"),
+    (PAPER, "  half: {extends", "   half: {extends", "not valid YAML"),
+    (SETS, "digits:        {train: 600,", "digits:        {train: -600,", "digits.train: -600 is not allowed; a whole"),
+    (SETS, "digits:        {train: 600, ", "digits:        {", "digits.train: None is not allowed"),
+    (SETS, "classes: 10, channels: 1, size: 8}", "classes: 10, channels: 1, sise: 8}", "unknown key 'sise'; did you mean size?"),
+    (SCALE, "epochs: [{factor: 0, minimum: 3}]", "epochs: [{factor: -0.5, minimum: 3}]", "epochs[0].factor: -0.5 is not allowed"),
+    (SCALE, "epochs: [{factor: 0, minimum: 3}]", "epochs: [{factor: 0, minimum: 0}]", "epochs[0].minimum: 0 is not allowed"),
+    (SCALE, "linf: 5.0", "linf: -5.0", "radii[0].linf: -5.0 is not allowed; a finite number, above 0"),
+    (SCALE, "linf: 5.0", "linf: .inf", "radii[0].linf: inf is not allowed"),
+    (SCALE, "seeds: {table: 2,", "seeds: {table: 100000,", "seeds.table: 100000 is not allowed; 1 to 1000"),
+    (SCALE, "shard: 8", "shard: 0", "shard: 0 is not allowed"),
+    (SCALE, "use: digits", "use: digist", "no data set 'digist'; did you mean digits?"),
+    (CONFIG, "seeds: null", "seeds: 100000", "config.yaml: seeds: 100000 is not allowed; at most 1000"),
+    (CONFIG, "device: auto", "device: tpu", "config.yaml: device: 'tpu' is not allowed; allowed: auto, cpu, cuda, cuda:N"),
+    (CONFIG, "other_counts: false", "other_counts: perhaps", "other_counts: 'perhaps' is not allowed; expected bool"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "text", "instead", "said"), CONFIGURATIONS, ids=[c[3][:60] for c in CONFIGURATIONS])
+def test_a_configuration_that_cannot_be_meant(root, capsys, file, text, instead, said):
+    path = root / file
+    assert text in path.read_text()
+    path.write_text(path.read_text().replace(text, instead))
+    status, err = answer(capsys, ["check", "--config-dir", root / "config"])
+    assert status == 1
+    assert said in err
+    assert all(line.startswith("leanat: ") for line in err.splitlines())
+    assert len(err.splitlines()) <= 8
+
+
+def test_latin_1(root, capsys):
+    path = root / PAPER
+    path.write_bytes(path.read_bytes().replace(b"My paper", "Über alles".encode("latin-1")))
+    status, err = answer(capsys, ["check", "--config-dir", root / "config"])
+    assert status == 1
+    assert f"{path}:2: not UTF-8; save it as UTF-8" in err
+
+
+NET = ["attack", "--suite", "mine", "--model", "net.pt", "--data"]
+WORDS = [
+    (["check", "--config-dir", "nowhere"], 1, "nowhere/config.yaml: no such file; run in the checkout, or name its folder"),
+    (["check", "--set", "seeds=100000"], 1, "command line (--config or --set): seeds: 100000 is not allowed"),
+    (["check", "--set", "sead=3"], 1, "command line (--config or --set): unknown key 'sead'; did you mean seeds?"),
+    (["train", "x", "--processes", "0"], 2, "--processes: 0 is not allowed; a whole number from 1"),
+    (["train", "x", "--jobs-per-gpu", "0"], 2, "--jobs-per-gpu: 0 is not allowed"),
+    (["cost", "all", "--deadline", "-1"], 2, "--deadline: -1 is not allowed; hours, a number above 0"),
+    (["cost", "all", "--deadline", "nan"], 2, "--deadline: nan is not allowed"),
+    (["cost", "all", "--devices", "0"], 2, "--devices: 0 is not allowed"),
+    (["time", "qtart", "--batch", "0"], 2, "--batch: 0 is not allowed"),
+    (["time", "qtart", "--threads", "0"], 2, "--threads: 0 is not allowed"),
+    (["table", "mine/table1", "--out", "x.tex"], 2, "--out: x.tex is not allowed; a name that ends in .pdf"),
+    (["attack", "--suite", "mine"], 1, "attack: which network? Name runs, or --model FILE with --network and --data"),
+    (["attack", "--suite", "mine/man", "x"], 1, "mine has no suite 'man'; did you mean main?"),
+    (["attack", "--suite", "mine", "x", "--model", "y.pt"], 1, "either runs, or --model and --network; not both"),
+    (["attack", "--suite", "mine", "--model", "y.pt", "--examples", "0"], 2, "--examples: 0 is not allowed"),
+    (["attack", "--suite", "mine", "--model", "y.pt", "--mean", "a,b"], 2, "--mean: a,b is not allowed; numbers with commas"),
+    (["attack", "--suite", "mine", "--network", "timm:resnet18"], 1, "needs a file of weights, --model FILE"),
+    (["attack", "--suite", "mine", "--model", "y.h5", "--data", "digits"], 1, "y.h5: no such file"),
+    ([*NET, "digits", "--network", "timm:resnet81"], 1, "timm has no network 'resnet81'"),
+    ([*NET, "folder:none", "--network", "timm:resnet18"], 1, "net.pt: not a timm:resnet18"),
+    ([*NET, "folder:none", "--network", "resnet18"], 1, "folder:none: no such folder"),
+    ([*NET, "digits", "--network", "resnet_tiny", "--mean", "0.3"], 1, "--mean and --std: both are needed"),
+    ([*NET, "digits", "--network", "resnet_tiny", "--mean", "125", "--std", "60"], 1, "allowed are those of pixels in [0, 1]"),
+    (["data", "nowhere"], 1, "data: nowhere: no such folder"),
+    (["data", "."], 1, "holds none of these data sets"),
+    (["data", "--download", "cifar10"], 1, "which folder to? leanat data DIR --download cifar10"),
+    (["data", ".", "--need", "cifar10"], 1, "data: missing in .: cifar10"),
+    (["data", ".", "--need", "cifra10"], 1, "no data set 'cifra10'; did you mean cifar10?"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "status", "said"), WORDS, ids=[" ".join(w[0])[:60] for w in WORDS])
+def test_words_that_cannot_be_meant(root, capsys, monkeypatch, words, status, said):
+    monkeypatch.chdir(root)
+    torch.save({"x": torch.ones(2)}, "net.pt")
+    assert answer(capsys, words)[0] == status
+    assert said in " ".join(answer(capsys, words)[1].split())
+
+
+def test_a_device_that_does_not_exist(root, capsys, monkeypatch):
+    monkeypatch.chdir(root)
+    torch.save({"x": torch.ones(2)}, "net.pt")
+    words = [
+        "attack",
+        "--suite",
+        "mine",
+        "--model",
+        "net.pt",
+        "--data",
+        "digits",
+        "--network",
+        "resnet_tiny",
+        "--device",
+    ]
+    assert answer(capsys, [*words, "tpu"]) == (
+        1,
+        "leanat: device: 'tpu' is not allowed; allowed: auto, cpu, cuda, cuda:N\n",
+    )
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"clean": {}}', "\x00", "NaN"])
+def test_metrics_that_hold_nothing(root, capsys, monkeypatch, text):
+    from leanat import structure
+
+    monkeypatch.chdir(root)
+    for run in structure.load(root / "config").items["mine/table1"]["runs"]:
+        (root / "results" / "runs" / run).mkdir(parents=True)
+        (root / "results" / "runs" / run / "metrics.json").write_text(text)
+    status, err = answer(capsys, ["table", "mine/table1", "--out", "x.pdf"])
+    assert status == 1
+    assert "metrics.json: " in err
+    assert len(err.splitlines()) == 1
+
+
+def test_the_home_folder_is_meant_by_a_tilde(root, monkeypatch):
+    from leanat import structure
+
+    monkeypatch.setenv("HOME", "/home/of/somebody")
+    grid = structure.load(root / "config", {"results": "~/out", "data_dir": "~/data"})
+    assert (grid.settings["results"], grid.settings["data_dir"]) == ("/home/of/somebody/out", "/home/of/somebody/data")
+    arguments = cli.parser().parse_args(["table", "mine/table1", "--results", "~/out"])
+    assert str(arguments.results) == "/home/of/somebody/out"
+
+
+# Folders of images
+
+
+def png(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for c in ("b", "c"):
+        for i in range(3):
+            png(tmp_path / "photos" / c / f"{i}.png", np.full((8, 8, 3), 40 * i, np.uint8))
+    return tmp_path / "photos"
+
+
+def test_what_programs_leave_behind_is_no_class_and_no_image(photos, caplog):
+    png(photos / ".ipynb_checkpoints" / "0.png", np.zeros((8, 8, 3), np.uint8))
+    png(photos / "__MACOSX" / "0.png", np.zeros((8, 8, 3), np.uint8))
+    (photos / "b" / "._0.png").write_bytes(b"resource fork")
+    (photos / "b" / "notes.txt").write_text("x")
+    (photos / "c" / "3.gif").write_text("x")
+    (photos / "list.csv").write_text("x")
+    found = data.load_folder(str(photos))
+    assert found.class_names == ("b", "c")
+    assert found.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert "3 files are ignored" in caplog.text
+    assert "list.csv" in caplog.text
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_sixteen_bits_are_scaled(photos, channels):
+    levels = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1040
+    for c in ("b", "c"):
+        for i in range(3):
+            png(photos / c / f"{i}.png", levels)
+    x, _ = data.load_folder(str(photos), channels=channels).batch(torch.tensor([0]), 0)
+    assert x.shape == (1, channels, 8, 8)
+    expected = torch.tensor(levels.astype(np.float64) / 65535, dtype=torch.float32)
+    assert (x[0] - expected).abs().max() <= 0.5 / 255 + 1e-6
+
+
+def big(path, side):
+    """A PNG that says it is large and holds nothing."""
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
+    body = b"".join(struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in parts)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+
+
+def damage(kind, path):
+    match kind:
+        case "text":
+            path.write_text("no image")
+        case "empty":
+            path.write_bytes(b"")
+        case "cut short":
+            Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(path)
+            path.write_bytes(path.read_bytes()[:2000])
+        case "huge":
+            big(path, 20_000)
+        case "a bomb":
+            big(path, 100_000)
+        case "floats":
+            Image.fromarray(np.ones((8, 8), np.float32)).save(path, format="TIFF")
+        case "a ribbon":
+            Image.fromarray(np.zeros((1, 30_000, 3), np.uint8)).save(path)
+
+
+@pytest.mark.parametrize("kind", ["text", "empty", "cut short", "huge", "a bomb", "floats", "a ribbon"])
+def test_an_image_that_cannot_be_used_is_named(photos, kind):
+    damage(kind, photos / "b" / "1.png")
+    with pytest.raises(data.DataError) as error:
+        data.load_folder(str(photos), size=64).batch(torch.arange(6), 0)
+    assert str(photos / "b" / "1.png") in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_orientation_is_not_applied_and_said(photos, caplog):
+    image = Image.fromarray(np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(photos / "b" / "0.png", exif=exif)
+    x, _ = data.load_folder(str(photos)).batch(torch.tensor([0]), 0)
+    assert torch.equal((255 * x[0]).round().byte().permute(1, 2, 0), torch.from_numpy(np.array(image)))
+    assert "EXIF says to turn" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda f: [p.unlink() for p in (f / "b").iterdir()], "no images in"),
+        (lambda f: shutil.rmtree(f / "b"), "holds 1 class folders, at least 2 are needed"),
+        (lambda f: ((f / "b").rename(f / "x") and (f / "b").mkdir()) or (f / "x").rename(f / "b" / "x"), "folders such as x"),
+    ],
+)  # fmt: skip
+def test_a_folder_without_images_or_classes(photos, make, said):
+    make(photos)
+    with pytest.raises(data.DataError, match=said):
+        data.load_folder(str(photos))
+
+
+def test_other_counts_than_the_known_ones_are_refused(tmp_path):
+    for c in range(3):
+        for i in range(12):
+            png(tmp_path / "mini-imagenet" / f"n{c}" / f"{i}.png", np.zeros((8, 8, 3), np.uint8))
+    known = {"classes": 100, "train": 50_000, "test": 10_000}
+    with pytest.raises(data.DataError) as error:
+        folders.check_counts("mini-imagenet", tmp_path, known)
+    assert "classes 3 in place of 100, train 30 in place of 50,000, test 6 in place of 10,000" in str(error.value)
+    assert "other_counts=true" in str(error.value)
+    folders.check_counts("mini-imagenet", tmp_path, {"classes": 3, "train": 30, "test": 6})
+
+
+def test_a_training_on_other_counts_is_refused_and_allowed_in_the_foot(root, capsys, monkeypatch):
+    from leanat import structure
+
+    monkeypatch.chdir(root)
+    for c in range(3):
+        for i in range(12):
+            png(root / "data" / "mini-imagenet" / f"n{c}" / f"{i}.png", np.zeros((8, 8, 3), np.uint8))
+    path = root / SCALE
+    path.write_text(path.read_text().replace("use: digits", "use: mini-imagenet"))
+    grid = structure.load(root / "config")
+    run = next(iter(grid.runs))
+    status, err = answer(capsys, ["train", run, "--data-dir", root / "data", "--device", "cpu"])
+    assert status == 1
+    assert "mini-imagenet: not as config/datasets.yaml has it: classes 3 in place of 100" in err
+    allowed = structure.load(root / "config", {"other_counts": True})
+    assert "other_counts: mini-imagenet may have other" in allowed.items["mine/table1"]["factors"][-1]
+    assert not any("other_counts" in line for line in grid.items["mine/table1"]["factors"])
+
+
+def test_a_file_system_without_locks(tmp_path, monkeypatch, caplog):
+    import errno
+
+    def flock(file, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(experiment.fcntl, "flock", flock)
+    with experiment.locked(tmp_path / "run"):
+        pass
+    assert "this file system has no locks (No locks available)" in caplog.text
+
+
+def test_jobs_say_what_they_do(tmp_path, capsys, monkeypatch):
+    from leanat import progress
+
+    monkeypatch.setenv(progress.FOLDER, str(tmp_path / ".running"))
+    with progress.Job("train", "a_run") as job:
+        job.say("epoch 3 of 12, loss 0.500", 0.25)
+        job.say("epoch 4 of 12", 1.0)
+        assert list(progress.running(tmp_path / ".running")) == ["train a_run: epoch 4 of 12  0 s left"]
+        assert answer(capsys, ["watch", "--once", "--results", tmp_path])[0] == 0
+    assert list(progress.running(tmp_path / ".running")) == []
+    files.write_json(
+        tmp_path / ".running" / "x.json",
+        {"kind": "train", "name": "gone", "text": "", "left": None, "at": 0, "pid": 2**22 + 1, "host": "elsewhere"},
+    )
+    assert list(progress.running(tmp_path / ".running")) == []
+
+
+def test_foreign_config_json_that_names_nothing(tmp_path):
+    with pytest.raises(foreign.NetworkError, match="names no network of timm \\(ResNetForImageClassification\\)"):
+        foreign.named_by({"architectures": ["ResNetForImageClassification"]}, tmp_path)
