@@ -213,5 +213,5 @@ def _saliency(of: Findings) -> list[str]:
     robust, plain = of.level(table, ours, column), of.level(table, standard, column)
     return [
         f"- `saliency`: networks that never see an attack in training become robust, {robust} % under PGD-20 where standard "
-        f"training has {plain} %. Their adversarially trained teacher is {of.gap(table, teacher, ours, column)} points above them.",
+        f"training has {plain} %. Their adversarially trained teacher is {of.gap(table, teacher, ours, column)} points above.",
     ]
