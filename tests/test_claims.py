@@ -459,7 +459,6 @@ SETTINGS = {
 CAPTIONS = {"γ", "PGD ε", "epochs", "training perturbation norm ‖ε‖_∞ ≤", "evaluation attack", "coreset size"}
 DERIVED = "difference with full training"  # printed in parentheses; erratum-coreset-03 computes them all
 UNUSED = {  # (paper, item, column), with the reason
-    ("sat", "supplement", "clean accuracy"): "the supplement's figure is of robust accuracy",
 }
 
 

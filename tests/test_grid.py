@@ -78,7 +78,7 @@ def test_shards_hold_every_run_once_and_never_one_with_what_it_reads(grids, scal
 
 
 def test_a_paper_costs_little_at_demo(grids):
-    """20 minutes on two cores: so many passes of an example, forward and backward, through a small network at most."""
+    """25 minutes on two cores: so many passes of an example, forward and backward, through a small network at most."""
     grid = grids["demo"]
 
     def passes(spec):
@@ -89,7 +89,7 @@ def test_a_paper_costs_little_at_demo(grids):
 
     for paper in PAPERS:
         runs = {r for item in grid.items.values() if item["paper"] == paper for r in item["all_runs"]}
-        assert sum(passes(grid.runs[run].spec) for run in runs) <= 25e6, paper
+        assert sum(passes(grid.runs[run].spec) for run in runs) <= 42e6, paper
 
 
 def test_epochs_and_counts_shrink_in_proportion():
@@ -100,7 +100,7 @@ def test_epochs_and_counts_shrink_in_proportion():
     assert (whole["recipe"]["epochs"], once["tau"], once["inner"]["instability"]["gamma"]) == (300, 50, 125)
     once = small["method"]["selector"]["once"]
     assert small["recipe"]["epochs"] == 15
-    assert once["tau"] == round(50 * 15 / 300)
+    assert once["tau"] == 2 * round(50 * 15 / 300)  # twice the proportion, past the warm-up
     assert once["inner"]["instability"]["gamma"] == round(20 * 125 / 50000 * 600)
     assert small["data"]["name"] == "digits"
     assert small["model"]["name"] == "vgg16_small"
@@ -365,6 +365,8 @@ def test_every_method_of_a_paper_without_items_resolves(grids, paper, data, mode
     grid = grids["paper"]
     for method in grid.papers[paper]["methods"]:
         facts = {"paper": paper, "item": "", "data": data, "model": model, "method": method}
+        if method.endswith("_linf") and paper == "sat":  # of ImageNet-200 alone
+            facts |= {"data": "imagenet200", "model": "resnet50"}
         if method in ("transfer", "phase") or not grid.papers[paper]["methods"][method]:
             continue
         config.read(grid.run(facts, 0).spec)

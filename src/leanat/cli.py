@@ -264,7 +264,7 @@ def attack(arguments: argparse.Namespace) -> None:
     if paper not in grid.papers:
         raise ConfigError([f"--suite {arguments.suite}: no paper {paper!r}{near(paper, grid.papers)}"])
     suites = plain(grid.papers[paper].get("suites", {}))
-    if (suite or "main") not in suites:
+    if (suite or "main").partition("-after-")[0] not in suites:  # of a snapshot: coreset/gradients-after-7
         raise ConfigError([f"--suite {arguments.suite}: {paper} has no suite {suite or 'main'!r}{near(suite, suites)}"])
     if not (arguments.runs or arguments.model or arguments.network):
         raise ConfigError(["attack: which network? Name runs, or --model FILE with --network and --data"])
