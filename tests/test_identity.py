@@ -178,6 +178,30 @@ def test_an_attack_is_matched_by_network_data_and_spec(tmp_path, caplog):
     assert again["loss"] == first["attacks"]["fgsm"]["loss"], "a file that was put under another name is not believed"
 
 
+@pytest.mark.parametrize("replaced", ["source", "target"])
+def test_transfer_is_matched_by_source_and_target(tmp_path, replaced):
+    """A network that is put in the place of another, under its name, has the numbers that it has where no other was."""
+    test = data.load("digits", "test")
+
+    def robust(folder, **seeds):
+        runs = {
+            name: transferred.Trained(tmp_path / folder / name, net_of(seeds[name]), test, 0, CPU) for name in seeds
+        }
+        for run in runs.values():
+            run.folder.mkdir(parents=True, exist_ok=True)
+        source, target = {"source": runs["source"]}, {"target": runs["target"]}
+        found = transferred.assess(source, target, test, {"fgsm": ENTRY | {"examples": 200}}, 0)["target"]
+        return found["attacks"]["fgsm"]["sources"], found["made_from"]
+
+    first = robust("shared", source=0, target=1)
+    other = {"source": 0, "target": 1} | {replaced: 2}
+    assert robust("shared", **other) == robust("alone", **other)
+    kept = list((tmp_path / "shared" / "target" / "attacks").glob("*.npz"))
+    assert len(kept) == 2, "attacked anew, and the outcome before is still there"
+    assert robust("shared", source=0, target=1) == first
+    assert sorted(kept) == sorted((tmp_path / "shared" / "target" / "attacks").glob("*.npz"))
+
+
 # -- runs
 
 

@@ -148,6 +148,9 @@ def parser() -> argparse.ArgumentParser:
     sub = verb(watch, "epoch, loss and time left of every job that works now, renewed every few seconds")
     sub.add_argument("--once", action="store_true", help="print it once")
     options.results_option(sub)
+    sub = verb(readme, "write the findings of README.md from the finished items of the demo")
+    options.config_options(sub)
+    options.results_option(sub)
     sub = verb(collect, "several PDF files as one, in order")
     sub.add_argument("inputs", nargs="+", type=Path)
     sub.add_argument("--out", type=options.pdf, required=True)
@@ -366,6 +369,14 @@ def runs(arguments: argparse.Namespace) -> None:
     made = walk.by_paper(grid)[0][arguments.paper]
     runs.write(arguments.paper, grid.scale["scale"], made, arguments.results, out.with_suffix(""))
     log.info("%s", out)
+
+
+def readme(arguments: argparse.Namespace) -> None:
+    """Every number of the findings comes from a finished item; one that is missing is an error, and nothing is written."""
+    from leanat.report import readme
+
+    readme.update(arguments.config_dir.parent, arguments.results)
+    log.info("README.md, docs/demo.csv")
 
 
 def collect(arguments: argparse.Namespace) -> None:

@@ -1,0 +1,217 @@
+"""The findings in README.md: sentences whose numbers are read from finished items and from ``replicated/``.
+
+``leanat readme`` writes them between marks of README.md, and each cell of the demo that they use into docs/demo.csv, from
+which tests/test_readme.py writes them again.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+from leanat.files import whole
+from leanat.report import replicated
+from leanat.report.cells import Items
+from leanat.report.statistics import Interval, paired_difference, t_interval
+
+BEGIN, END = '<!-- {}: written by "leanat readme" -->', "<!-- end of {} -->"
+COLUMNS = ["item", "row", "column", "values"]
+Values = dict[int, float]  # by seed
+Cells = dict[tuple[str, str, str], Values]  # by item, row, column
+
+
+class Findings:
+    """Numbers of cells as text; it remembers which cells it was asked for.
+
+    ``read``: the values of a cell; ValueError, saying why, where it has none.
+    """
+
+    def __init__(self, read: Callable[[str, str, str], Values]):
+        self._read, self.used = read, Cells()
+
+    def values(self, item: str, row: str, column: str) -> Values:
+        self.used[item, row, column] = self._read(item, row, column)
+        return self.used[item, row, column]
+
+    def mean(self, item: str, row: str, column: str, digits: int = 0) -> str:
+        """The mean over seeds, such as ``62``."""
+        return f"{self._interval(item, row, column).mean:.{digits}f}"
+
+    def level(self, item: str, row: str, column: str, digits: int = 1) -> str:
+        """The mean with the half-width of its 95 % interval over seeds, such as ``62.1 ± 0.9``; one seed has none."""
+        found = self._interval(item, row, column)
+        half = "" if found.half is None else f" ± {found.half:.{digits}f}"
+        return f"{found.mean:.{digits}f}{half}"
+
+    def interval(self, item: str, row: str, column: str, digits: int = 2) -> str:
+        """A cell that is a difference itself: ``+0.04 [-0.08, 0.15]``."""
+        return _text(self._interval(item, row, column), digits)
+
+    def gap(self, item: str, row: str, other: str, column: str, digits: int = 1) -> str:
+        """Row less other row, paired over seeds, with its 95 % interval: ``+0.4 [-0.8, 1.5]``."""
+        return _text(paired_difference(self.values(item, row, column), self.values(item, other, column)), digits)
+
+    def _interval(self, item: str, row: str, column: str) -> Interval:
+        return t_interval(list(self.values(item, row, column).values()))
+
+
+def _text(found: Interval, digits: int) -> str:
+    text = f"{found.mean:+.{digits}f}"
+    return text if found.low is None else f"{text} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
+
+
+def of_items(items: Items) -> Findings:
+    """The findings of finished items."""
+
+    def read(item: str, row: str, column: str) -> Values:
+        cell = items.cell(*item.split("/"), row, column)
+        if not cell.values:
+            raise ValueError(f"README: {item}, {row!r}, {column!r}: {cell.missing or 'no number'}")
+        return dict(cell.values)
+
+    return Findings(read)
+
+
+def of_cells(cells: Cells) -> Findings:
+    """The findings of the cells in docs/demo.csv."""
+
+    def read(item: str, row: str, column: str) -> Values:
+        if (item, row, column) not in cells:
+            raise ValueError(f"README: {item}, {row!r}, {column!r}: not in docs/demo.csv; write it: leanat readme")
+        return cells[item, row, column]
+
+    return Findings(read)
+
+
+def of_replicated(folder: Path) -> Findings:
+    """The findings of ``replicated/``."""
+
+    def read(item: str, row: str, column: str) -> Values:
+        found = replicated.load(*item.split("/"), folder).items()
+        values = next((cell.values for (r, c, _), cell in found if (r, c) == (row, column)), None)
+        if values is None:
+            raise ValueError(f"README: {folder}/{item}.csv has no cell {row!r}, {column!r}")
+        return values
+
+    return Findings(read)
+
+
+def write(cells: Cells, path: Path) -> None:
+    with whole(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(COLUMNS)
+        rows.writerows([*where, json.dumps(values)] for where, values in sorted(cells.items()))
+
+
+def read(path: Path) -> Cells:
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {(r["item"], r["row"], r["column"]): {int(k): v for k, v in json.loads(r["values"]).items()} for r in rows}
+
+
+def with_block(text: str, name: str, lines: list[str]) -> str:
+    """The document with a block's entries replaced, wrapped. Raises ValueError where it has not got both marks once."""
+    begin, end = BEGIN.format(name), END.format(name)
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise ValueError(f"README.md: the lines {begin} and {end} must stand there once each")
+    wrapped = (textwrap.fill(line, 130, subsequent_indent="  ", break_on_hyphens=False) for line in lines)
+    block = "\n".join([begin, *wrapped, end])
+    return re.sub(re.escape(begin) + ".*?" + re.escape(end), lambda _: block, text, flags=re.S)
+
+
+def update(root: Path, results: Path) -> None:
+    """Writes both files of the checkout ``root``. Raises ValueError, naming the cell, for a number that is not there."""
+    found, path = of_items(Items(results, "demo")), root / "README.md"
+    text = with_block(path.read_text(encoding="utf-8"), "demo", demo(found))
+    text = with_block(text, "photographs", photographs(of_replicated(root / "replicated")))
+    write(found.used, root / "docs" / "demo.csv")
+    with whole(path) as beside:
+        beside.write_text(text, encoding="utf-8")
+
+
+def photographs(of: Findings) -> list[str]:
+    """What the looks at real photographs show, an item an entry."""
+    table, matrix = "coreset/table1", "sat/figure2"
+    rows = {
+        name: f"ℓ_∞-PGD | CIFAR-10 | {row}"
+        for name, row in {
+            "full training": "Full Adv. Training",
+            "GRAD-MATCH": "Adv. GradMatch (Ours)",
+            "CRAIG": "Adv. Craig (Ours)",
+            "random subsets": "Random, drawn again",
+        }.items()
+    }
+    coresets = ", ".join(f"{n} {of.level(table, r, 'ACC')} and {of.level(table, r, 'RACC')}" for n, r in rows.items())
+    of_random = " and ".join(
+        f"{name} {of.gap(table, rows[name], rows['random subsets'], 'RACC')}" for name in ("GRAD-MATCH", "CRAIG")
+    )
+
+    def classes(before: str) -> str:
+        found = (f"{of.mean(matrix, before + c, 'A')} and {of.mean(matrix, before + c, 'B')} % ({c})" for c in hard)
+        return ", ".join(found)
+
+    hard = ("cat", "dog", "car", "truck")
+    without, full = of.mean(matrix, "without AT", "B"), of.mean(matrix, "full AT", "A")
+    return [
+        "- Coresets under l_inf PGD (part of `coreset` Table 1, three seeds, code of 20 November). Clean and robust accuracy: "
+        f"{coresets} (the paper: 80 to 83 and 41 to 45; these networks are far from trained). Robust accuracy above random "
+        f"subsets: {of_random}.",
+        "- Four classes of SAT's Figure 2 (one seed): robust accuracy on the attacked class and on the nine others. With the "
+        f"authors' weights, w_A = |B|/|A|: {classes('')}. With w = 1, as the text says: {classes('w = 1, | ')}. Without any "
+        f"attack in training the others have {without} %; full adversarial training reaches {full} % (the paper: 69 %). On 900 "
+        "test images differences below 3 points are noise.",
+    ]
+
+
+def demo(of: Findings) -> list[str]:
+    """What the demo shows, a paper an entry."""
+    return [*_coreset(of), *_qtart(of), *_saliency(of)]
+
+
+def _coreset(of: Findings) -> list[str]:
+    error, share = "coreset/gradient_error", "cosine, last layer | all epochs | {}"
+    chosen = ("Random", "GradMatch, by batch", "GradMatch, by class")
+    at = {k: ", ".join(of.mean(error, share.format(k), name, 2) for name in chosen) for k in (10, 30, 50)}
+    return [
+        "- `coreset`: whole random batches are alike, so batch-wise selection, which the paper uses, has little to choose from. "
+        "The cosine between the gradient of the coreset and that of all examples (equation 6, trained networks): random, "
+        f"GRAD-MATCH by batch, by class: {at[10]} at 10 % of the digits, {at[30]} at 30 %, {at[50]} at 50 %.",
+    ]
+
+
+def _qtart(of: Findings) -> list[str]:
+    nets = ("VGG16", "MobileNet", "DenseNet", "ResNet50")
+
+    def effects(row: str) -> str:
+        return " and ".join(of.interval("qtart/decomposition", row, c) for c in ("clean", "FGSM, radius 2/255"))
+
+    def among(tau: int, kind: str, column: str) -> str:
+        found = sorted(float(of.mean("qtart/planted", f"{tau} | {net}", f"{kind} | {column}")) for net in nets)
+        return f"{found[0]:.0f} to {found[-1]:.0f} %"
+
+    windows = ("last layer", "gaussian", "training loss")
+    early, late = (", ".join(among(tau, "faint", window) for window in windows) for tau in (50, 100))
+    blends = among(100, "blends", "training loss"), among(100, "blends", "gaussian")
+    return [
+        "- `qtart`: with one recipe for all rows, removing the 0.25 % noisiest examples changes clean accuracy and that under "
+        f"""FGSM by {effects("0.25 | Q-TART's removal")} points (20 seeds), label smoothing alone by """
+        f"{effects('0 | Baseline + label smoothing')}, both together by {effects('0.25 | Q-TART (Ours)')}. Drawn examples "
+        "that were planted faint (5 % of all) make up this much of as many that are removed, over four networks, by the last "
+        f"layer, by all layers, by the training loss: {early} at the paper's tau, {late} at twice that. Blends of two classes "
+        f"(2 %) are found by the loss alone: {blends[0]} against {blends[1]}.",
+    ]
+
+
+def _saliency(of: Findings) -> list[str]:
+    table, column = "saliency/table1", "PGD-20"
+    ours, teacher = "Non-iterative methods, curriculum | OURS", "Iterative methods, no curriculum | AT(PGD-7)[3]"
+    standard = "Our references | Standard training"
+    robust, plain = of.level(table, ours, column), of.level(table, standard, column)
+    return [
+        f"- `saliency`: networks that never see an attack in training become robust, {robust} % under PGD-20 where standard "
+        f"training has {plain} %. Their adversarially trained teacher is {of.gap(table, teacher, ours, column)} points above.",
+    ]
