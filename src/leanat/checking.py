@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from leanat import assess, config, sense
+from leanat import acting, assess, config, sense
 from leanat.grid import Grid, canonical
 from leanat.report import asked
 from leanat.resolve import ConfigError
@@ -12,7 +12,7 @@ from leanat.resolve import ConfigError
 
 def problems(grid: Grid, published: Path) -> list[str]:
     """A line for each, with the file and the first run that has it. Builds the objects of every spec and suite."""
-    problems = dict.fromkeys(asked.item_problems(grid, published))
+    problems = dict.fromkeys([*asked.item_problems(grid, published), *acting.problems(grid)])
     where = {run: item for item in grid.items.values() for run in reversed(item["all_runs"])}
     seen: dict[str, str] = {}  # each once, with the first run that has it
     for run in grid.runs.values():

@@ -99,7 +99,7 @@ class Grid:
         paper, problems = self.papers[facts["paper"]], []
         where = f"{self.folder}/papers/{facts['paper']}.yaml: methods.{facts['method']}"
         spec = layered(paper.get("rules", []), facts, dict(paper["base"]))
-        spec = merge(spec, _extended(paper["methods"], facts["method"], where))
+        spec = merge(spec, extended(paper["methods"], facts["method"], where))
         spec = merge(spec, dict(change or {}))
         spec = substitute(spec, spec.pop("vars", {}), where, problems)
         if problems:
@@ -272,7 +272,7 @@ def _shards(size: int, groups: Iterable[tuple[list[str], Any]], whole: Any = lam
     return shards
 
 
-def _extended(methods: Mapping[str, Any], name: str, where: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
+def extended(methods: Mapping[str, Any], name: str, where: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
     """A method with the ones it ``extends`` below it."""
     if name not in methods:
         raise ConfigError([f"{where}: no method {name!r}{near(name, methods)}"])
@@ -280,4 +280,4 @@ def _extended(methods: Mapping[str, Any], name: str, where: str, seen: tuple[str
         raise ConfigError([f"{where}: extends goes in a circle: {' -> '.join((*seen, name))}"])
     method = dict(methods[name])
     below = method.pop("extends", None)
-    return merge(_extended(methods, below, where, (*seen, name)), method) if below else method
+    return merge(extended(methods, below, where, (*seen, name)), method) if below else method

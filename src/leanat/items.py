@@ -22,7 +22,7 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
     item, labels = plain(grid.papers[paper]["items"][name]), plain(grid.papers[paper]["labels"])
     rows, columns = list(product(item["rows"])), list(product(item["columns"]))
     base = {"paper": paper, "item": name} | item.get("base", {})
-    cells = [[_cell(grid, item, {**base, **_both(r, c)}, labels) for c in columns] for r in rows]
+    cells = [[_cell(grid, item, {**base, **cell_facts(r, c)}, labels) for c in columns] for r in rows]
     for k, column in enumerate(columns):
         if "bullet" in column:
             _anchor(rows, [row[k] for row in cells], column["bullet"])
@@ -44,11 +44,11 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
         "one_block": item.get("one_block", False),
         "labels": labels | plain(grid.scale.get("labels", {}).get(paper, {})),
         "seeds": _seeds(grid, paper, item) if runs else [],
-        "factors": _factors(grid, [{**base, **_both(r, c)} for r in rows for c in columns], runs) if runs else [],
+        "factors": _factors(grid, [{**base, **cell_facts(r, c)} for r in rows for c in columns], runs) if runs else [],
         "assumptions": assumed,
         "rows": [_axis(r, labels) | {"ours": _ours(item, r)} for r in rows],
         "columns": [
-            _axis(c, labels) | _column(grid, item, {**base, **c}, [{**base, **_both(r, c)} for r in rows])
+            _axis(c, labels) | _column(grid, item, {**base, **c}, [{**base, **cell_facts(r, c)} for r in rows])
             for c in columns
         ],
         "cells": cells,
@@ -72,7 +72,7 @@ def _assumed(grid: Grid, item: Mapping[str, Any], base: Mapping[str, Any]) -> li
     """What the paper leaves open of the cells that this scale has."""
     rows, columns = (list(_parts(item[axis])) for axis in ("rows", "columns"))
     whole = grid.at_paper_scale() if item["kind"] == "formula" else grid
-    made = ((r, c, {**base, **_both(row, column)}) for r, row in rows for c, column in columns)
+    made = ((r, c, {**base, **cell_facts(row, column)}) for r, row in rows for c, column in columns)
     return marks.of_item(grid, base["paper"], base["item"], [cell for cell in made if not _missing(whole, cell[2])])
 
 
@@ -91,7 +91,7 @@ def _factors(grid: Grid, entries: list[Mapping[str, Any]], runs: list[str]) -> l
     return found
 
 
-def _both(row: Mapping[str, Any], column: Mapping[str, Any]) -> dict[str, Any]:
+def cell_facts(row: Mapping[str, Any], column: Mapping[str, Any]) -> dict[str, Any]:
     """A row's entries and a column's; what both say of the published cell is joined, unless one says there is none."""
     joined, said = {**row, **column}, [part["published"] for part in (row, column) if "published" in part]
     if said:

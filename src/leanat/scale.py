@@ -42,7 +42,14 @@ def shrink_epochs(spec: dict, rule: Mapping[str, Any], keys: list[str]) -> dict:
         if key == "epochs":
             return _rescale(value, lambda v: epochs)
         if key in keys:
-            return _distinct(_rescale(value, lambda v: max(1, round(v * epochs / whole)) if v else 0))
+            # What comes before the end of the paper's training comes before the end of this one.
+            last = epochs - 1 if key in ("drops", "tau") else epochs
+
+            def convert(v):
+                shrunk = max(1, round(v * epochs / whole)) if v else 0
+                return min(shrunk, last) if v < whole else shrunk
+
+            return _distinct(_rescale(value, convert))
         return value
 
     return _walk(spec, change)
