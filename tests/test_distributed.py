@@ -20,6 +20,7 @@ def spec(**method):
     pgd = {"threat": {"linf": {"eps": 0.1}}, "steps": 2, "step_size": 0.06, "start": "uniform"}
     made["method"] |= {"attack": {"pgd": pgd}} | method
     made["recipe"] |= {"batch": 67, "clip_value": 0.5}  # 600 = 8 x 67 + 64: parts of unequal size
+    made["recipe"]["lr"] = {"cosine": {"lr": 0.05, "warmup_share": 0.3}}  # large rates amplify the rounding
     return made
 
 

@@ -367,7 +367,7 @@ def test_every_method_of_a_paper_without_items_resolves(grids, paper, data, mode
         facts = {"paper": paper, "item": "", "data": data, "model": model, "method": method}
         if method.endswith("_linf") and paper == "sat":  # of ImageNet-200 alone
             facts |= {"data": "imagenet200", "model": "resnet50"}
-        if method in ("transfer", "phase") or not grid.papers[paper]["methods"][method]:
+        if method in ("transfer", "transfer_linf", "phase") or not grid.papers[paper]["methods"][method]:
             continue
         config.read(grid.run(facts, 0).spec)
 

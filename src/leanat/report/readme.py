@@ -175,11 +175,25 @@ def demo(of: Findings) -> list[str]:
 def _coreset(of: Findings) -> list[str]:
     error, share = "coreset/gradient_error", "cosine, last layer | all epochs | {}"
     chosen = ("Random", "GradMatch, by batch", "GradMatch, by class")
+    kinds = ("500 near-copies of 25 digits, 100 others", "40 % wrong labels", "long tail of classes")
+
+    def above(kind: str) -> str:
+        """Of one kind of data, what each selection has over random subsets."""
+        names = {"GRAD-MATCH by batch": "GradMatch, by batch", "by class": "GradMatch, by class"}
+        names |= {"CRAIG by batch": "Craig, by batch", "by class ": "Craig, by class"}
+        found = {
+            n: of.gap("coreset/redundancy", f"{kind} | {row}", f"{kind} | Random, drawn again", "RACC")
+            for n, row in names.items()
+        }
+        return f"{kind}: " + ", ".join(f"{name.strip()} {gap}" for name, gap in found.items())
+
     at = {k: ", ".join(of.mean(error, share.format(k), name, 2) for name in chosen) for k in (10, 30, 50)}
     return [
         "- `coreset`: whole random batches are alike, so batch-wise selection, which the paper uses, has little to choose from. "
         "The cosine between the gradient of the coreset and that of all examples (equation 6, trained networks): random, "
-        f"GRAD-MATCH by batch, by class: {at[10]} at 10 % of the digits, {at[30]} at 30 %, {at[50]} at 50 %.",
+        f"GRAD-MATCH by batch, by class: {at[10]} at 10 % of the digits, {at[30]} at 30 %, {at[50]} at 50 %. Robust accuracy "
+        "above that of random subsets where 64 images are kept (5 seeds, 95 % intervals, twelve comparisons, none corrected for): "
+        f"{'; '.join(map(above, kinds))}.",
     ]
 
 
@@ -210,8 +224,10 @@ def _saliency(of: Findings) -> list[str]:
     table, column = "saliency/table1", "PGD-20"
     ours, teacher = "Non-iterative methods, curriculum | OURS", "Iterative methods, no curriculum | AT(PGD-7)[3]"
     standard = "Our references | Standard training"
+    own = of.level("saliency/weights", "The paper's own weights | OURS, own weights", column)
     robust, plain = of.level(table, ours, column), of.level(table, standard, column)
     return [
         f"- `saliency`: networks that never see an attack in training become robust, {robust} % under PGD-20 where standard "
-        f"training has {plain} %. Their adversarially trained teacher is {of.gap(table, teacher, ours, column)} points above.",
+        f"training has {plain} %. Their adversarially trained teacher is {of.gap(table, teacher, ours, column)} points above. "
+        f"With the paper's own beta and gamma, at this scale, OURS has {own} % (`weights`).",
     ]
