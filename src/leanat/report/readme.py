@@ -192,7 +192,7 @@ def _coreset(of: Findings) -> list[str]:
         "- `coreset`: whole random batches are alike, so batch-wise selection, which the paper uses, has little to choose from. "
         "The cosine between the gradient of the coreset and that of all examples (equation 6, trained networks): random, "
         f"GRAD-MATCH by batch, by class: {at[10]} at 10 % of the digits, {at[30]} at 30 %, {at[50]} at 50 %. Robust accuracy "
-        "above that of random subsets where 64 images are kept (5 seeds, 95 % intervals, twelve comparisons, none corrected for): "
+        "above that of random subsets where 64 images are kept (5 seeds, 95 % intervals, twelve comparisons, none corrected): "
         f"{'; '.join(map(above, kinds))}.",
     ]
 
