@@ -20,17 +20,22 @@ POLL = 0.5  # seconds between looks for a free GPU
 def visible() -> list[str]:
     """The GPUs that this process may use, as CUDA names them: those of ``CUDA_VISIBLE_DEVICES``, else all of the machine.
 
-    LEANAT_GPUS says how many the machine has where the driver does not. Raises ConfigError for what is no number.
+    Raises ConfigError where LEANAT_GPUS is no number.
     """
     shown = os.environ.get("CUDA_VISIBLE_DEVICES")
     if shown is not None:  # like CUDA, up to the first that is none
         return list(itertools.takewhile(lambda name: name not in ("", "-1"), map(str.strip, shown.split(","))))
+    return [str(k) for k in range(installed())]
+
+
+def installed() -> int:
+    """GPUs of this machine, as its driver lists them or LEANAT_GPUS says. Raises ConfigError where that is no number."""
     given = os.environ.get("LEANAT_GPUS")
     if given is None:
-        return [str(k) for k in range(len(list(DRIVER.glob("*"))))]
+        return len(list(DRIVER.glob("*")))
     if not given.isdecimal():
         raise ConfigError([f"LEANAT_GPUS: {given!r} is not allowed; a number of GPUs, 0 or more"])
-    return [str(k) for k in range(int(given))]
+    return int(given)
 
 
 def assigned(processes: int = 1) -> bool:

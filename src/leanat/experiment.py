@@ -60,7 +60,7 @@ def device_of(name: str) -> torch.device:
                     f"device: {name!r} is asked for, and this machine has no GPU that torch can use; allowed here: auto, cpu"
                 ]
             )
-        if devices.visible():
+        if devices.installed() and devices.visible():
             why = (
                 "is built without CUDA"
                 if torch.version.cuda is None
