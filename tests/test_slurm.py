@@ -114,6 +114,6 @@ def test_table_1_through_a_cluster_that_takes_a_job_away(tmp_path, plugin, clust
     assert cancelled, "no job was there to be cancelled"
     assert "CANCELLED" in evidence[2]
     assert "gpu:1" in evidence[2]
-    assert len(rows) == 24, "four networks, six ways of training"
+    assert len(rows) == 28, "four networks, seven ways of training"
     failed = list((work / "logs" / "slurm").rglob(f"{cancelled}.log"))
     assert failed, "the log of the job that failed is kept where the README says"
