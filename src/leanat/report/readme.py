@@ -243,7 +243,7 @@ def _sat(of: Findings) -> list[str]:
     weighted, plain = (" and ".join(span(before, part) for part in "AB") for before in ("", "w = 1, | "))
     full, without = of.mean(matrix, "full AT", "A"), of.mean(matrix, "without AT", "B")
     return [
-        "- `sat`: where one class of ten is attacked in training, robust accuracy on it and on the nine others, over the classes: "
-        f"{weighted} with the authors' weights, {plain} with w = 1 (no attack in training {without} %, full adversarial training "
-        f"{full} % on all; Figure 2).",
+        "- `sat`: where one class of ten is attacked in training, robust accuracy on it and on the other nine, over classes: "
+        f"{weighted} with the authors' weights, {plain} with w = 1 (no attack in training {without} %, full adversarial "
+        f"training {full} % on all; Figure 2).",
     ]
