@@ -27,7 +27,6 @@ MARGIN = 0.08  # inches, around the page
 ORIGIN = 0.15  # inches, of the line that says item and scale
 TITLE, TEXT, FOOT = 9.5, 8, 6.8  # points
 LINE = 1.22  # of the type size
-LONGEST = 3  # lines of a paragraph of the foot, before it refers to the CSV
 WIDEST = 7.2  # inches
 INTERVAL = "95 % t interval over seeds"
 PAPER = {"mfc": "white", "mew": 1.1, "ms": 5.5, "zorder": 4}  # open markers
@@ -201,17 +200,9 @@ def _by_row(handles: list[Any], columns: int) -> list[Any]:
 
 
 def _paragraph(told: str, text: str, width: float) -> tuple[str, float, list[str]]:
-    """Head, the room it takes on the first line, and the lines, cut where they are many."""
+    """Head, the room it takes on the first line, and the lines."""
     indent = sum(_width(word, FOOT, "bold") + 0.3 * FOOT / 72 for word in told.split()) + 0.02 * bool(told)
     lines = wrap(plain(text), FOOT, width, indent)
-    if len(lines) > LONGEST:
-        more = "… (all in the CSV)"
-        kept = wrap(" ".join(lines[:LONGEST]) + " " + more, FOOT, width, indent)
-        words = " ".join(lines[:LONGEST]).split()
-        while len(kept) > LONGEST:
-            words.pop()
-            kept = wrap(" ".join([*words, more]), FOOT, width, indent)
-        lines = kept
     return told, indent, lines
 
 
@@ -227,11 +218,7 @@ def _foot(item: Item, read: Sequence[str]) -> list[tuple[str, str]]:
     said.append(("Missing.", missing(item)))
     own = [f"{row['group']} {row['label']}".strip() for row in item["rows"] if row["note"] not in (None, "ours")]
     said.append(("Not in the paper.", _some(own)))
-    assumed = item["provenance"].get("assumptions", [])
-    listed = "; ".join(assumed)
-    if len(listed) > 260:
-        listed = f"{len(assumed)} where the paper leaves a choice: see the CSV, column assumptions."
-    said.append(("Assumptions.", listed))
+    said.append(("Assumptions.", "; ".join(item["provenance"].get("assumptions", []))))
     return [(told, text) for told, text in said if text]
 
 
