@@ -34,6 +34,11 @@ def test_a_value_of_a_rule_that_the_method_replaces_is_named_with_file_rule_and_
     assert all("papers/coreset.yaml: rules[" in line for line in found)
     assert "recipe.batch: 7 never acts; methods.pat_craig or a later rule has 50" in found[0]
     assert "matches no cell of any item" in found[1]
+    said = acting.overridden(structure.load(tmp_path, {"scale": "lite"}))
+    assert [line.partition(": ")[2] for line in said] == [
+        f"{found[0].split(': ')[1]}: recipe.batch: 7 never acts; methods.{method} is laid over it and has 50"
+        for method in ("pat_craig", "pat_gradmatch")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -59,4 +64,6 @@ def test_what_a_scale_makes_idle_is_said(tmp_path, change, said):
 
 @pytest.mark.parametrize("scale", ["demo", "lite", "subset", "paper"])
 def test_nothing_that_is_written_never_acts(scale):
-    assert acting.problems(structure.load(CONFIG, {"scale": scale})) == []
+    grid = structure.load(CONFIG, {"scale": scale})
+    assert acting.problems(grid) == []
+    assert acting.overridden(grid) == []

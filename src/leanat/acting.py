@@ -1,4 +1,8 @@
-"""Values of the configuration that are written and never act: what ``leanat check`` refuses. Pure Python."""
+"""Values of the configuration that are written and never act. Pure Python.
+
+``leanat check`` refuses what is so whatever items there are (``overridden``, ``beyond``); that the rules of the five papers and
+of the scales each change a cell of theirs (``problems``) is tested, since a configuration may have fewer items than rules.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,25 @@ def problems(grid: Grid) -> list[str]:
     """A line for each rule, value or epoch that changes no run: file, rule, and what stands in its place."""
     cells = {paper: list(_cells(grid, paper)) for paper in grid.papers}
     found = [line for paper in grid.papers for line in _rules(grid, paper, cells[paper])]
-    return found + list(_scale(grid, [cell for part in cells.values() for cell in part])) + _beyond(grid)
+    return found + list(_scale(grid, [cell for part in cells.values() for cell in part])) + beyond(grid)
+
+
+def overridden(grid: Grid) -> list[str]:
+    """Values that a paper's rule sets for a method by its name, and that method replaces."""
+    found = []
+    for paper, config in grid.papers.items():
+        for k, rule in enumerate(config.get("rules", [])):
+            named = rule.get("when", {}).get("method", [])
+            for method in named if isinstance(named, list) else [named]:
+                own = plain(extended(config["methods"], method, paper))
+                for path, value in _leaves(rule["set"]):
+                    stands = _at(own, path)
+                    if stands is not None and not isinstance(stands, dict) and stands != value:
+                        found.append(
+                            f"{grid.folder}/papers/{paper}.yaml: rules[{k}]: {'.'.join(path)}: {value!r} never acts; "
+                            f"methods.{method} is laid over it and has {stands!r}"
+                        )
+    return found
 
 
 def _cells(grid: Grid, paper: str) -> Iterator[dict[str, Any]]:
@@ -104,7 +126,7 @@ def _scale(grid: Grid, cells: list[dict[str, Any]]) -> Iterator[str]:
                 left = [one for one in left if not matches(when, one)]
 
 
-def _beyond(grid: Grid) -> list[str]:
+def beyond(grid: Grid) -> list[str]:
     """Checks, drops and removals that come when a run is over (snapshots and warm-ups: ``sense``)."""
     found = {}
     for run in grid.runs.values():

@@ -12,7 +12,7 @@ from leanat.resolve import ConfigError
 
 def problems(grid: Grid, published: Path) -> list[str]:
     """A line for each, with the file and the first run that has it. Builds the objects of every spec and suite."""
-    problems = dict.fromkeys([*asked.item_problems(grid, published), *acting.problems(grid)])
+    problems = dict.fromkeys([*asked.item_problems(grid, published), *acting.overridden(grid), *acting.beyond(grid)])
     where = {run: item for item in grid.items.values() for run in reversed(item["all_runs"])}
     seen: dict[str, str] = {}  # each once, with the first run that has it
     for run in grid.runs.values():
