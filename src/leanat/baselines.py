@@ -126,8 +126,9 @@ class FAT:
                 wrong = logits.argmax(1) != y[live]
                 going = ~wrong | (left[live] > 0)
                 left[live] -= wrong.long()
-                live = live[going]
-                moved = z[live] + self.step_size * self.threat.ascend(grad[going])
+                kept = going.nonzero().squeeze(1)  # the step's only wait for the device
+                live = live[kept]
+                moved = z[live] + self.step_size * self.threat.ascend(grad[kept])
                 if self.omega:
                     moved += self.omega * step.draws.normal(f"omega/{t}", *x.shape[1:])[live]
                 z[live] = self.threat.project(moved, x[live])
