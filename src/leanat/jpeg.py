@@ -114,5 +114,7 @@ def _coefficients(planes: Tensor, table: tuple[tuple[int, ...], ...]) -> Tensor:
 
 def _planes(code: Tensor, n: int, height: int, width: int, table: tuple[tuple[int, ...], ...]) -> Tensor:
     """[B, n h w] -> [B, n, h, w], the inverse."""
-    blocks = (code.reshape(len(code), n, height // 8, width // 8, 64) * constant(table, code.dtype, code.device).flatten()) @ _dct(code)
+    blocks = (
+        code.reshape(len(code), n, height // 8, width // 8, 64) * constant(table, code.dtype, code.device).flatten()
+    ) @ _dct(code)
     return blocks.unflatten(4, (8, 8)).transpose(3, 4).flatten(4, 5).flatten(2, 3)
