@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from leanat.core import Attack, Step, frozen
+from leanat.precision import cast_once
 from leanat.threat import ThreatModel, spread
 
 
@@ -155,7 +156,7 @@ class PGD:
         """One run from start number ``number``."""
         if not len(step.x):
             return step.x
-        with frozen(net, self.training_mode):
+        with frozen(net, self.training_mode), cast_once(net):
             order, sizes, step_size = self._schedule(step)
             x, target = step.x[order], self._target(net, step)[order]
             z = self._start(step, number)[order].clone()

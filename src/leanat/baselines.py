@@ -20,6 +20,7 @@ from torch.func import functional_call
 
 from leanat.attacks import ascent, check_steps
 from leanat.core import Attack, Objective, Run, Split, Step, frozen
+from leanat.precision import cast_once
 from leanat.selection import everyone
 from leanat.threat import ThreatModel
 
@@ -118,7 +119,7 @@ class FAT:
         z = x.clone() if self.start == "none" else self.threat.start(x, step.draws, "start/0")
         live = torch.arange(len(x), device=x.device)
         left = torch.full_like(live, self.tau(step.epoch))
-        with frozen(net):
+        with frozen(net), cast_once(net):
             for t in range(self.steps):
                 if not len(live):
                     break

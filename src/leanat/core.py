@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from leanat import distributed
 from leanat.draws import Draws, key
-from leanat.precision import exact_fp32, searching
+from leanat.precision import exact_fp32, say_emulation, searching
 from leanat.tally import Stopped, Tally
 
 
@@ -310,6 +310,8 @@ def train(
     stop: Callable[[], bool] = lambda: False,
 ) -> None:
     """Train from where ``run`` is to the end. ``after_epoch`` may save, report, and by True end it; ``stop``: Stopped."""
+    if run.recipe.precision == "bf16":
+        say_emulation(run.device, "set recipe.precision: fp32 by a rule of the scale, which gives other runs")
     with exact_fp32(), searching(run.device, run.method.fixed_shapes):
         if run.epoch == 0 and run.tally is None:
             for extra in run.method.extras:
