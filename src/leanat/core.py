@@ -248,7 +248,7 @@ def train_epoch(run: Run, split: Split, stop: Callable[[], bool] = lambda: False
             elif hasattr(extra, "resumed"):
                 extra.resumed(run, split)
         if not begun:
-            run.subset = Subset(*distributed.agreed(lambda: method.selector(run, split), run.device))
+            run.subset = Subset(*distributed.chosen(lambda: method.selector(run, split), run.net, run.device))
             run.tally = tally
         order = shuffled(run, run.subset)
         n, least = len(order.index), recipe.batch if recipe.drop_last else distributed.size()

@@ -11,10 +11,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from leanat.jobs import SHARED
 
@@ -82,6 +84,33 @@ def agreed(make: Callable[[], tuple], device: torch.device) -> tuple:
     found = [tuple(v.cpu() if isinstance(v, Tensor) else v for v in make()) if rank() == 0 else None]
     dist.broadcast_object_list(found, device=device)
     return tuple(v.to(device) if isinstance(v, Tensor) else v for v in found[0])
+
+
+def chosen(make: Callable[[], tuple], net: nn.Module, device: torch.device) -> tuple:
+    """``agreed`` on what process 0 makes with ``net``, whose statistics all have afterwards: a selection.
+
+    The others wait meanwhile. An attack or a gradient in training mode sees the statistics of that process's own batches, and
+    moves the running ones, as on one GPU.
+    """
+    with alone(net):
+        found = agreed(make, device)
+    if size() > 1:
+        for buffer in net.buffers():
+            dist.broadcast(buffer, 0)
+    return found
+
+
+@contextmanager
+def alone(net: nn.Module) -> Iterator[None]:
+    """Inside, SyncBatchNorm asks no other process, which would never answer."""
+    layers = [layer for layer in net.modules() if isinstance(layer, nn.SyncBatchNorm)]
+    for layer in layers:
+        layer.forward = partial(_BatchNorm.forward, layer)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward
 
 
 def any_of(flag: bool, device: torch.device) -> bool:

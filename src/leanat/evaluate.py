@@ -74,8 +74,9 @@ def evaluate(
     An attack made of ``parts`` (AutoAttack; the restarts of PGD) is run part by part; ``after_part`` gets the outcome
     so far, and ``resume`` takes it back; ``progress`` hears the part, and how many images of how many it is through. An
     example is fooled if any part fooled it: for the restarts of PGD that is never weaker than keeping the one of highest
-    loss. Random numbers belong to the examples, so the batch size changes nothing (but for AutoAttack's parts); a batch
-    that does not fit into CUDA memory is tried again by halves.
+    loss. Random numbers belong to the examples, not to their batch (but for AutoAttack's parts): another batch size changes
+    sums in their last digits, and an outcome only where it hangs on these. A batch that does not fit into CUDA memory is tried
+    again by halves.
 
     ``statistics`` "batch": see ``batch_statistics``. Every part then attacks every example, so that the batches stay as
     they are. Raises ValueError for values out of range and for a ``resume`` of other examples or another attack.

@@ -346,6 +346,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
     return {
         "device": gpu or f"CPU ({platform.machine()})",
         "threads": torch.get_num_threads(),
+        "deterministic": device.type == "cpu" or torch.are_deterministic_algorithms_enabled(),
         "versions": {
             "leanat": leanat.__version__,
             "torch": str(torch.__version__),
