@@ -67,6 +67,8 @@ def smaller(spec):
     model = spec["model"]["name"]
     spec["model"]["name"] = model if model == "alexnet_small" else "resnet_tiny"
     spec["recipe"]["batch"] = 10
+    if spec["data"].get("validation") is not None:
+        spec["data"]["validation"] = 0.2
     return spec
 
 
