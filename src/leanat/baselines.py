@@ -210,6 +210,8 @@ class Watch:
     examples: int
     drop: float | None = None
     name: ClassVar[str] = "watch"
+    column_names: ClassVar = ("watch_single", "watch_strong")
+    report_names: ClassVar = ("watch_gap", "watch_fall")
 
     def __post_init__(self):
         if self.examples < 1:

@@ -98,8 +98,9 @@ class Objective(Protocol):
 class Extra(Protocol):
     """Something that outlives a step. Its state lives in ``run.memory[name]``, and so in the checkpoint.
 
-    It may also have ``columns(run)``, numbers for the epoch's row of the history; ``report(run)``, added to the run's
-    metrics; ``arrays(run)``, left as ``<name>.npz`` in its folder; ``tensors(run)``, left as ``<name>.safetensors``;
+    It may also have ``columns(run)``, numbers for the epoch's row of the history, some of ``column_names``; ``report(run)``,
+    added to the run's metrics, under ``report_names``; ``arrays(run)``, left as ``<name>.npz`` in its folder;
+    ``tensors(run)``, left as ``<name>.safetensors``;
     ``ended(run)``, which by True ends the training; and ``resumed(run, split)``, which is called for ``on_epoch`` where an
     epoch goes on in its middle.
     """

@@ -18,8 +18,6 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from leanat.jobs import SHARED
-
 PATIENCE = timedelta(hours=12)  # the others wait while one of them selects
 
 
@@ -118,9 +116,9 @@ def any_of(flag: bool, device: torch.device) -> bool:
     return bool(added(torch.tensor(float(flag), device=device))) if size() > 1 else flag
 
 
-def check(names: Iterable[str]) -> None:
-    """Raises ValueError for what remembers single examples: each process would remember its own part."""
-    if size() > 1 and (wrong := sorted(set(names) - SHARED - {"teacher"})):
+def check(names: Iterable[str], shared: Iterable[str]) -> None:
+    """Raises ValueError for extras that are none of ``shared``: each process would remember its own examples alone."""
+    if size() > 1 and (wrong := sorted({*names} - {*shared})):
         raise ValueError(f"{', '.join(wrong)}: does not train on several processes; leave out --processes")
 
 

@@ -58,6 +58,7 @@ class Bullet:
     gamma: float = 0.8
     momentum: float = 0.9
     name: ClassVar[str] = "bullet"
+    column_names: ClassVar = tuple(f"bullet_{group}" for group in GROUPS)
 
     def __post_init__(self):
         if self.robust_steps < 0 or not self.robust_stride >= 0:
@@ -106,7 +107,7 @@ class Bullet:
     def columns(self, run: Run) -> dict[str, float]:
         """The groups' shares of what the epoch trained on."""
         seen = run.memory[self.name]["seen"].tolist()
-        return {f"bullet_{group}": n / max(1, sum(seen)) for group, n in zip(GROUPS, seen, strict=True)}
+        return {column: n / max(1, sum(seen)) for column, n in zip(self.column_names, seen, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,7 @@ class Groups:
 
     attack: Attack
     name: ClassVar[str] = "groups"
+    column_names: ClassVar = GROUPS
 
     def start(self, run: Run, split: Split) -> dict[str, Any]:
         return dict.fromkeys(GROUPS, 0.0)
