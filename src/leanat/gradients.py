@@ -6,7 +6,7 @@ feature phi [D], and the bias. A loss of clean and adversarial logits (TRADES, M
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -96,6 +96,9 @@ class Gradients:
         """The (weighted, by ``weight`` [n]) sum of the gradients, one vector [dim]."""
         total = torch.zeros(self.dim, dtype=self.parts[0][0].dtype, device=self.device)
         for a, phi in self.parts:
+            if phi is None and weight is not None:  # without a weighted copy of long vectors
+                total += weight.to(a.dtype) @ a
+                continue
             if weight is not None:
                 a = a * weight.to(a.dtype)[:, None]
             bias = a.sum(0)
@@ -116,3 +119,13 @@ class Gradients:
         """The mean gradient of each batch of examples, [batches, dim]: the atoms of a batch-wise selection."""
         means = [(chosen := self[batch]).sum() / len(chosen) for batch in batches]
         return torch.stack(means) if means else self.parts[0][0].new_zeros(0, self.dim)
+
+
+def row_blocks(n: int, whole: int = 256, size: int = 64) -> Iterator[slice]:
+    """The rows of a symmetric matrix [n, n], some at a time: those of a block up to its last column, the rest mirrored.
+
+    That is half the products of the whole; up to ``whole`` rows one product is as fast.
+    """
+    size = whole if n <= whole else size
+    for start in range(0, n, size):
+        yield slice(start, min(start + size, n))

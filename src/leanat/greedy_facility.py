@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from leanat.gradients import Gradients
+from leanat.gradients import Gradients, row_blocks
 
 # What a candidate does for the points: which of them, and how similar it is to each.
 Column = tuple[slice | np.ndarray, np.ndarray]
@@ -41,10 +41,9 @@ def facility_location(features: Tensor | Gradients, budget: int, dense_bytes: in
     distances = _Distances(gradients)
     if 4 * n * n <= dense_bytes:
         similarity = np.empty((n, n), np.float32)
-        for start in range(0, n, 1024):
-            rows = slice(start, start + 1024)
+        for rows in row_blocks(n):
             similarity[rows, : rows.stop] = distances(rows, slice(rows.stop))
-            similarity[:start, rows] = similarity[rows, :start].T
+            similarity[: rows.start, rows] = similarity[rows, : rows.start].T
         np.subtract(similarity.max(), similarity, out=similarity)
         return _result(*_lazy_greedy(_Stored(similarity), budget, widest=1), gradients.device)
     return _result(*_lazy_greedy(_Computed(distances, n), budget, widest=_WIDEST), gradients.device)

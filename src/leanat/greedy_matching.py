@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from leanat.gradients import Gradients
+from leanat.gradients import Gradients, row_blocks
 
 # Below these shares float64 is silent: a correlation in |atom| |target|, an atom's squared distance to a span in |atom|^2.
 _SILENT, _DEPENDENT = 1e-12, 1e-12
@@ -139,7 +139,9 @@ class _Problem:
     def __init__(self, gradients: Gradients, target: Tensor, gram_bytes: int):
         self.gradients, self.target, self.n = gradients, target, len(gradients)
         self.aim = gradients.along(target).cpu().numpy()
-        self.squared_norms = gradients.squared_norms().cpu().numpy()
+        self.squared_norms = np.empty(self.n)
+        for rows in row_blocks(self.n):
+            self.squared_norms[rows] = gradients[rows].squared_norms().cpu().numpy()
         self.squared_target = float(target @ target)
         self.scale = self.squared_target**0.5
         if not (np.isfinite(self.squared_norms).all() and np.isfinite(self.scale)):
@@ -148,10 +150,9 @@ class _Problem:
         self.gram = None
         if 8 * self.n**2 <= gram_bytes:
             self.gram = np.empty((self.n, self.n))
-            for start in range(0, self.n, 1024):
-                rows = slice(start, start + 1024)
+            for rows in row_blocks(self.n):
                 self.gram[rows, : rows.stop] = gradients[rows].dot(gradients[: rows.stop]).cpu().numpy()
-                self.gram[:start, rows] = self.gram[rows, :start].T
+                self.gram[: rows.start, rows] = self.gram[rows, : rows.start].T
 
     def products(self, span: _Span, j: int) -> np.ndarray:
         """Inner products of the taken atoms with atom j."""
