@@ -23,6 +23,7 @@ from leanat.draws import Draws
 from leanat.evaluate import evaluate
 from leanat.grid import UPSTREAM, named_runs
 from leanat.masking import masking_report
+from leanat.tally import Stopped
 
 CONFIG = Path(__file__).parents[1] / "config"
 REAL = torch.cuda.is_available()
@@ -226,6 +227,22 @@ def test_training(paper, runs, monkeypatch):
 @pytest.mark.parametrize("paper", PAPERS)
 def test_training_of_every_kind(paper, runs, monkeypatch):
     trained_alike([run for run in trainings() if paper_of()[run] == paper], runs, monkeypatch)
+
+
+def test_an_epoch_left_on_a_cpu_goes_on_on_a_gpu(runs):
+    run = next(run for run in trainings() if paper_of()[run] == "qtart")
+    spec, asked = smaller(json.loads(json.dumps(demo().runs[run].spec))), iter(range(100))
+    whole, parts = runs / "whole", runs / "parts"
+    experiment.train_run("whole", spec, whole, None, CPU)
+    with pytest.raises(Stopped):
+        experiment.train_run("parts", spec, parts, None, CPU, stop=lambda: next(asked) == 3)
+    with gpu(), pytest.MonkeyPatch.context() as patch:
+        seeds = []
+        seed = torch.manual_seed
+        patch.setattr(torch, "manual_seed", lambda value: seeds.append(value) or seed(value))
+        experiment.train_run("parts", spec, parts, None, GPU)
+        assert seeds, "that of the GPU's generator, of which the checkpoint has no state"
+    check(left(whole), left(parts), "left and resumed")
 
 
 def shorter(entry):
