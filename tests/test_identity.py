@@ -463,7 +463,7 @@ def test_a_network_without_a_description_is_tried_on_an_image():
         (lambda z: (z, z), "logits [images, classes] are expected from the network, got tuple"),
         (lambda z: z[:, :, None], "got a tensor of shape (2, 10, 1)"),
         (lambda z: z[:1], "got a tensor of shape (1, 10)"),
-        (lambda z: z["logits"], "does not take images of 1x8x8"),
+        (lambda z: z.logits, "does not take images of 1x8x8"),
         (lambda z: {}["logits"], "does not take images of 1x8x8 ('logits')"),
     ],
 )
