@@ -40,6 +40,7 @@ rule all:
 
 
 onstart:
+    signals.interrupted_once()
     if not ASKED.touch:
         sys.stderr.write(
             "What the jobs do is said here now and then; all of it: leanat watch, in another terminal\n"

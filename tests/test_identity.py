@@ -448,10 +448,32 @@ def test_a_network_is_refused_for_data_that_it_was_not_made_for(tmp_path, name, 
 
 def test_a_network_without_a_description_is_tried_on_an_image():
     digits = data.load("digits", "test")
-    for net, said in ((net_of(0, channels=3), "takes 3 channels"), (net_of(0, n_classes=7), "digits has 10 classes")):
+    for net, said in (
+        (net_of(0, channels=3), "takes 3 channels"),
+        (net_of(0, n_classes=7), "the network has 7 classes, digits has 10"),
+    ):
         with pytest.raises(networks.NetworkError, match=said):
             networks.check(net, {}, digits, "net")
     networks.check(net_of(0), {}, digits, "net")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda z: (z, z), "logits [images, classes] are expected from the network, got tuple"),
+        (lambda z: z[:, :, None], "got a tensor of shape (2, 10, 1)"),
+        (lambda z: z[:1], "got a tensor of shape (1, 10)"),
+        (lambda z: z.logits, "does not take images of 1x8x8"),
+        (lambda z: {}["logits"], "does not take images of 1x8x8 ('logits')"),
+    ],
+)
+def test_a_network_of_other_code_that_gives_no_logits_is_refused(answer, said):
+    class Other(nn.Module):
+        def forward(self, x):
+            return answer(torch.zeros(len(x), 10))
+
+    with pytest.raises(networks.NetworkError, match=re.escape(said)):
+        networks.check(Other(), {}, data.load("digits", "test"), "net")
 
 
 def test_a_run_does_not_begin_with_a_network_of_other_images(results):

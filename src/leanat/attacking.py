@@ -68,8 +68,6 @@ def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespac
     net, load, about = _any_network(arguments, device)
     name, test = about["data"], load("test")
     trained = about.pop("trained on").get("data", {})
-    networks.check_images(trained, networks.describe(test), about["model"])
-    foreign.check(net, test, about["model"])
     networks.check(net, trained, test, about["model"])
     facts = {"paper": paper, "data": name, "model": "", "method": "", "item": ""}
     if not data.is_embedded(name):  # a scale's radii are chosen for its own drawn images and digits

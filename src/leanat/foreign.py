@@ -20,7 +20,6 @@ import torch
 from torch import Tensor, nn
 
 from leanat import models, networks
-from leanat.core import Data, frozen
 from leanat.networks import NetworkError
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
@@ -260,20 +259,3 @@ def named_by(config: dict[str, Any], path: Path) -> str:
 def standardised(net: nn.Module, mean: Sequence[float], std: Sequence[float]) -> nn.Module:
     """Pixels in [0, 1] go in: they are standardised by mean and std [C] before the network."""
     return nn.Sequential(models.PerChannel(mean, std), net)
-
-
-def check(net: nn.Module, test: Data, where: str) -> None:
-    """Raises NetworkError, one line, where two images do not give two rows of as many logits as the data have classes."""
-    x, _ = test.batch(torch.arange(2, device=test.labels.device), 0)
-    size = "x".join(map(str, x.shape[1:]))
-    try:
-        with frozen(net), torch.no_grad():
-            z = net(x)
-    except (RuntimeError, ValueError, AssertionError, TypeError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise NetworkError(f"{where}: does not take images of {size} ({reason})") from None
-    if not isinstance(z, Tensor) or z.dim() != 2:
-        got = f"a tensor of shape {tuple(z.shape)}" if isinstance(z, Tensor) else type(z).__name__
-        raise NetworkError(f"{where}: logits [images, classes] are expected from the network, got {got}")
-    if z.shape[1] != test.n_classes:
-        raise NetworkError(f"{where}: the network has {z.shape[1]} classes, {test.name} has {test.n_classes}")

@@ -45,7 +45,9 @@ def check(net: nn.Module, about: dict[str, Any], test: Data, where: Path | str) 
     """
     here = describe(test)
     if about and about["n_classes"] != here["n_classes"]:
-        raise NetworkError(f"{where}: knows {about['n_classes']} classes, {here['name']} has {here['n_classes']}")
+        raise NetworkError(
+            f"{where}: the network has {about['n_classes']} classes, {here['name']} has {here['n_classes']}"
+        )
     check_images(about, here, where)
     first = next((m for m in net.modules() if isinstance(m, nn.Conv2d)), None)
     if first is not None and first.in_channels != here["channels"]:
@@ -57,14 +59,15 @@ def check(net: nn.Module, about: dict[str, Any], test: Data, where: Path | str) 
         raise NetworkError(f"{here['name']}: images are to be in [0, 1], these reach from {x.min():g} to {x.max():g}")
     try:
         with frozen(net), torch.no_grad():
-            shape = tuple(net(x).shape)
-    except RuntimeError as error:
-        size = "x".join(map(str, x.shape[1:]))
-        raise NetworkError(f"{where}: does not take images of {size} ({str(error).splitlines()[0][:120]})") from None
-    if shape != (len(x), here["n_classes"]):
-        raise NetworkError(
-            f"{where}: answers {shape[1:]} numbers an image, {here['name']} has {here['n_classes']} classes"
-        )
+            z = net(x)
+    except Exception as error:  # whatever the code of another program raises
+        size, reason = "x".join(map(str, x.shape[1:])), " ".join(str(error).split())[:120]
+        raise NetworkError(f"{where}: does not take images of {size} ({reason or type(error).__name__})") from None
+    if not isinstance(z, torch.Tensor) or z.dim() != 2 or len(z) != len(x):
+        got = f"a tensor of shape {tuple(z.shape)}" if isinstance(z, torch.Tensor) else type(z).__name__
+        raise NetworkError(f"{where}: logits [images, classes] are expected from the network, got {got}")
+    if z.shape[1] != here["n_classes"]:
+        raise NetworkError(f"{where}: the network has {z.shape[1]} classes, {here['name']} has {here['n_classes']}")
 
 
 def check_images(about: dict[str, Any], here: dict[str, Any], where: Path | str, any_size: bool = False) -> None:

@@ -41,6 +41,24 @@ def _handled(handler: Callable[[int, FrameType | None], None], *numbers: int) ->
             signal.signal(number, old)
 
 
+def interrupted_once() -> None:
+    """From now on the first Ctrl-C ends the program as always, and any other in its last moments is answered in a line.
+
+    Snakemake ends its jobs after the first, and a second one would leave it in a traceback; the jobs hear it all the same.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+
+    def again(number: int, frame: FrameType | None) -> None:
+        sys.stderr.write("Stopping already; the jobs end now\n")
+
+    def first(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, again)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, first)
+
+
 @contextmanager
 def ending() -> Iterator[None]:
     """Inside, SIGTERM ends the program as an exception does: temporary files are removed, and the status is AGAIN."""

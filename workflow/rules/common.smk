@@ -5,7 +5,17 @@ from pathlib import Path
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "src"))
 
-from leanat import caption, devices, jobs, needed, progress, structure, targets, walk
+from leanat import (
+    caption,
+    devices,
+    jobs,
+    needed,
+    progress,
+    signals,
+    structure,
+    targets,
+    walk,
+)
 from leanat.grid import canonical, digest
 from leanat.resolve import ConfigError
 from snakemake.cli import get_argument_parser

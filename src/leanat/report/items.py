@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import shutil
 from functools import cache
 from pathlib import Path
@@ -13,12 +14,14 @@ import numpy as np
 from leanat import identity
 from leanat.files import read_json
 from leanat.grid import digest
-from leanat.report import cost, examples, plots, published, replicated, table
+from leanat.report import cost, examples, notes, plots, published, replicated, table
 from leanat.report.formulas import FORMULAS
 from leanat.report.measures import measure, not_finite, tested
 from leanat.report.notes import row_note
 from leanat.report.pictures import pictured
 from leanat.resolve import named
+
+log = logging.getLogger("leanat")
 
 COUNTED = ("removed", "printed_over_removed")  # of what is reckoned from a plan, without a measured time
 SHOWN = ("paper", "item", "title", "caption", "scale", "options", "labels")
@@ -30,6 +33,8 @@ def make(item: dict[str, Any], results: Path, papers: Path, real: Path, out: Pat
     Raises FileNotFoundError for a run that is not finished, ValueError for a damaged file, each naming the file.
     """
     filled = fill(item, results, papers, real)
+    if said := notes.unrecorded(filled["provenance"]):
+        log.warning("%s/%s: %s", item["paper"], item["item"], said)
     stem = out.with_suffix("")
     (plots.write_figure if item["kind"] == "figure" else table.write_table)(filled, stem)
     if keep is not None:
@@ -87,6 +92,7 @@ class Sources:
         self.data: dict[
             str, tuple[str, dict[str, str]]
         ] = {}  # by data set: the first run of it, and what it was made from
+        self.unrecorded: set[str] = set()  # runs that do not say what they were made from
 
     @cache  # noqa: B019 - lives as long as one item is made
     def metrics(self, run: str) -> dict[str, Any]:
@@ -94,6 +100,9 @@ class Sources:
         folder = self.results / "runs" / run
         metrics = has(identity.read_run(folder), ("clean", "examples", "device", "date"), folder / "metrics.json")
         own = {k: v for k, v in metrics.get("made_from", {}).items() if k.endswith(" data")}
+        if not own or "files" not in metrics:
+            self.unrecorded.add(run)
+            return metrics
         data = metrics["spec"].get("data", {})
         key = str((data.get("name"), data.get("validation")))
         first, known = self.data.setdefault(key, (run, own))
@@ -329,6 +338,8 @@ def _provenance(sources: Sources) -> dict[str, Any]:
         shown[key] = ", ".join(sorted({str(part[key] or "unknown") for part in parts}))
     shown["date"] = max((part["date"][:10] for part in parts), default="")
     composed = any("timed" in cell and cell["metric"] not in COUNTED for row in item["cells"] for cell in row)
+    if sources.unrecorded:
+        shown["unrecorded"] = [len(sources.unrecorded), len(runs)]
     return shown | {"attacks": _attackers(sources, shown), "assumptions": item["assumptions"], "composed": composed}
 
 

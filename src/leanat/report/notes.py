@@ -54,6 +54,7 @@ def notes(item: Item) -> list[dict[str, str]]:
     made += [f"revision {provenance['revision']}"] if provenance.get("revision") else []
     made += [provenance["attacks"]] if provenance.get("attacks") else []
     found.append(("This run.", "; ".join(made) + "."))
+    found.append(("Not checked.", unrecorded(provenance)))
     real = {_origin(cell["replicated"]): None for row in item["cells"] for cell in row if cell["replicated"]}
     found.append(("Replicated.", "Real data, mean ± half-width: " + "; ".join(real) + "." if real else ""))
     stand_ins = _by_value(columns, lambda column: None if column["skipped"] else column["stand_in"])
@@ -69,6 +70,13 @@ def notes(item: Item) -> list[dict[str, str]]:
     found.append(("Not run.", _list(f"{', '.join(names)}: {reason}" for reason, names in skipped.items())))
     found += [(f"({mark})", reason) for reason, mark in marks(item).items()]
     return [{"head": head, "body": body} for head, body in found if body]
+
+
+def unrecorded(provenance: Item) -> str:
+    """That runs are older than the record of what they were made from; nothing where none is."""
+    old, runs = provenance.get("unrecorded", (0, 0))
+    said = f"{old} of {runs} run{'s' * (runs > 1)} without a record of what it was made from"
+    return f"{said}: whether data and networks belong together is not checked." if old else ""
 
 
 def _not_finite(item: Item) -> str:

@@ -213,7 +213,7 @@ def _foot(item: Item, read: Sequence[str]) -> list[tuple[str, str]]:
     if printed and item["scale"] != "paper":
         text = "Smaller than the paper's: its open markers are there for the order of methods, not to compare levels."
         said.append((f"Scale {item['scale']}.", text))
-    wanted = ("This run.", "Replicated.", "Stand-ins.", "Scaled.", "Not finite.", "Times.", "Not run.")
+    wanted = ("This run.", "Not checked.", "Replicated.", "Stand-ins.", "Scaled.", "Not finite.", "Times.", "Not run.")
     said += [(note["head"], note["body"]) for note in notes(item) if note["head"] in wanted]
     said.append(("Missing.", missing(item)))
     own = [f"{row['group']} {row['label']}".strip() for row in item["rows"] if row["note"] not in (None, "ours")]

@@ -1,0 +1,75 @@
+"""What a table says of the runs it is made from: of those without a record, and of logits that are not finite.
+
+The configuration is the smallest, and its runs are written by hand.
+"""
+
+import json
+
+import pytest
+from test_bad_inputs import answer, root  # noqa: F401
+from toys import record
+
+from leanat import structure
+from leanat.files import write_json
+from leanat.report import items, notes
+
+MADE_FROM = {"spec": "0", "training data": "1", "test data": "2"}
+
+
+def finished(root, old=0, bad=None):  # noqa: F811
+    """All runs of the one item, the first ``old`` of them without a record; ``bad``: run number whose logits are not finite."""
+    grid = structure.load(root / "config")
+    item = grid.items["mine/table1"]
+    for k, run in enumerate(item["runs"]):
+        recorded = {} if k < old else {"made_from": MADE_FROM, "files": {"model.safetensors": "3"}}
+        count = 7 if k == bad else 0
+        clean = {"accuracy": 0.5 + 0.01 * k, "n": 1197, "not_finite": count}
+        more = {"revision": None, "examples": {"test": 1197}, "clean": clean}
+        write_json(
+            root / "results/runs" / run / "metrics.json", record(grid.runs[run].spec, run=run, **more, **recorded)
+        )
+        (root / "results/runs" / run / "suites").mkdir()
+        suite = {"suite": "mine-main", "attacks": {"pgd20": clean | {"accuracy": 0.25, "pieces": []}}}
+        suite |= {} if k < old else {"made_from": {"data": "2"}, "file": {"model.safetensors": "3"}}
+        write_json(root / "results/runs" / run / "suites" / "mine-main.json", suite)
+    return item
+
+
+@pytest.fixture
+def here(root, monkeypatch):  # noqa: F811
+    monkeypatch.chdir(root)
+    for run in structure.load(root / "config").items["mine/table1"]["runs"]:
+        (root / "results/runs" / run).mkdir(parents=True)
+    return root
+
+
+def foot(item, root):  # noqa: F811
+    filled = items.fill(item, root / "results", root / "published", root / "replicated")
+    return {note["head"]: note["body"] for note in notes.notes(filled)}
+
+
+@pytest.mark.parametrize("old", [0, 1, 4])
+def test_runs_without_a_record_are_said(here, capsys, caplog, old):
+    item = finished(here, old)
+    assert len(item["runs"]) == 4
+    assert answer(capsys, ["table", "mine/table1", "--out", "x.pdf"]) == (0, "")
+    said = f"{old} of 4 runs without a record of what it was made from"
+    assert (said in caplog.text) == (old > 0)
+    assert foot(item, here).get("Not checked.", "").startswith(said) == (old > 0)
+
+
+def test_an_old_outcome_of_a_new_network_is_refused(here, capsys):
+    item = finished(here)
+    path = here / "results/runs" / item["runs"][0] / "suites/mine-main.json"
+    write_json(path, {k: v for k, v in json.loads(path.read_text()).items() if k not in ("made_from", "file")})
+    status, err = answer(capsys, ["table", "mine/table1", "--out", "x.pdf"])
+    assert (status, len(err.splitlines())) == (1, 1)
+    assert "attacked on other test data" in err
+
+
+def test_logits_that_are_not_finite_stand_in_the_foot(here, capsys):
+    item = finished(here, bad=2)
+    assert answer(capsys, ["table", "mine/table1", "--out", "x.pdf"])[0] == 0
+    said = foot(item, here)["Not finite."]
+    assert "A random half (Clean 7, PGD-20 7)" in said
+    assert "All data" not in said
