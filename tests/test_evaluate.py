@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from attack_bed import digits, network, robust, same, standard, step_on
 from torch import Tensor, nn
 
+from leanat import evaluate as evaluation
 from leanat.attacks import PGD, Clean
 from leanat.evaluate import batch_statistics, evaluate, sample, transfer
 from leanat.outcome import load, over_sources, save, summary
@@ -64,7 +65,13 @@ def test_an_example_keeps_its_outcome_in_another_selection(bed):
     assert not np.array_equal(evaluate(net, test, ATTACK, seed=2).loss, whole.loss)
 
 
-def test_only_what_is_still_right_is_attacked(bed):
+@pytest.fixture
+def itself(monkeypatch):
+    """Attacks on the network itself, so that its passes can be counted."""
+    monkeypatch.setattr(evaluation, "folded", lambda net, x: net)
+
+
+def test_only_what_is_still_right_is_attacked(bed, itself):
     net, test = bed
     first = evaluate(net, test, ATTACK, seed=0)
     with Passes().of(net) as passes:
@@ -103,7 +110,7 @@ def test_out_of_memory_halves_the_batch_and_changes_nothing(bed):
 
 
 @pytest.mark.parametrize("attack", [RESTARTS, Ensemble(LINF, ("apgd-ce", "apgd-t", "square"), 4, 3, 10)], ids=repr)
-def test_resumed_after_any_part_it_ends_the_same(bed, attack, tmp_path):
+def test_resumed_after_any_part_it_ends_the_same(bed, attack, tmp_path, itself):
     net, test = bed
     states = []
     whole = evaluate(net, test, attack, seed=0, batch=50, limit=120, after_part=states.append)
@@ -201,7 +208,7 @@ def test_impossible_values_are_named(bed, wrong):
         evaluate(*bed, Clean(), seed=0, **wrong)
 
 
-def test_transfer_against_the_plain_way(bed):
+def test_transfer_against_the_plain_way(bed, itself):
     sources, targets = {"robust": robust(), "standard": standard()}, {"standard": standard()}
     test = bed[1]
     with Passes().of(sources["robust"]) as passes:

@@ -18,10 +18,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from leanat.core import Attack, Data, Step, frozen
 from leanat.draws import Draws
+from leanat.folding import folded
 from leanat.outcome import NOT_FINITE, Outcome
 from leanat.precision import exact_fp32
 from leanat.strong import AutoAttack, Ensemble, sanity
 
+PROBE = 32  # images on which a folded network is compared with the network
+OWN_WAYS = ("self_bounded", "training_mode")  # of attacks that read layers, or take the statistics of a batch
 SQUARE_GAIN = 0.002  # AutoAttack's own threshold: more than this share broken by Square alone is suspicious
 
 
@@ -66,7 +69,8 @@ def evaluate(
 ) -> Outcome:
     """Attack the examples ``index`` of ``data`` (default: ``sample(len(data), limit)``) that are still right.
 
-    An image whose logits are NaN or infinite is answered wrongly, with or without an attack.
+    Adversarial examples are made on a copy of the network that is as it is up to rounding (``folding``); what they are
+    answered is asked of the network. An image whose logits are NaN or infinite is answered wrongly, with or without an attack.
     An attack made of ``parts`` (AutoAttack; the restarts of PGD) is run part by part; ``after_part`` gets the outcome
     so far, and ``resume`` takes it back; ``progress`` hears the part, and how many images of how many it is through. An
     example is fooled if any part fooled it: for the restarts of PGD that is never weaker than keeping the one of highest
@@ -88,13 +92,15 @@ def evaluate(
                 notes = tuple(sanity(net, step.x, step.y))
         else:
             found, done, notes = _resumed(resume, index, tuple(parts)), resume.parts, resume.notes
+        left = len(done) < len(parts)
+        copy = _attacked(net, attack, data, index, precision, statistics) if left else net
         for number, (name, part) in enumerate(parts.items()):
             if number < len(done):
                 continue
 
             def spend(where: Tensor, part=part, number=number) -> None:
                 step = step_of(data, index[where], seed, precision)
-                x_adv = part(net, step)
+                x_adv = part(copy, step)
                 _record(found, where, number, step, x_adv, net)
 
             attacked = found["correct"] | (statistics == "batch")
@@ -133,11 +139,13 @@ def transfer(
             clean[name] = _clean(net, data, index, batch, precision)
     for source, net in sources.items():
         found = {name: {key: value.clone() for key, value in clean[name].items()} for name in targets}
+        with _setting(net, index.device, precision):
+            copy = _attacked(net, attack, data, index, precision)
 
-        def spend(where: Tensor, net=net, found=found) -> None:
+        def spend(where: Tensor, net=net, copy=copy, found=found) -> None:
             step = step_of(data, index[where], seed, precision)
             with _setting(net, index.device, precision):
-                x_adv = attack(net, step)
+                x_adv = attack(copy, step)
             for name, target in targets.items():
                 with _setting(target, index.device, precision):
                     _record(found[name], where, 0, step, x_adv, target, always=True)
@@ -164,11 +172,20 @@ def _setting(net: nn.Module, device: torch.device, precision: str, statistics: s
         yield
 
 
+def _attacked(
+    net: nn.Module, attack: Attack, data: Data, index: Tensor, precision: str, statistics: str = "running"
+) -> nn.Module:
+    """The network that adversarial examples are made on: folded, where the attack asks it in fp32 and for logits alone."""
+    own = (getattr(a, way, False) for a in (attack, getattr(attack, "attack", None)) for way in OWN_WAYS)
+    if precision != "fp32" or statistics != "running" or any(own) or not len(index):
+        return net
+    return folded(net, step_of(data, index[:PROBE], 0).x)
+
+
 def step_of(data: Data, index: Tensor, seed: int, precision: str = "fp32") -> Step:
     """These examples as an attack takes them, with the random numbers that belong to them."""
     x, y = data.batch(index, 0)
-    if precision == "bf16":
-        x = x.contiguous(memory_format=torch.channels_last)
+    x = x.contiguous(memory_format=torch.channels_last)
     return Step(0, index, x, y, torch.ones_like(index, dtype=torch.float32), Draws(seed, 0, index))
 
 

@@ -114,7 +114,8 @@ def grid(arguments: argparse.Namespace) -> Grid:
             overrides[key] = yaml.safe_load(value)
         except yaml.YAMLError:
             raise ConfigError([f"--set {pair}: {value!r} is not a YAML value"]) from None
-    return structure.load(arguments.config_dir, overrides)
+    results = getattr(arguments, "results", path(default("RESULTS", "results")))
+    return structure.load(arguments.config_dir, overrides, results)
 
 
 def specs(arguments: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:

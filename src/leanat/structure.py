@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from leanat import sense
+from leanat import plan, sense
 from leanat.grid import FACTS, Grid
 from leanat.items import resolve
 from leanat.resolve import Assumed, ConfigError, load_yaml, near, plain
@@ -37,9 +37,10 @@ KINDS = {"table", "figure", "formula"}
 SPEC = {"data", "model", "method", "recipe", "init", "snapshots", "early_stop"}
 
 
-def load(folder: Path, overrides: Mapping[str, Any] | None = None) -> Grid:
+def load(folder: Path, overrides: Mapping[str, Any] | None = None, results: Path | None = None) -> Grid:
     """The grid of a ``config`` folder, with ``overrides`` (of the command line) over ``config.yaml``.
 
+    ``results``: the folder below which the resolved grid is kept, so that another process need not resolve it again.
     Raises ConfigError with every problem of every file.
     """
     problems: list[str] = []
@@ -75,9 +76,14 @@ def load(folder: Path, overrides: Mapping[str, Any] | None = None) -> Grid:
     if problems:
         raise ConfigError(problems)
     grid = Grid(folder, settings, scale, datasets, papers)
+    kept = None if results is None else plan.path_of(grid, results)
+    if kept is not None and plan.read(grid, kept):
+        return grid
     for name, paper in papers.items():
         for item in paper["items"]:
             grid.items[f"{name}/{item}"] = resolve(grid, name, item)
+    if kept is not None:
+        plan.write(grid, kept)
     return grid
 
 

@@ -17,7 +17,7 @@ PUBLISHED = ROOT / "published"
 
 try:
     targets.check_profile(ASKED.workflow_profile, ROOT / "profiles")
-    GRID = structure.load(ROOT / "config", config)
+    GRID = structure.load(ROOT / "config", config, Path(RESULTS))
     ITEMS, RUNS, EVALUATIONS = GRID.items, GRID.runs, GRID.evaluations
     SHARDS, EVALUATION_SHARDS = GRID.shards(), GRID.evaluation_shards()
     if (
