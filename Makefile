@@ -3,13 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help report test test-all clean FORCE
+.PHONY: help report test test-all gpu-check clean FORCE
 
 help:
 	@echo "make figures/table1.pdf   set up, then Table 1 of every paper at demo scale"
 	@echo "make figures/PAPER/ITEM.pdf, make all, make PAPER   other targets of the workflow"
 	@echo "make report               everything, and report.zip: every table, figure and claim with captions, offline"
 	@echo "make test                 set up, then the tests; make test-all: the long ones too"
+	@echo "make gpu-check            set up, then minutes of a GPU: tests, benchmarks, images per second, bits, memory"
 	@echo "make clean                remove the environment and everything that was computed"
 
 .venv/ready: pyproject.toml constraints.txt
@@ -37,6 +38,9 @@ test: .venv/ready-test
 
 test-all: .venv/ready-test
 	$(BIN)/pytest -n 2
+
+gpu-check: .venv/ready-test
+	$(BIN)/python benchmarks/gpu_check.py
 
 clean:
 	rm -rf .venv results figures logs .snakemake

@@ -165,7 +165,7 @@ def seconds(epoch: Callable[[], None], device: torch.device) -> tuple[float, flo
 
 @contextmanager
 def seeded() -> Iterator[None]:
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         yield
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -74,6 +75,39 @@ def test_what_remembers_examples_is_refused(tmp_path):
     done = together(tmp_path, chosen)
     assert done.returncode == 1
     assert "bullet: does not train on several processes; leave out --processes" in done.stdout + done.stderr
+
+
+def test_a_selection_in_training_mode_asks_no_other_process(monkeypatch):
+    """SyncBatchNorm in training mode waits for all processes, of which only one selects."""
+    plain, x = torch.nn.BatchNorm2d(3), torch.randn(4, 3, 5, 5)
+    net = torch.nn.SyncBatchNorm.convert_sync_batchnorm(torch.nn.Sequential(torch.nn.BatchNorm2d(3)))
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda group=None: 2)
+    monkeypatch.setattr(torch.distributed, "group", SimpleNamespace(WORLD=None))
+    with pytest.raises((ValueError, RuntimeError, AttributeError)):  # it begins to talk to the others
+        net(x)
+    with distributed.alone(net):
+        assert torch.equal(net(x), plain(x))
+    assert torch.equal(net[0].running_mean, plain.running_mean)
+    with pytest.raises((ValueError, RuntimeError, AttributeError)):
+        net(x)
+
+
+def test_after_a_selection_all_have_the_statistics_of_the_one_that_selected(monkeypatch):
+    sent, net = [], torch.nn.BatchNorm2d(3)
+    monkeypatch.setattr(distributed, "size", lambda: 2)
+    monkeypatch.setattr(distributed.dist, "get_rank", lambda: 0)
+    monkeypatch.setattr(distributed.dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed.dist, "broadcast_object_list", lambda found, device: None)
+    monkeypatch.setattr(distributed.dist, "broadcast", lambda tensor, source: sent.append((tensor.shape, source)))
+
+    def select():
+        net(torch.randn(4, 3, 2, 2))
+        return torch.arange(3), torch.ones(3)
+
+    index, _ = distributed.chosen(select, net, torch.device("cpu"))
+    assert index.tolist() == [0, 1, 2]
+    assert sent == [(b.shape, 0) for b in net.buffers()]
 
 
 def test_alone_nothing_is_done():

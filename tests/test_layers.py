@@ -11,8 +11,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 # From the bottom up: a module imports only from rows above its own, or from its own package.
 ROWS = [
-    {"jobs"},
-    {"resolve", "files", "draws", "passes", "progress", "distributed", "signals", "precision"},
+    {"jobs", "resolve", "files", "draws", "passes", "progress", "distributed", "signals", "precision", "uploads"},
     {"devices", "tally", "sense", "held", "scale"},
     {"grid"},
     {"core"},

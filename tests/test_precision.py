@@ -3,6 +3,9 @@
 The GPU's rounding is emulated: operands of convolutions keep 10 of their 23 bits of mantissa while the flag allows it.
 """
 
+import os
+import subprocess
+import sys
 from contextlib import nullcontext
 
 import pytest
@@ -17,7 +20,7 @@ from leanat.distance import Lpips
 from leanat.evaluate import evaluate
 from leanat.objectives import CrossEntropy
 from leanat.perceptual import PPGD
-from leanat.precision import exact_fp32
+from leanat.precision import cast_once, deterministic, exact_fp32, say_emulation, searching
 from leanat.selection import Everything
 from leanat.threat import Linf
 from leanat.timing import images
@@ -105,3 +108,105 @@ def test_the_flags_are_put_back():
             pass
         assert not any(flag.allow_tf32 for flag in flags)
     assert [flag.allow_tf32 for flag in flags] == before
+
+
+def test_weights_cast_once_give_the_same_bits_in_fewer_casts():
+    """In bf16 on the CPU: perturbation, trained weights and modes; a pass casts nothing but its input."""
+    data = images({"classes": 4, "channels": 3, "size": 8, "train": 32}, 32, torch.device("cpu"), ())
+
+    def trained_weights():
+        net = networks.build("resnet_tiny", "channel", networks.describe(data), 0)
+        method = Method(CrossEntropy(), PGD(Linf(0.03), 3, 0.02, "uniform"), Everything())
+        run = Run(net, method, Recipe(1, 16, lambda epoch, epochs: 0.1, 0.9, True, 0.0, precision="bf16"), 0)
+        with torch.profiler.profile() as profile:
+            train(run, Split(data, None))
+        assert all(p.dtype == torch.float32 and p.requires_grad for p in net.parameters())
+        casts = sum(e.count for e in profile.key_averages() if e.key == "aten::_to_copy")
+        return torch.cat([p.detach().flatten() for p in net.parameters()]), casts
+
+    once, few = trained_weights()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("leanat.attacks.cast_once", lambda net: nullcontext())
+        every, many = trained_weights()
+    layers = sum(
+        isinstance(m, torch.nn.Conv2d | torch.nn.Linear)
+        for m in networks.build("resnet_tiny", "channel", networks.describe(data), 0).modules()
+    )
+    assert torch.equal(once, every)
+    assert many - few >= 2 * 2 * layers, "of two steps with three passes, two passes each"
+
+
+def test_layers_that_compute_with_their_weights_keep_them():
+    class Scaled(torch.nn.Conv2d):
+        pass
+
+    net = torch.nn.Sequential(Scaled(3, 4, 1), torch.nn.Conv2d(4, 4, 1), torch.nn.BatchNorm2d(4)).requires_grad_(False)
+    own = list(net.parameters())
+    with cast_once(net):
+        assert all(p.dtype == torch.float32 for p in net.parameters()), "no autocast"
+    with torch.autocast("cpu", torch.bfloat16), cast_once(net):
+        assert [net[i].weight.dtype for i in range(3)] == [torch.float32, torch.bfloat16, torch.float32]
+    assert all(a is b for a, b in zip(net.parameters(), own, strict=True))
+
+
+BF16 = """
+import logging, torch
+from leanat import networks
+from leanat.attacks import Clean
+from leanat.core import Method, Recipe, Run, Split, train
+from leanat.evaluate import evaluate
+from leanat.objectives import CrossEntropy
+from leanat.selection import Everything
+from leanat.timing import images
+logging.basicConfig(format="%(message)s")
+data = images({"classes": 4, "channels": 3, "size": 8, "train": 8}, 8, torch.device("cpu"), ())
+net = networks.build("mlp", "channel", networks.describe(data), 0)
+evaluate(net, data, Clean(), seed=0, precision="fp32")
+print("before", torch.ops.mkldnn._is_mkldnn_bf16_supported(), flush=True)
+for _ in range(2):
+    recipe = Recipe(1, 8, lambda epoch, epochs: 0.1, 0.9, True, 0.0, precision="bf16")
+    run = Run(net, Method(CrossEntropy(), Clean(), Everything()), recipe, 0)
+    train(run, Split(data, None))
+print("after", flush=True)
+"""
+
+
+def test_a_cpu_that_emulates_bf16_says_so_once_before_the_first_batch():
+    env = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
+    done = subprocess.run(
+        [sys.executable, "-c", BF16], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    lines = done.stdout.splitlines()
+    assert [lines[0], lines[-1]] == ["before False", "after"], done.stdout
+    (said,) = lines[1:-1]
+    assert "emulates" in said
+    assert "3 to 8 times slower" in said
+    assert "recipe.precision: fp32" in said
+
+
+def test_a_cpu_with_bf16_says_nothing(monkeypatch, caplog):
+    monkeypatch.setattr("leanat.precision.emulates_bf16", lambda device: device.type == "cpu")
+    say_emulation.cache_clear()
+    say_emulation(torch.device("cuda"), "x")
+    assert not caplog.records
+    say_emulation(torch.device("cpu"), "set this")
+    say_emulation(torch.device("cpu"), "set this")
+    assert [r.message.endswith("set this") for r in caplog.records] == [True]
+    say_emulation.cache_clear()
+
+
+def test_the_deterministic_mode(monkeypatch):
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    try:
+        deterministic()
+        assert torch.are_deterministic_algorithms_enabled()
+        assert torch.backends.cudnn.deterministic
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+        with searching(torch.device("cuda"), True):
+            assert not torch.backends.cudnn.benchmark, "the fastest may differ from time to time"
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.backends.cudnn.deterministic = False
+    with searching(torch.device("cuda"), True):
+        assert torch.backends.cudnn.benchmark

@@ -10,11 +10,13 @@ from attack_bed import EPS, InMemory, digits, network, robust, standard, step_on
 from pyautoattack import AutoAttack as Package
 from torch import nn
 
+from leanat import networks
 from leanat.core import Step
 from leanat.evaluate import evaluate
 from leanat.outcome import summary
 from leanat.strong import APGD, FAB, AutoAttack, Ensemble, Square, sanity
 from leanat.threat import L2, Linf
+from leanat.timing import images
 
 LINF = Linf(EPS)
 
@@ -65,6 +67,19 @@ def assert_equal_to_package(net, data, threat, attack, batch, **options):
     assert np.array_equal(outcome.predicted[broken], y_adv.numpy()[broken])
     change = (x_adv - data.x).flatten(1).abs().amax(1).numpy()
     np.testing.assert_allclose(outcome.linf[broken], change[broken], atol=1e-6)
+
+
+@pytest.mark.parametrize("threat", [Linf(0.3), L2(3.0)], ids=repr)
+def test_images_of_three_channels_in_channels_last(threat):
+    """The package takes views of images and gradients, which have another layout in an evaluation: the same outcomes."""
+    data = images({"classes": 4, "channels": 3, "size": 8, "train": 8}, 8, torch.device("cpu"), ())
+    net = networks.build("resnet_tiny", "channel", networks.describe(data), 0).eval()
+    x, _ = data.batch(torch.arange(8), 0)
+    data.labels[:] = net(x).argmax(1)
+    attack = Ensemble(threat, ("apgd-ce", "apgd-t", "fab", "fab-t", "square"), steps=3, targets=2, queries=5)
+    found = evaluate(net, data, attack, seed=0, batch=8)
+    plain = attack(net, step_on(x, data.labels))
+    assert np.array_equal((net(plain).argmax(1) == data.labels).numpy(), found.correct)
 
 
 @pytest.mark.parametrize("n_classes", [4, 10])

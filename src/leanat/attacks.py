@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from leanat.core import Attack, Step, frozen
+from leanat.precision import cast_once
 from leanat.threat import ThreatModel, spread
 
 
@@ -155,7 +156,7 @@ class PGD:
         """One run from start number ``number``."""
         if not len(step.x):
             return step.x
-        with frozen(net, self.training_mode):
+        with frozen(net, self.training_mode), cast_once(net):
             order, sizes, step_size = self._schedule(step)
             x, target = step.x[order], self._target(net, step)[order]
             z = self._start(step, number)[order].clone()
@@ -173,7 +174,9 @@ class PGD:
         if self.use_best:
             best, highest = z.clone(), x.new_full((len(x),), -torch.inf)
         for t, n in enumerate(sizes):
-            where = slice(n) if live is None else live[live < n]
+            if live is not None and n < (sizes[t - 1] if t else len(x)):
+                live = live[live < n]
+            where = slice(n) if live is None else live
             if self.use_best and t + 1 == len(sizes):  # nothing comes after this iterate: its loss is enough
                 with torch.no_grad():
                     losses, grad = LOSSES[self.loss](net(z[where]), target[where]), None
@@ -184,7 +187,7 @@ class PGD:
                 highest[where] = torch.where(better, losses, highest[where])
                 best[where] = torch.where(spread(better, x), z[where], best[where])
             if live is not None:
-                right = logits.argmax(1) == self._labels(target, where)
+                right = (logits.argmax(1) == self._labels(target, where)).nonzero().squeeze(1)  # waits for the device
                 grad, where = grad[right], where[right]
                 live = where
                 if not len(live):

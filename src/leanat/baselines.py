@@ -20,6 +20,7 @@ from torch.func import functional_call
 
 from leanat.attacks import ascent, check_steps
 from leanat.core import Attack, Objective, Run, Split, Step, frozen
+from leanat.precision import cast_once
 from leanat.selection import everyone
 from leanat.threat import ThreatModel
 
@@ -118,7 +119,7 @@ class FAT:
         z = x.clone() if self.start == "none" else self.threat.start(x, step.draws, "start/0")
         live = torch.arange(len(x), device=x.device)
         left = torch.full_like(live, self.tau(step.epoch))
-        with frozen(net):
+        with frozen(net), cast_once(net):
             for t in range(self.steps):
                 if not len(live):
                     break
@@ -126,8 +127,9 @@ class FAT:
                 wrong = logits.argmax(1) != y[live]
                 going = ~wrong | (left[live] > 0)
                 left[live] -= wrong.long()
-                live = live[going]
-                moved = z[live] + self.step_size * self.threat.ascend(grad[going])
+                kept = going.nonzero().squeeze(1)  # the step's only wait for the device
+                live = live[kept]
+                moved = z[live] + self.step_size * self.threat.ascend(grad[kept])
                 if self.omega:
                     moved += self.omega * step.draws.normal(f"omega/{t}", *x.shape[1:])[live]
                 z[live] = self.threat.project(moved, x[live])
@@ -208,6 +210,8 @@ class Watch:
     examples: int
     drop: float | None = None
     name: ClassVar[str] = "watch"
+    column_names: ClassVar = ("watch_single", "watch_strong")
+    report_names: ClassVar = ("watch_gap", "watch_fall")
 
     def __post_init__(self):
         if self.examples < 1:

@@ -12,20 +12,26 @@ from leanat.resolve import ConfigError
 
 def problems(grid: Grid, published: Path) -> list[str]:
     """A line for each, with the file and the first run that has it. Builds the objects of every spec and suite."""
-    problems = dict.fromkeys([*asked.item_problems(grid, published), *acting.overridden(grid), *acting.beyond(grid)])
     where = {run: item for item in grid.items.values() for run in reversed(item["all_runs"])}
     seen: dict[str, str] = {}  # each once, with the first run that has it
+    given: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}  # by run: columns and numbers of its extras
     for run in grid.runs.values():
         try:
-            config.read(run.spec)
+            extras = config.read(run.spec).method.extras
+            names = (
+                tuple(name for extra in extras for name in getattr(extra, of, ()))
+                for of in ("column_names", "report_names")
+            )
+            given[run.id] = next(names), next(names)
             lines = sense.spec_problems(run.spec, grid.datasets[run.spec["data"]["name"]])
         except ConfigError as error:
             lines = error.problems
         for line in lines:
             seen.setdefault(line, run.id)
+    measured: dict[str, dict] = {}  # by suite: its measures
     for evaluation in {canonical(e.attacks): e for e in grid.evaluations.values()}.values():
         try:
-            assess.components(evaluation.attacks)
+            _, _, measured[canonical(evaluation.attacks)] = assess.components(evaluation.attacks)
             dataset = grid.datasets[grid.runs[evaluation.run].spec["data"]["name"]]
             lines = list(
                 sense.attack_problems(evaluation.attacks, dataset, f"suites.{evaluation.suite.partition('-')[2]}")
@@ -34,6 +40,9 @@ def problems(grid: Grid, published: Path) -> list[str]:
             lines = error.problems
         for line in lines:
             seen.setdefault(line, evaluation.run)
+    measures = {id: measured[key] for id, e in grid.evaluations.items() if (key := canonical(e.attacks)) in measured}
+    items = asked.item_problems(grid, published, given, measures)
+    problems = dict.fromkeys([*items, *acting.overridden(grid), *acting.beyond(grid)])
     for line, run in seen.items():
         paper = where[run]["paper"] if run in where else "*"
         problems[f"{grid.folder}/papers/{paper}.yaml: run {run}: {line}"] = None

@@ -157,11 +157,15 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _torch() -> Any:
-    """torch with one thread: two threads a job are slower on a shared machine, and one gives the same bits everywhere."""
+def _torch(arguments: argparse.Namespace) -> Any:
+    """torch with one thread: two a job are slower on a shared machine, and of one no bit depends on the number of cores."""
     import torch
 
     torch.set_num_threads(1)
+    if getattr(arguments, "deterministic", False) and torch.cuda.is_available():  # a CPU is so with one thread
+        from leanat import precision
+
+        precision.deterministic()
     return torch
 
 
@@ -172,7 +176,7 @@ def check(arguments: argparse.Namespace) -> None:
     """
     grid = options.grid(arguments)
     runs = grid.runs
-    _torch()
+    _torch(arguments)
     from leanat import checking, networks
 
     networks.check_torchvision()
@@ -248,7 +252,7 @@ def watch(arguments: argparse.Namespace) -> None:
 def train(arguments: argparse.Namespace) -> None:
     """Trains each run in turn. What is finished stays finished: the same command goes on where it was stopped."""
     specs = options.specs(arguments)
-    _torch()
+    _torch(arguments)
     from leanat import distributed, training
 
     if arguments.processes > 1 and not distributed.launched():
@@ -268,7 +272,7 @@ def attack(arguments: argparse.Namespace) -> None:
         raise ConfigError([f"--suite {arguments.suite}: {paper} has no suite {suite or 'main'!r}{near(suite, suites)}"])
     if not (arguments.runs or arguments.model or arguments.network):
         raise ConfigError(["attack: which network? Name runs, or --model FILE with --network and --data"])
-    _torch()
+    _torch(arguments)
     from leanat import attacking
 
     if arguments.model is not None or arguments.network is not None:
@@ -284,7 +288,7 @@ def time_(arguments: argparse.Namespace) -> None:
     grid = options.grid(arguments)
     if arguments.paper not in grid.papers:
         raise ConfigError([f"time: no paper {arguments.paper!r}{near(arguments.paper, grid.papers)}"])
-    _torch().set_num_threads(arguments.threads)
+    _torch(arguments).set_num_threads(arguments.threads)
     from leanat import timing
 
     out = arguments.out or arguments.results / "timings" / f"{arguments.paper}.json"
@@ -322,7 +326,7 @@ def cost(arguments: argparse.Namespace) -> None:
     if arguments.scale:
         arguments.set = [*arguments.set, f"scale={arguments.scale}"]
     grid = options.grid(arguments)
-    torch = _torch()
+    torch = _torch(arguments)
     from leanat import costing, experiment
 
     device = experiment.device_of(arguments.device)

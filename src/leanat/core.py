@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from leanat import distributed
 from leanat.draws import Draws, key
-from leanat.precision import exact_fp32, searching
+from leanat.precision import exact_fp32, say_emulation, searching
 from leanat.tally import Stopped, Tally
 
 
@@ -98,8 +98,9 @@ class Objective(Protocol):
 class Extra(Protocol):
     """Something that outlives a step. Its state lives in ``run.memory[name]``, and so in the checkpoint.
 
-    It may also have ``columns(run)``, numbers for the epoch's row of the history; ``report(run)``, added to the run's
-    metrics; ``arrays(run)``, left as ``<name>.npz`` in its folder; ``tensors(run)``, left as ``<name>.safetensors``;
+    It may also have ``columns(run)``, numbers for the epoch's row of the history, some of ``column_names``; ``report(run)``,
+    added to the run's metrics, under ``report_names``; ``arrays(run)``, left as ``<name>.npz`` in its folder;
+    ``tensors(run)``, left as ``<name>.safetensors``;
     ``ended(run)``, which by True ends the training; and ``resumed(run, split)``, which is called for ``on_epoch`` where an
     epoch goes on in its middle.
     """
@@ -248,7 +249,7 @@ def train_epoch(run: Run, split: Split, stop: Callable[[], bool] = lambda: False
             elif hasattr(extra, "resumed"):
                 extra.resumed(run, split)
         if not begun:
-            run.subset = Subset(*distributed.agreed(lambda: method.selector(run, split), run.device))
+            run.subset = Subset(*distributed.chosen(lambda: method.selector(run, split), run.net, run.device))
             run.tally = tally
         order = shuffled(run, run.subset)
         n, least = len(order.index), recipe.batch if recipe.drop_last else distributed.size()
@@ -310,6 +311,8 @@ def train(
     stop: Callable[[], bool] = lambda: False,
 ) -> None:
     """Train from where ``run`` is to the end. ``after_epoch`` may save, report, and by True end it; ``stop``: Stopped."""
+    if run.recipe.precision == "bf16":
+        say_emulation(run.device, "set recipe.precision: fp32 by a rule of the scale, which gives other runs")
     with exact_fp32(), searching(run.device, run.method.fixed_shapes):
         if run.epoch == 0 and run.tally is None:
             for extra in run.method.extras:

@@ -11,12 +11,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-
-from leanat.jobs import SHARED
+from torch.nn.modules.batchnorm import _BatchNorm
 
 PATIENCE = timedelta(hours=12)  # the others wait while one of them selects
 
@@ -84,14 +84,41 @@ def agreed(make: Callable[[], tuple], device: torch.device) -> tuple:
     return tuple(v.to(device) if isinstance(v, Tensor) else v for v in found[0])
 
 
+def chosen(make: Callable[[], tuple], net: nn.Module, device: torch.device) -> tuple:
+    """``agreed`` on what process 0 makes with ``net``, whose statistics all have afterwards: a selection.
+
+    The others wait meanwhile. An attack or a gradient in training mode sees the statistics of that process's own batches, and
+    moves the running ones, as on one GPU.
+    """
+    with alone(net):
+        found = agreed(make, device)
+    if size() > 1:
+        for buffer in net.buffers():
+            dist.broadcast(buffer, 0)
+    return found
+
+
+@contextmanager
+def alone(net: nn.Module) -> Iterator[None]:
+    """Inside, SyncBatchNorm asks no other process, which would never answer."""
+    layers = [layer for layer in net.modules() if isinstance(layer, nn.SyncBatchNorm)]
+    for layer in layers:
+        layer.forward = partial(_BatchNorm.forward, layer)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward
+
+
 def any_of(flag: bool, device: torch.device) -> bool:
     """Whether it holds for one of them: they leave a training together or not at all."""
     return bool(added(torch.tensor(float(flag), device=device))) if size() > 1 else flag
 
 
-def check(names: Iterable[str]) -> None:
-    """Raises ValueError for what remembers single examples: each process would remember its own part."""
-    if size() > 1 and (wrong := sorted(set(names) - SHARED - {"teacher"})):
+def check(names: Iterable[str], shared: Iterable[str]) -> None:
+    """Raises ValueError for extras that are none of ``shared``: each process would remember its own examples alone."""
+    if size() > 1 and (wrong := sorted({*names} - {*shared})):
         raise ValueError(f"{', '.join(wrong)}: does not train on several processes; leave out --processes")
 
 

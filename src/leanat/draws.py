@@ -2,7 +2,7 @@
 
 A counter-based generator: the bits of an example are a hash (the finaliser of SplitMix64, Steele, Lea and Flood 2014) of a
 key and a counter, computed in integer arithmetic on the device that holds the data. There is no state, so thinning the
-training set, another batch size, a resumed run or another device change nothing for the examples that remain.
+training set, another batch size, a resumed run or another device draw the same for the examples that remain.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from leanat.core import Attack, Data, Step, frozen
 from leanat.draws import Draws
 from leanat.folding import folded
 from leanat.outcome import NOT_FINITE, Outcome
-from leanat.precision import exact_fp32
+from leanat.precision import exact_fp32, say_emulation
 from leanat.strong import AutoAttack, Ensemble, sanity
 
 PROBE = 32  # images on which a folded network is compared with the network
@@ -74,13 +74,14 @@ def evaluate(
     An attack made of ``parts`` (AutoAttack; the restarts of PGD) is run part by part; ``after_part`` gets the outcome
     so far, and ``resume`` takes it back; ``progress`` hears the part, and how many images of how many it is through. An
     example is fooled if any part fooled it: for the restarts of PGD that is never weaker than keeping the one of highest
-    loss. Random numbers belong to the examples, so the batch size changes nothing (but for AutoAttack's parts); a batch
-    that does not fit into CUDA memory is tried again by halves.
+    loss. Random numbers belong to the examples, not to their batch (but for AutoAttack's parts): another batch size changes
+    sums in their last digits, and an outcome only where it hangs on these. A batch that does not fit into CUDA memory is tried
+    again by halves.
 
     ``statistics`` "batch": see ``batch_statistics``. Every part then attacks every example, so that the batches stay as
     they are. Raises ValueError for values out of range and for a ``resume`` of other examples or another attack.
     """
-    _check(precision, statistics, batch)
+    _check(precision, statistics, batch, data.labels.device)
     index = (sample(len(data), limit) if index is None else index).to(data.labels.device)
     parts = attack.parts(data.n_classes) if hasattr(attack, "parts") else {type(attack).__name__: attack}
     with _setting(net, index.device, precision, statistics):
@@ -130,7 +131,7 @@ def transfer(
     Every example is attacked once a source, whether or not the source has it right. ``correct`` is the target's answer
     to the adversarial image alone. ``over_sources`` gives Q-TART's mean and deviation (section 4.4.2).
     """
-    _check(precision, "running", batch)
+    _check(precision, "running", batch, data.labels.device)
     index = (sample(len(data), limit) if index is None else index).to(data.labels.device)
     out: dict[str, dict[str, Outcome]] = {target: {} for target in targets}
     clean = {}
@@ -156,12 +157,14 @@ def transfer(
     return out
 
 
-def _check(precision: str, statistics: str, batch: int) -> None:
+def _check(precision: str, statistics: str, batch: int, device: torch.device) -> None:
     if precision not in ("fp32", "bf16") or statistics not in ("running", "batch") or batch < 1:
         raise ValueError(
             f"precision {precision!r}, statistics {statistics!r}, batch {batch}; "
             "allowed: fp32 or bf16, running or batch, at least 1"
         )
+    if precision == "bf16":
+        say_emulation(device, "--precision fp32 is what reported numbers have")
 
 
 @contextmanager

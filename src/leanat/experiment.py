@@ -22,7 +22,20 @@ import numpy as np
 import torch
 
 import leanat
-from leanat import checkpoint, config, core, data, devices, distributed, evaluate, identity, models, networks, outcome
+from leanat import (
+    checkpoint,
+    config,
+    core,
+    data,
+    devices,
+    distributed,
+    evaluate,
+    identity,
+    jobs,
+    models,
+    networks,
+    outcome,
+)
 from leanat.attacks import Clean
 from leanat.chosen import Chosen, save_arrays
 from leanat.data import DataError
@@ -78,7 +91,7 @@ def prepare(spec: dict[str, Any], data_dir: str | None, device: torch.device) ->
     parts = config.read(spec)
     split, test = load(parts, data_dir, device)
     net = distributed.prepared(initial(parts, networks.describe(test), device))
-    distributed.check(extra.name for extra in parts.method.extras)
+    distributed.check((extra.name for extra in parts.method.extras), {*jobs.SHARED, "teacher"})
     return Experiment(core.Run(net, parts.method, parts.recipe, parts.seed), split, test, parts.early_stop)
 
 
@@ -346,6 +359,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
     return {
         "device": gpu or f"CPU ({platform.machine()})",
         "threads": torch.get_num_threads(),
+        "deterministic": device.type == "cpu" or torch.are_deterministic_algorithms_enabled(),
         "versions": {
             "leanat": leanat.__version__,
             "torch": str(torch.__version__),

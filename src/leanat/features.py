@@ -39,6 +39,11 @@ class Distances:
     mapped: int
     part: ClassVar[str] = "test"
 
+    @property
+    def number_names(self) -> tuple[str, ...]:
+        kinds = ("mean", "least", "greatest", "range", "relative", "middle", "middle_relative")
+        return tuple(f"{attack.name}_{kind}" for attack in self.attacks for kind in kinds)
+
     def __call__(self, net: nn.Module, data: Data, seed: int) -> Measured:
         found = distances(net, data, self.attacks, seed=seed, limit=self.examples)
         norm, numbers = float(found["norm"].mean()), {}

@@ -48,6 +48,11 @@ class GradientError:
         if not all(0 < fraction <= 1 for fraction in self.fractions):
             raise ValueError(f"fractions {self.fractions}; allowed: above 0, at most 1")
 
+    @property
+    def number_names(self) -> tuple[str, ...]:
+        kinds = ("kept", "cosine", "error", "cosine_all", "error_all")
+        return tuple(f"{s.name}_{round(100 * f)}_{k}" for s in self.selectors for f in self.fractions for k in kinds)
+
     def __call__(self, net: nn.Module, data: Data, seed: int) -> Measured:
         recipe = Recipe(1, self.batch, Constant(0.0), 0.0, False, 0.0)
         run = Run(net, Method(self.objective, self.attack, Everything()), recipe, seed)

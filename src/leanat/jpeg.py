@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from leanat.core import Step, frozen
 from leanat.perceptual import check, refuse_budget
+from leanat.uploads import constant
 
 _LUMA = (
     (16, 11, 10, 16, 24, 40, 51, 61),
@@ -94,7 +95,7 @@ def decompress(code: Tensor, height: int, width: int) -> Tensor:
 
 
 def _mixed(x: Tensor, matrix: tuple[tuple[float, ...], ...]) -> Tensor:
-    return F.conv2d(x, x.new_tensor(matrix)[:, :, None, None])
+    return F.conv2d(x, constant(matrix, x.dtype, x.device)[:, :, None, None])
 
 
 def _dct(like: Tensor) -> Tensor:
@@ -108,10 +109,12 @@ def _dct(like: Tensor) -> Tensor:
 def _coefficients(planes: Tensor, table: tuple[tuple[int, ...], ...]) -> Tensor:
     """[B, P, h, w] -> DCT of the 8x8 blocks, over the table: [B, P h w]."""
     blocks = planes.unflatten(3, (-1, 8)).unflatten(2, (-1, 8)).transpose(3, 4)  # [B, P, h/8, w/8, 8, 8]
-    return (blocks.flatten(4) @ _dct(planes).T / planes.new_tensor(table).flatten()).flatten(1)
+    return (blocks.flatten(4) @ _dct(planes).T / constant(table, planes.dtype, planes.device).flatten()).flatten(1)
 
 
 def _planes(code: Tensor, n: int, height: int, width: int, table: tuple[tuple[int, ...], ...]) -> Tensor:
     """[B, n h w] -> [B, n, h, w], the inverse."""
-    blocks = (code.reshape(len(code), n, height // 8, width // 8, 64) * code.new_tensor(table).flatten()) @ _dct(code)
+    blocks = (
+        code.reshape(len(code), n, height // 8, width // 8, 64) * constant(table, code.dtype, code.device).flatten()
+    ) @ _dct(code)
     return blocks.unflatten(4, (8, 8)).transpose(3, 4).flatten(4, 5).flatten(2, 3)

@@ -104,4 +104,4 @@ class MART:
         truth = F.one_hot(y, z.shape[1]).bool()
         wrong = z_adv.softmax(1).masked_fill(truth, 0).amax(1)
         boosted = F.cross_entropy(z_adv, y, reduction="none") - torch.log(1.0001 - wrong + 1e-12)
-        return boosted + self.beta * _kl(z, z_adv) * (1.0000001 - z.softmax(1)[truth])
+        return boosted + self.beta * _kl(z, z_adv) * (1.0000001 - z.softmax(1).gather(1, y[:, None])[:, 0])

@@ -97,6 +97,8 @@ def run_options(sub: argparse.ArgumentParser) -> None:
         "--data-dir", type=folder_or_none, default=default("DATA_DIR", ""), help="folder of the real data sets"
     )
     sub.add_argument("--device", default=default("DEVICE", "auto"), help="auto, cpu, cuda or cuda:N (default: auto)")
+    same, text = bool(default("DETERMINISTIC", "")), "a GPU computes the same bits from the same inputs; slower"
+    sub.add_argument("--deterministic", action="store_true", default=same, help=text)
     shared = int(default("JOBS_PER_GPU", "1"))
     sub.add_argument(
         "--jobs-per-gpu", type=count, default=shared, metavar="N", help="jobs that share a GPU (default: 1)"

@@ -105,9 +105,10 @@ class LPA:
             gain = margin(z, y[live], self.kappa) - lam[live] * (d - self.bound).relu()
             (g,) = torch.autograd.grad(gain.sum(), point)
             missed = (z.argmax(dim=1) == y[live]) | (d.detach() > self.bound)
-            if not missed.any():
+            where = missed.nonzero().squeeze(1)  # the only wait for the device
+            if not len(where):
                 break
-            d, point, phi, g, live = (v.detach()[missed] for v in (d, point, phi, g, live))
+            d, point, phi, g, live = (v.detach()[where] for v in (d, point, phi, g, live))
             x_adv[live] = _moved(lpips, point, phi, g, eta, self.h)
             if t % self.steps == self.steps - 1:
                 lam[live] = torch.where(d >= self.bound, 10 * lam[live], lam[live])

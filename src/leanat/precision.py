@@ -1,15 +1,22 @@
-"""What "fp32" means on a GPU. By torch's default, convolutions there round their operands to TF32, 10 bits of mantissa.
+"""What fp32 and bf16 mean on a device, and how a GPU computes the same bits twice.
 
-Robust accuracies are reported in fp32, and the perceptual attacks take finite differences with a step of 1e-3, which TF32
-rounds away: they would then show robustness that is not there.
+By torch's default, convolutions on a GPU round their operands to TF32, 10 bits of mantissa. Robust accuracies are reported
+in fp32, and the perceptual attacks take finite differences with a step of 1e-3, which TF32 rounds away: they would then
+show robustness that is not there.
 """
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import torch
+from torch import nn
+
+log = logging.getLogger("leanat")
 
 
 @contextmanager
@@ -28,10 +35,66 @@ def exact_fp32() -> Iterator[None]:
 
 @contextmanager
 def searching(device: torch.device, fixed: bool) -> Iterator[None]:
-    """Inside, cuDNN searches the fastest algorithm for each shape: it pays where shapes are ``fixed``, and only there."""
+    """Inside, cuDNN searches the fastest algorithm for each shape: it pays where shapes are ``fixed``, and only there.
+
+    Never in the deterministic mode: which is fastest may differ from time to time, and with it the bits.
+    """
     before = torch.backends.cudnn.benchmark
-    torch.backends.cudnn.benchmark = device.type == "cuda" and fixed
+    torch.backends.cudnn.benchmark = (
+        device.type == "cuda" and fixed and not torch.are_deterministic_algorithms_enabled()
+    )
     try:
         yield
     finally:
         torch.backends.cudnn.benchmark = before
+
+
+def deterministic() -> None:
+    """From now on a GPU computes the same bits from the same inputs; to be called before its first use.
+
+    torch then raises a RuntimeError that names the operator, where an operator has no algorithm of that kind.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.deterministic = True
+
+
+def emulates_bf16(device: torch.device) -> bool:
+    """Whether it is a CPU without instructions for bf16, where each operation converts to fp32 and back."""
+    if device.type != "cpu":
+        return False
+    return not (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+@cache
+def say_emulation(device: torch.device, instead: str) -> None:
+    """One line, once a process, before the first batch in bf16 on a device that emulates it; ``instead``: what to set."""
+    if emulates_bf16(device):
+        log.warning(
+            "precision bf16: this CPU has no bf16 instructions and emulates them, 3 to 8 times slower than fp32; %s",
+            instead,
+        )
+
+
+@contextmanager
+def cast_once(net: nn.Module) -> Iterator[None]:
+    """Inside, under autocast, the weights of convolutions and linear layers are of its type, cast here once.
+
+    For the many passes of an attack through a frozen network: autocast keeps its casts of weights that take gradients, and
+    casts all others again in each pass. No bit differs. The parameters come back as they were.
+    """
+    kept = []
+    device = next((p.device.type for p in net.parameters()), "cpu")
+    if torch.is_autocast_enabled(device):
+        to = torch.get_autocast_dtype(device)
+        for layer in net.modules():
+            if type(layer) in (nn.Conv2d, nn.Linear):  # what derives from them may compute with its weights
+                own = [(name, p) for name, p in layer._parameters.items() if p is not None and not p.requires_grad]
+                kept += [(layer, name, p) for name, p in own if p.dtype == torch.float32]
+    for layer, name, p in kept:
+        layer._parameters[name] = p.detach().to(to)
+    try:
+        yield
+    finally:
+        for layer, name, p in kept:
+            layer._parameters[name] = p

@@ -36,21 +36,24 @@ def _fenced(net: nn.Module, seed: int, device: torch.device) -> Iterator[None]:
 
 
 def _run(threat: ThreatModel, net: nn.Module, step: Step, classes: int, perturb: Callable[..., Tensor]) -> Tensor:
-    """``perturb(logits, n_classes, **options)`` behind the fence; ``classes`` is how many the attack needs."""
+    """``perturb(x, logits, n_classes, **options)`` behind the fence; ``classes`` is how many the attack needs."""
     if step.steps is not None:
         raise ValueError("AutoAttack's parts take no budget per example")
     if not len(step.x):
         return step.x
 
     def logits(x: Tensor) -> Tensor:
+        if x.requires_grad:  # the package takes views of the gradient, which the network may give in channels_last
+            x = x.clone()
+            x.register_hook(Tensor.contiguous)
         return net(x).float()
 
     with _fenced(net, step.draws.seed, step.x.device):
-        n_classes = logits(step.x[:1]).shape[1]
+        n_classes = logits(step.x[:1].contiguous()).shape[1]
         if n_classes < classes:
             raise ValueError(f"this attack needs {classes} classes; the network has {n_classes}")
         common = {"norm": NORMS[type(threat)], "eps": threat.eps, "seed": step.draws.seed, "device": step.x.device}
-        return perturb(logits, n_classes, **common).detach()
+        return perturb(step.x.contiguous(), logits, n_classes, **common).detach()
 
 
 def _check(threat: ThreatModel, **counts: int) -> None:
@@ -83,12 +86,12 @@ class APGD:
             raise ValueError(f"loss {self.loss!r}, highest {self.highest}; allowed: ce, dlr, and t without highest")
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
-        def perturb(logits, n_classes, **common):
+        def perturb(x, logits, n_classes, **common):
             common |= {"n_iter": self.steps, "n_restarts": self.restarts, "logger": _silent}
             if self.loss == "t":
                 targets = min(self.targets, n_classes - 1)
-                return APGDAttack_targeted(logits, n_target_classes=targets, **common).perturb(step.x, step.y)
-            return APGDAttack(logits, loss=self.loss, **common).perturb(step.x, step.y, best_loss=self.highest)
+                return APGDAttack_targeted(logits, n_target_classes=targets, **common).perturb(x, step.y)
+            return APGDAttack(logits, loss=self.loss, **common).perturb(x, step.y, best_loss=self.highest)
 
         return _run(self.threat, net, step, {"ce": 2, "dlr": 3, "t": 4}[self.loss], perturb)
 
@@ -107,11 +110,9 @@ class FAB:
         _check(self.threat, steps=self.steps, restarts=self.restarts, targets=self.targets)
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
-        def perturb(logits, n_classes, **common):
+        def perturb(x, logits, n_classes, **common):
             common |= {"n_iter": self.steps, "n_restarts": self.restarts, "targeted": self.targeted}
-            return FABAttack_PT(logits, n_target_classes=min(self.targets, n_classes - 1), **common).perturb(
-                step.x, step.y
-            )
+            return FABAttack_PT(logits, n_target_classes=min(self.targets, n_classes - 1), **common).perturb(x, step.y)
 
         return _run(self.threat, net, step, 2, perturb)
 
@@ -127,9 +128,9 @@ class Square:
         _check(self.threat, queries=self.queries)
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
-        def perturb(logits, n_classes, **common):
+        def perturb(x, logits, n_classes, **common):
             square = SquareAttack(logits, n_queries=self.queries, resc_schedule=False, **common)
-            return square.perturb(step.x, step.y)
+            return square.perturb(x, step.y)
 
         return _run(self.threat, net, step, 2, perturb)
 

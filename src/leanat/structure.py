@@ -17,7 +17,7 @@ from leanat.resolve import Assumed, ConfigError, load_yaml, near, plain
 
 SETTINGS = {
     "scale": str, "data_dir": (str, type(None)), "results": str, "seeds": (int, type(None)), "device": str,
-    "gpus": int, "jobs_per_gpu": int, "max_hours": int, "other_counts": bool,
+    "gpus": int, "jobs_per_gpu": int, "max_hours": int, "other_counts": bool, "deterministic": bool,
 }  # fmt: skip
 MOST_SEEDS = 1000  # each is a training of every run
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
@@ -106,7 +106,7 @@ def _settings(settings: Mapping[str, Any], own: Mapping[str, Any], path: Path, p
         )
 
     problems.extend(f"{where(k)}: unknown key {k!r}{near(k, SETTINGS)}" for k in settings if k not in SETTINGS)
-    _missing(settings, SETTINGS.keys() - {"other_counts"}, str(path), problems)
+    _missing(settings, SETTINGS.keys() - {"other_counts", "deterministic"}, str(path), problems)
     for key, kind in SETTINGS.items():
         if key not in settings:
             continue

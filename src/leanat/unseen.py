@@ -18,6 +18,7 @@ from leanat.attacks import margin
 from leanat.colour import luv_to_rgb, rgb_to_luv
 from leanat.core import Step, frozen
 from leanat.perceptual import check, refuse_budget
+from leanat.uploads import constant
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,12 @@ def trilinear(luv: Tensor, lattice: tuple[int, int, int]) -> tuple[Tensor, Tenso
     luv [B, 3, H, W], scaled to [0, 1] and clamped to it -> numbers int64 [B, H W, 8] of the nodes in the flattened
     lattice, and shares [B, H W, 8], which sum to 1.
     """
-    size = torch.tensor(lattice, device=luv.device)
+    size = constant(tuple(lattice), torch.int64, luv.device)
     at = luv.flatten(2).transpose(1, 2).clamp(0, 1) * (size - 1)  # [B, H W, 3]
     low = at.floor()
     rest = (at - low)[:, :, None]
-    bit = torch.tensor([[i >> 2, i >> 1 & 1, i & 1] for i in range(8)], device=luv.device)  # [8, 3]
+    corners = tuple((i >> 2, i >> 1 & 1, i & 1) for i in range(8))
+    bit = constant(corners, torch.int64, luv.device)  # [8, 3]
     corner = torch.minimum(low.long()[:, :, None] + bit, size - 1)
     share = torch.where(bit == 1, rest, 1 - rest).prod(dim=-1)
     return (corner[..., 0] * lattice[1] + corner[..., 1]) * lattice[2] + corner[..., 2], share

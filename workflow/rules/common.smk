@@ -65,6 +65,7 @@ ENVIRONMENT = {
     "LEANAT_DATA_DIR": os.path.expanduser(config["data_dir"] or ""),
     "LEANAT_DEVICE": config["device"],
     "LEANAT_JOBS_PER_GPU": str(config["jobs_per_gpu"]),
+    "LEANAT_DETERMINISTIC": "1" if config.get("deterministic") else "",
 }
 os.environ.update(ENVIRONMENT)
 # exec: a signal for a job reaches it, not a shell that would die of it alone. Each command is a simple one.

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from leanat.draws import Draws
+from leanat.uploads import constant
 
 Piece = Callable[[Tensor, Draws], Tensor]
 
@@ -94,7 +95,7 @@ class Cutout:
             offset = torch.arange(length, device=x.device) - draws.integers(purpose, length)[:, None] + self.size // 2
             inside.append((offset >= 0) & (offset < self.size))
         hole = (inside[0][:, :, None] & inside[1][:, None, :])[:, None]
-        return torch.where(hole, torch.tensor(self.fill, device=x.device).view(1, -1, 1, 1), unit(x))
+        return torch.where(hole, constant(tuple(self.fill), torch.float32, x.device).view(1, -1, 1, 1), unit(x))
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def warp(x: Tensor, matrix: Tensor, mode: str = "nearest") -> Tensor:
     columns = torch.arange(width, device=x.device) + (0.5 - width / 2)
     p = torch.stack((columns.expand(height, width), rows[:, None].expand(height, width)), -1)
     source = torch.einsum("bij,hwj->bhwi", matrix[:, :, :2], p) + matrix[:, None, None, :, 2]
-    grid = source / torch.tensor([width / 2, height / 2], device=x.device)
+    grid = source / constant((width / 2, height / 2), torch.float32, x.device)
     return F.grid_sample(x, grid, mode=mode, padding_mode="zeros", align_corners=False)
 
 

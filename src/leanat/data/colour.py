@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -16,13 +17,14 @@ from torch.nn import functional as F
 
 from leanat.data.augment import per_image, unit, warp
 from leanat.draws import Draws
+from leanat.uploads import constant
 
 
 def grey(x: Tensor) -> Tensor:
     """Luma [B, 1, H, W] by ITU-R 601-2; an image of one channel is its own."""
     if x.shape[1] == 1:
         return x
-    weights = torch.tensor((0.2989, 0.587, 0.114), device=x.device).view(1, 3, 1, 1)
+    weights = constant((0.2989, 0.587, 0.114), torch.float32, x.device).view(1, 3, 1, 1)
     return (x * weights).sum(1, keepdim=True)
 
 
@@ -43,7 +45,7 @@ class ColorJitter:
                 raise ValueError(f"colour jitter: {name} is {getattr(self, name)}, allowed: 0 or more")
 
     def __call__(self, x: Tensor, draws: Draws) -> Tensor:
-        amount = torch.tensor((self.brightness, self.contrast, self.saturation), device=x.device)
+        amount = constant((self.brightness, self.contrast, self.saturation), torch.float32, x.device)
         low = (1 - amount).clamp(min=0)
         factors = low + draws.uniform("colour jitter", 3) * (1 + amount - low)
         return jitter(unit(x), factors, draws.bits("colour jitter order", 3).argsort(1))
@@ -84,7 +86,7 @@ class Lighting:
             raise ValueError(f"lighting: deviation is {self.deviation}, allowed: a finite number, 0 or more")
 
     def __call__(self, x: Tensor, draws: Draws) -> Tensor:
-        axes = torch.tensor(PCA_AXES, device=x.device) * torch.tensor(PCA_DEVIATIONS, device=x.device)
+        axes = constant(PCA_AXES, torch.float32, x.device) * constant(PCA_DEVIATIONS, torch.float32, x.device)
         colour = (self.deviation * draws.normal("lighting", 3)) @ axes.T
         return (unit(x) + colour[:, :, None, None]).clamp_(0, 1)
 
@@ -116,6 +118,12 @@ def policy() -> tuple[Tensor, Tensor, Tensor]:
     return operations.view(25, 2), numbers[0].view(25, 2), numbers[1].view(25, 2)
 
 
+@cache
+def _policy(size: int, device: torch.device) -> tuple[Tensor, ...]:
+    """``policy`` and ``amounts`` on the device, put there once."""
+    return tuple(t.to(device) for t in (*policy(), amounts(size)))
+
+
 def amounts(size: int) -> Tensor:
     """float64 [14, 10]: what each operation's magnitudes 0 to 9 mean (the paper's Table 6, on torchvision's scale).
 
@@ -142,12 +150,11 @@ class AutoAugment:
             raise ValueError(f"auto augment: fill is {self.fill}, allowed: 0 to 255")
 
     def __call__(self, x: Tensor, draws: Draws) -> Tensor:
-        operations, probabilities, levels = (t.to(x.device) for t in policy())
+        operations, probabilities, levels, values = _policy(x.shape[3], x.device)
         which = draws.integers("autoaugment policy", len(operations))
         chance = draws.uniform("autoaugment chance", 2)
         sign = (draws.bits("autoaugment sign", 2) < 0).float() * 2 - 1
         x = unit(x).mul(255).round_()
-        values = amounts(x.shape[3]).to(x.device)
         for slot in (0, 1):
             operation = operations[which, slot]
             value = values[operation, levels[which, slot].long()]
@@ -162,14 +169,12 @@ def operate(x: Tensor, operation: Tensor, value: Tensor, on: Tensor, fill: int =
     ``x`` is float32 with whole values 0..255, and so is the result: equal to torchvision's functional on uint8. Geometry
     fills with ``fill``.
     """
-    x, blends = x.clone(), len(GEOMETRY)
-    for function, first, past in (
-        (lambda x, *rest: _move(x - fill, *rest) + fill, 0, blends),
-        (_blend, blends, blends + len(BLENDS)),
-        (_look_up, blends + len(BLENDS), len(OPERATIONS)),
-    ):
-        # One wait for the device each; doing everything to every image would cost three times as much on a CPU.
-        here = (on & (operation >= first) & (operation < past)).nonzero()[:, 0]
+    x, blends, tables = x.clone(), len(GEOMETRY), len(GEOMETRY) + len(BLENDS)
+    functions = (lambda x, *rest: _move(x - fill, *rest) + fill, _blend, _look_up)
+    kind = torch.where(on, (operation >= blends).long() + (operation >= tables), len(functions))
+    # The only wait for the device; doing everything to every image would cost three times as much on a CPU.
+    counts = F.one_hot(kind, len(functions) + 1).sum(0).tolist()
+    for function, here in zip(functions, kind.argsort(stable=True).split(counts), strict=False):
         if len(here):
             x[here] = function(x[here], operation[here], value[here])
     return x

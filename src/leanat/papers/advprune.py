@@ -22,6 +22,7 @@ from leanat.core import Attack, Run, Split, Step, Subset, frozen, take
 from leanat.greedy import per_class
 from leanat.loss_gradients import at_last_layer, of_every_example
 from leanat.selection import everyone, unweighted
+from leanat.uploads import constant
 
 GROUPS = ("outlier", "boundary", "robust")
 
@@ -57,6 +58,7 @@ class Bullet:
     gamma: float = 0.8
     momentum: float = 0.9
     name: ClassVar[str] = "bullet"
+    column_names: ClassVar = tuple(f"bullet_{group}" for group in GROUPS)
 
     def __post_init__(self):
         if self.robust_steps < 0 or not self.robust_stride >= 0:
@@ -77,8 +79,9 @@ class Bullet:
         with frozen(run.net), torch.no_grad():
             p = run.net(step.x).float().softmax(1)
         group = step.aux[self.name] = bullet_groups(p, step.y, run.memory[self.name]["robust"])
-        steps = torch.tensor([0, attack.steps, self.robust_steps], device=group.device)
-        size = torch.tensor([0.0, attack.step_size, self.robust_stride * attack.step_size], device=group.device)
+        steps = constant((0, attack.steps, self.robust_steps), torch.int64, group.device)
+        sizes = (0.0, attack.step_size, self.robust_stride * attack.step_size)
+        size = constant(sizes, torch.float32, group.device)
         return steps[group], size[group]
 
     # Extra
@@ -97,14 +100,14 @@ class Bullet:
 
     def after_step(self, run: Run, step: Step) -> None:
         memory = run.memory[self.name]
-        memory["seen"] += step.aux[self.name].bincount(minlength=len(GROUPS))
+        memory["seen"] += F.one_hot(step.aux[self.name], len(GROUPS)).sum(0)
         right = (step.z_adv.detach().argmax(1) == step.y).float().mean()
         memory["robust"].lerp_(self.gamma * right, 1 - self.momentum)
 
     def columns(self, run: Run) -> dict[str, float]:
         """The groups' shares of what the epoch trained on."""
         seen = run.memory[self.name]["seen"].tolist()
-        return {f"bullet_{group}": n / max(1, sum(seen)) for group, n in zip(GROUPS, seen, strict=True)}
+        return {column: n / max(1, sum(seen)) for column, n in zip(self.column_names, seen, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,7 @@ class Groups:
 
     attack: Attack
     name: ClassVar[str] = "groups"
+    column_names: ClassVar = GROUPS
 
     def start(self, run: Run, split: Split) -> dict[str, Any]:
         return dict.fromkeys(GROUPS, 0.0)
@@ -160,7 +164,8 @@ class Groups:
             for batch in whole.index.split(run.recipe.batch):
                 step = take(run, data, whole, batch)
                 right = run.net(step.x).argmax(1) == step.y
-                index, x, y, weight = (v[right] for v in (step.index, step.x, step.y, step.weight))
+                where = right.nonzero().squeeze(1)
+                index, x, y, weight = (v[where] for v in (step.index, step.x, step.y, step.weight))
                 step = replace(step, index=index, x=x, y=y, weight=weight, draws=step.draws.of(index))
                 stands = run.net(self.attack(run.net, step)).argmax(1) == step.y
                 count += torch.stack([(~right).sum(), (~stands).sum(), stands.sum()])

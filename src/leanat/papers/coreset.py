@@ -118,6 +118,7 @@ class Kept:
     """
 
     name: ClassVar[str] = "kept"
+    column_names: ClassVar = ("kept_distinct", "kept_planted")
 
     def start(self, run: Run, split: Split) -> dict[str, Tensor]:
         """origin int64 [N] and planted bool [N], of all training examples."""

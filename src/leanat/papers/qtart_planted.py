@@ -31,6 +31,7 @@ class Planted:
     filters: int
     noise: float = 0.5
     part: ClassVar[str] = "train"
+    number_names: ClassVar = tuple(f"{r}_{k}" for r in (*WINDOWS, "loss", "random") for k in ("faint", "ambiguous"))
 
     def __post_init__(self):
         if not 0 < self.share < 1:

@@ -274,10 +274,15 @@ class Saliency:
         columns every epoch, nan in one that did not compute them.
         """
         sums = run.memory[self.name]["sums"]
+        return {
+            name: float(sums.get(name.removeprefix("loss_"), math.nan) / sums["count"]) for name in self.column_names
+        }
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
         kinds = ("robust",) * bool(self.beta) + ("diff",) * bool(self.gamma)
-        names = ["ce", *(f"{part}_{kind}" for part in self.parts for kind in kinds)]
-        found = {f"loss_{n}": float(sums.get(n, math.nan) / sums["count"]) for n in names}
-        return found | ({"cosine": float(sums.get("cosine", math.nan) / sums["count"])} if self.ks and kinds else {})
+        terms = (f"loss_{part}_{kind}" for part in self.parts for kind in kinds)
+        return ("loss_ce", *terms, *("cosine",) * bool(self.ks and kinds))
 
 
 class Alignment(NamedTuple):

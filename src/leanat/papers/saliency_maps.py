@@ -61,6 +61,11 @@ class Maps:
     examples: int | None = None
     pictures: int = 6
     part: ClassVar[str] = "test"
+    number_names: ClassVar = (
+        *("area", "saliency", "fgsm", "pgd", "fgsm_size", "pgd_size"),
+        *(*Alignment._fields, "within", "constant", "bound"),
+    )
+    picture_names: ClassVar = ("image", "saliency", "fgsm", "pgd", "fgsm_delta", "pgd_delta")
 
     def __post_init__(self):
         if self.of not in SCORES:
@@ -127,6 +132,7 @@ class Terms:
     of: str = "probability"
     statistics: str = "running"
     part: ClassVar[str] = "train"
+    number_names: ClassVar = ("ce", "difference")
 
     def __call__(self, net: nn.Module, data: Data, seed: int) -> Measured:
         teacher = load_teacher(self.teacher, self.statistics, data.n_classes, next(net.parameters()))

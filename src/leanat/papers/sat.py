@@ -112,6 +112,7 @@ class SubsetAttack:
 
     members: Members
     name: ClassVar[str] = "sat"
+    report_names: ClassVar = ("classes_attacked", "share_attacked")
 
     def start(self, run: Run, split: Split) -> dict[str, Tensor]:
         inside, labels = self.members(split.train), split.train.labels
@@ -190,6 +191,7 @@ class MeanEntropy:
     measure: str
     last: int | None
     name: ClassVar[str] = "entropy"
+    report_names: ClassVar = ("difficulty",)
 
     def __post_init__(self):
         if self.measure not in MEASURES:

@@ -2,30 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from leanat.grid import Grid
+from leanat.grid import Evaluation, Grid
 from leanat.items import TIMED
 from leanat.report.items import printed_value
 from leanat.resolve import near
 
-OWN = {"clean", "validation", "chosen", "worst", "masking"}  # metrics that are no attack's name
+COLUMNS = ("epoch", "lr", "loss", "kept", "forward", "backward", "seconds")  # of every history
+NUMBERS = (
+    "epochs",
+    "epoch_kept",
+    "seconds",
+    "wall_seconds",
+    "peak_memory_mb",
+    "parameters",
+    "threads",
+)  # of all metrics
+BY_CLASS = ("planted_difficulty", "difficulty")  # numbers of the metrics, one for each class
+LISTS = ("classes_attacked",)  # of the metrics, which are no number
 
 
-def item_problems(grid: Grid, published: Path) -> list[str]:
-    """Metrics that no run of an item will have, and cells that the papers' numbers do not have."""
+@dataclass(frozen=True)
+class Offer:
+    """What the runs of a cell have: columns of the history, numbers of the metrics, classes, a validation part.
+
+    ``measures``: the numbers of each measure of the suite, or the pictures where the item shows these.
+    """
+
+    columns: tuple[str, ...]
+    numbers: tuple[str, ...]
+    classes: int
+    test: int
+    validation: bool
+    evaluation: Evaluation | None = None
+    measures: Mapping[str, tuple[str, ...]] | None = None
+
+
+def item_problems(
+    grid: Grid,
+    published: Path,
+    given: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]],
+    measures: Mapping[str, Mapping[str, Any]],
+) -> list[str]:
+    """Metrics that no run of an item will have, and cells that the papers' numbers do not have.
+
+    ``given``: of each run, the columns and the numbers that its extras add to history and metrics; ``measures``: of each
+    evaluation, its measures by name. Cells of runs and evaluations that are not among these are passed over.
+    """
     found: dict[str, None] = {}
     for item in grid.items.values():
         where = f"{grid.folder}/papers/{item['paper']}.yaml: items.{item['item']}"
+        columns = tuple(dict.fromkeys(name for run in item["runs"] for name in given.get(run, ((), ()))[0]))
+        asked = {cell["metric"] for cells in item["cells"] for cell in cells}
+        for name in dict.fromkeys(name for pair in item["options"].get("doubt", []) for name in pair):
+            if name not in asked:
+                found[f"{where}: options.doubt: no column of metric {name!r}{near(name, asked)}"] = None
+        first: dict[str, str] = {}  # where each is seen first
         for row, cells in zip(item["rows"], item["cells"], strict=True):
             for column, cell in zip(item["columns"], cells, strict=True):
                 at = f"{where}: row {row['label']!r}, column {column['label']!r}"
-                if item["kind"] != "formula" and cell["runs"] and "timed" not in cell:
-                    evaluation = grid.evaluations[cell["evaluations"][0]] if cell["evaluations"] else None
-                    suite = evaluation.attacks if evaluation else None
-                    found |= dict.fromkeys(f"{at}: {text}" for text in metric_problems(cell["metric"], suite))
+                if item["kind"] != "formula" and "timed" not in cell and set(cell["runs"]) <= given.keys():
+                    for metric in (cell["metric"], *([cell["by"]] if "by" in cell else [])):
+                        for text in metric_problems(metric, _offer(grid, item, cell, columns, given, measures)):
+                            first.setdefault(text, at)
                 if cell["published"]:
                     try:
                         printed_value(item["paper"], cell["published"], published)
@@ -34,17 +77,98 @@ def item_problems(grid: Grid, published: Path) -> list[str]:
                             found |= dict.fromkeys(str(error).splitlines())
                         else:
                             found[f"{at}: published: {error}"] = None
+        found |= dict.fromkeys(f"{at}: {text}" for text, at in first.items())
     return list(found)
 
 
-def metric_problems(metric: str, suite: Mapping[str, Any] | None) -> Iterable[str]:
-    """``suite``: its attacks and measures by name; None where the item names none."""
-    for part in metric.replace("-", "+").split("+") if metric not in (suite or {}) else []:
-        name = part.partition("@")[0]
-        if name in OWN | TIMED or name.startswith(("history.", "metrics.")) or name in (suite or {}):
+def _offer(
+    grid: Grid, item: Mapping[str, Any], cell: Mapping[str, Any], columns: Iterable[str], given: Any, measures: Any
+) -> Offer | None:
+    """None for a cell without runs, or of an evaluation that is not among ``measures``."""
+    if not cell["runs"] or not set(cell["evaluations"]) <= measures.keys():
+        return None
+    data = grid.runs[cell["runs"][0]].spec["data"]
+    numbers = [given[run][1] for run in cell["runs"]]
+    own = tuple(name for name in numbers[0] if all(name in n for n in numbers) and name not in LISTS)
+    kind = "picture_names" if item["options"].get("plot") == "images" else "number_names"
+    first = cell["evaluations"][0] if cell["evaluations"] else None
+    return Offer(
+        (*COLUMNS, *columns),
+        (*NUMBERS, BY_CLASS[0], *own),
+        grid.datasets[data["name"]]["classes"],
+        grid.datasets[data["name"]]["test"],
+        data.get("validation") is not None,
+        grid.evaluations[first] if first else None,
+        {name: getattr(m, kind, ()) for name, m in measures[first].items()} if first else {},
+    )
+
+
+def metric_problems(metric: str, offer: Offer | None) -> Iterator[str]:
+    """A line for each part of a metric (see ``measures.measure``) that these runs and their suite do not have."""
+    if offer is None:
+        return
+    suite = offer.evaluation.attacks if offer.evaluation else {}
+    if "+" not in metric and metric.count("-") > 1:
+        yield f"metric {metric!r}: one difference, a-b, at most"
+    for part in metric.replace("-", "+").split("+"):
+        name, _, of = part.partition("@")
+        kind, _, key = name.partition(".")
+        transferred = offer.evaluation is not None and bool(offer.evaluation.sources)
+        attacks = {k for k, entry in suite.items() if "attack" in entry}
+        if name in TIMED or name == "chosen":
             continue
-        if name.partition(".")[0] in (suite or {}):
-            continue
-        known = [*sorted(OWN), *(suite or {}), "history.<column>", "metrics.<key>"]
-        without = "" if suite is not None else " without a suite"
-        yield f"no metric {part!r}{without}{near(part, known)}"
+        if kind == "history" and key:
+            if key not in offer.columns:
+                yield f"metric {part!r}: no column {key!r} of the history{near(key, offer.columns)}"
+            if of and not _share(of):
+                yield f"metric {part!r}: after which share of the epochs? allowed: 0 to 1"
+        elif kind == "metrics" and key:
+            if key not in offer.numbers:
+                yield f"metric {part!r}: no number {key!r} in the metrics{near(key, offer.numbers)}"
+            elif (key in BY_CLASS) != bool(of) or (of and of not in _classes(offer)):
+                allowed = f"{name}@0 to {name}@{offer.classes - 1}" if key in BY_CLASS else name
+                yield f"metric {part!r}: allowed: {allowed}"
+        elif name == "validation" and not offer.validation:
+            yield f"metric {part!r}: no validation examples; set data.validation to the share held out"
+        elif name in ("clean", "validation") or (name in attacks and not transferred):
+            if of and of not in _classes(offer) | {"A", "B"}:
+                yield f"metric {part!r}: no class {of!r}; allowed: 0 to {offer.classes - 1}, A, B"
+        elif name in attacks:
+            if of not in ("", "sd"):
+                yield f"metric {part!r}: allowed where attacks come from other networks: {name}, {name}@sd"
+        elif kind in offer.measures and key not in offer.measures[kind]:
+            yield f"metric {part!r}: no number {key!r} of measure {kind}{near(key, offer.measures[kind])}"
+        elif kind in offer.measures or name in _summaries(offer, suite):
+            if of:
+                yield f"metric {part!r}: has no part {of!r}; allowed: {name}"
+        else:
+            yield f"no metric {part!r}{'' if suite else ' without a suite'}{near(part, _known(offer, suite))}"
+
+
+def _summaries(offer: Offer, suite: Mapping[str, Any]) -> list[str]:
+    """What a suite tells of all its attacks together."""
+    whole = any(_on_all(entry, offer) for entry in suite.values())
+    return ["masking"] * any("masking" in entry for entry in suite.values()) + ["worst"] * whole
+
+
+def _known(offer: Offer, suite: Mapping[str, Any]) -> list[str]:
+    attacks = [name for name, entry in suite.items() if "attack" in entry]
+    own = ["clean", "chosen", *["validation"] * offer.validation, *attacks, *_summaries(offer, suite)]
+    return [*own, *(f"{name}.<number>" for name in offer.measures), "history.<column>", "metrics.<key>"]
+
+
+def _on_all(entry: Mapping[str, Any], offer: Offer) -> bool:
+    """Whether an attack is made on every test image, so that it counts in the worst case."""
+    examples = entry.get("examples")
+    return "attack" in entry and entry.get("holdout") is None and (examples is None or examples >= offer.test)
+
+
+def _classes(offer: Offer) -> set[str]:
+    return set(map(str, range(offer.classes)))
+
+
+def _share(text: str) -> bool:
+    try:
+        return 0 <= float(text) <= 1
+    except ValueError:
+        return False
