@@ -6,13 +6,14 @@ networks do, as for ``timing``; ``report.cost`` says how often a run needs each 
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,18 +21,22 @@ from typing import Any
 
 import torch
 
-from leanat import checkpoint, experiment, networks, timing
-from leanat.attacks import PGD, input_gradient
+from leanat import checkpoint, experiment, networks, plan, timing
+from leanat.attacks import PGD
 from leanat.core import frozen
 from leanat.data import TensorData
-from leanat.evaluate import step_of
+from leanat.evaluate import evaluate, step_of
 from leanat.grid import UPSTREAM, Grid, digest
+from leanat.precision import exact_fp32
 from leanat.report import cost
 from leanat.threat import Linf
 
 BUDGET = 0.1  # seconds that a piece is measured for, or once
-LARGE = 0.5  # seconds that a step may take to be measured on more images; else the share of these stands for the batch
-FEW, MORE = 4, 5  # images to begin with, and how many times as many to try next
+LARGE = (
+    0.5  # seconds that a step, or an attack's step, may take to be measured; of more images the rest is extrapolated
+)
+STEPS = 3  # of PGD beyond the first, whose time is measured
+FEW, MORE = 4, 5  # images to begin with, and how many times as many to try at most
 UNIMPORTANT = {  # of a step's time
     "threat", "step_size", "network", "teacher", "first_phase", "bound", "smoothing", "episodes", "sign", "epochs_each",
     "patience", "bounds", "warmup_epochs",
@@ -55,12 +60,18 @@ class Forecast:
     @contextmanager
     def on(cls, grid: Grid, device: torch.device, say: Callable[[str], None]) -> Iterator[Forecast]:
         """Measures how long a process takes to start; its stand-in networks go when it is left."""
-        folder, started = repr(str(grid.folder)), os.times()
-        code = f"from leanat import attacking, structure; from pathlib import Path; structure.load(Path({folder}))"
-        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-        ended = os.times()
-        start = ended.children_user - started.children_user + ended.children_system - started.children_system
         with tempfile.TemporaryDirectory() as place:
+            plan.write(grid, plan.path_of(grid, Path(place)))
+            given = str(grid.folder), grid.settings, place
+            code = (
+                f"import json; from pathlib import Path; from leanat import attacking, structure, training; "
+                f"a, b, c = json.loads({json.dumps(json.dumps(given))}); structure.load(Path(a), b, Path(c)); "
+                f"import torch; torch.optim.SGD([torch.zeros(1)], 0.1).zero_grad()"  # loads what it needs when it is first used
+            )
+            started = os.times()
+            subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+            ended = os.times()
+            start = ended.children_user - started.children_user + ended.children_system - started.children_system
             yield cls(grid, device, say, start, Path(place))
 
     def train(self, run: str) -> float:
@@ -126,7 +137,7 @@ class Forecast:
         selector = _gradient_based(method["selector"])
         kinds: dict[str, Callable[[timing.Bench], dict[str, float]]] = {
             digest([network, "network"]): lambda bench: self._network(bench, shape),
-            digest([network, recipe["batch"], recipe["precision"], _bare(method["objective"]), _bare(method["attack"])]):
+            digest([network, whole, recipe["batch"], recipe["precision"], _bare(method["objective"]), _bare(method["attack"])]):
                 lambda bench: self._step(spec, shape, whole, bench),
             digest([shape, selector]): lambda bench: bench.solve() if selector else {"solve": 0.0},
         }  # fmt: skip
@@ -175,45 +186,83 @@ class Forecast:
         return _Quick.of(spec, shape, self.device, batch, 1, whole)
 
     def _step(self, spec: dict[str, Any], shape: dict[str, int], whole: bool, few: timing.Bench) -> dict[str, float]:
-        """Seconds of a step on the whole batch, with its attack, without it, and of a clean forward pass."""
+        """Seconds of a step on the whole batch, with its attack, without it, and of a clean forward pass.
+
+        Not ``whole``: of ``leanat time``, which measures ``FEW`` images itself.
+        """
         cuda = self.device.type == "cuda"
         if cuda:
             torch.cuda.reset_peak_memory_stats(self.device)
-        most, batch, size = _steps(spec["method"]["attack"]), spec["recipe"]["batch"], FEW
-        while not cuda and size < batch and few.bare() / few.factor * MORE < LARGE:
-            size = min(MORE * size, batch)
-            few = self._bench(spec, shape, whole, size, 1)
-        large = not cuda and size < batch
-        bench = few if large else self._bench(spec, shape, whole, None)
-        found = {"bare": bench.bare(), "look": bench.look()}
-        found["step"] = found["bare"] if spec["method"]["attack"] == "clean" else bench.attacked()
-        if large and most > 1:  # one attack step was measured; what a second adds is what each of the others does
-            more = self._bench(spec, shape, whole, size, 2).attacked() - found["step"]
-            found["step"] += (most - 1) * max(more, found["look"])
+        batch = spec["recipe"]["batch"]
+        most = batch if cuda or whole else min(FEW, batch)
+        benches: dict[int, timing.Bench] = {}
+
+        def bare(size: int) -> float:
+            benches[size] = few if size == FEW and not cuda else self._bench(spec, shape, whole, size, 1)
+            return benches[size].bare() / benches[size].factor
+
+        sizes = [most] if cuda or most <= FEW else [size for size, _ in growing(bare, most)]
+        sizes = sizes[-1:] if sizes[-1] == most else sizes[-2:]
+        parts = [(size, self._parts(spec, shape, whole, size, benches.get(size))) for size in sizes]
+        found = {
+            k: batch / most * extrapolated([(size, part[k]) for size, part in parts], most)
+            for k in ("step", "bare", "look")
+        }
         return found | {"memory": 2**20 * experiment.peak_memory(self.device) if cuda else _resident()}
 
+    def _parts(
+        self, spec: dict[str, Any], shape: dict[str, int], whole: bool, size: int, bench: timing.Bench | None
+    ) -> dict[str, float]:
+        """Seconds of ``size`` images. Of an attack that takes long one step is measured, and what a second adds."""
+        bench = bench or self._bench(spec, shape, whole, size, 1)
+        found = {"bare": bench.bare(), "look": bench.look()}
+        steps = _steps(spec["method"]["attack"])
+        if spec["method"]["attack"] == "clean":
+            found["step"] = found["bare"]
+        elif self.device.type == "cuda" or found["bare"] / bench.factor * max(steps, 1) < MORE * LARGE:
+            found["step"] = self._bench(spec, shape, whole, size).attacked()
+        else:
+            found["step"] = bench.attacked()
+            if steps > 1:
+                more = self._bench(spec, shape, whole, size, 2).attacked() - found["step"]
+                found["step"] += (steps - 1) * max(more, found["look"])
+        return {k: seconds / bench.factor for k, seconds in found.items()}
+
     def _network(self, bench: timing.Bench, shape: dict[str, int]) -> dict[str, float]:
-        """Seconds of a test image, a pass forward and a step of PGD, both in fp32; of a new batch size; of a checkpoint."""
-        pgd, net = PGD(Linf(1e-3), 3, 1e-3, "uniform", only_correct=True), bench.run.net
-        for n in (FEW, 20, 100, 500) if self.device.type == "cpu" else (500,):  # MORE at a time
-            step = step_of(timing.images(shape, n, self.device, ()), torch.arange(n, device=self.device), 0)
-            with frozen(net), torch.no_grad():
-                step.y = net(step.x).argmax(1)  # right, and hardly fooled by so small a radius
-                forward = self._seconds(lambda step=step: net(step.x)) / n
-            ascend = self._seconds(lambda step=step: pgd(net, step)) / n / pgd.steps
-            if MORE * n * ascend > LARGE:
-                break
+        """Seconds of a test image, a pass forward and a step of PGD, as an evaluation takes them; of a new batch size; of a
+        checkpoint.
+        """
+        net, cpu = bench.run.net, self.device.type == "cpu"
+
+        def attacked(n: int, steps: int = 1) -> Callable[[], Any]:
+            """Images that are right, and hardly fooled by so small a radius."""
+            data, pgd = (
+                timing.images(shape, n, self.device, ()),
+                PGD(Linf(1e-3), steps, 1e-3, "uniform", only_correct=True),
+            )
+            with frozen(net), exact_fp32(), torch.no_grad():
+                data.labels[:] = net(step_of(data, torch.arange(n, device=self.device), 0).x).argmax(1)
+            return lambda: evaluate(net, data, pgd, seed=0, batch=n)
+
+        def forward(n: int) -> float:
+            x = step_of(timing.images(shape, n, self.device, ()), torch.arange(n, device=self.device), 0).x
+            with frozen(net), exact_fp32(), torch.no_grad():
+                return self._seconds(lambda: net(x))
+
+        def ascend(n: int) -> float:  # what further steps add
+            return (self._seconds(attacked(n, 1 + STEPS)) - self._seconds(attacked(n))) / STEPS
+
+        most = cost.BATCH
+        ascents = growing(ascend, most) if cpu else [(most, ascend(most))]
+        n, passes = ascents[-1][0], [(m, forward(m)) for m, _ in ascents[-2:]]
         size = 0.0  # on a CPU, what a batch size that was not met before costs: kernels are made for each
-        if self.device.type == "cpu" and n > FEW:
-            few = [
-                step_of(timing.images(shape, k, self.device, ()), torch.arange(k), 0) for k in (n - 3, n - 7, n - 12)
-            ]
-            with frozen(net):
-                first = [_spent(lambda step=step: input_gradient(net, step.x, step.y)) for step in few]
-            size = max(0.0, statistics.fmean(first) - n * ascend)
+        if cpu and n > 3 * FEW:
+            few = [attacked(n - k) for k in (3, 7, 12)]
+            size = max(0.0, statistics.fmean(_spent(work) - _spent(work) for work in few) / 2)
         keep = self._seconds(lambda: checkpoint.save(self.folder / "resume.pt", bench.run, "0"))
         parameters = sum(p.numel() for p in net.parameters())
-        return {"ascend": ascend, "forward": forward, "size": size, "keep": keep, "parameters": parameters}
+        each = {"ascend": extrapolated(ascents, most) / most, "forward": extrapolated(passes, most) / most}
+        return each | {"size": size, "keep": keep, "parameters": parameters}
 
     def _seconds(self, work: Callable[[], Any]) -> float:
         return median(work, self.device)
@@ -224,6 +273,35 @@ class _Quick(timing.Bench):
 
     def _median(self, work: Callable[[], Any], data: TensorData | None = None) -> float:
         return median(work, self.run.device, lambda: self.label(self.data if data is None else data))
+
+
+def growing(measure: Callable[[int], float], most: int) -> list[tuple[int, float]]:
+    """Images and their seconds: of few, and of more and more up to ``most``, as long as ``LARGE`` seconds are enough.
+
+    A few images say little about many where each operator takes its time: twice as many are tried in any case.
+    """
+    taken = [(min(FEW, most), measure(min(FEW, most)))]
+    while (n := taken[-1][0]) < most:
+        seconds = taken[-1][1]
+        if len(taken) == 1:
+            more = 2 * n
+        else:
+            each = (extrapolated(taken, 2 * n) - seconds) / n
+            more = min(MORE * n, int(n + (LARGE - seconds) / max(each, 1e-9)))
+        if min(more, most) < min(2 * n, most):
+            break
+        taken.append((min(more, most), measure(min(more, most))))
+    return taken
+
+
+def extrapolated(taken: Sequence[tuple[int, float]], most: int) -> float:
+    """Seconds of ``most`` images, from those of some: beyond the last, each takes what those after the last but one took."""
+    n, seconds = taken[-1]
+    each = seconds / n
+    if len(taken) > 1:
+        fewer, before = taken[-2]
+        each = min(max((seconds - before) / (n - fewer), 0.0), each)
+    return seconds + (most - n) * each
 
 
 def median(work: Callable[[], Any], device: torch.device, before: Callable[[], Any] = lambda: None) -> float:
