@@ -12,7 +12,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # From the bottom up: a module imports only from rows above its own, or from its own package.
 ROWS = [
     {"jobs", "resolve", "files", "draws", "passes", "progress", "distributed", "signals", "precision", "uploads"},
-    {"devices", "tally", "sense", "held", "scale"},
+    {"devices", "tally", "sense", "held", "scale", "shape"},
     {"grid"},
     {"core"},
     {"identity", "measured"},
@@ -56,6 +56,7 @@ PURE = {
     "walk",
     "needed",
     "sense",
+    "shape",
     "caption",
     "options",
     "cli",

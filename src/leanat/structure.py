@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from leanat import plan, sense
+from leanat import plan, sense, shape
 from leanat.grid import FACTS, Grid
 from leanat.items import resolve
 from leanat.resolve import Assumed, ConfigError, load_yaml, near, plain
@@ -49,12 +49,16 @@ def load(folder: Path, overrides: Mapping[str, Any] | None = None, results: Path
             [f"{folder}/config.yaml: no such file; run in the checkout, or name its folder: --config-dir DIR"]
         )
 
-    def read(path: Path) -> dict[str, Any]:
+    def read(path: Path, kinds: Any = None) -> dict[str, Any]:
         try:
-            return load_yaml(path)
+            value = load_yaml(path)
         except ConfigError as error:
             problems.extend(error.problems)
             return {}
+        if wrong := [] if kinds is None else list(shape.problems(value, kinds, str(path))):
+            problems.extend(wrong)
+            return {}
+        return value
 
     own = read(folder / "config.yaml")
     settings = own | (overrides or {})
@@ -62,10 +66,12 @@ def load(folder: Path, overrides: Mapping[str, Any] | None = None, results: Path
         if isinstance(value := settings.get(key), str) and value.startswith("~"):
             settings[key] = str(Path(value).expanduser())
     _settings(settings, own, folder / "config.yaml", problems)
-    datasets = read(folder / "datasets.yaml")
+    datasets = read(folder / "datasets.yaml", shape.DATASETS)
     scale_path = folder / "scales" / f"{settings.get('scale')}.yaml"
-    scale = read(scale_path)
-    papers = {path.stem: read(path) for path in sorted((folder / "papers").glob("*.yaml"))}
+    scale = read(scale_path, shape.SCALE)
+    papers = {path.stem: read(path, shape.PAPER) for path in sorted((folder / "papers").glob("*.yaml"))}
+    if problems:
+        raise ConfigError(problems)
     problems.extend(sense.dataset_problems(datasets, folder / "datasets.yaml"))
     if scale:
         problems.extend(sense.scale_problems(scale, scale_path))

@@ -93,6 +93,21 @@ def test_ctrl_c_ends_all_of_it_and_the_same_command_goes_on(tmp_path, undisturbe
     assert tiny.left(folder) == undisturbed
 
 
+def test_a_second_ctrl_c_ends_in_words(tmp_path):
+    folder = tiny.project(tmp_path / "project")
+    with open(tmp_path / "said.txt", "w") as log:
+        process = tiny.start(folder, log)
+        while process.poll() is None and epochs(folder) < 2:
+            time.sleep(0.02)
+        for _ in range(2):
+            os.killpg(process.pid, signal.SIGINT)
+            time.sleep(0.05)
+        assert process.wait(60) != 0
+    said = (tmp_path / "said.txt").read_text()
+    assert "Traceback" not in said
+    assert "the same command goes on from there" in said
+
+
 def test_of_two_workflows_at_once_one_does_the_work(tmp_path, undisturbed):
     folder = tiny.project(tmp_path / "project")
     with open(tmp_path / "said.txt", "w") as log:
