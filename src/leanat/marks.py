@@ -38,7 +38,7 @@ def of_item(grid: Grid, paper: str, name: str, entries: Iterable[tuple[int, int,
 def _of_cell(
     whole: Grid, config: Mapping[str, Any], item: Mapping[str, Any], facts: Mapping[str, Any]
 ) -> Iterator[Mark]:
-    """Of one cell: what its formula reads, or its run, those it is set against or composed of, its number of trials, and its attacks."""
+    """Of one cell: what its formula reads; or its run, those it is compared with or composed of, its trials, its attacks."""
     if item["kind"] == "formula":
         read = READS[item["options"]["formula"]]
         settings = layered(config.get("rules", []), facts, dict(config["base"]))
