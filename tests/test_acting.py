@@ -62,6 +62,34 @@ def test_what_a_scale_makes_idle_is_said(tmp_path, change, said):
     assert any(said in line for line in found)
 
 
+def test_conditions_that_match_nothing_are_named_in_every_part_of_a_scale(tmp_path):
+    nothing = {"when": {"paper": "sat", "item": "figure4", "share": 15}}
+    parts = {
+        "skip": {"reason": "none"},
+        "radii": {"l2": 0.5},
+        "attacks": {"set": {"examples": 8}},
+        "fields": {"set": {}},
+    }
+    parts["choices"] = {"values": [1]}
+
+    def change(scale):
+        for part, entry in parts.items():
+            scale.setdefault(part, []).append(nothing | entry)
+
+    found = edited(tmp_path, "scales/lite.yaml", change)
+    assert {line.split(": ")[1].partition("[")[0] for line in found} == set(parts)
+
+
+def test_conditions_and_suites_of_a_paper_that_touch_nothing_are_named(tmp_path):
+    def change(paper):
+        paper["skip"].append({"when": {"data": "stl10", "method": "free"}, "reason": "none"})
+        paper["trials"].append({"when": {"data": "digits"}, "seeds": 2})
+        paper["suites"]["unread"] = {"clean2": {"attack": "clean"}}
+
+    found = edited(tmp_path, "papers/qtart.yaml", change)
+    assert [line.split(": ")[1] for line in found] == ["skip[3]", "trials[2]", "suites.unread"]
+
+
 @pytest.mark.parametrize("scale", ["demo", "lite", "subset", "paper"])
 def test_nothing_that_is_written_never_acts(scale):
     grid = structure.load(CONFIG, {"scale": scale})

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from leanat import marks as marking
 from leanat import structure
+from leanat.report.formulas import FORMULAS, READS
 from leanat.resolve import Assumed, ConfigError, assumptions
 
 ROOT = Path(__file__).parents[1]
@@ -111,3 +113,25 @@ def test_marks_of_suites_items_and_seeds_reach_the_items_they_touch_and_no_other
     seeds = structure.load_yaml(CONFIG / "papers" / "sat.yaml")["seeds"]
     if isinstance(seeds, Assumed):
         assert where(seeds.reason) == {n for n, item in grid.items.items() if n.startswith("sat/") and item["runs"]}
+
+
+def test_the_marks_of_a_formula_are_those_of_what_it_reads(grid):
+    config = grid.papers["qtart"]
+    item, facts = config["items"]["table9"], {"paper": "qtart", "item": "table9", "data": "cifar10", "method": "qtart"}
+    gamma = "appendix B.2 prints 5, Table 2 and the caption of Figure 2 print 25; the appendix is about Table 1"
+    found = list(marking._of_cell(grid, config, item, facts | {"model": "resnet50"}))
+    assert found == [("vars.gamma", 5, gamma)]
+    assert list(marking._of_cell(grid, config, item, facts | {"model": "vgg16"})) == []
+
+
+@pytest.mark.parametrize("name", sorted(FORMULAS))
+def test_a_formula_reads_what_it_says(name):
+    inputs = {"vars": {}, "recipe": {}}
+    for path in READS[name]:
+        part, _, key = path.partition(".")
+        inputs[part][key] = 1
+    FORMULAS[name](inputs)
+    for path in READS[name]:
+        part, _, key = path.partition(".")
+        with pytest.raises(KeyError):
+            FORMULAS[name]({**inputs, part: {k: v for k, v in inputs[part].items() if k != key}})

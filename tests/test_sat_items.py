@@ -237,7 +237,7 @@ def test_what_is_kept_of_runs_on_real_data_is_found_again(tmp_path, grids):
     assert found["cat", "car", "autoattack@1"].values == {0: 10.0}
     assert found["truck", "A", "autoattack@A"].values == {0: 90.0}
     assert found["truck", "B", "autoattack@B"].summary()["mean"] == pytest.approx(40.0)
-    assert found["w = 1, | truck", "A", "autoattack@A"].values == {0: 90.0}
+    assert found["w = 1 | truck", "A", "autoattack@A"].values == {0: 90.0}
     assert found["full AT", "clean accuracy", "natural"].scale == "subset"
     assert ("full AT", "B", "autoattack@B") not in found
     assert len(found) == 10 * 13 - 2  # four classes of the ten, with two weights

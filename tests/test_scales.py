@@ -25,12 +25,6 @@ OWN_LENGTH = {
         "each is compared with itself and Q-TART, and learns in its own time",
     ),
     ("demo", "coreset"): (("fat",), "its own table, as fast single steps need more epochs; one curve of Figure 2"),
-    ("demo", "sat"): (
-        ("transfer", "csat", "esat", "at", "entropy", "error", "s_csat"),
-        "sources of transfers need 48 epochs",
-    ),
-    ("lite", "sat"): (("transfer",), "41 epochs would be 3"),
-    ("subset", "sat"): (("transfer",), "41 epochs would be 5"),
 }
 
 

@@ -18,6 +18,7 @@ def problems(grid: Grid) -> list[str]:
     """A line for each rule, value or epoch that changes no run: file, rule, and what stands in its place."""
     cells = {paper: list(_cells(grid, paper)) for paper in grid.papers}
     found = [line for paper in grid.papers for line in _rules(grid, paper, cells[paper])]
+    found += [line for paper in grid.papers for line in _unasked(grid, paper, cells[paper])]
     return found + list(_scale(grid, [cell for part in cells.values() for cell in part])) + beyond(grid)
 
 
@@ -45,7 +46,8 @@ def _cells(grid: Grid, paper: str) -> Iterator[dict[str, Any]]:
         item = plain(item)
         for row in product(item["rows"]):
             for column in product(item["columns"]):
-                facts = {"paper": paper, "item": name, **item.get("base", {}), **cell_facts(row, column)}
+                facts = {"paper": paper, "item": name, **{k: item[k] for k in ("suite", "metric") if k in item}}
+                facts |= {**item.get("base", {}), **cell_facts(row, column)}
                 if {"data", "model", "method"} <= set(facts):
                     yield facts
 
@@ -108,11 +110,19 @@ def _scale(grid: Grid, cells: list[dict[str, Any]]) -> Iterator[str]:
     """Rules of a scale whose ``when`` matches no cell; of lists in which the first match counts, none that is left."""
     shown, file = {facts["method"] for facts in cells}, f"{grid.folder}/scales/{grid.scale['scale']}.yaml"
     known = [{**facts, "data": grid.stand_in(facts), "paper_data": facts["data"]} for facts in cells]
+    attacked = [
+        {**facts, "suite": suite, "attack": attack} for facts in known for suite, attack in _attacks(grid, facts)
+    ]
     for part, first, facts in (
         ("epochs", True, known),
         ("counts", True, known),
+        ("radii", True, known),
+        ("fields", False, known),
         ("data", True, cells),
         ("rules", False, known),
+        ("skip", False, cells),
+        ("choices", True, [facts for facts in cells if "best" in facts]),
+        ("attacks", False, attacked),
     ):
         left = facts
         for k, rule in enumerate(grid.scale.get(part, [])):
@@ -124,6 +134,32 @@ def _scale(grid: Grid, cells: list[dict[str, Any]]) -> Iterator[str]:
                 yield f"{file}: {part}[{k}]: its 'when' {plain(when)} matches no cell that is left"
             if first:  # the first match counts
                 left = [one for one in left if not matches(when, one)]
+
+
+def _attacks(grid: Grid, facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Suite and attack of everything that the run of a cell is attacked by."""
+    suite = facts.get("suite")
+    attacks = grid.papers[facts["paper"]].get("suites", {}).get(suite, {})
+    yield from ((suite, attack) for attack in attacks if attack != "sources")
+
+
+def _unasked(grid: Grid, paper: str, cells: list[dict[str, Any]]) -> Iterator[str]:
+    """Of a paper: reasons to leave runs out, numbers of trials and choices that are of no cell; suites that none shows."""
+    config, file = grid.papers[paper], f"{grid.folder}/papers/{paper}.yaml"
+    attacked = [{**facts, "attack": attack} for facts in cells for _, attack in _attacks(grid, facts)]
+    shown = {facts["method"] for facts in cells}
+    for part in ("skip", "trials", "assumed"):
+        for k, rule in enumerate(config.get(part, [])):
+            when = rule.get("when", {})
+            read = {"method": [m for m in _listed(when.get("method", [])) if m not in shown]}
+            if not any(matches(when, one) for one in [*cells, *attacked]) and not read["method"]:
+                yield f"{file}: {part}[{k}]: its 'when' {plain(when)} matches no cell of any item"
+    for suite in config.get("suites", {}).keys() - {facts.get("suite") for facts in cells}:
+        yield f"{file}: suites.{suite}: no cell of any item is attacked by it"
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def beyond(grid: Grid) -> list[str]:

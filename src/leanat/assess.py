@@ -79,26 +79,26 @@ def assess(
     for name, measured in measures.items():
         data = load(measured.part)
         file = kept_as(name, identity.of_data(data, cache))
-        arrays, said = file.arrays()
+        arrays, record = file.arrays()
         if arrays is None:
             maker = kept.Maker([], about)
             numbers, arrays = measured(net, data, seed)
-            said = {"numbers": finite(numbers), "pieces": maker.pieces()}
-            file.save(arrays, **said)
-        makers += said["pieces"]
-        shown = {"numbers": said["numbers"], "file": f"{folder.name}/{file.path.name}", "pieces": said["pieces"]}
+            record = {"numbers": finite(numbers), "pieces": maker.pieces()}
+            file.save(arrays, **record)
+        makers += record["pieces"]
+        shown = {"numbers": record["numbers"], "file": f"{folder.name}/{file.path.name}", "pieces": record["pieces"]}
         summary.setdefault("measures", {})[name] = shown
-        log.info("%s: %s", name, ", ".join(f"{k} {v:.4g}" for k, v in said["numbers"].items() if v is not None))
+        log.info("%s: %s", name, ", ".join(f"{k} {v:.4g}" for k, v in record["numbers"].items() if v is not None))
     for name, alarm in alarms.items():
-        arrays, said = files[name].arrays()
+        arrays, record = files[name].arrays()
         if arrays is None:
             maker = kept.Maker([], about)
             reasons = masking_report(net, test, alarm.threat, seed=seed, limit=alarm.limit, queries=alarm.queries)
-            said = {"reasons": reasons, "pieces": maker.pieces()}
-            files[name].save({}, **said)
-        makers += said["pieces"]
-        summary.setdefault("masking", {})[name] = said["reasons"]
-        log.info("gradient masking: %s", " ".join(said["reasons"]) or "no sign of it")
+            record = {"reasons": reasons, "pieces": maker.pieces()}
+            files[name].save({}, **record)
+        makers += record["pieces"]
+        summary.setdefault("masking", {})[name] = record["reasons"]
+        log.info("gradient masking: %s", " ".join(record["reasons"]) or "no sign of it")
     return summary | {"made_from": sources} | kept.latest(makers)
 
 

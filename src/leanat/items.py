@@ -83,19 +83,19 @@ def _factors(grid: Grid, entries: list[Mapping[str, Any]], runs: list[str]) -> l
     made = [e for e in entries if "data" in e and not _missing(grid, e)]
     made = [{**e, "data": grid.stand_in(e), "paper_data": e["data"]} for e in made]
     notes = (n if isinstance(n, dict) else {"when": {}, "note": n} for n in plain([*own, *paper]))
-    found = [n["note"] for n in notes if any(matches(n["when"], e) for e in made)]
+    lines = [n["note"] for n in notes if any(matches(n["when"], e) for e in made)]
     names = dict.fromkeys(grid.runs[run].spec["data"]["name"] for run in runs)
     files = ", ".join(name for name in names if grid.datasets[name]["size"] > 32 and name != "stl10")
     if grid.settings.get("other_counts") and files:
-        found.append(f"other_counts: {files} may have other classes and counts of images than config/datasets.yaml")
-    return found
+        lines.append(f"other_counts: {files} may have other classes and counts of images than config/datasets.yaml")
+    return lines
 
 
 def cell_facts(row: Mapping[str, Any], column: Mapping[str, Any]) -> dict[str, Any]:
     """A row's entries and a column's; what both say of the published cell is joined, unless one says there is none."""
-    joined, said = {**row, **column}, [part["published"] for part in (row, column) if "published" in part]
-    if said:
-        joined["published"] = None if None in said else {k: v for part in said for k, v in part.items()}
+    joined, printed = {**row, **column}, [part["published"] for part in (row, column) if "published" in part]
+    if printed:
+        joined["published"] = None if None in printed else {k: v for part in printed for k, v in part.items()}
     return joined
 
 

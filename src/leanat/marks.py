@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from leanat.grid import Grid
-from leanat.resolve import Assumed, assumptions, free_choices, matches, plain
+from leanat.report.formulas import READS
+from leanat.resolve import Assumed, assumptions, free_choices, layered, matches, plain
 
 Mark = tuple[str, Any, str]  # what, value, reason
 
@@ -19,26 +20,32 @@ def of_item(grid: Grid, paper: str, name: str, entries: Iterable[tuple[int, int,
     the runs and all that they read, the attacks that are shown and what they are made on, the item itself, and the seeds.
     """
     whole, config = grid.at_paper_scale(), grid.papers[paper]
-    item, found, parts = config["items"][name], [], set()
+    item, marked, parts = config["items"][name], [], set()
     axes = {axis: value if isinstance(value := item[axis], list) else [value] for axis in ("rows", "columns")}
     for row, column, facts in entries:
         for axis, k in (("rows", row), ("columns", column)):
             if (axis, k) not in parts:
                 parts.add((axis, k))
-                found += _own(axes[axis][k])
-        found += _of_cell(whole, config, plain(item), facts)
+                marked += _own(axes[axis][k])
+        marked += _of_cell(whole, config, plain(item), facts)
     if parts:
-        found += _own({k: v for k, v in item.items() if k not in axes})
+        marked += _own({k: v for k, v in item.items() if k not in axes})
     if any("method" in facts for _, _, facts in entries) and item["kind"] != "formula":
-        found += assumptions({"seeds": config["seeds"]})
-    return _lines(found)
+        marked += assumptions({"seeds": config["seeds"]})
+    return _lines(marked)
 
 
 def _of_cell(
     whole: Grid, config: Mapping[str, Any], item: Mapping[str, Any], facts: Mapping[str, Any]
 ) -> Iterator[Mark]:
-    """Of one cell: its run, those it is set against or composed of, its number of trials, and its attacks."""
-    if item["kind"] == "formula" or not {"data", "model", "method"} <= set(facts):
+    """Of one cell: what its formula reads; or its run, those it is compared with or composed of, its trials, its attacks."""
+    if item["kind"] == "formula":
+        read = READS[item["options"]["formula"]]
+        settings = layered(config.get("rules", []), facts, dict(config["base"]))
+        yield from (mark for mark in assumptions(settings) if mark[0] in read)
+        yield from free_choices((c for c in config.get("assumed", []) if "item" in c.get("when", {})), facts)
+        return
+    if not {"data", "model", "method"} <= set(facts):
         yield from free_choices(config.get("assumed", []), facts)
         return
     reference = {**item, **facts}.get("reference")
@@ -83,17 +90,17 @@ def _own(part: Any) -> Iterator[Mark]:
 
 
 def _lines(marks: Iterable[Mark]) -> list[str]:
-    """Each once. An extra has the fields of an objective or a budget once more, which are not said twice."""
-    found = dict.fromkeys(
+    """Each once. An extra has the fields of an objective or a budget once more, which are not printed twice."""
+    different = dict.fromkeys(
         (k, f"{value:.4g}" if isinstance(value, float) else str(value), why) for k, value, why in marks
     )
 
     def tail(key: str) -> str:
         return key.split(".", 2)[-1]
 
-    said = {(tail(key), value) for key, value, _ in found if not key.startswith("method.extras.")}
+    of_components = {(tail(key), value) for key, value, _ in different if not key.startswith("method.extras.")}
     return [
         f"{key} = {value}: {reason}"
-        for key, value, reason in found
-        if not (key.startswith("method.extras.") and (tail(key), value) in said)
+        for key, value, reason in different
+        if not (key.startswith("method.extras.") and (tail(key), value) in of_components)
     ]

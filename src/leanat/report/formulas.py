@@ -14,3 +14,5 @@ def iterations_saved(inputs: dict[str, Any]) -> float:
 
 
 FORMULAS = {"iterations_saved": iterations_saved}
+# What each reads of a paper's settings, so that the foot has the marks of these and of no others.
+READS = {"iterations_saved": ("vars.gamma", "vars.tau", "recipe.epochs", "recipe.batch")}

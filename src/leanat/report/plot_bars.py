@@ -163,7 +163,7 @@ def matrix(
         places["replicated, real data"] = axes[1][first]
         for axis in axes[1][first + 1 :]:
             axis.set_visible(False)
-    labels = [" ".join(_both(item, part) for part in (row["group"], row["label"]) if part) for row in item["rows"]]
+    labels = [", ".join(_both(item, part) for part in (row["group"], row["label"]) if part) for row in item["rows"]]
     decimals = [item["columns"][c]["digits"] if digits is None else digits for c in across]
     for line, of in zip(axes, (lambda p: p.ours, lambda p: p.real), strict=False):
         if beside:

@@ -161,7 +161,7 @@ def photographs(of: Findings) -> list[str]:
         f"{coresets} (the paper: 80 to 83 and 41 to 45; these networks are far from trained). Robust accuracy above random "
         f"subsets: {of_random}.",
         "- Four classes of SAT's Figure 2 (one seed): robust accuracy on the attacked class and on the nine others. With the "
-        f"authors' weights, w_A = |B|/|A|: {classes('')}. With w = 1, as the text says: {classes('w = 1, | ')}. Without any "
+        f"authors' weights, w_A = |B|/|A|: {classes('')}. With w = 1, as the text says: {classes('w = 1 | ')}. Without any "
         f"attack in training the others have {without} %; full adversarial training reaches {full} % (the paper: 69 %). On 900 "
         "test images differences below 3 points are noise.",
     ]
@@ -240,7 +240,7 @@ def _sat(of: Findings) -> list[str]:
         found = sorted(float(of.mean(matrix, before + name, column)) for name in classes)
         return f"{found[0]:.0f} to {found[-1]:.0f} %"
 
-    weighted, plain = (" and ".join(span(before, part) for part in "AB") for before in ("", "w = 1, | "))
+    weighted, plain = (" and ".join(span(before, part) for part in "AB") for before in ("", "w = 1 | "))
     full, without = of.mean(matrix, "full AT", "A"), of.mean(matrix, "without AT", "B")
     return [
         "- `sat`: where one class of ten is attacked in training, robust accuracy on it and on the other nine, over classes: "
