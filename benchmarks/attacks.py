@@ -23,13 +23,13 @@ import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from leanat.attacks import PGD
-from leanat.core import Step, frozen
-from leanat.draws import Draws
-from leanat.evaluate import evaluate
+from leanat.attacks.autoattack import AutoAttack
+from leanat.attacks.pgd import PGD
+from leanat.attacks.threat import Linf
+from leanat.core.nouns import Step, frozen
+from leanat.core.rng import Draws
+from leanat.evaluation.evaluate import evaluate
 from leanat.models import build
-from leanat.strong import AutoAttack
-from leanat.threat import Linf
 
 EPS, STEPS, SIZE, ROUNDS = 0.15, 20, 0.02, 5
 SEED = 0

@@ -30,17 +30,20 @@ from typing import Any
 
 import torch
 
-from leanat import checkpoint, experiment, networks, precision
-from leanat.attacks import PGD, Clean
-from leanat.baselines import AWP, FAT, Free
-from leanat.core import Method, Recipe, Run, Split, Step, train
+from leanat.attacks.pgd import PGD, Clean
+from leanat.attacks.threat import Linf
+from leanat.core import precision
+from leanat.core.loop import train
+from leanat.core.nouns import Method, Recipe, Run, Split, Step
+from leanat.cost.timing import images, wait
 from leanat.data.augment import Crop, Flip
-from leanat.evaluate import evaluate
-from leanat.jobs import GMACS
-from leanat.objectives import MART, TRADES, CrossEntropy
-from leanat.selection import Everything
-from leanat.threat import Linf
-from leanat.timing import images, wait
+from leanat.evaluation.evaluate import evaluate
+from leanat.experiments.jobs import GMACS
+from leanat.models import io
+from leanat.runs import checkpoint, experiment
+from leanat.selection.basic import Everything
+from leanat.training.baselines import AWP, FAT, Free
+from leanat.training.objectives import MART, TRADES, CrossEntropy
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("tests", "benchmarks", "speed", "bits", "memory")
@@ -84,7 +87,7 @@ def new_run(
 ) -> tuple[Run, Split]:
     shape = {"classes": 10, "channels": 3, "size": size.pixels}
     data = images(shape, size.images, device, (Crop(4), Flip()))
-    net = networks.build(size.network, "channel", networks.describe(data), 0).to(device)
+    net = io.build(size.network, "channel", io.describe(data), 0).to(device)
     recipe = Recipe(epochs, size.batch, lambda epoch, epochs: 0.01, 0.9, True, 5e-4, precision=number)
     return Run(net, method, recipe, 0), Split(data, None)
 

@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from leanat.gradients import Gradients
-from leanat.greedy import Validation, facility_location, matching_pursuit, per_class, taylor_greedy
+from leanat.selection.outer_products import Gradients
+from leanat.selection.solvers import Validation, facility_location, matching_pursuit, per_class, taylor_greedy
 
 
 def clustered(n: int, d: int, rank: int = 40) -> Tensor:

@@ -31,15 +31,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leanat.attacks import PGD, Clean
-from leanat.core import Method, Recipe, Run, Split, train_epoch
+from leanat.attacks.pgd import PGD, Clean
+from leanat.attacks.threat import Linf
+from leanat.core.loop import train_epoch
+from leanat.core.nouns import Method, Recipe, Run, Split
+from leanat.core.rng import Draws
 from leanat.data import Augmentation, Crop, Flip, TensorData, load
-from leanat.draws import Draws
 from leanat.models import build
-from leanat.objectives import CrossEntropy
-from leanat.schedules import Constant
-from leanat.selection import Everything
-from leanat.threat import Linf
+from leanat.selection.basic import Everything
+from leanat.training.objectives import CrossEntropy
+from leanat.training.schedules import Constant
 
 LR, MOMENTUM, DECAY, PGD_STEPS = 0.01, 0.9, 5e-4, 10
 SEED = 0

@@ -8,11 +8,11 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from leanat.attacks import PGD
-from leanat.core import Step
-from leanat.draws import Draws
-from leanat.outcome import Outcome
-from leanat.threat import Linf
+from leanat.attacks.pgd import PGD
+from leanat.attacks.threat import Linf
+from leanat.core.nouns import Step
+from leanat.core.rng import Draws
+from leanat.evaluation.outcome import Outcome
 
 EPS = 0.1
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from leanat import acting, structure
+from leanat.experiments import acting, structure
 
 CONFIG = Path(__file__).parents[1] / "config"
 

@@ -6,14 +6,15 @@ import torch
 from test_coresets import OBJECTIVE_SPECS, SELECTOR_SPECS, built, parts
 from toys import Small, make_run, same, split, toy, weights
 
-from leanat.attacks import PGD, Clean
-from leanat.core import Method, one_step, take, train, train_epoch
-from leanat.coresets import Glister, GradMatch
-from leanat.objectives import MART, TRADES, CrossEntropy
-from leanat.papers.advprune import GROUPS, Bullet, ByLoss, Groups, bullet_groups
-from leanat.passes import Passes
-from leanat.selection import Every, Everything, Once, Random, everyone, unweighted
-from leanat.threat import Linf
+from leanat.attacks.pgd import PGD, Clean
+from leanat.attacks.threat import Linf
+from leanat.core.loop import one_step, take, train, train_epoch
+from leanat.core.nouns import Method
+from leanat.core.passes import Passes
+from leanat.papers.advprune.method import GROUPS, Bullet, ByLoss, Groups, bullet_groups
+from leanat.selection.basic import Every, Everything, Once, Random, everyone, unweighted
+from leanat.selection.coresets import Glister, GradMatch
+from leanat.training.objectives import MART, TRADES, CrossEntropy
 
 ATTACK = PGD(Linf(0.1), 10, 0.02, "gaussian")
 

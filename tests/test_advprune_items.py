@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from leanat import structure
-from leanat.report import cost
+from leanat.cost import predict
+from leanat.experiments import structure
 
 CONFIG = Path(__file__).parents[1] / "config"
 
@@ -25,7 +25,7 @@ def specs(grid, item, **wanted):
 
 
 def selections(spec):
-    return sum(epoch.selects for epoch in cost.plan(spec))
+    return sum(epoch.selects for epoch in predict.plan(spec))
 
 
 @pytest.mark.parametrize("number", [4, 9])

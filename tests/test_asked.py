@@ -7,17 +7,17 @@ import torch
 from test_experiment import spec_of
 from toys import Small, make_run, split, toy
 
-from leanat import experiment
-from leanat.attacks import PGD, Clean
-from leanat.baselines import Watch
-from leanat.core import train
-from leanat.papers.advprune import Bullet, Groups
-from leanat.papers.coreset import Kept
-from leanat.papers.saliency import Saliency
-from leanat.papers.sat import Classes, MeanEntropy, SubsetAttack
+from leanat.attacks.pgd import PGD, Clean
+from leanat.attacks.threat import Linf
+from leanat.core.loop import train
+from leanat.papers.advprune.method import Bullet, Groups
+from leanat.papers.coreset.method import Kept
+from leanat.papers.saliency.method import Saliency
+from leanat.papers.sat.method import Classes, MeanEntropy, SubsetAttack
 from leanat.report import asked
 from leanat.report.measures import measure
-from leanat.threat import Linf
+from leanat.runs import experiment
+from leanat.training.baselines import Watch
 
 ATTACK = PGD(Linf(0.1), 1, 0.1, "uniform")
 SALIENCY = Saliency(beta=0.0, gamma=0.0, teacher=None)

@@ -6,9 +6,9 @@ import torch.nn.functional as F
 from attack_bed import EPS, digits, network, robust, step_on
 from torch import nn
 
-from leanat.attacks import LOSSES, PGD, input_gradient, margin
-from leanat.passes import Passes
-from leanat.threat import L2, Linf
+from leanat.attacks.pgd import LOSSES, PGD, input_gradient, margin
+from leanat.attacks.threat import L2, Linf
+from leanat.core.passes import Passes
 
 LINF = Linf(EPS)
 FGSM = PGD(LINF, 1, EPS, "none")

@@ -6,15 +6,17 @@ import pytest
 import torch
 from attack_bed import step_on
 
-from leanat import data, evaluate, models
-from leanat.attacks import PGD
-from leanat.core import Method, Recipe, Run, Split, train
-from leanat.momentum import DI2FGSM, MIFGSM
-from leanat.objectives import CrossEntropy
-from leanat.schedules import Cosine
-from leanat.selection import Everything
-from leanat.strong import AutoAttack
-from leanat.threat import Linf
+from leanat import data, models
+from leanat.attacks.autoattack import AutoAttack
+from leanat.attacks.mifgsm import DI2FGSM, MIFGSM
+from leanat.attacks.pgd import PGD
+from leanat.attacks.threat import Linf
+from leanat.core.loop import train
+from leanat.core.nouns import Method, Recipe, Run, Split
+from leanat.evaluation import evaluate
+from leanat.selection.basic import Everything
+from leanat.training.objectives import CrossEntropy
+from leanat.training.schedules import Cosine
 
 FOLDER = os.environ.get("LEANAT_DATA_DIR")
 pytestmark = [pytest.mark.realdata, pytest.mark.skipif(not FOLDER, reason="LEANAT_DATA_DIR names no folder")]

@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from attack_bed import EPS, digits, robust, step_on
 from torch import nn
 
-from leanat.attacks import PGD
-from leanat.draws import Draws
-from leanat.momentum import DI2FGSM, MIFGSM
-from leanat.threat import L2, Linf
+from leanat.attacks.mifgsm import DI2FGSM, MIFGSM
+from leanat.attacks.pgd import PGD
+from leanat.attacks.threat import L2, Linf
+from leanat.core.rng import Draws
 
 LINF = Linf(EPS)
 FGSM = PGD(LINF, 1, EPS, "none")

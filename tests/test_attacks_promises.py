@@ -8,10 +8,10 @@ from attack_bed import EPS, digits, network, robust, step_on
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leanat.attacks import LOSSES, PGD, Clean
-from leanat.draws import Draws
-from leanat.momentum import DI2FGSM, MIFGSM
-from leanat.threat import L2, Linf
+from leanat.attacks.mifgsm import DI2FGSM, MIFGSM
+from leanat.attacks.pgd import LOSSES, PGD, Clean
+from leanat.attacks.threat import L2, Linf
+from leanat.core.rng import Draws
 
 LINF = Linf(EPS)
 FGSM = PGD(LINF, 1, EPS, "none")

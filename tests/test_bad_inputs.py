@@ -14,8 +14,11 @@ import pytest
 import torch
 from PIL import Image
 
-from leanat import cli, data, experiment, files, foreign
+from leanat import cli, data
+from leanat.core import files
 from leanat.data import folders
+from leanat.models import foreign
+from leanat.runs import experiment
 
 ROOT = Path(__file__).parents[1]
 
@@ -213,7 +216,7 @@ def test_a_device_that_does_not_exist(root, capsys, monkeypatch):
 
 @pytest.mark.parametrize("text", ["{}", "[]", '{"clean": {}}', "\x00", "NaN"])
 def test_metrics_that_hold_nothing(root, capsys, monkeypatch, text):
-    from leanat import structure
+    from leanat.experiments import structure
 
     monkeypatch.chdir(root)
     for run in structure.load(root / "config").items["mine/table1"]["runs"]:
@@ -226,7 +229,7 @@ def test_metrics_that_hold_nothing(root, capsys, monkeypatch, text):
 
 
 def test_the_home_folder_is_meant_by_a_tilde(root, monkeypatch):
-    from leanat import structure
+    from leanat.experiments import structure
 
     monkeypatch.setenv("HOME", "/home/of/somebody")
     grid = structure.load(root / "config", {"results": "~/out", "data_dir": "~/data"})
@@ -350,7 +353,7 @@ def test_other_counts_than_the_known_ones_are_refused(tmp_path):
 
 
 def test_a_training_on_other_counts_is_refused_and_allowed_in_the_foot(root, capsys, monkeypatch):
-    from leanat import structure
+    from leanat.experiments import structure
 
     monkeypatch.chdir(root)
     for c in range(3):
@@ -381,7 +384,7 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch, caplog):
 
 
 def test_jobs_say_what_they_do(tmp_path, capsys, monkeypatch):
-    from leanat import progress
+    from leanat.runs import progress
 
     monkeypatch.setenv(progress.FOLDER, str(tmp_path / ".running"))
     with progress.Job("train", "a_run") as job:

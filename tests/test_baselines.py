@@ -11,12 +11,14 @@ from attack_bed import EPS, digits, network, robust, step_on
 from torch import nn
 from toys import Small, make_run, same, split, toy, weights
 
-from leanat import checkpoint, config, core
-from leanat.attacks import PGD
-from leanat.baselines import AWP, FAT, Free
-from leanat.core import train
-from leanat.objectives import TRADES, CrossEntropy
-from leanat.threat import L2, Linf
+from leanat.attacks.pgd import PGD
+from leanat.attacks.threat import L2, Linf
+from leanat.core import loop, nouns
+from leanat.core.loop import train
+from leanat.experiments import config
+from leanat.runs import checkpoint
+from leanat.training.baselines import AWP, FAT, Free
+from leanat.training.objectives import TRADES, CrossEntropy
 
 PLAIN = CrossEntropy()
 
@@ -41,8 +43,8 @@ def test_free_is_fgsm_training_with_the_carried_perturbation(replays):
 
     delta = torch.zeros(7, 1, 6, 6)  # 24 examples: the last batch has 3
     for epoch in range(2):
-        everyone = core.Subset(torch.arange(24), torch.ones(24))
-        order = core.shuffled(SimpleNamespace(draws=lambda i, e=epoch: run.draws(i, epoch=e)), everyone).index
+        everyone = nouns.Subset(torch.arange(24), torch.ones(24))
+        order = loop.shuffled(SimpleNamespace(draws=lambda i, e=epoch: run.draws(i, epoch=e)), everyone).index
         for index in order.split(7):
             for _ in range(replays):
                 x, y = data.batch(index, epoch)
@@ -242,7 +244,7 @@ def proxy_difference(net, loss_of, gamma):
 def test_awp_step_is_the_authors(objective):
     run = awp_run(0.1, objective, Small().double(), attack=lambda net, step: (step.x + 0.05).clamp(0, 1))
     data = dataclasses.replace(toy(), images=toy().images.double())
-    step = core.take(run, data, core.Subset(torch.arange(8), torch.ones(8)), slice(0, 8))
+    step = loop.take(run, data, nouns.Subset(torch.arange(8), torch.ones(8)), slice(0, 8))
     net, x_adv = copy.deepcopy(run.net), (step.x + 0.05).clamp(0, 1)
 
     def loss_of(network):
@@ -258,7 +260,7 @@ def test_awp_step_is_the_authors(objective):
     moved.load_state_dict(state)
     loss = loss_of(moved)
     loss.backward()
-    assert float(core.one_step(run, step)) == pytest.approx(loss.item(), rel=1e-6)
+    assert float(loop.one_step(run, step)) == pytest.approx(loss.item(), rel=1e-6)
     for (name, p), q in zip(run.net.named_parameters(), moved.parameters(), strict=True):
         assert torch.allclose(p.grad, q.grad, rtol=1e-4, atol=1e-9), name
     for name, buffer in run.net.named_buffers():  # the pass that finds v leaves nothing in BatchNorm

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import yaml
 
-from leanat import cli, outcome, structure
-from leanat.outcome import Outcome
+from leanat import cli
+from leanat.evaluation import outcome
+from leanat.evaluation.outcome import Outcome
+from leanat.experiments import structure
 from leanat.report import claims, decidable, examples, expression, items, ledger, published
 from leanat.report.cells import Cell, Items
 from leanat.report.claims import Claim

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from toys import record
 
-from leanat import cli, structure
+from leanat import cli
+from leanat.experiments import structure
 
 ROOT = Path(__file__).parents[1]
 

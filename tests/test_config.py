@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from leanat import config, structure
-from leanat.attacks import PGD
-from leanat.core import Attack
-from leanat.resolve import ConfigError
-from leanat.threat import L2, Linf
+from leanat.attacks.pgd import PGD
+from leanat.attacks.threat import L2, Linf
+from leanat.core.nouns import Attack
+from leanat.experiments import config, structure
+from leanat.experiments.resolve import ConfigError
 
 ROOT = Path(__file__).parents[1]
 

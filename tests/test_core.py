@@ -9,14 +9,15 @@ import torch
 from torch import nn
 from toys import Small, Toy, make_run, same, split, toy, weights
 
-from leanat.core import Recipe, Run, Split, Step, Subset, frozen, shuffled, train, train_epoch
-from leanat.draws import Draws
-from leanat.memory import Teacher, Trace, teaching
-from leanat.objectives import TRADES, CrossEntropy
-from leanat.passes import Passes
-from leanat.schedules import Constant, Cosine
-from leanat.selection import Everything, unweighted
-from leanat.tally import NonFiniteLoss
+from leanat.core.loop import shuffled, train, train_epoch
+from leanat.core.memory import Teacher, Trace, teaching
+from leanat.core.nouns import Recipe, Run, Split, Step, Subset, frozen
+from leanat.core.passes import Passes
+from leanat.core.rng import Draws
+from leanat.core.tally import NonFiniteLoss
+from leanat.selection.basic import Everything, unweighted
+from leanat.training.objectives import TRADES, CrossEntropy
+from leanat.training.schedules import Constant, Cosine
 
 
 def fixed(index, weight=None):

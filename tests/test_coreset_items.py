@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from leanat import structure
-from leanat.papers.coreset import drops_for, epochs_for
-from leanat.report import cost
+from leanat.cost import predict
+from leanat.experiments import structure
+from leanat.papers.coreset.method import drops_for, epochs_for
 
 ROOT = Path(__file__).parents[1]
 
@@ -83,7 +83,7 @@ def test_perceptual_training_on_coresets_is_as_fast_as_its_plan(paper, data, spe
         spec = paper.run(facts, 0).spec
         pieces = {"step": 1.0, "select": 0.85, "solve": 0.0}
         examples = paper.datasets[data]["train"]
-        return spec["recipe"]["epochs"] * cost.seconds_an_epoch(spec, pieces, examples, None)
+        return spec["recipe"]["epochs"] * predict.seconds_an_epoch(spec, pieces, examples, None)
 
     for method in ("pat_craig", "pat_gradmatch"):
         assert seconds("pat") / seconds(method) == pytest.approx(speed_up, abs=0.01)

@@ -7,17 +7,19 @@ import torch
 import torch.nn.functional as F
 from toys import Small, Toy, clean, make_run, same, split, toy, weights
 
-from leanat import config, models
-from leanat.attacks import PGD, Clean
-from leanat.core import Method, Split, Subset, one_step, take, train, train_epoch
-from leanat.coresets import Craig, Glister, GradMatch
-from leanat.greedy import facility_location
-from leanat.loss_gradients import AllLayers, at_last_layer, gradients, logit_gradients, random_order
-from leanat.objectives import MART, TRADES, CrossEntropy
-from leanat.papers.coreset import Plan, WarmStart, epochs_for, plan, relative_robust_error
-from leanat.passes import Passes
-from leanat.selection import Every, Everything, Once, Random, everyone, unweighted
-from leanat.threat import Linf
+from leanat import models
+from leanat.attacks.pgd import PGD, Clean
+from leanat.attacks.threat import Linf
+from leanat.core.loop import one_step, take, train, train_epoch
+from leanat.core.nouns import Method, Split, Subset
+from leanat.core.passes import Passes
+from leanat.experiments import config
+from leanat.papers.coreset.method import Plan, WarmStart, epochs_for, plan, relative_robust_error
+from leanat.selection.basic import Every, Everything, Once, Random, everyone, unweighted
+from leanat.selection.coresets import Craig, Glister, GradMatch
+from leanat.selection.last_layer import AllLayers, at_last_layer, gradients, logit_gradients, random_order
+from leanat.selection.solvers import facility_location
+from leanat.training.objectives import MART, TRADES, CrossEntropy
 
 OBJECTIVES = [CrossEntropy(), CrossEntropy(0.3), TRADES(6.0), MART(5.0)]
 SELECTORS = [

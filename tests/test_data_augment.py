@@ -7,6 +7,7 @@ from torchvision.transforms import RandomResizedCrop as TorchvisionCrop
 from torchvision.transforms import autoaugment as reference_policy
 from torchvision.transforms import functional as reference
 
+from leanat.core.rng import Draws
 from leanat.data import (
     Augmentation,
     AutoAugment,
@@ -19,9 +20,8 @@ from leanat.data import (
     RandomResizedCrop,
     Rotation,
 )
-from leanat.data import colour as colours
+from leanat.data import color_augment as colours
 from leanat.data.augment import rotate
-from leanat.draws import Draws
 
 PIECES = [
     Crop(4),

@@ -6,6 +6,7 @@ import pytest
 import torch
 import yaml
 
+from leanat.core.rng import Draws
 from leanat.data import (
     Augmentation,
     ColorJitter,
@@ -21,7 +22,6 @@ from leanat.data import (
 )
 from leanat.data.folders import CALTECH_TEST
 from leanat.data.tensors import at_random
-from leanat.draws import Draws
 
 Image = pytest.importorskip("PIL.Image")
 TRAIN = Augmentation((RandomResizedCrop(), Flip()))

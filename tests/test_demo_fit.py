@@ -11,15 +11,16 @@ import pytest
 import torch
 from torch import nn
 
-from leanat.attacks import PGD, Clean
-from leanat.core import Method, Recipe, Run, Split, train
+from leanat.attacks.pgd import PGD, Clean
+from leanat.attacks.threat import L2, Linf
+from leanat.core.loop import train
+from leanat.core.nouns import Method, Recipe, Run, Split
 from leanat.data import Augmentation, Flip, load
-from leanat.evaluate import evaluate
+from leanat.evaluation.evaluate import evaluate
 from leanat.models import BODIES, Classifier, PerChannel
-from leanat.objectives import CrossEntropy
-from leanat.schedules import Cosine
-from leanat.selection import Everything
-from leanat.threat import L2, Linf
+from leanat.selection.basic import Everything
+from leanat.training.objectives import CrossEntropy
+from leanat.training.schedules import Cosine
 
 # Network and the width of its features, batch, epochs, attack steps in training, augmentation, precision, and the most that
 # standard training may reach.

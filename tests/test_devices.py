@@ -7,12 +7,12 @@ import sys
 import pytest
 import torch
 
-from leanat import devices, experiment
-from leanat.resolve import ConfigError
+from leanat.experiments.resolve import ConfigError
+from leanat.runs import devices, experiment
 
 CODE = """
 import os, sys
-from leanat import devices
+from leanat.runs import devices
 with devices.claimed("auto", int(sys.argv[1]), int(sys.argv[2])):
     print(os.environ.get("CUDA_VISIBLE_DEVICES"), flush=True)
     sys.stdin.readline()

@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from toys import Small, make_run, same, split, toy, weights
 
-from leanat.core import Step, train
-from leanat.draws import Draws
-from leanat.memory import Teacher, survey, teaching
-from leanat.papers.dihcl import RULES, Bandit, Episodes, Mixup, beta, symmetric_beta, without_replacement
+from leanat.core.loop import train
+from leanat.core.memory import Teacher, survey, teaching
+from leanat.core.nouns import Step
+from leanat.core.rng import Draws
+from leanat.papers.qtart.dihcl import RULES, Bandit, Episodes, Mixup, beta, symmetric_beta, without_replacement
 
 PAPER = (0, 5, 10, 15, 20, 30, 40, 60, 90, 140, 210, 300)
 SHORT = Episodes((0, 2, 4, 6, 8, 10), explore=3, min_k=0.5)

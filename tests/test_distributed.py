@@ -12,7 +12,9 @@ import pytest
 import torch
 from test_experiment import spec_of
 
-from leanat import distributed, experiment, networks
+from leanat.core import distributed
+from leanat.models import io
+from leanat.runs import experiment
 
 
 def spec(**method):
@@ -65,7 +67,7 @@ def test_two_processes_have_the_loss_curve_of_one(tmp_path, method):
     for a, b in rows:
         assert float(a["loss"]) == pytest.approx(float(b["loss"]), abs=1e-5)
         assert a["kept"] == b["kept"]
-    nets = [networks.read(f / "model.safetensors")[0] for f in (tmp_path / "a", tmp_path / "runs" / "b")]
+    nets = [io.read(f / "model.safetensors")[0] for f in (tmp_path / "a", tmp_path / "runs" / "b")]
     assert all(torch.allclose(nets[0][k], nets[1][k], atol=1e-4) for k in nets[0])
     assert one["examples"]["backward"] == two["examples"]["backward"], "of all processes together"
 

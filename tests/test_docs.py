@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from leanat import config, structure
+from leanat.experiments import config, structure
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -11,8 +11,8 @@ import pytest
 import torch
 from scipy import stats
 
-from leanat import draws
-from leanat.draws import Draws, key
+from leanat.core import rng
+from leanat.core.rng import Draws, key
 
 MASK, GAMMA = 2**64 - 1, 0x9E3779B97F4A7C15
 N = 100_000
@@ -47,7 +47,7 @@ def test_the_finaliser_equals_the_reference_on_edges_and_at_random():
     z = torch.cat(
         [torch.tensor(np.array(edges, dtype=np.uint64).view(np.int64)), torch.randint(-(2**63), 2**63 - 1, (2000,))]
     )
-    assert unsigned(draws._mix(z)) == [mix(v) for v in unsigned(z)]
+    assert unsigned(rng._mix(z)) == [mix(v) for v in unsigned(z)]
 
 
 @pytest.mark.parametrize("index", [0, 1, 59_999, 1_281_166, 2**40])
@@ -169,7 +169,7 @@ def stream(seed, purpose, epoch, view, *shape, n=N):
 
 
 def unit(bits):
-    return draws._shift(bits, 40).float() * 2.0**-24
+    return rng._shift(bits, 40).float() * 2.0**-24
 
 
 @pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
@@ -199,22 +199,22 @@ def test_examples_whose_numbers_differ_in_one_bit_get_unlike_bits():
 
 def signed(z):
     """The finaliser with shifts that keep the sign, as ``>>`` does on int64."""
-    z = (z ^ (z >> 30)) * draws._M1
-    z = (z ^ (z >> 27)) * draws._M2
+    z = (z ^ (z >> 30)) * rng._M1
+    z = (z ^ (z >> 27)) * rng._M2
     return z ^ (z >> 31)
 
 
 POOR = {
     "no mixing": lambda z: z,
-    "multiplied alone": lambda z: z * draws._M1,
-    "shifted alone": lambda z: z ^ draws._shift(z, 30),
+    "multiplied alone": lambda z: z * rng._M1,
+    "shifted alone": lambda z: z ^ rng._shift(z, 30),
     "signed shifts": signed,
 }
 
 
 @pytest.mark.parametrize("poor", POOR.values(), ids=POOR)
 def test_these_tests_notice_a_generator_that_mixes_badly(monkeypatch, poor):
-    monkeypatch.setattr(draws, "_mix", poor)
+    monkeypatch.setattr(rng, "_mix", poor)
     u = Draws(0, 0, torch.arange(300)).uniform("noise", 300)
     for beside in (u.roll(-1, 0), u.roll(-1, 1)):
         assert dependence(u[:-1, :-1].flatten(), beside[:-1, :-1].flatten())[0] < UNLIKELY
@@ -278,7 +278,7 @@ def test_the_global_generator_is_not_touched():
 
 PROBE = """
 import torch
-from leanat.draws import Draws, key
+from leanat.core.rng import Draws, key
 d = Draws(7, 3, torch.arange(50), view=1)
 print(key("a", 1, 2.5), d.bits("noise", 4).sum().item(), d.normal("noise", 4).double().sum().item(), d.order()[:5].tolist())
 """

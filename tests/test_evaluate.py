@@ -9,13 +9,13 @@ import torch.nn.functional as F
 from attack_bed import digits, network, robust, same, standard, step_on
 from torch import Tensor, nn
 
-from leanat import evaluate as evaluation
-from leanat.attacks import PGD, Clean
-from leanat.evaluate import batch_statistics, evaluate, sample, transfer
-from leanat.outcome import load, over_sources, save, summary
-from leanat.passes import Passes
-from leanat.strong import AutoAttack, Ensemble
-from leanat.threat import Linf
+from leanat.attacks.autoattack import AutoAttack, Ensemble
+from leanat.attacks.pgd import PGD, Clean
+from leanat.attacks.threat import Linf
+from leanat.core.passes import Passes
+from leanat.evaluation import evaluate as evaluation
+from leanat.evaluation.evaluate import batch_statistics, evaluate, sample, transfer
+from leanat.evaluation.outcome import load, over_sources, save, summary
 
 LINF = Linf(0.15)
 ATTACK = PGD(LINF, 5, 0.05, "uniform")

@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from leanat import checkpoint, experiment, files, networks, structure
-from leanat.grid import digest
-from leanat.tally import NonFiniteLoss
+from leanat.core import files
+from leanat.core.tally import NonFiniteLoss
+from leanat.experiments import structure
+from leanat.experiments.grid import digest
+from leanat.models import io
+from leanat.runs import checkpoint, experiment
 
 ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
@@ -39,7 +42,7 @@ def spec_of(method="sgd", epochs=3, seed=0, **change):
 
 
 def weights(folder):
-    return networks.read(folder / "model.safetensors")[0]
+    return io.read(folder / "model.safetensors")[0]
 
 
 def same(a, b):
@@ -73,7 +76,7 @@ def test_what_a_run_leaves(finished):
 
 def test_the_network_is_built_again_from_its_file(finished):
     folder, metrics = finished
-    net, about = networks.load(folder / "model.safetensors", CPU)
+    net, about = io.load(folder / "model.safetensors", CPU)
     assert about["model"] == metrics["spec"]["model"]
     assert same(dict(net.state_dict()), weights(folder))
 
@@ -189,7 +192,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_pa
 def test_two_processes_do_not_write_one_run(tmp_path, caplog):
     spec = spec_of("sgd", epochs=1)
     code = (
-        "import time, pathlib; from leanat import experiment\n"
+        "import time, pathlib; from leanat.runs import experiment\n"
         f"with experiment.locked(pathlib.Path({str(tmp_path / 'b')!r})):\n"
         "    print('locked', flush=True); time.sleep(1.5)"
     )
@@ -206,11 +209,11 @@ def test_two_processes_do_not_write_one_run(tmp_path, caplog):
 def test_a_network_file_that_does_not_fit_is_said(tmp_path, finished):
     folder, _ = finished
     torch.save({}, tmp_path / "x.safetensors")
-    with pytest.raises(networks.NetworkError, match="not a safetensors file"):
-        networks.load(tmp_path / "x.safetensors", CPU)
-    with pytest.raises(networks.NetworkError, match="no such file"):
-        networks.load(tmp_path / "y.safetensors", CPU)
-    net, about = networks.load(folder / "model.safetensors", CPU)
-    networks.save(tmp_path / "z.safetensors", net.body, about)
-    with pytest.raises(networks.NetworkError, match="weights do not fit the network"):
-        networks.load(tmp_path / "z.safetensors", CPU)
+    with pytest.raises(io.NetworkError, match="not a safetensors file"):
+        io.load(tmp_path / "x.safetensors", CPU)
+    with pytest.raises(io.NetworkError, match="no such file"):
+        io.load(tmp_path / "y.safetensors", CPU)
+    net, about = io.load(folder / "model.safetensors", CPU)
+    io.save(tmp_path / "z.safetensors", net.body, about)
+    with pytest.raises(io.NetworkError, match="weights do not fit the network"):
+        io.load(tmp_path / "z.safetensors", CPU)

@@ -9,13 +9,13 @@ from attack_bed import digits, network, same, standard
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from leanat import evaluate as evaluation
 from leanat import models
-from leanat.attacks import PGD
-from leanat.folding import folded
+from leanat.attacks.autoattack import Ensemble
+from leanat.attacks.pgd import PGD
+from leanat.attacks.threat import Linf
+from leanat.evaluation import evaluate as evaluation
+from leanat.evaluation.folding import folded
 from leanat.models import names
-from leanat.strong import Ensemble
-from leanat.threat import Linf
 
 SMALL = [name for name in names.BODIES if name.endswith("_small")]
 

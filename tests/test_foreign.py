@@ -13,8 +13,9 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from leanat import data, foreign
-from leanat.networks import NetworkError
+from leanat import data
+from leanat.models import foreign
+from leanat.models.io import NetworkError
 
 ROOT = Path(__file__).parents[1]
 timm = pytest.importorskip("timm")

@@ -4,16 +4,16 @@ import torch.nn.functional as F
 from test_coresets import STEADY, planted
 from toys import Small, make_run, same, split, toy, weights
 
-from leanat.attacks import PGD, Clean
-from leanat.core import take
-from leanat.coresets import Craig, GradMatch
+from leanat.attacks.pgd import PGD, Clean
+from leanat.attacks.threat import Linf
+from leanat.core.loop import take
 from leanat.data import load
-from leanat.gradient_error import GradientError, NamedSelector, of_all_layers
-from leanat.loss_gradients import gradients
-from leanat.objectives import TRADES, CrossEntropy
-from leanat.papers.coreset import Kept
-from leanat.selection import Random, everyone, unweighted
-from leanat.threat import Linf
+from leanat.papers.coreset.gradient_error import GradientError, NamedSelector, of_all_layers
+from leanat.papers.coreset.method import Kept
+from leanat.selection.basic import Random, everyone, unweighted
+from leanat.selection.coresets import Craig, GradMatch
+from leanat.selection.last_layer import gradients
+from leanat.training.objectives import TRADES, CrossEntropy
 
 
 def error(selectors, fractions=(0.5,), attack=STEADY, objective=None, batch=5):

@@ -11,9 +11,9 @@ from sklearn.linear_model import orthogonal_mp_gram
 from torch import nn
 from torch.nn import functional as F
 
-from leanat import greedy_facility
-from leanat.gradients import Gradients
-from leanat.greedy import (
+from leanat.selection import facility
+from leanat.selection.outer_products import Gradients
+from leanat.selection.solvers import (
     Validation,
     batch_budget,
     candidates,
@@ -144,10 +144,10 @@ def test_lazy_equals_exhaustive_on_floats():
 def test_features_of_integers(way, monkeypatch):
     """The similarity that is stored, computed column by column, or thinned to neighbours: one sequence."""
     if way != "stored":
-        monkeypatch.setattr(greedy_facility, "_WIDEST", 8)
-        computed = greedy_facility._Computed
+        monkeypatch.setattr(facility, "_WIDEST", 8)
+        computed = facility._Computed
         room = 500 if way == "neighbours" else 1
-        monkeypatch.setattr(greedy_facility, "_Computed", lambda distances, n: computed(distances, n, room))
+        monkeypatch.setattr(facility, "_Computed", lambda distances, n: computed(distances, n, room))
     rng = np.random.default_rng(2)
     for _ in range(20):
         x = rng.integers(0, 3, (20, 3)).astype(np.float32)
@@ -174,7 +174,7 @@ def test_equal_gradients_tie(d, dense_bytes):
     """Rounding of a large inner product must not tell equal gradients apart: the first of each comes, then its copies."""
     distinct = Gradients(((torch.randn(8, 10), 30 + torch.randn(8, d)),))
     copies = torch.randint(8, (60,))
-    distances = greedy_facility._Distances(distinct[copies])(slice(60))
+    distances = facility._Distances(distinct[copies])(slice(60))
     assert ((distances == 0) == (copies[:, None] == copies).numpy()).all()
     index, weight = facility_location(distinct[copies], 60, dense_bytes)
     first = {int((copies == c).nonzero()[0]) for c in copies.unique()}

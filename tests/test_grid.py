@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from leanat import structure
-from leanat.grid import canonical, digest
-from leanat.report import formulas, items, published
-from leanat.resolve import ConfigError, plain
+from leanat.experiments import formulas, structure
+from leanat.experiments.grid import canonical, digest
+from leanat.experiments.resolve import ConfigError, plain
+from leanat.report import items, published
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "config"
@@ -36,7 +36,7 @@ def test_ids_are_readable_unique_and_those_of_their_specs(grids):
 
 def test_the_same_configuration_gives_the_same_ids_in_another_process(grids):
     code = (
-        "import sys, pathlib; from leanat import structure; "
+        "import sys, pathlib; from leanat.experiments import structure; "
         f"print(*structure.load(pathlib.Path({str(CONFIG)!r})).runs, sep='\\n')"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONHASHSEED": "7"})
@@ -107,7 +107,7 @@ def test_epochs_and_counts_shrink_in_proportion():
 
 
 def test_radii_scale_with_their_steps():
-    from leanat.scale import shrink_radii
+    from leanat.experiments.scales import shrink_radii
 
     pgd = {"pgd": {"threat": {"linf": {"eps": 8 / 255}}, "steps": 10, "step_size": 2 / 255}}
     rules = [{"when": {"data": "digits"}, "linf": 5.0, "l2": 2.0}]
@@ -360,7 +360,7 @@ def test_every_assumption_has_a_reason_and_reaches_an_item(grids):
 )
 def test_every_method_of_a_paper_without_items_resolves(grids, paper, data, model):
     """Its settings are complete, though no table asks for them yet."""
-    from leanat import config
+    from leanat.experiments import config
 
     grid = grids["paper"]
     for method in grid.papers[paper]["methods"]:
@@ -375,7 +375,7 @@ def test_every_method_of_a_paper_without_items_resolves(grids, paper, data, mode
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("paper", PAPERS)
 def test_every_suite_can_be_built(grids, scale, paper):
-    from leanat import assess
+    from leanat.runs import assess
 
     facts = {"paper": paper, "item": "", "data": "cifar10", "model": "resnet18", "method": ""}
     for suite in grids[scale].papers[paper]["suites"]:

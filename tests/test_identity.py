@@ -17,10 +17,14 @@ from test_experiment import same, spec_of, weights
 from torch import nn
 from toys import Small, toy
 
-from leanat import assess, attacking, cli, data, experiment, identity, networks, outcome, structure, transferred
-from leanat.attacks import PGD, Clean
-from leanat.evaluate import evaluate, transfer
-from leanat.threat import Linf
+from leanat import cli, data
+from leanat.attacks.pgd import PGD, Clean
+from leanat.attacks.threat import Linf
+from leanat.evaluation import outcome
+from leanat.evaluation.evaluate import evaluate, transfer
+from leanat.experiments import structure
+from leanat.models import io
+from leanat.runs import assess, attacking, experiment, identity, transferred
 
 ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
@@ -29,13 +33,13 @@ ENTRY = {"attack": FGSM, "examples": 50, "statistics": "running", "holdout": Non
 
 
 def net_of(seed, n_classes=10, channels=1):
-    about = networks.describe(data.load("digits", "test")) | {"n_classes": n_classes, "channels": channels}
-    return networks.build("resnet_tiny", "channel", about | {"mean": [0.3] * channels, "std": [0.4] * channels}, seed)
+    about = io.describe(data.load("digits", "test")) | {"n_classes": n_classes, "channels": channels}
+    return io.build("resnet_tiny", "channel", about | {"mean": [0.3] * channels, "std": [0.4] * channels}, seed)
 
 
 def save(path, net, name="digits", **other):
-    about = networks.describe(data.load(name, "test")) | other
-    networks.save(path, net, {"model": {"name": "resnet_tiny", "standardise": "channel"}, "data": about})
+    about = io.describe(data.load(name, "test")) | other
+    io.save(path, net, {"model": {"name": "resnet_tiny", "standardise": "channel"}, "data": about})
 
 
 @cache
@@ -439,9 +443,9 @@ def test_a_network_with_nan_in_its_head_is_never_right_and_its_files_are_strict_
     ],
 )
 def test_a_network_is_refused_for_data_that_it_was_not_made_for(tmp_path, name, other, data_name, said):
-    about = networks.describe(data.load(name, "test"))
-    save(tmp_path / "net.safetensors", networks.build("resnet_tiny", "channel", about, 0), name, **other)
-    with pytest.raises(networks.NetworkError, match=re.escape(said)):
+    about = io.describe(data.load(name, "test"))
+    save(tmp_path / "net.safetensors", io.build("resnet_tiny", "channel", about, 0), name, **other)
+    with pytest.raises(io.NetworkError, match=re.escape(said)):
         attack(tmp_path / "net.safetensors", tmp_path, data=data_name)
     assert not (tmp_path / "net-attacks").exists()
 
@@ -452,9 +456,9 @@ def test_a_network_without_a_description_is_tried_on_an_image():
         (net_of(0, channels=3), "takes 3 channels"),
         (net_of(0, n_classes=7), "the network has 7 classes, digits has 10"),
     ):
-        with pytest.raises(networks.NetworkError, match=said):
-            networks.check(net, {}, digits, "net")
-    networks.check(net_of(0), {}, digits, "net")
+        with pytest.raises(io.NetworkError, match=said):
+            io.check(net, {}, digits, "net")
+    io.check(net_of(0), {}, digits, "net")
 
 
 @pytest.mark.parametrize(
@@ -472,13 +476,13 @@ def test_a_network_of_other_code_that_gives_no_logits_is_refused(answer, said):
         def forward(self, x):
             return answer(torch.zeros(len(x), 10))
 
-    with pytest.raises(networks.NetworkError, match=re.escape(said)):
-        networks.check(Other(), {}, data.load("digits", "test"), "net")
+    with pytest.raises(io.NetworkError, match=re.escape(said)):
+        io.check(Other(), {}, data.load("digits", "test"), "net")
 
 
 def test_a_run_does_not_begin_with_a_network_of_other_images(results):
     folder, (run, _) = results
     spec = sgd() | {"init": {"network": f"run:{run}", "frozen": True}}
     spec["data"] = spec["data"] | {"name": "shapes10"}
-    with pytest.raises(networks.NetworkError, match="takes 1 channel, shapes10 has 3 channels"):
+    with pytest.raises(io.NetworkError, match="takes 1 channel, shapes10 has 3 channels"):
         experiment.train_run("b", spec, folder / "runs" / "b", None, CPU)

@@ -7,7 +7,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from leanat import jobs, structure
+from leanat.experiments import jobs, structure
 from leanat.models.names import BODIES
 
 ROOT = Path(__file__).parents[1]

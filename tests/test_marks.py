@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from leanat import marks as marking
-from leanat import structure
-from leanat.report.formulas import FORMULAS, READS
-from leanat.resolve import Assumed, ConfigError, assumptions
+from leanat.experiments import marks as marking
+from leanat.experiments import structure
+from leanat.experiments.formulas import FORMULAS, READS
+from leanat.experiments.resolve import Assumed, ConfigError, assumptions
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "config"

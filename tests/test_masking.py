@@ -3,8 +3,8 @@ import torch
 from attack_bed import digits, robust, standard
 from torch import nn
 
-from leanat.masking import masking_report
-from leanat.threat import Linf
+from leanat.attacks.threat import Linf
+from leanat.evaluation.gradient_masking import masking_report
 
 LINF = Linf(0.15)
 

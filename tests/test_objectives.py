@@ -6,9 +6,10 @@ import torch.nn.functional as F
 from torch import nn
 from toys import Small, make_run, toy
 
-from leanat.core import Step, one_step
-from leanat.draws import Draws
-from leanat.objectives import MART, TRADES, CrossEntropy
+from leanat.core.loop import one_step
+from leanat.core.nouns import Step
+from leanat.core.rng import Draws
+from leanat.training.objectives import MART, TRADES, CrossEntropy
 
 
 def a_step(n=8, eps=0.1):

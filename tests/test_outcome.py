@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from attack_bed import digits, same, standard
 
-from leanat.attacks import PGD
-from leanat.evaluate import evaluate
-from leanat.outcome import Outcome, accuracy, load, save, summary, worst_case
-from leanat.strong import Ensemble
-from leanat.threat import Linf
+from leanat.attacks.autoattack import Ensemble
+from leanat.attacks.pgd import PGD
+from leanat.attacks.threat import Linf
+from leanat.evaluation.evaluate import evaluate
+from leanat.evaluation.outcome import Outcome, accuracy, load, save, summary, worst_case
 
 LINF = Linf(0.15)
 ATTACK = PGD(LINF, 5, 0.05, "uniform")

@@ -3,11 +3,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from leanat.core import Step
-from leanat.distance import Lpips, project
-from leanat.draws import Draws
+from leanat.attacks.lpips import Lpips, project
+from leanat.attacks.perceptual import LPA, PPGD, FastLPA, natural
+from leanat.core.nouns import Step
+from leanat.core.rng import Draws
 from leanat.models import build
-from leanat.perceptual import LPA, PPGD, FastLPA, natural
 
 
 def network(name, size=16, seed=0):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from leanat import plan, structure
-from leanat.grid import Grid
+from leanat.experiments import plan, structure
+from leanat.experiments.grid import Grid
 
 CONFIG = Path(__file__).parents[1] / "config"
 

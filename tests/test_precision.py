@@ -13,17 +13,18 @@ import torch
 import torch.nn.functional as F
 from test_perceptual import batch, step_of, trained  # noqa: F401 - a fixture
 
-from leanat import networks
-from leanat.attacks import PGD
-from leanat.core import Method, Recipe, Run, Split, train
-from leanat.distance import Lpips
-from leanat.evaluate import evaluate
-from leanat.objectives import CrossEntropy
-from leanat.perceptual import PPGD
-from leanat.precision import cast_once, deterministic, exact_fp32, say_emulation, searching
-from leanat.selection import Everything
-from leanat.threat import Linf
-from leanat.timing import images
+from leanat.attacks.lpips import Lpips
+from leanat.attacks.perceptual import PPGD
+from leanat.attacks.pgd import PGD
+from leanat.attacks.threat import Linf
+from leanat.core.loop import train
+from leanat.core.nouns import Method, Recipe, Run, Split
+from leanat.core.precision import cast_once, deterministic, exact_fp32, say_emulation, searching
+from leanat.cost.timing import images
+from leanat.evaluation.evaluate import evaluate
+from leanat.models import io
+from leanat.selection.basic import Everything
+from leanat.training.objectives import CrossEntropy
 
 
 def tf32(x):
@@ -86,7 +87,7 @@ def test_perceptual_attacks_measure_as_in_fp32(trained, gpu):  # noqa: F811
 def test_a_training_in_fp32_has_the_bits_of_fp32(gpu):
     def trained_weights():
         data = images({"classes": 4, "channels": 3, "size": 8, "train": 32}, 32, torch.device("cpu"), ())
-        net = networks.build("resnet_tiny", "channel", networks.describe(data), 0)
+        net = io.build("resnet_tiny", "channel", io.describe(data), 0)
         method = Method(CrossEntropy(), PGD(Linf(0.03), 2, 0.02, "uniform"), Everything())
         run = Run(net, method, Recipe(1, 16, lambda epoch, epochs: 0.1, 0.9, True, 0.0), 0)
         train(run, Split(data, None))
@@ -96,7 +97,7 @@ def test_a_training_in_fp32_has_the_bits_of_fp32(gpu):
     with exact_fp32():
         assert torch.equal(on_gpu, trained_weights())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("leanat.core.exact_fp32", nullcontext)
+        patch.setattr("leanat.core.loop.exact_fp32", nullcontext)
         assert not torch.equal(on_gpu, trained_weights()), "the emulation does something"
 
 
@@ -115,7 +116,7 @@ def test_weights_cast_once_give_the_same_bits_in_fewer_casts():
     data = images({"classes": 4, "channels": 3, "size": 8, "train": 32}, 32, torch.device("cpu"), ())
 
     def trained_weights():
-        net = networks.build("resnet_tiny", "channel", networks.describe(data), 0)
+        net = io.build("resnet_tiny", "channel", io.describe(data), 0)
         method = Method(CrossEntropy(), PGD(Linf(0.03), 3, 0.02, "uniform"), Everything())
         run = Run(net, method, Recipe(1, 16, lambda epoch, epochs: 0.1, 0.9, True, 0.0, precision="bf16"), 0)
         with torch.profiler.profile() as profile:
@@ -126,11 +127,11 @@ def test_weights_cast_once_give_the_same_bits_in_fewer_casts():
 
     once, few = trained_weights()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("leanat.attacks.cast_once", lambda net: nullcontext())
+        patch.setattr("leanat.attacks.pgd.cast_once", lambda net: nullcontext())
         every, many = trained_weights()
     layers = sum(
         isinstance(m, torch.nn.Conv2d | torch.nn.Linear)
-        for m in networks.build("resnet_tiny", "channel", networks.describe(data), 0).modules()
+        for m in io.build("resnet_tiny", "channel", io.describe(data), 0).modules()
     )
     assert torch.equal(once, every)
     assert many - few >= 2 * 2 * layers, "of two steps with three passes, two passes each"
@@ -151,13 +152,14 @@ def test_layers_that_compute_with_their_weights_keep_them():
 
 BF16 = """
 import logging, torch
-from leanat import networks
-from leanat.attacks import Clean
-from leanat.core import Method, Recipe, Run, Split, train
-from leanat.evaluate import evaluate
-from leanat.objectives import CrossEntropy
-from leanat.selection import Everything
-from leanat.timing import images
+from leanat.models import io as networks
+from leanat.attacks.pgd import Clean
+from leanat.core.loop import train
+from leanat.core.nouns import Method, Recipe, Run, Split
+from leanat.evaluation.evaluate import evaluate
+from leanat.training.objectives import CrossEntropy
+from leanat.selection.basic import Everything
+from leanat.cost.timing import images
 logging.basicConfig(format="%(message)s")
 data = images({"classes": 4, "channels": 3, "size": 8, "train": 8}, 8, torch.device("cpu"), ())
 net = networks.build("mlp", "channel", networks.describe(data), 0)
@@ -185,7 +187,7 @@ def test_a_cpu_that_emulates_bf16_says_so_once_before_the_first_batch():
 
 
 def test_a_cpu_with_bf16_says_nothing(monkeypatch, caplog):
-    monkeypatch.setattr("leanat.precision.emulates_bf16", lambda device: device.type == "cpu")
+    monkeypatch.setattr("leanat.core.precision.emulates_bf16", lambda device: device.type == "cpu")
     say_emulation.cache_clear()
     say_emulation(torch.device("cuda"), "x")
     assert not caplog.records

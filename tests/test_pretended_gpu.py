@@ -16,14 +16,18 @@ import pytest
 import torch
 from pretended_gpu import TwoDevices, pretended
 
-from leanat import assess, config, core, data, experiment, networks, scale, structure
-from leanat.core import Step
-from leanat.data import augment, colour
-from leanat.draws import Draws
-from leanat.evaluate import evaluate
-from leanat.grid import UPSTREAM, named_runs
-from leanat.masking import masking_report
-from leanat.tally import Stopped
+from leanat import data
+from leanat.core import loop, nouns
+from leanat.core.nouns import Step
+from leanat.core.rng import Draws
+from leanat.core.tally import Stopped
+from leanat.data import augment, color_augment
+from leanat.evaluation.evaluate import evaluate
+from leanat.evaluation.gradient_masking import masking_report
+from leanat.experiments import config, scales, structure
+from leanat.experiments.grid import UPSTREAM, named_runs
+from leanat.models import io
+from leanat.runs import assess, experiment
 
 CONFIG = Path(__file__).parents[1] / "config"
 REAL = torch.cuda.is_available()
@@ -53,9 +57,9 @@ def small_load(name, part, data_dir=None, device="cpu", seed=0, augment=data.NON
 def smaller(spec):
     """The same kind of run on ``few`` images: at most 4 epochs with all that has to happen in them, 2 attack steps."""
     of = demo().datasets[spec["data"]["name"]]
-    spec = scale.shrink_epochs(spec, {"factor": 0, "minimum": 4}, demo().scale["epoch_keys"])
+    spec = scales.shrink_epochs(spec, {"factor": 0, "minimum": 4}, demo().scale["epoch_keys"])
     counts = {"times": 1, "keys": ["gamma", "count"]}
-    spec["method"]["selector"] = scale.shrink_counts(
+    spec["method"]["selector"] = scales.shrink_counts(
         {"selector": spec["method"]["selector"]}, counts, EACH * of["classes"], of["train"]
     )["selector"]
 
@@ -127,7 +131,7 @@ def runs(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     monkeypatch.setattr(data, "load", small_load)
-    monkeypatch.setattr("leanat.papers.saliency.data_of", small_load, raising=False)
+    monkeypatch.setattr("leanat.papers.saliency.method.data_of", small_load, raising=False)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -166,7 +170,7 @@ def left(folder):
     found = {}
     for path in folder.iterdir():
         if path.suffix == ".safetensors":
-            found |= {(path.name, k): v.numpy() for k, v in networks.read(path)[0].items()}
+            found |= {(path.name, k): v.numpy() for k, v in io.read(path)[0].items()}
         elif path.suffix == ".npz":
             with np.load(path) as file:
                 found |= {(path.name, k): file[k] for k in file.files}
@@ -206,7 +210,7 @@ def trained_alike(names, runs, monkeypatch):
 
         with gpu() as total, monkeypatch.context() as patch:
             for name in ("take", "one_step"):
-                patch.setattr(core, name, counted(getattr(core, name), total))
+                patch.setattr(loop, name, counted(getattr(loop, name), total))
             on_gpu = train(run, runs, GPU, "-gpu")
         check(left(on_cpu), left(on_gpu), run)
         steps, most = waits[2:], planned(demo().runs[run].spec["method"] | smaller_method(run))
@@ -268,7 +272,7 @@ def test_attacks_and_measures(paper, runs):
 
 
 def attacked(file, runs, name, entry, device):
-    net, about = networks.load(file, device)
+    net, about = io.load(file, device)
     made, alarms, measures = assess.components({name: entry}, runs)
     test = small_load(about["data"]["name"], "test", device=device)
     for attack in made.values():
@@ -287,9 +291,9 @@ PIECES = {
     augment.Cutout(4, (0.1, 0.2, 0.3)): 0,
     augment.Rotation(20.0): 0,
     augment.PixelNoise(0.1): 0,
-    colour.ColorJitter(0.2, 0.2, 0.2): 0,
-    colour.Lighting(0.1): 0,
-    colour.AutoAugment(128): 2,  # which images get which kind of operation, twice
+    color_augment.ColorJitter(0.2, 0.2, 0.2): 0,
+    color_augment.Lighting(0.1): 0,
+    color_augment.AutoAugment(128): 2,  # which images get which kind of operation, twice
 }
 
 
@@ -336,11 +340,11 @@ def test_waits_of_attacks(name):
     entry = kinds.get(
         name, {name: {"bound": 1e-3, "steps": 2} | ({"lattice": [4, 4, 4]} if name == "recoloradv" else {})}
     )
-    attack = config.component(core.Attack, entry, name, problems)
+    attack = config.component(nouns.Attack, entry, name, problems)
     assert not problems
     with gpu() as total:
         test = small_load("shapes10", "test", device=GPU)
-        net = networks.build("resnet_tiny", "channel", networks.describe(test), 0).to(GPU).eval()
+        net = io.build("resnet_tiny", "channel", io.describe(test), 0).to(GPU).eval()
         index = torch.arange(len(test), device=GPU)
         x, _ = test.batch(index, 0)
         y = net(x).argmax(1)
@@ -383,7 +387,7 @@ def test_waits_are_seen():
 
 
 def test_an_index_left_on_the_cpu_is_caught(tmp_path, monkeypatch):
-    monkeypatch.setattr("leanat.selection.everyone", lambda data: torch.arange(len(data)))
+    monkeypatch.setattr("leanat.selection.basic.everyone", lambda data: torch.arange(len(data)))
     run = next(run for run in trainings() if paper_of()[run] == "qtart")
     with pretended(), pytest.raises((TwoDevices, TypeError)):
         train(run, tmp_path, GPU)

@@ -6,12 +6,12 @@ import torch
 from torch import nn
 from toys import Small, make_run, same, split, toy, weights
 
-from leanat.core import train
+from leanat.core.loop import train
+from leanat.core.passes import Passes
+from leanat.core.rng import Draws
 from leanat.data import load
-from leanat.draws import Draws
 from leanat.models import BODIES, build, conv_layers
-from leanat.objectives import CrossEntropy
-from leanat.papers.qtart import (
+from leanat.papers.qtart.method import (
     WINDOWS,
     Instability,
     Layer,
@@ -24,9 +24,9 @@ from leanat.papers.qtart import (
     sensitivity,
     window,
 )
-from leanat.passes import Passes
-from leanat.schedules import Cosine
-from leanat.selection import Everything, Once, all_but_top
+from leanat.selection.basic import Everything, Once, all_but_top
+from leanat.training.objectives import CrossEntropy
+from leanat.training.schedules import Cosine
 
 IMAGES = Draws(0, 0, torch.arange(3)).uniform("image", 3, 16, 16)
 

@@ -14,17 +14,21 @@ from figure_items import array_item
 from figure_items import draw as drawn
 from toys import Small, Toy, make_run, record, same, split, toy, weights
 
-from leanat import assess, checkpoint, decoding, experiment, features, models, outcome, structure, timing, transferred
-from leanat.attacks import PGD
-from leanat.baselines import Watch
-from leanat.core import train
-from leanat.draws import Draws
-from leanat.evaluate import transfer
-from leanat.papers.qtart import WINDOWS, Instability
-from leanat.papers.qtart_planted import Planted, removed
-from leanat.report import cost, items
-from leanat.selection import LossRank
-from leanat.threat import Linf
+from leanat import models
+from leanat.attacks.pgd import PGD
+from leanat.attacks.threat import Linf
+from leanat.core.loop import train
+from leanat.core.rng import Draws
+from leanat.cost import decoding, predict, timing
+from leanat.evaluation import features, outcome
+from leanat.evaluation.evaluate import transfer
+from leanat.experiments import structure
+from leanat.papers.qtart.method import WINDOWS, Instability
+from leanat.papers.qtart.planted import Planted, removed
+from leanat.report import items
+from leanat.runs import assess, checkpoint, experiment, transferred
+from leanat.selection.basic import LossRank
+from leanat.training.baselines import Watch
 
 CONFIG = Path(__file__).parents[1] / "config"
 
@@ -279,16 +283,16 @@ def test_removed_samples_account_for_what_table_9_says():
     entries = ((row["entry"]["data"], row["entry"]["model"]) for row in item["rows"])
     cells = dict(zip(entries, item["cells"], strict=True))
     spec = cells["cifar10", "densenet"][3]["timed"]["spec"]
-    assert cost.removed(spec, 50_000) == pytest.approx(100 * (5 * 250 / 64) / (50_000 * 300 / 64))
+    assert predict.removed(spec, 50_000) == pytest.approx(100 * (5 * 250 / 64) / (50_000 * 300 / 64))
     spec = cells["imagenet", "resnet50"][3]["timed"]["spec"]
-    assert cost.removed(spec, 1_281_167) == pytest.approx(100 * 208 * 85 / (1_281_167 * 100))
+    assert predict.removed(spec, 1_281_167) == pytest.approx(100 * 208 * 85 / (1_281_167 * 100))
 
 
 def test_q_tart_costs_two_looks_and_saves_what_it_removes():
     once = {"once": {"tau": 50, "inner": {"instability": {"gamma": 125}}}}
     method = {"selector": once, "attack": {"free": {}}, "replays": 8}
     spec = {"method": method, "recipe": {"epochs": 300, "batch": 100}, "data": {}}
-    found = cost.seconds_an_epoch(spec, {"step": 3.0, "look": 0.5}, 50_000, None)
+    found = predict.seconds_an_epoch(spec, {"step": 3.0, "look": 0.5}, 50_000, None)
     steps = 8 * (300 * 500 - 250 * 1.25)
     assert found == pytest.approx((3.0 * steps + 2 * 500 * 0.5) / 300)
 

@@ -9,8 +9,8 @@ import pytest
 from test_bad_inputs import answer, root  # noqa: F401
 from toys import record
 
-from leanat import structure
-from leanat.files import write_json
+from leanat.core.files import write_json
+from leanat.experiments import structure
 from leanat.report import items, notes
 
 MADE_FROM = {"spec": "0", "training data": "1", "test data": "2"}

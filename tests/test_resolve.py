@@ -2,7 +2,7 @@
 
 import pytest
 
-from leanat.resolve import (
+from leanat.experiments.resolve import (
     Assumed,
     ConfigError,
     assumptions,

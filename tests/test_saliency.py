@@ -9,14 +9,24 @@ import torch.nn.functional as F
 from torch import nn
 from toys import Small, make_run, same, split, toy, weights
 
-from leanat import checkpoint, config, core, networks
-from leanat.core import Subset, take, train
-from leanat.draws import Draws
-from leanat.models import PerImage, build
-from leanat.objectives import CrossEntropy
-from leanat.papers import saliency as paper
-from leanat.papers.saliency import Saliency, alignment, keep_top, load_teacher, localisation, weight_of_difference
-from leanat.papers.saliency_discriminator import Discriminator
+from leanat.core import nouns
+from leanat.core.loop import take, train
+from leanat.core.nouns import Subset
+from leanat.core.rng import Draws
+from leanat.experiments import config
+from leanat.models import PerImage, build, io
+from leanat.papers.saliency import method as paper
+from leanat.papers.saliency.discriminator import Discriminator
+from leanat.papers.saliency.method import (
+    Saliency,
+    alignment,
+    keep_top,
+    load_teacher,
+    localisation,
+    weight_of_difference,
+)
+from leanat.runs import checkpoint
+from leanat.training.objectives import CrossEntropy
 
 SMALL = Discriminator(layers=3, width=4)
 SHAPE = {"n_classes": 3, "image_size": 6, "channels": 1, "mean": [0.5], "std": [0.25]}
@@ -31,7 +41,7 @@ def save_teacher(folder, network="resnet_tiny", seed=5, **change):
                 buffer.mul_(0.5).sub_(0.2)
     folder.mkdir(exist_ok=True)
     about = {"model": {"name": network, "standardise": "channel"}, "data": {"name": "toy", **shape}}
-    networks.save(folder / "model.safetensors", net, about)
+    io.save(folder / "model.safetensors", net, about)
     return net
 
 
@@ -416,7 +426,7 @@ def first(teacher, tmp_path_factory):
         tmp_path_factory.mktemp("p1"),
     )
     train(run, split(toy()))
-    networks.write(folder / "saliency.safetensors", run.method.objective.tensors(run), {})
+    io.write(folder / "saliency.safetensors", run.method.objective.tensors(run), {})
     return folder, run.memory["saliency"]["align"]["weights"]
 
 
@@ -451,12 +461,12 @@ def test_a_discriminator_that_does_not_fit_is_one_line(teacher, first, tmp_path)
     def start(**change):
         started(run_of(phase2(teacher, **change)), toy())
 
-    with pytest.raises(networks.NetworkError, match=r"nowhere/saliency\.safetensors: no such file"):
+    with pytest.raises(io.NetworkError, match=r"nowhere/saliency\.safetensors: no such file"):
         start(first_phase=tmp_path / "nowhere")
-    with pytest.raises(networks.NetworkError, match=r"saliency\.safetensors: its discriminator is not one of"):
+    with pytest.raises(io.NetworkError, match=r"saliency\.safetensors: its discriminator is not one of"):
         start(first_phase=first[0], discriminator=dataclasses.replace(SMALL, width=8))
-    networks.write(tmp_path / "saliency.safetensors", {}, {})  # of a first phase without beta
-    with pytest.raises(networks.NetworkError, match=r"saliency\.safetensors: its discriminator is not one of"):
+    io.write(tmp_path / "saliency.safetensors", {}, {})  # of a first phase without beta
+    with pytest.raises(io.NetworkError, match=r"saliency\.safetensors: its discriminator is not one of"):
         start(first_phase=tmp_path)
 
 
@@ -502,7 +512,7 @@ def test_the_teacher_is_never_touched(teacher, statistics):
     run = run_of(phase2(teacher, statistics=statistics))
     train(run, split(toy()))
     live = paper._live[run.net].teacher
-    tensors, _ = networks.read(teacher / "model.safetensors")
+    tensors, _ = io.read(teacher / "model.safetensors")
     state = live.state_dict()
     assert set(state) >= {k for k in tensors if "running" not in k}
     assert all(torch.equal(v, tensors[k]) for k, v in state.items())
@@ -574,18 +584,18 @@ def test_what_is_missing_is_named(teacher, tmp_path):
         train(make_run(Small(), objective=phase1(teacher)), data)
     with pytest.raises(ValueError, match="same fields"):
         train(make_run(Small(), objective=phase1(teacher), extras=(phase1(teacher, beta=1.0),)), data)
-    with pytest.raises(networks.NetworkError, match="no such file"):
+    with pytest.raises(io.NetworkError, match="no such file"):
         train(run_of(phase1(tmp_path / "nowhere")), data)
     save_teacher(tmp_path / "ten", n_classes=10)
     with pytest.raises(ValueError, match="10 classes, the student's data have 3"):
         train(run_of(phase1(tmp_path / "ten")), data)
     (tmp_path / "bare").mkdir()
-    networks.save(tmp_path / "bare" / "model.safetensors", Small(), {})
-    with pytest.raises(networks.NetworkError, match="no description"):
+    io.save(tmp_path / "bare" / "model.safetensors", Small(), {})
+    with pytest.raises(io.NetworkError, match="no description"):
         train(run_of(phase1(tmp_path / "bare")), data)
-    about = networks.read(teacher / "model.safetensors")[1]
-    networks.save(tmp_path / "bare" / "model.safetensors", Small(), about)
-    with pytest.raises(networks.NetworkError, match="do not fit"):
+    about = io.read(teacher / "model.safetensors")[1]
+    io.save(tmp_path / "bare" / "model.safetensors", Small(), about)
+    with pytest.raises(io.NetworkError, match="do not fit"):
         train(run_of(phase1(tmp_path / "bare")), data)
 
 
@@ -680,4 +690,4 @@ def test_costs_of_a_step_are_counted(teacher):
     train(run, split(toy()))
     assert run.history[0]["forward"] == 24
     assert run.history[0]["backward"] == 3 * 24  # J_S, J_CE, the weights; the teacher's are not the network's
-    assert isinstance(run, core.Run)
+    assert isinstance(run, nouns.Run)

@@ -13,17 +13,20 @@ from test_saliency import save_teacher
 from torch import nn
 from toys import record, same, toy
 
-from leanat import assess, config, experiment, networks, scale, structure, timing
-from leanat.attacks import PGD
+from leanat.attacks.pgd import PGD
+from leanat.attacks.threat import Linf
+from leanat.cost import timing
+from leanat.cost.held import most_bytes
 from leanat.data import load
-from leanat.grid import digest
-from leanat.held import most_bytes
-from leanat.papers import saliency as paper
-from leanat.papers.saliency_maps import Maps, Terms, bound
+from leanat.experiments import config, scales, structure
+from leanat.experiments.grid import digest
+from leanat.models import io
+from leanat.papers.saliency import method as paper
+from leanat.papers.saliency.maps import Maps, Terms, bound
 from leanat.report import items
 from leanat.report.notes import row_note
 from leanat.report.plots import write_figure
-from leanat.threat import Linf
+from leanat.runs import assess, experiment
 
 CONFIG = Path(__file__).parents[1] / "config"
 MAPS = Maps(fgsm=PGD(Linf(0.03), 1, 0.03, "none"), pgd=PGD(Linf(0.03), 3, 0.01, "uniform"), pictures=2)
@@ -202,12 +205,12 @@ def test_the_run_of_a_second_phase_begins_with_what_the_run_of_the_first_has_lef
         names[run] = name = f"{run.rpartition('-')[0]}-{digest(spec)}"
         experiment.train_run(name, spec, tmp_path / name, None, torch.device("cpu"))
     first = names[second.spec["init"]["network"].removeprefix("run:")]
-    left, _ = networks.read(tmp_path / first / "saliency.safetensors")
+    left, _ = io.read(tmp_path / first / "saliency.safetensors")
     left = {k.removeprefix("align."): w for k, w in left.items()}
     assert len(begun) == 2
     assert same(begun[1], left)
     assert not same(begun[0], left)
-    kept, _ = networks.read(tmp_path / names[second.id] / "saliency.safetensors")
+    kept, _ = io.read(tmp_path / names[second.id] / "saliency.safetensors")
     assert {k.partition(".")[0] for k in kept} == {"align", "curriculum"}
 
 
@@ -263,9 +266,9 @@ def test_gamma_of_the_series_keeps_its_proportions_at_demo(grid):
 def test_fields_are_adjusted_wherever_they_stand():
     spec = {"a": {"gamma": 2, "layers": 5}, "extras": [{"a": {"gamma": 2}}], "b": {"gamma": "auto"}}
     rules = [{"when": {"method": "x"}, "times": {"gamma": 10}, "set": {"layers": 3}}]
-    assert scale.adjust(spec, rules, {"method": "y"}) == spec
+    assert scales.adjust(spec, rules, {"method": "y"}) == spec
     expected = {"a": {"gamma": 20, "layers": 3}, "extras": [{"a": {"gamma": 20}}], "b": {"gamma": "auto"}}
-    assert scale.adjust(spec, rules, {"method": "x"}) == expected
+    assert scales.adjust(spec, rules, {"method": "x"}) == expected
 
 
 def test_rows_that_are_only_cited_say_so_and_keep_the_papers_numbers(grid):
@@ -364,7 +367,7 @@ def test_the_networks_of_a_measure_are_read_from_their_runs(tmp_path):
     net = save_teacher(tmp_path / "shapes-at-s0")
     _, _, measures = assess.components({"t": {"measure": {"terms": {"teacher": "run:shapes-at-s0"}}}}, tmp_path)
     assert measures["t"].teacher == tmp_path / "shapes-at-s0"
-    assert networks.load(measures["t"].teacher / "model.safetensors", torch.device("cpu"))[0]
+    assert io.load(measures["t"].teacher / "model.safetensors", torch.device("cpu"))[0]
     assert net.training
 
 

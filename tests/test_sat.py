@@ -13,14 +13,15 @@ from scipy.stats import spearmanr
 from torch import nn
 from toys import make_run, same, split, toy, weights
 
-from leanat import checkpoint, data, models
-from leanat.attacks import PGD, Clean
-from leanat.core import Method, Recipe, Run, Split, Step, train, train_epoch
-from leanat.evaluate import evaluate
-from leanat.memory import entropy
+from leanat import data, models
+from leanat.attacks.pgd import PGD, Clean
+from leanat.attacks.threat import L2, Linf
+from leanat.core.loop import train, train_epoch
+from leanat.core.memory import entropy
+from leanat.core.nouns import Method, Recipe, Run, Split, Step
+from leanat.evaluation.evaluate import evaluate
 from leanat.models import Classifier, Transferred, transfer_head
-from leanat.objectives import CrossEntropy
-from leanat.papers.sat import (
+from leanat.papers.sat.method import (
     AtRandom,
     ByEntropy,
     Classes,
@@ -32,9 +33,10 @@ from leanat.papers.sat import (
     Weighted,
     holdout_indices,
 )
-from leanat.schedules import Constant, Cosine
-from leanat.selection import Everything
-from leanat.threat import L2, Linf
+from leanat.runs import checkpoint
+from leanat.selection.basic import Everything
+from leanat.training.objectives import CrossEntropy
+from leanat.training.schedules import Constant, Cosine
 
 ATTACK = PGD(L2(0.8), steps=4, step_size=0.3, start="none", use_best=True)
 

@@ -11,12 +11,15 @@ import pytest
 import torch
 from toys import record
 
-from leanat import assess, data, jobs, models, networks, structure
-from leanat.core import Split
-from leanat.experiment import planted_difficulty
-from leanat.grid import UPSTREAM
-from leanat.papers.sat import Weighted, holdout_indices
+from leanat import data, models
+from leanat.core.nouns import Split
+from leanat.experiments import jobs, structure
+from leanat.experiments.grid import UPSTREAM
+from leanat.models import io
+from leanat.papers.sat.method import Weighted, holdout_indices
 from leanat.report import items, replicated
+from leanat.runs import assess
+from leanat.runs.experiment import planted_difficulty
 
 CONFIG = Path(__file__).parents[1] / "config"
 FIGURES = [f"sat/figure{n}" for n in range(2, 9)] + ["sat/supplement"]
@@ -284,7 +287,7 @@ def test_mixed_precision_where_the_authors_configurations_have_it(grids, data_na
 def test_cifar100_is_standardised_as_cifar10(grids):
     assert run_of(grids["paper"], data="cifar100", method="at").spec["model"]["standardise"] == "cifar10"
     about = {"n_classes": 3, "image_size": 8, "channels": 3, "mean": (0.1, 0.2, 0.3), "std": (1.0, 2.0, 3.0)}
-    normalise = networks.build("resnet_tiny", "cifar10", about, 0).normalise
+    normalise = io.build("resnet_tiny", "cifar10", about, 0).normalise
     assert normalise.mean.flatten().tolist() == pytest.approx([0.4914, 0.4822, 0.4465])
     assert normalise.std.flatten().tolist() == pytest.approx([0.2023, 0.1994, 0.2010])
 

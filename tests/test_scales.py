@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from leanat import structure, targets
-from leanat.papers.coreset import plan
-from leanat.resolve import ConfigError
+from leanat.experiments import structure, targets
+from leanat.experiments.resolve import ConfigError
+from leanat.papers.coreset.method import plan
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "config"

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from leanat.schedules import Constant, Cosine, Linear, Steps, Triangle
+from leanat.training.schedules import Constant, Cosine, Linear, Steps, Triangle
 
 
 def by_torch(make, lr, epochs):

@@ -15,8 +15,12 @@ import pytest
 import torch
 from test_experiment import same, spec_of, weights
 
-from leanat import checkpoint, cli, experiment, networks, outcome, structure
-from leanat.resolve import ConfigError
+from leanat import cli
+from leanat.evaluation import outcome
+from leanat.experiments import structure
+from leanat.experiments.resolve import ConfigError
+from leanat.models import io
+from leanat.runs import checkpoint, experiment
 
 ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
@@ -58,8 +62,8 @@ def test_hostile_networks_and_outcomes_are_not_run(tmp_path, trap):
     (tmp_path / "a.safetensors").write_bytes(pickle.dumps(Hostile(trap)))
     torch.save(Hostile(trap), tmp_path / "b.safetensors")
     for name in "ab":
-        with pytest.raises(networks.NetworkError, match="not a safetensors file"):
-            networks.load(tmp_path / f"{name}.safetensors", CPU)
+        with pytest.raises(io.NetworkError, match="not a safetensors file"):
+            io.load(tmp_path / f"{name}.safetensors", CPU)
     np.savez(tmp_path / "c.npz", index=np.array([Hostile(trap)], dtype=object))
     with zipfile.ZipFile(tmp_path / "c.npz") as file:
         assert b"touch" in file.read("index.npy")

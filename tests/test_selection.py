@@ -3,9 +3,10 @@ import torch
 import torch.nn.functional as F
 from toys import Small, make_run, split, toy
 
-from leanat.core import Subset, train, train_epoch
-from leanat.memory import survey
-from leanat.selection import Every, Everything, LossRank, Once, Random, all_but_top, unweighted
+from leanat.core.loop import train, train_epoch
+from leanat.core.memory import survey
+from leanat.core.nouns import Subset
+from leanat.selection.basic import Every, Everything, LossRank, Once, Random, all_but_top, unweighted
 
 
 class Counting:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from leanat import structure
+from leanat.experiments import structure
 from leanat.report import published
 
 ROOT = Path(__file__).parents[1]

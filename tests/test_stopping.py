@@ -14,13 +14,13 @@ from test_experiment import same, spec_of, weights
 from torch import nn
 from toys import Small, make_run, split, toy
 
-from leanat import checkpoint, experiment, signals
-from leanat.baselines import Free
-from leanat.core import train
-from leanat.memory import Trace
-from leanat.selection import Every, Random
-from leanat.tally import Stopped
-from leanat.threat import Linf
+from leanat.attacks.threat import Linf
+from leanat.core.loop import train
+from leanat.core.memory import Trace
+from leanat.core.tally import Stopped
+from leanat.runs import checkpoint, experiment, signals
+from leanat.selection.basic import Every, Random
+from leanat.training.baselines import Free
 
 
 class Dropped(Small):
@@ -125,7 +125,7 @@ def test_signalled_again_and_again_it_ends_with_the_same_bits(tmp_path):
 
 def test_outside_a_training_sigterm_cleans_up():
     code = (
-        "import os, signal, time\nfrom leanat import signals\n"
+        "import os, signal, time\nfrom leanat.runs import signals\n"
         "with signals.ending():\n    try:\n        os.kill(os.getpid(), signal.SIGTERM); time.sleep(5)\n"
         "    finally:\n        print('cleaned')"
     )

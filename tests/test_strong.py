@@ -10,13 +10,13 @@ from attack_bed import EPS, InMemory, digits, network, robust, standard, step_on
 from pyautoattack import AutoAttack as Package
 from torch import nn
 
-from leanat import networks
-from leanat.core import Step
-from leanat.evaluate import evaluate
-from leanat.outcome import summary
-from leanat.strong import APGD, FAB, AutoAttack, Ensemble, Square, sanity
-from leanat.threat import L2, Linf
-from leanat.timing import images
+from leanat.attacks.autoattack import APGD, FAB, AutoAttack, Ensemble, Square, sanity
+from leanat.attacks.threat import L2, Linf
+from leanat.core.nouns import Step
+from leanat.cost.timing import images
+from leanat.evaluation.evaluate import evaluate
+from leanat.evaluation.outcome import summary
+from leanat.models import io
 
 LINF = Linf(EPS)
 
@@ -73,7 +73,7 @@ def assert_equal_to_package(net, data, threat, attack, batch, **options):
 def test_images_of_three_channels_in_channels_last(threat):
     """The package takes views of images and gradients, which have another layout in an evaluation: the same outcomes."""
     data = images({"classes": 4, "channels": 3, "size": 8, "train": 8}, 8, torch.device("cpu"), ())
-    net = networks.build("resnet_tiny", "channel", networks.describe(data), 0).eval()
+    net = io.build("resnet_tiny", "channel", io.describe(data), 0).eval()
     x, _ = data.batch(torch.arange(8), 0)
     data.labels[:] = net(x).argmax(1)
     attack = Ensemble(threat, ("apgd-ce", "apgd-t", "fab", "fab-t", "square"), steps=3, targets=2, queries=5)

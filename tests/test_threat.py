@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kstest
 
-from leanat.attacks import PGD
-from leanat.draws import Draws
-from leanat.threat import L2, Linf
+from leanat.attacks.pgd import PGD
+from leanat.attacks.threat import L2, Linf
+from leanat.core.rng import Draws
 
 THREATS = [Linf, L2]
 EPS = st.floats(0, 3)

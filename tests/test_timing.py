@@ -7,9 +7,10 @@ import pytest
 import torch
 from toys import Small
 
-from leanat import structure, timing
-from leanat.core import frozen
-from leanat.papers.saliency_discriminator import Discriminator
+from leanat.core.nouns import frozen
+from leanat.cost import timing
+from leanat.experiments import structure
+from leanat.papers.saliency.discriminator import Discriminator
 
 ROOT = Path(__file__).parents[1]
 SHAPE = {"classes": 10, "channels": 3, "size": 32, "train": 100}

@@ -8,13 +8,13 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
-from leanat.attacks import margin
-from leanat.colour import luv_to_rgb, rgb_to_luv
-from leanat.core import Step
-from leanat.draws import Draws
-from leanat.jpeg import _CHROMA, _LUMA, JPEG, compress, decompress
+from leanat.attacks.cieluv import luv_to_rgb, rgb_to_luv
+from leanat.attacks.jpeg import _CHROMA, _LUMA, JPEG, compress, decompress
+from leanat.attacks.pgd import margin
+from leanat.attacks.unseen import ReColorAdv, StAdv, roughness_gradient, trilinear
+from leanat.core.nouns import Step
+from leanat.core.rng import Draws
 from leanat.models import build
-from leanat.unseen import ReColorAdv, StAdv, roughness_gradient, trilinear
 
 SMALL = (4, 5, 6)
 

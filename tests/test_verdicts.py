@@ -9,17 +9,7 @@ import pytest
 from scipy import stats
 
 from leanat.report import expression
-from leanat.report.verdict import (
-    ALPHA,
-    Effect,
-    Expect,
-    exact,
-    expectation,
-    holm,
-    judge,
-    seeds_needed,
-    verdicts,
-)
+from leanat.report.verdict import ALPHA, Effect, Expect, exact, expectation, holm, judge, seeds_needed, verdicts
 
 ABOVE = Expect("every", ">", 0.0)
 MATTERS = Expect("every", ">", 0.0, 0.5)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from leanat import structure, walk
-from leanat.resolve import ConfigError
+from leanat.experiments import structure, walk
+from leanat.experiments.resolve import ConfigError
 
 ROOT = Path(__file__).parents[1]
 

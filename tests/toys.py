@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from leanat.core import Method, Recipe, Run, Split
-from leanat.draws import Draws
-from leanat.grid import digest
-from leanat.objectives import CrossEntropy
-from leanat.schedules import Constant
-from leanat.selection import Everything
+from leanat.core.nouns import Method, Recipe, Run, Split
+from leanat.core.rng import Draws
+from leanat.experiments.grid import digest
+from leanat.selection.basic import Everything
+from leanat.training.objectives import CrossEntropy
+from leanat.training.schedules import Constant
 
 
 @dataclass(frozen=True)

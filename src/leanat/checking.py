@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from leanat import acting, assess, config, sense
-from leanat.grid import Grid, canonical
+from leanat.experiments import acting, config, sense
+from leanat.experiments.grid import Grid, canonical
+from leanat.experiments.resolve import ConfigError
 from leanat.report import asked
-from leanat.resolve import ConfigError
+from leanat.runs import assess
 
 
 def problems(grid: Grid, published: Path) -> list[str]:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import leanat
-from leanat import devices, options, signals
-from leanat.resolve import ConfigError, near, plain
+from leanat import options
+from leanat.experiments.resolve import ConfigError, near, plain
+from leanat.runs import devices, signals
 
 log = logging.getLogger("leanat")
 
@@ -163,7 +164,7 @@ def _torch(arguments: argparse.Namespace) -> Any:
 
     torch.set_num_threads(1)
     if getattr(arguments, "deterministic", False) and torch.cuda.is_available():  # a CPU is so with one thread
-        from leanat import precision
+        from leanat.core import precision
 
         precision.deterministic()
     return torch
@@ -177,9 +178,10 @@ def check(arguments: argparse.Namespace) -> None:
     grid = options.grid(arguments)
     runs = grid.runs
     _torch(arguments)
-    from leanat import checking, networks
+    from leanat import checking
+    from leanat.models import io
 
-    networks.check_torchvision()
+    io.check_torchvision()
 
     problems = checking.problems(grid, arguments.config_dir.parent / "published")
     if problems:
@@ -237,7 +239,7 @@ def watch(arguments: argparse.Namespace) -> None:
     """Reads the notes that jobs leave while they work, also those of other machines that share the folder of results."""
     import time
 
-    from leanat import progress
+    from leanat.runs import progress
 
     while True:
         lines = list(progress.running(arguments.results / ".running"))
@@ -253,7 +255,8 @@ def train(arguments: argparse.Namespace) -> None:
     """Trains each run in turn. What is finished stays finished: the same command goes on where it was stopped."""
     specs = options.specs(arguments)
     _torch(arguments)
-    from leanat import distributed, training
+    from leanat.core import distributed
+    from leanat.runs import training
 
     if arguments.processes > 1 and not distributed.launched():
         training.launch(arguments.processes)
@@ -273,7 +276,7 @@ def attack(arguments: argparse.Namespace) -> None:
     if not (arguments.runs or arguments.model or arguments.network):
         raise ConfigError(["attack: which network? Name runs, or --model FILE with --network and --data"])
     _torch(arguments)
-    from leanat import attacking
+    from leanat.runs import attacking
 
     if arguments.model is not None or arguments.network is not None:
         if arguments.runs:
@@ -289,7 +292,7 @@ def time_(arguments: argparse.Namespace) -> None:
     if arguments.paper not in grid.papers:
         raise ConfigError([f"time: no paper {arguments.paper!r}{near(arguments.paper, grid.papers)}"])
     _torch(arguments).set_num_threads(arguments.threads)
-    from leanat import timing
+    from leanat.cost import timing
 
     out = arguments.out or arguments.results / "timings" / f"{arguments.paper}.json"
     usual = grid.papers[arguments.paper].get("repeats", 5)
@@ -327,7 +330,8 @@ def cost(arguments: argparse.Namespace) -> None:
         arguments.set = [*arguments.set, f"scale={arguments.scale}"]
     grid = options.grid(arguments)
     torch = _torch(arguments)
-    from leanat import costing, experiment
+    from leanat.cost import costing
+    from leanat.runs import experiment
 
     device = experiment.device_of(arguments.device)
     here = os.cpu_count() if device.type == "cpu" else torch.cuda.device_count()
@@ -363,7 +367,7 @@ def claims(arguments: argparse.Namespace) -> None:
 
 def runs(arguments: argparse.Namespace) -> None:
     """Device, revision, date, seconds, memory and passes of every run behind a paper's items."""
-    from leanat import walk
+    from leanat.experiments import walk
     from leanat.report import runs
 
     grid = options.grid(arguments)

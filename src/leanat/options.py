@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
-from leanat import structure
-from leanat.files import read_json
-from leanat.grid import Grid
-from leanat.resolve import ConfigError
+from leanat.core.files import read_json
+from leanat.experiments import structure
+from leanat.experiments.grid import Grid
+from leanat.experiments.resolve import ConfigError
 
 
 def default(name: str, fallback: str) -> str:

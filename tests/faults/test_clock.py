@@ -6,7 +6,7 @@ import time
 import torch
 from test_experiment import same, spec_of, weights
 
-from leanat import experiment
+from leanat.runs import experiment
 
 CPU = torch.device("cpu")
 

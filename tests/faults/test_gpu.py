@@ -5,7 +5,8 @@ import json
 import torch
 from test_experiment import spec_of
 
-from leanat import attacks, cli
+from leanat import cli
+from leanat.attacks import pgd
 
 
 def test_a_training_that_does_not_fit_is_one_line(tmp_path, capsys, monkeypatch):
@@ -14,7 +15,7 @@ def test_a_training_that_does_not_fit_is_one_line(tmp_path, capsys, monkeypatch)
     def full(self, net, step):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    monkeypatch.setattr(attacks.Clean, "__call__", full)
+    monkeypatch.setattr(pgd.Clean, "__call__", full)
     spec = spec_of("sgd", epochs=1)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "spec.json").write_text(json.dumps(spec))

@@ -11,8 +11,10 @@ import torch
 from PIL import Image
 from test_experiment import same, spec_of, weights
 
-from leanat import checkpoint, cli, core, experiment
+from leanat import cli
+from leanat.core import loop, nouns
 from leanat.data import DataError, StreamedData
+from leanat.runs import checkpoint, experiment
 
 CPU = torch.device("cpu")
 
@@ -112,7 +114,7 @@ def test_an_image_deleted_while_training_is_named_and_put_back_it_goes_on(tmp_pa
 
     data, files = images(tmp_path)
     whole = make_run(Small(channels=3, n_classes=2), epochs=3)
-    core.train(whole, core.Split(data, None))
+    loop.train(whole, nouns.Split(data, None))
     run = make_run(Small(channels=3, n_classes=2), epochs=3)
     aside = tmp_path / "aside.png"
 
@@ -122,11 +124,11 @@ def test_an_image_deleted_while_training_is_named_and_put_back_it_goes_on(tmp_pa
             shutil.move(files[7], aside)
 
     with pytest.raises(DataError, match=r"cannot read image .*/7\.png"):
-        core.train(run, core.Split(data, None), lose)
+        loop.train(run, nouns.Split(data, None), lose)
     shutil.move(aside, files[7])
     again = make_run(Small(channels=3, n_classes=2), epochs=3)
     assert checkpoint.load(tmp_path / "x.pt", again, "a")
-    core.train(again, core.Split(images(tmp_path)[0], None))
+    loop.train(again, nouns.Split(images(tmp_path)[0], None))
     assert again.epoch == 3
     assert same(whole.net.state_dict(), again.net.state_dict())
 

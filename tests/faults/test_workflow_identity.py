@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from test_bad_inputs import answer, root  # noqa: F401
 
-from leanat import structure
+from leanat.experiments import structure
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).parents[2]

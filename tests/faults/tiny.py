@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from leanat import networks
+from leanat.models import io
 
 ROOT = Path(__file__).parents[2]
 TARGET = "figures/qtart/table1.pdf"
@@ -69,7 +69,7 @@ def left(folder):
     for path in sorted((folder / "results" / "runs").iterdir()):
         with open(path / "history.csv", newline="") as file:
             history = [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
-        tensors = {k: v.numpy().tobytes() for k, v in networks.read(path / "model.safetensors")[0].items()}
+        tensors = {k: v.numpy().tobytes() for k, v in io.read(path / "model.safetensors")[0].items()}
         runs[path.name] = (tensors, (path / "selection.npz").read_bytes(), history)
     with open(folder / TARGET.replace(".pdf", ".csv"), newline="") as file:
         return runs, [(row["row"], row["column"], row["values"]) for row in csv.DictReader(file)]

@@ -5,19 +5,10 @@ from pathlib import Path
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "src"))
 
-from leanat import (
-    caption,
-    devices,
-    jobs,
-    needed,
-    progress,
-    signals,
-    structure,
-    targets,
-    walk,
-)
-from leanat.grid import canonical, digest
-from leanat.resolve import ConfigError
+from leanat.experiments import caption, jobs, needed, structure, targets, walk
+from leanat.experiments.grid import canonical, digest
+from leanat.experiments.resolve import ConfigError
+from leanat.runs import devices, progress, signals
 from snakemake.cli import get_argument_parser
 from snakemake.settings.types import ExecMode
 
@@ -81,7 +72,7 @@ os.environ.update(ENVIRONMENT)
 # exec: a signal for a job reaches it, not a shell that would die of it alone. Each command is a simple one.
 shell.prefix("set -euo pipefail; exec ")
 
-# GPUs of this machine are counted here and handed out by the jobs themselves (leanat.devices). On a cluster a job gets
+# GPUs of this machine are counted here and handed out by the jobs themselves (leanat.runs.devices). On a cluster a job gets
 # what the profile says, and a limit for this machine would be one for all of it.
 GPUS = (
     0

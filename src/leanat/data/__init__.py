@@ -16,19 +16,10 @@ from pathlib import Path
 
 import torch
 
-from leanat.core import Split
+from leanat.core.nouns import Split
 from leanat.data import archives, folders
-from leanat.data.augment import (
-    NONE,
-    Augmentation,
-    Crop,
-    Cutout,
-    Flip,
-    PixelNoise,
-    RandomResizedCrop,
-    Rotation,
-)
-from leanat.data.colour import AutoAugment, ColorJitter, Lighting
+from leanat.data.augment import NONE, Augmentation, Crop, Cutout, Flip, PixelNoise, RandomResizedCrop, Rotation
+from leanat.data.color_augment import AutoAugment, ColorJitter, Lighting
 from leanat.data.facts import DataError, Facts
 from leanat.data.places import EMBEDDED, NAMES, Place, download, how, known, survey
 from leanat.data.redundant import load_redundant

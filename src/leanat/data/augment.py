@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from leanat.draws import Draws
-from leanat.uploads import constant
+from leanat.core.rng import Draws
+from leanat.core.uploads import constant
 
 Piece = Callable[[Tensor, Draws], Tensor]
 

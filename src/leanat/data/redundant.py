@@ -11,10 +11,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from leanat.core.rng import Draws, key
 from leanat.data.archives import DIGITS, digits
 from leanat.data.facts import facts
 from leanat.data.tensors import TensorData, some_of_each, stratified
-from leanat.draws import Draws, key
 
 NAMES = ("digits-copies", "digits-tail", "digits-noise")
 COPIED, COPIES, RARE = 25, 20, 100  # originals that are copied, copies of each, originals that are there once

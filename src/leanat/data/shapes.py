@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from leanat.core.rng import Draws, key
 from leanat.data.facts import DataError, facts
 from leanat.data.tensors import TensorData
-from leanat.draws import Draws, key
 
 # Outlines of the first classes, and those of `shapes<n>u`, which no `shapes<n>` uses.
 SEEN = ("square", "ring", "triangle", "cross", "disc", "star", "half-disc", "plus", "pentagon", "crescent")

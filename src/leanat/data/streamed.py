@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from leanat.core.rng import Draws
 from leanat.data.augment import NONE, Augmentation, RandomResizedCrop
 from leanat.data.facts import DataError, Facts
-from leanat.draws import Draws
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

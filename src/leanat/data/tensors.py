@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from leanat.core.rng import Draws, key
 from leanat.data.augment import NONE, Augmentation, RandomResizedCrop
 from leanat.data.facts import DataError, Facts
-from leanat.draws import Draws, key
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -1,8 +1,8 @@
 """Networks by name; pixels in [0, 1] go in, logits come out."""
 
 from leanat.models.classifier import Classifier, PerChannel, PerImage, conv_layers, conv_outputs
+from leanat.models.frozen import Transferred, transfer_head
 from leanat.models.names import BODIES, build
-from leanat.models.transferred import Transferred, transfer_head
 
 __all__ = [
     "BODIES",

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import torch
 from torch import Tensor, nn
 
-from leanat.core import frozen
+from leanat.core.nouns import frozen
 
 
 class PerChannel(nn.Module):

@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from leanat.draws import key
+from leanat.core.rng import key
 from leanat.models.classifier import Classifier, PerChannel, PerImage
 from leanat.models.plain import MOBILENET, VGG16, alexnet, densenet, mlp, mobilenet, vgg, vgg_imagenet
 from leanat.models.residual import BasicBlock, Bottleneck, madry_wrn, preact_resnet, resnet

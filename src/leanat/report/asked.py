@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from leanat.grid import Evaluation, Grid
-from leanat.items import TIMED
+from leanat.experiments.grid import Evaluation, Grid
+from leanat.experiments.items import TIMED
+from leanat.experiments.resolve import near
 from leanat.report.items import printed_value
-from leanat.resolve import near
 
 COLUMNS = ("epoch", "lr", "loss", "kept", "forward", "backward", "seconds")  # of every history
 NUMBERS = (

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from leanat.experiments.resolve import load_yaml, near
 from leanat.report import examples, expression
 from leanat.report.cells import Cell, Items
 from leanat.report.examples import PAPER
@@ -40,7 +41,6 @@ from leanat.report.verdict import (
     seeds_needed,
     verdicts,
 )
-from leanat.resolve import load_yaml, near
 
 KINDS = {  # what a claim is about, and so what small stand-in data can say of it
     "ordering": "points",  # which of two is better

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from leanat.files import whole
+from leanat.core.files import whole
 
 _HEAD = "#set document(date: none)\n#set page(width: auto, height: auto, margin: 0pt)\n"
 _PAGE = '#image("{}.pdf", page: {})\n'

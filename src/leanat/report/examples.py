@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leanat import outcome
-from leanat.files import read_json, whole
+from leanat.core.files import read_json, whole
+from leanat.evaluation import outcome
 from leanat.report import expression
 
 if TYPE_CHECKING:

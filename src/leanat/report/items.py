@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from leanat import identity
-from leanat.files import read_json
-from leanat.grid import digest
-from leanat.report import cost, examples, notes, plots, published, replicated, table
-from leanat.report.formulas import FORMULAS
+from leanat.core.files import read_json
+from leanat.cost import predict
+from leanat.experiments.formulas import FORMULAS
+from leanat.experiments.grid import digest
+from leanat.experiments.resolve import named
+from leanat.report import examples, notes, plots, published, replicated, table
 from leanat.report.measures import measure, not_finite, tested
 from leanat.report.notes import row_note
 from leanat.report.pictures import pictured
-from leanat.resolve import named
+from leanat.runs import identity
 
 log = logging.getLogger("leanat")
 
@@ -187,7 +188,7 @@ def _cell(row: dict[str, Any], column: dict[str, Any], cell: dict[str, Any], sou
     match = sources.found.get((_name(row), _name(column), cell["metric"]))
     runs = cell["runs"]
     if cell["metric"] == "printed_over_removed":
-        values, paper = [paper / cost.removed(cell["timed"]["spec"], cell["timed"]["examples"])], None
+        values, paper = [paper / predict.removed(cell["timed"]["spec"], cell["timed"]["examples"])], None
     elif "timed" in cell:
         values = [v for v in [timed(cell, sources)] if v is not None]
     elif "inputs" in cell and cell["missing"] is None:
@@ -255,7 +256,7 @@ def timed(cell: dict[str, Any], sources: Sources) -> float | None:
     """
     if cell["metric"] in ("decoding_minutes", "reference_decoding_minutes"):
         part = cell["timed"] if cell["metric"] == "decoding_minutes" else cell["against"]["timed"]
-        seconds = cost.decoding(part["spec"], sources.primitives(part["spec"]), part["examples"])
+        seconds = predict.decoding(part["spec"], sources.primitives(part["spec"]), part["examples"])
         return None if seconds is None else seconds / 60
     own = _seconds(cell["timed"], _attack_share(cell, sources), sources)
     match cell["metric"]:
@@ -274,7 +275,7 @@ def timed(cell: dict[str, Any], sources: Sources) -> float | None:
     if cell["metric"] == "minutes":
         return whole / 60
     if cell["metric"] == "removed":
-        return cost.removed(cell["timed"]["spec"], cell["timed"]["examples"])
+        return predict.removed(cell["timed"]["spec"], cell["timed"]["examples"])
     reference = _whole(cell["against"]["timed"], sources)
     match cell["metric"]:
         case "time_share":
@@ -300,7 +301,7 @@ def _whole(part: dict[str, Any], sources: Sources) -> float:
 
 
 def _seconds(part: dict[str, Any], share: float | None, sources: Sources) -> float:
-    return cost.seconds_an_epoch(part["spec"], sources.primitives(part["spec"]), part["examples"], share)
+    return predict.seconds_an_epoch(part["spec"], sources.primitives(part["spec"]), part["examples"], share)
 
 
 def _attack_share(cell: dict[str, Any], sources: Sources) -> float | None:
@@ -309,12 +310,12 @@ def _attack_share(cell: dict[str, Any], sources: Sources) -> float | None:
         part, where = cell["anchor"]["timed"], cell["anchor"]["published"]
         spec, printed = part["spec"], printed_value(sources.item["paper"], where, sources.papers)
         seconds = _whole(cell["against"]["timed"], sources) / printed / spec["recipe"]["epochs"]
-        return cost.implied_attack_share(spec, sources.primitives(spec), part["examples"], seconds)
+        return predict.implied_attack_share(spec, sources.primitives(spec), part["examples"], seconds)
     if not cell["runs"]:
         return None
     shares = [_groups(sources.history(run)) for run in cell["runs"]]
     mean = {k: sum(s[k] for s in shares) / len(shares) for k in shares[0]}
-    return cost.attack_share(cell["timed"]["spec"], mean)
+    return predict.attack_share(cell["timed"]["spec"], mean)
 
 
 def _groups(history: list[dict[str, str]]) -> dict[str, float]:

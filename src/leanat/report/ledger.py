@@ -13,12 +13,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from leanat.files import whole
+from leanat.core.files import whole
+from leanat.experiments.resolve import near
 from leanat.report.cells import Items
 from leanat.report.claims import FULL, Claim, Line, errata, ledger, load
 from leanat.report.layout import number
 from leanat.report.verdict import ALPHA, LEAST
-from leanat.resolve import near
 
 COLUMNS = (
     "paper", "claim", "verdict", "effect", "low", "high", "unit", "expected", "seeds", "cases", "cases_in_all", "scale",

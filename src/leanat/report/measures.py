@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from leanat.resolve import named
+from leanat.experiments.resolve import named
 
 if TYPE_CHECKING:
     from leanat.report.items import Sources

@@ -13,7 +13,7 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
-from leanat.files import whole
+from leanat.core.files import whole
 from leanat.report import replicated
 from leanat.report.cells import Items
 from leanat.report.statistics import Interval, paired_difference, t_interval

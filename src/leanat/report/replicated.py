@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from leanat.files import whole
+from leanat.core.files import whole
 from leanat.report.statistics import t_interval
 
 COLUMNS = "row column metric seed value run spec_hash scale n seeds device revision date".split()  # noqa: SIM905

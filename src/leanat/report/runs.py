@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from leanat import identity
-from leanat.files import read_json, whole
+from leanat.core.files import read_json, whole
+from leanat.runs import identity
 
 COLUMNS = [
     "run", "data", "network", "seed", "epochs", "examples forward", "examples backward", "training (s)", "attacks (s)",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leanat.files import whole
+from leanat.core.files import whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

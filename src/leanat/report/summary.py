@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from leanat.report import style
 from leanat.report.overview import plain
-from leanat.report.plot_points import flat
+from leanat.report.plots.points import flat
 from leanat.report.statistics import paired_difference
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def write(items: Iterable[Mapping[str, Any]], kept: Path, stem: Path | str) -> N
     """``stem``.csv, .pdf and .png of all items; ``kept``: where their CSVs lie, as <paper>/<item>.csv."""
     import pandas
 
-    from leanat.files import whole
+    from leanat.core.files import whole
 
     found = []
     for item in items:

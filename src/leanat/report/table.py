@@ -20,7 +20,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leanat.files import whole
+from leanat.core.files import whole
 from leanat.report.layout import layout
 from leanat.report.statistics import t_interval
 

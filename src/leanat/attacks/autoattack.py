@@ -1,0 +1,270 @@
+"""AutoAttack (Croce and Hein 2020) and its parts, through the package ``pyautoattack``, its side effects fenced in.
+
+The package seeds the global generator, leaves gradients in parameters, and trusts the caller with evaluation mode; here
+the generator, modes and gradients are as before after every call. Its random numbers belong to a batch, not to an
+example: outcomes depend on the batch size (by an image in hundreds) and equal the package's for equal batches and seed.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from pyautoattack import checks
+from pyautoattack.autopgd_base import APGDAttack, APGDAttack_targeted
+from pyautoattack.fab_pt import FABAttack_PT
+from pyautoattack.square import SquareAttack
+from torch import Tensor, nn
+
+from leanat.attacks.pgd import input_gradient
+from leanat.attacks.threat import L2, Linf, ThreatModel
+from leanat.core.nouns import Attack, Step, frozen
+
+NORMS = {Linf: "Linf", L2: "L2"}
+_silent = logging.Logger("leanat.autoattack", logging.CRITICAL + 1)  # what it would say, ``sanity`` says
+
+
+@contextmanager
+def _fenced(net: nn.Module, seed: int, device: torch.device) -> Iterator[None]:
+    with frozen(net), torch.random.fork_rng([device] if device.type == "cuda" else []), torch.no_grad():
+        torch.manual_seed(seed)
+        yield
+
+
+def _run(threat: ThreatModel, net: nn.Module, step: Step, classes: int, perturb: Callable[..., Tensor]) -> Tensor:
+    """``perturb(x, logits, n_classes, **options)`` behind the fence; ``classes`` is how many the attack needs."""
+    if step.steps is not None:
+        raise ValueError("AutoAttack's parts take no budget per example")
+    if not len(step.x):
+        return step.x
+
+    def logits(x: Tensor) -> Tensor:
+        if x.requires_grad:  # the package takes views of the gradient, which the network may give in channels_last
+            x = x.clone()
+            x.register_hook(Tensor.contiguous)
+        return net(x).float()
+
+    with _fenced(net, step.draws.seed, step.x.device):
+        n_classes = logits(step.x[:1].contiguous()).shape[1]
+        if n_classes < classes:
+            raise ValueError(f"this attack needs {classes} classes; the network has {n_classes}")
+        common = {"norm": NORMS[type(threat)], "eps": threat.eps, "seed": step.draws.seed, "device": step.x.device}
+        return perturb(step.x.contiguous(), logits, n_classes, **common).detach()
+
+
+def _check(threat: ThreatModel, **counts: int) -> None:
+    if type(threat) not in NORMS:
+        raise ValueError(f"AutoAttack's parts know Linf and L2, not {threat}")
+    for name, value in counts.items():
+        if value < 1:
+            raise ValueError(f"{name} is {value}; allowed: at least 1")
+
+
+@dataclass(frozen=True)
+class APGD:
+    """Auto-PGD on cross-entropy ("ce"), on the difference of logits ratio ("dlr", 3 classes or more), or targeted at
+    the ``targets`` likeliest wrong classes, or all if there are fewer ("t", 4 classes or more).
+
+    Where it fails it returns the *clean* image: right for accuracy, wrong for training and for measuring perturbations.
+    With ``highest`` every image gets its point of highest loss instead (not for "t"): for attacks that transfer.
+    """
+
+    threat: ThreatModel
+    loss: str
+    steps: int = 100
+    restarts: int = 1
+    targets: int = 9
+    highest: bool = False
+
+    def __post_init__(self):
+        _check(self.threat, steps=self.steps, restarts=self.restarts, targets=self.targets)
+        if self.loss not in ("ce", "dlr", "t") or (self.loss == "t" and self.highest):
+            raise ValueError(f"loss {self.loss!r}, highest {self.highest}; allowed: ce, dlr, and t without highest")
+
+    def __call__(self, net: nn.Module, step: Step) -> Tensor:
+        def perturb(x, logits, n_classes, **common):
+            common |= {"n_iter": self.steps, "n_restarts": self.restarts, "logger": _silent}
+            if self.loss == "t":
+                targets = min(self.targets, n_classes - 1)
+                return APGDAttack_targeted(logits, n_target_classes=targets, **common).perturb(x, step.y)
+            return APGDAttack(logits, loss=self.loss, **common).perturb(x, step.y, best_loss=self.highest)
+
+        return _run(self.threat, net, step, {"ce": 2, "dlr": 3, "t": 4}[self.loss], perturb)
+
+
+@dataclass(frozen=True)
+class FAB:
+    """Fast adaptive boundary attack (Croce and Hein 2020): the nearest adversarial point, kept if inside the ball."""
+
+    threat: ThreatModel
+    targeted: bool
+    steps: int = 100
+    restarts: int = 1
+    targets: int = 9
+
+    def __post_init__(self):
+        _check(self.threat, steps=self.steps, restarts=self.restarts, targets=self.targets)
+
+    def __call__(self, net: nn.Module, step: Step) -> Tensor:
+        def perturb(x, logits, n_classes, **common):
+            common |= {"n_iter": self.steps, "n_restarts": self.restarts, "targeted": self.targeted}
+            return FABAttack_PT(logits, n_target_classes=min(self.targets, n_classes - 1), **common).perturb(x, step.y)
+
+        return _run(self.threat, net, step, 2, perturb)
+
+
+@dataclass(frozen=True)
+class Square:
+    """Square Attack (Andriushchenko et al. 2020): random search on the margin, without gradients."""
+
+    threat: ThreatModel
+    queries: int = 5000
+
+    def __post_init__(self):
+        _check(self.threat, queries=self.queries)
+
+    def __call__(self, net: nn.Module, step: Step) -> Tensor:
+        def perturb(x, logits, n_classes, **common):
+            square = SquareAttack(logits, n_queries=self.queries, resc_schedule=False, **common)
+            return square.perturb(x, step.y)
+
+        return _run(self.threat, net, step, 2, perturb)
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """AutoAttack's parts, chosen and shortened; each is spent on the examples that the ones before left standing.
+
+    attacks: of apgd-ce, apgd-dlr, apgd-t, fab, fab-t, square, in order of use. Not AutoAttack, and never called so.
+    """
+
+    threat: ThreatModel
+    attacks: tuple[str, ...]
+    steps: int = 100
+    targets: int = 9
+    queries: int = 5000
+
+    def __post_init__(self):
+        known = self._known()
+        if not self.attacks or len(set(self.attacks)) < len(self.attacks) or not set(self.attacks) <= set(known):
+            raise ValueError(f"attacks {self.attacks}; allowed: each once, of {', '.join(known)}")
+
+    def _known(self) -> dict[str, Attack]:
+        steps, targets = self.steps, self.targets
+        return {
+            "apgd-ce": APGD(self.threat, "ce", steps),
+            "apgd-dlr": APGD(self.threat, "dlr", steps),
+            "apgd-t": APGD(self.threat, "t", steps, targets=targets),
+            "fab": FAB(self.threat, False, steps),
+            "fab-t": FAB(self.threat, True, steps, targets=targets),
+            "square": Square(self.threat, self.queries),
+        }
+
+    def parts(self, n_classes: int) -> dict[str, Attack]:
+        return {name: self._known()[name] for name in self.attacks}
+
+    def label(self, n_classes: int) -> str:
+        """What it is, e.g. "apgd-ce + square (20 steps, 3 targets, 200 queries)"."""
+        targets = min(self.targets, n_classes - 1)
+        return f"{' + '.join(self.attacks)} ({self.steps} steps, {targets} targets, {self.queries} queries)"
+
+    def __call__(self, net: nn.Module, step: Step) -> Tensor:
+        return in_turn(self, net, step)
+
+
+@dataclass(frozen=True)
+class AutoAttack:
+    """The standard version, every value fixed: apgd-ce, apgd-t, fab-t (9 targets, 100 steps), square (5,000 queries).
+
+    With 4 to 9 classes the targets are all the wrong classes. With fewer than 4 the targeted loss does not exist; what
+    is left is apgd-ce, fab and square, and ``label`` says so instead of "AutoAttack".
+    """
+
+    threat: ThreatModel
+
+    def __post_init__(self):
+        _check(self.threat)
+
+    def ensemble(self, n_classes: int) -> Ensemble:
+        names = ("apgd-ce", "apgd-t", "fab-t", "square") if n_classes >= 4 else ("apgd-ce", "fab", "square")
+        return Ensemble(self.threat, names)
+
+    def parts(self, n_classes: int) -> dict[str, Attack]:
+        return self.ensemble(n_classes).parts(n_classes)
+
+    def label(self, n_classes: int) -> str:
+        return "AutoAttack" if n_classes >= 4 else self.ensemble(n_classes).label(n_classes)
+
+    def __call__(self, net: nn.Module, step: Step) -> Tensor:
+        return in_turn(self, net, step)
+
+
+def in_turn(attack: Ensemble | AutoAttack, net: nn.Module, step: Step) -> Tensor:
+    """The parts one after the other on the examples of one batch that are still right."""
+    if not len(step.x):
+        return step.x
+    x_adv = step.x.clone()
+    with frozen(net), torch.no_grad():
+        z = net(step.x)
+        right = z.argmax(1) == step.y
+        for part in attack.parts(z.shape[1]).values():
+            where = right.nonzero().squeeze(1)
+            if not len(where):
+                break
+            few = Step(step.epoch, step.index[where], step.x[where], step.y[where], step.weight[where], step.draws)
+            few.draws = step.draws.of(few.index)
+            found = part(net, few)
+            fooled = net(found).argmax(1) != few.y
+            x_adv[where[fooled]] = found[fooled]
+            right[where[fooled]] = False
+    return x_adv
+
+
+def sanity(net: nn.Module, x: Tensor, y: Tensor) -> list[str]:
+    """Reasons to doubt an evaluation of this network, as sentences; empty if there are none.
+
+    AutoAttack's checks, with its thresholds, on one batch x [B, C, H, W], y [B]: outputs that vary from call to call,
+    outputs that are probabilities, gradients taken inside the forward pass; and input gradients that are exactly 0.
+    """
+    if not len(x):
+        return []
+    said = []
+    with _fenced(net, 0, x.device):
+        if _warns(checks.check_randomized, net, x, y):
+            said.append("The outputs are random: they vary from call to call.")
+        if _warns(checks.check_range_output, net, x):
+            said.append("The outputs are probabilities, not logits.")
+        if _warns(_check_dynamic, net, x):
+            said.append("The forward pass takes gradients itself: the defence may adapt to its input.")
+        gradient = input_gradient(net, x, y).flatten(1)
+        zero = (gradient.abs().amax(1) == 0).float().mean().item()
+        lost = (~gradient.isfinite().all(1)).float().mean().item()
+        bad = (~net(x).isfinite().all(1)).float().mean().item()
+    if bad:
+        said.append(f"The logits are not finite for {bad:.1%} of the images.")
+    if lost:
+        said.append(f"The input gradient is not finite for {lost:.1%} of the images.")
+    if zero:
+        said.append(f"The input gradient is exactly 0 for {zero:.1%} of the images.")
+    return said
+
+
+def _warns(check: Callable[..., None], *args) -> bool:
+    records: list[logging.LogRecord] = []
+    log = logging.Logger("leanat.check")
+    log.addFilter(lambda record: records.append(record) is not None)
+    check(*args, logger=log)
+    return bool(records)
+
+
+def _check_dynamic(net: nn.Module, x: Tensor, logger: logging.Logger) -> None:
+    tracer = sys.gettrace()
+    checks.funcs.update(dict.fromkeys(checks.funcs, 0))  # the package never resets its counters
+    try:
+        checks.check_dynamic(net, x, logger=logger)
+    finally:
+        sys.settrace(tracer)  # the package clears the tracer of coverage and debuggers

@@ -1,0 +1,118 @@
+"""Attacks with momentum, made to transfer between networks: MI-FGSM and DI2-FGSM. Conventions as in ``attacks``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from leanat.attacks.pgd import ascent, check_steps
+from leanat.attacks.threat import ThreatModel, spread
+from leanat.core.nouns import Step, frozen
+from leanat.core.rng import Draws
+
+
+@dataclass(frozen=True)
+class MIFGSM:
+    """Momentum iterative FGSM (Dong et al. 2018, equations 6 and 7), no random start.
+
+    The gradient is divided by its mean absolute value (torchattacks), not by its l_1 norm (paper): both give the same
+    directions. An example whose gradient is 0 keeps its momentum. Takes no budget per example.
+    """
+
+    threat: ThreatModel
+    steps: int
+    step_size: float
+    decay: float
+
+    def __post_init__(self):
+        check_steps(self.steps, self.step_size)
+        _check_decay(self.decay)
+
+    def __call__(self, net: nn.Module, step: Step) -> Tensor:
+        return _momentum(net, step, self, step.x, lambda z, t: z)
+
+
+@dataclass(frozen=True)
+class DI2FGSM:
+    """Diverse inputs iterative FGSM (Xie et al. 2019): with probability ``diversity_prob`` the network sees the image
+    shrunk to a random size from int(H * resize_rate) to H - 1 and padded with zeros at a random place.
+
+    The published codes draw one coin, size and place for the whole batch and step (``per_batch``), which alone makes
+    robust accuracy vary by many points; by default every image has its own. Images are square. Takes no budget.
+    """
+
+    threat: ThreatModel
+    steps: int
+    step_size: float
+    decay: float
+    resize_rate: float
+    diversity_prob: float
+    random_start: bool
+    per_batch: bool = False
+
+    def __post_init__(self):
+        check_steps(self.steps, self.step_size)
+        _check_decay(self.decay)
+        if not (0 < self.resize_rate < 1 and 0 <= self.diversity_prob <= 1):
+            raise ValueError(
+                f"resize_rate {self.resize_rate}, diversity_prob {self.diversity_prob}; allowed: (0, 1) and [0, 1]"
+            )
+
+    def __call__(self, net: nn.Module, step: Step) -> Tensor:
+        start = self.threat.start(step.x, step.draws, "start/0") if self.random_start else step.x
+        draws = step.draws.of(step.draws.index[:1]) if self.per_batch else step.draws
+        return _momentum(net, step, self, start, lambda z, t: self.diversify(z, draws, t))
+
+    def diversify(self, x: Tensor, draws: Draws, t: int) -> Tensor:
+        """x [B, C, H, H] as the network sees it at iteration t; differentiable, and deterministic on every device.
+
+        Bilinear resizing and padding are two small matrices per image, so that every image can have its own size.
+        """
+        side = x.shape[-1]
+        if x.shape[-2] != side:
+            raise ValueError(f"DI2FGSM needs square images, not {tuple(x.shape[-2:])}")
+        low = max(1, int(side * self.resize_rate))
+        size = low + draws.integers(f"size/{t}", side - low)
+        room = side - size
+        top = (draws.uniform(f"top/{t}") * room).long()
+        left = (draws.uniform(f"left/{t}") * room).long()
+        coin = draws.uniform(f"coin/{t}") < self.diversity_prob
+        with torch.autocast(x.device.type, enabled=False):
+            rows, columns = (_resize(size, offset, side, x)[:, None] for offset in (top, left))
+            seen = rows @ x @ columns.mT
+        return torch.where(spread(coin, x), seen, x)
+
+
+def _resize(size: Tensor, offset: Tensor, side: int, like: Tensor) -> Tensor:
+    """[B, side, side]: bilinear weights that shrink ``side`` pixels to ``size`` and place them at ``offset``, else 0.
+
+    Sampling points as in F.interpolate(align_corners=False).
+    """
+    place = torch.arange(side, device=like.device)[None] - offset[:, None]
+    inside = (place >= 0) & (place < size[:, None])
+    source = ((place + 0.5) * (side / size.to(like.dtype))[:, None] - 0.5).clamp(0, side - 1)
+    hat = 1 - (source[..., None] - torch.arange(side, device=like.device)).abs()
+    return hat.clamp_min(0) * inside[..., None]
+
+
+def _momentum(net: nn.Module, step: Step, attack: MIFGSM | DI2FGSM, z: Tensor, seen: Callable[[Tensor, int], Tensor]):
+    if step.steps is not None:
+        raise ValueError(f"{type(attack).__name__} takes no budget per example")
+    if not len(z):
+        return z
+    momentum, dims = torch.zeros_like(z), tuple(range(1, z.dim()))
+    tiny = torch.finfo(z.dtype).tiny
+    with frozen(net):
+        for t in range(attack.steps):
+            grad = ascent(lambda z, t=t: net(seen(z, t)), z, step.y)[0]
+            momentum = attack.decay * momentum + grad / grad.abs().mean(dims, keepdim=True).clamp_min(tiny)
+            z = attack.threat.project(z + attack.step_size * attack.threat.ascend(momentum), step.x)
+    return z
+
+
+def _check_decay(decay: float) -> None:
+    if not decay >= 0:
+        raise ValueError(f"decay {decay}; allowed: at least 0")

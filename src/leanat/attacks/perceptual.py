@@ -1,0 +1,250 @@
+"""Perceptual attacks: Fast-LPA, LPA and PPGD, within a ball of the LPIPS distance.
+
+Laidlaw, Singla and Feizi, "Perceptual Adversarial Robustness: Defense Against Unseen Threat Models" (ICLR 2021), with
+the constants of the authors' code. The distance is found in ``step.aux["lpips"]``, an Lpips made by the caller from a
+trained network; a self-bounded attack measures with the attacked network itself.
+
+    step.aux["lpips"] = Lpips(alexnet)
+    x_adv = FastLPA(bound=0.5, steps=10)(net, step)
+
+Where the authors' code decides for a batch as a whole (when conjugate gradients end, when the projection falls back to
+bisection), each example here decides for itself, so that a result does not depend on its neighbours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from leanat.attacks.lpips import Features, Lpips, length, project
+from leanat.attacks.pgd import margin
+from leanat.attacks.threat import spread
+from leanat.core.nouns import Attack, Step, frozen
+from leanat.models import io
+
+_FLAT = 1e-4  # an image whose gradient is shorter has nothing to climb (authors' code)
+
+
+@dataclass(frozen=True)
+class FastLPA:
+    """Fast Lagrangian perceptual attack: one ascent of max_{k != y} z_k - z_y - lambda max(0, d - bound).
+
+    At step t of T, lambda is lam 0.1^(1 - t / T), and the move along the normalised gradient changes LPIPS by about
+    bound 0.1^(t / T). ``bound`` is soft unless ``project``. Returns x_adv like step.x, in [0, 1].
+    """
+
+    bound: float
+    steps: int
+    only_correct: bool = False  # leave misclassified examples as they are, as PAT trains
+    self_bounded: bool = False  # measure with the attacked network
+    project: bool = False
+    lam: float = 10.0
+    h: float = 0.1  # length of the finite difference
+    noise: float = 0.01  # standard deviation of the start
+
+    def __post_init__(self):
+        check(self, "bound", "lam", "h", "noise")
+
+    def __call__(self, net: nn.Module, step: Step) -> Tensor:
+        return _perceptual(self, net, step)
+
+    def search(self, net: nn.Module, lpips: Features, x: Tensor, y: Tensor, start: Tensor) -> Tensor:
+        with torch.no_grad():
+            phi_x = lpips(x)
+        x_adv = start
+        for t in range(self.steps):
+            lam, eta = self.lam * 0.1 ** (1 - t / self.steps), self.bound * 0.1 ** (t / self.steps)
+            x_adv = x_adv.detach().requires_grad_()
+            phi, z = _both(net, lpips, x_adv)
+            gain = margin(z, y, torch.inf) - lam * ((phi - phi_x).norm(dim=1) - self.bound).relu()
+            (g,) = torch.autograd.grad(gain.sum(), x_adv)
+            x_adv = _moved(lpips, x_adv.detach(), phi.detach(), g, eta, self.h)
+        return project(lpips, self.bound, x, x_adv) if self.project else x_adv
+
+
+@dataclass(frozen=True)
+class LPA:
+    """Lagrangian perceptual attack: ``searches`` rounds of ``steps`` moves as in Fast-LPA, then the projection.
+
+    Each round goes on where the last one ended; lambda, ``lam`` at first, is multiplied by 10 for the examples that end
+    a round on or outside the bound. An example rests at the first point that is misclassified and inside (the authors'
+    code moves it once more). The margin is capped at kappa. Returns x_adv like step.x, in [0, 1] and in the ball.
+    """
+
+    bound: float
+    steps: int
+    only_correct: bool = False
+    self_bounded: bool = False
+    searches: int = 5
+    lam: float = 0.01
+    kappa: float = 1.0
+    h: float = 0.1
+    noise: float = 0.01
+
+    def __post_init__(self):
+        check(self, "bound", "searches", "lam", "kappa", "h", "noise")
+
+    def __call__(self, net: nn.Module, step: Step) -> Tensor:
+        return _perceptual(self, net, step)
+
+    def search(self, net: nn.Module, lpips: Features, x: Tensor, y: Tensor, start: Tensor) -> Tensor:
+        with torch.no_grad():
+            phi_x = lpips(x)
+        x_adv, lam = start.clone(), x.new_full((len(x),), self.lam)
+        live = torch.arange(len(x), device=x.device)
+        for t in range(self.searches * self.steps):
+            eta = self.bound * 0.1 ** (t % self.steps / self.steps)
+            point = x_adv[live].requires_grad_()
+            phi, z = _both(net, lpips, point)
+            d = (phi - phi_x[live]).norm(dim=1)
+            gain = margin(z, y[live], self.kappa) - lam[live] * (d - self.bound).relu()
+            (g,) = torch.autograd.grad(gain.sum(), point)
+            missed = (z.argmax(dim=1) == y[live]) | (d.detach() > self.bound)
+            where = missed.nonzero().squeeze(1)  # the only wait for the device
+            if not len(where):
+                break
+            d, point, phi, g, live = (v.detach()[where] for v in (d, point, phi, g, live))
+            x_adv[live] = _moved(lpips, point, phi, g, eta, self.h)
+            if t % self.steps == self.steps - 1:
+                lam[live] = torch.where(d >= self.bound, 10 * lam[live], lam[live])
+        return project(lpips, self.bound, x, x_adv)
+
+
+@dataclass(frozen=True)
+class PPGD:
+    """Perceptual PGD: steps of LPIPS length 2 bound / T, each followed by the projection.
+
+    A step solves max g . v over |J v| <= length, with J the Jacobian of phi: v is along (J' J)^-1 g, by ``cg_steps``
+    conjugate gradients. J v is a finite difference of length ``h`` along the unit vector of v (the authors' code takes
+    h v itself, and so depends on the scale of the logits). Returns x_adv like step.x, in [0, 1] and in the ball.
+    """
+
+    bound: float
+    steps: int
+    only_correct: bool = False
+    self_bounded: bool = False
+    cg_steps: int = 5
+    kappa: float = 1.0
+    h: float = 1e-3
+    noise: float = 0.01
+
+    def __post_init__(self):
+        check(self, "bound", "cg_steps", "kappa", "h", "noise")
+
+    def __call__(self, net: nn.Module, step: Step) -> Tensor:
+        return _perceptual(self, net, step)
+
+    def search(self, net: nn.Module, lpips: Features, x: Tensor, y: Tensor, start: Tensor) -> Tensor:
+        x_adv = start
+        for _ in range(self.steps):
+            point = x_adv.detach().requires_grad_()
+            phi, z = _both(net, lpips, point)
+            (g,) = torch.autograd.grad(margin(z, y, self.kappa).sum(), point, retain_graph=True)
+            v = natural(lpips, point, phi, g, self.cg_steps, self.h)
+            rate = _jvp(lpips, point, phi, v, self.h).norm(dim=1).clamp_min(1e-12)
+            far = torch.where(length(g) < _FLAT, 0, 2 * self.bound / self.steps / rate)
+            x_adv = project(lpips, self.bound, x, point.detach() + spread(far, v) * v)
+        return x_adv
+
+
+def natural(lpips: Features, x: Tensor, phi: Tensor, g: Tensor, steps: int, h: float) -> Tensor:
+    """(J' J)^-1 g [B, C, H, W] by conjugate gradients from 0; J is the Jacobian of phi = phi(x), given with graph."""
+    v, r, p = torch.zeros_like(g), g, g
+    for i in range(steps):
+        jp, rr = _jvp(lpips, x, phi, p, h), length(r).square()
+        alpha = spread(rr / jp.square().sum(dim=1).clamp_min(1e-30), g)
+        v = v + alpha * p
+        if i < steps - 1:
+            (a_p,) = torch.autograd.grad(phi, x, jp, retain_graph=True)
+            r = r - alpha * a_p
+            p = r + spread(length(r).square() / rr.clamp_min(1e-30), p) * p
+    return v
+
+
+@torch.no_grad()
+def _jvp(lpips: Features, x: Tensor, phi: Tensor, v: Tensor, h: float) -> Tensor:
+    """J v [B, F], by a finite difference along the unit vector of v."""
+    size = length(v)
+    return (lpips(x + spread(h / size.clamp_min(1e-30), v) * v) - phi) * (size / h)[:, None]
+
+
+@torch.no_grad()
+def _moved(lpips: Features, x_adv: Tensor, phi: Tensor, g: Tensor, eta: float, h: float) -> Tensor:
+    """x_adv moved along ``g`` so far that LPIPS changes by about ``eta``; the rate is measured on a move -h g / |g|."""
+    unit = g / spread(length(g) + 1e-8, g)
+    rate = (lpips(x_adv - h * unit) - phi).norm(dim=1) / h
+    return (x_adv + spread(eta / (rate + 1e-4), unit) * unit).clamp(0, 1)
+
+
+def _both(net: nn.Module, lpips: Features, x: Tensor) -> tuple[Tensor, Tensor]:
+    """phi(x) and the logits at x; one pass where the attacked network measures itself."""
+    if getattr(lpips, "net", None) is net:
+        return lpips.with_logits(x)
+    return lpips(x), net(x)
+
+
+def _perceptual(attack: FastLPA | LPA | PPGD, net: nn.Module, step: Step) -> Tensor:
+    """What the three attacks share: find the distance, leave out what is wrong already, draw the start, search."""
+    refuse_budget(attack, step)
+    lpips = Lpips(net) if attack.self_bounded else step.aux.get("lpips")
+    if lpips is None:
+        raise ValueError(f"{type(attack).__name__} needs a distance: put an Lpips into step.aux['lpips']")
+    x = step.x
+    live = torch.arange(len(x), device=x.device)
+    with frozen(net), torch.enable_grad():
+        if attack.only_correct and len(x):
+            with torch.no_grad():
+                live = live[net(x).argmax(dim=1) == step.y]
+        if not len(live):
+            return x
+        start = x + attack.noise * step.draws.normal("start/0", *x.shape[1:]).to(x.dtype)
+        found = attack.search(net, lpips, x[live], step.y[live], start[live])
+    return x.index_copy(0, live, found)
+
+
+def check(attack: Any, *positive: str) -> None:
+    """Raises ValueError unless ``steps`` is at least 1 and the named fields are above 0."""
+    for name, least in (("steps", 1), *((name, 0) for name in positive)):
+        value = getattr(attack, name)
+        if not (value >= 1 if least else value > 0):
+            allowed = "1 or more" if least else "above 0"
+            raise ValueError(f"{type(attack).__name__}: {name} is {value!r}; allowed: {allowed}")
+
+
+def refuse_budget(attack: Any, step: Step) -> None:
+    """Raises ValueError where a method gives each example its own budget: these attacks have one schedule for all."""
+    if step.steps is not None or step.step_size is not None:
+        raise ValueError(f"{type(attack).__name__} has one schedule for all examples; use it without a budget")
+
+
+@dataclass(frozen=True)
+class Perceptual:
+    """An attack with the distance of a trained network: ``network`` is the folder of the run that trained it.
+
+    For the attacks of this module that are not self-bounded; PAT trains by them and is evaluated by them.
+    """
+
+    network: Path
+    attack: Attack
+
+    @property
+    def shrinks(self) -> bool:
+        """Whether misclassified examples are left out of the batch."""
+        return self.attack.only_correct
+
+    def __call__(self, net: nn.Module, step: Step) -> Tensor:
+        file = self.network / "model.safetensors"
+        step.aux["lpips"] = _distance(file, file.stat().st_mtime_ns, step.x.device)
+        return self.attack(net, step)
+
+
+@cache
+def _distance(file: Path, time: int, device: torch.device) -> Lpips:
+    """``time``: of the file, which may be replaced while the process lives."""
+    net, _ = io.load(file, device)
+    return Lpips(net.requires_grad_(False))

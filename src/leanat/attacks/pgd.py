@@ -1,0 +1,235 @@
+"""White-box attacks: frozen hyper-parameters, called with a network and a step, returning adversarial images.
+
+    pgd = PGD(Linf(8 / 255), steps=10, step_size=2 / 255, start="uniform")
+    x_adv = pgd(net, step)  # [B, C, H, W] in [0, 1] and in the ball
+
+FGSM is PGD of one step without a start, FGSM-RS (torchattacks: FFGSM) one step with a uniform start. Losses are summed
+over the batch, never averaged: in float32 the mean underflows for saturated examples. Only the input's gradient is
+computed, with the parameters frozen, under the caller's autocast; training modes, parameters, ``.grad`` and the global
+random generator are left as they were.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from leanat.attacks.threat import ThreatModel, spread
+from leanat.core.nouns import Attack, Step, frozen
+from leanat.core.precision import cast_once
+
+
+def cross_entropy(z: Tensor, y: Tensor) -> Tensor:
+    """Losses [B] of logits [B, K]."""
+    return F.cross_entropy(_full(z), y, reduction="none")
+
+
+def margin(z: Tensor, y: Tensor, confidence: float = 50.0) -> Tensor:
+    """Carlini and Wagner's margin, the best wrong logit minus the right one, capped at ``confidence``: [B].
+
+    50 is the confidence of FAT's and Madry's evaluation code, which maximise -max(-margin + 50, 0): the same up to a
+    constant. So large a cap hardly ever binds. Adding a number to all logits changes nothing.
+    """
+    z = _full(z)
+    wrong = z.scatter(1, y[:, None], -torch.inf).max(1).values
+    return (wrong - z.gather(1, y[:, None]).squeeze(1)).clamp(max=confidence)
+
+
+def divergence(z: Tensor, log_p: Tensor) -> Tensor:
+    """KL(p || softmax z) [B], the inner loss of TRADES, with log p [B, K] held fixed."""
+    return F.kl_div(F.log_softmax(_full(z), 1), log_p, log_target=True, reduction="none").sum(1)
+
+
+def _full(z: Tensor) -> Tensor:
+    return z.to(torch.promote_types(z.dtype, torch.float32))  # bfloat16 logits, float32 losses
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"ce": cross_entropy, "margin": margin, "kl": divergence}
+STARTS = ("none", "uniform", "gaussian", "any_norm")
+
+
+def ascent(
+    net: Callable[[Tensor], Tensor], x: Tensor, target: Tensor, loss: str = "ce", create_graph: bool = False
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Input gradient [B, ...] of the summed loss, losses [B] and logits [B, K]; detached unless ``create_graph``.
+
+    ``target`` is y for the losses "ce" and "margin", log p(x) for "kl". The network stays in the mode it is in.
+    """
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        z = net(x)
+        losses = LOSSES[loss](z, target)
+        (grad,) = torch.autograd.grad(losses.sum(), x, create_graph=create_graph)
+    return (grad, losses, z) if create_graph else (grad, losses.detach(), z.detach())
+
+
+def input_gradient(net: nn.Module, x: Tensor, y: Tensor, loss: str = "ce", create_graph: bool = False) -> Tensor:
+    """Gradient of each example's loss with respect to its pixels, [B, C, H, W].
+
+    With ``create_graph`` it can be differentiated again (double back-propagation). The network stays in its mode.
+    """
+    if loss not in ("ce", "margin"):
+        raise ValueError(f"loss {loss!r}; allowed: ce, margin")
+    return ascent(net, x, y, loss, create_graph)[0]
+
+
+@dataclass(frozen=True)
+class Clean:
+    """No attack: x itself."""
+
+    def __call__(self, net: nn.Module, step: Step) -> Tensor:
+        return step.x
+
+
+@dataclass(frozen=True)
+class PGD:
+    """Projected gradient ascent (Madry et al. 2018), on any threat model.
+
+    start           "none", "uniform" in the ball, or "gaussian": 0.001 N(0, 1) as TRADES and MART (projected at once,
+                    which they leave to the first step); "any_norm", of l2 alone, see ``L2.start_any_norm``: SAT's code
+    loss            "ce"; "margin", see there; "kl": KL(p(x) || p(x')) with p(x) held fixed, the attack of TRADES
+    restarts        independent runs; each example keeps the one with the highest loss
+    only_correct    an example stops at the first iterate that is misclassified (fast_adversarial's PGD-50-10)
+    use_best        the iterate with the highest loss, each measured *before* a step is taken from it, so the last
+                    step's result is never considered: SAT's code, where k steps give k - 1
+    training_mode   attack in training mode, as the code of FGSM-RS does. BatchNorm then normalises with the batch's
+                    statistics and its running statistics do move, and dropout draws from the global generator
+
+    ``step.steps`` and ``step.step_size`` ([B]) override ``steps`` and ``step_size`` example by example. The work
+    shrinks with the number of examples that have steps left; one without any returns untouched, not even started.
+    """
+
+    threat: ThreatModel
+    steps: int
+    step_size: float
+    start: str
+    loss: str = "ce"
+    restarts: int = 1
+    only_correct: bool = False
+    use_best: bool = False
+    training_mode: bool = False
+
+    @property
+    def shrinks(self) -> bool:
+        """Whether examples leave the batch on the way."""
+        return self.only_correct
+
+    def __post_init__(self):
+        check_steps(self.steps, self.step_size)
+        if self.start not in STARTS or self.loss not in LOSSES:
+            raise ValueError(f"start {self.start!r}, loss {self.loss!r}; allowed: {STARTS} and {tuple(LOSSES)}")
+        if self.start == "any_norm" and not hasattr(self.threat, "start_any_norm"):
+            raise ValueError(f"start any_norm needs the threat model l2, not {self.threat}")
+        if self.restarts < 1 or (self.restarts > 1 and self.start == "none"):
+            raise ValueError(f"{self.restarts} restarts, start {self.start!r}; allowed: 1, or more with a random start")
+        if self.loss == "kl" and self.start == "none":
+            raise ValueError("loss kl needs a random start: its gradient at x is 0")
+        if self.use_best and self.only_correct:
+            raise ValueError("use_best and only_correct exclude each other")
+
+    def __call__(self, net: nn.Module, step: Step) -> Tensor:
+        best = self.restart(net, step)
+        if self.restarts == 1:
+            return best
+        with frozen(net, self.training_mode), torch.no_grad():
+            target = self._target(net, step)
+            highest = LOSSES[self.loss](net(best), target)
+            for number in range(1, self.restarts):
+                z = self.restart(net, step, number)
+                losses = LOSSES[self.loss](net(z), target)
+                better = losses > highest
+                highest = torch.where(better, losses, highest)
+                best = torch.where(spread(better, z), z, best)
+        return best
+
+    def parts(self, n_classes: int) -> dict[str, Attack]:
+        """The restarts one by one, so that an evaluation can spend each on the examples that still stand."""
+        return {f"restart-{i}": partial(self.restart, number=i) for i in range(self.restarts)}
+
+    def restart(self, net: nn.Module, step: Step, number: int = 0) -> Tensor:
+        """One run from start number ``number``."""
+        if not len(step.x):
+            return step.x
+        with frozen(net, self.training_mode), cast_once(net):
+            order, sizes, step_size = self._schedule(step)
+            x, target = step.x[order], self._target(net, step)[order]
+            z = self._start(step, number)[order].clone()
+            z[sizes[0] if sizes else 0 :] = x[sizes[0] if sizes else 0 :]
+            z = self._ascend(net, x, z, target, sizes, step_size)
+        if step.steps is None:
+            return z
+        out = torch.empty_like(step.x)
+        out[order] = z
+        return out
+
+    def _ascend(self, net: nn.Module, x: Tensor, z: Tensor, target: Tensor, sizes: list[int], step_size: Tensor):
+        """Moves z; iteration t works on the first sizes[t] examples, or on those of them that are still right."""
+        live = torch.arange(len(x), device=x.device) if self.only_correct else None
+        if self.use_best:
+            best, highest = z.clone(), x.new_full((len(x),), -torch.inf)
+        for t, n in enumerate(sizes):
+            if live is not None and n < (sizes[t - 1] if t else len(x)):
+                live = live[live < n]
+            where = slice(n) if live is None else live
+            if self.use_best and t + 1 == len(sizes):  # nothing comes after this iterate: its loss is enough
+                with torch.no_grad():
+                    losses, grad = LOSSES[self.loss](net(z[where]), target[where]), None
+            else:
+                grad, losses, logits = ascent(net, z[where], target[where], self.loss)
+            if self.use_best:
+                better = losses > highest[where]
+                highest[where] = torch.where(better, losses, highest[where])
+                best[where] = torch.where(spread(better, x), z[where], best[where])
+            if live is not None:
+                right = (logits.argmax(1) == self._labels(target, where)).nonzero().squeeze(1)  # waits for the device
+                grad, where = grad[right], where[right]
+                live = where
+                if not len(live):
+                    break
+            if grad is not None:
+                moved = z[where] + step_size[where] * self.threat.ascend(grad)
+                z[where] = self.threat.project(moved, x[where])
+        return best if self.use_best else z
+
+    def _labels(self, target: Tensor, where: slice | Tensor) -> Tensor:
+        return target[where] if target.dim() == 1 else target[where].argmax(1)  # kl: away from the clean prediction
+
+    def _target(self, net: nn.Module, step: Step) -> Tensor:
+        if self.loss != "kl":
+            return step.y
+        with torch.no_grad():
+            return F.log_softmax(_full(net(step.x)), 1)
+
+    def _start(self, step: Step, number: int) -> Tensor:
+        purpose = f"start/{number}"
+        if self.start == "none":
+            return step.x
+        if self.start == "uniform":
+            return self.threat.start(step.x, step.draws, purpose)
+        if self.start == "any_norm":
+            return self.threat.start_any_norm(step.x, step.draws, purpose)
+        noise = step.draws.normal(purpose, *step.x.shape[1:]).to(step.x.dtype)
+        return self.threat.project(step.x + 0.001 * noise, step.x)
+
+    def _schedule(self, step: Step) -> tuple[slice | Tensor, list[int], Tensor]:
+        """Order of the examples, how many of them are worked on at each iteration, and step sizes [B, 1, ...]."""
+        step_size = step.x.new_full((len(step.x),), self.step_size)
+        if step.step_size is not None:
+            step_size = step.step_size.to(step.x.dtype)
+        if step.steps is None:
+            return slice(None), [len(step.x)] * self.steps, spread(step_size, step.x)
+        order = step.steps.argsort(descending=True, stable=True)
+        budgets = sorted(step.steps.tolist())  # the only host synchronisation
+        sizes = [len(budgets) - bisect_right(budgets, t) for t in range(max(budgets, default=0))]
+        return order, sizes, spread(step_size[order], step.x)
+
+
+def check_steps(steps: int, step_size: float) -> None:
+    if steps < 1 or not step_size >= 0:
+        raise ValueError(f"steps {steps}, step_size {step_size}; allowed: at least 1 and at least 0")

@@ -1,0 +1,1 @@
+"""The loop that all papers share, and what it is made of; imports torch alone."""

@@ -1,0 +1,122 @@
+"""The one loop that all papers share: budget, attack, objective, weighted mean, optimiser.
+
+run = Run(net, Method(CrossEntropy(), PGD(Linf(8 / 255), 10, 2 / 255, "uniform"), Everything()), recipe, seed=0)
+train(run, Split(data, None))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from leanat.core import distributed
+from leanat.core.nouns import Data, Run, Split, Step, Subset
+from leanat.core.precision import exact_fp32, say_emulation, searching
+from leanat.core.rng import key
+from leanat.core.tally import Stopped, Tally
+
+
+def take(run: Run, data: Data, subset: Subset, where: slice | Tensor, view: int = 0) -> Step:
+    """The step that holds the examples ``where`` of a subset, as this epoch shows them."""
+    index, weight = subset.index[where], subset.weight[where]
+    x, y = data.batch(index, run.epoch, view)
+    return Step(run.epoch, index, x.contiguous(memory_format=torch.channels_last), y, weight, run.draws(index, view))
+
+
+def shuffled(run: Run, subset: Subset) -> Subset:
+    """The subset in the order in which this epoch trains on it."""
+    if not subset.shuffle:
+        return subset
+    order = run.draws(subset.index).bits("order").argsort()
+    return Subset(subset.index[order], subset.weight[order])
+
+
+def train_epoch(run: Run, split: Split, stop: Callable[[], bool] = lambda: False) -> dict[str, float]:
+    """One pass over the examples that the method selects, or the rest of one. Returns the epoch's row of the history.
+
+    Raises NonFiniteLoss after the pass if a loss was not finite, and Stopped before a batch if ``stop`` says so.
+    """
+    method, recipe, begun = run.method, run.recipe, run.tally is not None
+    tally = run.tally or Tally()
+    with tally.of(run.net, key(run.seed, "dropout", run.epoch) & (2**63 - 1)):
+        for extra in method.extras:
+            if not begun:
+                extra.on_epoch(run, split)
+            elif hasattr(extra, "resumed"):
+                extra.resumed(run, split)
+        if not begun:
+            run.subset = Subset(*distributed.chosen(lambda: method.selector(run, split), run.net, run.device))
+            run.tally = tally
+        order = shuffled(run, run.subset)
+        n, least = len(order.index), recipe.batch if recipe.drop_last else distributed.size()
+        starts = range(0, n - least + 1, recipe.batch)
+        if n and not starts:  # none at all is an idle epoch
+            raise ValueError(f"epoch {run.epoch}: {n} examples make no batch of {recipe.batch}")
+        places = [distributed.part(slice(s, min(s + recipe.batch, n))) for s in starts]
+        first, last, lr = len(tally.losses), len(places) * method.replays, 0.0
+        ahead = [order.index[:0], *(order.index[p] for p in places[first // method.replays :])]
+        split.train.ahead(torch.cat(ahead), run.epoch)
+        for i in range(first, last):
+            if i % method.replays == 0:
+                if distributed.any_of(stop(), run.device):
+                    raise Stopped(f"stopped in epoch {run.epoch} after {i} of {last} steps")
+                fresh = take(run, split.train, order, places[i // method.replays])
+            step = replace(fresh, aux={})
+            lr = recipe.lr(run.epoch + i / last, recipe.epochs)
+            for group in run.opt.param_groups:
+                group["lr"] = lr
+            tally.add(one_step(run, step), step.weight.sum())
+        loss = tally.mean(f"epoch {run.epoch}, batch {{}}, seed {run.seed}", method.replays)
+    run.tally = None
+    run.epoch += 1
+    row = {"epoch": run.epoch, "lr": lr, "loss": loss, "kept": n, **tally.row()}
+    for extra in method.extras:
+        row |= extra.columns(run) if hasattr(extra, "columns") else {}
+    run.history.append(row)
+    return row
+
+
+def one_step(run: Run, step: Step) -> Tensor:
+    """Budget, attack, objective, weighted mean over the mini-batch, optimiser. Returns the loss, detached."""
+    method, net = run.method, run.net
+    with run.autocast():
+        if method.budget is not None and (budget := method.budget(run, step)) is not None:
+            step.steps, step.step_size = budget
+        step.x_adv = method.attack(net, step)
+        if not net.training:
+            net.train()
+        step.losses = method.objective(net, step).float()
+    loss = (step.weight * step.losses).sum() / distributed.added(step.weight.sum())
+    run.opt.zero_grad(set_to_none=True)
+    loss.backward()
+    distributed.add_gradients(net)
+    for extra in method.extras:
+        extra.after_backward(run, step)
+    if run.recipe.clip_value is not None:
+        nn.utils.clip_grad_value_(net.parameters(), run.recipe.clip_value)
+    run.opt.step()
+    for extra in method.extras:
+        extra.after_step(run, step)
+    return loss.detach()
+
+
+def train(
+    run: Run,
+    split: Split,
+    after_epoch: Callable[[Run], bool | None] = lambda run: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Train from where ``run`` is to the end. ``after_epoch`` may save, report, and by True end it; ``stop``: Stopped."""
+    if run.recipe.precision == "bf16":
+        say_emulation(run.device, "set recipe.precision: fp32 by a rule of the scale, which gives other runs")
+    with exact_fp32(), searching(run.device, run.method.fixed_shapes):
+        if run.epoch == 0 and run.tally is None:
+            for extra in run.method.extras:
+                run.memory[extra.name] = extra.start(run, split)
+        while run.epoch < run.recipe.epochs:
+            train_epoch(run, split, stop)
+            if after_epoch(run):
+                break

@@ -1,0 +1,219 @@
+"""The nouns of adversarial training on chosen data.
+
+Four questions tell the papers apart: which examples (Selector), how hard each is attacked (Budget), what is minimised
+(Objective), what is remembered (Extra). A Method answers them; a Recipe says how to optimise; a Run is the state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from leanat.core.rng import Draws
+from leanat.core.tally import Tally
+
+
+class Data(Protocol):
+    """A data set whose examples can be asked for by number, on the device where training happens."""
+
+    n_classes: int
+    labels: Tensor  # int64 [N], on the device
+
+    def __len__(self) -> int: ...
+
+    def batch(self, index: Tensor, epoch: int, view: int = 0) -> tuple[Tensor, Tensor]:
+        """x float32 [B, C, H, W] in [0, 1], augmented as that epoch and view have it, and y int64 [B]."""
+        ...
+
+    def ahead(self, index: Tensor, epoch: int, view: int = 0) -> None:
+        """Hears which batches will be asked for, in this order; a streamed set starts to decode them."""
+        ...
+
+    def plain(self) -> Data:
+        """The same examples without augmentation."""
+        ...
+
+
+class Split(NamedTuple):
+    train: Data
+    validation: Data | None
+
+
+class Subset(NamedTuple):
+    """Chosen examples: index int64 [n], weight float32 [n], the paper's weights as they are, never rescaled.
+
+    Not ``shuffle``: the mini-batches are cut from the examples in the order given, every epoch.
+    """
+
+    index: Tensor
+    weight: Tensor
+    shuffle: bool = True
+
+
+@dataclass(slots=True)
+class Step:
+    """One optimiser step, filled in from top to bottom. B is the batch size."""
+
+    epoch: int
+    index: Tensor  # int64 [B]
+    x: Tensor  # [B, C, H, W] in [0, 1]
+    y: Tensor  # int64 [B]
+    weight: Tensor  # [B]
+    draws: Draws  # random numbers of these examples
+    steps: Tensor | None = None  # int64 [B], attack steps of each example; None: as the attack says
+    step_size: Tensor | None = None  # [B]
+    x_adv: Tensor | None = None
+    z: Tensor | None = None  # logits [B, K] at x
+    z_adv: Tensor | None = None  # logits [B, K] at x_adv
+    losses: Tensor | None = None  # [B]; only the loop reduces
+    aux: dict[str, Any] = field(default_factory=dict)
+
+
+Attack = Callable[[nn.Module, Step], Tensor]  # -> x_adv in [0, 1] and in the ball; honours the budget
+
+
+Schedule = Callable[[float, int], float]  # (fractional epoch, epochs) -> learning rate
+
+
+class Objective(Protocol):
+    """What is minimised, example by example."""
+
+    def __call__(self, net: nn.Module, step: Step) -> Tensor:
+        """Losses [B] with their graph; leaves the logits it computed in ``step``."""
+        ...
+
+    def of_logits(self, z: Tensor, z_adv: Tensor, y: Tensor) -> Tensor:
+        """The same losses [B] from logits alone, so that a selection can take last-layer gradients."""
+        ...
+
+
+class Extra(Protocol):
+    """Something that outlives a step. Its state lives in ``run.memory[name]``, and so in the checkpoint.
+
+    It may also have ``columns(run)``, numbers for the epoch's row of the history, some of ``column_names``; ``report(run)``,
+    added to the run's metrics, under ``report_names``; ``arrays(run)``, left as ``<name>.npz`` in its folder;
+    ``tensors(run)``, left as ``<name>.safetensors``;
+    ``ended(run)``, which by True ends the training; and ``resumed(run, split)``, which is called for ``on_epoch`` where an
+    epoch goes on in its middle.
+    """
+
+    name: str
+
+    def start(self, run: Run, split: Split) -> Any: ...
+    def on_epoch(self, run: Run, split: Split) -> None: ...
+    def after_backward(self, run: Run, step: Step) -> None: ...
+    def after_step(self, run: Run, step: Step) -> None: ...
+
+
+@dataclass(frozen=True)
+class Method:
+    objective: Objective
+    attack: Attack
+    selector: Selector
+    budget: Budget | None = None
+    extras: tuple[Extra, ...] = ()
+    replays: int = 1  # optimiser steps on each batch (Free-AT)
+
+    @property
+    def fixed_shapes(self) -> bool:
+        """Whether all passes of a step are of whole mini-batches: no budget or stopping attack leaves examples out."""
+        return self.budget is None and not getattr(self.attack, "shrinks", False)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is optimised; the learning rate is a function of the fractional epoch, replays counted.
+
+    ``decays``: "all" parameters, or the "kernels" of convolutions and linear layers alone, not biases nor BatchNorm.
+    """
+
+    epochs: int
+    batch: int
+    lr: Schedule
+    momentum: float
+    nesterov: bool
+    weight_decay: float
+    clip_value: float | None = None
+    drop_last: bool = False
+    precision: str = "fp32"  # or bf16: autocast
+    decays: str = "all"
+
+    def __post_init__(self):
+        if self.epochs < 1 or self.batch < 1:
+            raise ValueError("epochs and batch are at least 1")
+        if self.precision not in ("fp32", "bf16"):
+            raise ValueError(f"precision {self.precision!r}; allowed: fp32, bf16")
+        if self.decays not in ("all", "kernels"):
+            raise ValueError(f"decays {self.decays!r}; allowed: all, kernels")
+        if self.nesterov and not self.momentum > 0:
+            raise ValueError("nesterov needs momentum above 0")
+
+
+@dataclass
+class Run:
+    """One training: exactly what a checkpoint holds."""
+
+    net: nn.Module
+    method: Method
+    recipe: Recipe
+    seed: int
+    epoch: int = 0  # epochs done
+    subset: Subset | None = None
+    memory: dict[str, Any] = field(default_factory=dict)
+    tally: Tally | None = None  # of an epoch that was left in its middle
+    history: list[dict[str, float]] = field(default_factory=list)
+    pieces: list[dict[str, Any]] = field(default_factory=list)  # where and when it was trained, an entry a process
+    opt: torch.optim.SGD = field(init=False)
+
+    def __post_init__(self):
+        recipe = self.recipe
+        free = [p for p in self.net.parameters() if p.requires_grad]
+        groups: list[dict[str, Any]] = [{"params": free}]
+        if recipe.decays == "kernels":
+            spared = [p for p in free if p.dim() < 2]
+            groups = [{"params": [p for p in free if p.dim() > 1]}, {"params": spared, "weight_decay": 0.0}]
+        self.opt = torch.optim.SGD(groups, 0.0, recipe.momentum, 0, recipe.weight_decay, recipe.nesterov, fused=True)
+        self.net.to(memory_format=torch.channels_last)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.net.parameters()).device
+
+    def draws(self, index: Tensor, view: int = 0, epoch: int | None = None) -> Draws:
+        return Draws(self.seed, self.epoch if epoch is None else epoch, index, view)
+
+    def autocast(self) -> torch.autocast | nullcontext:
+        if self.recipe.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+
+Selector = Callable[[Run, Split], Subset]
+
+
+Budget = Callable[[Run, Step], tuple[Tensor, Tensor] | None]  # attack steps [B] and step sizes [B]
+
+
+@contextmanager
+def frozen(net: nn.Module, training: bool = False) -> Iterator[None]:
+    """Inside, the network is in evaluation (or training) mode and its parameters take no gradient; then all is as before.
+
+    The modes of sub-modules are restored one by one: a part that was kept in evaluation mode stays so.
+    """
+    modes = [(m, m.training) for m in net.modules()]
+    free = [p for p in net.parameters() if p.requires_grad]
+    net.train(training)
+    for p in free:
+        p.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p in free:
+            p.requires_grad_(True)
+        for module, mode in modes:
+            module.training = mode

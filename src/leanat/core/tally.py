@@ -1,0 +1,87 @@
+"""What an epoch adds up as it goes. It is part of a checkpoint, so that an epoch can be left in its middle and resumed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from leanat.core import distributed
+from leanat.core.passes import Passes
+
+
+class NonFiniteLoss(RuntimeError):
+    """The loss of some step was not a finite number; the message says which."""
+
+
+class Stopped(RuntimeError):
+    """Training was asked to stop, and did so between two batches."""
+
+
+@dataclass
+class Tally:
+    """Loss and weight of each step so far, still on the device; passes, seconds, and the state of torch's own generators."""
+
+    losses: list[Tensor] = field(default_factory=list)
+    weights: list[Tensor] = field(default_factory=list)
+    passes: Passes = field(default_factory=Passes)
+    seconds: float = 0.0
+    generators: list[Tensor] = field(default_factory=list)  # CPU, then GPU; empty before the epoch began
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))  # of the network
+
+    @contextmanager
+    def of(self, net: nn.Module, seed: int) -> Iterator[Tally]:
+        """Inside, passes and seconds count, and torch's generators are those of this epoch; outside, as before."""
+        started, self.device = time.perf_counter(), next(net.parameters()).device
+        gpus = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(gpus), self.passes.of(net):
+            torch.manual_seed(seed)  # also where a checkpoint of a CPU has no generator for this GPU
+            if self.generators:
+                torch.set_rng_state(self.generators[0].cpu())
+            for gpu, state in zip(gpus, self.generators[1:], strict=False):
+                torch.cuda.set_rng_state(state.cpu(), gpu)
+            try:
+                yield self
+            finally:
+                self.generators = [torch.get_rng_state()]
+                self.generators += [torch.cuda.get_rng_state(gpu) for gpu in gpus]
+                self.seconds += time.perf_counter() - started
+
+    def add(self, loss: Tensor, weight: Tensor) -> None:
+        self.losses.append(loss)
+        self.weights.append(weight)
+
+    def sums(self) -> Tensor:
+        """float [2, steps]: losses, weights."""
+        if not self.losses:
+            return torch.zeros(2, 0, device=self.device)
+        return torch.stack([torch.stack(self.losses), torch.stack(self.weights)])
+
+    def mean(self, where: str, replays: int) -> float:
+        """Of the losses, weighted; waits for the device. Raises NonFiniteLoss, ``where`` with the batch filled in."""
+        loss, weight = distributed.added(self.sums()).cpu()
+        if len(bad := (~loss.isfinite()).nonzero()):
+            raise NonFiniteLoss(f"loss not finite: {where.format(int(bad[0]) // replays)}")
+        return float((loss * weight).sum() / weight.sum())
+
+    def row(self) -> dict[str, float]:
+        """What the epoch took, for the history; passes are those of all processes."""
+        passes = torch.tensor([self.passes.forward, self.passes.backward], device=self.device)
+        forward, backward = distributed.added(passes).tolist()
+        return {"forward": forward, "backward": backward, "seconds": self.seconds}
+
+    def state(self) -> dict[str, Any]:
+        """Tensors and numbers, for the checkpoint."""
+        sums = self.sums() if self.losses else None
+        passes = (self.passes.forward, self.passes.backward)
+        return {"sums": sums, "passes": passes, "seconds": self.seconds, "generators": self.generators}
+
+    @classmethod
+    def of_state(cls, state: dict[str, Any]) -> Tally:
+        losses, weights = ([], []) if state["sums"] is None else (list(row) for row in state["sums"])
+        return cls(losses, weights, Passes(*state["passes"]), state["seconds"], state["generators"])

@@ -1,0 +1,132 @@
+"""What a target will take, by paper and item, and what a deadline would allow: what ``leanat cost`` does."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from leanat.cost.forecast import ITEM, WORKFLOW, Forecast
+from leanat.experiments.grid import Grid
+from leanat.experiments.walk import Walk, items_of
+from leanat.runs import experiment
+
+log = logging.getLogger("leanat")
+
+
+@dataclass
+class Bill:
+    """What an item takes beyond the items before it, with which it shares runs."""
+
+    item: str
+    jobs: int = 0
+    runs: int = 0
+    seconds: float = 0.0  # of one device
+    disk: float = 0.0  # bytes
+    memory: float = 0.0  # bytes, of the largest job
+
+
+def bills(grid: Grid, items: Sequence[str], results: Path, forecast: Forecast) -> list[Bill]:
+    """One for each item, in order. Jobs whose files are all there cost nothing; of others the finished runs do not."""
+    done: set[str] = set()
+    found, walk = [], Walk(grid)
+    for item in items:
+        jobs, bill = walk.behind([item]), Bill(item)
+        for shard in jobs.train:
+            new = [r for r in shard if r not in done and not (results / "runs" / r / "metrics.json").exists()]
+            _add(bill, done, shard, [forecast.train(r) for r in new], forecast.start)
+            bill.runs += len(new)
+            bill.disk += sum(map(forecast.disk, new))
+            bill.memory = max([bill.memory, *map(forecast.memory, new)])
+        for shard in jobs.attack:
+            new = [e for e in shard if e not in done and not (results / "runs" / f"{e}.json").exists()]
+            _add(bill, done, shard, [forecast.attack(e, len(new)) for e in new], forecast.start)
+        for paper in jobs.time:
+            new = [] if paper in done or (results / "timings" / f"{paper}.json").exists() else [paper]
+            _add(bill, done, [paper], [forecast.time(p) for p in new], forecast.start)
+        bill.jobs += 1
+        bill.seconds += ITEM
+        found.append(bill)
+    return found
+
+
+def _add(bill: Bill, done: set[str], shard: Iterable[str], seconds: list[float], start: float) -> None:
+    done.update(shard)
+    if seconds:
+        bill.jobs += 1
+        bill.seconds += start + sum(seconds)
+
+
+def within(found: Sequence[Bill], seconds: float) -> list[Bill]:
+    """The items that ``seconds`` of one device allow: the cheapest first, as long as they fit."""
+    chosen = []
+    for bill in sorted(found, key=lambda b: b.seconds):
+        if bill.seconds > seconds:
+            break
+        seconds -= bill.seconds
+        chosen.append(bill)
+    return chosen
+
+
+def cost(grid: Grid, target: str, results: Path, device: torch.device, deadline: float | None, devices: int) -> None:
+    """Logs the bill of a target. Raises ConfigError for a target that does not exist."""
+    started, items = time.perf_counter(), items_of(target, grid)
+    with Forecast.on(grid, device, log.info) as forecast:
+        found = bills(grid, items, results, forecast)
+        kinds = forecast.steps
+    took = time.perf_counter() - started
+    name = experiment.provenance(device)["device"]
+    unit = "core" if device.type == "cpu" else "device"
+    log.info(
+        "\n%s at scale %s on %s; %d kinds of step measured, %.0f s", target, grid.scale["scale"], name, kinds, took
+    )
+    log.info("%-28s %5s %5s %12s %10s %10s", "", "jobs", "runs", f"{unit}-hours", "disk", "memory")
+    for paper in dict.fromkeys(bill.item.split("/")[0] for bill in found):
+        mine = [bill for bill in found if bill.item.startswith(f"{paper}/")]
+        for bill in mine:
+            _line("  " + bill.item, bill)
+        if len(mine) > 1:
+            _line(paper, _sum(paper, mine))
+    total = _sum("total", found)
+    _line("total", total)
+    log.info("Runs that items share are counted with the first. Memory: of the largest job, about.")
+    wall = WORKFLOW + total.seconds / devices
+    log.info("With %d %s%s: about %s.", devices, unit, "s" * (devices > 1), _hours(wall))
+    if deadline is not None:
+        _deadline(found, deadline, devices, unit)
+
+
+def _deadline(found: Sequence[Bill], hours: float, devices: int, unit: str) -> None:
+    chosen = within(found, hours * 3600 * devices)
+    log.info(
+        "\n%g h with %d %s%s allow %d of %d items:", hours, devices, unit, "s" * (devices > 1), len(chosen), len(found)
+    )
+    log.info("  %s", " ".join(bill.item for bill in chosen) or "none")
+    left = [bill for bill in found if bill not in chosen]
+    if left:
+        log.info("not: %s", ", ".join(f"{bill.item} ({_hours(bill.seconds)})" for bill in left))
+        log.info("To have more of them: fewer seeds (--set seeds=1), a smaller scale, or more devices (--devices).")
+
+
+def _sum(name: str, found: Sequence[Bill]) -> Bill:
+    sums = [sum(getattr(b, k) for b in found) for k in ("jobs", "runs", "seconds", "disk")]
+    return Bill(name, *sums, max(b.memory for b in found))
+
+
+def _line(name: str, bill: Bill) -> None:
+    sizes = _bytes(bill.disk), _bytes(bill.memory)
+    log.info("%-28s %5d %5d %12.2f %10s %10s", name, bill.jobs, bill.runs, bill.seconds / 3600, *sizes)
+
+
+def _bytes(n: float) -> str:
+    return f"{n / 2**30:.1f} GB" if n >= 2**30 else f"{n / 2**20:.0f} MB"
+
+
+def _hours(seconds: float) -> str:
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+    return f"{seconds / 3600:.1f} h" if seconds < 172800 else f"{seconds / 86400:.0f} days"

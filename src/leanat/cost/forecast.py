@@ -1,0 +1,369 @@
+"""What jobs will take on this device, before they are started: a few steps of each kind measured, the rest counted.
+
+A kind is a network, an input size, an objective, an attack, a batch size and a precision. Random images and untrained
+networks do, as for ``timing``; ``report.cost`` says how often a run needs each piece.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from leanat.attacks.pgd import PGD
+from leanat.attacks.threat import Linf
+from leanat.core.nouns import frozen
+from leanat.core.precision import exact_fp32
+from leanat.cost import predict, timing
+from leanat.data import TensorData
+from leanat.evaluation.evaluate import evaluate, step_of
+from leanat.experiments import plan
+from leanat.experiments.grid import UPSTREAM, Grid, digest
+from leanat.models import io
+from leanat.runs import checkpoint, experiment
+
+BUDGET = 0.1  # seconds that a piece is measured for, or once
+LARGE = (
+    0.5  # seconds that a step, or an attack's step, may take to be measured; of more images the rest is extrapolated
+)
+STEPS = 3  # of PGD beyond the first, whose time is measured
+FEW, MORE = 4, 5  # images to begin with, and how many times as many to try at most
+UNIMPORTANT = {  # of a step's time
+    "threat", "step_size", "network", "teacher", "first_phase", "bound", "smoothing", "episodes", "sign", "epochs_each",
+    "patience", "bounds", "warmup_epochs",
+}  # fmt: skip
+RUN, ITEM, WORKFLOW = 0.6, 5.0, 4.0  # seconds of a run's data, network and files; of a table; of Snakemake itself
+
+
+@dataclass
+class Forecast:
+    """Measures what it has not measured before, and adds up. ``start``: seconds until a process begins to work."""
+
+    grid: Grid
+    device: torch.device
+    say: Callable[[str], None]
+    start: float
+    folder: Path  # of networks that stand for those of upstream runs
+    known: dict[str, dict[str, float]] = field(default_factory=dict)
+    steps: int = 0  # kinds of step among them
+
+    @classmethod
+    @contextmanager
+    def on(cls, grid: Grid, device: torch.device, say: Callable[[str], None]) -> Iterator[Forecast]:
+        """Measures how long a process takes to start; its stand-in networks go when it is left."""
+        with tempfile.TemporaryDirectory() as place:
+            plan.write(grid, plan.path_of(grid, Path(place)))
+            given = str(grid.folder), grid.settings, place
+            code = (
+                f"import json; from pathlib import Path; from leanat.experiments import structure; "
+                f"from leanat.runs import attacking, training; "
+                f"a, b, c = json.loads({json.dumps(json.dumps(given))}); structure.load(Path(a), b, Path(c)); "
+                f"import torch; torch.optim.SGD([torch.zeros(1)], 0.1).zero_grad()"  # loads what it needs when it is first used
+            )
+            started = os.times()
+            subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+            ended = os.times()
+            start = ended.children_user - started.children_user + ended.children_system - started.children_system
+            yield cls(grid, device, say, start, Path(place))
+
+    def train(self, run: str) -> float:
+        """Seconds of a run, start-up apart."""
+        spec, shape = self._of(run)
+        return RUN + predict.training(spec, self._pieces(run), shape["train"], shape["test"], shape["classes"])
+
+    def attack(self, evaluation: str, together: int = 1) -> float:
+        """Seconds of a suite, start-up apart. Attacks from other networks are shared by those that go ``together``."""
+        found = self.grid.evaluations[evaluation]
+        _, shape = self._of(found.run)
+        seconds = predict.evaluation(found.attacks, self._pieces(found.run), shape["test"], shape["classes"])
+        return RUN + seconds * (len(found.sources) / together if found.sources else 1)
+
+    def time(self, paper: str) -> float:
+        """Seconds of ``leanat time``, which measures each kind of step of the papers' own settings once.
+
+        On a CPU of one core, as all seconds here: the job uses every core, for so much less.
+        """
+        seconds, seen = 0.0, set()
+        for entry in self.grid.timed(paper).values():
+            kind, spec, shape = entry["step"], entry["spec"], entry["shape"]
+            if kind in seen:
+                continue
+            seen.add(kind)
+            found = self._once(spec, shape, False)
+            cpu = self.device.type == "cpu"
+            part, times = (FEW / spec["recipe"]["batch"], 4) if cpu else (1.0, 6)
+            seconds += part * times * (2 * found["step"] + found["bare"] + found["look"]) + found["solve"]
+        return seconds
+
+    def disk(self, run: str) -> float:
+        """Bytes that a run leaves: its network and snapshots, two checkpoints, what it chose and each attack's outcome."""
+        spec, shape = self._of(run)
+        weights = 4 * self._pieces(run)["parameters"]
+        chosen = sum(e.share for e in predict.plan(spec, shape["train"]) if e.selects) + 1
+        suites = [e for e in self.grid.evaluations.values() if e.run == run]
+        return (
+            weights * (5 + len(spec.get("snapshots", ())))
+            + shape["train"] * 6 * chosen
+            + 30 * shape["test"] * sum(len(e.attacks) for e in suites)
+        )
+
+    def memory(self, run: str) -> float:
+        """Bytes of a run, about: the data where they stay on the device, and what this process has after its steps."""
+        _, shape = self._of(run)
+        resident = (shape["train"] + shape["test"]) * shape["channels"] * shape["size"] ** 2
+        return self._pieces(run)["memory"] + (resident if shape["size"] < 100 else 0)
+
+    def _of(self, run: str) -> tuple[dict[str, Any], dict[str, int]]:
+        spec = self.grid.runs[run].spec
+        return spec, self.grid.datasets[spec["data"]["name"]]
+
+    def _pieces(self, run: str) -> dict[str, float]:
+        """The primitives of ``report.cost`` for a run, with its network's ``parameters`` and the ``memory`` seen."""
+        spec, shape = self._of(run)
+        return self._once(spec, shape, True)
+
+    def _once(self, spec: dict[str, Any], shape: dict[str, int], whole: bool) -> dict[str, float]:
+        """What is alike in network, objective, attack, batch or solver is measured once."""
+        method, recipe = spec["method"], spec["recipe"]
+        network = [shape["size"], shape["channels"], spec["model"], bool(spec.get("init", {}).get("frozen"))]
+        selector = _gradient_based(method["selector"])
+        kinds: dict[str, Callable[[timing.Bench], dict[str, float]]] = {
+            digest([network, "network"]): lambda bench: self._network(bench, shape),
+            digest([network, whole, recipe["batch"], recipe["precision"], _bare(method["objective"]), _bare(method["attack"])]):
+                lambda bench: self._step(spec, shape, whole, bench),
+            digest([shape, selector]): lambda bench: bench.solve() if selector else {"solve": 0.0},
+        }  # fmt: skip
+        new = [kind for kind in kinds if kind not in self.known]
+        if new:
+            if whole:
+                self._upstream(spec)
+            bench = self._bench(spec, shape, whole, FEW, 1)
+            for kind in new:
+                self.known[kind] = kinds[kind](bench)
+                self._tell(spec, shape, self.known[kind])
+        found = {k: v for kind in kinds for k, v in self.known[kind].items()}
+        return found | {"select": found["step"] - found["bare"] + 2 * found["look"]}
+
+    def _tell(self, spec: dict[str, Any], shape: dict[str, int], found: dict[str, float]) -> None:
+        if "step" not in found:
+            return
+        parts = (spec["method"]["objective"], spec["method"]["attack"])
+        names = [next(iter(part)) if isinstance(part, dict) else part for part in parts]
+        said = ", ".join(f"{k} {1000 * found[k]:.3g} ms" for k in ("step", "bare", "look"))
+        size = f"{shape['size']} x {shape['size']}, batch {spec['recipe']['batch']}, {spec['recipe']['precision']}"
+        self.steps += 1
+        self.say(f"[{self.steps}] {spec['model']['name']} {size}, {', '.join(names)}: {said}")
+
+    def _upstream(self, value: Any) -> None:
+        """Untrained networks in the folders that a spec reads."""
+        if isinstance(value, str) and value.startswith(UPSTREAM):
+            folder = self.folder / value.removeprefix(UPSTREAM)
+            if not folder.exists():
+                spec, shape = self._of(folder.name)
+                about = io.describe(timing.images(shape, shape["classes"], torch.device("cpu"), ()))
+                model = {k: spec["model"][k] for k in ("name", "standardise")}
+                net = io.build(model["name"], model["standardise"], about, 0)
+                folder.mkdir()
+                for name in ("model", *(f"model-{epoch}" for epoch in spec.get("snapshots", ()))):
+                    io.save(folder / f"{name}.safetensors", net, {"model": model, "data": about})
+        elif isinstance(value, dict | list):
+            for part in value.values() if isinstance(value, dict) else value:
+                self._upstream(part)
+
+    def _bench(
+        self, spec: dict[str, Any], shape: dict[str, int], whole: bool, batch: int | None, steps: int | None = None
+    ) -> timing.Bench:
+        method = spec["method"] | {"attack": _with_steps(spec["method"]["attack"], steps)}
+        spec = experiment.located(spec | {"method": method}, self.folder)
+        return _Quick.of(spec, shape, self.device, batch, 1, whole)
+
+    def _step(self, spec: dict[str, Any], shape: dict[str, int], whole: bool, few: timing.Bench) -> dict[str, float]:
+        """Seconds of a step on the whole batch, with its attack, without it, and of a clean forward pass.
+
+        Not ``whole``: of ``leanat time``, which measures ``FEW`` images itself.
+        """
+        cuda = self.device.type == "cuda"
+        if cuda:
+            torch.cuda.reset_peak_memory_stats(self.device)
+        batch = spec["recipe"]["batch"]
+        most = batch if cuda or whole else min(FEW, batch)
+        benches: dict[int, timing.Bench] = {}
+
+        def bare(size: int) -> float:
+            benches[size] = few if size == FEW and not cuda else self._bench(spec, shape, whole, size, 1)
+            return benches[size].bare() / benches[size].factor
+
+        sizes = [most] if cuda or most <= FEW else [size for size, _ in growing(bare, most)]
+        sizes = sizes[-1:] if sizes[-1] == most else sizes[-2:]
+        parts = [(size, self._parts(spec, shape, whole, size, benches.get(size))) for size in sizes]
+        found = {
+            k: batch / most * extrapolated([(size, part[k]) for size, part in parts], most)
+            for k in ("step", "bare", "look")
+        }
+        return found | {"memory": 2**20 * experiment.peak_memory(self.device) if cuda else _resident()}
+
+    def _parts(
+        self, spec: dict[str, Any], shape: dict[str, int], whole: bool, size: int, bench: timing.Bench | None
+    ) -> dict[str, float]:
+        """Seconds of ``size`` images. Of an attack that takes long one step is measured, and what a second adds."""
+        bench = bench or self._bench(spec, shape, whole, size, 1)
+        found = {"bare": bench.bare(), "look": bench.look()}
+        steps = _steps(spec["method"]["attack"])
+        if spec["method"]["attack"] == "clean":
+            found["step"] = found["bare"]
+        elif self.device.type == "cuda" or found["bare"] / bench.factor * max(steps, 1) < MORE * LARGE:
+            found["step"] = self._bench(spec, shape, whole, size).attacked()
+        else:
+            found["step"] = bench.attacked()
+            if steps > 1:
+                more = self._bench(spec, shape, whole, size, 2).attacked() - found["step"]
+                found["step"] += (steps - 1) * max(more, found["look"])
+        return {k: seconds / bench.factor for k, seconds in found.items()}
+
+    def _network(self, bench: timing.Bench, shape: dict[str, int]) -> dict[str, float]:
+        """Seconds of a test image, a pass forward and a step of PGD, as an evaluation takes them; of a new batch size; of a
+        checkpoint.
+        """
+        net, cpu = bench.run.net, self.device.type == "cpu"
+
+        def attacked(n: int, steps: int = 1) -> Callable[[], Any]:
+            """Images that are right, and hardly fooled by so small a radius."""
+            data, pgd = (
+                timing.images(shape, n, self.device, ()),
+                PGD(Linf(1e-3), steps, 1e-3, "uniform", only_correct=True),
+            )
+            with frozen(net), exact_fp32(), torch.no_grad():
+                data.labels[:] = net(step_of(data, torch.arange(n, device=self.device), 0).x).argmax(1)
+            return lambda: evaluate(net, data, pgd, seed=0, batch=n)
+
+        def forward(n: int) -> float:
+            x = step_of(timing.images(shape, n, self.device, ()), torch.arange(n, device=self.device), 0).x
+            with frozen(net), exact_fp32(), torch.no_grad():
+                return self._seconds(lambda: net(x))
+
+        def ascend(n: int) -> float:  # what further steps add
+            return (self._seconds(attacked(n, 1 + STEPS)) - self._seconds(attacked(n))) / STEPS
+
+        most = predict.BATCH
+        ascents = growing(ascend, most) if cpu else [(most, ascend(most))]
+        n, passes = ascents[-1][0], [(m, forward(m)) for m, _ in ascents[-2:]]
+        size = 0.0  # on a CPU, what a batch size that was not met before costs: kernels are made for each
+        if cpu and n > 3 * FEW:
+            few = [attacked(n - k) for k in (3, 7, 12)]
+            size = max(0.0, statistics.fmean(_spent(work) - _spent(work) for work in few) / 2)
+        keep = self._seconds(lambda: checkpoint.save(self.folder / "resume.pt", bench.run, "0"))
+        parameters = sum(p.numel() for p in net.parameters())
+        each = {"ascend": extrapolated(ascents, most) / most, "forward": extrapolated(passes, most) / most}
+        return each | {"size": size, "keep": keep, "parameters": parameters}
+
+    def _seconds(self, work: Callable[[], Any]) -> float:
+        return median(work, self.device)
+
+
+class _Quick(timing.Bench):
+    """Measures each piece for ``BUDGET`` seconds instead of a number of times."""
+
+    def _median(self, work: Callable[[], Any], data: TensorData | None = None) -> float:
+        return median(work, self.run.device, lambda: self.label(self.data if data is None else data))
+
+
+def growing(measure: Callable[[int], float], most: int) -> list[tuple[int, float]]:
+    """Images and their seconds: of few, and of more and more up to ``most``, as long as ``LARGE`` seconds are enough.
+
+    A few images say little about many where each operator takes its time: twice as many are tried in any case.
+    """
+    taken = [(min(FEW, most), measure(min(FEW, most)))]
+    while (n := taken[-1][0]) < most:
+        seconds = taken[-1][1]
+        if len(taken) == 1:
+            more = 2 * n
+        else:
+            each = (extrapolated(taken, 2 * n) - seconds) / n
+            more = min(MORE * n, int(n + (LARGE - seconds) / max(each, 1e-9)))
+        if min(more, most) < min(2 * n, most):
+            break
+        taken.append((min(more, most), measure(min(more, most))))
+    return taken
+
+
+def extrapolated(taken: Sequence[tuple[int, float]], most: int) -> float:
+    """Seconds of ``most`` images, from those of some: beyond the last, each takes what those after the last but one took."""
+    n, seconds = taken[-1]
+    each = seconds / n
+    if len(taken) > 1:
+        fewer, before = taken[-2]
+        each = min(max((seconds - before) / (n - fewer), 0.0), each)
+    return seconds + (most - n) * each
+
+
+def median(work: Callable[[], Any], device: torch.device, before: Callable[[], Any] = lambda: None) -> float:
+    """Seconds: of as many as fit into BUDGET, at least one, after one that does not count unless it took as long itself.
+
+    ``before`` each of them something is done that does not count.
+
+    On a CPU of the processor, so that what else the machine does meanwhile changes nothing.
+    """
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    taken: list[float] = []
+    while not taken or sum(taken) < BUDGET:
+        before()
+        timing.wait(device)
+        started = clock()
+        work()
+        timing.wait(device)
+        taken.append(clock() - started)
+    return statistics.median(taken[1:] or taken)
+
+
+def _resident() -> float:
+    """Bytes of this process now: its peak may be of a larger network that was measured before."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        return 2**20 * experiment.peak_memory(torch.device("cpu"))
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _spent(work: Callable[[], Any]) -> float:
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+def _gradient_based(selector: Any) -> Any:
+    """The selector by gradients inside of warm starts and periods; None if there is none."""
+    while isinstance(selector, dict) and "inner" in next(iter(selector.values())):
+        selector = next(iter(selector.values()))["inner"]
+    return (
+        selector if isinstance(selector, dict) and next(iter(selector)) in ("craig", "grad_match", "glister") else None
+    )
+
+
+def _bare(part: Any) -> Any:
+    """A component without what changes no time of a step: radii, paths, and the size of weights other than 0."""
+    if isinstance(part, dict):
+        kept = {k: v for k, v in part.items() if k not in UNIMPORTANT}
+        return {k: bool(v) if k in ("beta", "gamma", "ks") else _bare(v) for k, v in kept.items()}
+    return part
+
+
+def _steps(attack: Any) -> int:
+    if not isinstance(attack, dict):
+        return 0
+    return max([attack["steps"]] if "steps" in attack else [_steps(v) for v in attack.values()], default=0)
+
+
+def _with_steps(attack: Any, steps: int | None) -> Any:
+    if steps is None or not isinstance(attack, dict):
+        return attack
+    return {k: steps if k == "steps" else _with_steps(v, steps) for k, v in attack.items()}

@@ -1,0 +1,317 @@
+"""What the pieces of a training take on this device, measured alone on random images of the paper's shape.
+
+No training is needed: the time of a step does not depend on what a network has learnt, but for two things. What an
+attack works on: the images have the labels that the network itself gives them, so that an attack which leaves
+misclassified ones alone works on all, as on those of a trained network that are right. And the attack budgets of
+Bullet-Train: ``report.cost`` composes its time from the shares of its groups. Not measured: reading and decoding files.
+``leanat time`` has the machine to itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from leanat import models
+from leanat.attacks.lpips import Lpips
+from leanat.attacks.perceptual import Perceptual
+from leanat.attacks.pgd import Clean
+from leanat.core.files import write_json
+from leanat.core.loop import one_step, take
+from leanat.core.nouns import Attack, Method, Run, Split, Step, frozen
+from leanat.core.precision import exact_fp32, searching
+from leanat.cost import decoding
+from leanat.cost.held import most_bytes
+from leanat.data import Augmentation, TensorData
+from leanat.data.augment import RandomResizedCrop
+from leanat.experiments import config
+from leanat.models import io
+from leanat.papers.saliency.method import Saliency
+from leanat.runs import experiment
+from leanat.selection import coresets
+from leanat.selection.basic import everyone, unweighted
+
+log = logging.getLogger("leanat")
+
+
+def write(
+    timed: dict[str, dict[str, Any]], out: Path, device: str, batch: int | None, repeats: int | None, usual: int
+) -> None:
+    """Measures every spec (see ``measure_all``) and writes the primitives with where they were measured.
+
+    ``usual``: repeats on a GPU, where ``repeats`` does not say.
+    """
+    where = experiment.device_of(device)
+    cpu = where.type == "cpu"
+    batch, repeats = batch or (4 if cpu else None), repeats or (3 if cpu else usual)
+    found = measure_all(timed, where, batch, repeats, log.info)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_json(out, {"primitives": found, "batch": batch, "repeats": repeats} | experiment.provenance(where))
+
+
+def measure_all(
+    timed: dict[str, dict[str, Any]], device: torch.device, batch: int | None, repeats: int, say: Callable[[str], None]
+) -> dict[str, dict[str, float]]:
+    """The primitives (see ``report.cost``) of every spec, by the spec's digest; steps that are alike are measured once.
+
+    ``timed``: digest -> {spec, step: digest of what a step depends on, shape: {classes, channels, size, train}}.
+    """
+    known: dict[str, dict[str, float]] = {}
+    found = {}
+    for number, (key, entry) in enumerate(timed.items(), 1):
+        bench = Bench.of(entry["spec"], entry["shape"], device, batch, repeats)
+        selector = gradient_based(bench.run.method.selector)
+        work = {entry["step"]: bench.step}
+        if bench.crop is not None:
+            work[f"decode {bench.crop}"] = bench.decode
+        if entry.get("memory"):
+            work[f"{entry['step']} memory"] = bench.memory
+        if selector is not None:
+            kind = f"{entry['step']} {selector.adversarial} {selector.features}"
+            work |= {kind: bench.select, f"{selector} {entry['shape']}": bench.solve}
+        for name, measure in work.items():
+            known[name] = known.get(name) or measure()
+        found[key] = {k: v for name in work for k, v in known[name].items()}
+        said = ", ".join(f"{name} {seconds:.3g} s" for name, seconds in found[key].items())
+        say(f"[{number}/{len(timed)}] {entry['spec']['model']['name']}: {said}")
+    return found
+
+
+@dataclass
+class Bench:
+    """A spec's network on random images of its data set's shape, ready to be measured."""
+
+    run: Run
+    data: TensorData
+    shape: dict[str, int]
+    size: int  # images that a step is measured on; seconds are then in proportion to the spec's batch
+    factor: float
+    repeats: int
+    crop: RandomResizedCrop | None = None  # where images are streamed from files, and a training sees a box of each
+
+    @classmethod
+    def of(
+        cls,
+        spec: dict[str, Any],
+        shape: dict[str, int],
+        device: torch.device,
+        batch: int | None,
+        repeats: int,
+        whole: bool = False,
+    ) -> Bench:
+        """With the extras that are a part of its objective or attack.
+
+        ``whole``: the very step of a run, whose upstream networks exist: head alone where the rest is frozen.
+        """
+        parts = config.read(spec)
+        size = parts.recipe.batch if batch is None else min(batch, parts.recipe.batch)
+        pieces = tuple(
+            p for p in parts.data.augment if not isinstance(p, RandomResizedCrop)
+        )  # a part of decoding files
+        data = images(shape, max(2 * size, 64), device, pieces)
+        net = io.build(parts.model.name, parts.model.standardise, io.describe(data), parts.seed).to(device)
+        if whole and parts.init is not None and parts.init.frozen:
+            net = models.transfer_head(net, parts.init.hidden, shape["classes"], parts.seed).to(device)
+        attack = parts.method.attack
+        extras = tuple(e for e in parts.method.extras if e in (parts.method.objective, attack))
+        if (
+            isinstance(attack, Perceptual) and not whole
+        ):  # the time does not depend on what the network of the distance has learnt
+            lpips = Lpips(io.build("alexnet_cifar", "channel", io.describe(data), 0).to(device).eval())
+            attack = _With(lpips, attack.attack)
+        objective = parts.method.objective
+        if isinstance(objective, Saliency):  # nor on what its discriminator has learnt
+            objective = replace(objective, first_phase=None)
+            extras = tuple(objective if e == parts.method.objective else e for e in extras)
+        with TemporaryDirectory() as folder:
+            if isinstance(objective, Saliency) and not whole:  # neither does it on what the teacher has
+                about = {"model": spec["model"], "data": io.describe(data)}
+                io.save(Path(folder) / "model.safetensors", net, about)
+                objective = replace(objective, teacher=Path(folder))
+                extras = (objective,)
+            method = replace(parts.method, objective=objective, attack=attack, budget=None, extras=extras)
+            run = Run(net, method, parts.recipe, parts.seed, epoch=parts.recipe.epochs // 2 if whole else 0)
+            for extra in extras:
+                run.memory[extra.name] = extra.start(run, Split(data, None))
+                extra.on_epoch(run, Split(data, None))
+        crop = next((p for p in parts.data.augment if isinstance(p, RandomResizedCrop)), None)
+        return cls(run, data, shape, size, parts.recipe.batch / size, repeats, crop)
+
+    def step(self) -> dict[str, float]:
+        """Seconds of an optimiser step with its attack, without it, and of a clean forward pass."""
+        found = {"step": self.attacked(), "look": self.look()}
+        # Not defined for Free-AT, and of no use without a budget.
+        return found if self.run.method.extras else found | {"bare": self.bare()}
+
+    def decode(self) -> dict[str, float]:
+        """Seconds of a core for one image."""
+        return {"decode": decoding.seconds(self.crop, self.shape["size"], self.repeats)}
+
+    def memory(self) -> dict[str, float]:
+        """MB (2^20 bytes) that a step with its attack holds at once for each further image of the batch.
+
+        Without the weights, their gradients and momentum, of which no batch has more; so batches of any size compare.
+        """
+        few, held = self.size // 2, {}
+        if not few:
+            raise ValueError("memory is measured on two batches: at least 2 images")
+        for size in (self.size, few):
+
+            def work(size: int = size) -> None:
+                one_step(self.run, take(self.run, self.data, unweighted(everyone(self.data)), slice(0, size)))
+
+            work()  # momentum and what else a first step makes
+            held[size] = most_bytes(work, self.run.device)
+        return {"memory": (held[self.size] - held[few]) / (self.size - few) / 2**20}
+
+    def attacked(self) -> float:
+        """With its part of what is not done in every step: the discriminators' update of Saliency."""
+        method, seconds = self.run.method, self._optimise(self.run.method)
+        objective = method.objective
+        if not (isinstance(objective, Saliency) and objective.beta):
+            return seconds
+        return seconds + (self._optimise(method, updates=True) - seconds) / objective.discriminator.every
+
+    def bare(self) -> float:
+        method = self.run.method
+        extras = tuple(e for e in method.extras if e != method.attack)
+        return self._optimise(replace(method, attack=Clean(), extras=extras))
+
+    def look(self) -> float:
+        run = self.run
+
+        def work() -> None:
+            with frozen(run.net), torch.no_grad(), run.autocast():
+                run.net(self._fresh(self.data).x)
+
+        return self.factor * self._median(work)
+
+    def _optimise(self, method: Method, updates: bool = False) -> float:
+        run, own = self.run, self.run.method
+
+        def work() -> None:
+            run.opt.param_groups[0]["lr"] = 1e-4
+            if (memory := run.memory.get(Saliency.name)) is not None:
+                memory["steps"] = 0 if updates else 1  # a discriminator is updated at 0, every, 2 every, ...
+            one_step(run, self._fresh(self.data))
+
+        run.method = method
+        seconds = self.factor * self._median(work)
+        run.method = own
+        return seconds
+
+    def _fresh(self, data: TensorData) -> Step:
+        return take(self.run, data, unweighted(everyone(data)), slice(0, self.size))
+
+    def label(self, data: TensorData) -> None:
+        """The images of a step, as this epoch shows them, get the labels that the network gives them now."""
+        run, step = self.run, self._fresh(data)
+        with frozen(run.net), torch.no_grad(), run.autocast():
+            data.labels[step.index] = run.net(step.x).argmax(1)
+
+    def select(self) -> dict[str, float]:
+        """Seconds of the attack and the last-layer gradients of a batch."""
+        selector, recipe = gradient_based(self.run.method.selector), self.run.recipe
+        few = self.data.take(torch.arange(self.size, device=self.run.device))
+        self.run.recipe = replace(recipe, batch=self.size)
+        one = self._median(lambda: coresets.gradients(self.run, few, selector.adversarial, selector.features), few)
+        self.run.recipe = recipe
+        return {"select": self.factor * one}
+
+    def solve(self) -> dict[str, float]:
+        """Seconds of the solver, once, on random gradients of a whole training set, a tenth held out."""
+        return {"solve": _solve(gradient_based(self.run.method.selector), self.run, self.shape)}
+
+    def _median(self, work: Callable[[], Any], data: TensorData | None = None) -> float:
+        """Of ``repeats``, after one that does not count; each on images of ``data`` that are right by ``label``."""
+        seconds = []
+        with exact_fp32(), searching(self.run.device, self.run.method.fixed_shapes):  # as in training
+            for _ in range(1 + self.repeats):
+                self.label(self.data if data is None else data)
+                wait(self.run.device)
+                started = time.perf_counter()
+                work()
+                wait(self.run.device)
+                seconds.append(time.perf_counter() - started)
+        return statistics.median(seconds[1:])
+
+
+@dataclass(frozen=True)
+class _With:
+    """A perceptual attack with the distance of a network at hand."""
+
+    lpips: Lpips
+    attack: Attack
+
+    def __call__(self, net: torch.nn.Module, step: Step) -> torch.Tensor:
+        step.aux["lpips"] = self.lpips
+        return self.attack(net, step)
+
+
+def images(shape: dict[str, int], n: int, device: torch.device, augment: tuple) -> TensorData:
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(256, (n, shape["channels"], shape["size"], shape["size"]), generator=generator)
+    labels = torch.arange(n) % shape["classes"]
+    channels = shape["channels"]
+    return TensorData(
+        name="random images",
+        class_names=tuple(map(str, range(shape["classes"]))),
+        image_size=shape["size"],
+        channels=channels,
+        mean=(0.5,) * channels,
+        std=(0.25,) * channels,
+        images=pixels.to(torch.uint8),
+        labels=labels,
+        numbers=torch.arange(n),
+        augment=Augmentation(augment),
+        seed=0,
+    ).to(device)
+
+
+def wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def gradient_based(selector: Any) -> Any:
+    """The selector by gradients inside of warm starts and periods; None if there is none."""
+    while hasattr(selector, "inner"):
+        selector = selector.inner
+    return selector if hasattr(selector, "solve") else None
+
+
+def _solve(selector: Any, run: Run, shape: dict[str, int]) -> float:
+    """Seconds of the solver, once, on random gradients and features of a whole training set, a tenth held out."""
+    n, classes, device = round(shape["train"] * 0.9), shape["classes"], run.device
+    data = images(shape | {"channels": 1, "size": 1}, n, device, ())
+    width = run.net.head.in_features
+
+    def rows(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+        generator = torch.Generator().manual_seed(seed)
+        z = torch.randn(count, classes, generator=generator).softmax(1)
+        return z.to(device), torch.rand(count, width, generator=generator).to(device)
+
+    a, phi = rows(n, 0)
+    gradients = coresets.Gradients(((a, phi if selector.features else None),))
+    solve = selector.solve
+    if isinstance(selector, coresets.Glister):
+        z, psi = rows(shape["train"] - n, 1)
+        labels = torch.arange(len(z), device=device) % classes
+        validation = coresets.Validation(z, psi if selector.features else None, labels)
+
+        def solve(rows: Any, budget: int, label: int | None) -> Any:
+            return selector.solve(run, validation, rows, budget, label)
+
+    wait(device)
+    started = time.perf_counter()
+    coresets.choose(run, data, gradients, solve, selector.fraction, selector.granularity)
+    wait(device)
+    return time.perf_counter() - started

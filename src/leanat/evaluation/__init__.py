@@ -1,0 +1,1 @@
+"""What a trained network withstands, example by example."""

@@ -1,0 +1,274 @@
+"""Robust accuracy: attack the examples that are still right, keep what happened to each, continue where it stopped.
+
+outcome = evaluate(net, data, AutoAttack(Linf(8 / 255)), seed=0)
+summary(outcome)["accuracy"]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from functools import partial
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from leanat.attacks.autoattack import AutoAttack, Ensemble, sanity
+from leanat.core.nouns import Attack, Data, Step, frozen
+from leanat.core.precision import exact_fp32, say_emulation
+from leanat.core.rng import Draws
+from leanat.evaluation.folding import folded
+from leanat.evaluation.outcome import NOT_FINITE, Outcome
+
+PROBE = 32  # images on which a folded network is compared with the network
+OWN_WAYS = ("self_bounded", "training_mode")  # of attacks that read layers, or take the statistics of a batch
+SQUARE_GAIN = 0.002  # AutoAttack's own threshold: more than this share broken by Square alone is suspicious
+
+
+@contextmanager
+def batch_statistics(net: nn.Module) -> Iterator[None]:
+    """Inside, BatchNorm in evaluation mode normalises with the current batch's statistics, and records none.
+
+    The saliency paper's code evaluates so, in batches of 100: a prediction then depends on the rest of its batch.
+    """
+    layers = [(m, m.running_mean, m.running_var) for m in net.modules() if isinstance(m, _BatchNorm)]
+    for layer, _, _ in layers:
+        layer.running_mean = layer.running_var = None
+    try:
+        yield
+    finally:
+        for layer, mean, var in layers:
+            layer.running_mean, layer.running_var = mean, var
+
+
+def sample(n: int, limit: int | None) -> Tensor:
+    """The same ``limit`` numbers below n for every network and seed, at random, ascending; smaller sets are nested."""
+    index = torch.arange(n)
+    if limit is None or limit >= n:
+        return index
+    return Draws(0, 0, index).order("evaluation sample")[:limit].sort().values
+
+
+def evaluate(
+    net: nn.Module,
+    data: Data,
+    attack: Attack,
+    *,
+    seed: int,
+    batch: int = 500,
+    limit: int | None = None,
+    index: Tensor | None = None,
+    precision: str = "fp32",
+    statistics: str = "running",
+    resume: Outcome | None = None,
+    after_part: Callable[[Outcome], None] = lambda outcome: None,
+    progress: Callable[[str, int, int], None] = lambda part, done, of: None,
+) -> Outcome:
+    """Attack the examples ``index`` of ``data`` (default: ``sample(len(data), limit)``) that are still right.
+
+    Adversarial examples are made on a copy of the network that is as it is up to rounding (``folding``); what they are
+    answered is asked of the network. An image whose logits are NaN or infinite is answered wrongly, with or without an attack.
+    An attack made of ``parts`` (AutoAttack; the restarts of PGD) is run part by part; ``after_part`` gets the outcome
+    so far, and ``resume`` takes it back; ``progress`` hears the part, and how many images of how many it is through. An
+    example is fooled if any part fooled it: for the restarts of PGD that is never weaker than keeping the one of highest
+    loss. Random numbers belong to the examples, not to their batch (but for AutoAttack's parts): another batch size changes
+    sums in their last digits, and an outcome only where it hangs on these. A batch that does not fit into CUDA memory is tried
+    again by halves.
+
+    ``statistics`` "batch": see ``batch_statistics``. Every part then attacks every example, so that the batches stay as
+    they are. Raises ValueError for values out of range and for a ``resume`` of other examples or another attack.
+    """
+    _check(precision, statistics, batch, data.labels.device)
+    index = (sample(len(data), limit) if index is None else index).to(data.labels.device)
+    parts = attack.parts(data.n_classes) if hasattr(attack, "parts") else {type(attack).__name__: attack}
+    with _setting(net, index.device, precision, statistics):
+        if resume is None:
+            found = _clean(net, data, index, batch, precision, statistics)
+            done, notes = (), ()
+            if isinstance(attack, AutoAttack | Ensemble) and len(index):
+                step = step_of(data, index[:batch], seed, precision)
+                notes = tuple(sanity(net, step.x, step.y))
+        else:
+            found, done, notes = _resumed(resume, index, tuple(parts)), resume.parts, resume.notes
+        left = len(done) < len(parts)
+        copy = _attacked(net, attack, data, index, precision, statistics) if left else net
+        for number, (name, part) in enumerate(parts.items()):
+            if number < len(done):
+                continue
+
+            def spend(where: Tensor, part=part, number=number) -> None:
+                step = step_of(data, index[where], seed, precision)
+                x_adv = part(copy, step)
+                _record(found, where, number, step, x_adv, net)
+
+            attacked = found["correct"] | (statistics == "batch")
+            where = attacked.nonzero().squeeze(1)
+            _in_batches(spend, where, batch, statistics, partial(progress, name, of=len(where)))
+            done += (name,)
+            if name == "square" and number and (gain := (found["broken_by"] == number).float().mean()) > SQUARE_GAIN:
+                notes += (f"Square, without gradients, broke another {gain:.1%} of the images.",)
+            after_part(_outcome(index, found, done, notes))
+    return _outcome(index, found, done, notes)
+
+
+def transfer(
+    sources: Mapping[str, nn.Module],
+    targets: Mapping[str, nn.Module],
+    attack: Attack,
+    data: Data,
+    *,
+    seed: int,
+    batch: int = 500,
+    limit: int | None = None,
+    index: Tensor | None = None,
+    precision: str = "fp32",
+) -> dict[str, dict[str, Outcome]]:
+    """Adversarial examples made on each source, tested on each target: outcomes [target][source].
+
+    Every example is attacked once a source, whether or not the source has it right. ``correct`` is the target's answer
+    to the adversarial image alone. ``over_sources`` gives Q-TART's mean and deviation (section 4.4.2).
+    """
+    _check(precision, "running", batch, data.labels.device)
+    index = (sample(len(data), limit) if index is None else index).to(data.labels.device)
+    out: dict[str, dict[str, Outcome]] = {target: {} for target in targets}
+    clean = {}
+    for name, net in targets.items():
+        with _setting(net, index.device, precision):
+            clean[name] = _clean(net, data, index, batch, precision)
+    for source, net in sources.items():
+        found = {name: {key: value.clone() for key, value in clean[name].items()} for name in targets}
+        with _setting(net, index.device, precision):
+            copy = _attacked(net, attack, data, index, precision)
+
+        def spend(where: Tensor, net=net, copy=copy, found=found) -> None:
+            step = step_of(data, index[where], seed, precision)
+            with _setting(net, index.device, precision):
+                x_adv = attack(copy, step)
+            for name, target in targets.items():
+                with _setting(target, index.device, precision):
+                    _record(found[name], where, 0, step, x_adv, target, always=True)
+
+        _in_batches(spend, torch.arange(len(index), device=index.device), batch)
+        for name in targets:
+            out[name][source] = _outcome(index, found[name], (type(attack).__name__,), ())
+    return out
+
+
+def _check(precision: str, statistics: str, batch: int, device: torch.device) -> None:
+    if precision not in ("fp32", "bf16") or statistics not in ("running", "batch") or batch < 1:
+        raise ValueError(
+            f"precision {precision!r}, statistics {statistics!r}, batch {batch}; "
+            "allowed: fp32 or bf16, running or batch, at least 1"
+        )
+    if precision == "bf16":
+        say_emulation(device, "--precision fp32 is what reported numbers have")
+
+
+@contextmanager
+def _setting(net: nn.Module, device: torch.device, precision: str, statistics: str = "running") -> Iterator[None]:
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+    batches = batch_statistics(net) if statistics == "batch" else nullcontext()
+    with frozen(net), exact_fp32(), autocast, batches:
+        yield
+
+
+def _attacked(
+    net: nn.Module, attack: Attack, data: Data, index: Tensor, precision: str, statistics: str = "running"
+) -> nn.Module:
+    """The network that adversarial examples are made on: folded, where the attack asks it in fp32 and for logits alone."""
+    own = (getattr(a, way, False) for a in (attack, getattr(attack, "attack", None)) for way in OWN_WAYS)
+    if precision != "fp32" or statistics != "running" or any(own) or not len(index):
+        return net
+    return folded(net, step_of(data, index[:PROBE], 0).x)
+
+
+def step_of(data: Data, index: Tensor, seed: int, precision: str = "fp32") -> Step:
+    """These examples as an attack takes them, with the random numbers that belong to them."""
+    x, y = data.batch(index, 0)
+    x = x.contiguous(memory_format=torch.channels_last)
+    return Step(0, index, x, y, torch.ones_like(index, dtype=torch.float32), Draws(seed, 0, index))
+
+
+def _in_batches(
+    work: Callable[[Tensor], None],
+    where: Tensor,
+    batch: int,
+    statistics: str = "running",
+    progress: Callable[[int], None] = lambda done: None,
+) -> None:
+    """``work`` on pieces of ``where``; a piece that runs out of CUDA memory is halved, and so are those after it."""
+    start = 0
+    while start < len(where):
+        try:
+            work(where[start : start + batch])
+            start += batch
+            progress(min(start, len(where)))
+            continue
+        except torch.OutOfMemoryError:
+            if batch == 1 or statistics == "batch":
+                raise
+        batch //= 2  # outside the handler, whose traceback keeps the failed batch alive
+        torch.cuda.empty_cache()
+
+
+@torch.no_grad()
+def _clean(net: nn.Module, data: Data, index: Tensor, batch: int, precision: str, statistics: str = "running"):
+    """What is known of each example before any attack: tensors of length n."""
+    found = {
+        "label": data.labels[index],
+        "predicted": torch.zeros_like(index),
+        "correct": torch.zeros_like(index, dtype=torch.bool),
+        "broken_by": torch.full_like(index, -1, dtype=torch.int16),
+        **{name: torch.zeros(len(index), device=index.device) for name in ("loss", "linf", "l2")},
+    }
+
+    def look(where: Tensor) -> None:
+        step = step_of(data, index[where], 0, precision)
+        found["predicted"][where], found["loss"][where] = _answers(net, step.x, step.y)
+
+    _in_batches(look, torch.arange(len(index), device=index.device), batch, statistics)
+    found["correct"] = found["predicted"] == found["label"]
+    found["clean_correct"] = found["correct"].clone()
+    return found
+
+
+def _answers(net: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Predicted classes [B], NOT_FINITE where a logit is NaN or infinite, and cross-entropies [B]."""
+    z = net(x).float()
+    predicted = torch.where(z.isfinite().all(1), z.argmax(1), NOT_FINITE)
+    return predicted, F.cross_entropy(z, y, reduction="none")
+
+
+@torch.no_grad()
+def _record(
+    found: dict, where: Tensor, number: int, step: Step, x_adv: Tensor, net: nn.Module, always: bool = False
+) -> None:
+    predicted, loss = _answers(net, x_adv, step.y)
+    change = (x_adv - step.x).flatten(1)
+    fooled, was = predicted != step.y, found["correct"][where]
+    counts = torch.ones_like(fooled) if always else was & (fooled | (loss > found["loss"][where]))
+    now = {"predicted": predicted, "loss": loss, "linf": change.abs().amax(1), "l2": change.norm(dim=1)}
+    for name, value in now.items():
+        found[name][where] = torch.where(counts, value, found[name][where])
+    found["broken_by"][where] = torch.where(was & fooled, number, found["broken_by"][where]).to(torch.int16)
+    found["correct"][where] = ~fooled if always else was & ~fooled
+
+
+def _outcome(index: Tensor, found: dict[str, Tensor], parts: tuple[str, ...], notes: tuple[str, ...]) -> Outcome:
+    """What is known so far; a copy, since ``found`` changes with every part."""
+    arrays = {
+        name: value.cpu().numpy().copy() for name, value in {"index": index, **found}.items()
+    }  # found goes on changing
+    return Outcome(**arrays, parts=parts, notes=notes)
+
+
+def _resumed(outcome: Outcome, index: Tensor, parts: tuple[str, ...]) -> dict[str, Tensor]:
+    if not np.array_equal(outcome.index, index.cpu().numpy()):
+        raise ValueError("cannot resume: the outcome belongs to other examples")
+    if outcome.parts != parts[: len(outcome.parts)]:
+        raise ValueError(f"cannot resume: the outcome has {outcome.parts}, the attack {parts}")
+    arrays = {k: v for k, v in vars(outcome).items() if k not in ("index", "parts", "notes")}
+    return {k: torch.from_numpy(v.copy()).to(index.device) for k, v in arrays.items()}

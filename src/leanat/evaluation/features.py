@@ -1,0 +1,87 @@
+"""What attacks do to a network's last features, and a map of these: Q-TART's Figure 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from leanat.core.nouns import Attack, Data, frozen
+from leanat.evaluation.evaluate import sample, step_of
+from leanat.evaluation.measured import Measured
+
+PERPLEXITY = 30  # scikit-learn's default
+
+
+@dataclass(frozen=True)
+class Named:
+    """An attack and what its distances are called."""
+
+    name: str
+    attack: Attack
+
+
+@dataclass(frozen=True)
+class Distances:
+    """A measure: ||phi(x) - phi(x_adv)||_2 under each of some attacks, with phi what the classifier's head reads.
+
+    Of ``sample(n, examples)``, right or wrong. Numbers, of each attack: <name>_mean, _least, _greatest, _range, _middle, from
+    the 5th to the 95th percentile, and _relative and _middle_relative, range and middle over the mean norm of phi.
+    Arrays: distances [n] by attack; ``norm`` [n], ||phi(x)||_2; ``classes`` [n] and ``names``; ``points`` [m, 2], the
+    first ``mapped`` by t-SNE.
+    """
+
+    attacks: tuple[Named, ...]
+    examples: int | None
+    mapped: int
+    part: ClassVar[str] = "test"
+
+    @property
+    def number_names(self) -> tuple[str, ...]:
+        kinds = ("mean", "least", "greatest", "range", "relative", "middle", "middle_relative")
+        return tuple(f"{attack.name}_{kind}" for attack in self.attacks for kind in kinds)
+
+    def __call__(self, net: nn.Module, data: Data, seed: int) -> Measured:
+        found = distances(net, data, self.attacks, seed=seed, limit=self.examples)
+        norm, numbers = float(found["norm"].mean()), {}
+        for name in (attack.name for attack in self.attacks):
+            low, high, mean = (float(f(found[name])) for f in (np.min, np.max, np.mean))
+            middle = float(np.diff(np.quantile(found[name], [0.05, 0.95]))[0])
+            shown = {"mean": mean, "least": low, "greatest": high, "range": high - low, "relative": (high - low) / norm}
+            shown |= {"middle": middle, "middle_relative": middle / norm}
+            numbers |= {f"{name}_{k}": v for k, v in shown.items()}
+        points = tsne(found.pop("features")[: self.mapped], seed)
+        return Measured(numbers, found | {"points": points, "names": np.array(data.class_names, dtype=np.str_)})
+
+
+def distances(
+    net: nn.Module, data: Data, attacks: tuple[Named, ...], *, seed: int, limit: int | None, batch: int = 500
+) -> dict[str, np.ndarray]:
+    """Distances, ``norm`` and ``classes`` as ``Distances`` has them, and ``features`` [n, D], phi(x)."""
+    index = sample(len(data), limit).to(data.labels.device)
+    parts: dict[str, list[Tensor]] = {}
+    with frozen(net):
+        for where in index.split(batch):
+            step = step_of(data, where, seed)
+            phi = _features(net, step.x)
+            found = {"norm": phi.norm(dim=1), "features": phi, "classes": step.y}
+            found |= {a.name: (_features(net, a.attack(net, step)) - phi).norm(dim=1) for a in attacks}
+            for name, value in found.items():
+                parts.setdefault(name, []).append(value.cpu())
+    return {name: torch.cat(part).numpy() for name, part in parts.items()}
+
+
+@torch.no_grad()
+def _features(net: nn.Module, x: Tensor) -> Tensor:
+    return net.features(x).float().flatten(1)
+
+
+def tsne(features: np.ndarray, seed: int) -> np.ndarray:
+    """A map [n, 2] of features [n, D] by t-SNE (van der Maaten and Hinton 2008), scikit-learn's, started from PCA."""
+    from sklearn.manifold import TSNE
+
+    perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
+    return TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(features.astype(np.float32))

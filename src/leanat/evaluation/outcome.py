@@ -1,0 +1,146 @@
+"""What an evaluation found, example by example: numpy arrays, intervals, files. Imports no torch."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from statistics import NormalDist
+
+import numpy as np
+
+from leanat.core.files import whole
+
+NOT_FINITE = -1  # the prediction where logits are not finite
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """n examples, in the order of ``index``; arrays of length n.
+
+    ``predicted``, ``loss`` (cross-entropy), ``linf`` and ``l2`` (size of the change) belong to the image that counts:
+    the adversarial one if it was misclassified, else the one of highest loss among those tried. An example that was
+    misclassified without an attack is not attacked, and counts as wrong.
+    """
+
+    index: np.ndarray  # int64
+    label: np.ndarray  # int64
+    predicted: np.ndarray  # int64; NOT_FINITE where a logit is NaN or infinite, which counts as wrong
+    clean_correct: np.ndarray  # bool
+    correct: np.ndarray  # bool, after the attack
+    loss: np.ndarray  # float32
+    linf: np.ndarray  # float32
+    l2: np.ndarray  # float32
+    broken_by: np.ndarray  # int16, number of the part that first fooled it, -1: none
+    parts: tuple[str, ...]  # attacks done, in order
+    notes: tuple[str, ...] = ()  # reasons to doubt it
+
+    def __post_init__(self):
+        arrays = [getattr(self, f.name) for f in fields(self) if f.name not in _TEXT]
+        if any(a.shape != self.index.shape for a in arrays):
+            raise ValueError(f"arrays of different lengths: {[a.shape for a in arrays]}")
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def among(self, keep: np.ndarray) -> Outcome:
+        """The same for some of the examples; ``keep`` is a mask or positions."""
+        return Outcome(**{k: v if k in _TEXT else v[keep] for k, v in vars(self).items()})
+
+
+_TEXT = ("parts", "notes")
+
+
+def accuracy(correct: np.ndarray) -> dict[str, float | int]:
+    """Share of right answers with its 95 % Wilson interval; all nan for no examples."""
+    n, k = len(correct), int(np.sum(correct))
+    if not n:
+        return {"n": 0, "correct": 0, "accuracy": np.nan, "low": np.nan, "high": np.nan}
+    share, z = k / n, NormalDist().inv_cdf(0.975)
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return {"n": n, "correct": k, "accuracy": share, "low": max(0.0, middle - half), "high": min(1.0, middle + half)}
+
+
+def summary(outcome: Outcome) -> dict:
+    """Robust and clean accuracy with 95 % Wilson intervals, mean of the losses that are finite, accuracy after each part,
+    how many images have logits that are not finite, notes.
+    """
+    after = {
+        name: float(np.mean(outcome.clean_correct & ~_broken_before(outcome, i + 1))) if len(outcome) else np.nan
+        for i, name in enumerate(outcome.parts)
+    }
+    finite = outcome.loss[np.isfinite(outcome.loss)]
+    bad = int((outcome.predicted == NOT_FINITE).sum())
+    said = [f"Logits are not finite for {bad} of {len(outcome)} images, which count as wrong."] if bad else []
+    return {
+        **accuracy(outcome.correct),
+        "clean": accuracy(outcome.clean_correct),
+        "loss": float(finite.mean()) if len(finite) else np.nan,
+        "after": after,
+        "not_finite": bad,
+        "notes": [*outcome.notes, *said],
+    }
+
+
+def per_class(outcome: Outcome, n_classes: int) -> dict[str, list[int]]:
+    """Right answers and examples of each class, so that the accuracy on any set of classes can be had."""
+    right = np.bincount(outcome.label[outcome.correct], minlength=n_classes)
+    return {"correct": right.tolist(), "n": np.bincount(outcome.label, minlength=n_classes).tolist()}
+
+
+def _broken_before(outcome: Outcome, part: int) -> np.ndarray:
+    return (outcome.broken_by >= 0) & (outcome.broken_by < part)
+
+
+def over_sources(outcomes: Mapping[str, Outcome]) -> dict[str, float]:
+    """Mean and standard deviation (n - 1; nan for one) of one target's accuracy over the sources of the attack."""
+    shares = [float(outcome.correct.mean()) for outcome in outcomes.values()]
+    return {"mean": float(np.mean(shares)), "sd": float(np.std(shares, ddof=1)) if len(shares) > 1 else np.nan}
+
+
+def worst_case(outcomes: Sequence[Outcome]) -> Outcome:
+    """An example is right if it is right under every one of the attacks. The outcomes have the same examples."""
+    first, *others = outcomes
+    for other in others:
+        if not (np.array_equal(first.index, other.index) and np.array_equal(first.label, other.label)):
+            raise ValueError("worst case of outcomes with different examples")
+    worst = asdict(first)
+    worst["clean_correct"] = first.clean_correct.copy()
+    for other in others:
+        # a misclassified image counts before one that is not, and then the one of higher loss
+        worse = np.where(worst["correct"] == other.correct, other.loss > worst["loss"], worst["correct"])
+        for name in ("predicted", "loss", "linf", "l2"):
+            worst[name] = np.where(worse, getattr(other, name), worst[name])
+        newly = worst["correct"] & ~other.correct & (other.broken_by >= 0)
+        worst["broken_by"] = np.where(newly, other.broken_by + len(worst["parts"]), worst["broken_by"]).astype(np.int16)
+        worst["clean_correct"] &= other.clean_correct
+        worst["correct"] = worst["correct"] & other.correct
+        worst["parts"] += other.parts
+        worst["notes"] += tuple(note for note in other.notes if note not in worst["notes"])
+    return Outcome(**worst)
+
+
+def arrays(outcome: Outcome) -> dict[str, np.ndarray]:
+    """What a file of it holds."""
+    return {k: np.array(v, dtype=np.str_) if k in _TEXT else v for k, v in vars(outcome).items()}
+
+
+def save(outcome: Outcome, path: str | os.PathLike) -> None:
+    """Write an npz, whole or not at all."""
+    with whole(Path(path)) as beside, open(beside, "wb") as file:
+        np.savez_compressed(file, **arrays(outcome))
+
+
+def load(path: str | os.PathLike) -> Outcome:
+    """Read what ``save`` wrote. Raises ValueError, with the path, for any other file."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = {f.name: file[f.name] for f in fields(Outcome)}
+        return Outcome(**{k: tuple(map(str, v)) if k in _TEXT else v for k, v in found.items()})
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{path}: not an outcome ({error})") from error

@@ -1,0 +1,293 @@
+"""Papers x scale -> runs, evaluations and items: what the workflow makes. Pure Python: the Snakefile imports it at every start.
+
+A run is the answer to five keys (paper, data, model, method, seed). Its spec is layered: the paper's ``base``, the
+paper's ``rules`` that match, its method, the cell's own changes, then the scale. Its id is readable and unique, so that
+scales never overwrite each other and papers that share a run share it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from leanat.experiments import scales as scaling
+from leanat.experiments.resolve import (
+    ConfigError,
+    assumptions,
+    free_choices,
+    layered,
+    matches,
+    merge,
+    near,
+    plain,
+    substitute,
+)
+
+CODE = 3  # the meaning of the training code; bumped by hand when the same spec gives another result
+# What the conditions of rules may ask about.
+FACTS = {
+    "paper", "item", "data", "model", "method", "paper_data", "attack", "suite", "metric", "share", "attacked", "view",
+}  # fmt: skip
+UPSTREAM = "run:"  # a value of a spec that stands for the folder of another run
+
+
+def canonical(value: Any) -> str:
+    """One JSON text for one value: Snakemake compares params as text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def digest(value: Any) -> str:
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:8]
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """A resolved run: ``id`` names its folder, ``spec`` is what training reads."""
+
+    id: str
+    spec: dict[str, Any] = field(hash=False)
+    needs: tuple[str, ...] = ()  # runs whose folders it reads
+    # (what, value, reason), of the runs that it reads too; it depends on the facts asked with, the spec does not
+    assumed: tuple[tuple[str, Any, str], ...] = field(default=(), hash=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All attacks of one suite on one run."""
+
+    run: str
+    suite: str  # <paper>-<suite>, and -after-<epoch> for what a snapshot of the run is attacked by
+    attacks: dict[str, Any] = field(hash=False)
+    sources: tuple[str, ...] = ()  # runs on which the attacks are made; none: on the run itself
+    snapshot: int | None = None  # epochs of training after which the network was kept; None: at its end
+
+    @property
+    def id(self) -> str:
+        return f"{self.run}/suites/{self.suite}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The runs that it reads: the one attacked, where the attacks are made, what the attacks themselves name."""
+        return tuple(dict.fromkeys([self.run, *self.sources, *named_runs(self.attacks)]))
+
+
+@dataclass
+class Grid:
+    """All runs, evaluations and items of the papers at one scale; ``structure.load`` makes it, ``items`` fills it."""
+
+    folder: Path
+    settings: dict[str, Any]
+    scale: dict[str, Any]
+    datasets: dict[str, Any]
+    papers: dict[str, dict[str, Any]]
+    runs: dict[str, RunSpec] = field(default_factory=dict, init=False)  # in the order in which items ask for them
+    evaluations: dict[str, Evaluation] = field(default_factory=dict, init=False)
+    items: dict[str, dict[str, Any]] = field(default_factory=dict, init=False)  # <paper>/<item>
+    _paper_scale: Grid | None = field(default=None, init=False)
+    _asked: dict[str, Any] = field(default_factory=dict, init=False)  # answers: items ask for each run many times
+
+    def run(self, facts: Mapping[str, Any], seed: int, change: Mapping[str, Any] | None = None) -> RunSpec:
+        """The run that ``facts`` (paper, item, data, model, method) stand for; ``change`` is laid over the method."""
+        known = {k: facts[k] for k in sorted(FACTS & facts.keys())}  # all that an answer depends on
+        spec, stand_in, model = self._once(("spec", known, change), lambda: self._spec(known, change))
+        return self._once(("run", known, seed, change), lambda: self._run(known, seed, spec, stand_in, model))
+
+    def _once(self, question: tuple, answer: Callable[[], Any]) -> Any:
+        key = repr(question)
+        if key not in self._asked:
+            self._asked[key] = answer()
+        return self._asked[key]
+
+    def _spec(self, facts: Mapping[str, Any], change: Mapping[str, Any] | None) -> tuple[dict[str, Any], str, str]:
+        """What all seeds share, with the data set and the network of this scale."""
+        paper, problems = self.papers[facts["paper"]], []
+        where = f"{self.folder}/papers/{facts['paper']}.yaml: methods.{facts['method']}"
+        spec = layered(paper.get("rules", []), facts, dict(paper["base"]))
+        spec = merge(spec, extended(paper["methods"], facts["method"], where))
+        spec = merge(spec, dict(change or {}))
+        spec = substitute(spec, spec.pop("vars", {}), where, problems)
+        if problems:
+            raise ConfigError(problems)
+        spec = self._shrunk(spec, facts)
+        stand_in, named = self.stand_in(facts), plain(spec.get("model", {})).get("name", facts["model"])
+        model = self.scale.get("models", {}).get(facts["model"], named)
+        network = (
+            {"name": model} if model != named or "name" not in plain(spec.get("model", {})) else {}
+        )  # a mark stays
+        return merge(spec, {"data": {"name": stand_in}, "model": network}), stand_in, model
+
+    def _run(self, facts: Mapping[str, Any], seed: int, spec: dict[str, Any], stand_in: str, model: str) -> RunSpec:
+        needs: list[RunSpec] = []
+        spec = self._upstream(spec, facts, seed, needs)
+        bare = {"code": CODE, "seed": seed} | plain(spec)
+        name = "-".join(re.sub(r"[^a-z0-9]+", "_", v.lower()) for v in (stand_in, model, facts["method"]))
+        own = [*assumptions(spec), *free_choices(self.papers[facts["paper"]].get("assumed", []), facts)]
+        assumed = (*own, *(mark for other in needs for mark in other.assumed))
+        made = RunSpec(f"{name}-s{seed}-{digest(bare)}", bare, tuple(other.id for other in needs), assumed)
+        self.runs.setdefault(made.id, made)
+        return made
+
+    def at_paper_scale(self) -> Grid:
+        """The same papers with every value their own: what a training costs is composed from these."""
+        if self._paper_scale is None:
+            scale = {"scale": "paper", "shard": 1}
+            self._paper_scale = Grid(self.folder, self.settings, scale, self.datasets, self.papers)
+        return self._paper_scale
+
+    def _upstream(self, value: Any, facts: Mapping[str, Any], seed: int, needs: list[RunSpec]) -> Any:
+        """``{run: {method: at, seed: 0}}`` names another run by what differs; it becomes ``run:<id>``."""
+        if isinstance(value, dict) and set(value) == {"run"} and isinstance(value["run"], dict):
+            other = dict(plain(value["run"]))
+            other.pop("change", None)
+            at, change = other.pop("seed", seed), value["run"].get("change")  # with its marks
+            needs.append(self.run({**facts, **other}, at, change))
+            return UPSTREAM + needs[-1].id
+        if isinstance(value, dict):
+            return {k: self._upstream(v, facts, seed, needs) for k, v in value.items()}
+        return [self._upstream(v, facts, seed, needs) for v in value] if isinstance(value, list) else value
+
+    def stand_in(self, facts: Mapping[str, Any]) -> str:
+        """The data set used in place of the paper's at this scale."""
+        rules = (r for r in self.scale.get("data", []) if matches(r.get("when", {}), facts))
+        return next((r["use"] for r in rules), facts["data"])
+
+    def _shrunk(self, spec: dict, facts: Mapping[str, Any]) -> dict:
+        scale, stand_in = self.scale, self.stand_in(facts)
+        known = {**facts, "data": stand_in, "paper_data": facts["data"]}
+        for rule in scale.get("epochs", []):
+            if matches(rule.get("when", {}), known):
+                spec = scaling.shrink_epochs(spec, rule, scale["epoch_keys"])
+                break
+        for rule in scale.get("counts", []):
+            if matches(rule.get("when", {}), known):
+                sizes = self.datasets[stand_in]["train"], self.datasets[facts["data"]]["train"]
+                spec = scaling.shrink_counts(spec, rule, *sizes)
+                break
+        spec = scaling.shrink_radii(spec, scale.get("radii", []), known)
+        spec = scaling.adjust(spec, scale.get("fields", []), known)
+        return layered(scale.get("rules", []), known, spec)
+
+    def skipped(self, facts: Mapping[str, Any], named: str | None = None) -> str | None:
+        """Why these runs are not made, in the paper or at this scale, or None; ``named``: by a rule that names this fact."""
+        rules = [*self.papers[facts["paper"]].get("skip", []), *self.scale.get("skip", [])]
+        rules = [r for r in rules if named is None or named in r.get("when", {})]
+        return next((r["reason"] for r in rules if matches(r.get("when", {}), facts)), None)
+
+    def suite(self, facts: Mapping[str, Any], name: str, seed: int = 0) -> dict[str, Any]:
+        """The attacks of a suite as this scale runs them, by the paper's name of each.
+
+        Each is {attack, examples, statistics, holdout, label}: a shortened attack has a label of its own, the paper's name is
+        never put on it. Or {masking: ...} or {measure: ...}, see ``assess``. ``seed``: of the run that is attacked, and so of
+        the runs that the suite itself names.
+        """
+        known = {k: facts[k] for k in sorted(FACTS & facts.keys())}
+        return self._once(("suite", known, name, seed), lambda: self._suite(known, name, seed))
+
+    def _suite(self, facts: Mapping[str, Any], name: str, seed: int) -> dict[str, Any]:
+        suites = self.papers[facts["paper"]].get("suites", {})
+        where = f"{self.folder}/papers/{facts['paper']}.yaml: suites"
+        if name not in suites:
+            raise ConfigError([f"{where}: no suite {name!r}{near(name, suites)}"])
+        found = {}
+        known = {**facts, "data": self.stand_in(facts), "paper_data": facts["data"]}
+        for attack, entry in suites[name].items():
+            if attack == "sources":
+                continue
+            if "attack" in entry:
+                entry = {"examples": None, "statistics": "running", "holdout": None, "label": None} | entry
+            for rule in self.scale.get("attacks", []):
+                if matches(rule.get("when", {}), {**known, "attack": attack, "suite": name}):
+                    body = plain(entry.get("attack", {}))
+                    threat = next(iter(body.values())).get("threat") if isinstance(body, dict) and body else None
+                    entry = merge(entry, substitute(rule["set"], {"threat": threat}, where, []))
+            entry = self._upstream(scaling.shrink_radii(entry, self.scale.get("radii", []), known), facts, seed, [])
+            found[attack] = plain(entry)
+        return found
+
+    def evaluation(self, run: RunSpec, facts: Mapping[str, Any], suite: str) -> Evaluation:
+        """A suite with ``sources``, such as {model: [a, b]}, attacks the runs that differ from ``facts`` in these.
+
+        ``snapshot`` among the facts: which of the run's snapshots, counted from 1, in place of its end.
+        """
+        axes = plain(self.papers[facts["paper"]]["suites"].get(suite, {})).get("sources", {})
+        others = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())] if axes else []
+        sources = tuple(self.run({**facts, **other}, run.spec["seed"], facts.get("change")).id for other in others)
+        name, after = f"{facts['paper']}-{suite}", None
+        if (number := facts.get("snapshot")) is not None:
+            after = run.spec["snapshots"][number - 1]
+            name += f"-after-{after}"
+        made = Evaluation(run.id, name, self.suite(facts, suite, run.spec["seed"]), sources, after)
+        return self.evaluations.setdefault(made.id, made)
+
+    def timed(self, paper: str) -> dict[str, Any]:
+        """What ``leanat time`` measures for a paper: all that its items name, each spec once."""
+        return {k: v for item in self.items.values() if item["paper"] == paper for k, v in item["timed"].items()}
+
+    def shards(self) -> list[list[str]]:
+        """Run ids, a shard a process: start-up costs seconds, a demo run not much more.
+
+        In the order of need, item by item; a run never shares a shard with one that it reads.
+        """
+        return _shards(self.scale["shard"], ((i["all_runs"], self.level) for i in self.items.values()))
+
+    def evaluation_shards(self) -> list[list[str]]:
+        """Evaluation ids, a shard a process, with the same suite throughout.
+
+        What is attacked from the same sources goes into one, so that each adversarial example is made once.
+        """
+        groups = ((i["evaluations"], self._kind) for i in self.items.values())
+        return _shards(self.scale["shard"], groups, whole=lambda kind: bool(kind[1]))
+
+    def _kind(self, evaluation: str) -> tuple[str, tuple[str, ...]]:
+        return self.evaluations[evaluation].suite, self.evaluations[evaluation].sources
+
+    def level(self, run: str) -> int:
+        """The longest chain of runs that it needs, one after the other."""
+        return max((1 + self.level(r) for r in self.runs[run].needs), default=0)
+
+    def with_needs(self, runs: Iterable[str]) -> list[str]:
+        """The runs and all that they read, upstream first."""
+        found: dict[str, None] = {}
+        for run in runs:
+            found |= dict.fromkeys([*self.with_needs(self.runs[run].needs), run])
+        return list(found)
+
+
+def named_runs(value: Any) -> Iterator[str]:
+    """The runs that a resolved value names."""
+    if isinstance(value, str) and value.startswith(UPSTREAM):
+        yield value.removeprefix(UPSTREAM)
+    if isinstance(value, (dict, list)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from named_runs(inner)
+
+
+def _shards(size: int, groups: Iterable[tuple[list[str], Any]], whole: Any = lambda kind: False) -> list[list[str]]:
+    """Ids alike in kind, at most ``size`` a shard; of a kind that is to stay ``whole``, all."""
+    shards, seen = [], set()
+    for ids, kind in groups:
+        new = [i for i in ids if i not in seen]
+        seen |= set(new)
+        for level in sorted({kind(i) for i in new}):
+            alike = [i for i in new if kind(i) == level]
+            # Every k-th, not k in a row: the runs of one network cost alike, and shards should end together.
+            count = 1 if whole(level) else -(-len(alike) // size)
+            shards += [alike[k::count] for k in range(count)]
+    return shards
+
+
+def extended(methods: Mapping[str, Any], name: str, where: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A method with the ones it ``extends`` below it."""
+    if name not in methods:
+        raise ConfigError([f"{where}: no method {name!r}{near(name, methods)}"])
+    if name in seen:
+        raise ConfigError([f"{where}: extends goes in a circle: {' -> '.join((*seen, name))}"])
+    method = dict(methods[name])
+    below = method.pop("extends", None)
+    return merge(extended(methods, below, where, (*seen, name)), method) if below else method

@@ -1,0 +1,283 @@
+"""Tables and figures as the configuration declares them, resolved to rows, columns and cells with their runs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from leanat.experiments import marks
+from leanat.experiments.grid import Grid, digest
+from leanat.experiments.resolve import ConfigError, layered, matches, merge, plain
+
+TIMED = {
+    "minutes", "minutes_per_epoch", "seconds_per_epoch", "speedup", "speedup_per_epoch", "reference_minutes", "saved",
+    "removed", "printed_over_removed", "time_share", "memory", "memory_share", "decoding_minutes",
+    "reference_decoding_minutes",
+}  # fmt: skip
+
+
+def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
+    """An item: title, rows, columns, and cells that name the runs (and evaluations) their numbers come from."""
+    item, labels = plain(grid.papers[paper]["items"][name]), plain(grid.papers[paper]["labels"])
+    rows, columns = list(product(item["rows"])), list(product(item["columns"]))
+    base = {"paper": paper, "item": name} | item.get("base", {})
+    cells = [[_cell(grid, item, {**base, **cell_facts(r, c)}, labels) for c in columns] for r in rows]
+    for k, column in enumerate(columns):
+        if "bullet" in column:
+            _anchor(rows, [row[k] for row in cells], column["bullet"])
+    both = [part for row in cells for cell in row for part in (cell, cell.get("against", {}))]
+    runs = list(dict.fromkeys(run for part in both for run in part.get("runs", [])))
+    assumed = _assumed(grid, item, base)
+    held = any(cell["metric"].startswith("memory") for row in cells for cell in row)
+    evaluations = list(dict.fromkeys(e for part in both for e in part.get("evaluations", [])))
+    timings = [part["timed"] for part in both if "timed" in part] + [t for part in both for t in part.get("also", [])]
+    return {
+        "paper": paper,
+        "item": name,
+        "kind": item["kind"],
+        "draws": any("draws" in entry for entry in [*rows, *columns]),
+        "title": item["title"],
+        "caption": item.get("caption", ""),
+        "scale": grid.scale["scale"],
+        "options": item.get("options", {}),
+        "one_block": item.get("one_block", False),
+        "labels": labels | plain(grid.scale.get("labels", {}).get(paper, {})),
+        "seeds": _seeds(grid, paper, item) if runs else [],
+        "factors": _factors(grid, [{**base, **cell_facts(r, c)} for r in rows for c in columns], runs) if runs else [],
+        "assumptions": assumed,
+        "rows": [_axis(r, labels) | {"ours": _ours(item, r)} for r in rows],
+        "columns": [
+            _axis(c, labels) | _column(grid, item, {**base, **c}, [{**base, **cell_facts(r, c)} for r in rows])
+            for c in columns
+        ],
+        "cells": cells,
+        "runs": runs,
+        "evaluations": evaluations,
+        "timed": {digest(t["spec"]): t | {"memory": held} for t in timings},
+        "all_runs": grid.with_needs([*runs, *(run for e in evaluations for run in grid.evaluations[e].needs)]),
+    }
+
+
+def _anchor(rows: list[dict[str, Any]], cells: list[dict[str, Any]], bullet: str) -> None:
+    """Gives every cell of Bullet-Train the cell of the method ``bullet`` on the same data, whose printed time says how
+    many attack steps it takes."""
+    by_data = {row.get("data"): cell for row, cell in zip(rows, cells, strict=True) if row["method"] == bullet}
+    for row, cell in zip(rows, cells, strict=True):
+        if cell["timed"]["spec"]["method"].get("budget"):
+            cell["anchor"] = {k: by_data[row.get("data")][k] for k in ("timed", "published")}
+
+
+def _assumed(grid: Grid, item: Mapping[str, Any], base: Mapping[str, Any]) -> list[str]:
+    """What the paper leaves open of the cells that this scale has."""
+    rows, columns = (list(_parts(item[axis])) for axis in ("rows", "columns"))
+    whole = grid.at_paper_scale() if item["kind"] == "formula" else grid
+    made = ((r, c, {**base, **cell_facts(row, column)}) for r, row in rows for c, column in columns)
+    return marks.of_item(grid, base["paper"], base["item"], [cell for cell in made if not _missing(whole, cell[2])])
+
+
+def _factors(grid: Grid, entries: list[Mapping[str, Any]], runs: list[str]) -> list[str]:
+    """What this scale changes, said in the foot: of all items, of the paper's, and of those with a run that ``when`` names;
+    and what the user allowed."""
+    own, paper = grid.scale.get("factors", []), grid.scale.get("notes", {}).get(entries[0]["paper"], [])
+    made = [e for e in entries if "data" in e and not _missing(grid, e)]
+    made = [{**e, "data": grid.stand_in(e), "paper_data": e["data"]} for e in made]
+    notes = (n if isinstance(n, dict) else {"when": {}, "note": n} for n in plain([*own, *paper]))
+    lines = [n["note"] for n in notes if any(matches(n["when"], e) for e in made)]
+    names = dict.fromkeys(grid.runs[run].spec["data"]["name"] for run in runs)
+    files = ", ".join(name for name in names if grid.datasets[name]["size"] > 32 and name != "stl10")
+    if grid.settings.get("other_counts") and files:
+        lines.append(f"other_counts: {files} may have other classes and counts of images than config/datasets.yaml")
+    return lines
+
+
+def cell_facts(row: Mapping[str, Any], column: Mapping[str, Any]) -> dict[str, Any]:
+    """A row's entries and a column's; what both say of the published cell is joined, unless one says there is none."""
+    joined, printed = {**row, **column}, [part["published"] for part in (row, column) if "published" in part]
+    if printed:
+        joined["published"] = None if None in printed else {k: v for part in printed for k, v in part.items()}
+    return joined
+
+
+def product(axis: Any) -> Iterator[dict[str, Any]]:
+    """``{model: [a, b], method: [c]}``, or a list of such, as entries {model: a, method: c}, {model: b, method: c}."""
+    return (entry for _, entry in _parts(axis))
+
+
+def _parts(axis: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The entries of an axis, each with the number of the part that it comes from."""
+    for k, part in enumerate(axis if isinstance(axis, list) else [axis]):
+        lists = [v if isinstance(v, list) else [v] for v in part.values()]
+        for values in itertools.product(*lists):
+            yield k, dict(zip(part, values, strict=True))
+
+
+def _seeds(grid: Grid, paper: str, item: Mapping[str, Any], entry: Mapping[str, Any] | None = None) -> list[int]:
+    """Of an item, or of one entry: some have fewer in the paper (``trials``)."""
+    scale = grid.scale.get("seeds", {})
+    count = grid.settings.get("seeds") or item.get("seeds", {}).get(grid.scale["scale"]) or scale.get(item["kind"])
+    fewer = (plain(r["seeds"]) for r in grid.papers[paper].get("trials", []) if entry and matches(r["when"], entry))
+    return list(range(count or next(fewer, None) or plain(grid.papers[paper]["seeds"])))
+
+
+def _ours(item: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
+    return any(matches(when, entry) for when in item.get("ours", []))
+
+
+def _axis(entry: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
+    """Group and label of a row or column: the labels of its entries, the last one is its own."""
+    shown = [entry["label"]] if "label" in entry and "group" in entry else _shown(entry, labels)
+    group = entry.get("group", " | ".join(shown[:-1]))
+    return {"group": str(labels.get(group, group)), "label": shown[-1], "entry": dict(entry)}
+
+
+def _shown(entry: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:
+    hidden = {"suite", "change", "vars", "unit", "digits", "better", "published", "metric", "reference", "attacked"}
+    hidden |= {"snapshot", "also", "missing", "best", "difference"}
+    hidden |= {"method"} if "label" in entry else set()
+    return [str(labels.get(v, v)) for k, v in entry.items() if k not in hidden and not isinstance(v, (dict, list))]
+
+
+def _column(
+    grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any], cells: list[Mapping[str, Any]]
+) -> dict[str, Any]:
+    stand_ins = dict.fromkeys(name for cell in cells for name in _stand_ins(grid, item, cell))
+    return {
+        "unit": entry.get("unit", item.get("unit")),
+        "digits": entry.get("digits", item.get("digits", 2)),
+        "better": entry.get("better", item.get("better")),
+        "stand_in": ", ".join(stand_ins) or None,
+        "skipped": grid.skipped(entry),
+    }
+
+
+def _stand_ins(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any]) -> list[str]:
+    """What this scale puts in the place of a cell's data set and of its attack, by its own name."""
+    metric = entry.get("metric", item.get("metric"))
+    if item["kind"] == "formula" or "data" not in entry or grid.skipped(entry) or metric in TIMED:
+        return []
+    used, suite = grid.stand_in(entry), entry.get("suite", item.get("suite"))
+    found = [used] if used != entry["data"] else []
+    if suite and isinstance(metric, str):
+        attacks = grid.suite(entry, suite)
+        named = [attacks[part] for part in metric.partition("@")[0].split("+") if part in attacks]
+        found += [attack["label"] for attack in named if attack.get("label")]
+    return found
+
+
+class _Labels(dict):
+    """For ``format_map``: the label of an entry's value, or the value."""
+
+    def __init__(self, labels: Mapping[str, str], entry: Mapping[str, Any]):
+        super().__init__({k: labels.get(v, v) if isinstance(v, str) else v for k, v in entry.items()})
+
+
+def _cell(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
+    printed = {**item.get("published", {}), **(entry.get("published") or {})}
+    nothing_chosen = entry.get("metric", item.get("metric")) == "chosen" and "best" not in entry
+    if ("published" in entry and entry["published"] is None) or nothing_chosen:
+        printed = {}
+    names = _Labels({**labels, **printed.pop("labels", {})}, entry)
+    cell: dict[str, Any] = {
+        "published": None
+        if not printed or _ours(item, entry)
+        else {k: v.format_map(names) for k, v in printed.items()},
+        "metric": str(entry.get("metric", item.get("metric"))).format_map(entry),
+        "runs": [],
+        "evaluations": [],
+        # Arithmetic on the paper's settings needs no data, so no scale leaves it out.
+        "missing": _missing(grid.at_paper_scale() if item["kind"] == "formula" else grid, entry),
+    }
+    if cell["metric"] in TIMED and not entry.get("missing") and not grid.skipped(entry, named="metric"):
+        cell["timed"] = _timed(grid, entry)
+        if "also" in entry:  # trainings whose time is part of this one's: phase1+at
+            others = entry["also"].split("+")
+            cell["also"] = [_timed(grid, {**entry, "method": method, "change": None}) for method in others]
+    reference = {**item, **entry}.get("reference")
+    if isinstance(reference, dict):
+        reference = reference.get(entry.get("method"))
+    if reference and "timed" in cell:
+        cell["against"] = {"timed": _timed(grid, {**entry, "method": reference, "change": None})}
+    if item["kind"] == "formula":
+        return cell | {"inputs": _formula_inputs(grid, entry)}
+    # Bullet-Train's cost is that of its groups' shares, which a run has to say, or the paper.
+    grouped = "bullet" not in entry and bool(cell.get("timed", {}).get("spec", {}).get("method", {}).get("budget"))
+    if cell["missing"] and grouped:
+        del cell["timed"]
+        cell.pop("against", None)
+    if cell["missing"] or not {"data", "model", "method"} <= set(entry) or ("timed" in cell and not grouped):
+        return cell
+    if nothing_chosen:
+        return cell | {"missing": "nothing is chosen"}
+    seeds, suite = _seeds(grid, entry["paper"], item, entry), entry.get("suite", item.get("suite"))
+    if "best" in entry:
+        found = _candidates(grid, entry, cell["metric"], suite, seeds)
+    else:
+        found = _numbers(grid, entry, cell["metric"], suite, seeds)
+    if reference and "timed" not in cell:
+        cell["against"] = _numbers(grid, {**entry, "method": reference, "change": None}, cell["metric"], suite, seeds)
+        cell["difference"] = bool(entry.get("difference"))
+    return cell | found
+
+
+def _missing(grid: Grid, entry: Mapping[str, Any]) -> str | None:
+    """Why a cell has no run: its row or column says so, or a rule skips it."""
+    return entry.get("missing") or grid.skipped(entry)
+
+
+def _candidates(
+    grid: Grid, entry: Mapping[str, Any], metric: Any, suite: str | None, seeds: list[int]
+) -> dict[str, Any]:
+    """``best: {of, values, by}``: of the runs with each value of the variable ``of``, those best by a metric are shown."""
+    best = entry["best"]
+    limits = (r["values"] for r in grid.scale.get("choices", []) if matches(r.get("when", {}), entry))
+    found = []
+    for value in next(limits, best["values"]):
+        change = merge(entry.get("change") or {}, {"vars": {best["of"]: value}})
+        found.append({"value": value} | _numbers(grid, {**entry, "change": change}, metric, suite, seeds))
+    everything = {k: [x for part in found for x in part[k]] for k in ("runs", "evaluations")}
+    return {"candidates": found, "by": best["by"]} | everything
+
+
+def _numbers(grid: Grid, entry: Mapping[str, Any], metric: Any, suite: str | None, seeds: list[int]) -> dict[str, Any]:
+    """The runs, and their evaluations where the metric is of a suite, that a cell is made of.
+
+    An entry's ``draws``, numbers by scale, are random subsets to repeat it with: the variable ``draw`` of its runs.
+    """
+    draws = range(entry["draws"].get(grid.scale["scale"], 1)) if "draws" in entry else [None]
+    changes = [merge(entry.get("change") or {}, {} if d is None else {"vars": {"draw": d}}) for d in draws]
+    runs = [grid.run(entry, seed, change) for seed in seeds for change in changes]
+    if "snapshot" in entry and (metric == "clean" or not suite):
+        where = f"{entry['paper']}/{entry['item']}"
+        raise ConfigError([f"{where}: a snapshot needs a suite, and an attack 'clean' under another name"])
+    own = metric in ("clean", "validation", "chosen") or str(metric).startswith(("history.", "metrics."))
+    own = own or metric in TIMED
+    return {
+        "runs": [r.id for r in runs],
+        "evaluations": [grid.evaluation(r, entry, suite).id for r in runs] if suite and not own else [],
+    }
+
+
+def _timed(grid: Grid, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What the cost of a training is composed of: the paper's own spec, whatever the scale, and its primitives' key."""
+    spec = grid.at_paper_scale().run(entry, 0, entry.get("change")).spec
+    data = grid.datasets[entry["data"]]
+    attack = spec["method"]["attack"]
+    name, fields = (attack, {}) if isinstance(attack, str) else next(iter(attack.items()))
+    objective, terms = next(iter(spec["method"]["objective"].items()))
+    step = {
+        "shape": [data["channels"], data["size"]],
+        "model": spec["model"],
+        "recipe": [spec["recipe"]["batch"], spec["recipe"]["precision"]],
+        "objective": objective + " with a curriculum" * bool(terms.get("ks")),
+        # radii and step sizes change no time
+        "attack": [name, fields.get("steps"), fields.get("loss"), fields.get("training_mode"), fields.get("attack")],
+    }
+    return {"spec": spec, "examples": data["train"], "shape": data, "step": digest(step)}
+
+
+def _formula_inputs(grid: Grid, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The paper's own settings, whatever the scale: a formula needs no run."""
+    paper = grid.papers[entry["paper"]]
+    spec = plain(layered(paper.get("rules", []), entry, dict(paper["base"])))
+    return {"vars": spec.get("vars", {}), "recipe": spec.get("recipe", {})}

@@ -1,0 +1,57 @@
+"""The data sets that the jobs of a target will read: looked for before the first of them starts. Imports no torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from leanat.experiments import walk
+from leanat.experiments.grid import Grid
+from leanat.experiments.resolve import ConfigError
+
+
+def sets_of(targets: Iterable[str], grid: Grid, results: Path) -> set[str]:
+    """The data sets that the jobs of these targets will read; finished runs read none.
+
+    A target that is no item, paper or page, such as a file of a run, counts as nothing.
+    """
+    sets: set[str] = set()
+    items = [item for target in targets or ["all"] for item in _items(target, grid)]
+    runs_folder = results / "runs"
+    for name in items:
+        item = grid.items[name]
+        runs = [run for run in item["all_runs"] if not (runs_folder / run / "metrics.json").is_file()]
+        runs += [grid.evaluations[e].run for e in item["evaluations"] if not (runs_folder / f"{e}.json").is_file()]
+        sets |= {grid.runs[run].spec["data"]["name"] for run in runs}
+    return sets
+
+
+def _items(target: str, grid: Grid) -> list[str]:
+    try:
+        return walk.items_of(target, grid)
+    except ConfigError:
+        return []
+
+
+def check_data(targets: Iterable[str], grid: Grid, results: Path, warn: Callable[[str], None] | None) -> None:
+    """Every data set that a job will read is there. Raises ConfigError; ``warn`` takes the lines instead, in a dry run."""
+    names = sets_of(targets, grid, results)
+    outside = sorted(name for name in names if name != "digits" and not name.startswith("shapes"))
+    if not outside:
+        return
+    folder = grid.settings.get("data_dir")
+    command = [sys.executable, "-m", "leanat.cli", "data", *([folder] if folder else []), "--need", *outside]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode == 0:
+        return
+    missing = [line for line in done.stdout.splitlines() if " missing " in line] or done.stderr.splitlines()
+    said = "data_dir is not set" if folder is None else f"data_dir is {folder}"
+    lines = [
+        f"data sets are missing ({said}; say --config data_dir=DIR, or data_dir in config/config.yaml):",
+        *(f"  {' '.join(line.split())}" for line in missing),
+    ]
+    if warn is None:
+        raise ConfigError(lines)
+    warn("WARNING: " + "\n".join(lines))

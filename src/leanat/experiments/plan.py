@@ -1,0 +1,65 @@
+"""The resolved grid, kept on disk: to resolve a thousand runs takes seconds, and each process of the workflow needs them.
+
+A plan is JSON and belongs to the content of the configuration, the settings and this package's code: if any of them
+changes, another plan is made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from leanat.core.files import whole
+from leanat.experiments.grid import Evaluation, Grid, RunSpec, canonical
+
+MOST = 8  # plans that are kept; the oldest goes first
+
+
+def path_of(grid: Grid, results: Path) -> Path:
+    """The file of this grid's plan below ``results``."""
+    files = [*sorted(grid.folder.rglob("*.yaml")), *sorted(Path(__file__).parents[1].rglob("*.py"))]
+    content = hashlib.sha256(canonical(grid.settings).encode())
+    for file in files:
+        content.update(file.name.encode() + b"\0" + file.read_bytes())
+    return results / ".plans" / f"{content.hexdigest()[:16]}.json"
+
+
+def read(grid: Grid, path: Path) -> bool:
+    """Fills ``grid`` with what the file holds. False, and nothing is changed, where there is no such file, or a damaged one."""
+    try:
+        kept: dict[str, Any] = json.loads(path.read_text())
+        runs = {
+            name: RunSpec(name, spec, tuple(needs), _tuples(assumed)) for name, spec, needs, assumed in kept["runs"]
+        }
+        evaluations = [
+            Evaluation(run, suite, attacks, tuple(sources), snapshot)
+            for run, suite, attacks, sources, snapshot in kept["evaluations"]
+        ]
+        items = kept["items"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    grid.runs, grid.evaluations, grid.items = runs, {made.id: made for made in evaluations}, items
+    return True
+
+
+def write(grid: Grid, path: Path) -> None:
+    """Keeps the plan; where there is no such folder yet or nothing can be written, each process resolves the grid itself."""
+    kept = {
+        "runs": [[run.id, run.spec, run.needs, run.assumed] for run in grid.runs.values()],
+        "evaluations": [[e.run, e.suite, e.attacks, e.sources, e.snapshot] for e in grid.evaluations.values()],
+        "items": grid.items,
+    }
+    try:
+        path.parent.mkdir(exist_ok=True)
+        with whole(path) as beside:
+            beside.write_text(json.dumps(kept, separators=(",", ":")))
+        for old in sorted(path.parent.glob("[0-9a-f]*.json"), key=lambda p: p.stat().st_mtime)[:-MOST]:
+            old.unlink(missing_ok=True)
+    except OSError:
+        return
+
+
+def _tuples(marks: list[list[Any]]) -> tuple[tuple[str, Any, str], ...]:
+    return tuple((what, value, reason) for what, value, reason in marks)

@@ -1,0 +1,89 @@
+"""What the workflow checks before its first job: command line, targets, and the values of every spec. Imports no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from leanat.experiments.grid import Grid
+from leanat.experiments.resolve import ConfigError, near
+
+PAGES = ("table1", "overview", "claims")  # of all papers, figures/<page>.pdf
+
+
+def check_profile(name: str | None, profiles: Path) -> None:
+    """Snakemake ignores a workflow profile that does not exist, and would then run everything here: refuse it."""
+    if name and name != "none" and not Path(name).is_dir() and not (profiles / name).is_dir():
+        known = [p.name for p in profiles.iterdir() if p.is_dir()]
+        raise ConfigError([f"--workflow-profile {name}: no such profile{near(name, known)}"])
+
+
+def check_targets(targets: Iterable[str], grid: Grid) -> None:
+    """Names the items and papers that exist where a target is none of them."""
+    problems, rules = [], {"all", *PAGES, *grid.papers}
+    for target in targets:
+        match = re.fullmatch(r"figures/(?:([^/]+)/)?([^/]+?)(\.overview)?\.(pdf|png|csv|html)", target)
+        if match is None:
+            if target.startswith("figures/"):
+                problems.append(f"{target}: no such target; figures are made as .pdf, .png and .csv")
+            elif "/" not in target and "." not in target and target not in rules and not target.startswith("train_"):
+                problems.append(f"{target}: no such target{near(target, rules)}")
+            continue
+        paper, item, beside, _ = match.groups()
+        if paper is None and item not in PAGES:
+            problems.append(f"{target}: no such target{near(item, PAGES)}")
+        elif paper is not None and paper not in grid.papers:
+            problems.append(f"{target}: no paper {paper!r}{near(paper, grid.papers)}")
+        elif paper is not None and item in ("claims", "runs") and not beside:
+            continue
+        elif paper is not None and f"{paper}/{item}" not in grid.items:
+            problems.append(f"{target}: {paper} has no item {item!r}{near(item, grid.papers[paper]['items'])}")
+        elif beside and grid.items[f"{paper}/{item}"]["kind"] == "figure":
+            problems.append(f"{target}: a figure draws the paper's values itself; ask for figures/{paper}/{item}.pdf")
+        elif paper is not None and (reasons := _empty(grid.items[f"{paper}/{item}"])):
+            problems.append(f"{target}: nothing of it is run at scale {grid.scale['scale']}: {'; '.join(reasons)}")
+    if problems:
+        raise ConfigError(problems)
+
+
+def check_touch(targets: Iterable[str]) -> None:
+    """``--touch`` makes nothing: a target of which nothing is there is refused."""
+    files = [t for t in targets if t.startswith("figures/")] or ["figures"]
+    absent = [file for file in files if not Path(file).exists()]
+    if absent:
+        raise ConfigError([f"--touch: {absent[0]} is not there; --touch accepts what was made, and makes nothing"])
+
+
+def _empty(item: Mapping[str, Any]) -> list[str]:
+    """Why no cell of an item has a number of ours, or nothing where one has."""
+    cells = [cell for row in item["cells"] for cell in row]
+    if item["kind"] == "formula" or any(cell["runs"] or "timed" in cell for cell in cells):
+        return []
+    return list(dict.fromkeys(cell["missing"] for cell in cells if cell["missing"]))
+
+
+def overrides(settings: Mapping[str, Any]) -> list[str]:
+    """The settings as KEY=VALUE for another process; JSON is YAML, and keeps text that looks like something else."""
+    return [f"{k}={json.dumps(v)}" for k, v in settings.items()]
+
+
+def check_values(root: Path, grid: Grid, results: Path) -> None:
+    """Builds every spec with torch, in a process of its own, once for each content of ``config/`` and of the settings."""
+    files = sorted((root / "config").rglob("*.yaml")) + sorted((root / "src").rglob("*.py"))
+    content = hashlib.sha256(b"".join(f.read_bytes() for f in files) + repr(sorted(grid.settings.items())).encode())
+    kept = results / ".checked" / content.hexdigest()[:16]
+    if kept.exists():
+        return
+    command = [sys.executable, "-m", "leanat.cli", "check", "--config-dir", str(grid.folder)]
+    command += ["--set", *overrides(grid.settings)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise ConfigError((done.stderr.strip() or f"leanat check failed ({done.returncode})").splitlines())
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.touch()

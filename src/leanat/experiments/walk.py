@@ -1,0 +1,74 @@
+"""The jobs of the workflow behind a target, by the grid alone: what Snakemake would run, before it is asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from leanat.experiments.grid import Grid
+from leanat.experiments.targets import check_targets
+
+
+class Jobs(NamedTuple):
+    """Shards of run ids and of evaluation ids, a process each; papers whose trainings are timed; items."""
+
+    train: list[list[str]]
+    attack: list[list[str]]
+    time: list[str]
+    items: list[str]
+
+    def __len__(self) -> int:
+        return sum(map(len, self))
+
+
+def items_of(target: str, grid: Grid) -> list[str]:
+    """The items that a target is made of. Raises ConfigError, with the nearest names, where there is no such target."""
+    check_targets([target], grid)
+    name = re.sub(r"^figures/|(/claims|\.overview)?\.(pdf|png|csv)$", "", target)
+    if name == "table1":
+        return [item for item in grid.items if item.endswith("/table1")]
+    return [item for item in grid.items if name in ("all", "overview", "claims", item) or item.startswith(f"{name}/")]
+
+
+class Walk:
+    """The shards of a grid, found once for many questions."""
+
+    def __init__(self, grid: Grid):
+        self.grid, self.train, self.attack = grid, grid.shards(), grid.evaluation_shards()
+        self.by_run = {run: k for k, shard in enumerate(self.train) for run in shard}
+        self.by_evaluation = {e: k for k, shard in enumerate(self.attack) for e in shard}
+
+    def behind(self, items: Iterable[str]) -> Jobs:
+        """Whole shards: a job that makes one run of a shard makes all of them, and what they need."""
+        grid, items, train = self.grid, list(items), set()
+        attack = {self.by_evaluation[e] for item in items for e in grid.items[item]["evaluations"]}
+
+        def want(runs: Iterable[str]) -> None:
+            for run in runs:
+                if (shard := self.by_run[run]) not in train:
+                    train.add(shard)
+                    for other in self.train[shard]:
+                        want(grid.runs[other].needs)
+
+        want(run for item in items for run in grid.items[item]["runs"])
+        attacked = [grid.evaluations[e] for k in attack for e in self.attack[k]]
+        want(run for evaluation in attacked for run in (evaluation.run, *evaluation.sources))
+        papers = dict.fromkeys(grid.items[item]["paper"] for item in items if grid.items[item]["timed"])
+        shards = [self.train[k] for k in sorted(train)], [self.attack[k] for k in sorted(attack)]
+        return Jobs(*shards, list(papers), items)
+
+
+def behind(items: Iterable[str], grid: Grid) -> Jobs:
+    """The jobs of these items, and of all that they need."""
+    return Walk(grid).behind(items)
+
+
+def by_paper(grid: Grid) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """The runs, and the evaluations, that the items of each paper need."""
+    runs: dict[str, dict[str, None]] = {paper: {} for paper in grid.papers}
+    evaluations: dict[str, dict[str, None]] = {paper: {} for paper in grid.papers}
+    for item in grid.items.values():
+        runs[item["paper"]] |= dict.fromkeys(item["all_runs"])
+        evaluations[item["paper"]] |= dict.fromkeys(item["evaluations"])
+    return {k: list(v) for k, v in runs.items()}, {k: list(v) for k, v in evaluations.items()}

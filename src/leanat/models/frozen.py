@@ -1,0 +1,44 @@
+"""A trained network with all but its head frozen (SAT, section 4.3: fixed-feature transfer)."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import torch
+from torch import nn
+
+from leanat.core.rng import key
+from leanat.models.classifier import Classifier
+
+
+class Transferred(Classifier):
+    """A classifier of which only the head is trained: the rest has no gradients and always is in evaluation mode.
+
+    No graph is built below the head unless the images themselves take a gradient, as under attack.
+    """
+
+    def train(self, mode: bool = True) -> Transferred:
+        super().train(mode)
+        self.normalise.eval()
+        self.body.eval()
+        return self
+
+
+def transfer_head(net: Classifier, hidden: int | None, n_classes: int, seed: int) -> Transferred:
+    """A copy of ``net`` with everything but the head frozen, BatchNorm statistics included, and a new head.
+
+    The head has one hidden layer of ``hidden`` units (none: as many as features, the authors' 512 and 2048) and depends
+    on ``seed`` alone: He's normal initialisation and zero biases, as in their code. Raises ValueError for sizes below 1.
+    """
+    if n_classes < 1 or (hidden is not None and hidden < 1):
+        raise ValueError(f"hidden {hidden}, n_classes {n_classes}; allowed: 1 or more")
+    width = net.head.in_features
+    hidden = hidden or width
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(key(seed, "transfer head") & (2**63 - 1))
+        head = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, n_classes))
+        for layer in (head[0], head[2]):
+            nn.init.kaiming_normal_(layer.weight)
+            nn.init.zeros_(layer.bias)
+    normalise, body = (deepcopy(part).requires_grad_(False) for part in (net.normalise, net.body))
+    return Transferred(normalise, body, head.to(net.head.weight.device), net.shape).train()

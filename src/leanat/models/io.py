@@ -1,0 +1,162 @@
+"""The file of a trained network: safetensors, with what is needed to build the network again in its metadata."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as save_tensors
+from torch import nn
+
+from leanat import models
+from leanat.core.files import whole
+from leanat.core.nouns import Data, frozen
+from leanat.data.facts import STATISTICS
+
+
+class NetworkError(ValueError):
+    """A file of a network that cannot be used; the message says which and why, in one line."""
+
+
+def check_torchvision() -> None:
+    """A torchvision wheel loads only beside the torch it was built for. Raises NetworkError where it does not."""
+    try:
+        import torchvision  # noqa: F401
+    except (ImportError, RuntimeError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        pair = "constraints.txt has a pair that does"
+        raise NetworkError(f"torchvision does not load beside torch {torch.__version__}: {reason}; {pair}") from None
+
+
+def describe(source: Data) -> dict[str, Any]:
+    """What a network has to know of its data."""
+    names = ("name", "n_classes", "image_size", "channels", "mean", "std")
+    return {n: list(v) if isinstance(v := getattr(source, n), tuple) else v for n in names}
+
+
+def check(net: nn.Module, about: dict[str, Any], test: Data, where: Path | str) -> None:
+    """Raises NetworkError, one line, where a network is not made for these data: classes, channels, size, values.
+
+    ``about``: the data it was trained on, as ``describe`` says, or empty if that is not known; then a first image tells.
+    """
+    here = describe(test)
+    if about and about["n_classes"] != here["n_classes"]:
+        raise NetworkError(
+            f"{where}: the network has {about['n_classes']} classes, {here['name']} has {here['n_classes']}"
+        )
+    check_images(about, here, where)
+    first = next((m for m in net.modules() if isinstance(m, nn.Conv2d)), None)
+    if first is not None and first.in_channels != here["channels"]:
+        raise NetworkError(
+            f"{where}: takes {_channels(first.in_channels)}, {here['name']} has {_channels(here['channels'])}"
+        )
+    x, _ = test.batch(torch.arange(min(len(test), 2), device=test.labels.device), 0)
+    if not (x.isfinite().all() and x.min() >= 0 and x.max() <= 1):
+        raise NetworkError(f"{here['name']}: images are to be in [0, 1], these reach from {x.min():g} to {x.max():g}")
+    try:
+        with frozen(net), torch.no_grad():
+            z = net(x)
+    except Exception as error:  # whatever the code of another program raises
+        size, reason = "x".join(map(str, x.shape[1:])), " ".join(str(error).split())[:120]
+        raise NetworkError(f"{where}: does not take images of {size} ({reason or type(error).__name__})") from None
+    if not isinstance(z, torch.Tensor) or z.dim() != 2 or len(z) != len(x):
+        got = f"a tensor of shape {tuple(z.shape)}" if isinstance(z, torch.Tensor) else type(z).__name__
+        raise NetworkError(f"{where}: logits [images, classes] are expected from the network, got {got}")
+    if z.shape[1] != here["n_classes"]:
+        raise NetworkError(f"{where}: the network has {z.shape[1]} classes, {here['name']} has {here['n_classes']}")
+
+
+def check_images(about: dict[str, Any], here: dict[str, Any], where: Path | str, any_size: bool = False) -> None:
+    """Raises NetworkError where a network was trained on images of other channels, size (unless ``any_size``) or values.
+
+    ``about``: as ``describe`` says, or all that ``read`` tells of a file; nothing is compared where it is empty.
+    """
+    if not about:
+        return
+    known = about.get("data", about)
+    if known["channels"] != here["channels"]:
+        raise NetworkError(
+            f"{where}: takes {_channels(known['channels'])}, {here['name']} has {_channels(here['channels'])}"
+        )
+    if known["image_size"] != here["image_size"] and not any_size:
+        sizes = (f"{n}x{n}" for n in (known["image_size"], here["image_size"]))
+        raise NetworkError(f"{where}: takes images of {next(sizes)}, {here['name']} has {next(sizes)}")
+    if max(map(abs, known["mean"])) > 1 or max(known["std"]) > 1:
+        raise NetworkError(f"{where}: its mean {known['mean']} and std {known['std']} are not of pixels in [0, 1]")
+
+
+def _channels(n: int) -> str:
+    return f"{n} channel{'s' * (n != 1)}"
+
+
+def build(name: str, standardise: str, about: dict[str, Any], seed: int) -> nn.Module:
+    """A network by name for data that are described as ``describe`` does. Raises what ``models.build`` raises.
+
+    ``standardise``: as there, or "cifar10", by CIFAR-10's mean and deviation whatever the data (SAT's code, on CIFAR-100).
+    """
+    shape = {k: about[k] for k in ("n_classes", "image_size", "channels", "mean", "std")}
+    if standardise == "cifar10":
+        _, shape["mean"], shape["std"] = STATISTICS[standardise]
+        standardise = "channel"
+    return models.build(name, seed=seed, standardise=standardise, **shape)
+
+
+def save(path: Path, net: nn.Module, description: dict[str, Any]) -> None:
+    """``description``: {model: {name, standardise}, data: as ``describe``, ...}.
+
+    The model also has ``hidden``, the units of the hidden layer of its head, where a frozen network got a new head.
+    """
+    write(path, net.state_dict(), description)
+
+
+def write(path: Path, tensors: Mapping[str, torch.Tensor], description: dict[str, Any]) -> None:
+    """Tensors by name, which ``read`` gives back bit for bit, and their description; whole or not at all."""
+    tensors = {k: v.detach().contiguous().cpu() for k, v in tensors.items()}
+    with whole(path) as beside:
+        beside.write_bytes(save_tensors(tensors, metadata={"leanat": json.dumps(description, sort_keys=True)}))
+
+
+def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Weights and description; the description is empty for a file of another program.
+
+    Raises NetworkError: no such file, not a safetensors file.
+    """
+    if not path.is_file():
+        raise NetworkError(f"{path}: no such file")
+    try:
+        with safe_open(path, "pt") as file:
+            description = json.loads((file.metadata() or {}).get("leanat", "{}"))
+            return {k: file.get_tensor(k) for k in file.keys()}, description  # noqa: SIM118
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+        raise NetworkError(f"{path}: not a safetensors file that can be read ({error})") from None
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """What ``read`` says beside the weights. Raises NetworkError."""
+    return read(path)[1]
+
+
+def load(path: Path, device: torch.device) -> tuple[nn.Module, dict[str, Any]]:
+    """The network of a file of ``save``, in evaluation mode, and its description. Raises NetworkError."""
+    tensors, description = read(path)
+    if not description:
+        raise NetworkError(f"{path}: has no description of its network; name it with --network and --data")
+    model = description["model"]
+    net = build(model["name"], model["standardise"], description["data"], seed=0)
+    if "hidden" in model:
+        net = models.transfer_head(net, model["hidden"], description["data"]["n_classes"], seed=0)
+    fit(net, tensors, path)
+    return net.to(device).eval(), description
+
+
+def fit(net: nn.Module, tensors: dict[str, torch.Tensor], path: Path) -> None:
+    """Loads weights. Raises NetworkError where names or shapes are not the network's."""
+    try:
+        net.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise NetworkError(f"{path}: its weights do not fit the network ({reason})") from None

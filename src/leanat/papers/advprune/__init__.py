@@ -1,0 +1,1 @@
+"""Less is More: Data Pruning for Faster Adversarial Training."""

@@ -1,0 +1,182 @@
+"""Less is More (Li et al. 2023, SafeAI): what it adds to the selectors of ``coresets``: Bullet-Train, the groups, and
+the pruning by the loss that it argues against.
+
+    bullet = Bullet()
+    Method(TRADES(beta=6), PGD(Linf(8 / 255), 10, 2 / 255, "gaussian", "kl"), Everything(), bullet, (bullet,))
+
+Adv-GRAD-MATCH and Adv-GLISTER are GradMatch and Glister under ``Every(20, 20, ..., before=Once(0, Random(0.3)))``: a random
+subset first, then a selection at epochs 20, 40, ..., as the "9 selections" of 200 epochs have it (section 4.3).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from leanat.core.loop import take
+from leanat.core.nouns import Attack, Run, Split, Step, Subset, frozen
+from leanat.core.uploads import constant
+from leanat.selection.basic import everyone, unweighted
+from leanat.selection.last_layer import at_last_layer, of_every_example
+from leanat.selection.solvers import per_class
+
+GROUPS = ("outlier", "boundary", "robust")
+
+
+def bullet_groups(p: Tensor, y: Tensor, robust_share: Tensor) -> Tensor:
+    """Positions in GROUPS int64 [B], from clean probabilities p [B, K]; ``robust_share`` is a number from 0 to 1.
+
+    The score s is the standard deviation of an example's probabilities, negative where the prediction is wrong. Outlier:
+    s < 0. Robust: s above max(0, the (1 - robust_share)-quantile of s in this batch). Boundary: the others.
+    """
+    score = p.std(1) * torch.where(p.argmax(1) == y, 1.0, -1.0)
+    threshold = torch.quantile(score, (1 - robust_share).clamp(0, 1)).relu()
+    return (score >= 0).long() + (score > threshold).long()
+
+
+@dataclass(frozen=True)
+class Bullet:
+    """Bullet-Train (Hua et al. 2021): attack steps by how near to the decision boundary an example seems to be.
+
+    Budget and Extra: the same in both places. Boundary examples get the attack's own steps, robust ones ``robust_steps``
+    of ``robust_stride`` times its step size, outliers none: they are trained on as they are, and in TRADES their KL term
+    is 0 but for BatchNorm, which normalises the clean and the attacked batch apart. One more forward pass a step, clean
+    and in evaluation mode, tells the groups (``bullet_groups``). The share called robust is a running average, a <- m a +
+    (1 - m) gamma (share of the batch that is right under attack), 0 at first.
+
+    The authors published no code. Numbers and order are those of the implementation in AttackRider (IJCAI 2025), whose 10
+    steps of 2/255 and 2 of 6/255 are a stride of 3; but the share that is right is read from the training step's own
+    logits, where AttackRider spends another forward pass.
+    """
+
+    robust_steps: int = 2
+    robust_stride: float = 3.0
+    gamma: float = 0.8
+    momentum: float = 0.9
+    name: ClassVar[str] = "bullet"
+    column_names: ClassVar = tuple(f"bullet_{group}" for group in GROUPS)
+
+    def __post_init__(self):
+        if self.robust_steps < 0 or not self.robust_stride >= 0:
+            raise ValueError(
+                f"robust_steps {self.robust_steps}, robust_stride {self.robust_stride}; allowed: 0 or more each"
+            )
+        if not 0 <= self.gamma <= 1 or not 0 <= self.momentum < 1:
+            raise ValueError(f"gamma {self.gamma}, momentum {self.momentum}; allowed: from 0 to 1, and below 1")
+
+    # Budget
+
+    def __call__(self, run: Run, step: Step) -> tuple[Tensor, Tensor]:
+        attack = run.method.attack
+        if self.name not in run.memory:
+            raise ValueError("bullet is a budget and an extra: name it, with the same fields, in both places")
+        if not (hasattr(attack, "steps") and hasattr(attack, "step_size")):
+            raise ValueError(f"budget bullet needs an attack with steps and step_size, not {attack}")
+        with frozen(run.net), torch.no_grad():
+            p = run.net(step.x).float().softmax(1)
+        group = step.aux[self.name] = bullet_groups(p, step.y, run.memory[self.name]["robust"])
+        steps = constant((0, attack.steps, self.robust_steps), torch.int64, group.device)
+        sizes = (0.0, attack.step_size, self.robust_stride * attack.step_size)
+        size = constant(sizes, torch.float32, group.device)
+        return steps[group], size[group]
+
+    # Extra
+
+    def start(self, run: Run, split: Split) -> dict[str, Tensor]:
+        return {
+            "robust": torch.zeros((), device=run.device),
+            "seen": torch.zeros(len(GROUPS), dtype=torch.int64, device=run.device),
+        }
+
+    def on_epoch(self, run: Run, split: Split) -> None:
+        run.memory[self.name]["seen"].zero_()
+
+    def after_backward(self, run: Run, step: Step) -> None:
+        pass
+
+    def after_step(self, run: Run, step: Step) -> None:
+        memory = run.memory[self.name]
+        memory["seen"] += F.one_hot(step.aux[self.name], len(GROUPS)).sum(0)
+        right = (step.z_adv.detach().argmax(1) == step.y).float().mean()
+        memory["robust"].lerp_(self.gamma * right, 1 - self.momentum)
+
+    def columns(self, run: Run) -> dict[str, float]:
+        """The groups' shares of what the epoch trained on."""
+        seen = run.memory[self.name]["seen"].tolist()
+        return {column: n / max(1, sum(seen)) for column, n in zip(self.column_names, seen, strict=True)}
+
+
+@dataclass(frozen=True)
+class ByLoss:
+    """Selector: of each class the share ``fraction`` (of all, rounded up) whose loss is "lowest" or "highest"; weights 1.
+
+    Pruning by the loss is what Kaufmann et al. 2022 try, the paper's reference [19], which finds random subsets better
+    (section 1). The loss is the cross-entropy at the example that the run's own attack finds on the view that this epoch
+    trains on, in evaluation mode; of equal ones the lower number is kept.
+    """
+
+    fraction: float
+    keep: str
+
+    def __post_init__(self):
+        if not 0 < self.fraction <= 1:
+            raise ValueError(f"fraction {self.fraction}; allowed: above 0, at most 1")
+        if self.keep not in ("lowest", "highest"):
+            raise ValueError(f"keep {self.keep!r}; allowed: lowest, highest")
+
+    def __call__(self, run: Run, split: Split) -> Subset:
+        data = split.train
+        (layer,) = at_last_layer(run, data, of_every_example(run.method.attack), features=False)
+        losses = F.cross_entropy(layer.z, data.labels, reduction="none")
+
+        def first(members: Tensor, k: int) -> tuple[Tensor, Tensor]:
+            order = losses[members].argsort(descending=self.keep == "highest", stable=True)[:k]
+            return order, torch.ones(k, device=order.device)
+
+        return Subset(*per_class(first, data.labels, math.ceil(self.fraction * len(data) - 1e-9)))
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Extra: the shares of outlier, boundary and robust training examples before each epoch (section 4.2, Figure 1).
+
+    Outliers are wrong without an attack, boundary examples under ``attack`` only, robust ones never. Un-augmented images,
+    evaluation mode. Its passes are counted among the epoch's, so runs with it are no measure of cost.
+    """
+
+    attack: Attack
+    name: ClassVar[str] = "groups"
+    column_names: ClassVar = GROUPS
+
+    def start(self, run: Run, split: Split) -> dict[str, Any]:
+        return dict.fromkeys(GROUPS, 0.0)
+
+    def on_epoch(self, run: Run, split: Split) -> None:
+        data = split.train.plain()
+        whole = unweighted(everyone(data))
+        count = torch.zeros(len(GROUPS), dtype=torch.int64, device=run.device)
+        data.ahead(whole.index, run.epoch)
+        with frozen(run.net), torch.no_grad(), run.autocast():
+            for batch in whole.index.split(run.recipe.batch):
+                step = take(run, data, whole, batch)
+                right = run.net(step.x).argmax(1) == step.y
+                where = right.nonzero().squeeze(1)
+                index, x, y, weight = (v[where] for v in (step.index, step.x, step.y, step.weight))
+                step = replace(step, index=index, x=x, y=y, weight=weight, draws=step.draws.of(index))
+                stands = run.net(self.attack(run.net, step)).argmax(1) == step.y
+                count += torch.stack([(~right).sum(), (~stands).sum(), stands.sum()])
+        run.memory[self.name] = {g: n / len(data) for g, n in zip(GROUPS, count.tolist(), strict=True)}
+
+    def after_backward(self, run: Run, step: Step) -> None:
+        pass
+
+    def after_step(self, run: Run, step: Step) -> None:
+        pass
+
+    def columns(self, run: Run) -> dict[str, float]:
+        return dict(run.memory[self.name])

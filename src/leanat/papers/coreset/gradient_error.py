@@ -1,0 +1,112 @@
+"""How well a coreset's gradient stands for that of all examples: the error that coreset selection minimises (equation 6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from leanat.core.loop import take
+from leanat.core.nouns import Attack, Data, Method, Objective, Recipe, Run, Selector, Split, Step, Subset
+from leanat.evaluation.measured import Measured
+from leanat.selection.basic import Everything, Random, everyone, unweighted
+from leanat.selection.last_layer import gradients, of_every_example
+from leanat.training.schedules import Constant
+
+BATCH = 500
+
+
+@dataclass(frozen=True)
+class NamedSelector:
+    """A selector and what its numbers are called; its fraction is replaced by each of the measure's."""
+
+    name: str
+    selector: Selector
+
+
+@dataclass(frozen=True)
+class GradientError:
+    """A measure: the gradient of each selector's weighted subset against that of all training examples.
+
+    G = sum_i grad Phi(x_i), G_S = sum_{j in S} gamma_j grad Phi(x_j) (equation 6), with the adversarial examples of equations
+    12 and 14, in evaluation mode, images as they are. A random subset of n of N examples has weights N / n. Numbers, for
+    each selector and fraction, as <name>_<percent>_<number>: ``cosine`` of G and G_S and ``error``, |G - G_S| / |G|, for the
+    gradients of the last layer; ``cosine_all`` and ``error_all`` for those of all parameters; ``kept``, examples in S.
+    A gradient's length does not act in training, where each mini-batch is divided by the sum of its weights.
+    """
+
+    objective: Objective
+    attack: Attack
+    batch: int  # examples of a batch that is chosen as a whole
+    fractions: tuple[float, ...]
+    selectors: tuple[NamedSelector, ...]
+    part: ClassVar[str] = "train"
+
+    def __post_init__(self):
+        if not all(0 < fraction <= 1 for fraction in self.fractions):
+            raise ValueError(f"fractions {self.fractions}; allowed: above 0, at most 1")
+
+    @property
+    def number_names(self) -> tuple[str, ...]:
+        kinds = ("kept", "cosine", "error", "cosine_all", "error_all")
+        return tuple(f"{s.name}_{round(100 * f)}_{k}" for s in self.selectors for f in self.fractions for k in kinds)
+
+    def __call__(self, net: nn.Module, data: Data, seed: int) -> Measured:
+        recipe = Recipe(1, self.batch, Constant(0.0), 0.0, False, 0.0)
+        run = Run(net, Method(self.objective, self.attack, Everything()), recipe, seed)
+        run.method = replace(run.method, attack=Kept(attacked(run, data)))  # once, not for each selection
+        rows, everything = gradients(run, data), unweighted(everyone(data))
+        whole = {"": rows.sum(), "_all": of_all_layers(run, data, everything)}
+        numbers: dict[str, float | None] = {}
+        for named in self.selectors:
+            for fraction in self.fractions:
+                index, weight, _ = replace(named.selector, fraction=fraction)(run, Split(data, None))
+                if isinstance(named.selector, Random):
+                    weight = weight * (len(data) / len(index))
+                subset = Subset(index, weight)
+                found = {"": rows[index].sum(weight), "_all": of_all_layers(run, data, subset)}
+                shown = {"kept": float(len(index))}
+                for layers, g in whole.items():
+                    shown[f"cosine{layers}"] = float(F.cosine_similarity(g, found[layers], dim=0))
+                    shown[f"error{layers}"] = float((g - found[layers]).norm() / g.norm())
+                numbers |= {f"{named.name}_{round(100 * fraction)}_{k}": v for k, v in shown.items()}
+        return Measured(numbers, {})
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An attack that looks up what was made before: ``x_adv`` [N, C, H, W], row i of example i."""
+
+    x_adv: Tensor
+
+    def __call__(self, net: nn.Module, step: Step) -> Tensor:
+        return self.x_adv[step.index]
+
+
+def attacked(run: Run, data: Data) -> Tensor:
+    """What the run's attack makes of every example, [N, C, H, W]."""
+    attack, everything = of_every_example(run.method.attack), unweighted(everyone(data))
+    buffers = [(b, b.clone()) for b in run.net.buffers()]
+    made = [attack(run.net, take(run, data, everything, i)) for i in everything.index.split(run.recipe.batch)]
+    for buffer, value in buffers:  # of BatchNorm, which an attack in training mode moves
+        buffer.copy_(value)
+    return torch.cat(made)
+
+
+def of_all_layers(run: Run, data: Data, subset: Subset) -> Tensor:
+    """The gradient of the subset's weighted sum of losses with respect to every parameter, one vector. Evaluation mode."""
+    parameters = [p for p in run.net.parameters() if p.requires_grad]
+    total = torch.zeros(sum(p.numel() for p in parameters), device=run.device)
+    modes = [(m, m.training) for m in run.net.modules()]
+    run.net.eval()
+    for where in torch.arange(len(subset.index), device=run.device).split(BATCH):
+        step = take(run, data, subset, where)
+        step.x_adv = run.method.attack(run.net, step)
+        loss = (step.weight * run.method.objective(run.net, step)).sum()
+        total += torch.cat([g.flatten() for g in torch.autograd.grad(loss, parameters)])
+    for module, mode in modes:
+        module.training = mode
+    return total

@@ -1,0 +1,137 @@
+"""Adversarial coreset selection (Dolatabadi, Erfani and Leckie, ECCV 2022): its warm start.
+
+    WarmStart(kappa=0.5, period=20, inner=Craig(fraction=0.5, granularity="batch"))
+
+The selectors are those of ``coresets``: CRAIG and GRAD-MATCH on batches, with the run's objective (cross-entropy with an
+l_p or a perceptual attack, TRADES) and its attack.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from leanat.core.nouns import Run, Selector, Split, Step, Subset
+from leanat.selection.basic import Everything, Random
+
+
+class Plan(NamedTuple):
+    """Epochs of a run: ``full`` on everything, ``idle`` ones without training, then ``coreset`` ones."""
+
+    full: int
+    idle: int
+    coreset: int
+
+    def cost(self, fraction: float) -> float:
+        """In epochs on everything."""
+        return self.full + self.coreset * fraction
+
+
+def plan(epochs: int, kappa: float, fraction: float, idle: bool = False) -> Plan:
+    """How a run of ``epochs`` epochs is divided, for a coreset of ``fraction`` = c of the examples.
+
+    Against E epochs of full training a coreset run is to cost c E. The last (1 - kappa) E epochs, on the coreset, cost
+    c (1 - kappa) E; what is left pays for kappa c E epochs on everything, before them. So it lasts E (1 - kappa +
+    kappa c) epochs (``epochs_for``), and that is what ``epochs`` is. With the ``idle`` gap ``epochs`` is E: see WarmStart.
+    """
+    if idle:
+        until = int(kappa * epochs)
+        full = round(fraction * until)
+        return Plan(full, until - full, epochs - until)
+    share = kappa * fraction / (1 - kappa + kappa * fraction)
+    return Plan(full := round(share * epochs), 0, epochs - full)
+
+
+def epochs_for(epochs: int, kappa: float, fraction: float) -> int:
+    """The epochs of a coreset run without idle gap that costs ``fraction`` times a full training of ``epochs``."""
+    return round(epochs * (1 - kappa + kappa * fraction))
+
+
+def drops_for(drops: list[int], epochs: int, kappa: float, fraction: float) -> list[int]:
+    """The epochs after which such a run lowers its learning rate, where full training of ``epochs`` does after ``drops``.
+
+    The schedule of full training ("kept the same", section 4.1) without the epochs that the authors' code leaves idle:
+    each drop comes after as many coreset epochs as there, and one inside the gap comes with the first of them.
+    """
+    run = epochs_for(epochs, kappa, fraction)
+    full, gap = plan(run, kappa, fraction).full, epochs - run
+    return [max(min(drop, full), drop - gap) for drop in drops]
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """Everything at first, then what ``inner`` chooses, anew every ``period`` epochs (section 3.3 and algorithm 1).
+
+    ``plan`` says when, from ``inner.fraction``, kappa and the epochs of the run. The first selection comes with the
+    first coreset epoch; the learning rate's schedule is that of the epochs that are trained (``drops_for``).
+
+    ``idle``, what the authors' code does: the schedule is that of a full training of E = recipe.epochs, in which the
+    epochs from kappa c E to kappa E train nothing (an empty subset) while the learning rate goes on; the coreset is
+    chosen at multiples of ``period`` alone, and until the first of them a random subset of weight 1 is trained on.
+    """
+
+    kappa: float
+    period: int
+    inner: Selector
+    idle: bool = False
+
+    def __post_init__(self):
+        if not 0 <= self.kappa < 1:
+            raise ValueError(f"kappa {self.kappa}; allowed: from 0, below 1")
+        if self.period < 1:
+            raise ValueError(f"period {self.period}; allowed: 1 or more")
+        if getattr(self.inner, "fraction", None) is None:
+            raise ValueError(
+                "a warm start needs an inner selector with a fraction, such as craig, grad_match or random"
+            )
+
+    def __call__(self, run: Run, split: Split) -> Subset:
+        epoch, phases = run.epoch, plan(run.recipe.epochs, self.kappa, self.inner.fraction, self.idle)
+        if epoch < phases.full:
+            return Everything()(run, split)
+        begin = phases.full + phases.idle
+        if epoch < begin:
+            device = split.train.labels.device
+            return Subset(torch.zeros(0, dtype=torch.int64, device=device), torch.zeros(0, device=device))
+        if (epoch if self.idle else epoch - begin) % self.period == 0:
+            return self.inner(run, split)
+        return Random(self.inner.fraction)(run, split) if epoch == begin else run.subset
+
+
+def relative_robust_error(robust: float, full: float) -> float:
+    """The share of full training's robust accuracy that is lost, in percent; negative where there is a gain (Figure 3).
+
+    The paper does not define it; this is the relative error of GRAD-MATCH's figures with robust accuracies.
+    """
+    return 100 * (full - robust) / full
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An extra that counts what the current subset keeps, in columns of the history.
+
+    ``kept_distinct``: of how many originals, where there are copies; ``kept_planted``: how many of its examples are rare
+    or wrong on purpose. Both where the data say it (``data.redundant``).
+    """
+
+    name: ClassVar[str] = "kept"
+    column_names: ClassVar = ("kept_distinct", "kept_planted")
+
+    def start(self, run: Run, split: Split) -> dict[str, Tensor]:
+        """origin int64 [N] and planted bool [N], of all training examples."""
+        data = split.train
+        planted = list(getattr(data, "planted", {}).values())
+        found = {"planted": torch.stack(planted).any(0)} if planted else {}
+        return found if getattr(data, "origin", None) is None else found | {"origin": data.origin.clone()}
+
+    def on_epoch(self, run: Run, split: Split) -> None: ...
+    def after_backward(self, run: Run, step: Step) -> None: ...
+    def after_step(self, run: Run, step: Step) -> None: ...
+
+    def columns(self, run: Run) -> dict[str, float]:
+        memory, index = run.memory[self.name], run.subset.index
+        found = {"kept_distinct": len(memory["origin"][index].unique())} if "origin" in memory else {}
+        return found | ({"kept_planted": int(memory["planted"][index].sum())} if "planted" in memory else {})

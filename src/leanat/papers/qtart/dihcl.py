@@ -1,0 +1,298 @@
+"""DIHCL (Zhou, Wang and Bilmes, NeurIPS 2020), the curriculum that Q-TART is compared with: a bandit draws each epoch.
+
+    episodes = Episodes((0, 5, 10, 15, 20, 30, 40, 60, 90, 140, 210, 300))
+    bandit = Bandit(episodes, rule="exp3", feedback="loss")
+    method = Method(Mixup(episodes), Clean(), bandit, extras=(Teacher(0.9), bandit))    # Recipe(lr=episodes, ...)
+
+Numbers and order of events are those of the authors' code, which refines the paper's Algorithm 1. The dropout,
+rotation, AutoAugment and Cutout of their recipe belong to network and data. Left out: the teacher's forward pass on a
+second view, which only their logs read where the consistency and contrastive terms are 0 (as they are by default).
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from scipy.special import betaincinv
+from torch import Tensor, nn
+
+from leanat.core.memory import survey, teaching
+from leanat.core.nouns import Run, Split, Step, Subset
+from leanat.core.rng import Draws
+from leanat.selection.basic import everyone, unweighted
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """What changes from episode to episode, in closed form; as a Schedule, the learning rate.
+
+    Episode e covers the epochs bounds[e] <= epoch < bounds[e + 1]; the last bound is the number of epochs. In episode 0
+    the rate rises on a line from ``lr_min`` to ``lr_max``; in every later one it falls from lr_max to lr_min by half a
+    cosine. At each start lr_max is divided by its decay up to episode ``explore`` - 1; later both are multiplied.
+    """
+
+    bounds: tuple[int, ...]
+    lr_max: float = 0.1
+    lr_min: float = 5e-4
+    lr_max_decay: float = 0.9
+    lr_min_decay: float = 0.8
+    explore: int = 5
+    k: float = 1.0
+    dk: float = 0.1
+    min_k: float = 0.3
+    temperature: float = 20.0
+    temperature_rate: float = 0.8
+    alpha: float = 0.5
+    alpha_rate: float = 1.1
+
+    def __post_init__(self):
+        if len(self.bounds) < 2 or self.bounds[0] != 0 or list(self.bounds) != sorted(set(self.bounds)):
+            raise ValueError(f"bounds {self.bounds}; allowed: two or more epochs, from 0, rising")
+        if not 0 <= self.lr_min <= self.lr_max < math.inf:
+            raise ValueError(f"lr_min {self.lr_min}, lr_max {self.lr_max}; allowed: 0 <= lr_min <= lr_max")
+        for name in ("lr_max_decay", "lr_min_decay", "temperature_rate"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name} {getattr(self, name)}; allowed: above 0, at most 1")
+        if self.explore < 1:
+            raise ValueError(f"explore {self.explore}; allowed: 1 or more")
+        if not 0 < self.min_k <= self.k <= 1:
+            raise ValueError(f"k {self.k}, min_k {self.min_k}; allowed: 0 < min_k <= k <= 1")
+        if not 0 <= self.dk < 1:
+            raise ValueError(f"dk {self.dk}; allowed: from 0, below 1")
+        if not self.temperature >= 1:
+            raise ValueError(f"temperature {self.temperature}; allowed: 1 or more")
+        if not (0 < self.alpha <= 1 and self.alpha_rate >= 1):
+            raise ValueError(f"alpha {self.alpha}, alpha_rate {self.alpha_rate}; allowed: 0 < alpha <= 1 <= alpha_rate")
+
+    def number(self, epoch: float) -> int:
+        """The episode of an epoch."""
+        return min(bisect_right(self.bounds, epoch), len(self.bounds) - 1) - 1
+
+    def opens(self, epoch: int) -> bool:
+        """Whether an episode after the first begins at this epoch."""
+        return epoch in self.bounds[1:-1]
+
+    def share(self, epoch: int) -> float:
+        """k: the share of the examples drawn each epoch."""
+        return max(self.k * (1 - self.dk) ** self.number(epoch), self.min_k)
+
+    def sharpness(self, epoch: int) -> float:
+        """What multiplies the utilities in the softmax: an inverse temperature (their ``tmpt``)."""
+        return max(self.temperature * self.temperature_rate ** self.number(epoch), 1.0)
+
+    def mixing(self, epoch: int) -> float:
+        """alpha of mixup's Beta(alpha, alpha)."""
+        return min(self.alpha * self.alpha_rate ** self.number(epoch), 1.0)
+
+    def __call__(self, epoch: float, epochs: int) -> float:
+        if epochs != self.bounds[-1]:
+            raise ValueError(f"episodes end at epoch {self.bounds[-1]}, the training at {epochs}")
+        e = self.number(epoch)
+        t = (epoch - self.bounds[e]) / (self.bounds[e + 1] - self.bounds[e])
+        if e == 0:
+            return self.lr_min + (self.lr_max - self.lr_min) * t
+        falls = max(e - self.explore + 1, 0)
+        low = self.lr_min * self.lr_min_decay**falls
+        high = self.lr_max * self.lr_max_decay ** (2 * falls - e)
+        return low + (high - low) * (1 + math.cos(math.pi * t)) / 2
+
+
+def symmetric_beta(draws: Draws, alpha: float, tries: int = 32) -> Tensor:
+    """A number [B] from Beta(alpha, alpha), 0 < alpha <= 1, for each example, without leaving the device.
+
+    Johnk's rejection (1964) in logarithms; a try fails with probability below one half.
+    """
+    u = draws.uniform("mixup lambda", tries, 2).clamp_min(2.0**-25).log() / alpha
+    first = (u.logsumexp(2) <= 0).int().argmax(1, keepdim=True)
+    return (u[..., 0] - u[..., 1]).gather(1, first)[:, 0].sigmoid()
+
+
+@dataclass(frozen=True)
+class Mixup:
+    """Cross-entropy at lambda x_i + (1 - lambda) x_j, lambda ~ Beta(alpha, alpha) once a batch (Zhang et al. 2018).
+
+    The loss of an image is credited to both of its examples: lambda CE(y_i) to i and (1 - lambda) CE(y_j) to j, which
+    is what the bandit is fed; the batch mean is that of mixup. The step's logits are those of the mixed images.
+    """
+
+    episodes: Episodes
+
+    def __call__(self, net: nn.Module, step: Step) -> Tensor:
+        share = symmetric_beta(step.draws.of(step.index[:1]), self.episodes.mixing(step.epoch))
+        partner = step.draws.bits("mixup partner").argsort()
+        step.z_adv = net(step.x_adv.lerp(step.x_adv[partner], (1 - share).to(step.x_adv.dtype)))
+        own = F.cross_entropy(step.z_adv, step.y, reduction="none")
+        other = F.cross_entropy(step.z_adv, step.y[partner], reduction="none")
+        return share * own + (1 - share) * other[partner.argsort()]
+
+    def of_logits(self, z: Tensor, z_adv: Tensor, y: Tensor) -> Tensor:
+        return F.cross_entropy(z_adv, y, reduction="none")
+
+
+RULES, FEEDBACKS = ("exp3", "ucb", "thompson"), ("loss", "change")
+CAP = 10.0  # of a change of loss
+TINY = 1e-8  # added to a probability before dividing by it
+
+
+@dataclass(frozen=True)
+class Bandit:
+    """Draws floor(k n) examples each epoch, without replacement, with probability softmax(temperature * utility).
+
+    Selector and Extra. ``rule``: exp3, ucb or thompson. ``feedback``: what the utility gathers, each example's loss or
+    its change since it was last seen; Thompson sampling always uses the change of correctness. At the start of each
+    episode all sums shrink by ``decay`` and a pass over the un-augmented set, by the Teacher if the run has one, feeds
+    the bandit; from the second on the network starts again from the teacher, each weight times 1 + ``noise`` N(0, 1).
+    """
+
+    episodes: Episodes
+    rule: str
+    feedback: str
+    decay: float = 0.9
+    noise: float = 0.01
+    survey_scale: float = 0.4  # of the logits in that pass
+    name: ClassVar[str] = "bandit"
+
+    def __post_init__(self):
+        if self.rule not in RULES:
+            raise ValueError(f"rule {self.rule!r}; allowed: {', '.join(RULES)}")
+        if self.feedback not in FEEDBACKS:
+            raise ValueError(f"feedback {self.feedback!r}; allowed: {', '.join(FEEDBACKS)}")
+        if not 0 < self.decay <= 1:
+            raise ValueError(f"decay {self.decay}; allowed: above 0, at most 1")
+        if not self.noise >= 0:
+            raise ValueError(f"noise {self.noise}; allowed: 0 or more")
+        if not self.survey_scale > 0:
+            raise ValueError(f"survey_scale {self.survey_scale}; allowed: above 0")
+
+    # Extra: gathers feedback. All tensors are float64 [N].
+
+    def start(self, run: Run, split: Split) -> dict:
+        zeros = torch.zeros(len(split.train), dtype=torch.float64, device=split.train.labels.device)
+        # utility, raw: feedback summed as the rule has it, and plainly; old_: as last seen; pace: learning rates summed
+        # since then; loss, correct, seen: left by the steps of the epoch under way
+        names = ("utility", "raw", "visits", "pace", "logp", "old_loss", "old_correct", "loss", "correct", "seen")
+        state = {name: zeros.clone() for name in names}
+        return state | {"a": zeros + 2, "b": zeros + 2, "lr_before": 0.0, "lr": 0.0, "epoch_pace": 0.0}
+
+    def after_backward(self, run: Run, step: Step) -> None:
+        pass
+
+    def after_step(self, run: Run, step: Step) -> None:
+        state, i = run.memory[self.name], step.index
+        state["loss"][i] = step.losses.detach().double()
+        state["correct"][i] = (step.z_adv.detach().argmax(1) == step.y).double()
+        state["seen"][i] = 1
+        state["lr"] = run.opt.param_groups[0]["lr"]
+        state["epoch_pace"] += state["lr"]
+
+    def on_epoch(self, run: Run, split: Split) -> None:
+        if run.epoch > 0:
+            self._after_epoch(run.memory[self.name], run.epoch - 1)
+        if self.episodes.opens(run.epoch):
+            self._open_episode(run, split)
+
+    def _after_epoch(self, state: dict, epoch: int) -> None:
+        """Digests what the steps of an epoch left behind."""
+        i = state["seen"].nonzero()[:, 0]
+        warm, pace, p = epoch < self.episodes.bounds[1], state["pace"][i], state["logp"][i].exp() + TINY
+        # The first epoch of the training has no earlier loss; of an episode, none of the same weights.
+        counts = epoch > 0 if warm else not self.episodes.opens(epoch)
+        state["visits"][i] += 1
+        if epoch > 0:
+            scales = (state["lr_before"], pace) if warm else (p, 1e4 * pace**0.01 * p)
+            self._feed(state, i, state["loss"][i], state["correct"][i], scales, counts, warm)
+        state["old_loss"][i], state["old_correct"][i] = state["loss"][i], state["correct"][i]
+        state["pace"][i] = 0
+        state["pace"] += state["epoch_pace"]
+        state["seen"].zero_()
+        state["lr_before"], state["epoch_pace"] = state["lr"], 0.0
+
+    def _feed(self, state, i, loss, correct, scales, counts=True, whole=True) -> None:
+        """New losses and correctness of the examples ``i`` [n]. exp3 divides loss and change by ``scales``.
+
+        ``counts``: not only for the plain sums. ``whole``: from all examples, not drawn ones.
+        """
+        change = (loss - state["old_loss"][i]).abs().clamp(max=CAP)
+        value, scale = (loss, scales[0]) if self.feedback == "loss" else (change, scales[1])
+        state["raw"][i] += value
+        if not counts:
+            return
+        if self.rule == "exp3":
+            state["utility"][i] += value / torch.as_tensor(scale).clamp_min(TINY)
+        elif self.rule == "ucb":
+            visits = state["visits"][i].clamp_min(1)
+            average = state["raw"][i] / visits
+            mean = (average if whole else state["utility"]).mean()
+            state["utility"][i] = (
+                average + 1e-3 * mean * math.sqrt(2 * math.log(self.episodes.bounds[-1])) / visits.sqrt()
+            )
+        else:
+            flip = (correct - state["old_correct"][i]).abs()
+            state["a"][i] += flip
+            state["b"][i] += 1 - flip
+
+    def _open_episode(self, run: Run, split: Split) -> None:
+        state, teacher = run.memory[self.name], run.memory.get("teacher")
+        for name in ("utility", "raw", "pace", "a", "b"):
+            state[name] *= self.decay
+        with teaching(run) if teacher else nullcontext():
+            loss, correct = (v.double() for v in survey(run, split.train, self.survey_scale))
+        self._feed(state, everyone(split.train), loss, correct, (state["lr_before"], state["pace"]))
+        state["old_loss"], state["old_correct"] = loss, correct
+        state["pace"].zero_()
+        if teacher is not None:
+            self._exchange(run, teacher)
+
+    @torch.no_grad()
+    def _exchange(self, run: Run, teacher: dict) -> None:
+        """At the first episode the teacher's parameters become the network's; later the other way round, with noise."""
+        first = run.epoch == self.episodes.bounds[1]
+        for name, weight in run.net.named_parameters():
+            if first:
+                teacher["state"][name].copy_(weight)
+            else:
+                draws = run.draws(torch.arange(weight.numel(), device=weight.device))
+                factor = draws.normal(f"restart {name}").mul_(self.noise).add_(1)
+                weight.copy_(teacher["state"][name] * factor.view(weight.shape))
+        teacher["t"] = 0
+
+    # Selector: draws by what was gathered.
+
+    def __call__(self, run: Run, split: Split) -> Subset:
+        index = everyone(split.train)
+        if run.epoch < self.episodes.bounds[1]:
+            return unweighted(index)
+        state = run.memory[self.name]
+        if self.rule == "thompson":
+            utility = beta(run.draws(index), state["a"], state["b"])
+        else:
+            utility = state["utility"] / state["utility"].mean().clamp_min(1e-300)
+        state["logp"] = (self.episodes.sharpness(run.epoch) * utility).log_softmax(0)
+        count = max(math.floor(self.episodes.share(run.epoch) * len(index) + 1e-9), 1)
+        return unweighted(index[without_replacement(run.draws(index), state["logp"], count)])
+
+
+def uniform53(draws: Draws, purpose: str) -> Tensor:
+    """float64 [B], uniform strictly between 0 and 1, from 53 bits."""
+    return ((draws.bits(purpose) & (2**53 - 1)).double() + 0.5) * 2.0**-53
+
+
+def beta(draws: Draws, a: Tensor, b: Tensor) -> Tensor:
+    """One number from Beta(a_i, b_i) for each example, float64 [N], by the inverse of the distribution function."""
+    u = uniform53(draws, "thompson").cpu().numpy()
+    return torch.from_numpy(betaincinv(a.cpu().numpy(), b.cpu().numpy(), u)).to(a.device)
+
+
+def without_replacement(draws: Draws, logp: Tensor, count: int) -> Tensor:
+    """``count`` positions, rising, drawn one after the other in proportion to exp(logp), each at most once.
+
+    The ``count`` largest of logp + Gumbel noise (Kool et al. 2019) are distributed so; no probability can underflow.
+    """
+    gumbel = -(-uniform53(draws, "bandit").log()).log()
+    return (logp + gumbel).topk(count).indices.sort().values

@@ -1,0 +1,64 @@
+"""Does Q-TART find what is noisy? On drawn shapes it is known which examples were made hard on purpose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from leanat.core.memory import surveyed
+from leanat.core.nouns import Data
+from leanat.core.rng import Draws
+from leanat.evaluation.measured import Measured
+from leanat.papers.qtart.method import WINDOWS, Instability
+from leanat.selection.basic import all_but_top, everyone
+
+BATCH = 250
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A measure: what a network at epoch tau would remove of the training set, ``share`` of it, by each ranking.
+
+    Rankings: the instability of equations 6 to 9 in each window, with ``filters`` and ``noise`` as in ``Instability``; the
+    training loss; chance. Numbers, in percent of the removed: <ranking>_<kind> for each kind of planted example ("faint",
+    "ambiguous"), None on data where nothing is planted. Nothing is trained: Q-TART trains on everything until tau.
+    """
+
+    share: float
+    filters: int
+    noise: float = 0.5
+    part: ClassVar[str] = "train"
+    number_names: ClassVar = tuple(f"{r}_{k}" for r in (*WINDOWS, "loss", "random") for k in ("faint", "ambiguous"))
+
+    def __post_init__(self):
+        if not 0 < self.share < 1:
+            raise ValueError(f"share {self.share}; allowed: above 0, below 1")
+        Instability(0, self.filters, self.noise)
+
+    def __call__(self, net: nn.Module, data: Data, seed: int) -> Measured:
+        gone = {name: removed(scores, round(self.share * len(data))) for name, scores in self.rankings(net, data, seed)}
+        kinds = getattr(data, "planted", {})
+        numbers = {
+            f"{name}_{kind}": 100 * float(kinds[kind][index].float().mean()) if kind in kinds else None
+            for name, index in gone.items()
+            for kind in ("faint", "ambiguous")
+        }
+        return Measured(numbers, {name: index.cpu().numpy() for name, index in gone.items()})
+
+    def rankings(self, net: nn.Module, data: Data, seed: int):
+        """Name and scores [N], the highest to be removed first, of each ranking."""
+        draws = Draws(seed, 0, everyone(data))
+        for window in WINDOWS:
+            yield window, Instability(0, self.filters, self.noise, window).of(net, data, draws, BATCH)
+        yield "loss", surveyed(net, data, BATCH)[0]
+        yield "random", draws.bits("random subset")
+
+
+def removed(scores: Tensor, count: int) -> Tensor:
+    """The numbers, rising, of the ``count`` examples of highest score."""
+    gone = torch.ones(len(scores), dtype=torch.bool, device=scores.device)
+    gone[all_but_top(scores, count)] = False
+    return gone.nonzero()[:, 0]

@@ -1,0 +1,1 @@
+"""Get Fooled for the Right Reason: the saliency-guided curriculum."""

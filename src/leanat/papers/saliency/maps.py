@@ -1,0 +1,148 @@
+"""What the saliency paper shows of a finished network: its maps, where perturbations lie, alignment, the terms of Table 7.
+
+Each is a measure of a suite: ``{measure: {maps: {...}}}`` beside the attacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from leanat.core.nouns import Attack, Data, Step, frozen
+from leanat.core.rng import Draws
+from leanat.evaluation.measured import Measured
+from leanat.papers.saliency.method import (
+    SCORES,
+    Alignment,
+    alignment,
+    load_teacher,
+    localisation,
+    saliency,
+    weight_of_difference,
+)
+
+BATCH = 250
+
+
+Measure = Callable[[nn.Module, Data, int], Measured]  # (network, the data's ``part``, seed)
+
+
+def _batches(data: Data, examples: int | None, seed: int):
+    """The first examples in steps, without augmentation."""
+    index = torch.arange(min(len(data), examples or len(data)), device=data.labels.device)
+    for part in index.split(BATCH):
+        x, y = data.batch(part, 0)
+        yield Step(0, part, x, y, torch.ones(len(part), device=x.device), Draws(seed, 0, part))
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Saliency (equation 8), alignment (4 to 7), and the perturbations of two attacks, of the first test images.
+
+    Means over the images, whether or not they are classified correctly: ``saliency``, ``fgsm`` and ``pgd``, the share
+    (%) of the map's absolute values on the object, and ``area``, the object's own share, all None without masks;
+    ``fgsm_size`` and ``pgd_size``, mean |delta| in percent of eps; ``alpha``, ``alpha_plus``, ``rho``, ``jacobian`` of the
+    logits. Of equation 5: ``within``, the share (%) of the images whose rho is at most alpha_plus; ``constant``, the least C
+    with which it holds for every image; ``bound``, the mean of alpha_plus + C / jacobian.
+    Pictures, of the first ``pictures`` images: ``image``, ``saliency`` (absolute, summed over channels), ``fgsm`` and
+    ``pgd`` (what the network sees), ``fgsm_delta`` and ``pgd_delta`` (|delta| / eps, so white is the most allowed).
+    """
+
+    fgsm: Attack
+    pgd: Attack
+    of: str = "probability"
+    examples: int | None = None
+    pictures: int = 6
+    part: ClassVar[str] = "test"
+    number_names: ClassVar = (
+        *("area", "saliency", "fgsm", "pgd", "fgsm_size", "pgd_size"),
+        *(*Alignment._fields, "within", "constant", "bound"),
+    )
+    picture_names: ClassVar = ("image", "saliency", "fgsm", "pgd", "fgsm_delta", "pgd_delta")
+
+    def __post_init__(self):
+        if self.of not in SCORES:
+            raise ValueError(f"of {self.of!r}; allowed: {', '.join(SCORES)}")
+        if self.pictures < 1 or (self.examples is not None and self.examples < 1):
+            raise ValueError(f"examples {self.examples}, pictures {self.pictures}; allowed: 1 or more")
+
+    def __call__(self, net: nn.Module, data: Data, seed: int) -> Measured:
+        found: dict[str, list[Tensor]] = {}
+        pictures: dict[str, list[Tensor]] = {}
+        masks = getattr(data, "masks", None)
+
+        def keep(where: dict[str, list[Tensor]], **values: Tensor) -> None:
+            for name, value in values.items():
+                where.setdefault(name, []).append(value.detach().cpu())
+
+        with frozen(net):
+            for step in _batches(data, self.examples, seed):
+                x = step.x
+                maps = {"saliency": saliency(net, x, step.y, self.of)}
+                aligned = alignment(net, x)
+                keep(found, **aligned._asdict())
+                keep(pictures, image=x, saliency=maps["saliency"].abs().sum(1))
+                for name, attack in (("fgsm", self.fgsm), ("pgd", self.pgd)):
+                    maps[name] = attack(net, step) - x
+                    size = maps[name].abs() / attack.threat.eps
+                    keep(found, **{f"{name}_size": 100 * size.mean((1, 2, 3))})
+                    keep(pictures, **{name: x + maps[name], f"{name}_delta": size.clamp(max=1)})
+                if masks is not None:
+                    mask = masks[step.index]
+                    keep(found, area=100 * mask.float().mean((1, 2)))
+                    keep(found, **{name: 100 * localisation(map, mask) for name, map in maps.items()})
+        numbers = {name: float(torch.cat(values).nanmean()) for name, values in found.items()}
+        numbers |= bound(Alignment(*(torch.cat(found[name]) for name in Alignment._fields)))
+        numbers = {name: None if np.isnan(value) else value for name, value in numbers.items()}
+        lost = dict.fromkeys(("area", "saliency", "fgsm", "pgd")) if masks is None else {}
+        shown = {name: torch.cat(values)[: self.pictures] for name, values in pictures.items()}
+        arrays = {name: (v.movedim(1, -1) if v.dim() == 4 else v).numpy() for name, v in shown.items()}
+        rows = [data.class_names[label] for label in data.labels[: self.pictures].tolist()]
+        return Measured(lost | numbers, arrays | {"rows": np.array(rows)})
+
+
+def bound(aligned: Alignment) -> dict[str, float]:
+    """Equation 5, rho <= alpha_plus + C / ||g||, against what is measured, [B]; see ``Maps``. C is 0 where none is needed."""
+    lack = (aligned.rho - aligned.alpha_plus) * aligned.jacobian
+    constant = lack.max().clamp(min=0)
+    return {
+        "within": float(100 * (lack <= 0).float().mean()),
+        "constant": float(constant),
+        "bound": float((aligned.alpha_plus + constant / aligned.jacobian).mean()),
+    }
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Table 7: the mean cross-entropy ``ce`` on the training images as they are, and ``difference`` from the teacher's maps.
+
+    ``difference`` is L_diff without gamma in the units of the authors' code: ||J_S - J_T||^2 for pixels in [0, 255],
+    summed over a batch of 32 (see ``weight_of_difference``). The paper does not say the units of its own. Evaluation
+    mode.
+    """
+
+    teacher: Path
+    of: str = "probability"
+    statistics: str = "running"
+    part: ClassVar[str] = "train"
+    number_names: ClassVar = ("ce", "difference")
+
+    def __call__(self, net: nn.Module, data: Data, seed: int) -> Measured:
+        teacher = load_teacher(self.teacher, self.statistics, data.n_classes, next(net.parameters()))
+        ce, apart = [], []
+        with frozen(net):
+            for step in _batches(data, None, seed):
+                j_s, j_t = (saliency(n, step.x, step.y, self.of) for n in (net, teacher))
+                apart.append((j_s - j_t).square().sum((1, 2, 3)))
+                with torch.no_grad():
+                    ce.append(F.cross_entropy(net(step.x), step.y, reduction="none"))
+        weight = weight_of_difference(1.0, data.channels * data.image_size**2)
+        means = (float(torch.cat(values).mean()) for values in (ce, apart))
+        return Measured({"ce": next(means), "difference": weight * next(means)}, {})

@@ -1,0 +1,322 @@
+"""Get Fooled for the Right Reason (Sarkar et al., NeurIPS 2021): saliency that follows an adversarially trained teacher's.
+
+    first = Saliency(teacher=Path("results/runs/<run>"), beta=2, gamma=10)
+    second = Saliency(teacher, beta=2, gamma=20, ks=(90, 80, 70, 60, 50), epochs_each=15, first_phase=Path(first's run))
+    method = Method(first, Clean(), Everything(), extras=(first,))
+
+What the paper leaves open follows the code it builds on (Chan et al., IGAM, CVPR 2020), or is an option, named below.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+from weakref import WeakKeyDictionary
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from leanat.core.nouns import Run, Split, Step, frozen
+from leanat.models import io
+from leanat.papers.saliency.discriminator import Discriminator
+
+AUTHORS_BATCH, AUTHORS_SIZE = 32, 3 * 32 * 32  # IGAM's batch; the paper prints none
+
+
+def weight_of_difference(gamma: float, size: int) -> float:
+    """gamma * (32 / 255^2) * (size / 3072): the paper's gamma as the weight of ||J_S - J_T||^2 in each example's loss.
+
+    The authors add gamma times the sum over the batch of ||J_S - J_T||^2, pixels in [0, 255], to the *mean*
+    cross-entropy. In [0, 1] a gradient is 255 times as large and its square 255^2 times; a sum over B examples is B
+    times the mean. For images of ``size`` = C H W values other than theirs, the squared norm of a gradient falls as
+    1 / size where the slope along the image stays, so that the term keeps its size (an assumption).
+    """
+    return gamma * AUTHORS_BATCH / 255**2 * size / AUTHORS_SIZE
+
+
+def probability(z: Tensor, y: Tensor) -> Tensor:
+    """Softmax probability [B] of the true class."""
+    return z.softmax(1).gather(1, y[:, None]).squeeze(1)
+
+
+def logit(z: Tensor, y: Tensor) -> Tensor:
+    """Logit [B] of the true class."""
+    return z.gather(1, y[:, None]).squeeze(1)
+
+
+SCORES = {"probability": probability, "logit": logit}
+SIGNS = {"literal": 1, "corrected": -1}
+
+
+def saliency(net: nn.Module, x: Tensor, y: Tensor, of: str = "probability") -> Tensor:
+    """J [B, C, H, W], the gradient of the true class's score with respect to the pixels (equations 8 and 9).
+
+    ``of``: probability (IGAM's code) or logit (the paper's Psi in equations 5 to 7). The network stays in its mode.
+    """
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        return torch.autograd.grad(SCORES[of](net(x), y).sum(), x)[0]
+
+
+def keep_top(maps: Tensor, k: float) -> Tensor:
+    """J_{T,k}: the maps [B, C, H, W] with all but their ``k`` % of most salient pixels set to 0 (section 4.1).
+
+    A pixel is as salient as the sum of its channels' absolute values. What is kept is not rescaled.
+    """
+    size = maps.abs().sum(1).flatten(1)
+    top = size.topk(max(1, round(size.shape[1] * k / 100)), dim=1).indices
+    return maps * torch.zeros_like(size).scatter_(1, top, 1).view(len(maps), 1, *maps.shape[2:])
+
+
+def load_teacher(folder: Path, statistics: str, n_classes: int, like: Tensor) -> nn.Module:
+    """The network of a run's folder, never to be trained, of the dtype and on the device of ``like``.
+
+    ``statistics``: of its BatchNorm, "running" or the current "batch"'s, which are then not recorded. Raises
+    NetworkError (no such file, damaged, without a description) and ValueError (other classes than the student's).
+    """
+    path = folder / "model.safetensors"
+    net, about = io.load(path, like.device)
+    if (known := about["data"]["n_classes"]) != n_classes:
+        raise ValueError(f"{path}: the teacher knows {known} classes, the student's data have {n_classes}")
+    for layer in net.modules():
+        if statistics == "batch" and isinstance(layer, _BatchNorm):
+            layer.running_mean = layer.running_var = None
+    return net.to(like).to(memory_format=torch.channels_last).requires_grad_(False)
+
+
+def load_discriminator(folder: Path, weights: dict[str, Tensor]) -> None:
+    """Puts the weights of f_disc that the run in ``folder`` ended with into ``weights``, in place.
+
+    Raises NetworkError: no such file, damaged, or f_disc of other layers or of images of another size.
+    """
+    path = folder / "saliency.safetensors"
+    tensors, _ = io.read(path)
+    kept = {k.removeprefix("align."): t for k, t in tensors.items() if k.startswith("align.")}
+    if {k: t.shape for k, t in kept.items()} != {k: w.shape for k, w in weights.items()}:
+        raise io.NetworkError(f"{path}: its discriminator is not one of {len(weights)} weights of the same shapes")
+    for key, weight in weights.items():
+        weight.copy_(kept[key])
+
+
+class _Live(NamedTuple):
+    memory: dict  # run.memory["saliency"]
+    teacher: nn.Module
+
+
+_live: WeakKeyDictionary[nn.Module, _Live] = WeakKeyDictionary()  # an objective is given the network, not the run
+
+
+@dataclass(frozen=True)
+class Saliency:
+    """L_CE + beta L_robust + gamma L_diff (equations 8 to 14), and with ``ks`` the curriculum (equations 15 to 19).
+
+    Objective and Extra: the same in both places. Discriminators and counts live in ``run.memory["saliency"]``.
+
+    teacher         folder of the teacher's run
+    beta            weight of log f(J_T) + log(1 - f(J_S)), which the student lowers and the discriminator f raises.
+                    IGAM's code has half of it: its cross-entropy is a mean over both terms. As there, the student
+                    also moves the first one, through the batch statistics that f takes over both kinds of maps
+    gamma           weight of ||J_S - J_T||^2 as the paper has it; see ``weight_of_difference``
+    first_phase     phase 2: folder of the first phase's run, whose discriminator f_disc goes on here (equations 14 and 16
+                    name the same one); None: f_disc is new. Its momentum starts at 0, as that of the student does
+    warmup_epochs   cross-entropy alone for so long (IGAM's code: for 280,000 of 320,000 steps; the paper names none)
+    ks              phase 2: J_{T,k}, for ``epochs_each`` epochs each and the last one to the end, is what the
+                    gradient of the cross-entropy is drawn to, by a second discriminator and again beta and gamma
+    align           phase 2: whether the terms of phase 1 are kept (Tables 5 and 6)
+    sign            "literal": that gradient is matched to +J_{T,k} as printed in equation 18, although it points away
+                    from J_S, which is matched to +J_T; "corrected": minus that gradient is
+    of              what saliency is the gradient of: "probability" or "logit"
+    statistics      BatchNorm of the teacher: "running", or "batch" as in IGAM's code
+
+    Terms of weight 0 are not computed; without beta and gamma this is standard training. Double back-propagation is
+    done in float32, whatever the recipe's precision. The teacher's passes are not among those that the loop counts.
+    """
+
+    teacher: Path
+    beta: float
+    gamma: float
+    first_phase: Path | None = None
+    warmup_epochs: int = 0
+    ks: tuple[float, ...] = ()
+    epochs_each: int | None = None
+    align: bool = True
+    sign: str = "literal"
+    of: str = "probability"
+    statistics: str = "running"
+    discriminator: Discriminator = field(default_factory=Discriminator)
+    name: ClassVar[str] = "saliency"
+
+    def __post_init__(self):
+        if not (0 <= self.beta < math.inf and 0 <= self.gamma < math.inf):
+            raise ValueError(f"beta {self.beta}, gamma {self.gamma}; allowed: finite numbers, 0 or more")
+        if self.warmup_epochs < 0:
+            raise ValueError(f"warmup_epochs {self.warmup_epochs}; allowed: 0 or more")
+        if any(not 0 < k <= 100 for k in self.ks) or list(self.ks) != sorted(set(self.ks), reverse=True):
+            raise ValueError(f"ks {self.ks}; allowed: percentages above 0, at most 100, falling")
+        if bool(self.ks) != (self.epochs_each is not None):
+            raise ValueError("ks and epochs_each go together")
+        if self.epochs_each is not None and self.epochs_each < 1:
+            raise ValueError(f"epochs_each {self.epochs_each}; allowed: 1 or more")
+        if not (self.align or self.ks):
+            raise ValueError("align false leaves no term; allowed only with ks")
+        if self.first_phase is not None and not (self.align and self.beta):
+            raise ValueError(
+                "first_phase is of the discriminator of the alignment, which needs align true and beta above 0"
+            )
+        for key, names in (("sign", SIGNS), ("of", SCORES), ("statistics", ("running", "batch"))):
+            if getattr(self, key) not in names:
+                raise ValueError(f"{key} {getattr(self, key)!r}; allowed: {', '.join(names)}")
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The pairs of maps that are matched; each has a discriminator."""
+        return ("align",) * self.align + ("curriculum",) * bool(self.ks)
+
+    def k(self, epoch: int) -> float:
+        """Percentage of the teacher's saliency that stays in this epoch."""
+        return self.ks[min(epoch // self.epochs_each, len(self.ks) - 1)]
+
+    # Objective
+
+    def __call__(self, net: nn.Module, step: Step) -> Tensor:
+        if self.beta == self.gamma == 0 or step.epoch < self.warmup_epochs:
+            step.z = step.z_adv = net(step.x_adv)
+            terms, step.aux[self.name] = {"ce": self.of_logits(step.z, step.z, step.y)}, ({}, {})
+        else:
+            with torch.autocast(step.x_adv.device.type, enabled=False):
+                terms = self._terms(net, step)
+        step.aux[self.name][0].update((k, v.detach()) for k, v in terms.items())
+        return sum(terms.values())
+
+    def _terms(self, net: nn.Module, step: Step) -> dict[str, Tensor]:
+        """Terms of the loss, [B] each."""
+        if net not in _live:
+            raise RuntimeError("saliency is an Extra too: name it, with the same fields, among the method's extras")
+        memory, teacher = _live[net]
+        x, y = step.x_adv.detach().requires_grad_(), step.y
+        step.z = step.z_adv = net(x)
+        terms, pairs, seen = {"ce": self.of_logits(step.z, step.z, y)}, {}, {}
+        j_t = saliency(teacher, x, y, self.of)
+        if self.align:
+            (j_s,) = torch.autograd.grad(SCORES[self.of](step.z, y).sum(), x, create_graph=True)
+            pairs["align"] = (j_t, j_s)
+        if self.ks:
+            (j_ce,) = torch.autograd.grad(terms["ce"].sum(), x, create_graph=True)
+            pairs["curriculum"] = (keep_top(j_t, self.k(step.epoch)), SIGNS[self.sign] * j_ce)
+            seen["cosine"] = F.cosine_similarity(j_ce.detach().flatten(1), j_t.flatten(1))
+        for part, (target, j) in pairs.items():
+            if self.beta:
+                real, fake = self.discriminator.scores(memory[part]["weights"], target, j)
+                terms[f"{part}_robust"] = self.beta * (real + fake)
+            if self.gamma:
+                weight = weight_of_difference(self.gamma, x[0].numel())
+                terms[f"{part}_diff"] = weight * (j - target).square().sum((1, 2, 3))
+        step.aux[self.name] = seen, {part: (target, j.detach()) for part, (target, j) in pairs.items()}
+        return terms
+
+    def of_logits(self, z: Tensor, z_adv: Tensor, y: Tensor) -> Tensor:
+        """The cross-entropy alone: no other term is a function of the logits."""
+        return F.cross_entropy(z_adv, y, reduction="none")
+
+    # Extra
+
+    def start(self, run: Run, split: Split) -> dict:
+        like = next(run.net.parameters()).detach()
+        state: dict = {"steps": 0, "sums": {}}
+        if self.beta:
+            x, _ = split.train.batch(torch.zeros(1, dtype=torch.int64, device=split.train.labels.device), 0)
+            for part in self.parts:
+                state[part] = self.discriminator.start(tuple(x.shape[1:]), run.seed, part, like)
+        if self.first_phase is not None:
+            load_discriminator(self.first_phase, state["align"]["weights"])
+        return state
+
+    def on_epoch(self, run: Run, split: Split) -> None:
+        if run.method.objective != self:
+            raise ValueError("the saliency among the extras is not the method's objective; both need the same fields")
+        run.memory[self.name]["sums"] = {}
+        self.resumed(run, split)
+
+    def resumed(self, run: Run, split: Split) -> None:
+        memory, known = run.memory[self.name], _live.get(run.net)
+        if (self.beta or self.gamma) and (known is None or known.memory is not memory):
+            like = next(run.net.parameters())
+            _live[run.net] = _Live(memory, load_teacher(self.teacher, self.statistics, split.train.n_classes, like))
+
+    def after_backward(self, run: Run, step: Step) -> None:
+        pass
+
+    def after_step(self, run: Run, step: Step) -> None:
+        memory, (terms, pairs) = run.memory[self.name], step.aux[self.name]
+        for key, value in {**terms, "count": torch.ones_like(step.weight)}.items():
+            memory["sums"][key] = memory["sums"].get(key, 0) + value.double().sum()
+        if self.beta and memory["steps"] % self.discriminator.every == 0:
+            for part, (target, j) in pairs.items():
+                self.discriminator.update(memory[part], target, j, run.opt.param_groups[0]["lr"])
+        memory["steps"] += 1
+
+    def tensors(self, run: Run) -> dict[str, Tensor]:
+        """Weights of the discriminators, ``align.conv0.weight`` and so on, for a later run's ``first_phase``."""
+        memory = run.memory[self.name]
+        return {f"{part}.{k}": w for part in self.parts if part in memory for k, w in memory[part]["weights"].items()}
+
+    def columns(self, run: Run) -> dict[str, float]:
+        """Means over the epoch's examples for its row of the history: each term as it enters the loss, weight included.
+
+        ``loss_ce``, ``loss_align_robust``, ``loss_align_diff``, ``loss_curriculum_robust``, ``loss_curriculum_diff``;
+        and ``cosine`` between the gradient of the cross-entropy, as it is, and the teacher's saliency. The same
+        columns every epoch, nan in one that did not compute them.
+        """
+        sums = run.memory[self.name]["sums"]
+        return {
+            name: float(sums.get(name.removeprefix("loss_"), math.nan) / sums["count"]) for name in self.column_names
+        }
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        kinds = ("robust",) * bool(self.beta) + ("diff",) * bool(self.gamma)
+        terms = (f"loss_{part}_{kind}" for part in self.parts for kind in kinds)
+        return ("loss_ce", *terms, *("cosine",) * bool(self.ks and kinds))
+
+
+class Alignment(NamedTuple):
+    """Of equations 4 to 7, [B] each. Equation 5 says: rho <= alpha_plus + C / jacobian."""
+
+    alpha: Tensor
+    rho: Tensor
+    alpha_plus: Tensor
+    jacobian: Tensor
+
+
+def alignment(net: nn.Module, x: Tensor) -> Alignment:
+    """Alignment alpha (4), linearised robustness rho (6), binarised alignment (7) and the norm of g, of the logits.
+
+    ``x`` [B, C, H, W] in [0, 1]. The network is in evaluation mode. As many backward passes as there are classes.
+    Both alignments are 0 for a network that standardises each image, the authors' among them: its logits do not change
+    with the image's scale, so x is orthogonal to their gradients (Euler).
+    """
+    with frozen(net), torch.enable_grad():
+        x = x.detach().requires_grad_()
+        z = net(x)
+        grads = torch.stack([torch.autograd.grad(s, x, retain_graph=True)[0] for s in z.sum(0)], 1).flatten(2)
+    x, z, row = x.detach().flatten(1), z.detach(), torch.arange(len(x), device=x.device)
+    best = z.argmax(1)
+    apart = grads[row, best, None] - grads
+    rho = ((z[row, best, None] - z) / apart.norm(dim=2)).scatter(1, best[:, None], torch.inf)
+    rho, second = rho.min(1)
+    g = apart[row, second]
+    return Alignment(_along(x, grads[row, best]), rho, _along(x, g), g.norm(dim=1))
+
+
+def _along(x: Tensor, g: Tensor) -> Tensor:
+    return (x * g).sum(1).abs() / g.norm(dim=1)
+
+
+def localisation(maps: Tensor, mask: Tensor) -> Tensor:
+    """Share [B] of the maps' absolute values [B, C, H, W] that lies on the object, ``mask`` [B, H, W]; nan where all 0."""
+    size = maps.abs().sum(1)
+    return (size * mask).sum((1, 2)) / size.sum((1, 2))

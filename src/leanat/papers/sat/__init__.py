@@ -1,0 +1,1 @@
+"""Subset Adversarial Training."""

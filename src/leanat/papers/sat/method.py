@@ -1,0 +1,282 @@
+"""SAT (Losch et al., "On Adversarial Training without Perturbing all Examples", ICLR 2024): attack only a subset A.
+
+    chosen = First(0.3, "example", ByEntropy(Path("results/runs/<run with MeanEntropy>"), "hardest"))
+    Method(CrossEntropy(), PGD(L2(0.5), 7, 0.1, "none", use_best=True), Weighted("increasing"), OnlyMembers(),
+           extras=(SubsetAttack(chosen),))
+
+Equation 2 in the loop's slots: the Extra fixes A once, the Budget attacks the examples of A alone, the Selector gives
+w_A and w_B (``everything`` for w_A = w_B = 1), and the loop takes the weighted mean over the mixed mini-batch, one
+training-mode forward pass as in the authors' code. CSAT chooses whole classes, ESAT examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from leanat.core.memory import correct, entropy
+from leanat.core.nouns import Attack, Data, Run, Split, Step, Subset
+from leanat.core.rng import Draws
+from leanat.selection.basic import everyone
+
+Order = Callable[[str, int], Tensor]  # ("class" or "example", how many) -> int64 [n]: the first enters A first
+Members = Callable[[Data], Tensor]  # -> bool [N]
+
+
+@dataclass(frozen=True)
+class ByEntropy:
+    """By the mean entropies (equation 3) that MeanEntropy measured in the run of folder ``ranking``.
+
+    ``first``: "hardest", highest entropy first, or "easiest", the inverse. Called, it raises ValueError for a file that
+    is missing, damaged, of another number of classes or examples, or not finite.
+    """
+
+    ranking: Path
+    first: str
+
+    def __post_init__(self):
+        if self.first not in ("hardest", "easiest"):
+            raise ValueError(f"first {self.first!r}; allowed: hardest, easiest")
+
+    def __call__(self, unit: str, n: int) -> Tensor:
+        path = Path(self.ranking) / "entropy.npz"
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                scores = torch.from_numpy(file["class_" if unit == "class" else unit])
+        except Exception as error:
+            raise ValueError(f"{path}: not a ranking ({error})") from error
+        if scores.shape != (n,) or not scores.isfinite().all():
+            raise ValueError(f"{path}: {n} finite values by {unit} are needed; it has {int(scores.isfinite().sum())}")
+        order = scores.argsort(descending=True, stable=True)
+        return order if self.first == "hardest" else order.flip(0)
+
+
+@dataclass(frozen=True)
+class AtRandom:
+    """Random order number ``draw``, whatever the run's seed."""
+
+    draw: int
+
+    def __call__(self, unit: str, n: int) -> Tensor:
+        return Draws(self.draw, 0, torch.arange(n)).order(f"sat {unit}")
+
+
+@dataclass(frozen=True)
+class Classes:
+    """CSAT with named classes: A holds all their examples."""
+
+    classes: tuple[int, ...]
+
+    def __post_init__(self):
+        if any(c < 0 for c in self.classes) or len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"classes {self.classes}; allowed: each once, from 0")
+
+    def __call__(self, data: Data) -> Tensor:
+        if any(c >= data.n_classes for c in self.classes):
+            raise ValueError(f"classes {self.classes}; the data have 0 to {data.n_classes - 1}")
+        return torch.isin(data.labels, torch.tensor(self.classes, dtype=torch.int64, device=data.labels.device))
+
+
+@dataclass(frozen=True)
+class First:
+    """The first ``share`` (rounded) of an order, so that A grows: ``of`` "class", CSAT; "example", ESAT.
+
+    All subset sizes of the paper are tenths: the i-th decile is 0.1 i, and 10 of 100 classes are 0.1.
+    """
+
+    share: float
+    of: str
+    order: Order
+
+    def __post_init__(self):
+        if self.of not in ("class", "example") or not 0 <= self.share <= 1:
+            raise ValueError(f"share {self.share} of {self.of!r}; allowed: from 0 to 1, of class or example")
+
+    def __call__(self, data: Data) -> Tensor:
+        units, n = (data.labels, data.n_classes) if self.of == "class" else (everyone(data), len(data))
+        return torch.isin(units, self.order(self.of, n)[: round(self.share * n)].to(units.device))
+
+
+# -- equation 2
+
+
+@dataclass(frozen=True)
+class SubsetAttack:
+    """Extra: fixes A at the start of the run; OnlyMembers and Weighted read it from ``run.memory["sat"]["members"]``."""
+
+    members: Members
+    name: ClassVar[str] = "sat"
+    report_names: ClassVar = ("classes_attacked", "share_attacked")
+
+    def start(self, run: Run, split: Split) -> dict[str, Tensor]:
+        inside, labels = self.members(split.train), split.train.labels
+        wholly = [bool(inside[labels == c].all()) for c in range(split.train.n_classes)]
+        return {"members": inside, "classes": torch.tensor(wholly)}
+
+    def on_epoch(self, run: Run, split: Split) -> None: ...
+    def after_backward(self, run: Run, step: Step) -> None: ...
+    def after_step(self, run: Run, step: Step) -> None: ...
+
+    def report(self, run: Run) -> dict[str, Any]:
+        """For the run's metrics: the classes that lie wholly in A, and the share of the examples that are in A."""
+        memory = run.memory[self.name]
+        classes = memory["classes"].nonzero().flatten().tolist()
+        return {"classes_attacked": classes, "share_attacked": float(memory["members"].float().mean())}
+
+
+def members(run: Run) -> Tensor:
+    """A of this run, bool [N]. Raises ValueError where the method has no SubsetAttack."""
+    if SubsetAttack.name not in run.memory:
+        raise ValueError("budget only_members and selector weighted need the extra sat")
+    return run.memory[SubsetAttack.name]["members"]
+
+
+@dataclass(frozen=True)
+class OnlyMembers:
+    """Budget: the attack's own steps and step size in A, 0 in B, which PGD returns untouched (equation 2)."""
+
+    def __call__(self, run: Run, step: Step) -> tuple[Tensor, Tensor]:
+        attack, inside = run.method.attack, members(run)[step.index]
+        if not (hasattr(attack, "steps") and hasattr(attack, "step_size")):
+            raise ValueError(f"budget only_members needs an attack with steps and step_size, not {attack}")
+        return inside * attack.steps, inside * attack.step_size
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """Selector: all examples, w_B = 1 in B and w_A in A (sections 3.2 and 4.3).
+
+    balanced    w_A = |B| / |A|
+    increasing  w_A = (1 + 10 |A| / N) |B| / |A|: a factor of 2 at one tenth, 10 at nine, used for all task transfer.
+                The values between are the authors' code's ("weightedincreasing2to10")
+
+    Raises ValueError if A or B is empty: w_A is then 0 or infinite.
+    """
+
+    rule: str
+
+    def __post_init__(self):
+        if self.rule not in ("balanced", "increasing"):
+            raise ValueError(f"rule {self.rule!r}; allowed: balanced, increasing")
+
+    def __call__(self, run: Run, split: Split) -> Subset:
+        inside = members(run)
+        n, a = len(inside), int(inside.sum())
+        if not 0 < a < n:
+            raise ValueError(f"A has {a} of {n} examples; weights need one or more in A and in B")
+        factor = 1.0 if self.rule == "balanced" else 1 + 10 * a / n
+        weight = torch.ones(n, device=inside.device).masked_fill_(inside, factor * (n - a) / a)
+        return Subset(everyone(split.train), weight)
+
+
+MEASURES: dict[str, Callable[[Step], Tensor]] = {"entropy": entropy, "error": lambda step: 1 - correct(step)}
+
+
+@dataclass(frozen=True)
+class MeanEntropy:
+    """Extra: H-bar of every example and class (equation 3), running along with a training.
+
+    The snapshots f_e are, as in the authors' code, the predictions of the training's own forward passes (augmented,
+    training mode). Their variants: the mean over the ``last`` epochs alone (they tried 10), and ``measure`` "error", the
+    share of wrong predictions in place of the entropy. An example that no mini-batch of those epochs held (drop_last)
+    keeps the value of its visit before them.
+    """
+
+    measure: str
+    last: int | None
+    name: ClassVar[str] = "entropy"
+    report_names: ClassVar = ("difficulty",)
+
+    def __post_init__(self):
+        if self.measure not in MEASURES:
+            raise ValueError(f"measure {self.measure!r}; allowed: {', '.join(MEASURES)}")
+        if self.last is not None and self.last < 1:
+            raise ValueError(f"last {self.last}; allowed: 1 or more epochs, or none for all")
+
+    def start(self, run: Run, split: Split) -> dict[str, Tensor]:
+        labels = split.train.labels
+        total, visits = torch.zeros(2, len(labels), device=labels.device)
+        return {"total": total, "visits": visits, "before": torch.full_like(total, torch.nan), "labels": labels.clone()}
+
+    def on_epoch(self, run: Run, split: Split) -> None: ...
+    def after_backward(self, run: Run, step: Step) -> None: ...
+    def after_step(self, run: Run, step: Step) -> None:
+        memory, now = run.memory[self.name], MEASURES[self.measure](step).float()
+        if self.last is None or run.epoch >= run.recipe.epochs - self.last:
+            memory["total"][step.index] += now
+            memory["visits"][step.index] += 1
+        else:
+            memory["before"][step.index] = now
+
+    def arrays(self, run: Run) -> dict[str, np.ndarray]:
+        """``example`` [N], the mean over the visits (nan where there was none), and ``class_`` [K], that over examples."""
+        total, visits, before, labels = (
+            run.memory[self.name][k].cpu() for k in ("total", "visits", "before", "labels")
+        )
+        example = torch.where(visits > 0, total / visits, before).numpy()
+        seen = np.isfinite(example)
+        of_class = np.bincount(labels, weights=np.nan_to_num(example)) / np.bincount(labels, weights=seen)
+        return {"example": example, "class_": of_class}
+
+    def report(self, run: Run) -> dict[str, Any]:
+        """For the run's metrics: the means of the classes."""
+        return {"difficulty": self.arrays(run)["class_"].tolist()}
+
+
+# -- section 4: early stopping
+
+
+def holdout_indices(n: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
+    """``share`` of the numbers below n at random, to choose the epoch by, and all others, to report: int64, rising.
+
+    The paper says 10 % and 90 %. (The authors' code slices the 90 % wrongly and reports 8,000 of 10,000 images.)
+    Raises ValueError if either would be empty.
+    """
+    order, count = Draws(seed, 0, torch.arange(n)).order("early stopping"), round(share * n)
+    if not 0 < count < n:
+        raise ValueError(f"early stopping: a share of {share} of {n} examples leaves a part empty")
+    return order[:count].sort().values, order[count:].sort().values
+
+
+@dataclass(frozen=True)
+class EarlyStop:
+    """Keeps the state of the epoch with the highest robust accuracy on a fixed part of the validation data (section 4).
+
+    Called after each epoch with ``robust``, which measures the robust accuracy under ``attack`` of the examples it gets,
+    it does so once ``checks`` (epochs done) says so. ``run.memory["early_stop"]`` has a row (epoch, robust accuracy) of
+    each check, and the best epoch's ``state``; of equal ones the later stays. The paper's validation data are test data.
+    """
+
+    checks: tuple[int, ...]
+    attack: Attack
+    share: float
+    name: ClassVar[str] = "early_stop"
+
+    def __post_init__(self):
+        if not self.checks or self.checks[0] < 1 or list(self.checks) != sorted(set(self.checks)):
+            raise ValueError(f"checks {self.checks}; allowed: one or more epochs from 1 on, rising")
+        if not 0 < self.share < 1:
+            raise ValueError(f"share {self.share}; allowed: above 0, below 1")
+
+    def __call__(self, run: Run, n: int, robust: Callable[[Tensor], float]) -> None:
+        if run.epoch not in self.checks:
+            return
+        now = float(robust(holdout_indices(n, self.share, seed=0)[0]))
+        memory = run.memory.setdefault(self.name, {"checks": [], "epoch": 0, "robust": -1.0, "state": {}})
+        memory["checks"].append((run.epoch, now))
+        if now >= memory["robust"]:
+            state = {k: v.detach().clone() for k, v in run.net.state_dict().items()}
+            memory |= {"epoch": run.epoch, "robust": now, "state": state}
+
+    def restore(self, run: Run) -> int:
+        """Puts the best state into ``run.net`` and returns its epoch. Raises ValueError if no check was made."""
+        if self.name not in run.memory:
+            raise ValueError(f"early stopping: no check in {run.epoch} epochs; checks are after {self.checks}")
+        run.net.load_state_dict(run.memory[self.name]["state"])
+        return run.memory[self.name]["epoch"]

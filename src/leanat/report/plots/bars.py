@@ -1,0 +1,243 @@
+"""Figures over names: grouped bars with intervals, and matrices with their numbers printed."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.patches import Patch, Rectangle
+from matplotlib.patheffects import withStroke
+
+from leanat.report import style
+from leanat.report.layout import number as printed
+from leanat.report.plots.page import (
+    INTERVAL,
+    PAPER,
+    REAL,
+    empty,
+    finish,
+    page,
+    panels_of,
+    paper_handle,
+    reading,
+    real_handle,
+    tidy,
+)
+from leanat.report.plots.points import (
+    Item,
+    Key,
+    Look,
+    Point,
+    looks,
+    measured,
+    name,
+    points,
+    require,
+    series_of,
+    single,
+    spread,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BAR = 0.8  # of a group's room
+LETTER = 0.062  # inches of a letter of a tick label
+SHADES = LinearSegmentedColormap.from_list("shades", ["#f4f8fb", "#9cc4e0", "#2f7fb8", "#08306b"])  # light to dark
+NO_SHADE = "#eeeeee"
+
+
+def bars(
+    item: Item,
+    *,
+    group: Key = "row_label",
+    series: Key = "column_label",
+    panel: Key = None,
+    x_label: str = "",
+    y_label: str = "",
+) -> Figure:
+    """A group of bars for each value of ``group``, in it a bar a series, with intervals; keys as for ``lines``."""
+    found = points(item)
+    require(found, [group, series, panel])
+    shape, panels = panels_of(item, found, panel)
+    groups, drawn = list(series_of(item, found, group)), looks(series_of(item, found, series))
+    wide = min(7.2, max(2.4, 0.9 + len(groups) * max(0.32, 0.14 * len(drawn)))) if shape[1] == 1 else 2.4
+    letters = max(4, int(wide / len(groups) / LETTER))
+    turned = max(len(word) for label in groups for word in label.split()) > letters
+    rest = max(map(len, groups)) * LETTER * 0.6 if turned else 0.0
+    figure, axes = page(shape, (wide, 2.2 + rest), sharey=True)
+    for (r, c), (title, part) in panels.items():
+        axis = axes[r][c]
+        for k, (label, look) in enumerate(drawn.items()):
+            _series(axis, series_of(item, part, series).get(label, []), item, group, groups, (k, len(drawn)), look)
+        ticks = groups if turned else [textwrap.fill(label, letters) for label in groups]
+        turn = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if turned else {}
+        axis.set_xticks(range(len(groups)), ticks, **turn)
+        axis.set_xlim(-0.6, len(groups) - 0.4)
+        axis.tick_params(axis="x", length=0)
+        axis.set_title(title)
+        axis.set_xlabel(x_label)
+        axis.set_ylabel(y_label or measured(found))
+        axis.grid(axis="y")
+        axis.axhline(0, color="#333333", lw=0.7, zorder=2)
+        axis.set_axisbelow(True)
+        empty(axis, part)
+    tidy(axes, panels)
+    handles = [] if len(drawn) == 1 else [
+        Patch(fc=look.colour, hatch=look.hatch, ec="white", lw=0, label=label)
+        for label, look in drawn.items()
+    ]  # fmt: skip
+    read = reading(item, "Bars", f"whiskers: {INTERVAL}")
+    if any(point.missing for point in found):
+        read.append("–: not measured.")
+    return finish(figure, item, handles + paper_handle(item, found) + real_handle(found), read)
+
+
+def _series(
+    axis: Axes, own: Sequence[Point], item: Item, group: Key, groups: Sequence[str], place: tuple[int, int], look: Look
+) -> None:
+    k, several = place
+    wide = BAR / several
+    at = {label: g + (k - (several - 1) / 2) * wide for g, label in enumerate(groups)}
+    by = single(series_of(item, own, group), "one bar")
+    ours = {label: p.ours for label, p in by.items() if p.ours}
+    if ours:
+        where, estimates = [at[label] for label in ours], list(ours.values())
+        colours = {"color": look.colour, "hatch": look.hatch, "ec": "white", "lw": 0.4}
+        axis.bar(where, [e.mean for e in estimates], wide, zorder=2, **colours)
+        axis.errorbar(
+            where, [e.mean for e in estimates], yerr=spread(estimates), fmt="none", ecolor="#333333", capsize=1.8,
+            elinewidth=0.9, zorder=3,
+        )  # fmt: skip
+    ring = {**PAPER, "mec": "black", "mew": 0.9, "ms": min(5.5, max(3.0, 20 * wide))}
+    for label, point in by.items():
+        if point.paper is not None:
+            axis.plot([at[label]], [point.paper], marker="o", ls="", **ring)
+        if point.real:
+            real = {**REAL, "color": "black", "path_effects": [withStroke(linewidth=3, foreground="white")]}
+            axis.errorbar([at[label]], [point.real.mean], yerr=spread([point.real]), ls="", **real)
+        if point.missing and point.paper is None and not point.real:
+            axis.text(at[label], 0, "–", ha="center", va="bottom", color=style.GREY, fontsize=9)
+
+
+def matrix(
+    item: Item,
+    *,
+    x_label: str = "",
+    y_label: str = "",
+    bars: Sequence[str] = (),
+    diagonal: bool = False,
+    digits: int | None = None,
+) -> Figure:
+    """The item as a heat map of means with the numbers printed, the paper's and replicated values beside it.
+
+    Shades go from the least to the greatest number of each matrix. Columns labelled as in ``bars`` are drawn as bars
+    left of it, a row each. Replicated values, where there are any, stand in a second line of panels. With ``diagonal``
+    the cells whose row and column have the same label get a frame. ``digits`` are the decimals; without, the columns'.
+    """
+    found = points(item)
+    across = [c for c, column in enumerate(item["columns"]) if column["label"] not in bars]
+    beside = [c for c, column in enumerate(item["columns"]) if column["label"] in bars]
+    if len(beside) != len(bars) or not across:
+        have = ", ".join(column["label"] for column in item["columns"])
+        raise ValueError(f"bars {list(bars)} must be labels of columns, and not of all; the columns: {have}")
+    rows, columns = len(item["rows"]), len(item["columns"])
+    table = [found[r * columns : (r + 1) * columns] for r in range(rows)]
+    kinds = {"this run": lambda p: p.ours.mean if p.ours else None, "paper": lambda p: p.paper,
+             "replicated, real data": lambda p: p.real.mean if p.real else None}  # fmt: skip
+    shown = {
+        kind: [[of(row[c]) for c in across] for row in table]
+        for kind, of in kinds.items()
+        if kind == "this run" or any(of(row[c]) is not None for row in table for c in across)
+    }
+    real, first = int("replicated, real data" in shown), int(bool(beside))
+    tall = 0.85 + 0.26 * rows
+    wide = [1.5] * first + [0.3 * len(across) + 0.2] * (len(shown) - real)
+    figure, axes = page((1 + real, len(wide)), ((0.9 + sum(wide)) / len(wide), tall), sharey=True, width_ratios=wide)
+    places = {kind: axes[0][first + k] for k, kind in enumerate(list(shown)[: len(shown) - real])}
+    if real:
+        places["replicated, real data"] = axes[1][first]
+        for axis in axes[1][first + 1 :]:
+            axis.set_visible(False)
+    labels = [", ".join(_both(item, part) for part in (row["group"], row["label"]) if part) for row in item["rows"]]
+    decimals = [item["columns"][c]["digits"] if digits is None else digits for c in across]
+    for line, of in zip(axes, (lambda p: p.ours, lambda p: p.real), strict=False):
+        if beside:
+            _bars_beside(line[0], [[row[c] for c in beside] for row in table], looks(bars), of)
+        line[0].set_yticks(range(rows), labels)
+        line[0].set_ylabel(y_label)
+    for kind, values in shown.items():
+        axis = places[kind]
+        _shaded(axis, np.array(values, float), decimals)
+        names = [name(item if kind == "this run" else {}, item["columns"][c]["label"]) for c in across]
+        slant = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+        fits = max(map(len, names)) * LETTER < figure.get_figwidth() / sum(wide) * wide[-1] / len(across)
+        axis.set_xticks(range(len(across)), names, **({} if fits else slant))
+        data = {name(item, p.keys["data"]) for p in found if "data" in p.keys}
+        where = f", {data.pop()}" if kind == "paper" and len(data) == 1 else ""
+        axis.set_title(kind + where if kind != "this run" else f"this run ({item['scale']})")
+        axis.set_xlabel(x_label)
+        if diagonal:
+            _frame(axis, item, across)
+    axes[0][0].set_ylim(rows - 0.5, -0.5)
+    handles = [Patch(fc=look.colour, hatch=look.hatch, ec="white", lw=0, label=label)
+               for label, look in looks(bars).items()]  # fmt: skip
+    widest = max((p.ours.half for row in table for p in row if p.ours and p.ours.half is not None), default=0)
+    paper = "Matrix" + " and open markers" * bool(beside) + " named paper"
+    read = reading(item, "Numbers" + " and bars" * bool(beside), f"{INTERVAL}: ± {widest:.2g} at most", paper)
+    read = [said for said in read if not said.startswith("Crosses")]
+    read.append("Shades run from the least to the greatest number of each matrix by itself.")
+    return finish(figure, item, handles + paper_handle(item, [row[c] for row in table for c in beside]), read)
+
+
+def _both(item: Item, label: str) -> str:
+    """What this scale puts in the place of a class, and in brackets the paper's."""
+    ours, paper = name(item, label), name({}, label)
+    return ours if ours == paper else f"{ours} ({paper})"
+
+
+def _shaded(axis: Axes, values: np.ndarray, digits: Sequence[int]) -> None:
+    known = values[np.isfinite(values)]
+    low, high = (known.min(), known.max()) if known.size else (0.0, 1.0)
+    shade = (values - low) / (high - low or 1.0)
+    axis.imshow(np.ma.masked_invalid(shade), cmap=SHADES, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+    axis.set_facecolor(NO_SHADE)
+    for (r, c), value in np.ndenumerate(values):
+        if np.isnan(value):
+            axis.text(c, r, "–", ha="center", va="center", color=style.GREY)
+        else:
+            colour = "white" if shade[r, c] > 0.55 else "black"
+            axis.text(c, r, printed(float(value), digits[c]), ha="center", va="center", fontsize=6.5, color=colour)
+    axis.tick_params(length=0)
+    for side in axis.spines.values():
+        side.set_visible(False)
+
+
+def _frame(axis: Axes, item: Item, across: Sequence[int]) -> None:
+    for r, row in enumerate(item["rows"]):
+        for k, c in enumerate(across):
+            if row["label"] == item["columns"][c]["label"]:
+                axis.add_patch(Rectangle((k - 0.5, r - 0.5), 1, 1, fill=False, ec=style.COLOURS[1], lw=1.6))
+
+
+def _bars_beside(axis: Axes, table: Sequence[Sequence[Point]], drawn: dict[str, Look], of: Callable) -> None:
+    """Horizontal bars of the estimates ``of`` each point."""
+    wide = BAR / len(drawn)
+    for k, look in enumerate(drawn.values()):
+        for r, row in enumerate(table):
+            at, point = r + (k - (len(drawn) - 1) / 2) * wide, row[k]
+            if of(point):
+                axis.barh([at], [of(point).mean], wide, color=look.colour, hatch=look.hatch, ec="white", lw=0.4)
+                bar = {"fmt": "none", "ecolor": "#333333", "capsize": 1.2, "elinewidth": 0.8}
+                axis.errorbar([of(point).mean], [at], xerr=spread([of(point)]), **bar)
+            if point.paper is not None:
+                ring = {**PAPER, "mec": "black", "mew": 0.9, "ms": 4}
+                axis.plot([point.paper], [at], marker="o", ls="", **ring)
+    axis.set_xlabel(measured([p for row in table for p in row]))
+    axis.grid(axis="x")
+    axis.set_axisbelow(True)
+    axis.tick_params(axis="y", length=0)

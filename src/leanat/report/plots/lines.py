@@ -1,0 +1,225 @@
+"""Figures over a numeric axis: lines with intervals, and shares stacked over training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import NullLocator
+
+from leanat.report import style
+from leanat.report.plots.page import (
+    INTERVAL,
+    PAPER,
+    REAL,
+    cut,
+    empty,
+    finish,
+    page,
+    panels_of,
+    paper_handle,
+    reading,
+    real_handle,
+    tidy,
+)
+from leanat.report.plots.points import (
+    Item,
+    Key,
+    Look,
+    Point,
+    looks,
+    measured,
+    name,
+    number,
+    points,
+    require,
+    series_of,
+    single,
+    spread,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Of stacked areas: no black, and neighbours differ in lightness.
+FILLS = ("#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7")
+BAND = 6  # points on a line, from which an interval is a band and no longer a bar at each
+
+
+def lines(
+    item: Item,
+    *,
+    x: str,
+    series: Key = "column_label",
+    panel: Key = None,
+    x_label: str = "",
+    y_label: str = "",
+    log_x: bool = False,
+    references: Mapping[str, float] | None = None,
+) -> Figure:
+    """One line a series over the number ``x`` of the entries; a cell without ``x`` is a horizontal line.
+
+    ``series`` and ``panel`` are keys of the entries, or lists of them; two keys of ``panel`` make a grid, the first one
+    down, the second one across. ``references`` are constants, such as the accuracy of guessing, by label.
+    """
+    found = points(item)
+    require(found, [x, series, panel])
+    shape, panels = panels_of(item, found, panel)
+    figure, axes = page(shape, (2.45, 2.15 if shape[1] > 1 else 2.9))
+    parts = series_of(item, found, series)
+    drawn = looks(label for label, own in parts.items() if any(x in p.keys for p in own))
+    flat = [label for label in parts if label not in drawn]
+    level = {label: Look("#444444", "", ("-", "--", ":", "-.")[k % 4], "") for k, label in enumerate(flat)}
+    for (r, c), (title, part) in panels.items():
+        axis = axes[r][c]
+        for label, own in series_of(item, part, series).items():
+            _line(axis, own, x, label, (drawn | level)[label])
+            _level(axis, [p for p in own if x not in p.keys], label, (drawn | level)[label])
+        for k, value in enumerate((references or {}).values()):
+            axis.axhline(value, color=style.GREY, lw=0.8, ls=(0, (1, 1 + k)), zorder=1)
+        axis.set_title(title)
+        empty(axis, part)
+        if log_x:
+            axis.set_xscale("log")
+        _ticks(axis, sorted({number(p, x) for p in found if x in p.keys}), log_x)
+        axis.grid(axis="y")
+        cut(axis, part)
+        axis.set_ylabel(y_label or measured(part, title))
+        axis.set_xlabel(x_label or name(item, x))
+    _share(axes, panels)
+    tidy(axes, panels)
+    handles = [_handle(label, look) for label, look in (drawn | level).items()]
+    handles += [
+        Line2D([], [], color=style.GREY, lw=0.8, ls=(0, (1, 1 + k)), label=label)
+        for k, label in enumerate(references or {})
+    ]
+    read = reading(item, "Lines and filled markers", f"bands or bars: {INTERVAL}")
+    return finish(figure, item, handles + paper_handle(item, found) + real_handle(found), read)
+
+
+def _line(axis: Axes, own: Sequence[Point], x: str, label: str, look: Look) -> None:
+    by: dict[float, list[Point]] = {}
+    for point in own:
+        if x in point.keys:
+            by.setdefault(number(point, x), []).append(point)
+    by_x = sorted(single(by, label).items())
+    ours = [(at, p.ours) for at, p in by_x if p.ours]
+    if ours:
+        at, estimates = [a for a, _ in ours], [e for _, e in ours]
+        bars = spread(estimates)
+        as_band = bars is not None and len(at) >= BAND
+        if as_band:
+            low, high = ([e.mean if bound is None else bound for e, bound in zip(estimates, bounds, strict=True)]
+                         for bounds in ([e.low for e in estimates], [e.high for e in estimates]))  # fmt: skip
+            axis.fill_between(at, low, high, color=look.colour, alpha=0.16, lw=0, zorder=1)
+        axis.errorbar(
+            at, [e.mean for e in estimates], yerr=None if as_band else bars, color=look.colour, marker=look.marker,
+            ls=look.dash, capsize=2, elinewidth=0.9, zorder=3,
+        )  # fmt: skip
+    paper = [(at, p.paper) for at, p in by_x if p.paper is not None]
+    if paper:
+        ring = {**PAPER, "marker": look.marker, "mec": look.colour}
+        axis.plot(*zip(*paper, strict=True), color=look.colour, lw=0.6, ls=look.dash, alpha=0.75, **ring)
+    real = [(at, p.real) for at, p in by_x if p.real]
+    if real:
+        means = [e.mean for _, e in real]
+        axis.errorbar([a for a, _ in real], means, yerr=spread([e for _, e in real]), ls="", color=look.colour, **REAL)
+
+
+def _level(axis: Axes, own: Sequence[Point], label: str, look: Look) -> None:
+    for point in single({"every x": own} if own else {}, label).values():
+        if point.ours:
+            axis.axhline(point.ours.mean, color=look.colour, ls=look.dash, lw=1.1, zorder=2)
+            if point.ours.low is not None:
+                axis.axhspan(point.ours.low, point.ours.high, color=look.colour, alpha=0.1, lw=0, zorder=0)
+        edge = {"transform": axis.get_yaxis_transform(), "clip_on": False, "color": look.colour, "ls": ""}
+        if point.paper is not None:
+            axis.axhline(point.paper, color=look.colour, ls=look.dash, lw=0.6, alpha=0.75, zorder=1)
+            axis.plot([1], [point.paper], marker="o", mec=look.colour, **edge, **PAPER)
+        if point.real:
+            axis.plot([1], [point.real.mean], marker="x", mew=1.3, ms=5, **edge)
+
+
+def areas(
+    item: Item,
+    *,
+    x: str,
+    series: Key = "column_label",
+    panel: Key = None,
+    x_label: str = "",
+    y_label: str = "",
+) -> Figure:
+    """Means of the series stacked over the number ``x``, in the order of the columns; a gap where one is missing."""
+    found = points(item)
+    require(found, [x, series, panel])
+    shape, panels = panels_of(item, found, panel)
+    figure, axes = page(shape, (2.45, 2.0), sharex=True, sharey=True)
+    drawn = looks(series_of(item, found, series))
+    drawn = {title: look._replace(colour=FILLS[k % len(FILLS)]) for k, (title, look) in enumerate(drawn.items())}
+    for (r, c), (title, part) in panels.items():
+        axis = axes[r][c]
+        _stack(axis, part, x, series_of(item, part, series), drawn)
+        axis.set_title(title)
+        empty(axis, part)
+        axis.margins(x=0, y=0)
+        axis.set_xlabel(x_label or name(item, x))
+        axis.set_ylabel(y_label or measured(found))
+        axis.set_axisbelow(False)
+    tidy(axes, panels)
+    handles = [Patch(fc=look.colour, hatch=look.hatch, ec="white", lw=0, label=label)
+               for label, look in drawn.items()]  # fmt: skip
+    widest = max((p.ours.half for p in found if p.ours and p.ours.half is not None), default=None)
+    interval = f"{INTERVAL}, not drawn: ± {widest or 0:.2g} at most"
+    read = reading(item, "Areas", interval, "Open markers, stacked")
+    return finish(figure, item, handles + paper_handle(item, found), read)
+
+
+def _stack(axis: Axes, part: Sequence[Point], x: str, series: Mapping[str, Sequence[Point]], drawn: dict) -> None:
+    at = sorted({number(p, x) for p in part})
+    floor, printed = dict.fromkeys(at, 0.0), dict.fromkeys(at, 0.0)
+    for label, own in series.items():
+        height = {number(p, x): p.ours.mean for p in own if p.ours}
+        top = {a: floor[a] + height.get(a, float("nan")) for a in at}
+        style_ = {"fc": drawn[label].colour, "hatch": drawn[label].hatch, "ec": "white", "lw": 0.5}
+        axis.fill_between(at, [floor[a] for a in at], [top[a] for a in at], **style_)
+        floor = top
+        paper = {number(p, x): p.paper for p in own if p.paper is not None}
+        printed = {a: below + paper[a] for a, below in printed.items() if a in paper}
+        if printed:
+            axis.plot(*zip(*printed.items(), strict=True), ls="", marker="o", mec=drawn[label].colour, **PAPER)
+
+
+def _share(axes: Any, panels: Mapping) -> None:
+    """One vertical axis for the panels of a row that measure the same metric."""
+    for r in range(axes.shape[0]):
+        same: dict[frozenset, list] = {}
+        for (row, c), (_, part) in panels.items():
+            if row == r and part:
+                same.setdefault(frozenset(p.keys.get("metric") for p in part), []).append(axes[r][c])
+        for shared in same.values():
+            limits = [axis.get_ylim() for axis in shared]
+            for axis in shared:
+                axis.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+
+
+def _ticks(axis: Axes, values: Sequence[float], log: bool) -> None:
+    """Ticks at the measured places, as many as can be read."""
+    if not 1 < len(values) <= 16:
+        return
+    place = {value: math.log(value) if log else value for value in values}
+    room, kept = 0.095 * (place[values[-1]] - place[values[0]]), [values[0]]
+    for value in values[1:]:
+        if place[value] - place[kept[-1]] >= room:
+            kept.append(value)
+    axis.set_xticks(kept, [f"{value:g}" for value in kept])
+    axis.xaxis.set_minor_locator(NullLocator())
+    if not axis.has_data():
+        axis.set_xlim(values[0], values[-1])
+
+
+def _handle(label: str, look: Look) -> Line2D:
+    return Line2D([], [], color=look.colour, marker=look.marker, ls=look.dash, label=label)

@@ -1,0 +1,147 @@
+"""The cells of a filled item (see table.py) as points to draw: what each stands for, its estimate, the paper's value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from leanat.experiments.resolve import near
+from leanat.report import style
+from leanat.report.overview import plain
+from leanat.report.statistics import Interval, t_interval
+
+Item = dict[str, Any]
+Key = str | Sequence[str] | None
+HATCHES = ("", "///", "...", "\\\\\\", "xxx", "++", "ooo")  # of filled areas, to tell them in grey
+
+
+class Point(NamedTuple):
+    """A cell. ``keys``: the entries of its row and column, and row_label, row_group, column_label, column_group."""
+
+    keys: dict[str, Any]
+    ours: Interval | None
+    paper: float | None
+    real: Interval | None
+    missing: str | None
+    unit: str | None
+
+
+class Look(NamedTuple):
+    """How a series is told from the others, in colour and in grey."""
+
+    colour: str
+    marker: str
+    dash: Any
+    hatch: str
+
+
+def points(item: Item) -> list[Point]:
+    """Every cell, row by row; a key of both row and column has the column's value."""
+    found = []
+    for row, cells in zip(item["rows"], item["cells"], strict=True):
+        for column, cell in zip(item["columns"], cells, strict=True):
+            lines = (("row", row), ("column", column))
+            names = {f"{kind}_{part}": line[part] or "" for kind, line in lines for part in ("group", "label")}
+            keys = {**row.get("entry", {}), **column.get("entry", {}), **names}
+            keys = {key: value for key, value in keys.items() if value is not None}
+            ours = t_interval(cell["values"]) if cell["values"] else None
+            real = cell["replicated"]
+            real = Interval(real["mean"], real["low"], real["high"], real["n"]) if real else None
+            missing = None if ours else column["skipped"] or cell["missing"]
+            found.append(Point(keys, ours, cell["published"], real, missing, column["unit"]))
+    return found
+
+
+def require(found: Sequence[Point], keys: Iterable[Key]) -> None:
+    """ValueError, one line, for a key that no row or column has."""
+    known = {key for point in found for key in point.keys}
+    for key in flat(keys):
+        if key not in known:
+            raise ValueError(f"no row or column has the key {key!r}{near(key, known)}")
+
+
+def flat(keys: Iterable[Key]) -> list[str]:
+    return [one for key in keys if key for one in ([key] if isinstance(key, str) else key)]
+
+
+def name(item: Item, value: Any) -> str:
+    """A value of an entry as the paper prints it, ready for matplotlib."""
+    text = item.get("labels", {}).get(value, value) if isinstance(value, (str, int, float)) else value
+    return plain(f"{text:g}" if isinstance(text, float) else str(text))
+
+
+def title(item: Item, point: Point, key: Key) -> str:
+    """The values of one or several keys in words; of those the point lacks, nothing."""
+    return ", ".join(name(item, point.keys[k]) for k in flat([key]) if point.keys.get(k) not in (None, ""))
+
+
+def split(item: Item, found: Sequence[Point], key: Key) -> dict[str, list[Point]]:
+    """Points by the title of ``key``, in order of appearance; what has none of its keys belongs to every part."""
+    parts: dict[str, list[Point]] = {title(item, p, key): [] for p in found if _has(p, key)} or {"": []}
+    for point in found:
+        for part in [title(item, point, key)] if _has(point, key) else parts:
+            parts[part].append(point)
+    return parts
+
+
+def series_of(item: Item, found: Sequence[Point], key: Key) -> dict[str, list[Point]]:
+    """Points by the title of ``key``, in order of appearance; what has none of its keys by the name of its row."""
+    parts: dict[str, list[Point]] = {}
+    for point in found:
+        parts.setdefault(title(item, point, key if _has(point, key) else "row_label"), []).append(point)
+    return parts
+
+
+def single(found: Mapping[Any, Sequence[Point]], where: str) -> dict[Any, Point]:
+    """The one point of each part; ValueError where there are several, which would hide each other."""
+    for part, own in found.items():
+        if len(own) > 1:
+            which = ", ".join(
+                f"{p.keys['row_group']} {p.keys['row_label']} / {p.keys['column_label']}".strip() for p in own[:2]
+            )
+            raise ValueError(
+                f"{len(own)} cells at {part} of {where or 'one series'} ({which}): series or panel must part them"
+            )
+    return {part: own[0] for part, own in found.items()}
+
+
+def _has(point: Point, key: Key) -> bool:
+    return any(k in point.keys for k in flat([key]))
+
+
+def looks(titles: Iterable[str]) -> dict[str, Look]:
+    """A look for each series. Past the palette its colours come again, with other markers and dashes."""
+    n, found = len(style.COLOURS), {}
+    for k, text in enumerate(dict.fromkeys(titles)):
+        other = k + k // n
+        found[text] = Look(style.COLOURS[k % n], style.MARKERS[other % n], style.DASHES[other % n], HATCHES[other % n])
+    return found
+
+
+def number(point: Point, key: str) -> float | None:
+    """The value of a key as a number, None where the point lacks it; ValueError for what is no number."""
+    if key not in point.keys:
+        return None
+    try:
+        return float(point.keys[key])
+    except (TypeError, ValueError):
+        raise ValueError(f"{key} must be a number to be drawn, not {point.keys[key]!r}") from None
+
+
+def measured(found: Sequence[Point], panel: str = "") -> str:
+    """What the points measure, with its unit: their column's name if it is one and not in the panel's title, else the unit."""
+    labels = {plain(str(point.keys["column_label"])) for point in found}
+    units = {point.unit for point in found if point.unit}
+    unit = plain(units.pop()) if len(units) == 1 else ""
+    label = labels.pop() if len(labels) == 1 else ""
+    if not label or label in panel:
+        return unit
+    return f"{label} ({unit})" if unit and unit not in label else label
+
+
+def spread(found: Sequence[Interval]) -> tuple[list[float], list[float]] | None:
+    """Lower and upper lengths of error bars, zero where one seed tells none; None where none has any."""
+    if all(estimate.low is None for estimate in found):
+        return None
+    lower = [0.0 if e.low is None else e.mean - e.low for e in found]
+    return lower, [0.0 if e.high is None else e.high - e.mean for e in found]

@@ -1,0 +1,121 @@
+"""One axis a name around a circle, such as an attack: a closed line a series, the same radial axis in every panel."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
+
+from leanat.report.plots.page import (
+    INTERVAL,
+    PAPER,
+    REAL,
+    empty,
+    finish,
+    page,
+    panels_of,
+    paper_handle,
+    reading,
+    real_handle,
+)
+from leanat.report.plots.points import Item, Key, Look, Point, looks, measured, points, require, series_of, single
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def polar(
+    item: Item,
+    *,
+    axis: Key = "column_label",
+    series: Key = "row_label",
+    panel: Key = "row_group",
+    r_label: str = "",
+    r_max: float | None = None,
+) -> Figure:
+    """A circle a ``panel``, an axis around it for each value of ``axis``, a closed line a ``series``; from 0 to ``r_max``.
+
+    A line is open where a value is missing. Without ``r_max`` the axis ends above the greatest number of all panels.
+    """
+    found = points(item)
+    require(found, [axis, series, panel])
+    shape, panels = panels_of(item, found, panel)
+    names, drawn = list(series_of(item, found, axis)), looks(series_of(item, found, series))
+    if len(names) < 3:
+        raise ValueError(f"a polar plot needs at least three axes, not {', '.join(names)}")
+    top = r_max or max((b for p in found for b in _numbers(p)), default=1.0)
+    ticks = [t for t in MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(0, top) if t >= 0]
+    top = r_max or ticks[-1]
+    size = (3.2, 2.5) if shape[1] > 1 else (4.2, 3.2)
+    figure, axes = page(shape, size, subplot_kw={"projection": "polar"})
+    angles = {name: 2 * math.pi * k / len(names) for k, name in enumerate(names)}
+    for (r, c), (title, part) in panels.items():
+        circle = axes[r][c]
+        _frame(circle, angles, ticks, top)
+        for label, own in series_of(item, part, series).items():
+            points_at = single(series_of(item, own, axis), label)
+            _line(circle, angles, points_at, drawn[label], len(drawn))
+        circle.set_title(title, pad=19, loc="center", fontweight="bold")
+        empty(circle, part)
+    for r, c in {divmod(k, shape[1]) for k in range(shape[0] * shape[1])} - set(panels):
+        axes[r][c].set_visible(False)
+    handles = [
+        Line2D([], [], color=look.colour, marker=look.marker, ls=look.dash, label=label)
+        for label, look in drawn.items()
+    ]
+    read = [f"Radius: {r_label or measured(found)}, 0 to {top:g} in every panel."] if r_label or measured(found) else []
+    read += reading(item, "Closed lines", f"bars: {INTERVAL}")
+    if any(point.missing for point in found):
+        read.append("A line is open where a value is missing.")
+    return finish(figure, item, handles + paper_handle(item, found) + real_handle(found), read)
+
+
+def _numbers(point: Point) -> list[float]:
+    estimates = [e for e in (point.ours, point.real) if e]
+    found = [e.mean if e.high is None else e.high for e in estimates]
+    return found if point.paper is None else [*found, point.paper]
+
+
+def _frame(circle: Axes, angles: dict[str, float], ticks: Sequence[float], top: float) -> None:
+    circle.set_theta_zero_location("N")
+    circle.set_theta_direction(-1)
+    circle.set_ylim(0, top)
+    circle.set_xticks(list(angles.values()), [""] * len(angles))
+    rings = [t for t in ticks if 0 < t <= top]
+    circle.set_yticks(rings, [""] * len(rings))
+    for ring in rings:
+        halo = [withStroke(linewidth=2, foreground="white")]
+        where = {"ha": "center", "va": "center", "fontsize": 6.5, "color": "#444444", "path_effects": halo, "zorder": 6}
+        circle.text(math.pi / len(angles), ring, f"{ring:g}", **where)
+    circle.spines["polar"].set_color("#aaaaaa")
+    for name, angle in angles.items():
+        side, up = math.sin(angle), math.cos(angle)
+        ha = "left" if side > 0.1 else "right" if side < -0.1 else "center"
+        va = "bottom" if up > 0.7 else "top" if up < -0.7 else "center"
+        circle.text(angle, top * 1.07, textwrap.fill(name, 14), ha=ha, va=va, fontsize=7.5)
+
+
+def _line(circle: Axes, angles: dict[str, float], own: dict[str, Point], look: Look, several: int) -> None:
+    nan = float("nan")
+    shown = {name: own[name].ours if name in own else None for name in angles}
+    around = [*angles, next(iter(angles))]
+    means = [shown[name].mean if shown[name] else nan for name in around]
+    circle.plot([angles[name] for name in around], means, color=look.colour, marker=look.marker, ls=look.dash, ms=3.6,
+                lw=1.2, zorder=3)  # fmt: skip
+    for name, estimate in shown.items():
+        if estimate and estimate.low is not None:
+            where = [angles[name]] * 2
+            bar = {"color": look.colour, "ls": "-", "marker": "", "lw": 2.4 if several < 4 else 1.8, "alpha": 0.45}
+            circle.plot(where, [max(0.0, estimate.low), estimate.high], zorder=2, **bar)
+    for name, point in own.items():
+        if point.paper is not None:
+            circle.plot([angles[name]], [point.paper], marker=look.marker, ls="", mec=look.colour, **PAPER)
+        if point.real:
+            cross = {key: REAL[key] for key in ("marker", "mew", "ms", "zorder")}
+            circle.plot([angles[name]], [point.real.mean], ls="", color=look.colour, **cross)

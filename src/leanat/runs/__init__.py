@@ -1,0 +1,1 @@
+"""Runs and evaluations on disk: train, attack, resume, watch."""

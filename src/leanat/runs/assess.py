@@ -1,0 +1,216 @@
+"""A suite of attacks on one network: an outcome an example and attack, kept; a summary of the suite, written last."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from tqdm import tqdm
+
+from leanat.attacks.threat import ThreatModel
+from leanat.core import nouns
+from leanat.core.files import finite
+from leanat.evaluation import evaluate, outcome
+from leanat.evaluation.gradient_masking import masking_report
+from leanat.experiments import config
+from leanat.experiments.grid import UPSTREAM
+from leanat.experiments.resolve import ConfigError
+from leanat.models import io
+from leanat.papers.saliency import maps
+from leanat.papers.sat import method as sat
+from leanat.runs import experiment, identity, kept, progress
+
+log = logging.getLogger("leanat")
+
+
+def assess(
+    net: nn.Module,
+    load: Callable[[str], nouns.Data],
+    suite: dict[str, Any],
+    folder: Path,
+    seed: int,
+    runs: Path,
+    *,
+    precision: str = "fp32",
+) -> dict[str, Any]:
+    """Runs every attack of a suite that has no outcome of the same spec, network, data and runs in ``folder``.
+
+    ``suite``: name -> {attack, examples, statistics, holdout, label}, or {masking: {threat, limit, queries}} for the alarm,
+    or {measure: ...}, whose arrays are left beside the outcomes. ``load`` gives the data's part, "train" or "test";
+    ``runs`` is the folder of the runs that the suite names. An attack that was stopped goes on after its last part.
+    Returns the suite's summary, which says who made each outcome: nothing in it depends on when it is put together.
+    Raises ConfigError for an attack that does not exist, IdentityError for a run that is not what its training left.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    attacks, alarms, measures = components(suite, runs)
+    test, cache, network = load("test"), runs.parent / ".hashes", identity.of_network(net)
+    about = experiment.provenance(test.labels.device)
+    sources = {"network": network, "data": identity.of_data(test, cache)}
+    for path in upstream_networks(suite, runs):
+        io.check_images(io.read_description(path), io.describe(test), path)
+
+    def kept_as(name: str, data: str = sources["data"]) -> kept.Kept:
+        entry = suite[name]
+        spec = entry | {"seed": seed, "precision": precision, "name": name}
+        made_from = sources | {"data": data} | identity.upstream(entry, runs)
+        return kept.Kept(folder, str(entry.get("label") or name), spec, made_from)
+
+    files = {name: kept_as(name) for name in [*attacks, *alarms]}
+    kept.say_others(list(files.values()))
+    results, outcomes, makers = {}, [], []
+    for name, attack in attacks.items():
+        entry, started = suite[name], time.perf_counter()
+        with Bar(name, list(attacks).index(name) + 1, len(attacks), folder.name) as bar:
+            found, pieces = _attack(net, test, attack, entry, seed, precision, files[name], about, bar)
+        makers += pieces
+        shown = outcome.summary(found) | {"per_class": outcome.per_class(found, test.n_classes)}
+        results[name] = shown | {
+            "spec": entry,
+            "seconds": kept.seconds(pieces),
+            "file": f"{folder.name}/{files[name].path.name}",
+            "pieces": pieces,
+        }
+        outcomes.append(found)
+        _say(f"{name} ({entry['label']})" if entry["label"] else name, shown, time.perf_counter() - started)
+    whole = [o for o in outcomes if len(o) == len(test)]
+    summary = {"attacks": results, "worst": outcome.accuracy(outcome.worst_case(whole).correct) if whole else None}
+    if whole:
+        _say("worst case of these", summary["worst"], 0.0)
+    for name, measured in measures.items():
+        data = load(measured.part)
+        file = kept_as(name, identity.of_data(data, cache))
+        arrays, record = file.arrays()
+        if arrays is None:
+            maker = kept.Maker([], about)
+            numbers, arrays = measured(net, data, seed)
+            record = {"numbers": finite(numbers), "pieces": maker.pieces()}
+            file.save(arrays, **record)
+        makers += record["pieces"]
+        shown = {"numbers": record["numbers"], "file": f"{folder.name}/{file.path.name}", "pieces": record["pieces"]}
+        summary.setdefault("measures", {})[name] = shown
+        log.info("%s: %s", name, ", ".join(f"{k} {v:.4g}" for k, v in record["numbers"].items() if v is not None))
+    for name, alarm in alarms.items():
+        arrays, record = files[name].arrays()
+        if arrays is None:
+            maker = kept.Maker([], about)
+            reasons = masking_report(net, test, alarm.threat, seed=seed, limit=alarm.limit, queries=alarm.queries)
+            record = {"reasons": reasons, "pieces": maker.pieces()}
+            files[name].save({}, **record)
+        makers += record["pieces"]
+        summary.setdefault("masking", {})[name] = record["reasons"]
+        log.info("gradient masking: %s", " ".join(record["reasons"]) or "no sign of it")
+    return summary | {"made_from": sources} | kept.latest(makers)
+
+
+def upstream_networks(suite: dict[str, Any], runs: Path) -> list[Path]:
+    """The networks of other runs that a suite names."""
+    folders = (runs / run.removeprefix(UPSTREAM) for run in identity.upstream(suite, runs) if run.startswith(UPSTREAM))
+    return [folder / "model.safetensors" for folder in folders]
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """The search for signs of gradient masking (see ``masking``) on ``limit`` examples."""
+
+    threat: ThreatModel
+    limit: int
+    queries: int
+
+
+def components(
+    suite: dict[str, Any], runs: Path = Path()
+) -> tuple[dict[str, nouns.Attack], dict[str, Alarm], dict[str, maps.Measure]]:
+    """Raises ConfigError with every problem of the suite. ``runs``: the folder of the runs that it names."""
+    problems: list[str] = []
+    attacks, alarms, measures = {}, {}, {}
+    for name, entry in experiment.located(suite, runs).items():
+        if "measure" in entry:
+            where = f"suite.{name}.measure"
+            measures[name] = config.component(maps.Measure, entry["measure"], where, problems)
+        elif "masking" in entry:
+            alarms[name] = config.build(Alarm, entry["masking"], f"suite.{name}.masking", problems)
+        else:
+            attacks[name] = config.component(nouns.Attack, entry["attack"], f"suite.{name}.attack", problems)
+    if problems:
+        raise ConfigError(problems)
+    return attacks, alarms, measures
+
+
+def _say(name: str, shown: dict[str, Any], seconds: float) -> None:
+    if not shown["n"]:
+        log.info("%-32s no images", name)
+        return
+    low, high = (100 * shown[k] for k in ("low", "high"))
+    notes = "".join(f"\n    note: {note}" for note in shown.get("notes", ()))
+    line = f"{name:<32}{100 * shown['accuracy']:6.2f} %   [{low:5.2f}, {high:5.2f}]   {shown['n']} images"
+    log.info("%s   %.1f s%s", line, seconds, notes)
+
+
+class Bar:
+    """How far an attack is: a bar on a terminal; the workflow's ``leanat watch`` sees it too."""
+
+    def __init__(self, attack: str, number: int, of: int, where: str):
+        self.about = f"{attack} ({number} of {of})"
+        self.job = progress.Job("attack", where)
+
+    def __enter__(self) -> Bar:
+        self.bar = tqdm(desc=self.about, unit="image", leave=False, disable=None)
+        self.job.__enter__()
+        return self
+
+    def __call__(self, part: str, done: int, of: int) -> None:
+        self.bar.total, self.bar.n = of, done
+        self.bar.set_postfix_str(part)
+        self.job.say(f"{self.about}, {part}: {done} of {of} images", done / max(of, 1))
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.close()
+        self.job.__exit__(*error)
+
+
+def _batch(test: nouns.Data, statistics: str) -> int:
+    """Images attacked at once: 500 of up to 64 x 64 pixels, of larger ones as many as have those pixels.
+
+    What is drawn does not depend on it, but for AutoAttack's parts, which draw for a whole batch. The saliency paper's
+    statistics of a batch are of 100.
+    """
+    if statistics == "batch":
+        return 100
+    return max(8, min(500, 500 * 64**2 // test.image_size**2))
+
+
+def _attack(
+    net, test, attack, entry, seed, precision, file: kept.Kept, about, bar
+) -> tuple[outcome.Outcome, kept.Pieces]:
+    index = None
+    if entry["holdout"] is not None:  # what early stopping chose the epoch by is not reported
+        index = sat.holdout_indices(len(test), entry["holdout"], seed=0)[1]
+        index = index[evaluate.sample(len(index), entry["examples"])]
+    so_far, pieces = file.outcome()
+    maker = kept.Maker(pieces, about)
+
+    def keep(found: outcome.Outcome) -> None:
+        nonlocal pieces
+        pieces = maker.pieces()
+        file.save(outcome.arrays(found), pieces=pieces)
+
+    found = evaluate.evaluate(
+        net,
+        test,
+        attack,
+        seed=seed,
+        limit=entry["examples"],
+        index=index,
+        precision=precision,
+        statistics=entry["statistics"],
+        batch=_batch(test, entry["statistics"]),
+        resume=so_far,
+        after_part=keep,
+        progress=bar,
+    )
+    return found, pieces

@@ -1,0 +1,271 @@
+"""Suites of attacks on runs of the workflow and on files of networks: what ``leanat attack`` does."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import logging
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from leanat import data
+from leanat.core.files import whole, write_json
+from leanat.core.nouns import Data
+from leanat.experiments.grid import Evaluation, Grid, named_runs
+from leanat.experiments.resolve import ConfigError, near
+from leanat.models import foreign, io
+from leanat.runs import assess, experiment, training, transferred
+from leanat.runs.transferred import Trained
+
+log = logging.getLogger("leanat")
+
+
+def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Namespace) -> None:
+    """Writes ``<run>/suites/<suite>.json``, and an outcome a file under ``<run>/attacks/`` or, of a snapshot,
+    ``<run>/attacks-after-<epoch>/``, of each run.
+
+    Runs that are attacked from the same sources go together: each adversarial example is made once.
+    """
+    known = {e.run: e for e in grid.evaluations.values() if e.suite == suite}
+    named = {Path(run).name for run in runs} & grid.runs.keys()
+    training.check_counts({grid.runs[run].spec["data"]["name"] for run in named}, arguments)
+    groups: dict[object, list[Evaluation]] = {}
+    for run in runs:
+        if (found := known.get(Path(run).name)) is None:
+            raise ConfigError([f"attack: no item evaluates run {run!r} by suite {suite!r}{near(run, known)[:300]}"])
+        groups.setdefault(found.sources or found.run, []).append(found)
+    for number, group in enumerate(groups.values(), 1):
+        log.info("[%d/%d] %s", number, len(groups), ", ".join(e.run for e in group))
+        targets = {e.run: Trained.load(arguments, e.run, e.snapshot) for e in group}
+        first = targets[group[0].run]
+        if group[0].sources:
+            sources = {run: targets.get(run) or Trained.load(arguments, run) for run in group[0].sources}
+            for t in {**sources, **targets}.values():
+                io.check(t.net, io.describe(t.test), first.test, t.folder)
+            made = transferred.assess(sources, targets, first.test, group[0].attacks, first.seed)
+        else:
+            one, load = group[0], _loader(first.test.name, arguments, first.device)
+            kept = first.folder / ("attacks" if one.snapshot is None else f"attacks-after-{one.snapshot}")
+            runs_folder, precision = first.folder.parent, arguments.precision
+            found = assess.assess(first.net, load, one.attacks, kept, first.seed, runs_folder, precision=precision)
+            made = {one.run: found}
+        for run, summary in made.items():
+            about = {"run": run, "suite": suite, "seed": first.seed, "file": targets[run].file}
+            folder = targets[run].folder / "suites"
+            folder.mkdir(exist_ok=True)
+            write_json(folder / f"{suite}.json", about | summary)
+
+
+def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespace) -> None:
+    """A suite on any network: of a run's file, of timm or torchvision by name with a plain file of weights, or of a function.
+
+    Writes ``<paper>-<suite>.json`` and ``.csv`` beside the outcomes. Raises NetworkError where weights do not fit the network,
+    or the network the data.
+    """
+    device = experiment.device_of(arguments.device)
+    net, load, about = _any_network(arguments, device)
+    name, test = about["data"], load("test")
+    trained = about.pop("trained on").get("data", {})
+    io.check(net, trained, test, about["model"])
+    facts = {"paper": paper, "data": name, "model": "", "method": "", "item": ""}
+    if not data.is_embedded(name):  # a scale's radii are chosen for its own drawn images and digits
+        grid = Grid(grid.folder, grid.settings, {**grid.scale, "radii": []}, grid.datasets, grid.papers)
+    attacks = _alone(grid.suite(facts, suite), f"{paper}/{suite}", arguments.results / "runs")
+    if arguments.examples is not None:
+        if arguments.examples > len(test):
+            raise ConfigError(
+                [f"--examples {arguments.examples}: {name} has {len(test)} test images; at most that many"]
+            )
+        attacks = {k: _fewer(v, arguments.examples) for k, v in attacks.items()}
+    path = arguments.model
+    folder = arguments.out or path.with_name(f"{path.name if path.is_dir() else path.stem}-attacks")
+    log.info("%s", "\n".join(f"{k}: {v}" for k, v in about.items()))
+    log.info("suite: %s of %s at scale %s", suite, paper, grid.scale["scale"])
+    runs_folder, precision = arguments.results / "runs", arguments.precision
+    summary = assess.assess(net, load, attacks, folder, 0, runs_folder, precision=precision)
+    out = folder / f"{paper}-{suite}.json"
+    write_json(out, about | summary)
+    rows = _rows(summary["attacks"])
+    with whole(out.with_suffix(".csv")) as beside, open(beside, "w", newline="") as file:
+        csv.DictWriter(file, rows[0]).writerows([dict(zip(rows[0], rows[0], strict=True)), *rows])
+    log.info("\n%s\n\n%s and .csv", _shown(rows), out)
+
+
+def _any_network(
+    arguments: argparse.Namespace, device: torch.device
+) -> tuple[torch.nn.Module, Callable[[str], Data], dict[str, Any]]:
+    """The network in evaluation mode, what gives the parts of its data, and what is to be said of both.
+
+    ``trained on`` is the description of the data of a run, empty for other files.
+    """
+    name, path = arguments.network, arguments.model
+    code = name is not None and foreign.is_code(name)
+    weights = foreign.read(path) if path is not None else None
+    if weights is None and not code:
+        raise ConfigError(
+            [f"--network {name}: needs a file of weights, --model FILE; only module:function may do without"]
+        )
+    if weights is None and arguments.out is None:
+        raise ConfigError([f"--network {name}: without --model, --out FOLDER says where the outcomes go"])
+    about = weights.about if weights else {}
+    where = str(path or name)
+    set_name = arguments.data or about.get("data", {}).get("name")
+    if set_name is None:
+        raise ConfigError([f"{where}: does not say its data set; name it with --data"])
+    if about and name is None:
+        if arguments.mean or arguments.std:
+            raise ConfigError([f"{where}: a run's file knows its mean and std; leave --mean and --std away"])
+        net, _ = io.load(path, device)
+        load = _loader_for(set_name, arguments, device, about["data"]["channels"], about["data"]["image_size"])
+        said = {"model": where, "network": about["model"]["name"], "data": set_name, "trained on": about}
+        return net, load, said
+    config = weights.config if weights else {}
+    if name is None and config:
+        name = foreign.named_by(config, path)
+    if name is None:
+        raise ConfigError([f"{where}: does not say its network; name it with --network"])
+    pretrained = config.get("pretrained_cfg", {})
+    if code:
+        net = foreign.call(name, weights)
+    elif ":" in name:
+        net = foreign.build(name, weights)
+    else:
+        net = None  # one of ours: built once its data are known
+    first = next((m for m in net.modules() if isinstance(m, torch.nn.Conv2d)), None) if net else None
+    channels = first.in_channels if first else 3
+    shape = arguments.size or (pretrained.get("input_size") or [None])[-1]
+    load = _loader_for(set_name, arguments, device, channels, shape)
+    test = load("test")
+    mean, std, source = _standardisation(arguments, weights, pretrained, test, code)
+    if net is None:
+        described = io.describe(test) | {"mean": mean, "std": std}
+        net = io.build(name, "channel", described, 0)
+        own = set(net.state_dict()) == set(weights.raw)
+        io.fit(net, weights.raw if own else _ours(net, weights.tensors), path)
+    elif mean is not None:
+        net = foreign.standardised(net, mean, std)
+    pixels = "as they are, in [0, 1]" if mean is None else f"minus {_digits(mean)}, over {_digits(std)} ({source})"
+    said = {"model": where, "network": name, "data": set_name, "pixels": pixels, "trained on": {}}
+    if isinstance(test, data.StreamedData):
+        size = f"central {test.image_size} x {test.image_size} of a shorter side of {test.resize}"
+        said["images"] = f"{len(test):,} of {test.n_classes} classes ({', '.join(test.class_names[:8])}), {size}"
+    return net.to(device).eval(), load, said
+
+
+def _standardisation(
+    arguments: argparse.Namespace, weights: foreign.Weights | None, pretrained: dict[str, Any], test: Data, code: bool
+) -> tuple[Any, Any, str]:
+    """Mean and std [C] before the network, and who says so; (None, None, "") where a function's network takes pixels."""
+    own = (weights.mean, weights.std) if weights else (None, None)
+    if (arguments.mean is None) != (arguments.std is None):
+        raise ConfigError(["--mean and --std: both are needed, or none"])
+    if own[0] is not None:
+        if arguments.mean is not None:
+            raise ConfigError([f"{weights.path}: standardises by its own mean and std; leave --mean and --std away"])
+        found = *own, "the file's own"
+    elif arguments.mean is not None:
+        found = arguments.mean, arguments.std, "--mean and --std"
+    elif code:
+        return None, None, ""
+    elif "mean" in pretrained and "std" in pretrained:
+        found = pretrained["mean"], pretrained["std"], "config.json"
+    else:
+        found = test.mean, test.std, "ImageNet's" if test.name.startswith("folder:") else f"those of {test.name}"
+    mean, std, source = found
+    mean, std = ([*v] * test.channels if len(v) == 1 else [*v] for v in (mean, std))
+    if not len(mean) == len(std) == test.channels:
+        raise ConfigError([f"mean {_digits(mean)} and std {_digits(std)}: {test.channels} numbers each are needed"])
+    if any(abs(m) > 1 for m in mean) or any(not 0 < s <= 1 for s in std):
+        raise ConfigError(
+            [f"mean {_digits(mean)} and std {_digits(std)}: allowed are those of pixels in [0, 1]; divide by 255"]
+        )
+    return mean, std, source
+
+
+def _ours(net: torch.nn.Module, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Weights of one of our networks without its standardisation: mean and std as the network has them."""
+    return {k: v for k, v in net.state_dict().items() if k.startswith("normalise.")} | tensors
+
+
+def _digits(values: Any) -> str:
+    return ", ".join(f"{v:.4g}" for v in values)
+
+
+def _alone(suite: dict[str, Any], name: str, runs: Path) -> dict[str, Any]:
+    """The suite. Raises ConfigError where it needs a run of the workflow that is not trained yet."""
+    absent = [run for run in named_runs(suite) if not (runs / run / "model.safetensors").is_file()]
+    if absent:
+        raise ConfigError([f"--suite {name}: needs a network that is not trained yet; leanat train {absent[0]}"])
+    return suite
+
+
+def _fewer(entry: dict[str, Any], examples: int) -> dict[str, Any]:
+    """The attack on at most so many images."""
+    if "attack" not in entry:
+        return entry
+    return entry | {"examples": min(examples, entry["examples"] or examples)}
+
+
+def _rows(attacks: dict[str, Any]) -> list[dict[str, Any]]:
+    """One for each attack, accuracies in percent."""
+    return [
+        {
+            "attack": name,
+            "as_run": found["spec"]["label"] or name,
+            "radius": _radius(found["spec"]["attack"]),
+            "images": found["n"],
+            "clean": round(100 * found["clean"]["accuracy"], 2),
+            "robust": round(100 * found["accuracy"], 2),
+            "low": round(100 * found["low"], 2),
+            "high": round(100 * found["high"], 2),
+            "seconds": round(found["seconds"], 1),
+            "file": found["file"],
+        }
+        for name, found in attacks.items()
+    ]
+
+
+def _radius(attack: Any) -> str:
+    """``linf 8/255`` or ``l2 0.5``; nothing where an attack has no l_p ball."""
+    fields = next(iter(attack.values())) if isinstance(attack, dict) else None
+    threat = fields.get("threat") if isinstance(fields, dict) else None
+    if not threat:
+        return ""
+    norm, ball = next(iter(threat.items()))
+    return f"{norm} {255 * ball['eps']:.4g}/255" if norm == "linf" else f"{norm} {ball['eps']:.4g}"
+
+
+def _shown(rows: list[dict[str, Any]]) -> str:
+    """The rows as a table for a terminal."""
+    lines = [["attack", "as run", "radius", "images", "clean %", "robust %", "95 % interval", "seconds"]]
+    for row in rows:
+        interval = f"{row['low']:.2f} to {row['high']:.2f}"
+        numbers = f"{row['clean']:.2f}", f"{row['robust']:.2f}", interval, f"{row['seconds']:.1f}"
+        lines.append([row["attack"], row["as_run"], row["radius"], str(row["images"]), *numbers])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            text.ljust(w) if i < 3 else text.rjust(w) for i, (text, w) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    )
+
+
+def _loader_for(
+    name: str, arguments: argparse.Namespace, device: torch.device, channels: int, size: int | None
+) -> Callable[[str], Data]:
+    """Of a data set by name, or of any folder of images: ``folder:PATH``, whose images are both parts."""
+    if not name.startswith("folder:"):
+        if arguments.size:
+            raise ConfigError([f"--size: {name} has a size of its own; only images of folder:PATH are resized"])
+        return cache(_loader(name, arguments, device))
+    whole_folder = data.load_folder(name.removeprefix("folder:"), device, channels, size)
+    return lambda part: whole_folder
+
+
+def _loader(name: str, arguments: argparse.Namespace, device: torch.device) -> Callable[[str], Data]:
+    return lambda part: data.load(name, part, arguments.data_dir or None, device)

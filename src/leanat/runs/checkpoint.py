@@ -1,0 +1,90 @@
+"""The checkpoint of a Run. Nothing is ever loaded with pickle: tensors, numbers and text only."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from leanat.core.files import whole
+from leanat.core.nouns import Run, Subset
+from leanat.core.tally import Tally
+from leanat.runs.identity import differences
+
+VERSION = 3
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the message says which and why, in one line."""
+
+
+def save(path: Path, run: Run, made_from: Any) -> None:
+    """The whole state of a run, after an epoch or between two batches. The one before it is kept as ``<name>.previous``.
+
+    ``made_from``: hashes of the spec, the data and the runs that it is trained from, by name; only a run that is made
+    from the same goes on from it.
+    """
+    state = {
+        "version": VERSION,
+        "made_from": made_from,
+        "pieces": run.pieces,
+        "epoch": run.epoch,
+        "net": run.net.state_dict(),
+        "opt": run.opt.state_dict(),
+        "subset": None if run.subset is None else tuple(run.subset),
+        "memory": run.memory,
+        "tally": None if run.tally is None else run.tally.state(),
+        "history": run.history,
+    }
+    with whole(path) as beside:
+        whole_state = io.BytesIO()  # given a file, torch hides a full disk behind an error of its own
+        torch.save(state, whole_state)
+        beside.write_bytes(whole_state.getbuffer())
+        if path.exists():
+            os.replace(path, previous(path))
+
+
+def previous(path: Path) -> Path:
+    return path.with_name(path.name + ".previous")
+
+
+def load(path: Path, run: Run, made_from: Any, warn: Callable[[str], None] = lambda text: None) -> bool:
+    """Restores ``run`` from ``path``, or from the checkpoint before it if that one is damaged.
+
+    Returns False where there is none that fits; ``warn`` gets a line for each that could not be used.
+    """
+    for candidate in (path, previous(path)):
+        try:
+            state = _read(candidate, made_from, run.device)
+        except FileNotFoundError:
+            continue
+        except CheckpointError as error:
+            warn(str(error))
+            continue
+        run.net.load_state_dict(state["net"])
+        run.opt.load_state_dict(state["opt"])
+        run.subset = None if state["subset"] is None else Subset(*state["subset"])
+        run.epoch, run.memory, run.history = state["epoch"], state["memory"], state["history"]
+        run.pieces = state["pieces"]
+        run.tally = Tally.of_state(state["tally"]) if state["tally"] else None
+        return True
+    return False
+
+
+def _read(path: Path, made_from: Any, device: torch.device) -> dict[str, Any]:
+    if not path.exists():
+        raise FileNotFoundError(path)
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path}: not a checkpoint that can be read ({reason[:120]}); it is ignored") from None
+    if not isinstance(state, dict) or state.get("version") != VERSION:
+        raise CheckpointError(f"{path}: not a checkpoint of version {VERSION}; it is ignored")
+    if (kept := state.get("made_from")) != made_from:
+        raise CheckpointError(f"{path}: made from other {differences(kept, made_from)}; it is ignored")
+    return state

@@ -1,0 +1,103 @@
+"""A GPU for each job of one machine. Snakemake counts GPUs, it does not say which: locks do, before torch is imported."""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from leanat.experiments.resolve import ConfigError
+
+DRIVER = Path("/proc/driver/nvidia/gpus")
+POLL = 0.5  # seconds between looks for a free GPU
+
+
+def visible() -> list[str]:
+    """The GPUs that this process may use, as CUDA names them: those of ``CUDA_VISIBLE_DEVICES``, else all of the machine.
+
+    Raises ConfigError where LEANAT_GPUS is no number.
+    """
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if shown is not None:  # like CUDA, up to the first that is none
+        return list(itertools.takewhile(lambda name: name not in ("", "-1"), map(str.strip, shown.split(","))))
+    return [str(k) for k in range(installed())]
+
+
+def installed() -> int:
+    """GPUs of this machine, as its driver lists them or LEANAT_GPUS says. Raises ConfigError where that is no number."""
+    given = os.environ.get("LEANAT_GPUS")
+    if given is None:
+        return len(list(DRIVER.glob("*")))
+    if not given.isdecimal():
+        raise ConfigError([f"LEANAT_GPUS: {given!r} is not allowed; a number of GPUs, 0 or more"])
+    return int(given)
+
+
+def assigned(processes: int = 1) -> bool:
+    """Whether a launcher or a scheduler has already chosen for this process, or there is nothing left to choose."""
+    if "LOCAL_RANK" in os.environ:
+        return True
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        return len(visible()) == processes
+    return "SLURM_JOB_ID" in os.environ  # an allocation without a GPU
+
+
+@contextmanager
+def claimed(device: str = "cpu", jobs_per_gpu: int = 1, processes: int = 1) -> Iterator[None]:
+    """Waits for ``processes`` free GPUs of those that are visible, and shows them alone to this process.
+
+    Does nothing where no GPU is asked for or the choice is made: ``device`` is auto or cuda, or a numbered one, which is the
+    user's choice. A GPU is shared by up to ``jobs_per_gpu`` jobs. The locks are the kernel's: they go with the process, also
+    by kill -9. Raises ConfigError where fewer GPUs are visible than are asked for.
+    """
+    here = [] if device not in ("auto", "cuda") or assigned(processes) else visible()
+    if not here:
+        yield
+        return
+    if processes > len(here):
+        raise ConfigError([f"{processes} GPUs are asked for, and this machine has {len(here)}"])
+    before, held = os.environ.get("CUDA_VISIBLE_DEVICES"), _lock(here, processes, jobs_per_gpu)
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(held)
+    try:
+        yield
+    finally:
+        del os.environ["CUDA_VISIBLE_DEVICES"]
+        if before is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = before
+        for file in held.values():
+            file.close()
+
+
+def _lock(here: list[str], gpus: int, jobs_per_gpu: int) -> dict[str, object]:
+    """Open lock files by GPU. Inside a SLURM allocation GPUs are numbered anew, so it has locks of its own."""
+    allocation = os.environ.get("SLURM_JOB_ID")
+    folder = Path(tempfile.gettempdir()) / f"leanat-gpus-{os.getuid()}{f'-{allocation}' if allocation else ''}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    while True:
+        held: dict[str, object] = {}
+        for slot in range(jobs_per_gpu):  # all first slots before any second one: jobs spread over the GPUs
+            for gpu in here:
+                if gpu in held or len(held) == gpus:
+                    continue
+                file = open(folder / f"{gpu}.{slot}.lock", "w")  # noqa: SIM115
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    held[gpu] = file
+                except BlockingIOError:
+                    file.close()
+                except OSError as error:
+                    raise ConfigError(
+                        [
+                            f"{folder}: no locks there ({error.strerror}); set TMPDIR to a local folder, or CUDA_VISIBLE_DEVICES"
+                        ]
+                    ) from None
+        if len(held) == gpus:
+            return held
+        for file in held.values():
+            file.close()
+        time.sleep(POLL)

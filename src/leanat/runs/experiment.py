@@ -1,0 +1,380 @@
+"""One run from its spec to the files in its folder: train, checkpoint, evaluate on clean test data, write metrics last."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import logging
+import os
+import platform
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import leanat
+from leanat import data, models
+from leanat.attacks.pgd import Clean
+from leanat.core import distributed, loop, nouns
+from leanat.core.files import finite, read_json, remove_leftovers, whole, write_json
+from leanat.core.tally import Stopped
+from leanat.data import DataError
+from leanat.evaluation import evaluate, outcome
+from leanat.experiments import config, jobs
+from leanat.experiments.grid import UPSTREAM, digest
+from leanat.experiments.resolve import ConfigError
+from leanat.models import io
+from leanat.papers.sat import method as sat
+from leanat.runs import checkpoint, devices, identity
+from leanat.runs.selection_log import Chosen, save_arrays
+
+log = logging.getLogger("leanat")
+
+
+@dataclass
+class Experiment:
+    """Everything a run needs, built from its spec."""
+
+    run: nouns.Run
+    split: nouns.Split
+    test: nouns.Data
+    early_stop: sat.EarlyStop | None
+
+
+def device_of(name: str) -> torch.device:
+    """``auto`` is the GPU where there is one, else the CPU.
+
+    Raises ConfigError where a GPU is asked for and there is none, and where ``auto`` finds one that torch cannot use: the
+    job would take hours on the CPU without a word.
+    """
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise ConfigError([f"device: {name!r} is not allowed; allowed: auto, cpu, cuda, cuda:N"])
+    if name != "cpu" and not torch.cuda.is_available():
+        if name != "auto":
+            raise ConfigError(
+                [
+                    f"device: {name!r} is asked for, and this machine has no GPU that torch can use; allowed here: auto, cpu"
+                ]
+            )
+        if devices.installed() and devices.visible():
+            why = (
+                "is built without CUDA"
+                if torch.version.cuda is None
+                else f"needs a driver for CUDA {torch.version.cuda}"
+            )
+            raise ConfigError(
+                [f"device: this machine has a GPU that torch {torch.__version__} cannot use: it {why}; or device=cpu"]
+            )
+        return torch.device("cpu")
+    return torch.device("cuda" if name == "auto" else name)
+
+
+def prepare(spec: dict[str, Any], data_dir: str | None, device: torch.device) -> Experiment:
+    """Raises ConfigError (every problem of the spec) and DataError (files that are missing or damaged)."""
+    parts = config.read(spec)
+    split, test = load(parts, data_dir, device)
+    net = distributed.prepared(initial(parts, io.describe(test), device))
+    distributed.check((extra.name for extra in parts.method.extras), {*jobs.SHARED, "teacher"})
+    return Experiment(nouns.Run(net, parts.method, parts.recipe, parts.seed), split, test, parts.early_stop)
+
+
+def load(parts: config.Spec, data_dir: str | None, device: torch.device) -> tuple[nouns.Split, nouns.Data]:
+    """What a run trains on, and its test data. Raises DataError."""
+    augment = data.Augmentation(parts.data.augment)
+    everyone = data.load(parts.data.name, "train", data_dir, device, parts.seed, augment)
+    test = data.load(parts.data.name, "test", data_dir, device)
+    fraction = parts.data.validation
+    split = nouns.Split(everyone, None) if fraction is None else data.split(everyone, fraction, seed=0)
+    return split, test
+
+
+def initial(parts: config.Spec, about: dict[str, Any], device: torch.device) -> torch.nn.Module:
+    """The network a run begins with: new, that of another run, or that one frozen under a new head."""
+    if parts.init is not None and parts.init.frozen:
+        source, known = io.load(parts.init.file, device)
+        io.check_images(known, about, parts.init.file, any_size=True)  # saliency's teacher D comes from larger images
+        return models.transfer_head(source, parts.init.hidden, about["n_classes"], parts.seed)
+    net = io.build(parts.model.name, parts.model.standardise, about, parts.seed)
+    if parts.init is not None:
+        tensors, known = io.read(parts.init.file)
+        io.check_images(known, about, parts.init.file)
+        io.fit(net, tensors, parts.init.file)
+    return net.to(device)
+
+
+def made_from(spec: dict[str, Any], split: nouns.Split, test: nouns.Data, runs: Path) -> dict[str, str]:
+    """Hashes of all that decides how a run turns out, by name: the spec, the data, the runs that it is trained from.
+
+    Raises IdentityError where a run that the spec names is not what its own training left.
+    """
+    cache = runs.parent / ".hashes"
+    known = {"spec": digest(spec), "training data": identity.of_data(split.train, cache)}
+    if split.validation is not None:
+        known["validation data"] = identity.of_data(split.validation, cache)
+    return known | {"test data": identity.of_data(test, cache)} | identity.upstream(spec, runs)
+
+
+def finished(folder: Path, spec: dict[str, Any], data_dir: str | None, device: torch.device) -> dict[str, Any] | None:
+    """The metrics of a run that is finished and made from this spec, these data and these runs; None if it is not finished.
+
+    A finished run is left alone: only ``metrics.json`` is put back where it is gone, for Snakemake removes what a job is
+    to make before it starts the job. Raises IdentityError, one line, for a run that is made from something else.
+    """
+    record = folder / "finished.json"
+    if not record.is_file():
+        return None
+    metrics = read_json(record, "the metrics of a finished run")
+    again = f"; to train it anew, remove {folder}"
+    if metrics["spec"] != spec:
+        differ = "; ".join(identity.changes(metrics["spec"], spec)[:3])
+        raise identity.IdentityError(f"{folder}: finished with another spec ({differ}){again}")
+    identity.check_files(folder, metrics)
+    try:
+        split, test = load(config.read(located(spec, folder.parent)), data_dir, device)
+    except DataError as error:
+        log.warning("%s: finished; not compared with its data: %s", folder.name, error)
+    else:
+        now = made_from(spec, split, test, folder.parent)
+        if now != metrics["made_from"]:
+            differ = identity.differences(metrics["made_from"], now)
+            raise identity.IdentityError(f"{folder}: finished, but made from other {differ}{again}")
+    if not (folder / "spec.json").is_file():
+        write_json(folder / "spec.json", spec)
+    path = folder / "metrics.json"
+    if not path.is_file() or path.read_bytes() != record.read_bytes():
+        with whole(path) as beside:
+            shutil.copyfile(record, beside)
+    shutil.rmtree(
+        folder / "selection", ignore_errors=True
+    )  # what a process that was killed at its very end had no time for
+    log.info("%s: finished on %s; left alone", folder.name, metrics["date"][:10])
+    return metrics
+
+
+def located(value: Any, runs: Path) -> Any:
+    """The spec with ``run:<id>`` replaced by the folder of that run."""
+    if isinstance(value, str) and value.startswith(UPSTREAM):
+        return str(runs / value.removeprefix(UPSTREAM))
+    if isinstance(value, dict):
+        return {k: located(v, runs) for k, v in value.items()}
+    return [located(v, runs) for v in value] if isinstance(value, list) else value
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Only one process works on a run's folder; the lock goes with its process, however that ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.warning("%s: another process works on this run; waiting for it", folder.name)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:  # some network file systems have no locks
+            said = "%s: this file system has no locks (%s); see to it that no second process trains this run"
+            log.warning(said, folder, error.strerror)
+        yield
+
+
+def train_run(
+    name: str,
+    spec: dict[str, Any],
+    folder: Path,
+    data_dir: str | None,
+    device: torch.device,
+    progress: Callable[[nouns.Run], None] = lambda run: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Any] | None:
+    """Trains, or goes on from the last checkpoint, and writes the run's files. Returns its metrics.
+
+    Raises ConfigError, DataError, NonFiniteLoss, and Stopped once ``stop`` says so and the checkpoint is written;
+    IdentityError for a folder that belongs to something else. A checkpoint of another spec or of other data is ignored
+    with a warning; a finished run is left alone (``finished``). Of several processes only one writes, and only that one
+    has metrics to return.
+    """
+    if distributed.rank() > 0:
+        return follow(spec, folder, data_dir, device, stop)
+    with locked(folder):
+        remove_leftovers(folder)
+        identity.check_name(folder, spec)
+        if (kept := finished(folder, spec, data_dir, device)) is not None:
+            distributed.agreed(lambda: (None,), device)
+            return kept
+        write_json(folder / "spec.json", spec)
+        experiment, mark = prepare(located(spec, folder.parent), data_dir, device), digest(spec)
+        source = made_from(spec, experiment.split, experiment.test, folder.parent)
+        distributed.agreed(lambda: (source,), device)
+        run, resume = experiment.run, folder / "resume.pt"
+        if checkpoint.load(resume, run, source, log.warning):
+            log.info("%s: resumed after epoch %d", name, run.epoch)
+        piece = {"epochs": [run.epoch, run.epoch], "wall_seconds": 0.0} | provenance(device)
+        run.pieces.append(piece)
+        chosen = Chosen(folder / "selection.npz", run)
+        started = time.perf_counter()
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+
+        def save(run: nouns.Run) -> None:
+            piece["epochs"][1], piece["wall_seconds"] = run.epoch, time.perf_counter() - started
+            checkpoint.save(resume, run, source)
+
+        def about(run: nouns.Run) -> dict[str, Any]:
+            shape = io.describe(experiment.test)
+            model = {k: spec["model"][k] for k in ("name", "standardise")}
+            if spec.get("init", {}).get("frozen"):
+                model["hidden"] = run.net.head[0].out_features
+            return {"model": model, "data": shape, "epoch": run.epoch, "spec_hash": mark}
+
+        def after_epoch(run: nouns.Run) -> bool:
+            chosen.note(run)
+            if run.epoch in spec.get("snapshots", ()):
+                io.save(folder / f"model-{run.epoch}.safetensors", run.net, about(run))
+            write_history(folder / "history.csv", run.history)
+            if experiment.early_stop is not None:
+                experiment.early_stop(run, len(experiment.test), robust)
+            save(run)
+            progress(run)
+            return ended(run)
+
+        def robust(index: torch.Tensor) -> float:
+            attack = experiment.early_stop.attack
+            return float(evaluate.evaluate(run.net, experiment.test, attack, seed=0, index=index).correct.mean())
+
+        try:
+            if not ended(run):  # which a run may be before its last epoch
+                loop.train(run, experiment.split, after_epoch, stop)
+        except Stopped:
+            save(run)
+            raise
+        best = run.epoch if experiment.early_stop is None else experiment.early_stop.restore(run)
+        io.save(folder / "model.safetensors", run.net, about(run))
+        chosen.finish()
+        for extra in run.method.extras:
+            if hasattr(extra, "arrays"):
+                save_arrays(folder / f"{extra.name}.npz", {k: np.asarray(v) for k, v in extra.arrays(run).items()})
+            if hasattr(extra, "tensors"):
+                io.write(folder / f"{extra.name}.safetensors", extra.tensors(run), {"spec_hash": mark})
+        clean = evaluate.evaluate(run.net, experiment.test, Clean(), seed=spec["seed"])
+        held = experiment.split.validation
+        validation = (
+            {} if held is None else {"validation": outcome.summary(evaluate.evaluate(run.net, held, Clean(), seed=0))}
+        )
+        piece["epochs"][1], piece["wall_seconds"] = run.epoch, time.perf_counter() - started
+        metrics = {
+            "run": name,
+            "spec": spec,
+            "spec_hash": mark,
+            "made_from": source,
+            "files": identity.files_of(folder),
+            "clean": outcome.summary(clean) | {"per_class": outcome.per_class(clean, experiment.test.n_classes)},
+            **validation,
+            "history": run.history[-1],
+            "examples": {
+                "train": len(experiment.split.train),
+                "kept": len(run.subset.index),
+                "test": len(experiment.test),
+                "forward": sum(int(row["forward"]) for row in run.history),
+                "backward": sum(int(row["backward"]) for row in run.history),
+            },
+            "epochs": run.epoch,
+            "epoch_kept": best,
+            "seconds": sum(row["seconds"] for row in run.history),
+            "wall_seconds": sum(part["wall_seconds"] for part in run.pieces),
+            "peak_memory_mb": peak_memory(device),
+            "parameters": sum(p.numel() for p in run.net.parameters()),
+            "planted_difficulty": planted_difficulty(experiment.test),
+            **{k: v for extra in run.method.extras if hasattr(extra, "report") for k, v in extra.report(run).items()},
+            **provenance(device),
+            "pieces": run.pieces,
+        }
+        metrics = finite(metrics)
+        for record in ("finished.json", "metrics.json"):
+            write_json(folder / record, metrics)
+        chosen.clear()
+    return metrics
+
+
+def ended(run: nouns.Run) -> bool:
+    """Whether an extra (``baselines.Watch``) has ended the training."""
+    return any(extra.ended(run) for extra in run.method.extras if hasattr(extra, "ended"))
+
+
+def follow(
+    spec: dict[str, Any], folder: Path, data_dir: str | None, device: torch.device, stop: Callable[[], bool]
+) -> None:
+    """The part of a process that takes its share of each mini-batch, and writes nothing."""
+    (source,) = distributed.agreed(lambda: (None,), device)
+    if source is None:  # the run is finished
+        return
+    experiment = prepare(located(spec, folder.parent), data_dir, device)
+    checkpoint.load(folder / "resume.pt", experiment.run, source)
+    loop.train(experiment.run, experiment.split, stop=stop)
+
+
+def planted_difficulty(test: nouns.Data) -> list[int] | None:
+    """Of each class, how many classes are easier, where that is known because the images were drawn so."""
+    order = getattr(test, "hard_to_easy", None)
+    return None if order is None else [len(order) - 1 - order.index(c) for c in range(len(order))]
+
+
+def write_history(path: Path, rows: list[dict[str, float]]) -> None:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with whole(path) as beside, open(beside, "w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=names)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def peak_memory(device: torch.device) -> float:
+    """MB, of the GPU where training is there, else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def provenance(device: torch.device) -> dict[str, Any]:
+    """What a reader needs to know about where a number comes from."""
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    return {
+        "device": gpu or f"CPU ({platform.machine()})",
+        "threads": torch.get_num_threads(),
+        "deterministic": device.type == "cpu" or torch.are_deterministic_algorithms_enabled(),
+        "versions": {
+            "leanat": leanat.__version__,
+            "torch": str(torch.__version__),
+            "python": platform.python_version(),
+        },
+        "revision": revision(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def revision() -> str | None:
+    """The git revision of the package's checkout, with ``+`` where files differ from it; None where git does not track it.
+
+    A package that lies in somebody's own repository without being part of it has no revision.
+    """
+    file = Path(__file__).resolve()
+    env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")} | {"LC_ALL": "C"}
+
+    def git(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["git", *words], cwd=file.parent, capture_output=True, text=True, env=env)
+
+    try:
+        if git("ls-files", "--error-unmatch", file.name).returncode:
+            return None
+        head, state = git("rev-parse", "--short=10", "HEAD"), git("status", "--porcelain", "--untracked-files=no")
+    except FileNotFoundError:
+        return None
+    return head.stdout.strip() + ("+" if state.stdout.strip() else "") if head.returncode == 0 else None

@@ -1,0 +1,219 @@
+"""What a number was made from, as hashes: networks, data as they were read, files of other runs.
+
+A name or a path says where something lies; whether what is kept belongs to it is decided by these. Imports torch only
+where tensors are hashed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import re
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from leanat.core.files import read_json, whole
+from leanat.experiments.grid import UPSTREAM, canonical, digest
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from leanat.core.nouns import Data
+
+LENGTH = 16  # hexadecimal digits
+INSTALLED = ("torch", "torchvision", "timm", "leanat")  # packages whose code is known by its version
+KEPT = (".safetensors", ".npz", ".pt")  # what a run leaves for others
+NAME = re.compile(
+    r".+-s\d+-([0-9a-f]{8})"
+)  # of a run of the configuration; other folders are named as their owner likes
+RECENT = 2.0  # seconds: a file younger than this may change again without a new time
+
+
+class IdentityError(ValueError):
+    """Something on disk does not belong to what it is taken for; the message says what differs, in one line."""
+
+
+def of_file(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:LENGTH]
+
+
+def of_value(value: Any) -> str:
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:LENGTH]
+
+
+def of_network(net: nn.Module) -> str:
+    """Of its parameters and buffers, of the kinds and plain settings of its modules, and of the source files of modules
+    that are of none of INSTALLED. Training mode, device and memory format do not count.
+    """
+    found = hashlib.sha256()
+    for name, tensor in itertools.chain(net.named_parameters(), net.named_buffers()):
+        found.update(name.encode())
+        _add(found, tensor)
+    sources = set()
+    for name, module in net.named_modules():
+        kind = type(module)
+        settings = {k: v for k, v in vars(module).items() if k[0] != "_" and k != "training" and _plain(v)}
+        found.update(f"{name} {kind.__module__}.{kind.__qualname__} {sorted(settings.items())}".encode())
+        if kind.__module__.split(".")[0] not in INSTALLED:
+            sources.add(getattr(sys.modules.get(kind.__module__), "__file__", None) or "")
+    for source in sorted(sources):
+        found.update((of_file(Path(source)) if os.path.isfile(source) else "").encode())
+    return found.hexdigest()[:LENGTH]
+
+
+def of_data(data: Data, cache: Path | None = None) -> str:
+    """Of the images and labels as they are read, before any augmentation, and of the number of classes.
+
+    Images that are streamed count by the bytes of their files. ``cache``: a folder where the hash of such a set is kept
+    by path, size, times and inode of its files; a change of any of these reads all of them again.
+    """
+    import torch
+
+    found = hashlib.sha256(f"{data.n_classes}".encode())
+    _add(found, data.labels)
+    if hasattr(data, "images"):
+        _add(found, data.images)
+    elif hasattr(data, "files"):
+        found.update(f"{data.image_size} {data.resize} {_of_files(data.files, cache)}".encode())
+    else:
+        plain, everyone = data.plain(), torch.arange(len(data), device=data.labels.device)
+        for part in everyone.split(500):
+            _add(found, plain.batch(part, 0)[0])
+    return found.hexdigest()[:LENGTH]
+
+
+def of_run(folder: Path) -> str:
+    """Of all that a finished run left for others: networks, snapshots, arrays.
+
+    Raises IdentityError where these are not what it left, FileNotFoundError where it is not finished.
+    """
+    metrics = read_run(folder)
+    check_files(folder, metrics)
+    return of_value(metrics["files"])
+
+
+def upstream(value: Any, runs: Path) -> dict[str, str]:
+    """A hash for each run (``run:<id>``) and each path of this machine that a spec names. Raises what ``of_run`` raises."""
+    found = {}
+    for text in _texts(value):
+        if text.startswith(UPSTREAM):
+            found[text] = of_run(runs / text.removeprefix(UPSTREAM))
+        elif os.sep in text and os.path.exists(text):
+            found[text] = of_value(files_of(Path(text))) if os.path.isdir(text) else of_file(Path(text))
+    return found
+
+
+def files_of(folder: Path) -> dict[str, str]:
+    """The files that a run leaves for others, with their hashes."""
+    found = (p for p in folder.iterdir() if p.suffix in KEPT and not p.name.startswith((".", "resume")) and p.is_file())
+    return {path.name: of_file(path) for path in sorted(found)}
+
+
+def differences(kept: Any, now: Any) -> str:
+    """What differs between what something was made from and what is there now, such as "training data (1a…, now 2b…)"."""
+    if not (isinstance(kept, Mapping) and isinstance(now, Mapping)):
+        return f"{kept}, now {now}"
+    names = [name for name in dict.fromkeys([*now, *kept]) if kept.get(name) != now.get(name)]
+    return ", ".join(f"{name} ({kept.get(name, 'none')}, now {now.get(name, 'none')})" for name in names)
+
+
+def changes(kept: Any, now: Any, where: str = "") -> list[str]:
+    """The fields in which two specs differ, such as "recipe.epochs 3, now 4"."""
+    if isinstance(kept, Mapping) and isinstance(now, Mapping):
+        names = dict.fromkeys([*kept, *now])
+        inner = (changes(kept.get(k), now.get(k), f"{where}.{k}".lstrip(".")) for k in names)
+        return list(itertools.chain.from_iterable(inner))
+    return [] if kept == now else [f"{where} {kept!r}, now {now!r}"]
+
+
+def check_name(folder: Path, spec: Mapping[str, Any]) -> None:
+    """Raises IdentityError where the name of a run's folder ends in the hash of another spec."""
+    named = NAME.fullmatch(folder.name)
+    if named and named.group(1) != (own := digest(spec)):
+        raise IdentityError(
+            f"{folder}: the name is of spec {named.group(1)}, the spec has hash {own}; "
+            "put a changed spec.json into a folder of another name"
+        )
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """The metrics of a finished run whose name, spec.json, spec and spec_hash agree.
+
+    Raises FileNotFoundError for a run that is not finished, ValueError for damaged metrics, IdentityError for others'.
+    """
+    path = folder / "metrics.json"
+    metrics = read_json(path, "the metrics of a finished run")
+    if not isinstance(metrics, dict) or not isinstance(metrics.get("spec"), dict) or "spec_hash" not in metrics:
+        raise ValueError(f"{path}: not the metrics of a finished run (no spec and spec_hash)")
+    check_name(folder, metrics["spec"])
+    if metrics["spec_hash"] != (own := digest(metrics["spec"])):
+        raise IdentityError(f"{path}: spec_hash is {metrics['spec_hash']}, its spec has hash {own}; train the run anew")
+    if (folder / "spec.json").is_file():
+        spec = read_json(folder / "spec.json", "the spec of a run")
+        if spec != metrics["spec"]:
+            differ = "; ".join(changes(metrics["spec"], spec)[:3])
+            raise IdentityError(f"{folder}: spec.json is not the spec that was trained ({differ})")
+    return metrics
+
+
+def check_files(folder: Path, metrics: Mapping[str, Any]) -> None:
+    """Raises IdentityError where networks and arrays in a run's folder are not those that its training left."""
+    there, left = files_of(folder), metrics.get("files", {})
+    wrong = [name for name, kept in left.items() if there.get(name) != kept]
+    if wrong or not left:
+        what = (
+            differences({n: left[n] for n in wrong}, {n: there[n] for n in wrong if n in there}) or "no record of them"
+        )
+        raise IdentityError(
+            f"{folder}: not the files that its training left: {what}; put them back, or remove the folder to train anew"
+        )
+
+
+def _add(found: Any, tensor: Tensor) -> None:
+    import torch
+
+    tensor = tensor.detach().cpu().contiguous()
+    found.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+    found.update(tensor.reshape(-1).view(torch.uint8).numpy())
+
+
+def _plain(value: Any) -> bool:
+    simple = (bool, int, float, str, type(None))
+    return isinstance(value, simple) or (isinstance(value, tuple | list) and all(isinstance(v, simple) for v in value))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(inner)
+
+
+def _of_files(files: Iterable[str], cache: Path | None) -> str:
+    """Of the bytes of all files, in this order."""
+    stamps, newest = hashlib.sha256(), 0.0
+    for file in files:
+        s = os.stat(file)
+        stamps.update(f"{file}\0{s.st_size} {s.st_mtime_ns} {s.st_ctime_ns} {s.st_ino}\n".encode())
+        newest = max(newest, s.st_ctime)
+    kept = None if cache is None else cache / stamps.hexdigest()[:32]
+    if kept is not None and kept.is_file() and len(known := kept.read_text()) == LENGTH:
+        return known
+    settled = time.time() - newest > RECENT
+    with ThreadPoolExecutor(8) as pool:
+        found = of_value(list(pool.map(of_file, map(Path, files))))
+    if kept is not None and settled:
+        cache.mkdir(parents=True, exist_ok=True)
+        with whole(kept) as beside:
+            beside.write_text(found)
+    return found

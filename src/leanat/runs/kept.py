@@ -1,0 +1,131 @@
+"""What evaluations keep on disk, each matched by the network, the data, the runs and the spec that it was made from."""
+
+from __future__ import annotations
+
+import glob
+import json
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leanat.core.files import finite, whole
+from leanat.evaluation import outcome
+from leanat.evaluation.outcome import Outcome
+from leanat.experiments.grid import CODE, digest
+from leanat.runs.identity import differences
+
+log = logging.getLogger("leanat")
+Pieces = list[dict[str, Any]]  # who made it: provenance and seconds, an entry a process
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A file of an outcome or of arrays: ``<stem>-<hash of spec>-<hash of made_from>.npz``, which also holds both.
+
+    made_from   hashes by name: network, data, and each run that the attack itself names
+    """
+
+    folder: Path
+    stem: str
+    spec: Mapping[str, Any]
+    made_from: Mapping[str, str]
+
+    @property
+    def path(self) -> Path:
+        return self.folder / f"{self._of_spec}-{digest(dict(self.made_from))}.npz"
+
+    @property
+    def _of_spec(self) -> str:
+        return f"{self.stem}-{digest({'code': CODE, **self.spec})}"
+
+    def outcome(self) -> tuple[Outcome | None, Pieces]:
+        """The outcome so far, and who made it; None, with a warning, for a file that is damaged or made from else."""
+        try:
+            found, about = outcome.load(self.path), read_about(self.path)
+        except FileNotFoundError:
+            return None, []
+        except ValueError as error:
+            log.warning("%s; it is made again", error)
+            return None, []
+        if about.get("made_from") != self.made_from or about.get("spec") != self.spec:
+            log.warning("%s: made from something else than its name says; it is made again", self.path)
+            return None, []
+        return found, about["pieces"]
+
+    def arrays(self) -> tuple[dict[str, np.ndarray] | None, dict[str, Any]]:
+        """What ``save`` was given, without ``about``, and that; (None, {}) where there is none that can be read."""
+        try:
+            with np.load(self.path, allow_pickle=False) as file:
+                arrays, about = {k: file[k] for k in file.files if k != ABOUT}, json.loads(str(file[ABOUT]))
+        except Exception as error:
+            if self.path.is_file():
+                log.warning("%s: cannot be read (%s); it is made again", self.path, str(error).partition("\n")[0])
+            return None, {}
+        if about.get("made_from") != self.made_from or about.get("spec") != self.spec:
+            log.warning("%s: made from something else than its name says; it is made again", self.path)
+            return None, {}
+        return arrays, about
+
+    def save(self, arrays: Mapping[str, np.ndarray], **about: Any) -> None:
+        """``about``: ``pieces`` and whatever belongs to the arrays, as JSON has it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        said = json.dumps(
+            finite({"spec": dict(self.spec), "made_from": dict(self.made_from), **about}), allow_nan=False
+        )
+        with whole(self.path) as beside, open(beside, "wb") as file:
+            np.savez_compressed(file, **arrays, **{ABOUT: np.array(said, dtype=np.str_)})
+
+    def others(self) -> str | None:
+        """How what is kept of the same attack differs from this, in words; None where nothing is kept of it."""
+        if self.path.exists():
+            return None
+        found = []
+        for path in sorted(self.folder.glob(f"{glob.escape(self._of_spec)}-*.npz")):
+            with suppress(ValueError):
+                found.append(differences(read_about(path).get("made_from"), self.made_from))
+        return min(found, key=len, default=None)  # of several the nearest
+
+
+ABOUT = "about"  # the array of an npz that holds JSON
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """Raises ValueError for a file that has none."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return json.loads(str(file[ABOUT]))
+    except Exception as error:
+        raise ValueError(f"{path}: does not say what it was made from ({error})") from None
+
+
+def say_others(kept: Sequence[Kept]) -> None:
+    """One line where outcomes are there that were made from something else."""
+    said = [words for words in (k.others() for k in kept) if words]
+    if said:
+        log.info("%s: outcomes of other %s are not used; attacked again", kept[0].folder, said[0])
+
+
+class Maker:
+    """Seconds and provenance of what this process adds to something kept."""
+
+    def __init__(self, before: Pieces, provenance: Mapping[str, Any]):
+        self.before, self.started, self.own = before, time.perf_counter(), dict(provenance)
+
+    def pieces(self) -> Pieces:
+        return [*self.before, self.own | {"seconds": time.perf_counter() - self.started}]
+
+
+def latest(pieces: Pieces) -> dict[str, Any]:
+    """The provenance of the newest piece, without its seconds; empty if there is none."""
+    newest = max(pieces, key=lambda piece: piece["date"], default={})
+    return {k: v for k, v in newest.items() if k != "seconds"}
+
+
+def seconds(pieces: Pieces) -> float:
+    return sum(piece["seconds"] for piece in pieces)

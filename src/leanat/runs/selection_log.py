@@ -1,0 +1,70 @@
+"""The record of which examples a run trained on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from leanat.core import nouns
+from leanat.core.files import whole
+
+
+class Chosen:
+    """Which examples were trained on, at which weight, from which epoch on; an entry whenever that changes.
+
+    A file an entry while training, so that a killed run has them all; one file at the end.
+    """
+
+    def __init__(self, path: Path, run: nouns.Run):
+        self.path, self.parts = path, path.with_suffix("")
+        self.parts.mkdir(exist_ok=True)
+        for part in self._files():
+            if int(part.stem) > run.epoch:
+                part.unlink()
+        self.last = self._read(self._files()[-1]) if self._files() else None
+
+    def _files(self) -> list[Path]:
+        return sorted(self.parts.glob("[0-9]*.npz"))
+
+    def _read(self, part: Path) -> dict[str, np.ndarray]:
+        with np.load(part, allow_pickle=False) as saved:
+            return dict(saved)
+
+    def note(self, run: nouns.Run) -> None:
+        now, last = run.subset, self.last
+        arrays = {"index": now.index.int().cpu().numpy(), "weight": now.weight.float().cpu().numpy()}
+        if last is None or not all(np.array_equal(arrays[k], last[k]) for k in arrays):
+            save_arrays(self.parts / f"{run.epoch:05d}.npz", arrays)
+            self.last = arrays
+
+    def finish(self) -> None:
+        """One file: ``epochs`` (first epoch of each entry), ``sizes``, and ``index`` and ``weight`` end to end."""
+        entries = []
+        for part in self._files():
+            saved = self._read(part)
+            entries.append((int(part.stem), saved["index"], saved["weight"]))
+        if not entries:
+            return
+        epochs, index, weight = zip(*entries, strict=True)
+        sizes = np.array([len(i) for i in index])
+        arrays = {
+            "epochs": np.array(epochs),
+            "sizes": sizes,
+            "index": np.concatenate(index),
+            "weight": np.concatenate(weight),
+        }
+        save_arrays(self.path, arrays)
+
+    def clear(self) -> None:
+        """Removes the file an entry, all or none of them: a killed run must never make its one file from some."""
+        gone = self.parts.with_name(f".{os.getpid()}.{self.parts.name}")
+        self.parts.rename(gone)
+        shutil.rmtree(gone)
+
+
+def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    with whole(path) as beside, open(beside, "wb") as file:
+        np.savez_compressed(file, **arrays)

@@ -1,0 +1,74 @@
+"""Runs trained one after the other, by one process or by several: what ``leanat train`` does."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import subprocess
+import sys
+import time
+from typing import Any
+
+from leanat import options
+from leanat.core import distributed
+from leanat.core.tally import Stopped
+from leanat.data import folders
+from leanat.runs import experiment, progress, signals
+
+log = logging.getLogger("leanat")
+
+
+def train_runs(specs: list[tuple[str, dict[str, Any]]], arguments: argparse.Namespace) -> None:
+    """What is finished stays finished. Asked to stop, it saves the run and exits with a status of ``signals``."""
+    device = experiment.device_of(arguments.device)
+    check_counts({spec["data"]["name"] for _, spec in specs}, arguments)
+    with signals.heard() as asked, distributed.joined(device) as device:
+        if distributed.rank() > 0:
+            log.setLevel(logging.WARNING)
+        for number, (name, spec) in enumerate(specs, 1):
+            log.info("[%d/%d] %s", number, len(specs), name)
+            folder = arguments.results / "runs" / name
+            try:
+                with progress.Progress(spec["recipe"]["epochs"], name) as bar:
+                    stop = lambda bar=bar: bar.tick() or asked()  # noqa: E731
+                    metrics = experiment.train_run(name, spec, folder, arguments.data_dir or None, device, bar, stop)
+            except Stopped as stopped:
+                log.info("%s: %s; all is saved, the same command goes on from there", name, stopped)
+                sys.exit(asked.status)
+            if metrics is None:
+                continue
+            accuracy = 100 * metrics["clean"]["accuracy"]
+            log.info("%s: clean accuracy %.2f %%, %.1f s", name, accuracy, metrics["wall_seconds"])
+
+
+def check_counts(names: set[str], arguments: argparse.Namespace) -> None:
+    """Sets of image files have the classes and images that ``config/datasets.yaml`` says, unless other_counts is set.
+
+    Raises DataError, one line. Nothing is checked where there is no such file: a run by its folder needs no configuration.
+    """
+    names &= set(folders.STREAMED)
+    if not names or not (arguments.config_dir / "datasets.yaml").is_file():
+        return
+    grid = options.grid(arguments)
+    for name in sorted(names):
+        if not grid.settings.get("other_counts"):
+            folders.check_counts(name, arguments.data_dir or None, grid.datasets[name])
+
+
+def launch(processes: int) -> None:
+    """This command again, as several processes of torchrun on this machine, a GPU each where there are GPUs."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    with signals.heard() as asked:
+        # A session of its own, so that Ctrl-C comes once, through us.
+        child = subprocess.Popen([*command, "-m", "leanat.cli", *sys.argv[1:]], start_new_session=True)
+        told = False
+        while child.poll() is None:
+            if asked() and not told:
+                child.terminate()  # torchrun hands it on, and gives the processes 30 seconds
+                told = True
+            time.sleep(0.1)
+    if asked():
+        log.info("stopped; torchrun shows that as an error of its own")
+        sys.exit(asked.status)
+    if child.returncode:
+        sys.exit(1)

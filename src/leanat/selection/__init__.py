@@ -1,0 +1,10 @@
+"""Which examples an epoch trains on. A selector is called with the run and its data and returns a Subset.
+
+basic           everything, at random, by loss; once, every so many epochs
+coresets        CRAIG, GRAD-MATCH and GLISTER on last-layer gradients of the run's objective
+last_layer      these gradients, at what the run's attack makes of the examples; outer_products: how they are kept
+solvers         the algorithms by name, over all examples, by class or by batch:
+facility        facility location by lazy greedy (CRAIG)
+matching        orthogonal matching pursuit with weights that are not negative (GRAD-MATCH)
+taylor          the greedy first-order gain of the validation likelihood (GLISTER)
+"""

@@ -1,0 +1,133 @@
+"""Which examples an epoch trains on, at what weight: selectors (Run, Split) -> Subset."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from leanat.core.memory import survey
+from leanat.core.nouns import Data, Run, Selector, Split, Subset
+
+
+def unweighted(index: Tensor) -> Subset:
+    """These examples, each at weight 1."""
+    return Subset(index, torch.ones(len(index), device=index.device))
+
+
+def everyone(data: Data) -> Tensor:
+    """All example numbers, int64 [N], on the device of the data."""
+    return torch.arange(len(data), device=data.labels.device)
+
+
+def all_but_top(scores: Tensor, count: int) -> Tensor:
+    """The numbers, rising, of all examples but the ``count`` of highest score; of equal ones the lower number goes.
+
+    Raises ValueError if nothing would be left, or if a score is not a number.
+    """
+    if count >= len(scores):
+        raise ValueError(f"{count} examples to remove of {len(scores)}; at least one must stay")
+    if scores.isnan().any():
+        raise ValueError("a score is not a number")
+    return scores.argsort(descending=True, stable=True)[count:].sort().values
+
+
+def _check_count(count: int) -> None:
+    if count < 0:
+        raise ValueError(f"count {count}; allowed: 0 or more")
+
+
+@dataclass(frozen=True)
+class Everything:
+    """All examples, weight 1: the full-data baseline."""
+
+    def __call__(self, run: Run, split: Split) -> Subset:
+        return unweighted(everyone(split.train))
+
+
+@dataclass(frozen=True)
+class Once:
+    """Everything before epoch ``tau``; then what ``inner`` chooses at ``tau``, for good (Q-TART, section 3.3.1)."""
+
+    tau: int
+    inner: Selector
+
+    def __post_init__(self):
+        if self.tau < 0:
+            raise ValueError(f"tau {self.tau}; allowed: 0 or more")
+
+    def __call__(self, run: Run, split: Split) -> Subset:
+        if run.epoch < self.tau:
+            return Everything()(run, split)
+        return self.inner(run, split) if run.epoch == self.tau else run.subset
+
+
+@dataclass(frozen=True)
+class Every:
+    """``before`` until epoch ``warmup``; from then on what ``inner`` chooses, anew every ``period`` epochs.
+
+    ``before`` is everything, or say ``Once(0, Random(0.3))``: a random subset until the first selection.
+    """
+
+    period: int
+    warmup: int
+    inner: Selector
+    before: Selector = field(default_factory=Everything)
+
+    def __post_init__(self):
+        if self.period < 1:
+            raise ValueError(f"period {self.period}; allowed: 1 or more")
+        if self.warmup < 0:
+            raise ValueError(f"warmup {self.warmup}; allowed: 0 or more")
+
+    def __call__(self, run: Run, split: Split) -> Subset:
+        if run.epoch < self.warmup:
+            return self.before(run, split)
+        return self.inner(run, split) if (run.epoch - self.warmup) % self.period == 0 else run.subset
+
+
+@dataclass(frozen=True)
+class Random:
+    """Examples drawn without replacement: the share ``fraction`` (rounded up), or all but ``count``.
+
+    ``whole_batches``: the share is rounded up to whole mini-batches, which is what a batch-wise selection keeps.
+    """
+
+    fraction: float | None = None
+    count: int | None = None
+    whole_batches: bool = False
+
+    def __post_init__(self):
+        if (self.fraction is None) == (self.count is None):
+            raise ValueError("Random takes fraction (kept) or count (left out), one of the two")
+        if self.fraction is not None and not 0 < self.fraction <= 1:
+            raise ValueError(f"fraction {self.fraction}; allowed: above 0, at most 1")
+        if self.count is not None:
+            _check_count(self.count)
+        if self.whole_batches and self.fraction is None:
+            raise ValueError("whole_batches goes with a fraction")
+
+    def __call__(self, run: Run, split: Split) -> Subset:
+        index = everyone(split.train)
+        count = self.count
+        if count is None:
+            kept = math.ceil(self.fraction * len(index) - 1e-9)
+            if self.whole_batches:
+                kept = run.recipe.batch * math.ceil(kept / run.recipe.batch)
+            count = max(0, len(index) - kept)
+        return unweighted(all_but_top(run.draws(index).bits("random subset"), count))
+
+
+@dataclass(frozen=True)
+class LossRank:
+    """All but the ``count`` examples of highest cross-entropy (un-augmented, evaluation mode): a row for reference."""
+
+    count: int
+
+    def __post_init__(self):
+        _check_count(self.count)
+
+    def __call__(self, run: Run, split: Split) -> Subset:
+        return unweighted(all_but_top(survey(run, split.train)[0], self.count))

@@ -1,0 +1,156 @@
+"""Gradients of each example's loss, at what the run's attack makes of it: of the last layer, or of a batch and all layers.
+
+By Danskin's theorem an adversarial example is a constant of the gradient (Dolatabadi et al. 2022, equations 12 and 14).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from leanat.attacks.pgd import Clean
+from leanat.core.loop import take
+from leanat.core.nouns import Attack, Data, Objective, Run, frozen
+from leanat.selection.basic import everyone, unweighted
+from leanat.selection.outer_products import Gradients
+
+
+class Layer(NamedTuple):
+    """All examples of a set at the last layer, row i example i: logits [N, K], features [N, D] or None."""
+
+    z: Tensor
+    phi: Tensor | None
+
+
+def at_last_layer(
+    run: Run, data: Data, *attacks: Attack, features: bool = True, view: int = 0, training_mode: bool = False
+) -> list[Layer]:
+    """Logits and features (of at least single precision) of what each attack makes of every example, a Layer each.
+
+    One pass over the set in ``random_order``, on the views and with the noise of this epoch's training. The attack goes
+    without the method's budget. Evaluation mode, or training mode as the authors' code has it; nothing of the network
+    changes, not even the BatchNorm statistics that training mode moves. Memory: N (K + D) numbers a Layer.
+    """
+    net, all_of_it = run.net, unweighted(everyone(data))
+    order, layers = random_order(run, data), []
+    data.ahead(order, run.epoch, view)
+    with _as_it_was(net), run.autocast():
+        for batch in order.split(run.recipe.batch):
+            step = take(run, data, all_of_it, batch, view)
+            for number, attack in enumerate(attacks):
+                x = attack(net, step)
+                with _as_it_was(net), frozen(net, training_mode), torch.no_grad():
+                    z, phi = _forward(net, x)
+                if number == len(layers):
+                    layers.append(Layer(_table(z, len(data)), _table(phi, len(data)) if features else None))
+                layers[number].z[step.index] = z.to(layers[number].z.dtype)
+                if features:
+                    layers[number].phi[step.index] = phi.to(layers[number].phi.dtype)
+    return layers
+
+
+def random_order(run: Run, data: Data) -> Tensor:
+    """All examples in the order in which this epoch's selection cuts them into batches of ``recipe.batch``, int64 [N].
+
+    Not the order of the training: thinning keeps that, so the chosen batches would come back as they are, and in the
+    epoch of the selection their weights would cancel even though the loop shuffles.
+    """
+    return run.draws(everyone(data)).order("batches")
+
+
+def _forward(net: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits, and the features that the head reads. The network is called as a whole, so that its passes are counted."""
+    seen = []
+    hook = net.head.register_forward_pre_hook(lambda head, inputs: seen.append(inputs[0]))
+    try:
+        return net(x), seen[0]
+    finally:
+        hook.remove()
+
+
+def _table(rows: Tensor, n: int) -> Tensor:
+    return rows.new_empty(n, rows.shape[1], dtype=torch.promote_types(rows.dtype, torch.float32))
+
+
+@contextmanager
+def _as_it_was(net: nn.Module) -> Iterator[None]:
+    kept = [(b, b.clone()) for b in net.buffers()]
+    try:
+        yield
+    finally:
+        for buffer, value in kept:
+            buffer.copy_(value)
+
+
+def logit_gradients(objective: Objective, z: Tensor, z_adv: Tensor, y: Tensor) -> tuple[Tensor | None, Tensor]:
+    """dl_i/dz_i and dl_i/dz_adv_i, [B, K] each, for detached logits; None for z where the objective does not read it."""
+    with torch.enable_grad():
+        z, z_adv = z.detach().requires_grad_(), z_adv.detach().requires_grad_()
+        return torch.autograd.grad(objective.of_logits(z, z_adv, y).sum(), (z, z_adv), allow_unused=True)
+
+
+def of_every_example(attack: Attack) -> Attack:
+    """The attack without ``only_correct``: equation 12 asks for the adversarial example of every training example,
+    also of one that is misclassified already and that training by this attack leaves as it is."""
+    if getattr(attack, "only_correct", False):
+        return replace(attack, only_correct=False)
+    inner = getattr(attack, "attack", None)
+    outer = inner if inner is None else of_every_example(inner)
+    return attack if outer is inner else replace(attack, attack=outer)
+
+
+def gradients(
+    run: Run, data: Data, adversarial: bool = True, features: bool = True, training_mode: bool = False
+) -> Gradients:
+    """Gradient of each example's loss with respect to the last linear layer, row i example i.
+
+    dl/dz (x) [phi(x), 1] + dl/dz_adv (x) [phi(x_adv), 1], x_adv held fixed: equation 12 for the cross-entropy, equation
+    14 for TRADES; x_adv is that of the run's attack on every example. Not ``adversarial``: x_adv is x. Without
+    ``features``: dl/dz + dl/dz_adv, the gradients of the bias. At most 2 N (K + D) numbers are kept.
+    """
+    objective, y = run.method.objective, data.labels
+    attack = of_every_example(run.method.attack) if adversarial else Clean()
+    options = {"features": features, "training_mode": training_mode}
+    probe = torch.zeros(1, data.n_classes, device=y.device)
+    if not adversarial or logit_gradients(objective, probe, probe, y[:1])[0] is None:
+        (layer,) = at_last_layer(run, data, attack, **options)
+        parts = logit_gradients(objective, layer.z, layer.z, y)
+        return Gradients(((sum(a for a in parts if a is not None), layer.phi),))
+    layers = at_last_layer(run, data, Clean(), attack, **options)
+    parts = logit_gradients(objective, *(layer.z for layer in layers), y)
+    return Gradients(tuple((a, layer.phi) for a, layer in zip(parts, layers, strict=True)))
+
+
+@dataclass(frozen=True)
+class AllLayers:
+    """Gradients of the loss with respect to every parameter of the network, computed when the batches are named."""
+
+    run: Run
+    data: Data
+    adversarial: bool = True
+    training_mode: bool = False
+
+    def means(self, batches: Sequence[Tensor]) -> Tensor:
+        """The gradient of each batch's mean loss, float32 [batches, parameters]. Nothing of the network changes."""
+        net, whole = self.run.net, unweighted(everyone(self.data))
+        attack = of_every_example(self.run.method.attack) if self.adversarial else Clean()
+        parameters = [p for p in net.parameters() if p.requires_grad]
+        modes, rows = [(m, m.training) for m in net.modules()], []
+        self.data.ahead(torch.cat(list(batches)), self.run.epoch)
+        for batch in batches:
+            step = take(self.run, self.data, whole, batch)
+            with _as_it_was(net):
+                with self.run.autocast():
+                    step.x_adv = attack(net, step)
+                    net.train(self.training_mode)
+                    loss = self.run.method.objective(net, step).float().mean()
+                found = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+            rows.append(torch.cat([g.flatten() for g in found]).float())
+            for module, mode in modes:
+                module.training = mode
+        return torch.stack(rows)

@@ -1,0 +1,242 @@
+"""GRAD-MATCH's orthogonal matching pursuit with weights that are not negative (Killamsetty et al. 2021, algorithm 2)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from leanat.selection.outer_products import Gradients, row_blocks
+
+# Below these shares float64 is silent: a correlation in |atom| |target|, an atom's squared distance to a span in |atom|^2.
+_SILENT, _DEPENDENT = 1e-12, 1e-12
+
+
+class Matching(NamedTuple):
+    """index int64 [k], weight float32 [k], and residual: |target - sum of weight x atom|, of the unrounded weights."""
+
+    index: Tensor
+    weight: Tensor
+    residual: float
+
+
+def matching_pursuit(
+    atoms: Tensor | Gradients,
+    target: Tensor,
+    budget: int,
+    lam: float = 0.0,
+    tol: float = 1e-7,
+    nonnegative: bool = True,
+    as_published: bool = False,
+    gram_bytes: int = 2 << 30,
+) -> Matching:
+    """At most ``budget`` atoms and weights w with sum_j w_j atom_j close to ``target``.
+
+    Repeats: take the atom with the largest inner product with the residual (largest absolute value if not
+    ``nonnegative``; atoms are not normalised, ties go to the lowest index), then minimise |target - A w|^2 + lam |w|^2
+    over the taken atoms, w >= 0 (Lawson and Hanson's active set, started from the last weights; an atom whose weight
+    would turn negative leaves and may return). So it ends with ``budget`` atoms of positive weight, unless before that
+    the minimum is down to ``tol`` |target| (1e-7 is where squares in float64 stop telling it from zero), or no atom outside
+    correlates positively with the residual, or only atoms in the span of the taken ones do: then fewer are returned, and
+    what fills the budget is the caller's rule (``top_up``). The atoms come in no particular order. The minimised value
+    never grows with the budget.
+
+    ``atoms``: [n, d] or gradients, ``target`` [d] (the atoms' sum, say). Arithmetic is float64. The Gram matrix is kept
+    when it fits ``gram_bytes`` (2 GiB: 16,384 atoms); beyond, inner products are taken with the residual itself.
+
+    ``as_published``: as the solver in CORDS and ACS behaves. It stops as soon as an atom taken before is the best again
+    or the newest gets the most negative weight, drops the most negative weight instead of stepping towards it, spends a
+    turn of the budget on each atom dropped, and gives the first atom a weight without ``lam``. There the remaining
+    budget is filled with random examples of weight 1 (``top_up``, on examples, so after batches are taken apart).
+
+    Raises ValueError for a negative budget, lam or tol, a target of another size, or values that are not finite.
+    """
+    gradients = Gradients.of(atoms).double()
+    if budget < 0 or not lam >= 0 or not tol >= 0:
+        raise ValueError(f"budget, lam and tol are at least 0, not {budget}, {lam}, {tol}")
+    if target.shape != (gradients.dim,):
+        raise ValueError(f"the target has shape {list(target.shape)}, the atoms have {gradients.dim} numbers each")
+    problem = _Problem(gradients, target.detach().double().to(gradients.device), gram_bytes)
+    span = _Span(problem, min(budget, len(gradients)), lam)
+    if as_published:
+        taken, weight = _published(problem, span, tol, nonnegative)
+    else:
+        taken, weight = _pursue(problem, span, tol, nonnegative)
+    index = torch.tensor(taken, dtype=torch.int64, device=gradients.device)
+    weight = torch.from_numpy(weight).to(gradients.device)
+    return Matching(index, weight.float(), problem.residual(index, weight))
+
+
+def _pursue(problem: _Problem, span: _Span, tol: float, nonnegative: bool) -> tuple[list[int], np.ndarray]:
+    weight = np.zeros(0)
+    barred = np.zeros(problem.n, bool)  # atoms found in the span of the taken ones
+    for _ in range(
+        10 * span.budget + problem.n
+    ):  # each turn lowers the minimum; rounding alone could go round and round
+        if len(span.taken) == span.budget or problem.squared_target - span.fitted() <= (tol * problem.scale) ** 2:
+            break
+        correlation = problem.correlation(span, weight)
+        score = correlation if nonnegative else np.abs(correlation)
+        score[barred | (score <= problem.floor)] = -np.inf
+        score[span.taken] = -np.inf
+        newest = int(score.argmax())
+        if score[newest] == -np.inf:
+            break
+        if not span.add(newest):
+            barred[newest] = True
+            continue
+        last, weight = weight, span.weights()
+        if nonnegative and weight.min() <= 0:
+            weight = _towards(span, np.append(last, 0.0))
+    return list(span.taken), span.refined(weight, problem.correlation(span, weight))
+
+
+def _towards(span: _Span, weight: np.ndarray) -> np.ndarray:
+    """Lawson and Hanson's inner loop: walk to the free minimum, dropping what reaches zero, until that is positive."""
+    while len(span.taken) and (free := span.weights()).min() <= 0:
+        falling = np.flatnonzero(free <= 0)
+        drop = np.maximum(weight[falling] - free[falling], np.finfo(float).tiny)
+        steps = weight[falling] / drop
+        weight = weight + steps.min() * (free - weight)
+        gone = falling[steps <= steps.min()]
+        for position in gone[::-1].tolist():
+            span.drop(position)
+            weight[position] = weight[-1]
+            weight = weight[:-1]
+        weight = np.maximum(weight, 0)
+    return span.weights()
+
+
+def _published(problem: _Problem, span: _Span, tol: float, nonnegative: bool) -> tuple[list[int], np.ndarray]:
+    weight = np.zeros(0)
+    for _ in range(span.budget):
+        correlation = problem.correlation(span, weight)
+        # |r|^2 = target . r - w . (A'r), and target . r = |target|^2 - w . (A'target)
+        explained = weight @ (problem.aim[span.taken] + correlation[span.taken])
+        if problem.squared_target - explained <= (tol * problem.scale) ** 2:
+            break
+        newest = int((correlation if nonnegative else np.abs(correlation)).argmax())
+        if newest in span.taken or not span.add(newest):
+            break
+        if len(span.taken) == 1:
+            weight = correlation[[newest]] / problem.squared_norms[newest]
+            continue
+        weight = span.weights()
+        while nonnegative and weight.min() < 0:
+            worst = int(weight.argmin())
+            if span.taken[worst] == newest:
+                return [j for j in span.taken if j != newest], np.delete(weight, worst)
+            span.drop(worst)
+            weight = span.weights()
+    return list(span.taken), weight
+
+
+class _Problem:
+    """The atoms' inner products with each other and with the target, in numpy and float64."""
+
+    def __init__(self, gradients: Gradients, target: Tensor, gram_bytes: int):
+        self.gradients, self.target, self.n = gradients, target, len(gradients)
+        self.aim = gradients.along(target).cpu().numpy()
+        self.squared_norms = np.empty(self.n)
+        for rows in row_blocks(self.n):
+            self.squared_norms[rows] = gradients[rows].squared_norms().cpu().numpy()
+        self.squared_target = float(target @ target)
+        self.scale = self.squared_target**0.5
+        if not (np.isfinite(self.squared_norms).all() and np.isfinite(self.scale)):
+            raise ValueError("atoms and target must be finite")
+        self.floor = _SILENT * self.scale * self.squared_norms**0.5
+        self.gram = None
+        if 8 * self.n**2 <= gram_bytes:
+            self.gram = np.empty((self.n, self.n))
+            for rows in row_blocks(self.n):
+                self.gram[rows, : rows.stop] = gradients[rows].dot(gradients[: rows.stop]).cpu().numpy()
+                self.gram[: rows.start, rows] = self.gram[rows, : rows.start].T
+
+    def products(self, span: _Span, j: int) -> np.ndarray:
+        """Inner products of the taken atoms with atom j."""
+        if self.gram is not None:
+            return span.rows[: len(span.taken), j]
+        return self.gradients[self._tensor(span.taken)].dot(self.gradients[j : j + 1])[:, 0].cpu().numpy()
+
+    def correlation(self, span: _Span, weight: np.ndarray) -> np.ndarray:
+        """Inner products of every atom with the residual."""
+        if self.gram is not None:
+            return self.aim - weight @ span.rows[: len(weight)]
+        rest = self._rest(self._tensor(span.taken), self._tensor(weight))
+        return self.gradients.along(rest).cpu().numpy()
+
+    def residual(self, index: Tensor, weight: Tensor) -> float:
+        return float(self._rest(index, weight).norm())
+
+    def _rest(self, index: Tensor, weight: Tensor) -> Tensor:
+        return self.target - self.gradients[index].sum(weight)
+
+    def _tensor(self, values: list[int] | np.ndarray) -> Tensor:
+        dtype = torch.int64 if isinstance(values, list) else torch.float64
+        return torch.as_tensor(values, dtype=dtype, device=self.target.device)
+
+
+class _Span:
+    """The taken atoms S with T, the inverse Cholesky factor of their Gram matrix: T'T = (G_SS + lam I)^-1.
+
+    T is updated when an atom comes (one row) or goes (a reflection of its rows), so that weights cost O(k^2).
+    """
+
+    def __init__(self, problem: _Problem, budget: int, lam: float):
+        self.problem, self.budget, self.lam = problem, budget, lam
+        self.taken: list[int] = []
+        self._t, self._y = np.zeros((budget, budget)), np.zeros(budget)
+        # The taken rows of the Gram matrix, side by side: every turn multiplies by them.
+        self.rows = np.zeros((budget if problem.gram is not None else 0, problem.n))
+
+    @property
+    def t(self) -> np.ndarray:
+        return self._t[: len(self.taken), : len(self.taken)]
+
+    @property
+    def y(self) -> np.ndarray:
+        """T times the inner products with the target."""
+        return self._y[: len(self.taken)]
+
+    def weights(self) -> np.ndarray:
+        """The minimum over S without a sign: (G_SS + lam I)^-1 A_S'target."""
+        return self.y @ self.t
+
+    def fitted(self) -> float:
+        """How much of |target|^2 that minimum explains."""
+        return float(self.y @ self.y)
+
+    def refined(self, weight: np.ndarray, correlation: np.ndarray) -> np.ndarray:
+        """One step of iterative refinement: the residual's correlation with a taken atom must be lam times its weight."""
+        return weight + (self.t @ (correlation[self.taken] - self.lam * weight)) @ self.t
+
+    def add(self, j: int) -> bool:
+        """Take atom j; False, and nothing changes, if it lies in the span of the taken atoms."""
+        k, norm = len(self.taken), self.problem.squared_norms[j] + self.lam
+        v = self.t @ self.problem.products(self, j)
+        distance = norm - v @ v
+        if distance <= _DEPENDENT * norm:
+            return False
+        self._t[k, :k] = -(v @ self.t) / distance**0.5
+        self._t[:k, k], self._t[k, k] = 0, distance**-0.5
+        self.taken.append(j)
+        if self.problem.gram is not None:
+            self.rows[k] = self.problem.gram[j]
+        self._y[k] = self.t[k] @ self.problem.aim[self.taken]
+        return True
+
+    def drop(self, position: int) -> None:
+        """Let an atom go; the last one takes its place. Rows are reflected so that only the last one holds the atom."""
+        k, t, y = len(self.taken), self.t, self.y
+        normal = t[:, position].copy()
+        normal[-1] += np.copysign(np.linalg.norm(normal), normal[-1])
+        normal /= np.linalg.norm(normal)
+        t -= np.outer(2 * normal, normal @ t)
+        y -= 2 * normal * (normal @ y)
+        t[:, position] = t[:, -1]
+        self.taken[position] = self.taken[-1]
+        if self.problem.gram is not None:
+            self.rows[position] = self.rows[k - 1]
+        self.taken.pop()

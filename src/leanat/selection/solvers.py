@@ -1,0 +1,124 @@
+"""Choosing a weighted coreset from gradients: the three solvers, whole, per class or per batch. Tensors in, tensors out.
+
+index, weight = facility_location(gradients, budget)                              # CRAIG
+index, weight, residual = matching_pursuit(gradients, gradients.sum(), budget)    # GRAD-MATCH
+index, weight = taylor_greedy(gradients, Validation(z, phi, y), budget, eta)      # GLISTER
+index, weight = per_class(lambda members, k: facility_location(gradients[members], k), labels, budget)
+index, weight = per_batch(lambda atoms, k: matching_pursuit(atoms, atoms.sum(0), k), gradients, order, 128, budget)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from leanat.selection.facility import facility_location, facility_location_of
+from leanat.selection.matching import Matching, matching_pursuit
+from leanat.selection.outer_products import Gradients
+from leanat.selection.taylor import Validation, candidates, taylor_greedy
+
+__all__ = [
+    "Gradients",
+    "Matching",
+    "Validation",
+    "batch_budget",
+    "candidates",
+    "facility_location",
+    "facility_location_of",
+    "matching_pursuit",
+    "per_batch",
+    "per_class",
+    "shares",
+    "taylor_greedy",
+    "top_up",
+]
+
+Chosen = tuple[Tensor, ...]  # index, weight, and whatever else a solver says
+
+
+def shares(sizes: Sequence[int], budget: int) -> list[int]:
+    """``budget`` split over classes of these ``sizes`` in proportion, by largest remainders (ties to the first class).
+
+    The shares sum to min(budget, all), none exceeds its class, and a class that is not empty gets at least one if the
+    budget allows one for each. Integer arithmetic. Raises ValueError for a negative budget.
+    """
+    if budget < 0:
+        raise ValueError(f"budget {budget}; at least 0")
+    budget = min(budget, sum(sizes))
+    share = [0] * len(sizes)
+    open_ = [c for c, size in enumerate(sizes) if size]
+    if budget >= len(open_):
+        # A class too small for one gets one and stands aside; that may make another too small.
+        while small := [c for c in open_ if budget * sizes[c] < sum(sizes[c] for c in open_)]:
+            for c in small:
+                share[c] = 1
+            budget -= len(small)
+            open_ = [c for c in open_ if c not in small]
+    total = sum(sizes[c] for c in open_)
+    for c in open_:
+        share[c] = budget * sizes[c] // total
+    left = budget - sum(share[c] for c in open_)
+    for c in sorted(open_, key=lambda c: -(budget * sizes[c] % total))[:left]:
+        share[c] += 1
+    return share
+
+
+def batch_budget(n: int, size: int, budget: int) -> int:
+    """How many batches of ``size`` a budget of examples buys: ceil(budget / size), at most all ceil(n / size) of them."""
+    return min(-(-budget // size), -(-n // size))
+
+
+def per_class(solver: Callable[[Tensor, int], Chosen], labels: Tensor, budget: int) -> tuple[Tensor, Tensor]:
+    """Solve each class by itself, with its share of the budget (``shares``).
+
+    ``solver(members, k)`` gets the examples of one class (int64 [n_c], ascending) and chooses up to k positions among
+    them. Returns index int64 and weight float32 over all of ``labels`` [n], class after class.
+    """
+    index, weight = _nothing(labels.device)
+    classes = labels.unique()
+    members = [(labels == c).nonzero()[:, 0] for c in classes]
+    for inside, k in zip(members, shares([len(m) for m in members], budget), strict=True):
+        if k:
+            chosen, w = solver(inside, k)[:2]
+            index.append(inside[chosen])
+            weight.append(w.float())
+    return torch.cat(index), torch.cat(weight)
+
+
+def per_batch(
+    solver: Callable[[Tensor, int], Chosen], gradients: Gradients, order: Tensor, size: int, budget: int
+) -> tuple[Tensor, Tensor]:
+    """Choose whole batches by their mean gradients; each example gets its batch's weight.
+
+    The batches are ``order`` (int64 [n], the examples in the order of a loader) cut into pieces of ``size``, the last
+    one shorter if need be. ``solver(atoms, k)`` gets the means [batches, dim] and chooses up to k = ``batch_budget`` of
+    them: as in CORDS and ACS, so k x size examples come back, fewer if the short batch is among them.
+    Returns index int64 and weight float32, batch after batch. Raises ValueError for a size below 1 or a negative budget.
+    """
+    if size < 1 or budget < 0:
+        raise ValueError(f"batches hold at least 1 example and a budget is at least 0; not {size}, {budget}")
+    batches = order.split(size) if len(order) else ()
+    chosen, w = solver(gradients.means(batches), batch_budget(len(order), size, budget))[:2]
+    index, weight = _nothing(order.device)
+    for b, value in zip(chosen.tolist(), w.float(), strict=True):
+        index.append(batches[b])
+        weight.append(value.expand(len(batches[b])))
+    return torch.cat(index), torch.cat(weight)
+
+
+def top_up(index: Tensor, weight: Tensor, uniform: Tensor, budget: int) -> tuple[Tensor, Tensor]:
+    """The chosen examples and, up to ``budget``, others at random with weight 1: how CORDS and ACS complete a matching.
+
+    ``uniform`` [n]: a random number for each of all the examples; the missing ones come in the order of theirs.
+    """
+    numbers = uniform.clone()
+    numbers[index] = torch.inf
+    missing = max(0, min(budget, len(uniform)) - len(index))
+    added = numbers.argsort(stable=True)[:missing]
+    return torch.cat([index, added]), torch.cat([weight, weight.new_ones(missing)])
+
+
+def _nothing(device: torch.device) -> tuple[list[Tensor], list[Tensor]]:
+    return [torch.zeros(0, dtype=torch.int64, device=device)], [torch.zeros(0, device=device)]

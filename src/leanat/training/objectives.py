@@ -1,0 +1,107 @@
+"""What is minimised: losses [B], never reduced, at the example the attack made (``step.x_adv``).
+
+Each objective forwards the images, leaves the logits in the step, and is otherwise a function of logits alone
+(``of_logits``), so that a selection can take its last-layer gradients.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from leanat.core.nouns import Step
+
+
+def _full(z: Tensor) -> Tensor:
+    """At least single precision."""
+    return z.to(torch.promote_types(z.dtype, torch.float32))
+
+
+def _kl(z: Tensor, z_adv: Tensor) -> Tensor:
+    """KL(p || p') [B] of p = softmax z and p' = softmax z_adv; the gradient goes through both."""
+    return F.kl_div(z_adv.log_softmax(1), z.log_softmax(1), reduction="none", log_target=True).sum(1)
+
+
+def _check_beta(beta: float) -> None:
+    if not 0 <= beta < math.inf:
+        raise ValueError(f"beta {beta}; allowed: a finite number, 0 or more")
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """Cross-entropy at x_adv: adversarial training (Madry et al. 2018), or standard training where x_adv is x.
+
+    With ``smoothing`` epsilon the target is (1 - epsilon) onehot(y) + epsilon / C (Q-TART, section 3.3.1, eq. 4).
+    """
+
+    smoothing: float = 0.0
+
+    def __post_init__(self):
+        if not 0 <= self.smoothing <= 1:
+            raise ValueError(f"smoothing {self.smoothing}; allowed: from 0 to 1")
+
+    def __call__(self, net: nn.Module, step: Step) -> Tensor:
+        step.z_adv = net(step.x_adv)
+        return self.of_logits(step.z_adv, step.z_adv, step.y)
+
+    def of_logits(self, z: Tensor, z_adv: Tensor, y: Tensor) -> Tensor:
+        return F.cross_entropy(z_adv, y, reduction="none", label_smoothing=self.smoothing)
+
+
+@dataclass(frozen=True)
+class TRADES:
+    """CE(f(x), y) + beta KL(p(x) || p(x')) (Zhang et al. 2019, eq. 5; ``beta`` is their 1 / lambda).
+
+    p(x) is not detached, as in the authors' code. ``clean_twice``, too, is as there: the batch passes before x' for the
+    cross-entropy and after it for the KL term, so that BatchNorm's running statistics move by x, x', x. Both passes are
+    normalised by the same batch and have the same logits; neither loss nor gradient differs, and the second pass needs no
+    graph. (With dropout the authors' KL term would have a mask of its own; here it has the first pass's.) Without it, as
+    one would write it for speed: x, x'.
+    """
+
+    beta: float
+    clean_twice: bool = True
+
+    def __post_init__(self):
+        _check_beta(self.beta)
+
+    def __call__(self, net: nn.Module, step: Step) -> Tensor:
+        step.z, step.z_adv = net(step.x), net(step.x_adv)
+        if self.clean_twice:
+            with torch.no_grad():
+                net(step.x)
+        return self.of_logits(step.z, step.z_adv, step.y)
+
+    def of_logits(self, z: Tensor, z_adv: Tensor, y: Tensor) -> Tensor:
+        z, z_adv = _full(z), _full(z_adv)
+        return F.cross_entropy(z, y, reduction="none") + self.beta * _kl(z, z_adv)
+
+
+@dataclass(frozen=True)
+class MART:
+    """Boosted cross-entropy at x' plus beta KL(p(x) || p(x')) (1 - p_y(x)) (Wang et al. 2020, eq. 12).
+
+    With the guards of the authors' code: BCE = CE(f(x'), y) - log(1.0001 - max_{k != y} p_k(x') + 1e-12), and
+    1.0000001 - p_y(x). No term is detached. The adversary is the caller's: PGD on the cross-entropy. The batch passes as
+    in their code: x, x'.
+    """
+
+    beta: float
+
+    def __post_init__(self):
+        _check_beta(self.beta)
+
+    def __call__(self, net: nn.Module, step: Step) -> Tensor:
+        step.z, step.z_adv = net(step.x), net(step.x_adv)
+        return self.of_logits(step.z, step.z_adv, step.y)
+
+    def of_logits(self, z: Tensor, z_adv: Tensor, y: Tensor) -> Tensor:
+        z, z_adv = _full(z), _full(z_adv)
+        truth = F.one_hot(y, z.shape[1]).bool()
+        wrong = z_adv.softmax(1).masked_fill(truth, 0).amax(1)
+        boosted = F.cross_entropy(z_adv, y, reduction="none") - torch.log(1.0001 - wrong + 1e-12)
+        return boosted + self.beta * _kl(z, z_adv) * (1.0000001 - z.softmax(1).gather(1, y[:, None])[:, 0])
