@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from leanat import cli, data
@@ -403,3 +404,34 @@ def test_jobs_say_what_they_do(tmp_path, capsys, monkeypatch):
 def test_foreign_config_json_that_names_nothing(tmp_path):
     with pytest.raises(foreign.NetworkError, match="names no network of timm \\(ResNetForImageClassification\\)"):
         foreign.named_by({"architectures": ["ResNetForImageClassification"]}, tmp_path)
+
+
+def leaves(value, at=()):
+    """Every key and every part of a list, however deep."""
+    if isinstance(value, dict | list):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield (*at, key)
+            yield from leaves(part, (*at, key))
+
+
+def exchanged(value, at, part):
+    if not at:
+        return part
+    copy = value.copy()
+    copy[at[0]] = exchanged(value[at[0]], at[1:], part)
+    return copy
+
+
+@pytest.mark.parametrize("instead", [None, [], {}, ["x"], {"x": 1}, "x", -1, True], ids=repr)
+@pytest.mark.parametrize("file", [PAPER, SCALE])
+def test_no_value_of_another_kind_ends_in_a_traceback(root, capsys, file, instead):
+    path = root / file
+    whole = yaml.safe_load(path.read_text())
+    for at in leaves(whole):
+        path.write_text(yaml.safe_dump(exchanged(whole, at, instead), sort_keys=False))
+        try:
+            status, err = answer(capsys, ["check", "--config-dir", root / "config"])
+        except Exception as error:
+            raise AssertionError(f"{file}: {'.'.join(map(str, at))} = {instead!r}: {error!r}") from error
+        assert status in (0, 1), (at, err)
+        assert all(line.startswith("leanat: ") for line in err.splitlines()), (at, err)

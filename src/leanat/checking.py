@@ -43,7 +43,8 @@ def problems(grid: Grid, published: Path) -> list[str]:
             seen.setdefault(line, evaluation.run)
     measures = {id: measured[key] for id, e in grid.evaluations.items() if (key := canonical(e.attacks)) in measured}
     items = asked.item_problems(grid, published, given, measures)
-    problems = dict.fromkeys([*items, *acting.overridden(grid), *acting.beyond(grid)])
+    acted = [] if seen else [*acting.overridden(grid), *acting.beyond(grid)]  # of specs that can be read
+    problems = dict.fromkeys([*items, *acted])
     for line, run in seen.items():
         paper = where[run]["paper"] if run in where else "*"
         problems[f"{grid.folder}/papers/{paper}.yaml: run {run}: {line}"] = None

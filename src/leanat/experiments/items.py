@@ -173,15 +173,13 @@ class _Labels(dict):
 
 
 def _cell(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
-    printed = {**item.get("published", {}), **(entry.get("published") or {})}
+    printed = {**(item.get("published") or {}), **(entry.get("published") or {})}
     nothing_chosen = entry.get("metric", item.get("metric")) == "chosen" and "best" not in entry
     if ("published" in entry and entry["published"] is None) or nothing_chosen:
         printed = {}
     names = _Labels({**labels, **printed.pop("labels", {})}, entry)
     cell: dict[str, Any] = {
-        "published": None
-        if not printed or _ours(item, entry)
-        else {k: v.format_map(names) for k, v in printed.items()},
+        "published": None if not printed or _ours(item, entry) else _printed(printed, names, entry),
         "metric": str(entry.get("metric", item.get("metric"))).format_map(entry),
         "runs": [],
         "evaluations": [],
@@ -218,6 +216,19 @@ def _cell(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any], labels:
         cell["against"] = _numbers(grid, {**entry, "method": reference, "change": None}, cell["metric"], suite, seeds)
         cell["difference"] = bool(entry.get("difference"))
     return cell | found
+
+
+def _printed(printed: Mapping[str, str], names: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, str]:
+    """Where the paper prints a cell: item, row and column of its CSV file, with the entry's names in them."""
+    where = f"{entry['paper']}/{entry['item']}: published"
+    if missing := {"item", "row", "column"} - printed.keys():
+        raise ConfigError(
+            [f"{where}: {', '.join(sorted(missing))} missing; item, row and column name a printed number"]
+        )
+    try:
+        return {key: text.format_map(names) for key, text in printed.items()}
+    except (KeyError, ValueError, IndexError) as error:
+        raise ConfigError([f"{where}: no row or column has what {error} stands for"]) from None
 
 
 def _missing(grid: Grid, entry: Mapping[str, Any]) -> str | None:

@@ -13,7 +13,7 @@ def _rescale(value: Any, convert) -> Any:
         return Assumed(_rescale(value.value, convert), value.reason)
     if isinstance(value, list):
         return [_rescale(v, convert) for v in value]
-    return value if value is None or isinstance(value, (str, bool)) else convert(value)
+    return convert(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
 def _walk(value: Any, change) -> Any:
@@ -95,10 +95,10 @@ def shrink_radii(spec: dict, rules: list[Mapping[str, Any]], facts: Mapping[str,
         if not (isinstance(inner, dict) and "threat" in inner):
             return value
         threat = inner["threat"].value if isinstance(inner["threat"], Assumed) else inner["threat"]
-        norm = next(iter(threat))
+        norm = next(iter(threat), None) if isinstance(threat, dict) else None
         factor = rule.get(norm)
-        if factor is None:
-            return value
+        if factor is None or not isinstance(threat[norm], dict):
+            return value  # what is no threat model is said where components are built
         scaled = {
             k: _rescale(v, lambda v: v * factor) if k in ("step_size", "robust_step_size") else v
             for k, v in inner.items()

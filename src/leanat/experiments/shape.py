@@ -16,17 +16,37 @@ NAMES = {
     bool: "true or false",
 }
 NUMBER = (int, float)
-ENTRIES = ({"*": object}, [dict])  # of an axis: the product of lists, or a list of entries
+PRINTED = ({"item": str, "row": str, "column": str, "labels": dict}, None)
+NAME = (str, [str])
+ENTRY = {
+    "group": (str, int),
+    "label": (str, int),
+    "published": PRINTED,
+    "change": (dict, None),
+    "data": NAME,
+    "model": NAME,
+    "method": NAME,
+    "suite": NAME,
+}
+ENTRIES = (ENTRY, [ENTRY])  # of an axis: the product of lists, or a list of entries
+
+COMPONENT = (str, dict)
+SPEC = {
+    "data": {"augment": list}, "model": dict, "recipe": {"lr": COMPONENT}, "vars": dict, "snapshots": list,
+    "method": {
+        "objective": COMPONENT, "attack": COMPONENT, "selector": COMPONENT, "budget": (*COMPONENT, None), "extras": list,
+    },
+}  # fmt: skip
 
 # A mapping has the kind of each key, "*" that of all others; a list has one kind for its parts; a tuple, several to choose.
 ITEM = {
     "kind": str, "title": str, "caption": str, "metric": str, "unit": (str, None), "digits": int, "better": (str, None),
-    "rows": ENTRIES, "columns": ENTRIES, "published": (dict, None), "options": dict, "suite": str, "base": dict,
+    "rows": ENTRIES, "columns": ENTRIES, "published": PRINTED, "options": dict, "suite": str, "base": {"data": str, "model": str, "method": str},
     "reference": (str, dict), "one_block": bool,
 }  # fmt: skip
 PAPER = {
-    "paper": str, "title": str, "source": str, "seeds": int, "labels": {"*": str}, "base": dict,
-    "methods": {"*": {"extends": str}}, "rules": [{"when": dict, "set": dict}], "skip": [{"when": dict, "reason": str}],
+    "paper": str, "title": str, "source": str, "seeds": int, "labels": {"*": str}, "base": SPEC,
+    "methods": {"*": SPEC | {"extends": str}}, "rules": [{"when": dict, "set": SPEC}], "skip": [{"when": dict, "reason": str}],
     "items": {"*": ITEM},
     "suites": ({"*": {"*": dict}}, None), "trials": [{"when": dict}], "repeats": int,
     "assumed": [{"when": dict, "what": str, "assumption": str}],
@@ -34,7 +54,7 @@ PAPER = {
 SCALE = {
     "scale": str, "title": str, "seeds": {"*": int}, "epochs": [{"when": dict, "factor": NUMBER, "minimum": int}],
     "epoch_keys": [str], "counts": [{"when": dict, "times": NUMBER, "keys": [str]}], "radii": [{"when": dict}],
-    "data": [{"when": dict, "use": str}], "models": {"*": str}, "rules": [{"when": dict, "set": dict}],
+    "data": [{"when": dict, "use": str}], "models": {"*": str}, "rules": [{"when": dict, "set": SPEC}],
     "skip": [{"when": dict, "reason": str}], "factors": [(str, {"when": dict, "note": str})], "notes": {"*": list},
     "shard": int, "attacks": [{"when": dict, "set": dict}], "labels": {"*": {"*": str}},
     "fields": [{"when": dict, "times": dict, "set": dict}], "choices": [{"when": dict, "values": list}],

@@ -134,8 +134,10 @@ def components(
             measures[name] = config.component(maps.Measure, entry["measure"], where, problems)
         elif "masking" in entry:
             alarms[name] = config.build(Alarm, entry["masking"], f"suite.{name}.masking", problems)
-        else:
+        elif "attack" in entry:
             attacks[name] = config.component(nouns.Attack, entry["attack"], f"suite.{name}.attack", problems)
+        else:
+            problems.append(f"suite.{name}: attack, masking or measure is expected")
     if problems:
         raise ConfigError(problems)
     return attacks, alarms, measures
