@@ -19,15 +19,9 @@ NUMBER = (int, float)
 PRINTED = ({"item": str, "row": str, "column": str, "labels": dict}, None)
 NAME = (str, [str])
 ENTRY = {
-    "group": (str, int),
-    "label": (str, int),
-    "published": PRINTED,
-    "change": (dict, None),
-    "data": NAME,
-    "model": NAME,
-    "method": NAME,
-    "suite": NAME,
-}
+    "group": (str, int), "label": (str, int), "metric": str, "published": PRINTED, "change": (dict, None), "data": NAME,
+    "model": NAME, "method": NAME, "suite": NAME,
+}  # fmt: skip
 ENTRIES = (ENTRY, [ENTRY])  # of an axis: the product of lists, or a list of entries
 
 COMPONENT = (str, dict)
@@ -41,7 +35,8 @@ SPEC = {
 # A mapping has the kind of each key, "*" that of all others; a list has one kind for its parts; a tuple, several to choose.
 ITEM = {
     "kind": str, "title": str, "caption": str, "metric": str, "unit": (str, None), "digits": int, "better": (str, None),
-    "rows": ENTRIES, "columns": ENTRIES, "published": PRINTED, "options": dict, "suite": str, "base": {"data": str, "model": str, "method": str},
+    "rows": ENTRIES, "columns": ENTRIES, "published": PRINTED, "options": dict, "suite": str,
+    "base": {"data": str, "model": str, "method": str},
     "reference": (str, dict), "one_block": bool,
 }  # fmt: skip
 PAPER = {
