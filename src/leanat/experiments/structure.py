@@ -65,14 +65,15 @@ def load(folder: Path, overrides: Mapping[str, Any] | None = None, results: Path
     for key in ("results", "data_dir"):
         if isinstance(value := settings.get(key), str) and value.startswith("~"):
             settings[key] = str(Path(value).expanduser())
-    _settings(settings, own, folder / "config.yaml", problems)
+    of_settings: list[str] = []
+    _settings(settings, own, folder / "config.yaml", of_settings)
     datasets = read(folder / "datasets.yaml", shape.DATASETS)
     scale_path = folder / "scales" / f"{settings.get('scale')}.yaml"
     scale = read(scale_path, shape.SCALE)
     papers = {path.stem: read(path, shape.PAPER) for path in sorted((folder / "papers").glob("*.yaml"))}
-    if problems:
-        raise ConfigError(problems)
-    problems.extend(sense.dataset_problems(datasets, folder / "datasets.yaml"))
+    if problems:  # all that follows relies on the kinds of values
+        raise ConfigError([*of_settings, *problems])
+    problems.extend([*of_settings, *sense.dataset_problems(datasets, folder / "datasets.yaml")])
     if scale:
         problems.extend(sense.scale_problems(scale, scale_path))
         _scale(scale, scale_path, datasets, problems)

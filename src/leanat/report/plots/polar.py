@@ -52,7 +52,7 @@ def polar(
     top = r_max or max((b for p in found for b in _numbers(p)), default=1.0)
     ticks = [t for t in MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(0, top) if t >= 0]
     top = r_max or ticks[-1]
-    size = (3.2, 2.5) if shape[1] > 1 else (4.2, 3.2)
+    size = (3.2, 3.1) if shape[1] > 1 else (4.2, 3.4)
     figure, axes = page(shape, size, subplot_kw={"projection": "polar"})
     angles = {name: 2 * math.pi * k / len(names) for k, name in enumerate(names)}
     for (r, c), (title, part) in panels.items():
