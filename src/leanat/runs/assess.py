@@ -27,6 +27,8 @@ from leanat.runs import experiment, identity, kept, progress
 
 log = logging.getLogger("leanat")
 
+FEW = 8  # numbers of a measure that the terminal shows
+
 
 def assess(
     net: nn.Module,
@@ -93,7 +95,9 @@ def assess(
         makers += record["pieces"]
         shown = {"numbers": record["numbers"], "file": f"{folder.name}/{file.path.name}", "pieces": record["pieces"]}
         summary.setdefault("measures", {})[name] = shown
-        log.info("%s: %s", name, ", ".join(f"{k} {v:.4g}" for k, v in record["numbers"].items() if v is not None))
+        lines = [f"{k} {v:.4g}" for k, v in record["numbers"].items() if v is not None]
+        more = f" and {len(lines) - FEW} more" if len(lines) > FEW else ""
+        log.info("%s: %s%s", name, ", ".join(lines[:FEW]), more)
     for name, alarm in alarms.items():
         arrays, record = files[name].arrays()
         if arrays is None:

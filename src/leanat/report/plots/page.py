@@ -80,7 +80,9 @@ def cut(axis: Axes, part: Sequence[Point]) -> None:
     """An axis of accuracies ends at 0 and 100 %, though the interval of a mean over few seeds may go on."""
     if part and all(p.unit == "%" and "reference" not in p.keys for p in part):
         low, high = axis.get_ylim()
-        axis.set_ylim(max(low, -3), min(high, 103))
+        low, high = max(low, -3), min(high, 103)
+        axis.set_ylim(low, high)
+        axis.set_yticks([tick for tick in axis.get_yticks() if max(low, 0) <= tick <= min(high, 100)])
 
 
 def finish(figure: Figure, item: Item, handles: Sequence[Any], read: Sequence[str]) -> Figure:
