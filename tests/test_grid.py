@@ -325,7 +325,7 @@ def edit(folder, file, old, new):
         ("papers/qtart.yaml", "seeds: 5", "seeds: -5", "seeds: -5 is not allowed; a whole number from 1"),
         ("papers/qtart.yaml", "count: $gamma", "count: $gama", "no variable $gama; did you mean gamma?"),
         ("papers/qtart.yaml", "title:", "titel:", "key 'title' is missing"),
-        ("scales/demo.yaml", "shard: 16", "shard: 0", "shard: 0 is not allowed; a whole number from 1"),
+        ("scales/demo.yaml", "shard: 8", "shard: 0", "shard: 0 is not allowed; a whole number from 1"),
         ("scales/demo.yaml", "use: digits", "use: digit", "no data set 'digit'; did you mean digits?"),
     ],
 )
@@ -342,7 +342,7 @@ def test_all_problems_are_reported_at_once(tmp_path):
     folder = copied(tmp_path)
     edit(folder, "config.yaml", "device: auto", "device: gpu")
     edit(folder, "papers/qtart.yaml", "seeds: 5", "seeds: 0")
-    edit(folder, "scales/demo.yaml", "shard: 16", "shard: 0")
+    edit(folder, "scales/demo.yaml", "shard: 8", "shard: 0")
     with pytest.raises(ConfigError) as error:
         structure.load(folder)
     assert len(error.value.problems) == 3
