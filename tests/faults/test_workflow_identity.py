@@ -18,6 +18,8 @@ from leanat.experiments import structure
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).parents[2]
 TABLE = "figures/mine/table1"
+# oneDNN for AVX-512 dies in the gradient of the small network's stem on images of 224 pixels.
+PLAIN = {"OMP_NUM_THREADS": "1", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def project(root, monkeypatch):  # noqa: F811
 def snakemake(project, *config):
     words = ["--directory", str(project), "--snakefile", str(project / "Snakefile"), f"{TABLE}.pdf", "--cores", "1"]
     command = [sys.executable, "-m", "snakemake", *words, "--config", "seeds=1", "device=cpu", *config]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | PLAIN)
     said = done.stdout + done.stderr
     assert "Traceback" not in said
     return done.returncode, said
@@ -56,6 +58,7 @@ def test_a_network_in_the_place_of_another(project, capsys):
     shutil.copy(project / "results/runs" / b / "model.safetensors", folder / "model.safetensors")
     suite = folder / "suites/mine-main.json"
     suite.unlink()
+    (project / f"{TABLE}.pdf").unlink()  # or nothing asks for the suite
     status, said = snakemake(project)
     assert status == 1
     assert said.count("not the files that its training left: model.safetensors") >= 1
@@ -115,12 +118,13 @@ def test_other_images_in_the_folder_of_a_data_set(project):
     a, b = runs_of(project)
     suite = project / "results/runs" / a / "suites/mine-main.json"
     suite.unlink()
+    (project / f"{TABLE}.pdf").unlink()  # or nothing asks for the suite
     status, said = snakemake(project, data)
     assert status == 1
     assert "test data are not those that it was evaluated on" in said
     shutil.rmtree(project / "results/runs" / a)
     status, said = snakemake(project, data)
     assert status == 1
-    assert "of the same item; train one anew" in said
+    assert "finished, but made from other training data" in said
     shutil.rmtree(project / "results/runs" / b)
     assert snakemake(project, data)[0] == 0
