@@ -19,11 +19,9 @@ def problems(grid: Grid, published: Path) -> list[str]:
     for run in grid.runs.values():
         try:
             extras = config.read(run.spec).method.extras
-            names = (
-                tuple(name for extra in extras for name in getattr(extra, of, ()))
-                for of in ("column_names", "report_names")
-            )
-            given[run.id] = next(names), next(names)
+            columns = tuple(name for extra in extras for name in getattr(extra, "column_names", ()))
+            numbers = tuple(name for extra in extras for name in getattr(extra, "report_names", ()))
+            given[run.id] = columns, numbers
             lines = sense.spec_problems(run.spec, grid.datasets[run.spec["data"]["name"]])
         except ConfigError as error:
             lines = error.problems

@@ -1,4 +1,4 @@
-"""Attacks with momentum, made to transfer between networks: MI-FGSM and DI2-FGSM. Conventions as in ``attacks``."""
+"""Attacks with momentum, made to transfer between networks: MI-FGSM and DI2-FGSM. Conventions as in ``pgd``."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
 """The one loop that all papers share: budget, attack, objective, weighted mean, optimiser.
 
-run = Run(net, Method(CrossEntropy(), PGD(Linf(8 / 255), 10, 2 / 255, "uniform"), Everything()), recipe, seed=0)
-train(run, Split(data, None))
+Its terms are in ``core.nouns``.
+
+    run = Run(net, Method(CrossEntropy(), PGD(Linf(8 / 255), 10, 2 / 255, "uniform"), Everything()), recipe, seed=0)
+    train(run, Split(data, None))
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What jobs take: measured, predicted, and asked of a cluster."""
+"""What jobs take: measured and predicted."""

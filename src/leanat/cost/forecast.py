@@ -1,7 +1,7 @@
 """What jobs will take on this device, before they are started: a few steps of each kind measured, the rest counted.
 
 A kind is a network, an input size, an objective, an attack, a batch size and a precision. Random images and untrained
-networks do, as for ``timing``; ``report.cost`` says how often a run needs each piece.
+networks do, as for ``timing``; ``cost.predict`` says how often a run needs each piece.
 """
 
 from __future__ import annotations
@@ -34,9 +34,8 @@ from leanat.models import io
 from leanat.runs import checkpoint, experiment
 
 BUDGET = 0.1  # seconds that a piece is measured for, or once
-LARGE = (
-    0.5  # seconds that a step, or an attack's step, may take to be measured; of more images the rest is extrapolated
-)
+# Seconds that a step, or an attack's step, may take to be measured; beyond so many images the rest is extrapolated.
+LARGE = 0.5
 STEPS = 3  # of PGD beyond the first, whose time is measured
 FEW, MORE = 4, 5  # images to begin with, and how many times as many to try at most
 UNIMPORTANT = {  # of a step's time
@@ -129,7 +128,7 @@ class Forecast:
         return spec, self.grid.datasets[spec["data"]["name"]]
 
     def _pieces(self, run: str) -> dict[str, float]:
-        """The primitives of ``report.cost`` for a run, with its network's ``parameters`` and the ``memory`` seen."""
+        """The primitives of ``cost.predict`` for a run, with its network's ``parameters`` and the ``memory`` seen."""
         spec, shape = self._of(run)
         return self._once(spec, shape, True)
 

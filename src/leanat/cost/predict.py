@@ -81,7 +81,7 @@ def _epoch(selector: Any, epoch: int, epochs: int, examples: int | None) -> Epoc
 
 
 def _warm_start(fields: dict[str, Any], epochs: int) -> tuple[int, int]:
-    """Epochs on everything, and idle ones after them: ``papers.coreset.plan``."""
+    """Epochs on everything, and idle ones after them: ``papers.coreset.method.plan``."""
     kappa, fraction = fields["kappa"], next(iter(fields["inner"].values()))["fraction"]
     if fields.get("idle"):
         until = int(kappa * epochs)

@@ -3,7 +3,7 @@
 No training is needed: the time of a step does not depend on what a network has learnt, but for two things. What an
 attack works on: the images have the labels that the network itself gives them, so that an attack which leaves
 misclassified ones alone works on all, as on those of a trained network that are right. And the attack budgets of
-Bullet-Train: ``report.cost`` composes its time from the shares of its groups. Not measured: reading and decoding files.
+Bullet-Train: ``cost.predict`` composes its time from the shares of its groups. Not measured: reading and decoding files.
 ``leanat time`` has the machine to itself.
 """
 
@@ -60,7 +60,7 @@ def write(
 def measure_all(
     timed: dict[str, dict[str, Any]], device: torch.device, batch: int | None, repeats: int, say: Callable[[str], None]
 ) -> dict[str, dict[str, float]]:
-    """The primitives (see ``report.cost``) of every spec, by the spec's digest; steps that are alike are measured once.
+    """The primitives (see ``cost.predict``) of every spec, by the spec's digest; steps that are alike are measured once.
 
     ``timed``: digest -> {spec, step: digest of what a step depends on, shape: {classes, channels, size, train}}.
     """

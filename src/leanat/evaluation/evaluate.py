@@ -23,7 +23,7 @@ from leanat.core.rng import Draws
 from leanat.evaluation.folding import folded
 from leanat.evaluation.outcome import NOT_FINITE, Outcome
 
-PROBE = 32  # images on which a folded network is compared with the network
+PROBE = 8  # images on which a folded network is compared with the network
 OWN_WAYS = ("self_bounded", "training_mode")  # of attacks that read layers, or take the statistics of a batch
 SQUARE_GAIN = 0.002  # AutoAttack's own threshold: more than this share broken by Square alone is suspicious
 

@@ -183,7 +183,7 @@ class Grid:
         """The attacks of a suite as this scale runs them, by the paper's name of each.
 
         Each is {attack, examples, statistics, holdout, label}: a shortened attack has a label of its own, the paper's name is
-        never put on it. Or {masking: ...} or {measure: ...}, see ``assess``. ``seed``: of the run that is attacked, and so of
+        never put on it. Or {masking: ...} or {measure: ...}, see ``runs.assess``. ``seed``: of the attacked run, and so of
         the runs that the suite itself names.
         """
         known = {k: facts[k] for k in sorted(FACTS & facts.keys())}

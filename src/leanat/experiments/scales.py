@@ -98,7 +98,7 @@ def shrink_radii(spec: dict, rules: list[Mapping[str, Any]], facts: Mapping[str,
         norm = next(iter(threat), None) if isinstance(threat, dict) else None
         factor = rule.get(norm)
         if factor is None or not isinstance(threat[norm], dict):
-            return value  # what is no threat model is said where components are built
+            return value  # where components are built, what is no threat model is refused
         scaled = {
             k: _rescale(v, lambda v: v * factor) if k in ("step_size", "robust_step_size") else v
             for k, v in inner.items()

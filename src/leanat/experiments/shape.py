@@ -1,4 +1,4 @@
-"""What kind of value stands at each key of the configuration's files: checked first, so that all else can rely on it."""
+"""Which keys the configuration's files have, and the kind of value at each: checked first, so that all else can rely on it."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ ENTRIES = (ENTRY, [ENTRY])  # of an axis: the product of lists, or a list of ent
 COMPONENT = (str, dict)
 SPEC = {
     "data": {"augment": list}, "model": dict, "recipe": {"lr": COMPONENT}, "vars": dict, "snapshots": list,
+    "init": (dict, None), "early_stop": (dict, None),
     "method": {
         "objective": COMPONENT, "attack": COMPONENT, "selector": COMPONENT, "budget": (*COMPONENT, None), "extras": list,
     },
@@ -37,7 +38,7 @@ ITEM = {
     "kind": str, "title": str, "caption": str, "metric": str, "unit": (str, None), "digits": int, "better": (str, None),
     "rows": ENTRIES, "columns": ENTRIES, "published": PRINTED, "options": dict, "suite": str,
     "base": {"data": str, "model": str, "method": str},
-    "reference": (str, dict), "one_block": bool,
+    "reference": (str, dict), "one_block": bool, "ours": [dict], "seeds": {"*": int},
 }  # fmt: skip
 PAPER = {
     "paper": str, "title": str, "source": str, "seeds": int, "labels": {"*": str}, "base": SPEC,

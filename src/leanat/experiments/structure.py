@@ -6,7 +6,7 @@ What needs torch (the fields of components and their ranges) is checked by ``lea
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +21,8 @@ SETTINGS = {
 }  # fmt: skip
 MOST_SEEDS = 1000  # each is a training of every run
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
-PAPER = {
-    "paper", "title", "source", "seeds", "labels", "base", "rules", "skip", "methods", "items", "suites", "trials", "repeats",
-    "assumed",
-}  # fmt: skip
-SCALE = {
-    "scale", "title", "seeds", "epochs", "epoch_keys", "counts", "radii", "data", "models", "rules", "skip", "factors",
-    "notes", "shard", "attacks", "labels", "fields", "choices",
-}  # fmt: skip
-ITEM = {
-    "kind", "title", "caption", "metric", "unit", "digits", "better", "rows", "columns", "published", "ours", "options",
-    "suite", "seeds", "base", "reference", "one_block",
-}  # fmt: skip
+OPTIONAL = {"suites", "rules", "skip", "trials", "repeats", "assumed"}  # of a paper
 KINDS = {"table", "figure", "formula"}
-SPEC = {"data", "model", "method", "recipe", "init", "snapshots", "early_stop"}
 
 
 def load(folder: Path, overrides: Mapping[str, Any] | None = None, results: Path | None = None) -> Grid:
@@ -94,7 +82,7 @@ def load(folder: Path, overrides: Mapping[str, Any] | None = None, results: Path
     return grid
 
 
-def _unknown(keys: Iterable[str], known: set[str], where: str, problems: list[str]) -> None:
+def _unknown(keys: Iterable[str], known: Collection[str], where: str, problems: list[str]) -> None:
     problems.extend(f"{where}: unknown key {k!r}{near(k, known)}" for k in keys if k not in known)
 
 
@@ -167,7 +155,7 @@ def _rules(
 
 
 def _scale(scale: Mapping[str, Any], path: Path, datasets: Mapping[str, Any], problems: list[str]) -> None:
-    _unknown(scale, SCALE, str(path), problems)
+    _unknown(scale, shape.SCALE.keys(), str(path), problems)
     _missing(scale, ("scale", "title", "shard", "factors"), str(path), problems)
     names = {"data": set(datasets), "paper_data": set(datasets)}
     for i, rule in enumerate(scale.get("data", [])):
@@ -189,8 +177,8 @@ def _scale(scale: Mapping[str, Any], path: Path, datasets: Mapping[str, Any], pr
 
 
 def _paper(name: str, paper: Mapping[str, Any], path: Path, datasets: Mapping[str, Any], problems: list[str]) -> None:
-    _unknown(paper, PAPER, str(path), problems)
-    _missing(paper, PAPER - {"suites", "rules", "skip", "trials", "repeats", "assumed"}, str(path), problems)
+    _unknown(paper, shape.PAPER.keys(), str(path), problems)
+    _missing(paper, shape.PAPER.keys() - OPTIONAL, str(path), problems)
     if paper.get("paper") != name:
         problems.append(f"{path}: paper: {paper.get('paper')!r} does not match the file's name")
     methods, suites = paper.get("methods") or {}, paper.get("suites") or {}
@@ -204,15 +192,15 @@ def _paper(name: str, paper: Mapping[str, Any], path: Path, datasets: Mapping[st
     _rules(paper.get("skip", []), f"{path}: skip", names, problems, then="reason")
     _rules(paper.get("trials", []), f"{path}: trials", names, problems, then="seeds")
     _rules(paper.get("assumed", []), f"{path}: assumed", names, problems, "assumption", "what", "value")
-    _unknown(set(paper.get("base") or {}), SPEC | {"vars"}, f"{path}: base", problems)
+    _unknown(set(paper.get("base") or {}), shape.SPEC.keys(), f"{path}: base", problems)
     for method, value in methods.items():
-        _unknown(set(value), SPEC | {"vars", "extends"}, f"{path}: methods.{method}", problems)
+        _unknown(set(value), shape.SPEC.keys() | {"extends"}, f"{path}: methods.{method}", problems)
         below = value.get("extends")
         if below is not None and below not in methods:
             problems.append(f"{path}: methods.{method}.extends: no method {below!r}{near(below, methods)}")
     for item, value in (paper.get("items") or {}).items():
         at = f"{path}: items.{item}"
-        _unknown(value, ITEM, at, problems)
+        _unknown(value, shape.ITEM.keys(), at, problems)
         _missing(value, ("kind", "title", "rows", "columns"), at, problems)
         if value.get("kind") not in KINDS:
             problems.append(f"{at}.kind: {value.get('kind')!r} is not allowed{near(value.get('kind'), KINDS)}")

@@ -42,7 +42,7 @@ class Weights:
     """What a file holds: ``tensors`` without prefixes and without the standardisation of a wrapper, which is ``mean``, ``std``.
 
     ``raw``: all tensors under the names of the file. ``config``: of a folder with ``config.json``. ``about``: leanat's own
-    description, see ``networks.save``; empty for other programs' files.
+    description, see ``io.save``; empty for other programs' files.
     """
 
     path: Path

@@ -119,7 +119,7 @@ def upstream_networks(suite: dict[str, Any], runs: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class Alarm:
-    """The search for signs of gradient masking (see ``masking``) on ``limit`` examples."""
+    """The search for signs of gradient masking (see ``gradient_masking``) on ``limit`` examples."""
 
     threat: ThreatModel
     limit: int

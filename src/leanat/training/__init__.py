@@ -1,1 +1,1 @@
-"""What several papers train with: objectives, learning rates, baselines, the averaged teacher."""
+"""What several papers train with: objectives, learning rates, baselines."""
