@@ -23,7 +23,7 @@ include: "workflow/rules/claims.smk"
 
 
 # Snakemake copies its global names several times for each job, and each rule adds one: with thousands of both that is minutes.
-for name in [name for name in globals() if name.startswith("__rule_")]:
+for name in [n for n in globals() if n.startswith(("__train_", "__attack_"))]:
     del globals()[name]
 
 
