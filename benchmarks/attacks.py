@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from leanat.attacks.autoattack import AutoAttack
 from leanat.attacks.pgd import PGD
 from leanat.attacks.threat import Linf
-from leanat.core.nouns import Step, frozen
+from leanat.core.nouns import Step, eval_without_param_grad
 from leanat.core.rng import Draws
 from leanat.evaluation.evaluate import evaluate
 from leanat.models import build
@@ -85,7 +85,7 @@ def seconds(work: Callable[[], object], device: str) -> tuple[float, object]:
 
 
 def bare(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    with frozen(net):
+    with eval_without_param_grad(net):
         for _ in range(STEPS):
             v = x.detach().requires_grad_()
             torch.autograd.grad(F.cross_entropy(net(v).float(), y, reduction="sum"), v)
@@ -175,6 +175,36 @@ def pgd_table(net: nn.Module, x: Tensor, y: Tensor, device: str) -> None:
         print(f"forward and backward passes are {share:.0%} of leanat's time in {precision}")
 
 
+def evaluation_table(net: nn.Module, x: Tensor, y: Tensor, device: str) -> None:
+    """Robust accuracy as ``leanat attack`` finds it, and as a script around a library of attacks does: clean, attack, answers."""
+    data, ours = InMemory(x, y), PGD(Linf(EPS), STEPS, SIZE, "none")
+
+    def library() -> Tensor:
+        net.requires_grad_(True)  # as a user has them: nobody else freezes the network
+        try:
+            with torch.no_grad():
+                right = net(x).argmax(1) == y
+            x_adv = torchattacks_pgd(net, x, y)
+            with torch.no_grad():
+                return right & (net(x_adv).argmax(1) == y)
+        finally:
+            net.requires_grad_(False)
+
+    took: dict[str, list[float]] = {"library": [], "leanat": []}
+    for number in range(ROUNDS + 1):
+        theirs, right = seconds(library, device)
+        own, outcome = seconds(lambda: evaluate(net, data, ours, seed=SEED), device)
+        if number:  # the first round warms up
+            took["library"].append(theirs)
+            took["leanat"].append(own)
+    equal = int((right.cpu().numpy() == outcome.correct).sum())
+    library_s, own_s = (statistics.median(times) for times in took.values())
+    print(
+        f"Evaluation by PGD-{STEPS}, {len(x)} images, fp32: torchattacks {library_s:.2f} s, leanat {own_s:.2f} s, "
+        f"ratio {library_s / own_s:.2f}; {equal} of {len(x)} outcomes equal"
+    )
+
+
 def autoattack_table(net: nn.Module, x: Tensor, y: Tensor, device: str, n: int = 32) -> None:
     from pyautoattack import AutoAttack as Package
 
@@ -202,4 +232,5 @@ if __name__ == "__main__":
         torch.set_num_threads(1)
     net, x, y = trained(device)
     pgd_table(net, x, y, device)
+    evaluation_table(net, x, y, device)
     autoattack_table(net, x, y, device)

@@ -38,7 +38,7 @@ from leanat.core.nouns import Method, Recipe, Run, Split, Step
 from leanat.cost.timing import images, wait
 from leanat.data.augment import Crop, Flip
 from leanat.evaluation.evaluate import evaluate
-from leanat.experiments.jobs import GMACS
+from leanat.plan.jobs import GMACS
 from leanat.models import io
 from leanat.runs import checkpoint, experiment
 from leanat.selection.basic import Everything

@@ -8,7 +8,7 @@ from toys import Small, make_run, same, split, toy, weights
 
 from leanat.attacks.pgd import PGD, Clean
 from leanat.attacks.threat import Linf
-from leanat.core.loop import one_step, take, train, train_epoch
+from leanat.core.loop import make_step, one_step, train, train_epoch
 from leanat.core.nouns import Method
 from leanat.core.passes import Passes
 from leanat.papers.advprune.method import GROUPS, Bullet, ByLoss, Groups, bullet_groups
@@ -78,7 +78,7 @@ def test_groups_by_brute_force(robust):
 
 def test_budgets_of_the_groups():
     data, run = toy(24), bullet_run()
-    step = take(run, data, unweighted(everyone(data)), slice(None))
+    step = make_step(run, data, unweighted(everyone(data)), slice(None))
     passes = Passes()
     with passes.of(run.net):
         steps, size = run.method.budget(run, step)
@@ -95,7 +95,7 @@ def test_ten_steps_of_two_are_two_steps_of_six():
     """AttackRider's constants: 10 x 2/255 and 2 x 6/255."""
     run = bullet_run(attack=PGD(Linf(8 / 255), 10, 2 / 255, "gaussian", "kl"))
     data = toy(24)
-    steps, size = run.method.budget(run, take(run, data, unweighted(everyone(data)), slice(None)))
+    steps, size = run.method.budget(run, make_step(run, data, unweighted(everyone(data)), slice(None)))
     found = {(int(s), round(255 * float(z), 4)) for s, z in zip(steps, size, strict=True)}
     assert found == {(0, 0.0), (2, 6.0), (10, 2.0)}
 
@@ -104,7 +104,7 @@ def test_ten_steps_of_two_are_two_steps_of_six():
 def test_outliers_are_trained_on_as_they_are(objective):
     watch = Watch(ATTACK)
     run, data = bullet_run(watch, Small(norm=False), objective), toy(24)
-    step = take(run, data, unweighted(everyone(data)), slice(None))
+    step = make_step(run, data, unweighted(everyone(data)), slice(None))
     one_step(run, step)
     out = step.aux["bullet"] == 0
     assert 0 < out.sum() < 24
@@ -168,10 +168,10 @@ def test_resuming_keeps_the_running_average():
     assert same(weights(whole.net), weights(last.net))
 
 
-def test_bullet_must_be_in_both_places_and_needs_steps():
+def test_bullet_needs_a_training_and_an_attack_with_steps():
     data, run = toy(8), make_run(Small(), attack=ATTACK, budget=Bullet())
-    with pytest.raises(ValueError, match="both places"):
-        train_epoch(run, split(data))
+    with pytest.raises(ValueError, match="training that it belongs to"):
+        Bullet()(run, None)
     run = bullet_run(attack=Clean())
     with pytest.raises(ValueError, match="steps and step_size"):
         train_epoch(run, split(data))
@@ -231,7 +231,7 @@ def test_pruning_by_the_loss_by_brute_force(keep, fraction):
     subset = ByLoss(fraction, keep)(run, split(data))
     losses = []
     for i in range(30):
-        step = take(run, data, unweighted(torch.tensor([i])), slice(None))
+        step = make_step(run, data, unweighted(torch.tensor([i])), slice(None))
         z = run.net.eval()(ATTACK(run.net, step))
         losses.append(torch.nn.functional.cross_entropy(z, step.y).item())
     best = set()
@@ -265,7 +265,7 @@ def test_groups_under_an_attack_by_brute_force():
     assert run.net.training
     net, count = run.net.eval(), dict.fromkeys(GROUPS, 0)
     for i in range(30):
-        step = take(run, data.plain(), unweighted(torch.tensor([i])), slice(None))
+        step = make_step(run, data.plain(), unweighted(torch.tensor([i])), slice(None))
         right = (net(step.x).argmax(1) == step.y).item()
         stands = (net(attack(net, step)).argmax(1) == step.y).item()
         count["outlier" if not right else "robust" if stands else "boundary"] += 1

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from leanat.cost import predict
-from leanat.experiments import structure
+from leanat.plan import structure
 
 CONFIG = Path(__file__).parents[1] / "config"
 

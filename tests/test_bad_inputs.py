@@ -1,14 +1,14 @@
 """Bad inputs: what a user gets wrong, what is said, and the exit status. Nothing is accepted, nothing ends in a traceback.
 
-The configuration is the smallest: scale and paper of docs/adding.md, as they stand there.
+The configuration is the smallest: the paper of docs/adding.md, as they stand there.
 """
 
-import re
 import shutil
 import struct
 import zlib
 from pathlib import Path
 
+import mine
 import numpy as np
 import pytest
 import torch
@@ -36,27 +36,10 @@ def answer(capsys, words):
 
 
 @pytest.fixture
-def root(tmp_path):
+def root(tmp_path, monkeypatch):
     """A project of one paper."""
-    text = (ROOT / "docs" / "adding.md").read_text()
-    blocks = [
-        re.sub(r"(?m)^   ", "", b) if b.startswith("   ") else b for b in re.findall(r"```yaml\n(.*?)```", text, re.S)
-    ]
-    scale = next(b for b in blocks if b.startswith("scale: quick"))
-    paper = next(b for b in blocks if b.startswith("paper: mine"))
-    for folder in ("config/scales", "config/papers", "published"):
-        (tmp_path / folder).mkdir(parents=True)
-    config = (ROOT / "config" / "config.yaml").read_text().replace("scale: demo", "scale: quick")
-    (tmp_path / "config/config.yaml").write_text(config)
-    shutil.copy(ROOT / "config" / "datasets.yaml", tmp_path / "config")
-    (tmp_path / "config/scales/quick.yaml").write_text(scale.replace("[saliency, sat]", "mine, view: none"))
-    (tmp_path / "config/papers/mine.yaml").write_text(paper)
-    rows = [
-        f"mine,table1,{row},{column},50,%," for row in ("All data", "A random half") for column in ("Clean", "PGD-20")
-    ]
-    (tmp_path / "published/mine.csv").write_text("\n".join(["paper,item,row,column,value,unit,note", *rows]) + "\n")
-    (tmp_path / "published/claims.yaml").write_text("{}\n")
-    return tmp_path
+    mine.make_importable(monkeypatch, tmp_path / "papers")
+    return mine.write_project(tmp_path)
 
 
 def test_the_configuration_without_faults_is_right(root, capsys):
@@ -64,72 +47,63 @@ def test_the_configuration_without_faults_is_right(root, capsys):
 
 
 PAPER, SCALE, SETS, CONFIG, PRINT = (
-    "config/papers/mine.yaml",
-    "config/scales/quick.yaml",
+    "papers/mine/experiments.py",
+    "papers/mine/scales.py",
     "config/datasets.yaml",
     "config/config.yaml",
     "published/mine.csv",
 )
-SUITE = "main: {pgd20: {attack: {pgd: {threat: {linf: {eps: 8/255}}"
+HALF = 'part("random", fraction=0.5)'
 CONFIGURATIONS = [
     # (file, text, in its place, said)
-    (PAPER, SUITE, SUITE.replace("8/255", "8"), "pgd20.attack.pgd.threat.linf.eps: 40; allowed: 0 to 1"),
-    (PAPER, "steps: 3, step_size: 4/255", "steps: 3, step_size: 4", "spec.method.attack.pgd.step_size: 20; allowed: 0 to 1"),
-    (PAPER, "linf: {eps: 8/255}}, steps: 3", "l2: {eps: 128}}, steps: 3", "threat.l2.eps: 326.4; allowed: 0 to 8"),
-    (PAPER, "random: {fraction: 0.5}", "random: {count: 600}", "600 examples to leave out; allowed: below 600"),
-    (PAPER, "random: {fraction: 0.5}", "random: {fraction: 1.5}", "fraction 1.5; allowed: above 0, at most 1"),
-    (PAPER, "random: {fraction: 0.5}", "loss_rank: {count: 5000}", "5000 examples to leave out; allowed: below 600"),
-    (PAPER, "{random: {fraction: 0.5}}", "{every: {period: 1, warmup: 30, inner: everything}}", "selection would never come"),
-    (PAPER, "resnet18, data: cifar10}", "resnet18, data: cifra10}", "no such name 'cifra10'; did you mean cifar10?"),
-    (PAPER, "base: {model: resnet18,", "base: {model: resnet81,", "no network 'resnet81'; did you mean resnet18?"),
-    (PAPER, "suite: main", "suite: mian", "no suite 'mian'; did you mean main?"),
-    (PAPER, "metric: pgd20", "metric: pgd02", "no metric 'pgd02'; did you mean pgd20?"),
-    (PAPER, "metric: clean", "metric: claen", "no metric 'claen'; did you mean clean?"),
-    (PAPER, "metric: clean", "metric: history.los", "no column 'los' of the history; did you mean loss?"),
-    (PAPER, "metric: clean", "metric: history.loss@2", "'history.loss@2': after which share of the epochs? allowed: 0 to 1"),
-    (PAPER, "metric: clean", "metric: history.watch_gap", "no column 'watch_gap' of the history; allowed: backward"),
-    (PAPER, "metric: clean", "metric: metrics.epoch", "no number 'epoch' in the metrics; did you mean epochs?"),
-    (PAPER, "metric: clean", "metric: metrics.clean", "no number 'clean' in the metrics; allowed: epoch_kept"),
-    (PAPER, "metric: clean", "metric: metrics.planted_difficulty", "planted_difficulty@0 to metrics.planted_difficulty@9"),
-    (PAPER, "metric: clean", "metric: validation", "no validation examples; set data.validation"),
-    (PAPER, "metric: pgd20", "metric: pgd20@10", "no class '10'; allowed: 0 to 9, A, B"),
-    (PAPER, "metric: pgd20", "metric: masking", "no metric 'masking'; allowed:"),
-    (PAPER, "metric: pgd20", "metric: pgd20-clean-pgd20", "one difference, a-b, at most"),
-    (PAPER, "published: {column: Clean}", "published: {column: Claen}", "has no column 'Claen'; nearest: 'Clean'"),
-    (PAPER, "published: {item: table1", "published: {item: tabel1", "has no item 'tabel1'; nearest: 'table1'"),
+    (PAPER, "eps=8 / 255", "eps=8", "eps: 40; allowed: 0 to 1"),
+    (PAPER, "pgd(3, 4 / 255)", "pgd(3, 4)", "spec.method.attack.pgd.step_size: 20; allowed: 0 to 1"),
+    (PAPER, 'part("linf", eps=8 / 255)', 'part("l2", eps=128)', "threat.l2.eps: 326.4; allowed: 0 to 8"),
+    (PAPER, HALF, 'part("random", count=600)', "600 examples to leave out; allowed: below 600"),
+    (PAPER, HALF, 'part("random", fraction=1.5)', "fraction 1.5; allowed: above 0, at most 1"),
+    (PAPER, HALF, 'part("loss_rank", count=5000)', "5000 examples to leave out; allowed: below 600"),
+    (PAPER, HALF, 'part("every", period=1, warmup=30, inner="everything")', "selection would never come"),
+    (PAPER, '"data": "cifar10"}', '"data": "cifra10"}', "there is no data 'cifra10'; did you mean cifar10?"),
+    (PAPER, '"model": "resnet18"', '"model": "resnet81"', "no network 'resnet81'; did you mean resnet18?"),
+    (PAPER, 'suite="main"', 'suite="mian"', "there is no suite 'mian'; did you mean main?"),
+    (PAPER, '"PGD-20", "pgd20"', '"PGD-20", "pgd02"', "no metric 'pgd02'; did you mean pgd20?"),
+    (PAPER, 'accuracy("Clean",', 'accuracy("Clean", "claen",', "no metric 'claen'; did you mean clean?"),
+    (PAPER, 'accuracy("Clean",', 'accuracy("Clean", "history.los",', "no column 'los' of the history; did you mean loss?"),
+    (PAPER, 'accuracy("Clean",', 'accuracy("Clean", "history.loss@2",', "after which share of the epochs? allowed: 0 to 1"),
+    (PAPER, 'accuracy("Clean",', 'accuracy("Clean", "history.watch_gap",', "no column 'watch_gap' of the history; allowed: backward"),
+    (PAPER, 'accuracy("Clean",', 'accuracy("Clean", "metrics.epoch",', "no number 'epoch' in the metrics; did you mean epochs?"),
+    (PAPER, 'accuracy("Clean",', 'accuracy("Clean", "metrics.clean",', "no number 'clean' in the metrics; allowed: epoch_kept"),
+    (PAPER, 'accuracy("Clean",', 'accuracy("Clean", "metrics.planted_difficulty",', "planted_difficulty@0 to metrics.planted_difficulty@9"),
+    (PAPER, 'accuracy("Clean",', 'accuracy("Clean", "validation",', "no validation examples; set data.validation"),
+    (PAPER, '"PGD-20", "pgd20"', '"PGD-20", "pgd20@10"', "no class '10'; allowed: 0 to 9, A, B"),
+    (PAPER, '"PGD-20", "pgd20"', '"PGD-20", "masking"', "no metric 'masking'; allowed:"),
+    (PAPER, '"PGD-20", "pgd20"', '"PGD-20", "pgd20-clean-pgd20"', "one difference, a-b, at most"),
+    (PAPER, '{"column": "Clean"}', '{"column": "Claen"}', "has no column 'Claen'; nearest: 'Clean'"),
+    (PAPER, '{"item": "table1"', '{"item": "tabel1"', "has no item 'tabel1'; nearest: 'table1'"),
     (PRINT, "A random half", "A random third", "has no row 'A random half'"),
     (PRINT, "50,%", "fifty,%", "value 'fifty' is neither a number nor NA nor LOST"),
-    (PAPER, "rows: {method: [full, half]}", "rows: {method: [full, hafl]}", "no such name 'hafl'; did you mean half?"),
-    (PAPER, "extends: full", "extends: ful", "no method 'ful'; did you mean full?"),
-    (PAPER, "kind: table", "kind: tabel", "'tabel' is not allowed; did you mean table?"),
-    (PAPER, "epochs: 30", "epochs: thirty", "spec.recipe.epochs: input should be a valid integer"),
-    (PAPER, "batch: 128", "batsh: 128", "unknown key 'batsh'; did you mean batch?"),
-    (PAPER, "selector: everything", "selector: evrything", "no selector 'evrything'; did you mean everything?"),
-    (PAPER, "seeds: 3", "seeds: 0", "seeds: 0 is not allowed; a whole number from 1"),
-    (PAPER, "epochs: 30", "epochs: 30\n    epochs: 40", "key 'epochs' twice"),
-    (PAPER, "  half: {extends", "   half: {extends", "not valid YAML"),
-    (PAPER, "seeds: 3", "seeds: [3]", "mine.yaml: seeds: a whole number is expected, got [3]"),
-    (PAPER, 'title: "My paper"', "title: [My, paper]", "mine.yaml: title: text is expected, got ['My', 'paper']"),
-    (PAPER, "extends: full", "extends: [full]", "methods.half.extends: text is expected, got ['full']"),
-    (PAPER, "kind: table", "kind: table\n    one_block: sometimes", "one_block: true or false is expected, got 'sometimes'"),
-    (SCALE, "models: {resnet18: resnet_tiny}", "models: [resnet_tiny]", "models: a mapping is expected, got ['resnet_tiny']"),
-    (SCALE, "rules: [{when: {}, set: {", "rules: [{when: [], set: {", "rules[0].when: a mapping is expected, got []"),
-    (SCALE, "data: [{when: {data: cifar10}, use: digits}]", "data: digits", "data: a list is expected, got 'digits'"),
-    (SCALE, "radii: [{linf: 5.0, l2: 2.55}]", "radii: [5.0]", "radii[0]: a mapping is expected, got 5.0"),
-    (SCALE, "epochs: [{factor: 0,", "epochs: [{factor: none,", "epochs[0].factor: a whole number or a number is expected"),
+    (PAPER, 'product(method=["full", "half"])', 'product(method=["full", "hafl"])', "there is no method 'hafl'; did you mean half?"),
+    (PAPER, 'kind="table"', 'kind="tabel"', "'tabel' is not allowed; did you mean table?"),
+    (PAPER, "epochs=30", 'epochs="thirty"', "spec.recipe.epochs: input should be a valid integer"),
+    (PAPER, '"batch": 128', '"batsh": 128', "unknown key 'batsh'; did you mean batch?"),
+    (PAPER, '"full": "everything"', '"full": "evrything"', "no selector 'evrything'; did you mean everything?"),
+    (PAPER, "seeds=3", "seeds=0", "seeds: 0 is not allowed; a whole number from 1"),
+    (PAPER, "seeds=3", "seeds=[3]", "seeds: [3] is not allowed; a whole number from 1"),
+    (SCALE, 'return "digits"', 'return "digist"', "no data set 'digist'; did you mean digits?"),
     (SETS, "digits:        {train: 600,", "digits:        {train: -600,", "digits.train: -600 is not allowed; a whole"),
     (SETS, "digits:        {train: 600, ", "digits:        {", "digits.train: None is not allowed"),
     (SETS, "classes: 10, channels: 1, size: 8}", "classes: 10, channels: 1, sise: 8}", "unknown key 'sise'; did you mean size?"),
-    (SCALE, "epochs: [{factor: 0, minimum: 3}]", "epochs: [{factor: -0.5, minimum: 3}]", "epochs[0].factor: -0.5 is not allowed"),
-    (SCALE, "epochs: [{factor: 0, minimum: 3}]", "epochs: [{factor: 0, minimum: 0}]", "epochs[0].minimum: 0 is not allowed"),
-    (SCALE, "linf: 5.0", "linf: -5.0", "radii[0].linf: -5.0 is not allowed; a finite number, above 0"),
-    (SCALE, "linf: 5.0", "linf: .inf", "radii[0].linf: inf is not allowed"),
-    (SCALE, "seeds: {table: 2,", "seeds: {table: 100000,", "seeds.table: 100000 is not allowed; 1 to 1000"),
-    (SCALE, "shard: 8", "shard: 0", "shard: 0 is not allowed"),
-    (SCALE, "use: digits", "use: digist", "no data set 'digist'; did you mean digits?"),
+    (CONFIG, "scale: demo", "scale: dmeo", "config.yaml: scale: there is no scale 'dmeo'; did you mean demo?"),
     (CONFIG, "seeds: null", "seeds: 100000", "config.yaml: seeds: 100000 is not allowed; at most 1000"),
+    (CONFIG, "seeds: null", "seeds: null\nseeds: 2", "key 'seeds' twice"),
+    (CONFIG, "seeds: null", " seeds: null", "not valid YAML"),
     (CONFIG, "device: auto", "device: tpu", "config.yaml: device: 'tpu' is not allowed; allowed: auto, cpu, cuda, cuda:N"),
     (CONFIG, "other_counts: false", "other_counts: perhaps", "other_counts: 'perhaps' is not allowed; expected bool"),
+    (CONFIG, "papers: [mine]", "papers: [mien]", "papers: there is no paper 'mien'; did you mean mine?"),
+    (CONFIG, "change: {}", "change: {mine: {half: {recipe.bacth: 64}}}", "mine.half: no run has 'recipe.bacth'; did you mean recipe.batch?"),
+    (CONFIG, "change: {}", "change: {mine: {hafl: {recipe.batch: 64}}}", "change: mine has no method 'hafl'; did you mean half?"),
+    (CONFIG, "change: {}", "change: {mien: {}}", "change: there is no paper 'mien'; did you mean mine?"),
+    (CONFIG, "change: {}", "change: {mine: {half: {recipe.batch: many}}}", "spec.recipe.batch: input should be a valid integer"),
 ]  # fmt: skip
 
 
@@ -137,7 +111,7 @@ CONFIGURATIONS = [
 def test_a_configuration_that_cannot_be_meant(root, capsys, file, text, instead, said):
     path = root / file
     assert text in path.read_text()
-    path.write_text(path.read_text().replace(text, instead))
+    path.write_text(path.read_text().replace(text, instead, 1))
     status, err = answer(capsys, ["check", "--config-dir", root / "config"])
     assert status == 1
     assert said in err
@@ -146,11 +120,11 @@ def test_a_configuration_that_cannot_be_meant(root, capsys, file, text, instead,
 
 
 def test_latin_1(root, capsys):
-    path = root / PAPER
-    path.write_bytes(path.read_bytes().replace(b"My paper", "Über alles".encode("latin-1")))
+    path = root / CONFIG
+    path.write_bytes("# Über alles\n".encode("latin-1") + path.read_bytes())
     status, err = answer(capsys, ["check", "--config-dir", root / "config"])
     assert status == 1
-    assert f"{path}:2: not UTF-8; save it as UTF-8" in err
+    assert f"{path}:1: not UTF-8; save it as UTF-8" in err
 
 
 NET = ["attack", "--suite", "mine", "--model", "net.pt", "--data"]
@@ -217,7 +191,7 @@ def test_a_device_that_does_not_exist(root, capsys, monkeypatch):
 
 @pytest.mark.parametrize("text", ["{}", "[]", '{"clean": {}}', "\x00", "NaN"])
 def test_metrics_that_hold_nothing(root, capsys, monkeypatch, text):
-    from leanat.experiments import structure
+    from leanat.plan import structure
 
     monkeypatch.chdir(root)
     for run in structure.load(root / "config").items["mine/table1"]["runs"]:
@@ -230,7 +204,7 @@ def test_metrics_that_hold_nothing(root, capsys, monkeypatch, text):
 
 
 def test_the_home_folder_is_meant_by_a_tilde(root, monkeypatch):
-    from leanat.experiments import structure
+    from leanat.plan import structure
 
     monkeypatch.setenv("HOME", "/home/of/somebody")
     grid = structure.load(root / "config", {"results": "~/out", "data_dir": "~/data"})
@@ -354,7 +328,7 @@ def test_other_counts_than_the_known_ones_are_refused(tmp_path):
 
 
 def test_a_training_on_other_counts_is_refused_and_allowed_in_the_foot(root, capsys, monkeypatch):
-    from leanat.experiments import structure
+    from leanat.plan import structure
 
     monkeypatch.chdir(root)
     for c in range(3):

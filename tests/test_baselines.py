@@ -15,7 +15,8 @@ from leanat.attacks.pgd import PGD
 from leanat.attacks.threat import L2, Linf
 from leanat.core import loop, nouns
 from leanat.core.loop import train
-from leanat.experiments import config
+from leanat.core.nouns import Hook, Step
+from leanat.plan import components
 from leanat.runs import checkpoint
 from leanat.training.baselines import AWP, FAT, Free
 from leanat.training.objectives import TRADES, CrossEntropy
@@ -61,7 +62,7 @@ def test_free_is_fgsm_training_with_the_carried_perturbation(replays):
         assert torch.allclose(a, b, atol=1e-5), name
 
 
-class Watch:
+class Watch(Hook):
     name = "watch"
 
     def __init__(self):
@@ -119,8 +120,8 @@ def test_free_costs_one_forward_and_one_backward_a_replay():
 
 def test_free_says_what_is_missing():
     free = Free(Linf(0.1), 0.1)
-    with pytest.raises(RuntimeError, match="extras"):
-        train(make_run(Small(), attack=free), split(toy()))
+    with pytest.raises(RuntimeError, match="training that it belongs to"):
+        free(Small(), Step(0, torch.arange(2), torch.rand(2, 1, 6, 6), torch.zeros(2), torch.ones(2), None))
     with pytest.raises(ValueError, match="same fields"):
         train(make_run(Small(), attack=free, extras=(Free(Linf(0.2), 0.1),)), split(toy()))
     steps = (torch.ones(8, dtype=torch.long), torch.ones(8))
@@ -244,7 +245,7 @@ def proxy_difference(net, loss_of, gamma):
 def test_awp_step_is_the_authors(objective):
     run = awp_run(0.1, objective, Small().double(), attack=lambda net, step: (step.x + 0.05).clamp(0, 1))
     data = dataclasses.replace(toy(), images=toy().images.double())
-    step = loop.take(run, data, nouns.Subset(torch.arange(8), torch.ones(8)), slice(0, 8))
+    step = loop.make_step(run, data, nouns.Subset(torch.arange(8), torch.ones(8)), slice(0, 8))
     net, x_adv = copy.deepcopy(run.net), (step.x + 0.05).clamp(0, 1)
 
     def loss_of(network):
@@ -318,7 +319,7 @@ def test_awp_acts_under_autocast():
 
 def test_awp_and_the_config():
     problems = []
-    built = config.build(
+    built = components.build(
         AWP, {"objective": {"trades": {"beta": 6}}, "gamma": 0.005, "warmup_epochs": 10}, "s", problems
     )
     assert not problems
@@ -331,8 +332,8 @@ def test_awp_and_the_config():
     z = torch.randn(4, 3)
     y = torch.tensor([0, 1, 2, 0])
     assert torch.equal(AWP(TRADES(6.0), 0.1).of_logits(z, z + 1, y), TRADES(6.0).of_logits(z, z + 1, y))
-    free = config.build(Free, {"threat": {"linf": {"eps": 0.1}}, "step_size": 0.1}, "s", problems)
+    free = components.build(Free, {"threat": {"linf": {"eps": 0.1}}, "step_size": 0.1}, "s", problems)
     assert free == Free(Linf(0.1), 0.1)
     fields = {"threat": {"linf": {"eps": 0.1}}, "steps": 10, "step_size": 0.1, "patience": 0, "bounds": [50, 90]}
-    assert config.build(FAT, fields, "s", problems) == FAT(Linf(0.1), 10, 0.1, 0, (50, 90))
+    assert components.build(FAT, fields, "s", problems) == FAT(Linf(0.1), 10, 0.1, 0, (50, 90))
     assert not problems

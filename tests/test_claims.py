@@ -12,7 +12,8 @@ import yaml
 from leanat import cli
 from leanat.evaluation import outcome
 from leanat.evaluation.outcome import Outcome
-from leanat.experiments import structure
+from leanat.experiments.scales import SCALES
+from leanat.plan import structure
 from leanat.report import claims, decidable, examples, expression, items, ledger, published
 from leanat.report.cells import Cell, Items
 from leanat.report.claims import Claim
@@ -20,7 +21,6 @@ from leanat.report.verdict import Expect, out_of_reach
 
 ROOT = Path(__file__).parents[1]
 CONFIG, PUBLISHED = ROOT / "config", ROOT / "published"
-SCALES = sorted(p.stem for p in (CONFIG / "scales").glob("*.yaml"))
 CLAIMS = claims.load(PUBLISHED / "claims.yaml")
 ALL = [claim for part in CLAIMS.values() for claim in part]
 TESTED = [claim for claim in ALL if claim.expect]
@@ -220,7 +220,7 @@ class Planned:
     real = False
 
     def __init__(self, grid):
-        self.grid, self.scale, self.rng = grid, grid.scale["scale"], np.random.default_rng(0)
+        self.grid, self.scale, self.rng = grid, grid.scale.name, np.random.default_rng(0)
         self.lines = {
             name: [{line_name(x): k for k, x in enumerate(item[axis])} for axis in ("rows", "columns")]
             for name, item in grid.items.items()

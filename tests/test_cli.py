@@ -9,7 +9,7 @@ import pytest
 from toys import record
 
 from leanat import cli
-from leanat.experiments import structure
+from leanat.plan import structure
 
 ROOT = Path(__file__).parents[1]
 

@@ -7,14 +7,14 @@ from contextlib import suppress
 import pytest
 import torch
 from torch import nn
-from toys import Small, Toy, make_run, same, split, toy, weights
+from toys import Losses, Small, Toy, make_run, same, split, toy, weights
 
 from leanat.core.loop import shuffled, train, train_epoch
-from leanat.core.memory import Teacher, Trace, teaching
-from leanat.core.nouns import Recipe, Run, Split, Step, Subset, frozen
+from leanat.core.meter import NonFiniteLoss
+from leanat.core.nouns import Hook, Recipe, Run, Split, Step, Subset, eval_without_param_grad
 from leanat.core.passes import Passes
 from leanat.core.rng import Draws
-from leanat.core.tally import NonFiniteLoss
+from leanat.core.teacher import Teacher, teaching
 from leanat.selection.basic import Everything, unweighted
 from leanat.training.objectives import TRADES, CrossEntropy
 from leanat.training.schedules import Constant, Cosine
@@ -129,9 +129,9 @@ def test_training_leaves_the_global_generator_alone_and_dropout_is_reproducible(
 
 
 def test_a_resumed_run_has_the_same_bits():
-    whole = make_run(Dropping(), epochs=4, extras=(Teacher(0.9), Trace("loss")))
+    whole = make_run(Dropping(), epochs=4, extras=(Teacher(0.9), Losses()))
     train(whole, split(toy()))
-    part = make_run(Dropping(), epochs=4, extras=(Teacher(0.9), Trace("loss")))
+    part = make_run(Dropping(), epochs=4, extras=(Teacher(0.9), Losses()))
     train(part, split(toy()), lambda run: run.epoch == 2)
     again = copy.deepcopy(part)
     train(again, split(toy()))
@@ -139,7 +139,7 @@ def test_a_resumed_run_has_the_same_bits():
     assert again.epoch == 4
     assert same(weights(whole.net), weights(again.net))
     assert same(whole.memory["teacher"]["state"], again.memory["teacher"]["state"])
-    assert same(whole.memory["loss"], again.memory["loss"])
+    assert same(whole.memory["losses"], again.memory["losses"])
 
 
 def test_a_loss_that_is_not_finite_is_reported_with_its_batch():
@@ -159,7 +159,7 @@ def test_a_loss_that_is_not_finite_is_reported_with_its_batch():
 
 def test_what_is_counted():
     def attack(net, step):
-        with frozen(net):
+        with eval_without_param_grad(net):
             x = step.x.clone().requires_grad_()
             (gradient,) = torch.autograd.grad(net(x).sum(), x)
         with torch.no_grad():
@@ -232,16 +232,8 @@ def test_the_learning_rate_is_of_the_fractional_epoch_replays_counted():
         asked.append((epoch, epochs))
         return 0.1 / (1 + epoch)
 
-    class Watch:
+    class Watch(Hook):
         name = "watch"
-
-        def start(self, run, split):
-            return {}
-
-        def on_epoch(self, run, split):
-            pass
-
-        after_backward = on_epoch
 
         def after_step(self, run, step):
             used.append(run.opt.param_groups[0]["lr"])
@@ -256,12 +248,12 @@ def test_frozen_restores_every_mode_and_gradient():
     net.train()
     net.body[1].eval()
     net.head.weight.requires_grad_(False)
-    with frozen(net):
+    with eval_without_param_grad(net):
         assert not any(m.training for m in net.modules())
         assert not any(p.requires_grad for p in net.parameters())
-    with frozen(net, training=True):
+    with eval_without_param_grad(net, training=True):
         assert all(m.training for m in net.modules())
-    with suppress(KeyError), frozen(net):
+    with suppress(KeyError), eval_without_param_grad(net):
         raise KeyError
     assert [m.training for m in net.body[:3]] == [True, False, True]
     assert [p.requires_grad for p in net.head.parameters()] == [False, True]
@@ -286,50 +278,15 @@ def test_the_teacher_is_the_running_average():
     assert same(own, weights(run.net))
 
 
-class Recorder:
+class Recorder(Hook):
     name, states = "recorder", []
 
     def start(self, run, split):
         self.states.clear()
         return {}
 
-    def on_epoch(self, run, split):
-        pass
-
-    after_backward = on_epoch
-
     def after_step(self, run, step):
         self.states.append({k: v for k, v in weights(run.net).items() if v.is_floating_point()})
-
-
-def test_traces_hold_every_visit():
-    traces = Trace("loss"), Trace("entropy"), Trace("correct")
-    seen = {}
-
-    class Note(Recorder):
-        name = "note"
-
-        def start(self, run, split):
-            return {}
-
-        def after_step(self, run, step):
-            p = step.z_adv.detach().softmax(1)
-            for j, i in enumerate(step.index.tolist()):
-                entropy = float(-(p[j] * p[j].log()).sum())
-                hit = float(p[j].argmax() == step.y[j])
-                seen.setdefault(i, []).append((float(step.losses[j].detach()), entropy, hit))
-
-    selector = lambda run, split: unweighted(torch.arange(4 if run.epoch else 8))  # noqa: E731
-    run = make_run(Small(), selector, epochs=3, batch=3, extras=(*traces, Note()))
-    train(run, split(toy(10)))
-    assert run.memory["loss"]["visits"].tolist() == [3.0] * 4 + [1.0] * 4 + [0.0] * 2
-    for column, trace in enumerate(traces):
-        mean = trace.mean(run)
-        for i, visits in seen.items():
-            values = [v[column] for v in visits]
-            assert float(mean[i]) == pytest.approx(sum(values) / len(values), abs=1e-5)
-            assert float(run.memory[trace.what]["last"][i]) == pytest.approx(values[-1], abs=1e-6)
-        assert mean[8:].isnan().all()
 
 
 @pytest.mark.parametrize(
@@ -339,7 +296,6 @@ def test_traces_hold_every_visit():
         (lambda: Recipe(1, 8, Constant(0.1), 0.0, True, 0.0), "nesterov"),
         (lambda: Recipe(1, 8, Constant(0.1), 0.9, True, 0.0, precision="fp16"), "allowed: fp32, bf16"),
         (lambda: Teacher(1.0), "decay"),
-        (lambda: Trace("margin"), "allowed: loss, correct, entropy"),
     ],
 )
 def test_impossible_values(make, words):

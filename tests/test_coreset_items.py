@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from leanat.cost import predict
-from leanat.experiments import structure
-from leanat.papers.coreset.method import drops_for, epochs_for
+from leanat.papers.coreset.lengths import drops_for, epochs_for
+from leanat.plan import structure
 
 ROOT = Path(__file__).parents[1]
 

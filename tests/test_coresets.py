@@ -10,11 +10,12 @@ from toys import Small, Toy, clean, make_run, same, split, toy, weights
 from leanat import models
 from leanat.attacks.pgd import PGD, Clean
 from leanat.attacks.threat import Linf
-from leanat.core.loop import one_step, take, train, train_epoch
-from leanat.core.nouns import Method, Split, Subset
+from leanat.core.loop import make_step, one_step, train, train_epoch
+from leanat.core.nouns import Hook, Method, Split, Subset
 from leanat.core.passes import Passes
-from leanat.experiments import config
-from leanat.papers.coreset.method import Plan, WarmStart, epochs_for, plan, relative_robust_error
+from leanat.papers.coreset.lengths import Plan, epochs_for, plan
+from leanat.papers.coreset.method import WarmStart, relative_robust_error
+from leanat.plan import components
 from leanat.selection.basic import Every, Everything, Once, Random, everyone, unweighted
 from leanat.selection.coresets import Craig, Glister, GradMatch
 from leanat.selection.last_layer import AllLayers, at_last_layer, gradients, logit_gradients, random_order
@@ -48,15 +49,12 @@ class Watch:
 
 
 @dataclass(frozen=True)
-class Note:
-    """An extra that keeps the gradient of every step."""
+class Note(Hook):
+    """Keeps the gradient of every step."""
 
     kept: list
     name: str = "note"
 
-    def start(self, run, split): ...
-    def on_epoch(self, run, split): ...
-    def after_step(self, run, step): ...
     def after_backward(self, run, step):
         self.kept.append(torch.cat([p.grad.flatten() for p in run.net.parameters()]).clone())
 
@@ -88,7 +86,7 @@ def test_closed_form_equals_autograd_of_the_last_layer(objective, adversarial):
     bias = gradients(run, data, adversarial, features=False)
 
     net = run.net.eval()
-    step = take(run, data, unweighted(everyone(data)), slice(None))
+    step = make_step(run, data, unweighted(everyone(data)), slice(None))
     x_adv = ATTACK(net, step) if adversarial else step.x
     head = net.head
     for i in range(len(data)):
@@ -203,7 +201,7 @@ def test_gradients_of_all_layers_and_their_part_of_the_last(objective, training_
     run = make_run(Small(), objective=objective, attack=STEADY, batch=5)
     before, wanted = weights(run.net), []
     for index in batches(run, data):  # by brute force, in float32
-        step = take(run, data, unweighted(everyone(data)), index)
+        step = make_step(run, data, unweighted(everyone(data)), index)
         step.x_adv = STEADY(run.net, step)
         run.net.train(training_mode)
         run.net.zero_grad()
@@ -253,7 +251,7 @@ def test_weight_two_is_twice_the_example(objective):
     kept = []
     for subset in (twice, weighted, unweighted(torch.arange(12))):
         run = make_run(Small(norm=False), objective=objective, attack=ATTACK, extras=(Note(kept),))
-        one_step(run, take(run, data, subset, slice(None)))
+        one_step(run, make_step(run, data, subset, slice(None)))
     torch.testing.assert_close(kept[0], kept[1], atol=1e-6, rtol=0)
     assert (kept[0] - kept[2]).abs().max() > 1e-4
 
@@ -339,7 +337,7 @@ def test_scored_batches_are_the_chosen_examples(n):
     net, means = run.net.eval(), []
     for index in scored:  # by brute force: the gradient of a batch's mean loss
         x, y = data.batch(index, 4)
-        step = replace(take(run, data, unweighted(index), slice(None)), x=x)
+        step = replace(make_step(run, data, unweighted(index), slice(None)), x=x)
         loss = F.cross_entropy(net(STEADY(net, step)), y)
         w, b = torch.autograd.grad(loss, (net.head.weight, net.head.bias))
         means.append(torch.cat([w, b[:, None]], 1).flatten())
@@ -437,7 +435,7 @@ def test_glister_uses_the_adversarial_validation_loss():
     assert watch.views().keys() == set(range(9))
     assert all(x.equal(data.validation.images[i]) for i, x in watch.views().items())
     held_out = selector.validation(run, data.validation)
-    step = take(run, data.validation, unweighted(torch.arange(9)), slice(None), view=1)
+    step = make_step(run, data.validation, unweighted(torch.arange(9)), slice(None), view=1)
     torch.testing.assert_close(held_out.z, run.net.eval()(STEADY(run.net, step)), atol=1e-5, rtol=1e-5)
     plain = replace(selector, adversarial=False).validation(run, data.validation)
     torch.testing.assert_close(plain.z, run.net.eval()(data.validation.images), atol=1e-5, rtol=1e-5)
@@ -582,7 +580,7 @@ SELECTOR_SPECS = {
 
 def built(spec):
     problems = []
-    method = config.build(Method, spec, "method", problems)
+    method = components.build(Method, spec, "method", problems)
     assert problems == []
     return method
 
@@ -621,7 +619,7 @@ def test_perceptual_training_runs_by_config_alone(name, granularity):
 def test_wrong_values_are_said_by_config():
     problems = []
     selector = {"craig": {"fraction": 0.5, "granularity": "batches"}}
-    config.build(Method, {"objective": "cross_entropy", "attack": "clean", "selector": selector}, "m", problems)
+    components.build(Method, {"objective": "cross_entropy", "attack": "clean", "selector": selector}, "m", problems)
     assert len(problems) == 1
     assert "allowed: example, class, batch, whole_batches" in problems[0]
 

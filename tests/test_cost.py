@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from leanat.cost import predict
-from leanat.experiments import structure
 from leanat.papers.coreset import method as coreset
 from leanat.papers.qtart import dihcl
+from leanat.plan import structure
 
 P = {"step": 3.0, "bare": 1.0, "look": 0.25, "select": 2.5, "solve": 7.0}
 

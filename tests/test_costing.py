@@ -12,7 +12,7 @@ import torch
 from leanat.cost import costing, forecast
 from leanat.cost.costing import Bill
 from leanat.cost.forecast import ITEM, Forecast
-from leanat.experiments import structure, walk
+from leanat.plan import structure, walk
 
 ROOT = Path(__file__).parents[1]
 

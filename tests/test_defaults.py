@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from leanat.experiments import config, structure
+from leanat.plan import components, structure
 
 CONFIG = Path(__file__).parents[1] / "config"
-NAMES = {name: kind for _, kinds in config.SLOTS.values() for name, kind in kinds.items() if is_dataclass(kind)}
+NAMES = {name: kind for _, kinds in components.SLOTS.values() for name, kind in kinds.items() if is_dataclass(kind)}
 
 OFF = {  # what is not there unless a spec asks for it
     "pgd": {"only_correct", "restarts", "training_mode", "use_best"},

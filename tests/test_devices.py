@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from leanat.experiments.resolve import ConfigError
+from leanat.core.errors import ConfigError
 from leanat.runs import devices, experiment
 
 CODE = """

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from toys import Small, make_run, same, split, toy, weights
 
 from leanat.core.loop import train
-from leanat.core.memory import Teacher, survey, teaching
-from leanat.core.nouns import Step
+from leanat.core.nouns import Hook, Step
 from leanat.core.rng import Draws
+from leanat.core.teacher import Teacher, per_example_loss, teaching
 from leanat.papers.qtart.dihcl import RULES, Bandit, Episodes, Mixup, beta, symmetric_beta, without_replacement
 
 PAPER = (0, 5, 10, 15, 20, 30, 40, 60, 90, 140, 210, 300)
@@ -136,7 +136,7 @@ def test_mixup_of_one_example_is_cross_entropy():
 # The bandit against a ledger kept example by example in Python.
 
 
-class Ledger:
+class Ledger(Hook):
     """Writes down what each step showed, and what each pass over the set found."""
 
     name = "ledger"
@@ -150,10 +150,7 @@ class Ledger:
     def on_epoch(self, run, split):  # before the bandit's own: the network is as the epoch before left it
         if SHORT.opens(run.epoch):
             with teaching(run):
-                self.surveys[run.epoch] = [v.tolist() for v in survey(run, split.train, 0.4)]
-
-    def after_backward(self, run, step):
-        pass
+                self.surveys[run.epoch] = [v.tolist() for v in per_example_loss(run, split.train, 0.4)]
 
     def after_step(self, run, step):
         e = run.epoch
@@ -264,7 +261,7 @@ def test_it_learns(rule, options):
     episodes = Episodes((0, 4, 8, 12, 16, 20), lr_max=0.05, explore=3, min_k=0.5)
     run = make(rule, episodes=episodes, epochs=20, **options)
     train(run, split(toy(60)))
-    _, hits = survey(run, toy(60))
+    _, hits = per_example_loss(run, toy(60))
     assert hits.mean() > 0.8
     picks = run.subset.index.tolist()
     assert len(picks) == len(set(picks)) == 39

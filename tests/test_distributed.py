@@ -107,16 +107,16 @@ def test_after_a_selection_all_have_the_statistics_of_the_one_that_selected(monk
         net(torch.randn(4, 3, 2, 2))
         return torch.arange(3), torch.ones(3)
 
-    index, _ = distributed.chosen(select, net, torch.device("cpu"))
+    index, _ = distributed.broadcast_choice(select, net, torch.device("cpu"))
     assert index.tolist() == [0, 1, 2]
     assert sent == [(b.shape, 0) for b in net.buffers()]
 
 
 def test_alone_nothing_is_done():
     value, net = torch.tensor([1.0, 2.0]), torch.nn.BatchNorm2d(2)
-    assert distributed.added(value) is value
+    assert distributed.all_reduce_sum(value) is value
     assert distributed.prepared(net) is net
-    assert distributed.part(slice(3, 10)) == slice(3, 10)
+    assert distributed.shard_slice(slice(3, 10)) == slice(3, 10)
     assert (distributed.rank(), distributed.size()) == (0, 1)
 
 
@@ -126,7 +126,7 @@ def test_parts_cover_a_batch_once(monkeypatch, n, size):
     parts = []
     for rank in range(size):
         monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
-        parts.append(distributed.part(slice(100, 100 + n)))
+        parts.append(distributed.shard_slice(slice(100, 100 + n)))
     assert parts[0].start == 100
     assert parts[-1].stop == 100 + n
     assert all(a.stop == b.start for a, b in itertools.pairwise(parts))

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from leanat.core import files
-from leanat.core.tally import NonFiniteLoss
-from leanat.experiments import structure
-from leanat.experiments.grid import digest
+from leanat.core.meter import NonFiniteLoss
 from leanat.models import io
+from leanat.plan import structure
+from leanat.plan.grid import digest
 from leanat.runs import checkpoint, experiment
 
 ROOT = Path(__file__).parents[1]

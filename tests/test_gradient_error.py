@@ -6,7 +6,7 @@ from toys import Small, make_run, same, split, toy, weights
 
 from leanat.attacks.pgd import PGD, Clean
 from leanat.attacks.threat import Linf
-from leanat.core.loop import take
+from leanat.core.loop import make_step
 from leanat.data import load
 from leanat.papers.coreset.gradient_error import GradientError, NamedSelector, of_all_layers
 from leanat.papers.coreset.method import Kept
@@ -28,12 +28,12 @@ def test_numbers_are_those_of_equation_6_by_brute_force(objective):
     found, _ = error({"gm": selector}, objective=objective)(net, data, 3)
     run = make_run(net, objective=objective, attack=STEADY, batch=5, seed=3)
     index, weight, _ = selector(run, split(data))
-    whole = take(run, data, unweighted(everyone(data)), slice(None))
+    whole = make_step(run, data, unweighted(everyone(data)), slice(None))
     whole.x_adv = STEADY(net, whole)
     net.eval()
     rows = []
     for i in range(23):  # each example by itself
-        alone = take(run, data, unweighted(torch.tensor([i])), slice(None))
+        alone = make_step(run, data, unweighted(torch.tensor([i])), slice(None))
         alone.x_adv = whole.x_adv[i : i + 1]
         grads = torch.autograd.grad(objective(net, alone).sum(), tuple(net.parameters()))
         rows.append(torch.cat([g.flatten() for g in grads]))

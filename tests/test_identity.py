@@ -22,8 +22,8 @@ from leanat.attacks.pgd import PGD, Clean
 from leanat.attacks.threat import Linf
 from leanat.evaluation import outcome
 from leanat.evaluation.evaluate import evaluate, transfer
-from leanat.experiments import structure
 from leanat.models import io
+from leanat.plan import structure
 from leanat.runs import assess, attacking, experiment, identity, transferred
 
 ROOT = Path(__file__).parents[1]

@@ -7,8 +7,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from leanat.experiments import jobs, structure
 from leanat.models.names import BODIES
+from leanat.plan import jobs, structure
 
 ROOT = Path(__file__).parents[1]
 

@@ -18,8 +18,9 @@ FOLDERS = [
     "evaluation",
     "selection",
     "training",
+    "experiments",  # what the papers' settings are written with
     "papers",  # a folder each, none of which imports another
-    "experiments",  # from the configuration to runs and items
+    "plan",  # from the papers' settings to runs, evaluations, items and jobs
     "options",
     "runs",
     "cost",
@@ -29,13 +30,14 @@ FOLDERS = [
 ]
 RANK = {name: i for i, name in enumerate(FOLDERS)}
 PURE = {  # what the Snakefile and the command line read at every start
-    *(f"core/{name}" for name in ("files",)),
+    *(f"core/{name}" for name in ("errors", "files")),
     *(f"runs/{name}" for name in ("devices", "progress", "signals")),
+    *(f"experiments/{name}" for name in ("metrics", "paper", "scales", "spec")),
     *(
-        f"experiments/{name}"
+        f"plan/{name}"
         for name in (
-            *("caption", "formulas", "grid", "items", "jobs", "marks", "needed", "plan", "resolve", "scales", "sense"),
-            *("shape", "structure", "targets", "walk"),
+            *("caption", "formulas", "grid", "items", "jobs", "kept", "marks", "needed", "sense", "settings"),
+            *("structure", "targets", "walk"),
         )
     ),
     "options",

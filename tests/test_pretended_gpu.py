@@ -18,15 +18,16 @@ from pretended_gpu import TwoDevices, pretended
 
 from leanat import data
 from leanat.core import loop, nouns
+from leanat.core.meter import Stopped
 from leanat.core.nouns import Step
 from leanat.core.rng import Draws
-from leanat.core.tally import Stopped
 from leanat.data import augment, color_augment
 from leanat.evaluation.evaluate import evaluate
 from leanat.evaluation.gradient_masking import masking_report
-from leanat.experiments import config, scales, structure
-from leanat.experiments.grid import UPSTREAM, named_runs
+from leanat.experiments import scales
 from leanat.models import io
+from leanat.plan import components, structure
+from leanat.plan.grid import UPSTREAM, named_runs
 from leanat.runs import assess, experiment
 
 CONFIG = Path(__file__).parents[1] / "config"
@@ -57,10 +58,9 @@ def small_load(name, part, data_dir=None, device="cpu", seed=0, augment=data.NON
 def smaller(spec):
     """The same kind of run on ``few`` images: at most 4 epochs with all that has to happen in them, 2 attack steps."""
     of = demo().datasets[spec["data"]["name"]]
-    spec = scales.shrink_epochs(spec, {"factor": 0, "minimum": 4}, demo().scale["epoch_keys"])
-    counts = {"times": 1, "keys": ["gamma", "count"]}
+    spec = scales.shrink_epochs(spec, 0, 4)
     spec["method"]["selector"] = scales.shrink_counts(
-        {"selector": spec["method"]["selector"]}, counts, EACH * of["classes"], of["train"]
+        {"selector": spec["method"]["selector"]}, 1, EACH * of["classes"], of["train"]
     )["selector"]
 
     def change(value):
@@ -273,7 +273,7 @@ def test_attacks_and_measures(paper, runs):
 
 def attacked(file, runs, name, entry, device):
     net, about = io.load(file, device)
-    made, alarms, measures = assess.components({name: entry}, runs)
+    made, alarms, measures = assess.suite_parts({name: entry}, runs)
     test = small_load(about["data"]["name"], "test", device=device)
     for attack in made.values():
         return vars(evaluate(net, test, attack, seed=0, batch=10, statistics=entry["statistics"]))
@@ -340,7 +340,7 @@ def test_waits_of_attacks(name):
     entry = kinds.get(
         name, {name: {"bound": 1e-3, "steps": 2} | ({"lattice": [4, 4, 4]} if name == "recoloradv" else {})}
     )
-    attack = config.component(nouns.Attack, entry, name, problems)
+    attack = components.component(nouns.Attack, entry, name, problems)
     assert not problems
     with gpu() as total:
         test = small_load("shapes10", "test", device=GPU)

@@ -22,13 +22,13 @@ from leanat.core.rng import Draws
 from leanat.cost import decoding, predict, timing
 from leanat.evaluation import evaluate, features, outcome
 from leanat.evaluation.evaluate import transfer
-from leanat.experiments import structure
 from leanat.papers.qtart.method import WINDOWS, Instability
 from leanat.papers.qtart.planted import Planted, removed
+from leanat.plan import structure
 from leanat.report import items
 from leanat.runs import assess, checkpoint, experiment, transferred
 from leanat.selection.basic import LossRank
-from leanat.training.baselines import Watch
+from leanat.training.baselines import OverfittingMonitor
 
 CONFIG = Path(__file__).parents[1] / "config"
 
@@ -61,7 +61,7 @@ class WorksFrom:
 
 
 def watched(drop, works_from=4, epochs=6):
-    watch = Watch(Unharmed(), WorksFrom(works_from), examples=24, drop=drop)
+    watch = OverfittingMonitor(Unharmed(), WorksFrom(works_from), examples=24, drop=drop)
     return make_run(Small(), epochs=epochs, lr=0.1, extras=(watch,)), watch
 
 
@@ -105,7 +105,7 @@ def test_a_training_that_was_ended_stays_so(tmp_path):
 @pytest.mark.parametrize("drop", [0.0, 1.0, -0.2])
 def test_the_watch_checks_its_fields(drop):
     with pytest.raises(ValueError, match="allowed: above 0, below 1, or null"):
-        Watch(Unharmed(), Unharmed(), 10, drop)
+        OverfittingMonitor(Unharmed(), Unharmed(), 10, drop)
 
 
 # -- transfer
@@ -218,7 +218,7 @@ def test_the_figure_of_features_shares_bins_and_draws_every_point(tmp_path):
 def test_the_suite_of_features_can_be_built():
     grid = grid_of("demo")
     facts = {"paper": "qtart", "item": "figure1", "data": "cifar10", "model": "resnet50", "method": "sgd"}
-    attacks, alarms, measures = assess.components(grid.suite(facts, "features"))
+    attacks, alarms, measures = assess.suite_parts(grid.suite(facts, "features"))
     assert not attacks
     assert not alarms
     named = measures["distances"].attacks
@@ -270,7 +270,7 @@ def test_the_item_of_planted_examples_looks_at_seven_epochs_of_one_training():
     assert after == {1, 2, 3, 5, 7, 10, 20}  # of 20; of MobileNet's 23 too
     assert {grid.runs[run].spec["data"]["name"] for run in item["runs"]} == {"shapes10-32"}
     facts = {"paper": "qtart", "item": "planted", "data": "cifar10", "model": "vgg16", "method": "sgd_smoothed"}
-    _, _, measures = assess.components(grid.suite(facts, "planted"))
+    _, _, measures = assess.suite_parts(grid.suite(facts, "planted"))
     assert measures["planted"].part == "train"
 
 

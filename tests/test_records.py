@@ -10,7 +10,7 @@ from test_bad_inputs import answer, root  # noqa: F401
 from toys import record
 
 from leanat.core.files import write_json
-from leanat.experiments import structure
+from leanat.plan import structure
 from leanat.report import items, notes
 
 MADE_FROM = {"spec": "0", "training data": "1", "test data": "2"}

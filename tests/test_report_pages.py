@@ -14,7 +14,7 @@ import docutils.utils
 import pytest
 from toys import record
 
-from leanat.experiments import caption, structure, walk
+from leanat.plan import caption, structure, walk
 from leanat.report import runs
 
 ROOT = Path(__file__).parents[1]

@@ -138,7 +138,7 @@ def inside(value, path=()):
 def blocks(grid, name):
     """Methods and specs of an item's runs on one data set and network, and of the same value of what rows name."""
     found, named = {}, NAMED_BY.get(name, ("", ""))[0]
-    base = grid.papers[name.partition("/")[0]]["items"][name.partition("/")[2]].get("base", {})
+    base = grid.papers[name.partition("/")[0]].items[name.partition("/")[2]].base
     for (_, _, of, _), (facts, run) in by_cell(grid, name).items():
         facts = {**base, **facts}
         method = facts["method"] if of == "own" else family(run)

@@ -10,10 +10,9 @@ from torch import nn
 from toys import Small, make_run, same, split, toy, weights
 
 from leanat.core import nouns
-from leanat.core.loop import take, train
-from leanat.core.nouns import Subset
+from leanat.core.loop import make_step, train
+from leanat.core.nouns import Hook, Step, Subset
 from leanat.core.rng import Draws
-from leanat.experiments import config
 from leanat.models import PerImage, build, io
 from leanat.papers.saliency import method as paper
 from leanat.papers.saliency.discriminator import Discriminator
@@ -25,6 +24,7 @@ from leanat.papers.saliency.method import (
     localisation,
     weight_of_difference,
 )
+from leanat.plan import components
 from leanat.runs import checkpoint
 from leanat.training.objectives import CrossEntropy
 
@@ -62,7 +62,7 @@ def started(run, data):
     for extra in run.method.extras:
         run.memory[extra.name] = extra.start(run, split(data))
         extra.on_epoch(run, split(data))
-    step = take(run, data, Subset(torch.arange(8), torch.ones(8)), slice(0, 8))
+    step = make_step(run, data, Subset(torch.arange(8), torch.ones(8)), slice(0, 8))
     step.x_adv = step.x
     run.net.train()
     return step
@@ -283,16 +283,15 @@ def test_k_falls_with_the_epochs_and_the_last_one_stays():
 def test_the_k_of_the_epoch_is_what_is_matched(teacher):
     run, kept = run_of(phase2(teacher, ks=(80, 20), epochs_each=2), epochs=5), []
 
-    class Watch:
+    class Watch(Hook):
         name = "watch"
-        start = on_epoch = after_backward = staticmethod(lambda *_: None)
 
         @staticmethod
         def after_step(run, step):
             target = step.aux["saliency"][1]["curriculum"][0]
             kept.append((step.epoch, (target != 0).flatten(1).sum(1).tolist()))
 
-    run.method = dataclasses.replace(run.method, extras=(*run.method.extras, Watch))
+    run.method = dataclasses.replace(run.method, extras=(*run.method.extras, Watch()))
     train(run, split(toy()))
     expected = {0: 29, 1: 29, 2: 7, 3: 7, 4: 7}  # of 36 pixels
     assert kept
@@ -379,9 +378,8 @@ def test_discriminators_move_every_nth_step_and_at_no_other_time(teacher, every)
     run, moved, rates = run_of(objective, epochs=4, lr=lambda e, n: 0.1 - 0.02 * e), [], []
     last = {}
 
-    class Watch:
+    class Watch(Hook):
         name = "watch"
-        start = on_epoch = staticmethod(lambda *_: None)
 
         @staticmethod
         def after_backward(run, step):
@@ -404,7 +402,7 @@ def test_discriminators_move_every_nth_step_and_at_no_other_time(teacher, every)
         rates.append(lr)
         update(self, state, real, fake, lr)
 
-    run.method = dataclasses.replace(run.method, extras=(*run.method.extras, Watch))
+    run.method = dataclasses.replace(run.method, extras=(*run.method.extras, Watch()))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Discriminator, "update", noted)
         train(run, split(toy()))
@@ -511,7 +509,7 @@ def test_the_teacher_is_never_touched(teacher, statistics):
     file = (teacher / "model.safetensors").read_bytes()
     run = run_of(phase2(teacher, statistics=statistics))
     train(run, split(toy()))
-    live = paper._live[run.net].teacher
+    live = run.live["saliency"]
     tensors, _ = io.read(teacher / "model.safetensors")
     state = live.state_dict()
     assert set(state) >= {k for k in tensors if "running" not in k}
@@ -580,8 +578,10 @@ def test_discriminator_fields_are_checked(change):
 
 def test_what_is_missing_is_named(teacher, tmp_path):
     data = split(toy())
-    with pytest.raises(RuntimeError, match="among the method's extras"):
-        train(make_run(Small(), objective=phase1(teacher)), data)
+    step = Step(0, torch.arange(2), torch.rand(2, 1, 6, 6), torch.zeros(2), torch.ones(2), None)
+    step.x_adv = step.x
+    with pytest.raises(RuntimeError, match="training that it belongs to"):
+        phase1(teacher)(Small(), step)
     with pytest.raises(ValueError, match="same fields"):
         train(make_run(Small(), objective=phase1(teacher), extras=(phase1(teacher, beta=1.0),)), data)
     with pytest.raises(io.NetworkError, match="no such file"):
@@ -602,13 +602,13 @@ def test_what_is_missing_is_named(teacher, tmp_path):
 def test_a_spec_builds_it():
     problems = []
     fields = {"teacher": "results/runs/x", "beta": 2, "gamma": 20, "ks": [90, 50], "epochs_each": 15}
-    built = config.build(Saliency, {**fields, "discriminator": {"layers": 3}}, "s", problems)
+    built = components.build(Saliency, {**fields, "discriminator": {"layers": 3}}, "s", problems)
     assert not problems
     expected = Saliency(
         Path("results/runs/x"), 2.0, 20.0, ks=(90.0, 50.0), epochs_each=15, discriminator=Discriminator(layers=3)
     )
     assert built == expected
-    assert config.build(Saliency, {**fields, "k": 50, "discriminator": {"layers": 9}}, "s", problems) is None
+    assert components.build(Saliency, {**fields, "k": 50, "discriminator": {"layers": 9}}, "s", problems) is None
     assert any("unknown key 'k'" in p for p in problems)
     assert any("layers 9" in p for p in problems)
 

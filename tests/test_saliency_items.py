@@ -15,14 +15,16 @@ from toys import record, same, toy
 
 from leanat.attacks.pgd import PGD
 from leanat.attacks.threat import Linf
+from leanat.core.errors import ConfigError
 from leanat.cost import timing
 from leanat.cost.held import most_bytes
 from leanat.data import load
-from leanat.experiments import config, scales, structure
-from leanat.experiments.grid import digest
+from leanat.experiments import scales
 from leanat.models import io
 from leanat.papers.saliency import method as paper
 from leanat.papers.saliency.maps import Maps, Terms, bound
+from leanat.plan import components, structure
+from leanat.plan.grid import digest
 from leanat.report import items
 from leanat.report.notes import row_note
 from leanat.report.plots import write_figure
@@ -141,8 +143,8 @@ def test_a_suite_with_measures_leaves_numbers_and_pictures(tmp_path):
     with np.load(file) as arrays:
         assert len(arrays["image"]) == 3
     assert json.loads(json.dumps(made))["measures"]["maps"]["numbers"]["saliency"] > 0
-    with pytest.raises(config.ConfigError, match="no measure 'map'; did you mean maps"):
-        assess.components({"maps": {"measure": {"map": {}}}})
+    with pytest.raises(ConfigError, match="no measure 'map'; did you mean maps"):
+        assess.suite_parts({"maps": {"measure": {"map": {}}}})
 
 
 # -- the grid
@@ -237,7 +239,7 @@ def test_figure_2_reads_a_snapshot_for_each_k(grid):
     fields = spec["method"]["objective"]["saliency"]
     assert fields["ks"] == [90, 80, 70, 60, 50]
     assert fields["epochs_each"] * 5 == spec["recipe"]["epochs"]
-    objective = config.read(spec).method.objective
+    objective = components.read(spec).method.objective
     assert [objective.k(e - 1) for e in spec["snapshots"]] == [90, 80, 70, 60, 50]
 
 
@@ -265,10 +267,8 @@ def test_gamma_of_the_series_keeps_its_proportions_at_demo(grid):
 
 def test_fields_are_adjusted_wherever_they_stand():
     spec = {"a": {"gamma": 2, "layers": 5}, "extras": [{"a": {"gamma": 2}}], "b": {"gamma": "auto"}}
-    rules = [{"when": {"method": "x"}, "times": {"gamma": 10}, "set": {"layers": 3}}]
-    assert scales.adjust(spec, rules, {"method": "y"}) == spec
     expected = {"a": {"gamma": 20, "layers": 3}, "extras": [{"a": {"gamma": 20}}], "b": {"gamma": "auto"}}
-    assert scales.adjust(spec, rules, {"method": "x"}) == expected
+    assert scales.set_fields(scales.scale_fields(spec, gamma=10), layers=3) == expected
 
 
 def test_rows_that_are_only_cited_say_so_and_keep_the_papers_numbers(grid):
@@ -365,7 +365,7 @@ def test_the_steps_of_a_dual_role_are_measured(grid, method):
 
 def test_the_networks_of_a_measure_are_read_from_their_runs(tmp_path):
     net = save_teacher(tmp_path / "shapes-at-s0")
-    _, _, measures = assess.components({"t": {"measure": {"terms": {"teacher": "run:shapes-at-s0"}}}}, tmp_path)
+    _, _, measures = assess.suite_parts({"t": {"measure": {"terms": {"teacher": "run:shapes-at-s0"}}}}, tmp_path)
     assert measures["t"].teacher == tmp_path / "shapes-at-s0"
     assert io.load(measures["t"].teacher / "model.safetensors", torch.device("cpu"))[0]
     assert net.training

@@ -17,20 +17,20 @@ from leanat import data, models
 from leanat.attacks.pgd import PGD, Clean
 from leanat.attacks.threat import L2, Linf
 from leanat.core.loop import train, train_epoch
-from leanat.core.memory import entropy
-from leanat.core.nouns import Method, Recipe, Run, Split, Step
+from leanat.core.nouns import Hook, Method, Recipe, Run, Split, Step
+from leanat.core.teacher import entropy
 from leanat.evaluation.evaluate import evaluate
 from leanat.models import Classifier, Transferred, transfer_head
 from leanat.papers.sat.method import (
     AtRandom,
+    AttackOnlySubset,
     ByEntropy,
-    Classes,
     EarlyStop,
-    First,
     MeanEntropy,
-    OnlyMembers,
+    NamedClasses,
+    RankedSubset,
     SubsetAttack,
-    Weighted,
+    SubsetWeights,
     holdout_indices,
 )
 from leanat.runs import checkpoint
@@ -60,8 +60,8 @@ def digits(n=96):
 
 def sat_run(source, members=None, *, attack=ATTACK, weighted=None, epochs=2, seed=0, precision="fp32", net=None):
     """SAT on ``source``; plain training with the attack where there are no members."""
-    budget, extras = (None, ()) if members is None else (OnlyMembers(), (SubsetAttack(members),))
-    method = Method(CrossEntropy(), attack, Weighted(weighted) if weighted else Everything(), budget, extras)
+    budget, extras = (None, ()) if members is None else (AttackOnlySubset(), (SubsetAttack(members),))
+    method = Method(CrossEntropy(), attack, SubsetWeights(weighted) if weighted else Everything(), budget, extras)
     recipe = Recipe(epochs, 32, Constant(0.05), 0.9, True, 5e-4, precision=precision)
     return Run(net or net_for(source, seed), method, recipe, seed)
 
@@ -71,16 +71,16 @@ def sat_run(source, members=None, *, attack=ATTACK, weighted=None, epochs=2, see
 
 def test_named_classes():
     source = toy()
-    assert Classes((2, 0))(source).equal(source.labels != 1)
-    assert not Classes(())(source).any()
-    assert Classes((0, 1, 2))(source).all()
+    assert NamedClasses((2, 0))(source).equal(source.labels != 1)
+    assert not NamedClasses(())(source).any()
+    assert NamedClasses((0, 1, 2))(source).all()
 
 
 def test_classes_by_entropy_are_the_hardest_the_easiest_and_nested(ranking):
     source = toy()
 
     def chosen(count, first):
-        return set(source.labels[First(count / 3, "class", ByEntropy(ranking, first))(source)].tolist())
+        return set(source.labels[RankedSubset(count / 3, "class", ByEntropy(ranking, first))(source)].tolist())
 
     assert [chosen(n, "hardest") for n in range(4)] == [set(), {2}, {2, 0}, {2, 0, 1}]
     assert [chosen(n, "easiest") for n in range(4)] == [set(), {1}, {1, 0}, {1, 0, 2}]
@@ -88,8 +88,8 @@ def test_classes_by_entropy_are_the_hardest_the_easiest_and_nested(ranking):
 
 def test_examples_by_entropy(ranking):
     source = toy()
-    hardest = First(0.25, "example", ByEntropy(ranking, "hardest"))(source)
-    easiest = First(0.75, "example", ByEntropy(ranking, "easiest"))(source)
+    hardest = RankedSubset(0.25, "example", ByEntropy(ranking, "hardest"))(source)
+    easiest = RankedSubset(0.75, "example", ByEntropy(ranking, "easiest"))(source)
     assert set(hardest.nonzero()[:, 0].tolist()) == {5 * n % 24 for n in range(18, 24)}
     assert easiest.equal(~hardest)
 
@@ -97,7 +97,7 @@ def test_examples_by_entropy(ranking):
 @pytest.mark.parametrize(("of", "total"), [("example", 600), ("class", 10)])
 def test_tenths_have_their_exact_size_and_are_nested(of, total):
     source = data.load("digits", "train")
-    sets = [First(i / 10, of, AtRandom(3))(source) for i in range(11)]
+    sets = [RankedSubset(i / 10, of, AtRandom(3))(source) for i in range(11)]
     sizes = [int(s.sum()) if of == "example" else len(source.labels[s].unique()) for s in sets]
     assert len(source) == 600
     assert sizes == [total * i // 10 for i in range(11)]
@@ -106,33 +106,33 @@ def test_tenths_have_their_exact_size_and_are_nested(of, total):
 
 def test_random_sets_depend_on_the_draw_alone():
     source = data.load("digits", "train")
-    first, again, other = (First(0.3, "example", AtRandom(d))(source) for d in (0, 0, 1))
+    first, again, other = (RankedSubset(0.3, "example", AtRandom(d))(source) for d in (0, 0, 1))
     assert first.equal(again)
     assert 0.2 < (first & other).sum() / first.sum() < 0.4  # independent: .3
-    runs = [sat_run(source, First(0.3, "example", AtRandom(0)), seed=seed) for seed in (0, 1)]
+    runs = [sat_run(source, RankedSubset(0.3, "example", AtRandom(0)), seed=seed) for seed in (0, 1)]
     assert all(run.method.extras[0].start(run, split(source))["members"].equal(first) for run in runs)
     with_seed = data.load("digits", "train", seed=5)
-    assert First(0.3, "example", AtRandom(0))(with_seed).equal(first)
+    assert RankedSubset(0.3, "example", AtRandom(0))(with_seed).equal(first)
 
 
 def test_random_classes_are_all_drawn_about_equally_often():
     source = toy(30, n_classes=10)
     counts = torch.zeros(10)
     for draw in range(400):
-        counts[source.labels[First(0.3, "class", AtRandom(draw))(source)].unique()] += 1
+        counts[source.labels[RankedSubset(0.3, "class", AtRandom(draw))(source)].unique()] += 1
     assert ((counts - 120).abs() < 5 * (400 * 0.3 * 0.7) ** 0.5).all()  # five standard deviations
 
 
 @pytest.mark.parametrize(
     "build",
     [
-        lambda: Classes((1, 1)),
-        lambda: Classes((-1,)),
-        lambda: Classes((3,))(toy()),
-        lambda: First(1.1, "class", AtRandom(0)),
-        lambda: First(0.5, "decile", AtRandom(0)),
+        lambda: NamedClasses((1, 1)),
+        lambda: NamedClasses((-1,)),
+        lambda: NamedClasses((3,))(toy()),
+        lambda: RankedSubset(1.1, "class", AtRandom(0)),
+        lambda: RankedSubset(0.5, "decile", AtRandom(0)),
         lambda: ByEntropy(Path(), "middle"),
-        lambda: Weighted("vanilla"),
+        lambda: SubsetWeights("vanilla"),
         lambda: MeanEntropy("margin", None),
         lambda: MeanEntropy("entropy", 0),
         lambda: EarlyStop((), Clean(), 0.1),
@@ -150,11 +150,11 @@ def test_values_out_of_range(build):
 
 
 def test_a_ranking_that_does_not_fit_is_refused(tmp_path, ranking):
-    order = First(0.5, "example", ByEntropy(ranking, "hardest"))
+    order = RankedSubset(0.5, "example", ByEntropy(ranking, "hardest"))
     with pytest.raises(ValueError, match="23 finite values by example are needed; it has 24"):
         order(toy(23))
     with pytest.raises(ValueError, match="not a ranking"):
-        First(0.5, "example", ByEntropy(tmp_path / "none", "hardest"))(toy())
+        RankedSubset(0.5, "example", ByEntropy(tmp_path / "none", "hardest"))(toy())
     (tmp_path / "entropy.npz").write_bytes(b"PK nonsense")
     with pytest.raises(ValueError, match="not a ranking"):
         order(toy())
@@ -177,8 +177,8 @@ def test_everything_is_adversarial_training_and_nothing_is_standard_training_bit
     source = data.load("shapes10", "train", n=96, augment=data.Augmentation((data.Crop(2), data.Flip())))
     standard, adversarial = trained(None, Clean()), trained(None, attack)
     assert not same(standard, adversarial)
-    assert same(trained(First(1.0, "class", AtRandom(0)), attack), adversarial)
-    assert same(trained(Classes(()), attack), standard)
+    assert same(trained(RankedSubset(1.0, "class", AtRandom(0)), attack), adversarial)
+    assert same(trained(NamedClasses(()), attack), standard)
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ class Spy:
 @pytest.mark.parametrize("weighted", [None, "balanced", "increasing"])
 def test_b_is_never_attacked_and_a_always_is(weighted):
     source, spy = digits(), Spy(ATTACK)
-    run = sat_run(source, Classes((3, 5, 8)), attack=spy, weighted=weighted)
+    run = sat_run(source, NamedClasses((3, 5, 8)), attack=spy, weighted=weighted)
     train(run, split(source))
     inside = torch.isin(source.labels, torch.tensor([3, 5, 8]))
     index, changed = (torch.cat(parts) for parts in zip(*(s[:2] for s in spy.seen), strict=True))
@@ -249,7 +249,7 @@ def test_the_loss_is_equation_2(rule, factor):
 def test_weights_of_the_deciles_are_2_to_10_times_b_over_a(i):
     source = data.load("digits", "train")
     for of in ("example", "class"):
-        chosen = First(i / 10, of, AtRandom(i))
+        chosen = RankedSubset(i / 10, of, AtRandom(i))
         run = sat_run(source, chosen, weighted="increasing")
         run.memory["sat"] = {"members": chosen(source)}
         subset = run.method.selector(run, split(source))
@@ -264,31 +264,33 @@ def test_weights_of_the_deciles_are_2_to_10_times_b_over_a(i):
 
 def test_balanced_weights_give_a_and_b_the_same_total():
     source = data.load("digits", "train")
-    run = sat_run(source, Classes((1,)), weighted="balanced")
-    run.memory["sat"] = {"members": Classes((1,))(source)}
-    weight = Weighted("balanced")(run, split(source)).weight
+    run = sat_run(source, NamedClasses((1,)), weighted="balanced")
+    run.memory["sat"] = {"members": NamedClasses((1,))(source)}
+    weight = SubsetWeights("balanced")(run, split(source)).weight
     assert weight[source.labels == 1].sum().item() == pytest.approx(int((source.labels != 1).sum()), rel=1e-5)
 
 
 def test_what_cannot_be_is_said():
     source = digits()
-    for members in (Classes(()), Classes(tuple(range(10)))):
+    for members in (NamedClasses(()), NamedClasses(tuple(range(10)))):
         with pytest.raises(ValueError, match="one or more in A and in B"):
             train(sat_run(source, members, weighted="balanced"), split(source))
     with pytest.raises(ValueError, match="needs an attack with steps"):
-        train(sat_run(source, Classes((1,)), attack=Clean()), split(source))
-    run = sat_run(source, Classes((1,)))
-    run.method = Method(CrossEntropy(), ATTACK, Everything(), OnlyMembers())
+        train(sat_run(source, NamedClasses((1,)), attack=Clean()), split(source))
+    run = sat_run(source, NamedClasses((1,)))
+    run.method = Method(CrossEntropy(), ATTACK, Everything(), AttackOnlySubset())
     with pytest.raises(ValueError, match="need the extra sat"):
         train(run, split(source))
 
 
 def test_a_is_fixed_at_the_start_and_survives_a_checkpoint(tmp_path, ranking):
     source = toy(channels=1)
-    members = First(0.5, "example", ByEntropy(ranking, "hardest"))
+    members = RankedSubset(0.5, "example", ByEntropy(ranking, "hardest"))
 
     def run_of():
-        return make_run(Plain(), Weighted("balanced"), epochs=3, attack=ATTACK, budget=OnlyMembers(), extras=extras)
+        return make_run(
+            Plain(), SubsetWeights("balanced"), epochs=3, attack=ATTACK, budget=AttackOnlySubset(), extras=extras
+        )
 
     extras = (SubsetAttack(members), MeanEntropy("entropy", 2))
     whole, killed, resumed = run_of(), run_of(), run_of()
@@ -358,7 +360,7 @@ def test_examples_that_an_epoch_leaves_out_do_not_count():
 
 def test_examples_that_the_last_epoch_leaves_out_keep_what_they_had():
     @dataclass(frozen=True)
-    class Visits:
+    class Visits(Hook):
         """Extra: at which epoch an example was seen last, and its entropy there."""
 
         name: ClassVar[str] = "visits"
@@ -366,8 +368,6 @@ def test_examples_that_the_last_epoch_leaves_out_keep_what_they_had():
         def start(self, run, split):
             return {"epoch": torch.zeros(24), "entropy": torch.zeros(24)}
 
-        def on_epoch(self, run, split): ...
-        def after_backward(self, run, step): ...
         def after_step(self, run, step):
             run.memory["visits"]["epoch"][step.index] = float(run.epoch)
             run.memory["visits"]["entropy"][step.index] = entropy(step).float()
@@ -385,9 +385,9 @@ def test_the_entropies_of_one_run_rank_for_another(tmp_path):
     train(run, split(source))
     arrays = extra.arrays(run)
     np.savez(tmp_path / f"{extra.name}.npz", **arrays)
-    hardest = First(0.25, "example", ByEntropy(tmp_path, "hardest"))(source)
+    hardest = RankedSubset(0.25, "example", ByEntropy(tmp_path, "hardest"))(source)
     assert arrays["example"][hardest].min() >= arrays["example"][~hardest].max()
-    worst = First(1 / 3, "class", ByEntropy(tmp_path, "hardest"))(source)
+    worst = RankedSubset(1 / 3, "class", ByEntropy(tmp_path, "hardest"))(source)
     assert source.labels[worst].unique().tolist() == [arrays["class_"].argmax()]
 
 
@@ -508,7 +508,7 @@ def test_early_stopping_by_an_attack_ends_with_its_best_epoch():
     def robust(index):
         return evaluate(run.net, test, stop.attack, seed=run.seed, index=index).correct.mean()
 
-    run = sat_run(source, Classes((1, 7)), epochs=5)
+    run = sat_run(source, NamedClasses((1, 7)), epochs=5)
     train(run, split(source), lambda run: stop(run, len(test), robust))
     memory = run.memory["early_stop"]
     assert stop.restore(run) == memory["epoch"]

@@ -13,10 +13,10 @@ from toys import record
 
 from leanat import data, models
 from leanat.core.nouns import Split
-from leanat.experiments import jobs, structure
-from leanat.experiments.grid import UPSTREAM
 from leanat.models import io
-from leanat.papers.sat.method import Weighted, holdout_indices
+from leanat.papers.sat.method import SubsetWeights, holdout_indices
+from leanat.plan import jobs, structure
+from leanat.plan.grid import UPSTREAM
 from leanat.report import items, replicated
 from leanat.runs import assess
 from leanat.runs.experiment import planted_difficulty
@@ -178,7 +178,7 @@ def test_one_class_is_weighted_as_in_the_authors_configurations(grids):
     labels = torch.arange(10).repeat_interleave(10)
     inside = labels == 3
     run = SimpleNamespace(memory={"sat": {"members": inside}})
-    weight = Weighted("balanced")(run, Split(data.load("digits", "test").take(torch.arange(100)), None)).weight
+    weight = SubsetWeights("balanced")(run, Split(data.load("digits", "test").take(torch.arange(100)), None)).weight
     theirs = torch.where(inside, 5.0, 5 / 9)
     torch.testing.assert_close(weight / weight.sum(), theirs / theirs.sum())
 

@@ -4,8 +4,8 @@ import torch.nn.functional as F
 from toys import Small, make_run, split, toy
 
 from leanat.core.loop import train, train_epoch
-from leanat.core.memory import survey
 from leanat.core.nouns import Subset
+from leanat.core.teacher import per_example_loss
 from leanat.selection.basic import Every, Everything, LossRank, Once, Random, all_but_top, unweighted
 
 
@@ -89,9 +89,11 @@ def test_loss_rank_leaves_out_the_highest_losses():
     kept = LossRank(6)(run, split(data)).index
     assert sorted(losses.argsort()[:18].tolist()) == kept.tolist()
     assert run.net.training
-    assert torch.allclose(survey(run, data)[0], losses, atol=1e-6)
-    assert torch.allclose(survey(run, data, 0.4)[0], F.cross_entropy(0.4 * run.net.eval()(x), y, reduction="none"))
-    assert survey(run, data)[1].tolist() == (run.net(x).argmax(1) == y).tolist()
+    assert torch.allclose(per_example_loss(run, data)[0], losses, atol=1e-6)
+    assert torch.allclose(
+        per_example_loss(run, data, 0.4)[0], F.cross_entropy(0.4 * run.net.eval()(x), y, reduction="none")
+    )
+    assert per_example_loss(run, data)[1].tolist() == (run.net(x).argmax(1) == y).tolist()
 
 
 def test_equal_scores_go_by_number():

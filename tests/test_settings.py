@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from leanat.experiments import structure
+from leanat.plan import structure
 from leanat.report import published
 
 ROOT = Path(__file__).parents[1]
@@ -120,10 +120,10 @@ def coreset(spec, grid):
         ("Table 3 (FAT) | CIFAR-10", "coreset size"): size("cifar10", "resnet18", "fat_craig"),
         ("Table 1", "runs averaged"): len(grid.items["coreset/table1"]["seeds"]),
         ("coreset selection", "epochs between selections T (usually greater than)"): 15,
-        ("TRADES and ℓ_p-PGD", "network"): grid.papers["coreset"]["labels"][
+        ("TRADES and ℓ_p-PGD", "network"): grid.papers["coreset"].labels[
             spec("coreset", "cifar10", "resnet18", "trades")["model"]["name"]
         ],
-        ("PAT", "network"): grid.papers["coreset"]["labels"][
+        ("PAT", "network"): grid.papers["coreset"].labels[
             spec("coreset", "cifar10", "resnet50", "pat")["model"]["name"]
         ],
         ("ImageNet-12", "classes"): grid.datasets["imagenet12"]["classes"],
@@ -182,7 +182,7 @@ def sat(spec, grid):
         return made(data, model)["method"]["attack"]["pgd"]
 
     def network(name):
-        return grid.papers["sat"]["labels"][name]
+        return grid.papers["sat"].labels[name]
 
     def rows(item, **facts):
         found = [r["entry"] for r in grid.items[f"sat/{item}"]["rows"]]
@@ -193,7 +193,9 @@ def sat(spec, grid):
 
     cifar, large = attack("cifar10", "preact_resnet18"), attack("imagenet200", "resnet50")
     stop = made("cifar10", "preact_resnet18")["early_stop"]
-    increasing = {a: 1 + 10 * a / 100 for a in (10, 90)}  # papers.sat.Weighted, of |A| = 10 and 90 among 100 classes
+    increasing = {
+        a: 1 + 10 * a / 100 for a in (10, 90)
+    }  # papers.sat.SubsetWeights, of |A| = 10 and 90 among 100 classes
     return {
         ("AT", "inner maximization steps (conventionally)"): cifar["steps"],
         ("training attack", "attack"): f"PGD-{large['steps']}",

@@ -12,12 +12,11 @@ import pytest
 import torch
 from test_experiment import same, spec_of, weights
 from torch import nn
-from toys import Small, make_run, split, toy
+from toys import Losses, Small, make_run, split, toy
 
 from leanat.attacks.threat import Linf
 from leanat.core.loop import train
-from leanat.core.memory import Trace
-from leanat.core.tally import Stopped
+from leanat.core.meter import Stopped
 from leanat.runs import checkpoint, experiment, signals
 from leanat.selection.basic import Every, Random
 from leanat.training.baselines import Free
@@ -37,7 +36,7 @@ def free():
 
 
 def subsets():
-    return make_run(Dropped(), Every(1, 0, Random(0.7)), epochs=3, extras=(Trace("loss"),))
+    return make_run(Dropped(), Every(1, 0, Random(0.7)), epochs=3, extras=(Losses(),))
 
 
 @pytest.mark.parametrize("make", [free, subsets])
@@ -71,7 +70,7 @@ def test_a_second_run_of_the_test_would_see_a_lost_generator(tmp_path):
     with pytest.raises(Stopped):
         train(run, data, stop=lambda: next(asked))
     other = copy.deepcopy(run)
-    other.tally.generators = [torch.Generator().manual_seed(5).get_state()]
+    other.meter.generators = [torch.Generator().manual_seed(5).get_state()]
     for r in (run, other):
         train(r, data)
     assert not same(run.net.state_dict(), other.net.state_dict())

@@ -7,10 +7,10 @@ import pytest
 import torch
 from toys import Small
 
-from leanat.core.nouns import frozen
+from leanat.core.nouns import eval_without_param_grad
 from leanat.cost import timing
-from leanat.experiments import structure
 from leanat.papers.saliency.discriminator import Discriminator
+from leanat.plan import structure
 
 ROOT = Path(__file__).parents[1]
 SHAPE = {"classes": 10, "channels": 3, "size": 32, "train": 100}
@@ -38,7 +38,7 @@ class Watch:
         self.right, self.moved = [], []
 
     def __call__(self, net, step):
-        with frozen(net), torch.no_grad():
+        with eval_without_param_grad(net), torch.no_grad():
             self.right.append(net(step.x).argmax(1) == step.y)
         x_adv = self.attack(net, step)
         self.moved.append((x_adv != step.x).flatten(1).any(1))

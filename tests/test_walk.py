@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from leanat.experiments import structure, walk
-from leanat.experiments.resolve import ConfigError
+from leanat.core.errors import ConfigError
+from leanat.plan import structure, walk
 
 ROOT = Path(__file__).parents[1]
 

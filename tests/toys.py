@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from leanat.core.nouns import Method, Recipe, Run, Split
+from leanat.core.nouns import Hook, Method, Recipe, Run, Split
 from leanat.core.rng import Draws
-from leanat.experiments.grid import digest
+from leanat.plan.grid import digest
 from leanat.selection.basic import Everything
 from leanat.training.objectives import CrossEntropy
 from leanat.training.schedules import Constant
@@ -97,3 +97,18 @@ def record(spec, **metrics):
     """The metrics of a finished run, as far as a test needs them."""
     usual = {"clean": {}, "examples": {}, "device": "CPU", "date": "2026-11-28"}
     return {"spec": spec, "spec_hash": digest(spec)} | usual | metrics
+
+
+class Losses(Hook):
+    """The losses of every example at the steps that trained on it: the last, the sum, and how many."""
+
+    name = "losses"
+
+    def start(self, run, split):
+        return {key: torch.zeros(len(split.train)) for key in ("last", "total", "visits")}
+
+    def after_step(self, run, step):
+        memory, value = run.memory[self.name], step.losses.detach().float()
+        memory["last"][step.index] = value
+        memory["total"][step.index] += value
+        memory["visits"][step.index] += 1

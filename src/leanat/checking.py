@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from leanat.experiments import acting, config, sense
-from leanat.experiments.grid import Grid, canonical
-from leanat.experiments.resolve import ConfigError
+from leanat.core.errors import ConfigError
+from leanat.plan import components, sense
+from leanat.plan.grid import Grid, canonical
 from leanat.report import asked
 from leanat.runs import assess
 
@@ -15,12 +15,12 @@ def problems(grid: Grid, published: Path) -> list[str]:
     """A line for each, with the file and the first run that has it. Builds the objects of every spec and suite."""
     where = {run: item for item in grid.items.values() for run in reversed(item["all_runs"])}
     seen: dict[str, str] = {}  # each once, with the first run that has it
-    given: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}  # by run: columns and numbers of its extras
+    given: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}  # by run: columns and numbers of its hooks
     for run in grid.runs.values():
         try:
-            extras = config.read(run.spec).method.extras
-            columns = tuple(name for extra in extras for name in getattr(extra, "column_names", ()))
-            numbers = tuple(name for extra in extras for name in getattr(extra, "report_names", ()))
+            hooks = components.read(run.spec).method.hooks
+            columns = tuple(name for hook in hooks for name in hook.column_names)
+            numbers = tuple(name for hook in hooks for name in hook.report_names)
             given[run.id] = columns, numbers
             lines = sense.spec_problems(run.spec, grid.datasets[run.spec["data"]["name"]])
         except ConfigError as error:
@@ -30,7 +30,7 @@ def problems(grid: Grid, published: Path) -> list[str]:
     measured: dict[str, dict] = {}  # by suite: its measures
     for evaluation in {canonical(e.attacks): e for e in grid.evaluations.values()}.values():
         try:
-            _, _, measured[canonical(evaluation.attacks)] = assess.components(evaluation.attacks)
+            _, _, measured[canonical(evaluation.attacks)] = assess.suite_parts(evaluation.attacks)
             dataset = grid.datasets[grid.runs[evaluation.run].spec["data"]["name"]]
             lines = list(
                 sense.attack_problems(evaluation.attacks, dataset, f"suites.{evaluation.suite.partition('-')[2]}")
@@ -41,9 +41,9 @@ def problems(grid: Grid, published: Path) -> list[str]:
             seen.setdefault(line, evaluation.run)
     measures = {id: measured[key] for id, e in grid.evaluations.items() if (key := canonical(e.attacks)) in measured}
     items = asked.item_problems(grid, published, given, measures)
-    acted = [] if seen else [*acting.overridden(grid), *acting.beyond(grid)]  # of specs that can be read
+    acted = [] if seen else sense.beyond(grid)  # of specs that can be read
     problems = dict.fromkeys([*items, *acted])
     for line, run in seen.items():
         paper = where[run]["paper"] if run in where else "*"
-        problems[f"{grid.folder}/papers/{paper}.yaml: run {run}: {line}"] = None
+        problems[f"leanat/papers/{paper}/experiments.py: run {run}: {line}"] = None
     return list(problems)

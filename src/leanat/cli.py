@@ -15,7 +15,8 @@ from typing import Any
 
 import leanat
 from leanat import options
-from leanat.experiments.resolve import ConfigError, near, plain
+from leanat.core.errors import ConfigError, did_you_mean
+from leanat.experiments.spec import plain
 from leanat.runs import devices, signals
 
 log = logging.getLogger("leanat")
@@ -186,7 +187,7 @@ def check(arguments: argparse.Namespace) -> None:
     problems = checking.problems(grid, arguments.config_dir.parent / "published")
     if problems:
         raise ConfigError(problems)
-    counts = len(runs), len(grid.items), len(grid.papers), grid.scale["scale"]
+    counts = len(runs), len(grid.items), len(grid.papers), grid.scale.name
     log.info("%d runs and %d items of %d papers at scale %s: no problem found", *counts)
     for line in _undecidable(grid, arguments.config_dir.parent):
         log.info("%s", line)
@@ -199,7 +200,7 @@ def _undecidable(grid: Any, root: Path) -> list[str]:
     seeds, reasons = {run.id: run.spec["seed"] for run in grid.runs.values()}, {}
     for paper, own in claims.load(root / "published" / "claims.yaml").items():
         if paper in grid.papers:
-            for claim, reason in decidable.undecidable(own, grid.items, seeds, grid.scale["scale"]):
+            for claim, reason in decidable.undecidable(own, grid.items, seeds, grid.scale.name):
                 reasons.setdefault(reason, []).append(claim)
     return [f"{reason}: {', '.join(names)}" for reason, names in reasons.items()]
 
@@ -215,7 +216,7 @@ def data(arguments: argparse.Namespace) -> None:
         for name in [*(wanted or []), *([arguments.download] if arguments.download else [])]
         if not sets.known(name)
     ]:
-        raise ConfigError([f"data: no data set {unknown[0]!r}{near(unknown[0], sets.NAMES)}"])
+        raise ConfigError([f"data: no data set {unknown[0]!r}{did_you_mean(unknown[0], sets.NAMES)}"])
     if arguments.download:
         if folder is None:
             raise ConfigError([f"data: which folder to? leanat data DIR --download {arguments.download}"])
@@ -269,10 +270,12 @@ def attack(arguments: argparse.Namespace) -> None:
     grid = options.grid(arguments)
     paper, _, suite = arguments.suite.partition("/")
     if paper not in grid.papers:
-        raise ConfigError([f"--suite {arguments.suite}: no paper {paper!r}{near(paper, grid.papers)}"])
-    suites = plain(grid.papers[paper].get("suites", {}))
+        raise ConfigError([f"--suite {arguments.suite}: no paper {paper!r}{did_you_mean(paper, grid.papers)}"])
+    suites = plain(grid.papers[paper].suites)
     if (suite or "main").partition("-after-")[0] not in suites:  # of a snapshot: coreset/gradients-after-7
-        raise ConfigError([f"--suite {arguments.suite}: {paper} has no suite {suite or 'main'!r}{near(suite, suites)}"])
+        raise ConfigError(
+            [f"--suite {arguments.suite}: {paper} has no suite {suite or 'main'!r}{did_you_mean(suite, suites)}"]
+        )
     if not (arguments.runs or arguments.model or arguments.network):
         raise ConfigError(["attack: which network? Name runs, or --model FILE with --network and --data"])
     _torch(arguments)
@@ -290,12 +293,12 @@ def time_(arguments: argparse.Namespace) -> None:
     """Seconds of the pieces of every training whose cost an item shows: random images, the paper's own settings."""
     grid = options.grid(arguments)
     if arguments.paper not in grid.papers:
-        raise ConfigError([f"time: no paper {arguments.paper!r}{near(arguments.paper, grid.papers)}"])
+        raise ConfigError([f"time: no paper {arguments.paper!r}{did_you_mean(arguments.paper, grid.papers)}"])
     _torch(arguments).set_num_threads(arguments.threads)
     from leanat.cost import timing
 
     out = arguments.out or arguments.results / "timings" / f"{arguments.paper}.json"
-    usual = grid.papers[arguments.paper].get("repeats", 5)
+    usual = grid.papers[arguments.paper].repeats
     timing.write(grid.timed(arguments.paper), out, arguments.device, arguments.batch, arguments.repeats, usual)
     log.info("%s", out)
 
@@ -315,7 +318,7 @@ def _item(arguments: argparse.Namespace, kinds: tuple[str, ...]) -> None:
 
     known = {name: item for name, item in options.grid(arguments).items.items() if item["kind"] in kinds}
     if arguments.item not in known:
-        raise ConfigError([f"{arguments.name}: no item {arguments.item!r}{near(arguments.item, known)}"])
+        raise ConfigError([f"{arguments.name}: no item {arguments.item!r}{did_you_mean(arguments.item, known)}"])
     item, root = known[arguments.item], arguments.config_dir.parent
     out = arguments.out or Path("figures") / item["paper"] / f"{item['item']}.pdf"
     if arguments.replicate:
@@ -343,14 +346,14 @@ def overview(arguments: argparse.Namespace) -> None:
     from leanat.report import overview, summary
 
     grid = options.grid(arguments)
-    kept = arguments.results / "items" / grid.scale["scale"]
+    kept = arguments.results / "items" / grid.scale.name
     if arguments.item is None:
         out = arguments.out or Path("figures/overview.pdf")
         summary.write(grid.items.values(), kept, out.with_suffix(""))
     else:
         tables = [name for name, item in grid.items.items() if item["kind"] != "figure"]
         if arguments.item not in tables:
-            raise ConfigError([f"overview: no table {arguments.item!r}{near(arguments.item, tables)}"])
+            raise ConfigError([f"overview: no table {arguments.item!r}{did_you_mean(arguments.item, tables)}"])
         out = arguments.out or Path("figures") / f"{arguments.item}.overview.pdf"
         overview.overview(kept / f"{arguments.item}.csv", out.with_suffix(""))
     log.info("%s", out)
@@ -361,21 +364,21 @@ def claims(arguments: argparse.Namespace) -> None:
     from leanat.report import ledger
 
     grid, root = options.grid(arguments), arguments.config_dir.parent
-    titles = {paper: str(part["title"]) for paper, part in grid.papers.items()}
-    print(ledger.make(titles, arguments.papers, grid.scale["scale"], arguments.results, root, arguments.out))
+    titles = {paper: part.title for paper, part in grid.papers.items()}
+    print(ledger.make(titles, arguments.papers, grid.scale.name, arguments.results, root, arguments.out))
 
 
 def runs(arguments: argparse.Namespace) -> None:
     """Device, revision, date, seconds, memory and passes of every run behind a paper's items."""
-    from leanat.experiments import walk
+    from leanat.plan import walk
     from leanat.report import runs
 
     grid = options.grid(arguments)
     if arguments.paper not in grid.papers:
-        raise ConfigError([f"runs: no paper {arguments.paper!r}{near(arguments.paper, grid.papers)}"])
+        raise ConfigError([f"runs: no paper {arguments.paper!r}{did_you_mean(arguments.paper, grid.papers)}"])
     out = arguments.out or Path("figures") / arguments.paper / "runs.html"
     made = walk.by_paper(grid)[0][arguments.paper]
-    runs.write(arguments.paper, grid.scale["scale"], made, arguments.results, out.with_suffix(""))
+    runs.write(arguments.paper, grid.scale.name, made, arguments.results, out.with_suffix(""))
     log.info("%s", out)
 
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
+from leanat.core.errors import ConfigError
 from leanat.core.files import read_json
-from leanat.experiments import structure
-from leanat.experiments.grid import Grid
-from leanat.experiments.resolve import ConfigError
+from leanat.plan import structure
+from leanat.plan.grid import Grid
 
 
 def default(name: str, fallback: str) -> str:
@@ -134,7 +134,7 @@ def specs(arguments: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
         if run not in known.runs:
             names = begin[:3] or difflib.get_close_matches(run, known.runs, 3, 0) or list(known.runs)[:3]
             which = f"{len(begin)} runs begin with {run!r}" if begin else f"no run {run!r}"
-            scale = known.scale["scale"]
+            scale = known.scale.name
             raise ConfigError(
                 [f"train: {which} at scale {scale}; the nearest of {len(known.runs)}: {', '.join(names)}"]
             )

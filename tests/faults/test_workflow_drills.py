@@ -136,8 +136,7 @@ def test_results_from_the_future_train_nothing_again(tmp_path, undisturbed):
 def test_another_setting_of_one_method_leaves_finished_runs_alone(tmp_path):
     """All runs in one shard: Snakemake removes what all of them are to leave before it starts the job again."""
     folder = tiny.project(tmp_path / "project")
-    demo = folder / "config" / "scales" / "demo.yaml"
-    demo.write_text(demo.read_text().replace("\nshard: 1", "\nshard: 8"))
+    tiny.edit(folder / "src/leanat/experiments/scales.py", tiny.ONE, tiny.EIGHT)
     assert tiny.run(folder).returncode == 0
     runs = folder / "results" / "runs"
 
@@ -145,13 +144,7 @@ def test_another_setting_of_one_method_leaves_finished_runs_alone(tmp_path):
         return {p.relative_to(runs): p.read_bytes() for p in runs.rglob("*") if p.is_file() and p.name != ".lock"}
 
     before, table = files(), tiny.left(folder)[1]
-    paper = folder / "config" / "papers" / "qtart.yaml"
-    text = paper.read_text()
-    changed = text.replace(
-        "\n  random:\n    extends: sgd\n", "\n  random:\n    extends: sgd\n    recipe: {momentum: 0.8}\n"
-    )
-    assert changed != text
-    paper.write_text(changed)
+    tiny.edit(folder / "config/config.yaml", "change: {}", "change: {qtart: {random: {recipe.momentum: 0.8}}}")
     done = tiny.run(folder)
     assert done.returncode == 0, done.stdout + done.stderr
     after = files()

@@ -8,12 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mine
 import numpy as np
 import pytest
 from PIL import Image
 from test_bad_inputs import answer, root  # noqa: F401
 
-from leanat.experiments import structure
+from leanat.plan import structure
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).parents[2]
@@ -26,8 +27,12 @@ PLAIN = {"OMP_NUM_THREADS": "1", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 def project(root, monkeypatch):  # noqa: F811
     """A project of one paper with one table: two methods, one seed."""
     shutil.copy(ROOT / "Snakefile", root)
-    for name in ("workflow", "profiles", "src"):
+    for name in ("workflow", "profiles"):
         (root / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.move(root / "papers" / "mine", root / "src/leanat/papers/mine")
+    (root / "papers").rmdir()
+    (root / "papers").symlink_to(root / "src/leanat/papers")
     monkeypatch.chdir(root)
     return root
 
@@ -76,12 +81,13 @@ def test_a_network_in_the_place_of_another(project, capsys):
     assert values(project) == first, "trained anew, to the same numbers"
 
 
-def test_other_settings_between_training_and_attack(project, capsys):
+def test_other_settings_between_training_and_attack(project, capsys, monkeypatch):
     old = runs_of(project)
     assert answer(capsys, ["train", *old, "--set", "seeds=1", "--device", "cpu"])[0] == 0
     before = {p: p.read_bytes() for p in (project / "results/runs").rglob("*") if p.is_file() and p.name != ".lock"}
-    paper = project / "config/papers/mine.yaml"
-    paper.write_text(paper.read_text().replace("momentum: 0.9", "momentum: 0.8"))
+    paper = project / "papers/mine/experiments.py"
+    paper.write_text(paper.read_text().replace('"momentum": 0.9', '"momentum": 0.8'))
+    mine.forget(monkeypatch)
     new = runs_of(project)
     assert not set(new) & set(old)
     status, err = answer(capsys, ["attack", old[0], "--suite", "mine", "--set", "seeds=1", "--device", "cpu"])
@@ -104,8 +110,9 @@ def photographs(project, seed):
 
 
 def test_other_images_in_the_folder_of_a_data_set(project):
-    scale = project / "config/scales/quick.yaml"
-    scale.write_text(scale.read_text().replace("use: digits", "use: mini-imagenet").replace("minimum: 3", "minimum: 1"))
+    scale = project / "papers/mine/scales.py"
+    text = scale.read_text().replace('return "digits"', 'return "mini-imagenet"').replace("return 0, 3", "return 0, 1")
+    scale.write_text(text)
     sets = project / "config/datasets.yaml"
     lines = sets.read_text().splitlines()
     small = "mini-imagenet: {train: 30, test: 6, classes: 3, channels: 3, size: 224}"

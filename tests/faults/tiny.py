@@ -11,29 +11,30 @@ from leanat.models import io
 
 ROOT = Path(__file__).parents[2]
 TARGET = "figures/qtart/table1.pdf"
-ROWS = """      model: [vgg16, mobilenet, densenet, resnet50]
-      method: [sgd, random, dihcl, qtart, sgd_smoothed, loss_rank, qtart_late]
-"""
+# Of Table 1.
+ROWS = 'rows(["sgd", "random", "dihcl", "qtart", "sgd_smoothed", "loss_rank", "qtart_late"], model=NETWORKS)'
+FEWER = 'rows(["sgd", "random", "qtart"], model=["vgg16"])'
+EIGHT, ONE = 'CPU"\n    shard = 8\n', 'CPU"\n    shard = 1\n'  # runs per process at demo
 
 
 def project(folder):
-    """A project folder; two of them with one ``config`` make the same runs."""
+    """A project folder; two of them with one ``src`` make the same runs."""
     folder.mkdir()
     shutil.copy(ROOT / "Snakefile", folder)
-    for name in ("workflow", "profiles", "published", "src"):
+    for name in ("workflow", "profiles", "published"):
         (folder / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "config", folder / "config")
-    for path in (folder / "config" / "papers").glob("*.yaml"):
-        if path.stem != "qtart":
-            path.unlink()
-    paper, demo = folder / "config" / "papers" / "qtart.yaml", folder / "config" / "scales" / "demo.yaml"
-    text = paper.read_text()
-    assert ROWS in text
-    paper.write_text(text.replace(ROWS, "      model: [vgg16]\n      method: [sgd, random, qtart]\n"))
-    text = demo.read_text()
-    assert "\nshard: 8" in text
-    demo.write_text(text.replace("\nshard: 8", "\nshard: 1"))
+    edit(folder / "config/config.yaml", "papers: null", "papers: [qtart]")
+    edit(folder / "src/leanat/experiments/scales.py", EIGHT, ONE)
+    edit(folder / "src/leanat/papers/qtart/experiments.py", ROWS, FEWER)
     return folder
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text, f"{path}: {old!r} is gone"
+    path.write_text(text.replace(old, new, 1))
 
 
 def command(folder, *more):

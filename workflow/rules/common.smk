@@ -5,9 +5,9 @@ from pathlib import Path
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "src"))
 
-from leanat.experiments import caption, jobs, needed, structure, targets, walk
-from leanat.experiments.grid import canonical, digest
-from leanat.experiments.resolve import ConfigError
+from leanat.plan import caption, jobs, needed, structure, targets, walk
+from leanat.plan.grid import canonical, digest
+from leanat.core.errors import ConfigError
 from leanat.runs import devices, progress, signals
 from snakemake.cli import get_argument_parser
 from snakemake.settings.types import ExecMode

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from leanat.attacks.pgd import input_gradient
 from leanat.attacks.threat import L2, Linf, ThreatModel
-from leanat.core.nouns import Attack, Step, frozen
+from leanat.core.nouns import Attack, Step, eval_without_param_grad
 
 NORMS = {Linf: "Linf", L2: "L2"}
 _silent = logging.Logger("leanat.autoattack", logging.CRITICAL + 1)  # what it would say, ``sanity`` says
@@ -30,7 +30,11 @@ _silent = logging.Logger("leanat.autoattack", logging.CRITICAL + 1)  # what it w
 
 @contextmanager
 def _fenced(net: nn.Module, seed: int, device: torch.device) -> Iterator[None]:
-    with frozen(net), torch.random.fork_rng([device] if device.type == "cuda" else []), torch.no_grad():
+    with (
+        eval_without_param_grad(net),
+        torch.random.fork_rng([device] if device.type == "cuda" else []),
+        torch.no_grad(),
+    ):
         torch.manual_seed(seed)
         yield
 
@@ -208,7 +212,7 @@ def in_turn(attack: Ensemble | AutoAttack, net: nn.Module, step: Step) -> Tensor
     if not len(step.x):
         return step.x
     x_adv = step.x.clone()
-    with frozen(net), torch.no_grad():
+    with eval_without_param_grad(net), torch.no_grad():
         z = net(step.x)
         right = z.argmax(1) == step.y
         for part in attack.parts(z.shape[1]).values():

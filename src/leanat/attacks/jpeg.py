@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from leanat.attacks.perceptual import check, refuse_budget
-from leanat.core.nouns import Step, frozen
+from leanat.core.nouns import Step, eval_without_param_grad
 from leanat.core.uploads import constant
 
 _LUMA = (
@@ -63,7 +63,7 @@ class JPEG:
         if not len(x):
             return x
         height, width = x.shape[2:]
-        with frozen(net), torch.autocast(x.device.type, enabled=False):
+        with eval_without_param_grad(net), torch.autocast(x.device.type, enabled=False):
             code = compress(x)
             shift = self.bound * (2 * step.draws.uniform("start/0", code.shape[1]) - 1)
             for _ in range(self.steps):

@@ -12,8 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from leanat.attacks.threat import spread
-from leanat.core.nouns import frozen
+from leanat.attacks.threat import per_example
+from leanat.core.nouns import eval_without_param_grad
 
 Features = Callable[[Tensor], Tensor]  # x [B, C, H, W] -> phi(x) [B, F]
 
@@ -64,7 +64,7 @@ class Lpips:
 
         hooks = [self.net.get_submodule(name).register_forward_hook(see) for name in self.layers]
         try:
-            with frozen(self.net), torch.autocast(x.device.type, enabled=False):
+            with eval_without_param_grad(self.net), torch.autocast(x.device.type, enabled=False):
                 out = forward(x)
         finally:
             for hook in hooks:
@@ -107,7 +107,7 @@ def project(lpips: Features, bound: float, x: Tensor, x_adv: Tensor) -> Tensor:
         (g,) = torch.autograd.grad(total, point)
         point, d, g, outside = (v.detach()[beyond] for v in (point, d, g, outside))
         far = (d - bound + _OVERSHOOT) * (1 + _OVERSHOOT) / length(g).square().clamp_min(1e-12)
-        x_adv = x_adv.index_copy(0, outside, (point - spread(far, g) * g).clamp(0, 1))
+        x_adv = x_adv.index_copy(0, outside, (point - per_example(far, g) * g).clamp(0, 1))
     return _bisected(lpips, bound, x, start, x_adv, phi, outside) if len(outside) else x_adv
 
 
@@ -119,6 +119,6 @@ def _bisected(
     inside = torch.zeros(len(outside), device=x.device, dtype=x.dtype)
     for i in range(1, _BISECTION + 1):
         share = inside + 0.5**i
-        within = (lpips(torch.lerp(x, start, spread(share, x))) - phi).norm(dim=1) <= bound
+        within = (lpips(torch.lerp(x, start, per_example(share, x))) - phi).norm(dim=1) <= bound
         inside = torch.where(within, share, inside)
-    return x_adv.index_copy(0, outside, torch.lerp(x, start, spread(inside, x)))
+    return x_adv.index_copy(0, outside, torch.lerp(x, start, per_example(inside, x)))

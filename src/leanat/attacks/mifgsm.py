@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from leanat.attacks.pgd import ascent, check_steps
-from leanat.attacks.threat import ThreatModel, spread
-from leanat.core.nouns import Step, frozen
+from leanat.attacks.threat import ThreatModel, per_example
+from leanat.core.nouns import Step, eval_without_param_grad
 from leanat.core.rng import Draws
 
 
@@ -83,7 +83,7 @@ class DI2FGSM:
         with torch.autocast(x.device.type, enabled=False):
             rows, columns = (_resize(size, offset, side, x)[:, None] for offset in (top, left))
             seen = rows @ x @ columns.mT
-        return torch.where(spread(coin, x), seen, x)
+        return torch.where(per_example(coin, x), seen, x)
 
 
 def _resize(size: Tensor, offset: Tensor, side: int, like: Tensor) -> Tensor:
@@ -105,7 +105,7 @@ def _momentum(net: nn.Module, step: Step, attack: MIFGSM | DI2FGSM, z: Tensor, s
         return z
     momentum, dims = torch.zeros_like(z), tuple(range(1, z.dim()))
     tiny = torch.finfo(z.dtype).tiny
-    with frozen(net):
+    with eval_without_param_grad(net):
         for t in range(attack.steps):
             grad = ascent(lambda z, t=t: net(seen(z, t)), z, step.y)[0]
             momentum = attack.decay * momentum + grad / grad.abs().mean(dims, keepdim=True).clamp_min(tiny)

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 
 from leanat.attacks.lpips import Features, Lpips, length, project
 from leanat.attacks.pgd import margin
-from leanat.attacks.threat import spread
-from leanat.core.nouns import Attack, Step, frozen
+from leanat.attacks.threat import per_example
+from leanat.core.nouns import Attack, Step, eval_without_param_grad
 from leanat.models import io
 
 _FLAT = 1e-4  # an image whose gradient is shorter has nothing to climb (authors' code)
@@ -148,7 +148,7 @@ class PPGD:
             v = natural(lpips, point, phi, g, self.cg_steps, self.h)
             rate = _jvp(lpips, point, phi, v, self.h).norm(dim=1).clamp_min(1e-12)
             far = torch.where(length(g) < _FLAT, 0, 2 * self.bound / self.steps / rate)
-            x_adv = project(lpips, self.bound, x, point.detach() + spread(far, v) * v)
+            x_adv = project(lpips, self.bound, x, point.detach() + per_example(far, v) * v)
         return x_adv
 
 
@@ -157,12 +157,12 @@ def natural(lpips: Features, x: Tensor, phi: Tensor, g: Tensor, steps: int, h: f
     v, r, p = torch.zeros_like(g), g, g
     for i in range(steps):
         jp, rr = _jvp(lpips, x, phi, p, h), length(r).square()
-        alpha = spread(rr / jp.square().sum(dim=1).clamp_min(1e-30), g)
+        alpha = per_example(rr / jp.square().sum(dim=1).clamp_min(1e-30), g)
         v = v + alpha * p
         if i < steps - 1:
             (a_p,) = torch.autograd.grad(phi, x, jp, retain_graph=True)
             r = r - alpha * a_p
-            p = r + spread(length(r).square() / rr.clamp_min(1e-30), p) * p
+            p = r + per_example(length(r).square() / rr.clamp_min(1e-30), p) * p
     return v
 
 
@@ -170,15 +170,15 @@ def natural(lpips: Features, x: Tensor, phi: Tensor, g: Tensor, steps: int, h: f
 def _jvp(lpips: Features, x: Tensor, phi: Tensor, v: Tensor, h: float) -> Tensor:
     """J v [B, F], by a finite difference along the unit vector of v."""
     size = length(v)
-    return (lpips(x + spread(h / size.clamp_min(1e-30), v) * v) - phi) * (size / h)[:, None]
+    return (lpips(x + per_example(h / size.clamp_min(1e-30), v) * v) - phi) * (size / h)[:, None]
 
 
 @torch.no_grad()
 def _moved(lpips: Features, x_adv: Tensor, phi: Tensor, g: Tensor, eta: float, h: float) -> Tensor:
     """x_adv moved along ``g`` so far that LPIPS changes by about ``eta``; the rate is measured on a move -h g / |g|."""
-    unit = g / spread(length(g) + 1e-8, g)
+    unit = g / per_example(length(g) + 1e-8, g)
     rate = (lpips(x_adv - h * unit) - phi).norm(dim=1) / h
-    return (x_adv + spread(eta / (rate + 1e-4), unit) * unit).clamp(0, 1)
+    return (x_adv + per_example(eta / (rate + 1e-4), unit) * unit).clamp(0, 1)
 
 
 def _both(net: nn.Module, lpips: Features, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -196,7 +196,7 @@ def _perceptual(attack: FastLPA | LPA | PPGD, net: nn.Module, step: Step) -> Ten
         raise ValueError(f"{type(attack).__name__} needs a distance: put an Lpips into step.aux['lpips']")
     x = step.x
     live = torch.arange(len(x), device=x.device)
-    with frozen(net), torch.enable_grad():
+    with eval_without_param_grad(net), torch.enable_grad():
         if attack.only_correct and len(x):
             with torch.no_grad():
                 live = live[net(x).argmax(dim=1) == step.y]

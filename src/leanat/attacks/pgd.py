@@ -20,8 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leanat.attacks.threat import ThreatModel, spread
-from leanat.core.nouns import Attack, Step, frozen
+from leanat.attacks.threat import ThreatModel, per_example
+from leanat.core.nouns import Attack, Step, eval_without_param_grad
 from leanat.core.precision import cast_once
 
 
@@ -137,7 +137,7 @@ class PGD:
         best = self.restart(net, step)
         if self.restarts == 1:
             return best
-        with frozen(net, self.training_mode), torch.no_grad():
+        with eval_without_param_grad(net, self.training_mode), torch.no_grad():
             target = self._target(net, step)
             highest = LOSSES[self.loss](net(best), target)
             for number in range(1, self.restarts):
@@ -145,7 +145,7 @@ class PGD:
                 losses = LOSSES[self.loss](net(z), target)
                 better = losses > highest
                 highest = torch.where(better, losses, highest)
-                best = torch.where(spread(better, z), z, best)
+                best = torch.where(per_example(better, z), z, best)
         return best
 
     def parts(self, n_classes: int) -> dict[str, Attack]:
@@ -156,7 +156,7 @@ class PGD:
         """One run from start number ``number``."""
         if not len(step.x):
             return step.x
-        with frozen(net, self.training_mode), cast_once(net):
+        with eval_without_param_grad(net, self.training_mode), cast_once(net):
             order, sizes, step_size = self._schedule(step)
             x, target = step.x[order], self._target(net, step)[order]
             z = self._start(step, number)[order].clone()
@@ -185,7 +185,7 @@ class PGD:
             if self.use_best:
                 better = losses > highest[where]
                 highest[where] = torch.where(better, losses, highest[where])
-                best[where] = torch.where(spread(better, x), z[where], best[where])
+                best[where] = torch.where(per_example(better, x), z[where], best[where])
             if live is not None:
                 right = (logits.argmax(1) == self._labels(target, where)).nonzero().squeeze(1)  # waits for the device
                 grad, where = grad[right], where[right]
@@ -223,11 +223,11 @@ class PGD:
         if step.step_size is not None:
             step_size = step.step_size.to(step.x.dtype)
         if step.steps is None:
-            return slice(None), [len(step.x)] * self.steps, spread(step_size, step.x)
+            return slice(None), [len(step.x)] * self.steps, per_example(step_size, step.x)
         order = step.steps.argsort(descending=True, stable=True)
         budgets = sorted(step.steps.tolist())  # the only host synchronisation
         sizes = [len(budgets) - bisect_right(budgets, t) for t in range(max(budgets, default=0))]
-        return order, sizes, spread(step_size[order], step.x)
+        return order, sizes, per_example(step_size[order], step.x)
 
 
 def check_steps(steps: int, step_size: float) -> None:

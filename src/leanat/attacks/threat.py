@@ -75,14 +75,14 @@ class L2:
     def start(self, x: Tensor, draws: Draws, purpose: str) -> Tensor:
         direction = self.ascend(draws.normal(purpose, *x.shape[1:]).to(x.dtype))
         radius = draws.uniform(f"{purpose}/radius").to(x.dtype) ** (1 / math.prod(x.shape[1:]))
-        return (x + self.eps * spread(radius, x) * direction).clamp(0, 1)
+        return (x + self.eps * per_example(radius, x) * direction).clamp(0, 1)
 
     def start_any_norm(self, x: Tensor, draws: Draws, purpose: str) -> Tensor:
         """Uniform noise brought to a norm uniform in (0, eps), then clamped to the box: half of eps on average, where a
         point uniform in the ball has nearly eps. The random start of the code of SAT (mlosch/SAT, AttackerStep)."""
         direction = self.ascend(2 * draws.uniform(purpose, *x.shape[1:]).to(x.dtype) - 1)
         radius = draws.uniform(f"{purpose}/radius").to(x.dtype)
-        return (x + self.eps * spread(radius, x) * direction).clamp(0, 1)
+        return (x + self.eps * per_example(radius, x) * direction).clamp(0, 1)
 
     def ascend(self, grad: Tensor) -> Tensor:
         # Squares of small float32 gradients underflow, so the largest entry is brought to 1 first.
@@ -97,6 +97,6 @@ class L2:
         return (x + delta * shrink.to(x.dtype)).clamp(0, 1)
 
 
-def spread(value: Tensor, x: Tensor) -> Tensor:
+def per_example(value: Tensor, x: Tensor) -> Tensor:
     """[B] as [B, 1, ...], to be broadcast over x."""
     return value.view(-1, *[1] * (x.dim() - 1))

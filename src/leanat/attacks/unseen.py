@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from leanat.attacks.cieluv import luv_to_rgb, rgb_to_luv
 from leanat.attacks.perceptual import check, refuse_budget
 from leanat.attacks.pgd import margin
-from leanat.core.nouns import Step, frozen
+from leanat.core.nouns import Step, eval_without_param_grad
 from leanat.core.uploads import constant
 
 
@@ -149,7 +149,7 @@ def _adam(
     """Images [B, C, H, W] in [0, 1] after Adam on weight x roughness - margin, over fields [B, C, *grid]."""
     field = start.requires_grad_()
     adam = torch.optim.Adam([field], lr=lr)
-    with frozen(net), torch.autocast(y.device.type, enabled=False):
+    with eval_without_param_grad(net), torch.autocast(y.device.type, enabled=False):
         for _ in range(steps):
             with torch.no_grad():
                 field.copy_(project(field))

@@ -51,13 +51,13 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def part(where: slice) -> slice:
+def shard_slice(where: slice) -> slice:
     """This process's part of a mini-batch, which has at least one example for each."""
     n = where.stop - where.start
     return slice(where.start + n * rank() // size(), where.start + n * (rank() + 1) // size())
 
 
-def added(value: Tensor) -> Tensor:
+def all_reduce_sum(value: Tensor) -> Tensor:
     """The sum over the processes."""
     if size() > 1:
         value = value.clone()
@@ -70,12 +70,12 @@ def add_gradients(net: nn.Module) -> None:
     if size() == 1:
         return
     gradients = [p.grad for p in net.parameters() if p.grad is not None]
-    flat = added(torch.cat([g.flatten() for g in gradients]))
+    flat = all_reduce_sum(torch.cat([g.flatten() for g in gradients]))
     for gradient, value in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
         gradient.copy_(value.view_as(gradient))
 
 
-def agreed(make: Callable[[], tuple], device: torch.device) -> tuple:
+def broadcast_from_rank0(make: Callable[[], tuple], device: torch.device) -> tuple:
     """Tensors and numbers that one process makes, on all of them."""
     if size() == 1:
         return make()
@@ -84,14 +84,14 @@ def agreed(make: Callable[[], tuple], device: torch.device) -> tuple:
     return tuple(v.to(device) if isinstance(v, Tensor) else v for v in found[0])
 
 
-def chosen(make: Callable[[], tuple], net: nn.Module, device: torch.device) -> tuple:
-    """``agreed`` on what process 0 makes with ``net``, whose statistics all have afterwards: a selection.
+def broadcast_choice(make: Callable[[], tuple], net: nn.Module, device: torch.device) -> tuple:
+    """``broadcast_from_rank0`` on what process 0 makes with ``net``, whose statistics all have afterwards: a selection.
 
     The others wait meanwhile. An attack or a gradient in training mode sees the statistics of that process's own batches, and
     moves the running ones, as on one GPU.
     """
     with alone(net):
-        found = agreed(make, device)
+        found = broadcast_from_rank0(make, device)
     if size() > 1:
         for buffer in net.buffers():
             dist.broadcast(buffer, 0)
@@ -111,9 +111,9 @@ def alone(net: nn.Module) -> Iterator[None]:
             del layer.forward
 
 
-def any_of(flag: bool, device: torch.device) -> bool:
+def any_rank(flag: bool, device: torch.device) -> bool:
     """Whether it holds for one of them: they leave a training together or not at all."""
-    return bool(added(torch.tensor(float(flag), device=device))) if size() > 1 else flag
+    return bool(all_reduce_sum(torch.tensor(float(flag), device=device))) if size() > 1 else flag
 
 
 def check(names: Iterable[str], shared: Iterable[str]) -> None:

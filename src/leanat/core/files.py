@@ -13,7 +13,7 @@ from typing import Any
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends, and is removed when it fails.
 
     So a reader sees the old file or the new one, never a part; a full disk loses nothing that was there.
@@ -40,7 +40,7 @@ def remove_leftovers(folder: Path) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Strict JSON: numbers that are not finite, which it has no word for, become null."""
-    with whole(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_text(json.dumps(finite(value), indent=1, allow_nan=False) + "\n")
 
 

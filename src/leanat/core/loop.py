@@ -8,24 +8,25 @@ Its terms are in ``core.nouns``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from leanat.core import distributed
+from leanat.core.meter import Meter, Stopped
 from leanat.core.nouns import Data, Run, Split, Step, Subset
 from leanat.core.precision import exact_fp32, say_emulation, searching
 from leanat.core.rng import key
-from leanat.core.tally import Stopped, Tally
 
 
-def take(run: Run, data: Data, subset: Subset, where: slice | Tensor, view: int = 0) -> Step:
+def make_step(run: Run, data: Data, subset: Subset, where: slice | Tensor, view: int = 0) -> Step:
     """The step that holds the examples ``where`` of a subset, as this epoch shows them."""
     index, weight = subset.index[where], subset.weight[where]
     x, y = data.batch(index, run.epoch, view)
-    return Step(run.epoch, index, x.contiguous(memory_format=torch.channels_last), y, weight, run.draws(index, view))
+    x, draws = x.contiguous(memory_format=torch.channels_last), run.draws(index, view)
+    return Step(run.epoch, index, x, y, weight, draws, memory=run.memory, live=run.live)
 
 
 def shuffled(run: Run, subset: Subset) -> Subset:
@@ -41,44 +42,50 @@ def train_epoch(run: Run, split: Split, stop: Callable[[], bool] = lambda: False
 
     Raises NonFiniteLoss after the pass if a loss was not finite, and Stopped before a batch if ``stop`` says so.
     """
-    method, recipe, begun = run.method, run.recipe, run.tally is not None
-    tally = run.tally or Tally()
-    with tally.of(run.net, key(run.seed, "dropout", run.epoch) & (2**63 - 1)):
-        for extra in method.extras:
-            if not begun:
-                extra.on_epoch(run, split)
-            elif hasattr(extra, "resumed"):
-                extra.resumed(run, split)
-        if not begun:
-            run.subset = Subset(*distributed.chosen(lambda: method.selector(run, split), run.net, run.device))
-            run.tally = tally
-        order = shuffled(run, run.subset)
-        n, least = len(order.index), recipe.batch if recipe.drop_last else distributed.size()
-        starts = range(0, n - least + 1, recipe.batch)
-        if n and not starts:  # none at all is an idle epoch
-            raise ValueError(f"epoch {run.epoch}: {n} examples make no batch of {recipe.batch}")
-        places = [distributed.part(slice(s, min(s + recipe.batch, n))) for s in starts]
-        first, last, lr = len(tally.losses), len(places) * method.replays, 0.0
-        ahead = [order.index[:0], *(order.index[p] for p in places[first // method.replays :])]
-        split.train.ahead(torch.cat(ahead), run.epoch)
-        for i in range(first, last):
-            if i % method.replays == 0:
-                if distributed.any_of(stop(), run.device):
-                    raise Stopped(f"stopped in epoch {run.epoch} after {i} of {last} steps")
-                fresh = take(run, split.train, order, places[i // method.replays])
-            step = replace(fresh, aux={})
-            lr = recipe.lr(run.epoch + i / last, recipe.epochs)
-            for group in run.opt.param_groups:
-                group["lr"] = lr
-            tally.add(one_step(run, step), step.weight.sum())
-        loss = tally.mean(f"epoch {run.epoch}, batch {{}}, seed {run.seed}", method.replays)
-    run.tally = None
+    meter = run.meter or Meter()
+    with meter.of(run.net, key(run.seed, "dropout", run.epoch) & (2**63 - 1)):
+        for step in batches(run, split, meter, stop):
+            meter.add(one_step(run, step), step.weight.sum())
+        loss = meter.mean(f"epoch {run.epoch}, batch {{}}, seed {run.seed}", run.method.replays)
+    lr = run.opt.param_groups[0]["lr"] if meter.losses else 0.0
+    run.meter = None
     run.epoch += 1
-    row = {"epoch": run.epoch, "lr": lr, "loss": loss, "kept": n, **tally.row()}
-    for extra in method.extras:
-        row |= extra.columns(run) if hasattr(extra, "columns") else {}
+    row = {"epoch": run.epoch, "lr": lr, "loss": loss, "kept": len(run.subset.index), **meter.row()}
+    for hook in run.method.hooks:
+        row |= hook.columns(run)
     run.history.append(row)
     return row
+
+
+def batches(run: Run, split: Split, meter: Meter, stop: Callable[[], bool]) -> Iterator[Step]:
+    """The steps of an epoch, or of the rest of one that was left in its middle, with the learning rate of each set.
+
+    At the start of an epoch the hooks and the selector are asked, once. Each process gets its part of every mini-batch; a
+    streamed set hears beforehand which examples will be asked for; a mini-batch comes as often as ``Method.replays`` says.
+    """
+    method, recipe, begun = run.method, run.recipe, run.meter is not None
+    for hook in method.hooks:
+        (hook.resumed if begun else hook.on_epoch)(run, split)
+    if not begun:
+        run.subset = Subset(*distributed.broadcast_choice(lambda: method.selector(run, split), run.net, run.device))
+        run.meter = meter
+    order = shuffled(run, run.subset)
+    n, least = len(order.index), recipe.batch if recipe.drop_last else distributed.size()
+    starts = range(0, n - least + 1, recipe.batch)
+    if n and not starts:  # none at all is an idle epoch
+        raise ValueError(f"epoch {run.epoch}: {n} examples make no batch of {recipe.batch}")
+    places = [distributed.shard_slice(slice(s, min(s + recipe.batch, n))) for s in starts]
+    first, last = len(meter.losses), len(places) * method.replays
+    ahead = [order.index[:0], *(order.index[p] for p in places[first // method.replays :])]
+    split.train.ahead(torch.cat(ahead), run.epoch)
+    for i in range(first, last):
+        if i % method.replays == 0:
+            if distributed.any_rank(stop(), run.device):
+                raise Stopped(f"stopped in epoch {run.epoch} after {i} of {last} steps")
+            fresh = make_step(run, split.train, order, places[i // method.replays])
+        for group in run.opt.param_groups:
+            group["lr"] = recipe.lr(run.epoch + i / last, recipe.epochs)
+        yield replace(fresh, aux={})
 
 
 def one_step(run: Run, step: Step) -> Tensor:
@@ -91,17 +98,17 @@ def one_step(run: Run, step: Step) -> Tensor:
         if not net.training:
             net.train()
         step.losses = method.objective(net, step).float()
-    loss = (step.weight * step.losses).sum() / distributed.added(step.weight.sum())
+    loss = (step.weight * step.losses).sum() / distributed.all_reduce_sum(step.weight.sum())
     run.opt.zero_grad(set_to_none=True)
     loss.backward()
     distributed.add_gradients(net)
-    for extra in method.extras:
-        extra.after_backward(run, step)
+    for hook in method.hooks:
+        hook.after_backward(run, step)
     if run.recipe.clip_value is not None:
         nn.utils.clip_grad_value_(net.parameters(), run.recipe.clip_value)
     run.opt.step()
-    for extra in method.extras:
-        extra.after_step(run, step)
+    for hook in method.hooks:
+        hook.after_step(run, step)
     return loss.detach()
 
 
@@ -115,9 +122,9 @@ def train(
     if run.recipe.precision == "bf16":
         say_emulation(run.device, "set recipe.precision: fp32 by a rule of the scale, which gives other runs")
     with exact_fp32(), searching(run.device, run.method.fixed_shapes):
-        if run.epoch == 0 and run.tally is None:
-            for extra in run.method.extras:
-                run.memory[extra.name] = extra.start(run, split)
+        if run.epoch == 0 and run.meter is None:
+            for hook in run.method.hooks:
+                run.memory[hook.name] = hook.start(run, split)
         while run.epoch < run.recipe.epochs:
             train_epoch(run, split, stop)
             if after_epoch(run):

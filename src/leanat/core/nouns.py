@@ -1,7 +1,7 @@
 """The nouns of adversarial training on chosen data.
 
 Four questions tell the papers apart: which examples (Selector), how hard each is attacked (Budget), what is minimised
-(Objective), what is remembered (Extra). A Method answers them; a Recipe says how to optimise; a Run is the state.
+(Objective), what is remembered (Hook). A Method answers them; a Recipe says how to optimise; a Run is the state.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from leanat.core.meter import Meter
 from leanat.core.rng import Draws
-from leanat.core.tally import Tally
 
 
 class Data(Protocol):
@@ -71,6 +71,8 @@ class Step:
     z: Tensor | None = None  # logits [B, K] at x
     z_adv: Tensor | None = None  # logits [B, K] at x_adv
     losses: Tensor | None = None  # [B]; only the loop reduces
+    memory: dict[str, Any] = field(default_factory=dict)  # the run's, for attacks and objectives that are hooks
+    live: dict[str, Any] = field(default_factory=dict)  # the run's
     aux: dict[str, Any] = field(default_factory=dict)
 
 
@@ -92,22 +94,51 @@ class Objective(Protocol):
         ...
 
 
-class Extra(Protocol):
-    """Something that outlives a step. Its state lives in ``run.memory[name]``, and so in the checkpoint.
+class Hook:
+    """What outlives a step. Its state lives in ``run.memory[name]``, and so in the checkpoint; every hook here does nothing.
 
-    It may also have ``columns(run)``, numbers for the epoch's row of the history, some of ``column_names``; ``report(run)``,
-    added to the run's metrics, under ``report_names``; ``arrays(run)``, left as ``<name>.npz`` in its folder;
-    ``tensors(run)``, left as ``<name>.safetensors``;
-    ``ended(run)``, which by True ends the training; and ``resumed(run, split)``, which is called for ``on_epoch`` where an
-    epoch goes on in its middle.
+    An objective, attack, selector or budget that is a Hook too is called by itself (``Method.hooks``).
     """
 
-    name: str
+    name: ClassVar[str]
+    column_names: ClassVar[tuple[str, ...]] = ()  # what ``columns`` may give
+    report_names: ClassVar[tuple[str, ...]] = ()  # what ``report`` gives
 
-    def start(self, run: Run, split: Split) -> Any: ...
-    def on_epoch(self, run: Run, split: Split) -> None: ...
-    def after_backward(self, run: Run, step: Step) -> None: ...
-    def after_step(self, run: Run, step: Step) -> None: ...
+    def start(self, run: Run, split: Split) -> Any:
+        """The state at the start of the training."""
+        return {}
+
+    def on_epoch(self, run: Run, split: Split) -> None:
+        """Before the selection of an epoch."""
+
+    def resumed(self, run: Run, split: Split) -> None:
+        """In place of ``on_epoch``, where an epoch goes on in its middle."""
+
+    def after_backward(self, run: Run, step: Step) -> None:
+        """When the gradients are there and not yet clipped."""
+
+    def after_step(self, run: Run, step: Step) -> None:
+        """When the optimiser has moved the weights."""
+
+    def columns(self, run: Run) -> dict[str, float]:
+        """Numbers for the epoch's row of the history."""
+        return {}
+
+    def ended(self, run: Run) -> bool:
+        """Whether the training is to end before its last epoch."""
+        return False
+
+    def report(self, run: Run) -> dict[str, Any]:
+        """Numbers for the run's metrics, when it has ended."""
+        return {}
+
+    def arrays(self, run: Run) -> dict[str, Any]:
+        """What is left as ``<name>.npz`` in the run's folder; nothing: no file."""
+        return {}
+
+    def tensors(self, run: Run) -> dict[str, Tensor]:
+        """What is left as ``<name>.safetensors`` in the run's folder; nothing: no file."""
+        return {}
 
 
 @dataclass(frozen=True)
@@ -116,8 +147,23 @@ class Method:
     attack: Attack
     selector: Selector
     budget: Budget | None = None
-    extras: tuple[Extra, ...] = ()
+    extras: tuple[Hook, ...] = ()
     replays: int = 1  # optimiser steps on each batch (Free-AT)
+
+    def __post_init__(self):
+        names = [hook.name for hook in self.hooks]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"{twice[0]}: two parts of the method need the same fields")
+
+    @property
+    def hooks(self) -> tuple[Hook, ...]:
+        """The extras in their order, then the other parts that are hooks, each once."""
+        parts = (*self.extras, self.objective, self.attack, self.selector, self.budget)
+        found: list[Hook] = []
+        for part in parts:
+            if isinstance(part, Hook) and part not in found:
+                found.append(part)
+        return tuple(found)
 
     @property
     def fixed_shapes(self) -> bool:
@@ -165,7 +211,8 @@ class Run:
     epoch: int = 0  # epochs done
     subset: Subset | None = None
     memory: dict[str, Any] = field(default_factory=dict)
-    tally: Tally | None = None  # of an epoch that was left in its middle
+    live: dict[str, Any] = field(default_factory=dict)  # what hooks hold and no checkpoint has, such as a teacher
+    meter: Meter | None = None  # of an epoch that was left in its middle
     history: list[dict[str, float]] = field(default_factory=list)
     pieces: list[dict[str, Any]] = field(default_factory=list)  # where and when it was trained, an entry a process
     opt: torch.optim.SGD = field(init=False)
@@ -200,7 +247,7 @@ Budget = Callable[[Run, Step], tuple[Tensor, Tensor] | None]  # attack steps [B]
 
 
 @contextmanager
-def frozen(net: nn.Module, training: bool = False) -> Iterator[None]:
+def eval_without_param_grad(net: nn.Module, training: bool = False) -> Iterator[None]:
     """Inside, the network is in evaluation (or training) mode and its parameters take no gradient; then all is as before.
 
     The modes of sub-modules are restored one by one: a part that was kept in evaluation mode stays so.

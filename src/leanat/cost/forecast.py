@@ -23,14 +23,14 @@ import torch
 
 from leanat.attacks.pgd import PGD
 from leanat.attacks.threat import Linf
-from leanat.core.nouns import frozen
+from leanat.core.nouns import eval_without_param_grad
 from leanat.core.precision import exact_fp32
 from leanat.cost import predict, timing
 from leanat.data import TensorData
 from leanat.evaluation.evaluate import evaluate, step_of
-from leanat.experiments import plan
-from leanat.experiments.grid import UPSTREAM, Grid, digest
 from leanat.models import io
+from leanat.plan import kept
+from leanat.plan.grid import UPSTREAM, Grid, digest
 from leanat.runs import checkpoint, experiment
 
 BUDGET = 0.1  # seconds that a piece is measured for, or once
@@ -62,7 +62,7 @@ class Forecast:
     def on(cls, grid: Grid, device: torch.device, say: Callable[[str], None]) -> Iterator[Forecast]:
         """Measures how long a process takes to start; its stand-in networks go when it is left."""
         with tempfile.TemporaryDirectory() as place:
-            plan.write(grid, plan.path_of(grid, Path(place)))
+            kept.write(grid, kept.path_of(grid, Path(place)))
             given = str(grid.folder), grid.settings, place
             code = (
                 f"import json; from pathlib import Path; from leanat.experiments import structure; "
@@ -184,7 +184,7 @@ class Forecast:
         self, spec: dict[str, Any], shape: dict[str, int], whole: bool, batch: int | None, steps: int | None = None
     ) -> timing.Bench:
         method = spec["method"] | {"attack": _with_steps(spec["method"]["attack"], steps)}
-        spec = experiment.located(spec | {"method": method}, self.folder)
+        spec = experiment.resolve_run_paths(spec | {"method": method}, self.folder)
         return _Quick.of(spec, shape, self.device, batch, 1, whole)
 
     def _step(self, spec: dict[str, Any], shape: dict[str, int], whole: bool, few: timing.Bench) -> dict[str, float]:
@@ -242,13 +242,13 @@ class Forecast:
                 timing.images(shape, n, self.device, ()),
                 PGD(Linf(1e-3), steps, 1e-3, "uniform", only_correct=True),
             )
-            with frozen(net), exact_fp32(), torch.no_grad():
+            with eval_without_param_grad(net), exact_fp32(), torch.no_grad():
                 data.labels[:] = net(step_of(data, torch.arange(n, device=self.device), 0).x).argmax(1)
             return lambda: evaluate(net, data, pgd, seed=0, batch=n)
 
         def forward(n: int) -> float:
             x = step_of(timing.images(shape, n, self.device, ()), torch.arange(n, device=self.device), 0).x
-            with frozen(net), exact_fp32(), torch.no_grad():
+            with eval_without_param_grad(net), exact_fp32(), torch.no_grad():
                 return self._seconds(lambda: net(x))
 
         def ascend(n: int) -> float:  # what further steps add

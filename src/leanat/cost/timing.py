@@ -25,19 +25,19 @@ from leanat.attacks.lpips import Lpips
 from leanat.attacks.perceptual import Perceptual
 from leanat.attacks.pgd import Clean
 from leanat.core.files import write_json
-from leanat.core.loop import one_step, take
-from leanat.core.nouns import Attack, Method, Run, Split, Step, frozen
+from leanat.core.loop import make_step, one_step
+from leanat.core.nouns import Attack, Hook, Method, Run, Split, Step, eval_without_param_grad
 from leanat.core.precision import exact_fp32, searching
 from leanat.cost import decoding
 from leanat.cost.held import most_bytes
 from leanat.data import Augmentation, TensorData
 from leanat.data.augment import RandomResizedCrop
-from leanat.experiments import config
 from leanat.models import io
 from leanat.papers.saliency.method import Saliency
+from leanat.plan import components
 from leanat.runs import experiment
 from leanat.selection import coresets
-from leanat.selection.basic import everyone, unweighted
+from leanat.selection.basic import Everything, everyone, unweighted
 
 log = logging.getLogger("leanat")
 
@@ -111,7 +111,7 @@ class Bench:
 
         ``whole``: the very step of a run, whose upstream networks exist: head alone where the rest is frozen.
         """
-        parts = config.read(spec)
+        parts = components.read(spec)
         size = parts.recipe.batch if batch is None else min(batch, parts.recipe.batch)
         pieces = tuple(
             p for p in parts.data.augment if not isinstance(p, RandomResizedCrop)
@@ -121,7 +121,6 @@ class Bench:
         if whole and parts.init is not None and parts.init.frozen:
             net = models.transfer_head(net, parts.init.hidden, shape["classes"], parts.seed).to(device)
         attack = parts.method.attack
-        extras = tuple(e for e in parts.method.extras if e in (parts.method.objective, attack))
         if (
             isinstance(attack, Perceptual) and not whole
         ):  # the time does not depend on what the network of the distance has learnt
@@ -130,18 +129,19 @@ class Bench:
         objective = parts.method.objective
         if isinstance(objective, Saliency):  # nor on what its discriminator has learnt
             objective = replace(objective, first_phase=None)
-            extras = tuple(objective if e == parts.method.objective else e for e in extras)
         with TemporaryDirectory() as folder:
             if isinstance(objective, Saliency) and not whole:  # neither does it on what the teacher has
                 about = {"model": spec["model"], "data": io.describe(data)}
                 io.save(Path(folder) / "model.safetensors", net, about)
                 objective = replace(objective, teacher=Path(folder))
-                extras = (objective,)
-            method = replace(parts.method, objective=objective, attack=attack, budget=None, extras=extras)
+            # Of what outlives a step, what the step itself needs.
+            selector = Everything() if isinstance(parts.method.selector, Hook) else parts.method.selector
+            changed = {"objective": objective, "attack": attack, "selector": selector}
+            method = replace(parts.method, **changed, budget=None, extras=())
             run = Run(net, method, parts.recipe, parts.seed, epoch=parts.recipe.epochs // 2 if whole else 0)
-            for extra in extras:
-                run.memory[extra.name] = extra.start(run, Split(data, None))
-                extra.on_epoch(run, Split(data, None))
+            for hook in method.hooks:
+                run.memory[hook.name] = hook.start(run, Split(data, None))
+                hook.on_epoch(run, Split(data, None))
         crop = next((p for p in parts.data.augment if isinstance(p, RandomResizedCrop)), None)
         return cls(run, data, shape, size, parts.recipe.batch / size, repeats, crop)
 
@@ -149,7 +149,7 @@ class Bench:
         """Seconds of an optimiser step with its attack, without it, and of a clean forward pass."""
         found = {"step": self.attacked(), "look": self.look()}
         # Not defined for Free-AT, and of no use without a budget.
-        return found if self.run.method.extras else found | {"bare": self.bare()}
+        return found if self.run.method.hooks else found | {"bare": self.bare()}
 
     def decode(self) -> dict[str, float]:
         """Seconds of a core for one image."""
@@ -166,7 +166,7 @@ class Bench:
         for size in (self.size, few):
 
             def work(size: int = size) -> None:
-                one_step(self.run, take(self.run, self.data, unweighted(everyone(self.data)), slice(0, size)))
+                one_step(self.run, make_step(self.run, self.data, unweighted(everyone(self.data)), slice(0, size)))
 
             work()  # momentum and what else a first step makes
             held[size] = most_bytes(work, self.run.device)
@@ -182,14 +182,13 @@ class Bench:
 
     def bare(self) -> float:
         method = self.run.method
-        extras = tuple(e for e in method.extras if e != method.attack)
-        return self._optimise(replace(method, attack=Clean(), extras=extras))
+        return self._optimise(replace(method, attack=Clean()))
 
     def look(self) -> float:
         run = self.run
 
         def work() -> None:
-            with frozen(run.net), torch.no_grad(), run.autocast():
+            with eval_without_param_grad(run.net), torch.no_grad(), run.autocast():
                 run.net(self._fresh(self.data).x)
 
         return self.factor * self._median(work)
@@ -209,12 +208,12 @@ class Bench:
         return seconds
 
     def _fresh(self, data: TensorData) -> Step:
-        return take(self.run, data, unweighted(everyone(data)), slice(0, self.size))
+        return make_step(self.run, data, unweighted(everyone(data)), slice(0, self.size))
 
     def label(self, data: TensorData) -> None:
         """The images of a step, as this epoch shows them, get the labels that the network gives them now."""
         run, step = self.run, self._fresh(data)
-        with frozen(run.net), torch.no_grad(), run.autocast():
+        with eval_without_param_grad(run.net), torch.no_grad(), run.autocast():
             data.labels[step.index] = run.net(step.x).argmax(1)
 
     def select(self) -> dict[str, float]:

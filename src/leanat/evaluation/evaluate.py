@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from leanat.attacks.autoattack import AutoAttack, Ensemble, sanity
-from leanat.core.nouns import Attack, Data, Step, frozen
+from leanat.core.nouns import Attack, Data, Step, eval_without_param_grad
 from leanat.core.precision import exact_fp32, say_emulation
 from leanat.core.rng import Draws
 from leanat.evaluation.folding import folded
@@ -171,7 +171,7 @@ def _check(precision: str, statistics: str, batch: int, device: torch.device) ->
 def _setting(net: nn.Module, device: torch.device, precision: str, statistics: str = "running") -> Iterator[None]:
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
     batches = batch_statistics(net) if statistics == "batch" else nullcontext()
-    with frozen(net), exact_fp32(), autocast, batches:
+    with eval_without_param_grad(net), exact_fp32(), autocast, batches:
         yield
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from leanat.core.nouns import Attack, Data, frozen
+from leanat.core.nouns import Attack, Data, eval_without_param_grad
 from leanat.evaluation.evaluate import sample, step_of
 from leanat.evaluation.measured import Measured
 
@@ -63,7 +63,7 @@ def distances(
     """Distances, ``norm`` and ``classes`` as ``Distances`` has them, and ``features`` [n, D], phi(x)."""
     index = sample(len(data), limit).to(data.labels.device)
     parts: dict[str, list[Tensor]] = {}
-    with frozen(net):
+    with eval_without_param_grad(net):
         for where in index.split(batch):
             step = step_of(data, where, seed)
             phi = _features(net, step.x)

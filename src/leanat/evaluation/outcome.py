@@ -11,7 +11,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from leanat.core.files import whole
+from leanat.core.files import atomic_write
 
 NOT_FINITE = -1  # the prediction where logits are not finite
 
@@ -130,7 +130,7 @@ def arrays(outcome: Outcome) -> dict[str, np.ndarray]:
 
 def save(outcome: Outcome, path: str | os.PathLike) -> None:
     """Write an npz, whole or not at all."""
-    with whole(Path(path)) as beside, open(beside, "wb") as file:
+    with atomic_write(Path(path)) as beside, open(beside, "wb") as file:
         np.savez_compressed(file, **arrays(outcome))
 
 

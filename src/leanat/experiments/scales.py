@@ -1,14 +1,256 @@
-"""How a scale shrinks a paper's settings. Pure Python; every factor comes from ``config/scales/<scale>.yaml``."""
+"""What a scale does to a paper's settings: stand-ins, fewer epochs, larger radii, shorter attacks. Imports no torch.
+
+A scale is a class here; what it does to one paper is a subclass in the paper's ``scales.py``. Methods of one cell get it with
+``data``, the data set of this scale, and ``paper_data``, the paper's own; ``stand_in``, ``skip``, ``unmeasured`` and
+``candidates`` get the paper's ``data``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from leanat.experiments.resolve import Assumed, matches
+from leanat.experiments.paper import Cell
+from leanat.experiments.spec import Assumed, merge, part, plain
+
+# Fields of a spec that count epochs: they shrink in one proportion with ``recipe.epochs``.
+EPOCH_FIELDS = (
+    "tau", "drops", "warmup_epochs", "period", "bounds", "warmup", "checks", "last", "epochs_each", "snapshots",
+)  # fmt: skip
+COUNT_FIELDS = ("gamma", "count")  # fields of a selector that count examples of the training set
+LARGE = ("stl10", "mini-imagenet", "imagenet")
+DIGITS = ("digits", "digits-copies", "digits-tail", "digits-noise")
+# Lines of the foot that several papers share.
+DIGITS_NOTE = (
+    "digits: 600 training and 1,197 test images of 8 x 8 in place of CIFAR-10 and SVHN; l_inf radii x 5, 80/255 in l_2 "
+    "becomes 0.8; no augmentation; batch 32; cosine learning rate from 0.1 after 30 % warm-up"
+)
+SELECTED_NOTE = (
+    "epochs x 0.15, and every other count of epochs in proportion; cosine learning rate from 0.1 after 30 % warm-up"
+)
+CROP2 = [part("crop", pad=2), "flip"]
 
 
-def _rescale(value: Any, convert) -> Any:
+class Scale:
+    """Every value as the paper has it: the scale ``paper``, and what the others change.
+
+    shard: runs that a process trains one after the other, since starting costs seconds. seeds: trials by kind of item, where
+    not the paper's. models: the network in the place of each. factors: what is changed for all items, a line of the foot
+    each. labels: names of the stand-ins.
+    """
+
+    name = "paper"
+    title = "paper: the papers' own settings on real data"
+    shard = 1
+    seeds: Mapping[str, int] = {}
+    models: Mapping[str, str] = {}
+    factors: tuple[str, ...] = ()
+    labels: Mapping[str, str] = {}
+
+    def stand_in(self, cell: Cell) -> str:
+        """The data set in the place of the cell's."""
+        return cell["data"]
+
+    def epochs(self, cell: Cell) -> tuple[float, int] | None:
+        """The factor of every count of epochs, and the least number of epochs; None: the paper's own."""
+        return None
+
+    def removed(self, cell: Cell) -> float | None:
+        """How many times the paper's share of the training set a count of examples is; None: the paper's count."""
+        return None
+
+    def radii(self, cell: Cell) -> Mapping[str, float]:
+        """The factor of radii and step sizes of each threat model."""
+        return {}
+
+    def change(self, spec: dict[str, Any], cell: Cell) -> dict[str, Any]:
+        """The spec with what else differs at this scale."""
+        return spec
+
+    def attack(self, entry: dict[str, Any], name: str, cell: Cell) -> dict[str, Any]:
+        """An attack of a suite; a shortened one gets a ``label``, since the paper's name is never put on it."""
+        return entry
+
+    def candidates(self, cell: Cell) -> list[Any] | None:
+        """The values that a best one is chosen among; None: the paper's."""
+        return None
+
+    def skip(self, cell: Cell) -> str | None:
+        """Why the cell has no run at this scale."""
+        return None
+
+    def unmeasured(self, cell: Cell) -> str | None:
+        """Why the time or memory of the cell is not measured at this scale."""
+        return None
+
+    def notes(self, cell: Cell) -> Iterable[str]:
+        """What this scale changes in the cell, a line of the item's foot each."""
+        return ()
+
+    def shrunk(self, spec: dict[str, Any], cell: Cell, examples: int, paper_examples: int) -> dict[str, Any]:
+        """A paper's spec as this scale runs it; ``examples`` and ``paper_examples`` are the sizes of both training sets."""
+        if (shorter := self.epochs(cell)) is not None:
+            spec = shrink_epochs(spec, *shorter)
+        if (times := self.removed(cell)) is not None:
+            spec = shrink_counts(spec, times, examples, paper_examples)
+        return self.change(shrink_radii(spec, self.radii(cell)), cell)
+
+
+class Demo(Scale):
+    """Small data that come with the package, small networks of the same blocks, two CPU cores, minutes.
+
+    Shows that every mechanism runs and which orderings hold; its numbers are never comparable with the papers'.
+    """
+
+    name = "demo"
+    title = "demo: small embedded data, small networks, CPU"
+    shard = 8
+    seeds = {"table": 3, "figure": 1}
+    models = {
+        "vgg16": "vgg16_small",
+        "mobilenet": "mobilenet_small",
+        "densenet": "densenet_small",
+        "resnet50": "resnet50_small",
+        "resnet18": "resnet_tiny",
+        "preact_resnet18": "preact_resnet18_small",
+        "alexnet_cifar": "alexnet_small",
+        "wrn32_10": "preact_resnet18_small",
+        "wrn34_10": "preact_resnet18_small",
+    }
+    factors = ("small networks of the same blocks (a few ten thousand parameters)",)
+
+    def epochs(self, cell: Cell) -> tuple[float, int] | None:
+        return 0.05, 12
+
+    def radii(self, cell: Cell) -> Mapping[str, float]:
+        return {"linf": 5.0, "l2": 2.55} if cell["data"] in DIGITS else {}  # 80/255 in l_2 becomes 0.8
+
+    def change(self, spec: dict[str, Any], cell: Cell) -> dict[str, Any]:
+        # fp32 is fast on every CPU; one without bf16 instructions emulates them, 3 to 8 times slower
+        spec = merge(spec, {"recipe": {"precision": "fp32"}})
+        if cell["data"] in DIGITS:
+            recipe = {"batch": 32, "weight_decay": 0.0005, "nesterov": True}
+            spec = merge(spec, {"data": {"augment": []}, "recipe": recipe})
+        return spec
+
+    def attack(self, entry: dict[str, Any], name: str, cell: Cell) -> dict[str, Any]:
+        if name in ("apgd_ce", "apgd_dlr"):
+            return shorter(entry, "apgd-20", examples=256, apgd={"steps": 20})
+        if name in ("autoattack", "autolinf", "autol2"):
+            return ensemble(entry, "aa-demo", examples=256 if name == "autoattack" else 64)
+        if name in ("pgd50_10", "pgd50_20", "pgd50_10_4", "pgd50_10_8", "pgd50_10_16"):
+            return shorter(entry, "pgd-20-2", pgd={"steps": 20, "restarts": 2})
+        if name == "stadv":
+            return shorter(entry, "stadv-20", examples=64, stadv={"steps": 20})
+        if name == "recoloradv":
+            return shorter(entry, "recoloradv-20", examples=64, recoloradv={"steps": 20, "lattice": [8, 16, 16]})
+        if name == "jpeg":
+            return shorter(entry, "jpeg-20", examples=64, jpeg={"steps": 20})
+        if name in ("ppgd", "lpa"):
+            return shorter(entry, f"{name}-10", examples=64, perceptual={"attack": {name: {"steps": 10}}})
+        if name == "alarm":
+            return merge(entry, {"masking": {"limit": 64, "queries": 100}})
+        return entry
+
+    def skip(self, cell: Cell) -> str | None:
+        return "needs data_dir, scale lite or paper" if cell.get("data") in LARGE else None
+
+
+class Lite(Scale):
+    """CIFAR-10 and the papers' networks, short trainings, one seed: shows trends on real data.
+
+    Most items take hours of one GPU, some of SAT's figures days; ``leanat cost --scale lite TARGET`` measures on yours.
+    """
+
+    name = "lite"
+    title = "lite: CIFAR-10, the papers' networks, short trainings"
+    seeds = {"table": 1, "figure": 1}
+    models = {"wrn32_10": "wrn16_4", "wrn34_10": "wrn16_4"}
+    factors = ("bf16 training",)
+
+    def change(self, spec: dict[str, Any], cell: Cell) -> dict[str, Any]:
+        return merge(spec, {"recipe": {"precision": "bf16"}})
+
+    def skip(self, cell: Cell) -> str | None:
+        return "not run at lite, which is CIFAR-10 only" if cell.get("data", "cifar10") != "cifar10" else None
+
+
+class Subset(Scale):
+    """A tenth of the real CIFAR-10, small networks, two CPU cores.
+
+    For a look at real photographs without a GPU: far from the papers' numbers, and only their ordering can be compared.
+    """
+
+    name = "subset"
+    title = "subset: a tenth of CIFAR-10, small networks, CPU"
+    shard = 4
+    seeds = {"table": 3, "figure": 1}
+    models = {
+        "vgg16": "vgg16_small",
+        "resnet18": "resnet18_small",
+        "preact_resnet18": "preact_resnet18_small",
+        "wrn32_10": "preact_resnet18_small",
+        "wrn34_10": "preact_resnet18_small",
+    }
+    factors = (
+        "cifar10-tenth: 5,000 training and 1,000 test images of CIFAR-10",
+        "small networks of the same blocks",
+        "batch 64; weight decay 0.0005; Nesterov's momentum; bf16 training",
+    )
+
+    def stand_in(self, cell: Cell) -> str:
+        return "cifar10-tenth" if cell["data"] == "cifar10" else cell["data"]
+
+    def epochs(self, cell: Cell) -> tuple[float, int] | None:
+        return 0.125, 12
+
+    def change(self, spec: dict[str, Any], cell: Cell) -> dict[str, Any]:
+        recipe = {"batch": 64, "lr": cosine(0.1, 0.3), "weight_decay": 0.0005, "nesterov": True, "precision": "bf16"}
+        return merge(spec, {"recipe": recipe})
+
+    def attack(self, entry: dict[str, Any], name: str, cell: Cell) -> dict[str, Any]:
+        if name in ("pgd50_10", "pgd50_20", "pgd50_10_4", "pgd50_10_8", "pgd50_10_16"):
+            return shorter(entry, "pgd-20-2", pgd={"steps": 20, "restarts": 2})
+        return ensemble(entry, "aa-short", examples=256) if name == "autoattack" else entry
+
+    def skip(self, cell: Cell) -> str | None:
+        reason = "not run at subset, which is a tenth of CIFAR-10 only"
+        return reason if cell.get("data", "cifar10") != "cifar10" else None
+
+
+SCALES = {scale.name: scale for scale in (Scale(), Demo(), Lite(), Subset())}
+
+
+def cosine(lr: float, warmup_share: float) -> dict[str, Any]:
+    """A learning rate that rises to ``lr`` over a share of the training and falls as a cosine."""
+    return part("cosine", lr=lr, warmup_share=warmup_share)
+
+
+def shorter(entry: dict[str, Any], label: str, examples: int | None = None, **attack: Any) -> dict[str, Any]:
+    """An attack of a suite with other fields, on the first ``examples`` images, under a name of its own."""
+    few = {} if examples is None else {"examples": examples}
+    return merge(entry, {"attack": attack, "label": label} | few)
+
+
+def ensemble(entry: dict[str, Any], label: str, examples: int | None) -> dict[str, Any]:
+    """Three short attacks in the place of AutoAttack, within the same threat model."""
+    threat = next(iter(plain(entry["attack"]).values()))["threat"]
+    parts = ["apgd-ce", "apgd-t", "square"]
+    attack = part("ensemble", threat=threat, attacks=parts, steps=20, targets=3, queries=200)
+    return merge(entry, {"attack": attack, "label": label, "examples": examples})
+
+
+def set_fields(spec: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """``spec`` with other values of these fields, wherever they stand in it."""
+    return _walk(spec, lambda key, value: fields.get(key, value))
+
+
+def scale_fields(spec: dict[str, Any], **factors: float) -> dict[str, Any]:
+    """``spec`` with these fields multiplied, wherever they stand in it."""
+    return _walk(spec, lambda key, value: _rescale(value, lambda v: v * factors[key]) if key in factors else value)
+
+
+def _rescale(value: Any, convert: Callable[[Any], Any]) -> Any:
     if isinstance(value, Assumed):
         return Assumed(_rescale(value.value, convert), value.reason)
     if isinstance(value, list):
@@ -16,7 +258,7 @@ def _rescale(value: Any, convert) -> Any:
     return convert(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
-def _walk(value: Any, change) -> Any:
+def _walk(value: Any, change: Callable[[str, Any], Any]) -> Any:
     """``value`` with ``change(key, value)`` applied to every entry of every mapping inside it, outermost first."""
     if isinstance(value, Assumed):
         return Assumed(_walk(value.value, change), value.reason)
@@ -27,25 +269,23 @@ def _walk(value: Any, change) -> Any:
     return value
 
 
-def shrink_epochs(spec: dict, rule: Mapping[str, Any], keys: list[str]) -> dict:
-    """Epochs by ``factor`` with a ``minimum``, and every other count of epochs (``keys``) in the same proportion."""
-    recipe = spec.get("recipe", {})
-    whole = recipe.get("epochs")
-    whole = whole.value if isinstance(whole, Assumed) else whole
+def shrink_epochs(spec: dict[str, Any], factor: float, minimum: int) -> dict[str, Any]:
+    """Epochs by ``factor``, at least ``minimum``, and every other count of epochs in the same proportion."""
+    whole = plain(spec.get("recipe", {}).get("epochs"))
     if not isinstance(whole, (int, float)):
         return spec
-    epochs = max(rule["minimum"], round(whole * rule["factor"]))
+    epochs = max(minimum, round(whole * factor))
     if epochs >= whole:
         return spec
 
-    def change(key, value):
+    def change(key: str, value: Any) -> Any:
         if key == "epochs":
             return _rescale(value, lambda v: epochs)
-        if key in keys:
+        if key in EPOCH_FIELDS:
             # What comes before the end of the paper's training comes before the end of this one.
             last = epochs - 1 if key in ("drops", "tau") else epochs
 
-            def convert(v):
+            def convert(v: float) -> float:
                 shrunk = max(1, round(v * epochs / whole)) if v else 0
                 return min(shrunk, last) if v < whole else shrunk
 
@@ -60,43 +300,25 @@ def _distinct(value: Any) -> Any:
     return list(dict.fromkeys(value)) if isinstance(value, list) else value
 
 
-def shrink_counts(spec: dict, rule: Mapping[str, Any], examples: int, paper_examples: int) -> dict:
-    """Counts of examples (``keys``) as ``times`` their share of the paper's training set, at least one where it had one."""
+def shrink_counts(spec: dict[str, Any], times: float, examples: int, paper_examples: int) -> dict[str, Any]:
+    """Counts of examples as ``times`` their share of the paper's training set, at least one where it had one."""
 
-    def change(key, value):
-        if key not in rule["keys"]:
-            return value
-        return _rescale(value, lambda v: max(1, round(rule["times"] * v / paper_examples * examples)) if v else 0)
+    def convert(v: float) -> int:
+        return max(1, round(times * v / paper_examples * examples)) if v else 0
 
-    return _walk(spec, change)
+    return _walk(spec, lambda key, value: _rescale(value, convert) if key in COUNT_FIELDS else value)
 
 
-def adjust(spec: dict, rules: list[Mapping[str, Any]], facts: Mapping[str, Any]) -> dict:
-    """Fields by name, wherever they stand in a spec: ``times`` a factor each, or ``set``; ``rules`` {when, times, set}, all."""
-    for rule in rules:
-        if matches(rule.get("when", {}), facts):
-            spec = _walk(spec, lambda key, value, rule=rule: _adjusted(rule, key, value))
-    return spec
+def shrink_radii(spec: dict[str, Any], factors: Mapping[str, float]) -> dict[str, Any]:
+    """Radii and the step sizes beside them, by the factor of their threat model."""
 
-
-def _adjusted(rule: Mapping[str, Any], key: str, value: Any) -> Any:
-    if key in rule.get("set", {}):
-        return rule["set"][key]
-    factor = rule.get("times", {}).get(key)
-    return value if factor is None else _rescale(value, lambda v: v * factor)
-
-
-def shrink_radii(spec: dict, rules: list[Mapping[str, Any]], facts: Mapping[str, Any]) -> dict:
-    """Radii and the step sizes beside them, by a factor for each threat model; ``rules`` are {when, linf, l2}, first match."""
-    rule = next((r for r in rules if matches(r.get("when", {}), facts)), {})
-
-    def change(key, value):
+    def change(key: str, value: Any) -> Any:
         inner = value.value if isinstance(value, Assumed) else value
         if not (isinstance(inner, dict) and "threat" in inner):
             return value
         threat = inner["threat"].value if isinstance(inner["threat"], Assumed) else inner["threat"]
         norm = next(iter(threat), None) if isinstance(threat, dict) else None
-        factor = rule.get(norm)
+        factor = factors.get(norm)
         if factor is None or not isinstance(threat[norm], dict):
             return value  # where components are built, what is no threat model is refused
         scaled = {

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import torch
 from torch import Tensor, nn
 
-from leanat.core.nouns import frozen
+from leanat.core.nouns import eval_without_param_grad
 
 
 class PerChannel(nn.Module):
@@ -85,5 +85,5 @@ def conv_outputs(net: nn.Module, x: Tensor, layers: Iterable[str] | None = None)
 
 def conv_layers(net: Classifier) -> list[str]:
     """Names of the Conv2d layers in forward order, found by passing one blank image."""
-    with frozen(net), torch.no_grad():
+    with eval_without_param_grad(net), torch.no_grad():
         return list(conv_outputs(net, torch.zeros(1, *net.shape, device=next(net.parameters()).device)))

@@ -13,8 +13,8 @@ from safetensors.torch import save as save_tensors
 from torch import nn
 
 from leanat import models
-from leanat.core.files import whole
-from leanat.core.nouns import Data, frozen
+from leanat.core.files import atomic_write
+from leanat.core.nouns import Data, eval_without_param_grad
 from leanat.data.facts import STATISTICS
 
 
@@ -58,7 +58,7 @@ def check(net: nn.Module, about: dict[str, Any], test: Data, where: Path | str) 
     if not (x.isfinite().all() and x.min() >= 0 and x.max() <= 1):
         raise NetworkError(f"{here['name']}: images are to be in [0, 1], these reach from {x.min():g} to {x.max():g}")
     try:
-        with frozen(net), torch.no_grad():
+        with eval_without_param_grad(net), torch.no_grad():
             z = net(x)
     except Exception as error:  # whatever the code of another program raises
         size, reason = "x".join(map(str, x.shape[1:])), " ".join(str(error).split())[:120]
@@ -116,7 +116,7 @@ def save(path: Path, net: nn.Module, description: dict[str, Any]) -> None:
 def write(path: Path, tensors: Mapping[str, torch.Tensor], description: dict[str, Any]) -> None:
     """Tensors by name, which ``read`` gives back bit for bit, and their description; whole or not at all."""
     tensors = {k: v.detach().contiguous().cpu() for k, v in tensors.items()}
-    with whole(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_bytes(save_tensors(tensors, metadata={"leanat": json.dumps(description, sort_keys=True)}))
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from leanat.experiments.grid import Evaluation, Grid
-from leanat.experiments.items import TIMED
-from leanat.experiments.resolve import near
+from leanat.core.errors import did_you_mean
+from leanat.plan.grid import Evaluation, Grid
+from leanat.plan.items import TIMED
 from leanat.report.items import printed_value
 
 COLUMNS = ("epoch", "lr", "loss", "kept", "forward", "backward", "seconds")  # of every history
@@ -55,12 +55,12 @@ def item_problems(
     """
     found: dict[str, None] = {}
     for item in grid.items.values():
-        where = f"{grid.folder}/papers/{item['paper']}.yaml: items.{item['item']}"
+        where = f"leanat/papers/{item['paper']}/experiments.py: {item['item']}"
         columns = tuple(dict.fromkeys(name for run in item["runs"] for name in given.get(run, ((), ()))[0]))
         asked = {cell["metric"] for cells in item["cells"] for cell in cells}
         for name in dict.fromkeys(name for pair in item["options"].get("doubt", []) for name in pair):
             if name not in asked:
-                found[f"{where}: options.doubt: no column of metric {name!r}{near(name, asked)}"] = None
+                found[f"{where}: options.doubt: no column of metric {name!r}{did_you_mean(name, asked)}"] = None
         first: dict[str, str] = {}  # where each is seen first
         for row, cells in zip(item["rows"], item["cells"], strict=True):
             for column, cell in zip(item["columns"], cells, strict=True):
@@ -119,12 +119,12 @@ def metric_problems(metric: str, offer: Offer | None) -> Iterator[str]:
             continue
         if kind == "history" and key:
             if key not in offer.columns:
-                yield f"metric {part!r}: no column {key!r} of the history{near(key, offer.columns)}"
+                yield f"metric {part!r}: no column {key!r} of the history{did_you_mean(key, offer.columns)}"
             if of and not _share(of):
                 yield f"metric {part!r}: after which share of the epochs? allowed: 0 to 1"
         elif kind == "metrics" and key:
             if key not in offer.numbers:
-                yield f"metric {part!r}: no number {key!r} in the metrics{near(key, offer.numbers)}"
+                yield f"metric {part!r}: no number {key!r} in the metrics{did_you_mean(key, offer.numbers)}"
             elif (key in BY_CLASS) != bool(of) or (of and of not in _classes(offer)):
                 allowed = f"{name}@0 to {name}@{offer.classes - 1}" if key in BY_CLASS else name
                 yield f"metric {part!r}: allowed: {allowed}"
@@ -137,12 +137,12 @@ def metric_problems(metric: str, offer: Offer | None) -> Iterator[str]:
             if of not in ("", "sd"):
                 yield f"metric {part!r}: allowed where attacks come from other networks: {name}, {name}@sd"
         elif kind in offer.measures and key not in offer.measures[kind]:
-            yield f"metric {part!r}: no number {key!r} of measure {kind}{near(key, offer.measures[kind])}"
+            yield f"metric {part!r}: no number {key!r} of measure {kind}{did_you_mean(key, offer.measures[kind])}"
         elif kind in offer.measures or name in _summaries(offer, suite):
             if of:
                 yield f"metric {part!r}: has no part {of!r}; allowed: {name}"
         else:
-            yield f"no metric {part!r}{'' if suite else ' without a suite'}{near(part, _known(offer, suite))}"
+            yield f"no metric {part!r}{'' if suite else ' without a suite'}{did_you_mean(part, _known(offer, suite))}"
 
 
 def _summaries(offer: Offer, suite: Mapping[str, Any]) -> list[str]:

@@ -23,7 +23,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from leanat.experiments.resolve import load_yaml, near
+from leanat.core.errors import did_you_mean
+from leanat.plan.settings import load_yaml
 from leanat.report import examples, expression
 from leanat.report.cells import Cell, Items
 from leanat.report.examples import PAPER
@@ -32,7 +33,7 @@ from leanat.report.verdict import (
     TIMES,
     Effect,
     Expect,
-    Judged,
+    TestResult,
     exact,
     expectation,
     few_trials,
@@ -124,7 +125,7 @@ def load(path: Path) -> dict[str, list[Claim]]:
 def _claim(paper: str, name: str, entry: Mapping[str, Any]) -> Claim:
     for key in entry:
         if key not in KEYS | ONLY:
-            raise ValueError(f"unknown key {key!r}{near(key, KEYS | ONLY)}")
+            raise ValueError(f"unknown key {key!r}{did_you_mean(key, KEYS | ONLY)}")
     quotes = tuple((q[0], q[1], q[2]) for q in entry.get("quotes", []))
     bare = Claim(name, paper, entry["says"], entry["source"], quotes=quotes)
     if "untestable" in entry:
@@ -132,7 +133,7 @@ def _claim(paper: str, name: str, entry: Mapping[str, Any]) -> Claim:
             raise ValueError(f"{wrong[0]} beside a reason why it is not tested")
         return replace(bare, untestable=entry["untestable"])
     if entry["kind"] not in KINDS:
-        raise ValueError(f"kind {entry['kind']!r}{near(entry['kind'], KINDS)}")
+        raise ValueError(f"kind {entry['kind']!r}{did_you_mean(entry['kind'], KINDS)}")
     cases = tuple(_cells(entry, values) for values in _product(entry.get("for", {})))
     wanted = {n.removesuffix(PAPER) for n in expression.names(entry["effect"])}
     if wanted != set(entry["cells"]):
@@ -172,7 +173,7 @@ def _cells(entry: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, tup
 def ledger(claims: list[Claim], items: Items) -> list[Line]:
     """A line for each claim of one paper: Holm's correction is over those that their trials can decide."""
     lines: dict[str, Line] = {}
-    tested: list[tuple[Claim, list[Effect], Judged]] = []
+    tested: list[tuple[Claim, list[Effect], TestResult]] = []
     for claim in claims:
         if reason := not_tested_at(claim, items.scale):
             verdict = "not testable" if claim.untestable else f"not tested at {items.scale}"

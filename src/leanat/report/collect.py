@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from leanat.core.files import whole
+from leanat.core.files import atomic_write
 
 _HEAD = "#set document(date: none)\n#set page(width: auto, height: auto, margin: 0pt)\n"
 _PAGE = '#image("{}.pdf", page: {})\n'
@@ -26,7 +26,7 @@ def collect(inputs: Sequence[Path | str], output: Path | str) -> int:
             pages += [_PAGE.format(number, page) for page in range(1, _count(folder, number, path) + 1)]
         pdf = _compile("#pagebreak()\n".join(pages), folder)
     Path(output).parent.mkdir(parents=True, exist_ok=True)
-    with whole(Path(output)) as file:
+    with atomic_write(Path(output)) as file:
         file.write_bytes(pdf)
     return len(pages)
 

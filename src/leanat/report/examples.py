@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leanat.core.files import read_json, whole
+from leanat.core.files import atomic_write, read_json
 from leanat.evaluation import outcome
 from leanat.report import expression
 
@@ -38,7 +38,7 @@ def write(item: dict[str, Any], results: Path, path: Path) -> None:
             if found is not None:
                 arrays[f"cell{len(names)}"] = found
                 names.append([" | ".join(filter(None, (part["group"], part["label"]))) for part in (row, column)])
-    with whole(path) as beside, open(beside, "wb") as file:
+    with atomic_write(path) as beside, open(beside, "wb") as file:
         np.savez_compressed(file, names=np.array(names, dtype=np.str_).reshape(-1, 2), **arrays)
 
 

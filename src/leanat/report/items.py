@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from leanat.core.errors import named
 from leanat.core.files import read_json
 from leanat.cost import predict
-from leanat.experiments.formulas import FORMULAS
-from leanat.experiments.grid import digest
-from leanat.experiments.resolve import named
+from leanat.plan.formulas import FORMULAS
+from leanat.plan.grid import digest
 from leanat.report import examples, notes, plots, published, replicated, table
 from leanat.report.measures import measure, not_finite, tested
 from leanat.report.notes import row_note

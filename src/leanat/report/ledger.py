@@ -13,8 +13,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from leanat.core.files import whole
-from leanat.experiments.resolve import near
+from leanat.core.errors import did_you_mean
+from leanat.core.files import atomic_write
 from leanat.report.cells import Items
 from leanat.report.claims import FULL, Claim, Line, errata, ledger, load
 from leanat.report.layout import number
@@ -38,7 +38,7 @@ def make(
     """
     for paper in only:
         if paper not in titles:
-            raise ValueError(f"claims: no paper {paper!r}{near(paper, titles)}")
+            raise ValueError(f"claims: no paper {paper!r}{did_you_mean(paper, titles)}")
     known = load(root / "published" / "claims.yaml")
     found = lines({paper: known.get(paper, []) for paper in only or titles}, results, root / "replicated", scale)
     if out is not None:
@@ -77,7 +77,7 @@ def write_csv(found: Mapping[str, list[Line]], path: Path) -> None:
         where = (line.scale, line.origin, c.kind, _why(line), c.says, c.source)
         rows.writerow((c.paper, c.id, line.verdict, *numbers, c.unit, expected(c), line.n or "", *cases, *where))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path) as file:
+    with atomic_write(path) as file:
         file.write_text(text.getvalue(), encoding="utf-8")
 
 
@@ -94,7 +94,7 @@ def write_pdf(found: Mapping[str, list[Line]], titles: Mapping[str, str], papers
     pages = [pages] if isinstance(pages, bytes) else pages
     stem.parent.mkdir(parents=True, exist_ok=True)
     for kind, content in (("png", stack(pages)), ("pdf", compiler.compile(source, format="pdf"))):
-        with whole(Path(f"{stem}.{kind}")) as file:
+        with atomic_write(Path(f"{stem}.{kind}")) as file:
             file.write_bytes(content)
 
 

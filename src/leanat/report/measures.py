@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from leanat.experiments.resolve import named
+from leanat.core.errors import named
 
 if TYPE_CHECKING:
     from leanat.report.items import Sources

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leanat.experiments.resolve import named
+from leanat.core.errors import named
 
 if TYPE_CHECKING:
     from leanat.report.items import Sources

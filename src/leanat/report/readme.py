@@ -13,7 +13,7 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
-from leanat.core.files import whole
+from leanat.core.files import atomic_write
 from leanat.report import replicated
 from leanat.report.cells import Items
 from leanat.report.statistics import Interval, paired_difference, t_interval
@@ -101,7 +101,7 @@ def of_replicated(folder: Path) -> Findings:
 
 
 def write(cells: Cells, path: Path) -> None:
-    with whole(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(COLUMNS)
         rows.writerows([*where, json.dumps(values)] for where, values in sorted(cells.items()))
@@ -129,7 +129,7 @@ def update(root: Path, results: Path) -> None:
     text = with_block(path.read_text(encoding="utf-8"), "demo", demo(found))
     text = with_block(text, "photographs", photographs(of_replicated(root / "replicated")))
     write(found.used, root / "docs" / "demo.csv")
-    with whole(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_text(text, encoding="utf-8")
 
 

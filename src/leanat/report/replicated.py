@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from leanat.core.files import whole
+from leanat.core.files import atomic_write
 from leanat.report.statistics import t_interval
 
 COLUMNS = "row column metric seed value run spec_hash scale n seeds device revision date".split()  # noqa: SIM905
@@ -70,7 +70,7 @@ def load(paper: str, item: str, folder: Path | str = "replicated") -> dict[tuple
 def save(rows: Iterable[Sequence[object]], path: Path) -> None:
     """Writes rows of the values of COLUMNS, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
 
 

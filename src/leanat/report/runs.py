@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from leanat.core.files import read_json, whole
+from leanat.core.files import atomic_write, read_json
 from leanat.runs import identity
 
 COLUMNS = [
@@ -64,7 +64,7 @@ def write(paper: str, scale: str, runs: Iterable[str], results: Path, stem: Path
     )
     stem.parent.mkdir(parents=True, exist_ok=True)
     for kind, content in (("csv", text.getvalue()), ("html", page)):
-        with whole(Path(f"{stem}.{kind}")) as file:
+        with atomic_write(Path(f"{stem}.{kind}")) as file:
             file.write_text(content, encoding="utf-8")
 
 

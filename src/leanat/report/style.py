@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leanat.core.files import whole
+from leanat.core.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,7 +65,7 @@ def save(fig: Figure, stem: Path | str) -> None:
     """Write ``stem``.pdf and ``stem``.png, each whole or not at all, and close the figure."""
     Path(stem).parent.mkdir(parents=True, exist_ok=True)
     for kind, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
-        with whole(Path(f"{stem}.{kind}")) as file:
+        with atomic_write(Path(f"{stem}.{kind}")) as file:
             fig.savefig(file, format=kind, dpi=DPI, metadata=metadata)
     from matplotlib import pyplot
 

@@ -172,7 +172,7 @@ def write(items: Iterable[Mapping[str, Any]], kept: Path, stem: Path | str) -> N
     """``stem``.csv, .pdf and .png of all items; ``kept``: where their CSVs lie, as <paper>/<item>.csv."""
     import pandas
 
-    from leanat.core.files import whole
+    from leanat.core.files import atomic_write
 
     found = []
     for item in items:
@@ -180,7 +180,7 @@ def write(items: Iterable[Mapping[str, Any]], kept: Path, stem: Path | str) -> N
         found += rows(item, path if path.is_file() else None)
     table = pandas.DataFrame.from_records(found)
     Path(stem).parent.mkdir(parents=True, exist_ok=True)
-    with whole(Path(f"{stem}.csv")) as file:
+    with atomic_write(Path(f"{stem}.csv")) as file:
         file.write_text(table.to_csv(index=False, lineterminator="\n"), encoding="utf-8")
     style.save(draw(table), stem)
 

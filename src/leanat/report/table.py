@@ -20,7 +20,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leanat.core.files import whole
+from leanat.core.files import atomic_write
 from leanat.report.layout import layout
 from leanat.report.statistics import t_interval
 
@@ -113,7 +113,7 @@ def write_table(item: dict[str, Any], stem: Path | str) -> None:
     pdf, pages = render(item)
     Path(stem).parent.mkdir(parents=True, exist_ok=True)
     for kind, data in (("csv", csv.encode()), ("png", stack(pages)), ("pdf", pdf)):
-        with whole(Path(f"{stem}.{kind}")) as file:
+        with atomic_write(Path(f"{stem}.{kind}")) as file:
             file.write_bytes(data)
 
 

@@ -88,7 +88,7 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class Judged:
+class TestResult:
     """Two p values and what else a verdict needs; ``shown`` and ``against``: the places of the cases that decide them."""
 
     support: float
@@ -107,7 +107,7 @@ def expectation(text: str, least: float) -> Expect:
     return Expect(of, sign or "within", float(bound or distance), 0.0 if distance else least)
 
 
-def judge(effects: Sequence[Effect], expect: Expect, points: bool) -> Judged:
+def judge(effects: Sequence[Effect], expect: Expect, points: bool) -> TestResult:
     """Tests a claim on its cases; ``points``: accuracies, for which few seeds need large effects.
 
     ``k of K``: the partial conjunction test of Benjamini and Heller (2008), which for every is the largest p.
@@ -133,7 +133,7 @@ def judge(effects: Sequence[Effect], expect: Expect, points: bool) -> Judged:
     fit = fits[order[k - 1]]
     large = fit > enough or (fit == enough and enough == expect.least and fit > 0)
     against = sorted(range(cases), key=lambda i: tests[i][1])[cases - k]
-    return Judged(support, reject, large, order[k - 1], against)
+    return TestResult(support, reject, large, order[k - 1], against)
 
 
 def _outside(effect: Effect, distance: float) -> float:
@@ -149,7 +149,7 @@ def holm(values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def verdicts(judged: Sequence[Judged]) -> list[str]:
+def verdicts(judged: Sequence[TestResult]) -> list[str]:
     """``supported``, ``not supported`` or ``inconclusive`` for each claim of one paper, corrected for their number."""
     support, reject = holm([j.support for j in judged]), holm([j.reject for j in judged])
     return [

@@ -14,15 +14,15 @@ from tqdm import tqdm
 
 from leanat.attacks.threat import ThreatModel
 from leanat.core import nouns
+from leanat.core.errors import ConfigError
 from leanat.core.files import finite
 from leanat.evaluation import evaluate, outcome
 from leanat.evaluation.gradient_masking import masking_report
-from leanat.experiments import config
-from leanat.experiments.grid import UPSTREAM
-from leanat.experiments.resolve import ConfigError
 from leanat.models import io
 from leanat.papers.saliency import maps
 from leanat.papers.sat import method as sat
+from leanat.plan import components
+from leanat.plan.grid import UPSTREAM
 from leanat.runs import experiment, identity, kept, progress
 
 log = logging.getLogger("leanat")
@@ -49,7 +49,7 @@ def assess(
     Raises ConfigError for an attack that does not exist, IdentityError for a run that is not what its training left.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    attacks, alarms, measures = components(suite, runs)
+    attacks, alarms, measures = suite_parts(suite, runs)
     test, cache, network = load("test"), runs.parent / ".hashes", identity.of_network(net)
     about = experiment.provenance(test.labels.device)
     sources = {"network": network, "data": identity.of_data(test, cache)}
@@ -118,7 +118,7 @@ def upstream_networks(suite: dict[str, Any], runs: Path) -> list[Path]:
 
 
 @dataclass(frozen=True)
-class Alarm:
+class MaskingCheck:
     """The search for signs of gradient masking (see ``gradient_masking``) on ``limit`` examples."""
 
     threat: ThreatModel
@@ -126,20 +126,20 @@ class Alarm:
     queries: int
 
 
-def components(
+def suite_parts(
     suite: dict[str, Any], runs: Path = Path()
-) -> tuple[dict[str, nouns.Attack], dict[str, Alarm], dict[str, maps.Measure]]:
+) -> tuple[dict[str, nouns.Attack], dict[str, MaskingCheck], dict[str, maps.Measure]]:
     """Raises ConfigError with every problem of the suite. ``runs``: the folder of the runs that it names."""
     problems: list[str] = []
     attacks, alarms, measures = {}, {}, {}
-    for name, entry in experiment.located(suite, runs).items():
+    for name, entry in experiment.resolve_run_paths(suite, runs).items():
         if "measure" in entry:
             where = f"suite.{name}.measure"
-            measures[name] = config.component(maps.Measure, entry["measure"], where, problems)
+            measures[name] = components.component(maps.Measure, entry["measure"], where, problems)
         elif "masking" in entry:
-            alarms[name] = config.build(Alarm, entry["masking"], f"suite.{name}.masking", problems)
+            alarms[name] = components.build(MaskingCheck, entry["masking"], f"suite.{name}.masking", problems)
         elif "attack" in entry:
-            attacks[name] = config.component(nouns.Attack, entry["attack"], f"suite.{name}.attack", problems)
+            attacks[name] = components.component(nouns.Attack, entry["attack"], f"suite.{name}.attack", problems)
         else:
             problems.append(f"suite.{name}: attack, masking or measure is expected")
     if problems:

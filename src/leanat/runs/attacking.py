@@ -13,11 +13,11 @@ from typing import Any
 import torch
 
 from leanat import data
-from leanat.core.files import whole, write_json
+from leanat.core.errors import ConfigError, did_you_mean
+from leanat.core.files import atomic_write, write_json
 from leanat.core.nouns import Data
-from leanat.experiments.grid import Evaluation, Grid, named_runs
-from leanat.experiments.resolve import ConfigError, near
 from leanat.models import foreign, io
+from leanat.plan.grid import Evaluation, Grid, named_runs
 from leanat.runs import assess, experiment, training, transferred
 from leanat.runs.transferred import Trained
 
@@ -36,7 +36,9 @@ def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Nam
     groups: dict[object, list[Evaluation]] = {}
     for run in runs:
         if (found := known.get(Path(run).name)) is None:
-            raise ConfigError([f"attack: no item evaluates run {run!r} by suite {suite!r}{near(run, known)[:300]}"])
+            raise ConfigError(
+                [f"attack: no item evaluates run {run!r} by suite {suite!r}{did_you_mean(run, known)[:300]}"]
+            )
         groups.setdefault(found.sources or found.run, []).append(found)
     for number, group in enumerate(groups.values(), 1):
         log.info("[%d/%d] %s", number, len(groups), ", ".join(e.run for e in group))
@@ -84,13 +86,13 @@ def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespac
     path = arguments.model
     folder = arguments.out or path.with_name(f"{path.name if path.is_dir() else path.stem}-attacks")
     log.info("%s", "\n".join(f"{k}: {v}" for k, v in about.items()))
-    log.info("suite: %s of %s at scale %s", suite, paper, grid.scale["scale"])
+    log.info("suite: %s of %s at scale %s", suite, paper, grid.scale.name)
     runs_folder, precision = arguments.results / "runs", arguments.precision
     summary = assess.assess(net, load, attacks, folder, 0, runs_folder, precision=precision)
     out = folder / f"{paper}-{suite}.json"
     write_json(out, about | summary)
     rows = _rows(summary["attacks"])
-    with whole(out.with_suffix(".csv")) as beside, open(beside, "w", newline="") as file:
+    with atomic_write(out.with_suffix(".csv")) as beside, open(beside, "w", newline="") as file:
         csv.DictWriter(file, rows[0]).writerows([dict(zip(rows[0], rows[0], strict=True)), *rows])
     log.info("\n%s\n\n%s and .csv", _shown(rows), out)
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from leanat.core.files import whole
+from leanat.core.files import atomic_write
+from leanat.core.meter import Meter
 from leanat.core.nouns import Run, Subset
-from leanat.core.tally import Tally
 from leanat.runs.identity import differences
 
 VERSION = 3
@@ -37,10 +37,10 @@ def save(path: Path, run: Run, made_from: Any) -> None:
         "opt": run.opt.state_dict(),
         "subset": None if run.subset is None else tuple(run.subset),
         "memory": run.memory,
-        "tally": None if run.tally is None else run.tally.state(),
+        "meter": None if run.meter is None else run.meter.state(),
         "history": run.history,
     }
-    with whole(path) as beside:
+    with atomic_write(path) as beside:
         whole_state = io.BytesIO()  # given a file, torch hides a full disk behind an error of its own
         torch.save(state, whole_state)
         beside.write_bytes(whole_state.getbuffer())
@@ -70,7 +70,7 @@ def load(path: Path, run: Run, made_from: Any, warn: Callable[[str], None] = lam
         run.subset = None if state["subset"] is None else Subset(*state["subset"])
         run.epoch, run.memory, run.history = state["epoch"], state["memory"], state["history"]
         run.pieces = state["pieces"]
-        run.tally = Tally.of_state(state["tally"]) if state["tally"] else None
+        run.meter = Meter.of_state(state["meter"]) if state["meter"] else None
         return True
     return False
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from leanat.experiments.resolve import ConfigError
+from leanat.core.errors import ConfigError
 
 DRIVER = Path("/proc/driver/nvidia/gpus")
 POLL = 0.5  # seconds between looks for a free GPU

@@ -25,15 +25,15 @@ import leanat
 from leanat import data, models
 from leanat.attacks.pgd import Clean
 from leanat.core import distributed, loop, nouns
-from leanat.core.files import finite, read_json, remove_leftovers, whole, write_json
-from leanat.core.tally import Stopped
+from leanat.core.errors import ConfigError
+from leanat.core.files import atomic_write, finite, read_json, remove_leftovers, write_json
+from leanat.core.meter import Stopped
 from leanat.data import DataError
 from leanat.evaluation import evaluate, outcome
-from leanat.experiments import config, jobs
-from leanat.experiments.grid import UPSTREAM, digest
-from leanat.experiments.resolve import ConfigError
 from leanat.models import io
 from leanat.papers.sat import method as sat
+from leanat.plan import components, jobs
+from leanat.plan.grid import UPSTREAM, digest
 from leanat.runs import checkpoint, devices, identity
 from leanat.runs.selection_log import Chosen, save_arrays
 
@@ -80,14 +80,14 @@ def device_of(name: str) -> torch.device:
 
 def prepare(spec: dict[str, Any], data_dir: str | None, device: torch.device) -> Experiment:
     """Raises ConfigError (every problem of the spec) and DataError (files that are missing or damaged)."""
-    parts = config.read(spec)
+    parts = components.read(spec)
     split, test = load(parts, data_dir, device)
     net = distributed.prepared(initial(parts, io.describe(test), device))
-    distributed.check((extra.name for extra in parts.method.extras), {*jobs.SHARED, "teacher"})
+    distributed.check((hook.name for hook in parts.method.hooks), {*jobs.SHARED, "teacher"})
     return Experiment(nouns.Run(net, parts.method, parts.recipe, parts.seed), split, test, parts.early_stop)
 
 
-def load(parts: config.Spec, data_dir: str | None, device: torch.device) -> tuple[nouns.Split, nouns.Data]:
+def load(parts: components.Spec, data_dir: str | None, device: torch.device) -> tuple[nouns.Split, nouns.Data]:
     """What a run trains on, and its test data. Raises DataError."""
     augment = data.Augmentation(parts.data.augment)
     everyone = data.load(parts.data.name, "train", data_dir, device, parts.seed, augment)
@@ -97,7 +97,7 @@ def load(parts: config.Spec, data_dir: str | None, device: torch.device) -> tupl
     return split, test
 
 
-def initial(parts: config.Spec, about: dict[str, Any], device: torch.device) -> torch.nn.Module:
+def initial(parts: components.Spec, about: dict[str, Any], device: torch.device) -> torch.nn.Module:
     """The network a run begins with: new, that of another run, or that one frozen under a new head."""
     if parts.init is not None and parts.init.frozen:
         source, known = io.load(parts.init.file, device)
@@ -139,7 +139,7 @@ def finished(folder: Path, spec: dict[str, Any], data_dir: str | None, device: t
         raise identity.IdentityError(f"{folder}: finished with another spec ({differ}){again}")
     identity.check_files(folder, metrics)
     try:
-        split, test = load(config.read(located(spec, folder.parent)), data_dir, device)
+        split, test = load(components.read(resolve_run_paths(spec, folder.parent)), data_dir, device)
     except DataError as error:
         log.warning("%s: finished; not compared with its data: %s", folder.name, error)
     else:
@@ -151,7 +151,7 @@ def finished(folder: Path, spec: dict[str, Any], data_dir: str | None, device: t
         write_json(folder / "spec.json", spec)
     path = folder / "metrics.json"
     if not path.is_file() or path.read_bytes() != record.read_bytes():
-        with whole(path) as beside:
+        with atomic_write(path) as beside:
             shutil.copyfile(record, beside)
     shutil.rmtree(
         folder / "selection", ignore_errors=True
@@ -160,13 +160,13 @@ def finished(folder: Path, spec: dict[str, Any], data_dir: str | None, device: t
     return metrics
 
 
-def located(value: Any, runs: Path) -> Any:
+def resolve_run_paths(value: Any, runs: Path) -> Any:
     """The spec with ``run:<id>`` replaced by the folder of that run."""
     if isinstance(value, str) and value.startswith(UPSTREAM):
         return str(runs / value.removeprefix(UPSTREAM))
     if isinstance(value, dict):
-        return {k: located(v, runs) for k, v in value.items()}
-    return [located(v, runs) for v in value] if isinstance(value, list) else value
+        return {k: resolve_run_paths(v, runs) for k, v in value.items()}
+    return [resolve_run_paths(v, runs) for v in value] if isinstance(value, list) else value
 
 
 @contextmanager
@@ -207,12 +207,12 @@ def train_run(
         remove_leftovers(folder)
         identity.check_name(folder, spec)
         if (kept := finished(folder, spec, data_dir, device)) is not None:
-            distributed.agreed(lambda: (None,), device)
+            distributed.broadcast_from_rank0(lambda: (None,), device)
             return kept
         write_json(folder / "spec.json", spec)
-        experiment, mark = prepare(located(spec, folder.parent), data_dir, device), digest(spec)
+        experiment, mark = prepare(resolve_run_paths(spec, folder.parent), data_dir, device), digest(spec)
         source = made_from(spec, experiment.split, experiment.test, folder.parent)
-        distributed.agreed(lambda: (source,), device)
+        distributed.broadcast_from_rank0(lambda: (source,), device)
         run, resume = experiment.run, folder / "resume.pt"
         if checkpoint.load(resume, run, source, log.warning):
             log.info("%s: resumed after epoch %d", name, run.epoch)
@@ -258,11 +258,11 @@ def train_run(
         best = run.epoch if experiment.early_stop is None else experiment.early_stop.restore(run)
         io.save(folder / "model.safetensors", run.net, about(run))
         chosen.finish()
-        for extra in run.method.extras:
-            if hasattr(extra, "arrays"):
-                save_arrays(folder / f"{extra.name}.npz", {k: np.asarray(v) for k, v in extra.arrays(run).items()})
-            if hasattr(extra, "tensors"):
-                io.write(folder / f"{extra.name}.safetensors", extra.tensors(run), {"spec_hash": mark})
+        for hook in run.method.hooks:
+            if arrays := hook.arrays(run):
+                save_arrays(folder / f"{hook.name}.npz", {k: np.asarray(v) for k, v in arrays.items()})
+            if tensors := hook.tensors(run):
+                io.write(folder / f"{hook.name}.safetensors", tensors, {"spec_hash": mark})
         clean = evaluate.evaluate(run.net, experiment.test, Clean(), seed=spec["seed"])
         held = experiment.split.validation
         validation = (
@@ -292,7 +292,7 @@ def train_run(
             "peak_memory_mb": peak_memory(device),
             "parameters": sum(p.numel() for p in run.net.parameters()),
             "planted_difficulty": planted_difficulty(experiment.test),
-            **{k: v for extra in run.method.extras if hasattr(extra, "report") for k, v in extra.report(run).items()},
+            **{k: v for hook in run.method.hooks for k, v in hook.report(run).items()},
             **provenance(device),
             "pieces": run.pieces,
         }
@@ -304,18 +304,18 @@ def train_run(
 
 
 def ended(run: nouns.Run) -> bool:
-    """Whether an extra (``baselines.Watch``) has ended the training."""
-    return any(extra.ended(run) for extra in run.method.extras if hasattr(extra, "ended"))
+    """Whether a hook (``baselines.OverfittingMonitor``) has ended the training."""
+    return any(hook.ended(run) for hook in run.method.hooks)
 
 
 def follow(
     spec: dict[str, Any], folder: Path, data_dir: str | None, device: torch.device, stop: Callable[[], bool]
 ) -> None:
     """The part of a process that takes its share of each mini-batch, and writes nothing."""
-    (source,) = distributed.agreed(lambda: (None,), device)
+    (source,) = distributed.broadcast_from_rank0(lambda: (None,), device)
     if source is None:  # the run is finished
         return
-    experiment = prepare(located(spec, folder.parent), data_dir, device)
+    experiment = prepare(resolve_run_paths(spec, folder.parent), data_dir, device)
     checkpoint.load(folder / "resume.pt", experiment.run, source)
     loop.train(experiment.run, experiment.split, stop=stop)
 
@@ -328,7 +328,7 @@ def planted_difficulty(test: nouns.Data) -> list[int] | None:
 
 def write_history(path: Path, rows: list[dict[str, float]]) -> None:
     names = list(dict.fromkeys(name for row in rows for name in row))
-    with whole(path) as beside, open(beside, "w", newline="") as file:
+    with atomic_write(path) as beside, open(beside, "w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=names)
         writer.writeheader()
         writer.writerows(rows)

@@ -17,8 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leanat.core.files import read_json, whole
-from leanat.experiments.grid import UPSTREAM, canonical, digest
+from leanat.core.files import atomic_write, read_json
+from leanat.plan.grid import UPSTREAM, canonical, digest
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -214,6 +214,6 @@ def _of_files(files: Iterable[str], cache: Path | None) -> str:
         found = of_value(list(pool.map(of_file, map(Path, files))))
     if kept is not None and settled:
         cache.mkdir(parents=True, exist_ok=True)
-        with whole(kept) as beside:
+        with atomic_write(kept) as beside:
             beside.write_text(found)
     return found

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from leanat.core.files import finite, whole
+from leanat.core.files import atomic_write, finite
 from leanat.evaluation import outcome
 from leanat.evaluation.outcome import Outcome
-from leanat.experiments.grid import CODE, digest
+from leanat.plan.grid import CODE, digest
 from leanat.runs.identity import differences
 
 log = logging.getLogger("leanat")
@@ -78,7 +78,7 @@ class Kept:
         said = json.dumps(
             finite({"spec": dict(self.spec), "made_from": dict(self.made_from), **about}), allow_nan=False
         )
-        with whole(self.path) as beside, open(beside, "wb") as file:
+        with atomic_write(self.path) as beside, open(beside, "wb") as file:
             np.savez_compressed(file, **arrays, **{ABOUT: np.array(said, dtype=np.str_)})
 
     def others(self) -> str | None:

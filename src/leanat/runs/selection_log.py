@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from leanat.core import nouns
-from leanat.core.files import whole
+from leanat.core.files import atomic_write
 
 
 class Chosen:
@@ -66,5 +66,5 @@ class Chosen:
 
 
 def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    with whole(path) as beside, open(beside, "wb") as file:
+    with atomic_write(path) as beside, open(beside, "wb") as file:
         np.savez_compressed(file, **arrays)

@@ -11,7 +11,7 @@ from typing import Any
 
 from leanat import options
 from leanat.core import distributed
-from leanat.core.tally import Stopped
+from leanat.core.meter import Stopped
 from leanat.data import folders
 from leanat.runs import experiment, progress, signals
 

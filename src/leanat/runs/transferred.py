@@ -19,7 +19,7 @@ from leanat.core import nouns
 from leanat.evaluation import evaluate, outcome
 from leanat.models import io
 from leanat.runs import experiment, identity, kept
-from leanat.runs.assess import components
+from leanat.runs.assess import suite_parts
 
 log = logging.getLogger("leanat")
 
@@ -67,7 +67,7 @@ def assess(
     of the same two networks and the same data.
     """
     runs = next(iter(targets.values())).folder.parent
-    attacks, *_ = components(suite)
+    attacks, *_ = suite_parts(suite)
     hashes = {run: identity.of_network(t.net) for run, t in {**sources, **targets}.items()}
     here, about = identity.of_data(test, runs.parent / ".hashes"), experiment.provenance(test.labels.device)
     made: dict[str, dict[str, Any]] = {run: {"attacks": {}} for run in targets}

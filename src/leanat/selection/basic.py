@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from leanat.core.memory import survey
 from leanat.core.nouns import Data, Run, Selector, Split, Subset
+from leanat.core.teacher import per_example_loss
 
 
 def unweighted(index: Tensor) -> Subset:
@@ -130,4 +130,4 @@ class LossRank:
         _check_count(self.count)
 
     def __call__(self, run: Run, split: Split) -> Subset:
-        return unweighted(all_but_top(survey(run, split.train)[0], self.count))
+        return unweighted(all_but_top(per_example_loss(run, split.train)[0], self.count))

@@ -1,4 +1,4 @@
-"""Weighted subsets for adversarial training: CRAIG, GRAD-MATCH and GLISTER on last-layer gradients of the run's objective.
+"""SubsetWeights subsets for adversarial training: CRAIG, GRAD-MATCH and GLISTER on last-layer gradients of the run's objective.
 
     Every(20, 0, Craig(fraction=0.5, granularity="batch"))
     Every(20, 20, Glister(0.3, "example", eta=0.02), before=Once(0, Random(0.3)))

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from leanat.attacks.pgd import Clean
-from leanat.core.loop import take
-from leanat.core.nouns import Attack, Data, Objective, Run, frozen
+from leanat.core.loop import make_step
+from leanat.core.nouns import Attack, Data, Objective, Run, eval_without_param_grad
 from leanat.selection.basic import everyone, unweighted
 from leanat.selection.outer_products import Gradients
 
@@ -41,10 +41,10 @@ def at_last_layer(
     data.ahead(order, run.epoch, view)
     with _as_it_was(net), run.autocast():
         for batch in order.split(run.recipe.batch):
-            step = take(run, data, all_of_it, batch, view)
+            step = make_step(run, data, all_of_it, batch, view)
             for number, attack in enumerate(attacks):
                 x = attack(net, step)
-                with _as_it_was(net), frozen(net, training_mode), torch.no_grad():
+                with _as_it_was(net), eval_without_param_grad(net, training_mode), torch.no_grad():
                     z, phi = _forward(net, x)
                 if number == len(layers):
                     layers.append(Layer(_table(z, len(data)), _table(phi, len(data)) if features else None))
@@ -143,7 +143,7 @@ class AllLayers:
         modes, rows = [(m, m.training) for m in net.modules()], []
         self.data.ahead(torch.cat(list(batches)), self.run.epoch)
         for batch in batches:
-            step = take(self.run, self.data, whole, batch)
+            step = make_step(self.run, self.data, whole, batch)
             with _as_it_was(net):
                 with self.run.autocast():
                     step.x_adv = attack(net, step)

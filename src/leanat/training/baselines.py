@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -20,11 +19,9 @@ from torch.func import functional_call
 
 from leanat.attacks.pgd import ascent, check_steps
 from leanat.attacks.threat import ThreatModel
-from leanat.core.nouns import Attack, Objective, Run, Split, Step, frozen
+from leanat.core.nouns import Attack, Hook, Objective, Run, Split, Step, eval_without_param_grad
 from leanat.core.precision import cast_once
 from leanat.selection.basic import everyone
-
-_carried: WeakKeyDictionary[nn.Module, dict] = WeakKeyDictionary()  # an attack is given the network, not the run
 
 
 def _no_budget(step: Step, name: str) -> None:
@@ -33,10 +30,10 @@ def _no_budget(step: Step, name: str) -> None:
 
 
 @dataclass(frozen=True)
-class Free:
+class Free(Hook):
     """Free adversarial training (Shafahi et al. 2019): one backward pass moves the weights and the perturbation.
 
-    Attack and Extra: the same in both places; ``Method.replays`` is their m. One delta of batch shape, 0 at the start,
+    Attack and Hook: the same in both places; ``Method.replays`` is their m. One delta of batch shape, 0 at the start,
     is carried from batch to batch and from epoch to epoch (``run.memory["free"]``), a smaller last batch using its
     first rows. After each backward pass delta <- clamp(delta + step_size sign(gradient)) to the ball and the image's
     range. The gradient is that of the training step, training mode and augmentation included. ``step_size`` is eps in
@@ -52,31 +49,20 @@ class Free:
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         """x_adv as a leaf, so that the training step's own backward pass leaves its gradient there."""
-        if net not in _carried:
-            raise RuntimeError("free is an Extra too: name it, with the same fields, among the method's extras")
+        if self.name not in step.memory:
+            raise RuntimeError("free needs a training that it belongs to: its perturbation is the run's")
         _no_budget(step, self.name)
-        delta = _carried[net]["delta"][: len(step.x)]
+        delta = step.memory[self.name]["delta"][: len(step.x)]
         return self.threat.project(step.x + delta, step.x).detach().requires_grad_()
 
     def start(self, run: Run, split: Split) -> dict:
         x, _ = split.train.batch(torch.zeros(1, dtype=torch.int64, device=split.train.labels.device), 0)
         return {"delta": x.new_zeros(run.recipe.batch, *x.shape[1:])}
 
-    def on_epoch(self, run: Run, split: Split) -> None:
-        if run.method.attack != self:
-            raise ValueError("the free among the extras is not the method's attack; both need the same fields")
-        self.resumed(run, split)
-
-    def resumed(self, run: Run, split: Split) -> None:
-        _carried[run.net] = run.memory[self.name]
-
     def after_backward(self, run: Run, step: Step) -> None:
         delta = run.memory[self.name]["delta"][: len(step.x)]
         moved = step.x + delta + self.step_size * self.threat.ascend(step.x_adv.grad)
         delta.copy_(self.threat.project(moved, step.x) - step.x)
-
-    def after_step(self, run: Run, step: Step) -> None:
-        pass
 
 
 @dataclass(frozen=True)
@@ -119,7 +105,7 @@ class FAT:
         z = x.clone() if self.start == "none" else self.threat.start(x, step.draws, "start/0")
         live = torch.arange(len(x), device=x.device)
         left = torch.full_like(live, self.tau(step.epoch))
-        with frozen(net), cast_once(net):
+        with eval_without_param_grad(net), cast_once(net):
             for t in range(self.steps):
                 if not len(live):
                     break
@@ -137,10 +123,10 @@ class FAT:
 
 
 @dataclass(frozen=True)
-class AWP:
+class AWP(Hook):
     """Adversarial weight perturbation (Wu et al. 2020): ``objective`` at w + v, where v raises its loss on this batch.
 
-    Objective and Extra: the same in both places. For every weight tensor with more than one dimension
+    Objective and Hook: the same in both places. For every weight tensor with more than one dimension
     v = gamma ||w|| g / ||g||, g the gradient of the batch's mean loss in training mode. The authors find g by a step of
     a copy of the network; the copy's learning rate cancels. The weights come back bit for bit before the optimiser
     moves them, so weight decay acts on w, and on w + v in the authors' code. None before ``warmup_epochs``. BatchNorm
@@ -191,13 +177,10 @@ class AWP:
         for p, old in step.aux[self.name]:
             p.copy_(old)
 
-    def after_step(self, run: Run, step: Step) -> None:
-        pass
-
 
 @dataclass(frozen=True)
-class Watch:
-    """Extra: training accuracy under a ``single`` step and under a ``strong`` attack after each epoch, and their gap.
+class OverfittingMonitor(Hook):
+    """Hook: training accuracy under a ``single`` step and under a ``strong`` attack after each epoch, and their gap.
 
     Catastrophic overfitting of single-step training (Wong et al. 2020): the first stays high, the second falls to
     nothing. With ``drop``, training ends when the second falls by more than that from one epoch to the next, and the
@@ -225,10 +208,6 @@ class Watch:
         x, y = data.batch(index, 0)
         return {"index": index, "x": x, "y": y, "rows": [], "kept": {}, "ended": False}
 
-    def on_epoch(self, run: Run, split: Split) -> None: ...
-    def after_backward(self, run: Run, step: Step) -> None: ...
-    def after_step(self, run: Run, step: Step) -> None: ...
-
     def columns(self, run: Run) -> dict[str, float]:
         """``watch_single`` and ``watch_strong``, shares of right answers; goes back an epoch where training has to end."""
         memory = run.memory[self.name]
@@ -236,7 +215,7 @@ class Watch:
         found = []
         for attack in (self.single, self.strong):
             step = Step(run.epoch, index, x, y, torch.ones_like(y, dtype=torch.float32), run.draws(index))
-            with frozen(run.net), run.autocast():
+            with eval_without_param_grad(run.net), run.autocast():
                 x_adv = attack(run.net, step)
                 with torch.no_grad():
                     found.append(float((run.net(x_adv).argmax(1) == y).float().mean()))

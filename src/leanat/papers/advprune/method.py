@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from leanat.core.loop import take
-from leanat.core.nouns import Attack, Run, Split, Step, Subset, frozen
+from leanat.core.loop import make_step
+from leanat.core.nouns import Attack, Hook, Run, Split, Step, Subset, eval_without_param_grad
 from leanat.core.uploads import constant
 from leanat.selection.basic import everyone, unweighted
 from leanat.selection.last_layer import at_last_layer, of_every_example
@@ -40,10 +40,10 @@ def bullet_groups(p: Tensor, y: Tensor, robust_share: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Bullet:
+class Bullet(Hook):
     """Bullet-Train (Hua et al. 2021): attack steps by how near to the decision boundary an example seems to be.
 
-    Budget and Extra: the same in both places. Boundary examples get the attack's own steps, robust ones ``robust_steps``
+    Budget and Hook: the same in both places. Boundary examples get the attack's own steps, robust ones ``robust_steps``
     of ``robust_stride`` times its step size, outliers none: they are trained on as they are, and in TRADES their KL term
     is 0 but for BatchNorm, which normalises the clean and the attacked batch apart. One more forward pass a step, clean
     and in evaluation mode, tells the groups (``bullet_groups``). The share called robust is a running average, a <- m a +
@@ -74,10 +74,10 @@ class Bullet:
     def __call__(self, run: Run, step: Step) -> tuple[Tensor, Tensor]:
         attack = run.method.attack
         if self.name not in run.memory:
-            raise ValueError("bullet is a budget and an extra: name it, with the same fields, in both places")
+            raise ValueError("bullet needs a training that it belongs to: the share called robust is the run's")
         if not (hasattr(attack, "steps") and hasattr(attack, "step_size")):
             raise ValueError(f"budget bullet needs an attack with steps and step_size, not {attack}")
-        with frozen(run.net), torch.no_grad():
+        with eval_without_param_grad(run.net), torch.no_grad():
             p = run.net(step.x).float().softmax(1)
         group = step.aux[self.name] = bullet_groups(p, step.y, run.memory[self.name]["robust"])
         steps = constant((0, attack.steps, self.robust_steps), torch.int64, group.device)
@@ -85,7 +85,7 @@ class Bullet:
         size = constant(sizes, torch.float32, group.device)
         return steps[group], size[group]
 
-    # Extra
+    # Hook
 
     def start(self, run: Run, split: Split) -> dict[str, Tensor]:
         return {
@@ -95,9 +95,6 @@ class Bullet:
 
     def on_epoch(self, run: Run, split: Split) -> None:
         run.memory[self.name]["seen"].zero_()
-
-    def after_backward(self, run: Run, step: Step) -> None:
-        pass
 
     def after_step(self, run: Run, step: Step) -> None:
         memory = run.memory[self.name]
@@ -142,8 +139,8 @@ class ByLoss:
 
 
 @dataclass(frozen=True)
-class Groups:
-    """Extra: the shares of outlier, boundary and robust training examples before each epoch (section 4.2, Figure 1).
+class Groups(Hook):
+    """Hook: the shares of outlier, boundary and robust training examples before each epoch (section 4.2, Figure 1).
 
     Outliers are wrong without an attack, boundary examples under ``attack`` only, robust ones never. Un-augmented images,
     evaluation mode. Its passes are counted among the epoch's, so runs with it are no measure of cost.
@@ -161,9 +158,9 @@ class Groups:
         whole = unweighted(everyone(data))
         count = torch.zeros(len(GROUPS), dtype=torch.int64, device=run.device)
         data.ahead(whole.index, run.epoch)
-        with frozen(run.net), torch.no_grad(), run.autocast():
+        with eval_without_param_grad(run.net), torch.no_grad(), run.autocast():
             for batch in whole.index.split(run.recipe.batch):
-                step = take(run, data, whole, batch)
+                step = make_step(run, data, whole, batch)
                 right = run.net(step.x).argmax(1) == step.y
                 where = right.nonzero().squeeze(1)
                 index, x, y, weight = (v[where] for v in (step.index, step.x, step.y, step.weight))
@@ -171,12 +168,6 @@ class Groups:
                 stands = run.net(self.attack(run.net, step)).argmax(1) == step.y
                 count += torch.stack([(~right).sum(), (~stands).sum(), stands.sum()])
         run.memory[self.name] = {g: n / len(data) for g, n in zip(GROUPS, count.tolist(), strict=True)}
-
-    def after_backward(self, run: Run, step: Step) -> None:
-        pass
-
-    def after_step(self, run: Run, step: Step) -> None:
-        pass
 
     def columns(self, run: Run) -> dict[str, float]:
         return dict(run.memory[self.name])

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leanat.core.loop import take
+from leanat.core.loop import make_step
 from leanat.core.nouns import Attack, Data, Method, Objective, Recipe, Run, Selector, Split, Step, Subset
 from leanat.evaluation.measured import Measured
 from leanat.selection.basic import Everything, Random, everyone, unweighted
@@ -90,7 +90,7 @@ def attacked(run: Run, data: Data) -> Tensor:
     """What the run's attack makes of every example, [N, C, H, W]."""
     attack, everything = of_every_example(run.method.attack), unweighted(everyone(data))
     buffers = [(b, b.clone()) for b in run.net.buffers()]
-    made = [attack(run.net, take(run, data, everything, i)) for i in everything.index.split(run.recipe.batch)]
+    made = [attack(run.net, make_step(run, data, everything, i)) for i in everything.index.split(run.recipe.batch)]
     for buffer, value in buffers:  # of BatchNorm, which an attack in training mode moves
         buffer.copy_(value)
     return torch.cat(made)
@@ -103,7 +103,7 @@ def of_all_layers(run: Run, data: Data, subset: Subset) -> Tensor:
     modes = [(m, m.training) for m in run.net.modules()]
     run.net.eval()
     for where in torch.arange(len(subset.index), device=run.device).split(BATCH):
-        step = take(run, data, subset, where)
+        step = make_step(run, data, subset, where)
         step.x_adv = run.method.attack(run.net, step)
         loss = (step.weight * run.method.objective(run.net, step)).sum()
         total += torch.cat([g.flatten() for g in torch.autograd.grad(loss, parameters)])

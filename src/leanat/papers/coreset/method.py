@@ -9,56 +9,14 @@ l_p or a perceptual attack, TRADES) and its attack.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from leanat.core.nouns import Run, Selector, Split, Step, Subset
+from leanat.core.nouns import Hook, Run, Selector, Split, Subset
+from leanat.papers.coreset.lengths import plan
 from leanat.selection.basic import Everything, Random
-
-
-class Plan(NamedTuple):
-    """Epochs of a run: ``full`` on everything, ``idle`` ones without training, then ``coreset`` ones."""
-
-    full: int
-    idle: int
-    coreset: int
-
-    def cost(self, fraction: float) -> float:
-        """In epochs on everything."""
-        return self.full + self.coreset * fraction
-
-
-def plan(epochs: int, kappa: float, fraction: float, idle: bool = False) -> Plan:
-    """How a run of ``epochs`` epochs is divided, for a coreset of ``fraction`` = c of the examples.
-
-    Against E epochs of full training a coreset run is to cost c E. The last (1 - kappa) E epochs, on the coreset, cost
-    c (1 - kappa) E; what is left pays for kappa c E epochs on everything, before them. So it lasts E (1 - kappa +
-    kappa c) epochs (``epochs_for``), and that is what ``epochs`` is. With the ``idle`` gap ``epochs`` is E: see WarmStart.
-    """
-    if idle:
-        until = int(kappa * epochs)
-        full = round(fraction * until)
-        return Plan(full, until - full, epochs - until)
-    share = kappa * fraction / (1 - kappa + kappa * fraction)
-    return Plan(full := round(share * epochs), 0, epochs - full)
-
-
-def epochs_for(epochs: int, kappa: float, fraction: float) -> int:
-    """The epochs of a coreset run without idle gap that costs ``fraction`` times a full training of ``epochs``."""
-    return round(epochs * (1 - kappa + kappa * fraction))
-
-
-def drops_for(drops: list[int], epochs: int, kappa: float, fraction: float) -> list[int]:
-    """The epochs after which such a run lowers its learning rate, where full training of ``epochs`` does after ``drops``.
-
-    The schedule of full training ("kept the same", section 4.1) without the epochs that the authors' code leaves idle:
-    each drop comes after as many coreset epochs as there, and one inside the gap comes with the first of them.
-    """
-    run = epochs_for(epochs, kappa, fraction)
-    full, gap = plan(run, kappa, fraction).full, epochs - run
-    return [max(min(drop, full), drop - gap) for drop in drops]
 
 
 @dataclass(frozen=True)
@@ -110,7 +68,7 @@ def relative_robust_error(robust: float, full: float) -> float:
 
 
 @dataclass(frozen=True)
-class Kept:
+class Kept(Hook):
     """An extra that counts what the current subset keeps, in columns of the history.
 
     ``kept_distinct``: of how many originals, where there are copies; ``kept_planted``: how many of its examples are rare
@@ -126,10 +84,6 @@ class Kept:
         planted = list(getattr(data, "planted", {}).values())
         found = {"planted": torch.stack(planted).any(0)} if planted else {}
         return found if getattr(data, "origin", None) is None else found | {"origin": data.origin.clone()}
-
-    def on_epoch(self, run: Run, split: Split) -> None: ...
-    def after_backward(self, run: Run, step: Step) -> None: ...
-    def after_step(self, run: Run, step: Step) -> None: ...
 
     def columns(self, run: Run) -> dict[str, float]:
         memory, index = run.memory[self.name], run.subset.index

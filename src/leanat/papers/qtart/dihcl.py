@@ -22,9 +22,9 @@ import torch.nn.functional as F
 from scipy.special import betaincinv
 from torch import Tensor, nn
 
-from leanat.core.memory import survey, teaching
-from leanat.core.nouns import Run, Split, Step, Subset
+from leanat.core.nouns import Hook, Run, Split, Step, Subset
 from leanat.core.rng import Draws
+from leanat.core.teacher import per_example_loss, teaching
 from leanat.selection.basic import everyone, unweighted
 
 
@@ -141,7 +141,7 @@ TINY = 1e-8  # added to a probability before dividing by it
 
 
 @dataclass(frozen=True)
-class Bandit:
+class Bandit(Hook):
     """Draws floor(k n) examples each epoch, without replacement, with probability softmax(temperature * utility).
 
     Selector and Extra. ``rule``: exp3, ucb or thompson. ``feedback``: what the utility gathers, each example's loss or
@@ -170,7 +170,7 @@ class Bandit:
         if not self.survey_scale > 0:
             raise ValueError(f"survey_scale {self.survey_scale}; allowed: above 0")
 
-    # Extra: gathers feedback. All tensors are float64 [N].
+    # Hook: gathers feedback. All tensors are float64 [N].
 
     def start(self, run: Run, split: Split) -> dict:
         zeros = torch.zeros(len(split.train), dtype=torch.float64, device=split.train.labels.device)
@@ -179,9 +179,6 @@ class Bandit:
         names = ("utility", "raw", "visits", "pace", "logp", "old_loss", "old_correct", "loss", "correct", "seen")
         state = {name: zeros.clone() for name in names}
         return state | {"a": zeros + 2, "b": zeros + 2, "lr_before": 0.0, "lr": 0.0, "epoch_pace": 0.0}
-
-    def after_backward(self, run: Run, step: Step) -> None:
-        pass
 
     def after_step(self, run: Run, step: Step) -> None:
         state, i = run.memory[self.name], step.index
@@ -242,7 +239,7 @@ class Bandit:
         for name in ("utility", "raw", "pace", "a", "b"):
             state[name] *= self.decay
         with teaching(run) if teacher else nullcontext():
-            loss, correct = (v.double() for v in survey(run, split.train, self.survey_scale))
+            loss, correct = (v.double() for v in per_example_loss(run, split.train, self.survey_scale))
         self._feed(state, everyone(split.train), loss, correct, (state["lr_before"], state["pace"]))
         state["old_loss"], state["old_correct"] = loss, correct
         state["pace"].zero_()

@@ -4,8 +4,8 @@
 
 Equation 3, the masked mean of the smoothed cross-entropy, is the loop's weighted mean with weight 1 on what is kept.
 The authors published no code. What the text leaves open (the noise's 0.5 is its standard deviation; features in evaluation
-mode from un-augmented images; H, the sensitivity, the gaussian window) is assumed as ``config/papers/qtart.yaml`` says,
-under ``assumed``, and as the functions here do it.
+mode from un-augmented images; H, the sensitivity, the gaussian window) is assumed as ``experiments.py`` says
+and as the functions here do it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from leanat.core.nouns import Data, Run, Split, Subset, frozen
+from leanat.core.nouns import Data, Run, Split, Subset, eval_without_param_grad
 from leanat.core.rng import Draws
 from leanat.selection.basic import all_but_top, everyone, unweighted
 
@@ -53,7 +53,7 @@ def layers(net: nn.Module, x: Tensor) -> list[Layer]:
         return hook
 
     kinds = (nn.Conv2d, nn.Linear, _BatchNorm, nn.GroupNorm)  # SyncBatchNorm too
-    with ExitStack() as hooks, frozen(net), torch.no_grad():
+    with ExitStack() as hooks, eval_without_param_grad(net), torch.no_grad():
         for name, module in net.named_modules():
             if isinstance(module, kinds) and not SHORTCUTS & set(name.split(".")):
                 hooks.callback(module.register_forward_hook(note(name)).remove)
@@ -148,7 +148,7 @@ def distances(
     delta_i ~ N(0, ``noise``), as standard deviation. Two forward passes a batch; only distances are kept.
     """
     rows: list[list[Tensor]] = []
-    with frozen(net), torch.no_grad(), features(chosen) as seen:
+    with eval_without_param_grad(net), torch.no_grad(), features(chosen) as seen:
         for index in draws.index.split(batch):
             x, _ = data.batch(index, 0)
             net(x)

@@ -8,9 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from leanat.core.memory import surveyed
 from leanat.core.nouns import Data
 from leanat.core.rng import Draws
+from leanat.core.teacher import per_example_loss_of
 from leanat.evaluation.measured import Measured
 from leanat.papers.qtart.method import WINDOWS, Instability
 from leanat.selection.basic import all_but_top, everyone
@@ -53,7 +53,7 @@ class Planted:
         draws = Draws(seed, 0, everyone(data))
         for window in WINDOWS:
             yield window, Instability(0, self.filters, self.noise, window).of(net, data, draws, BATCH)
-        yield "loss", surveyed(net, data, BATCH)[0]
+        yield "loss", per_example_loss_of(net, data, BATCH)[0]
         yield "random", draws.bits("random subset")
 
 

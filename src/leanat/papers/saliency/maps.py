@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leanat.core.nouns import Attack, Data, Step, frozen
+from leanat.core.nouns import Attack, Data, Step, eval_without_param_grad
 from leanat.core.rng import Draws
 from leanat.evaluation.measured import Measured
 from leanat.papers.saliency.method import (
@@ -82,7 +82,7 @@ class Maps:
             for name, value in values.items():
                 where.setdefault(name, []).append(value.detach().cpu())
 
-        with frozen(net):
+        with eval_without_param_grad(net):
             for step in _batches(data, self.examples, seed):
                 x = step.x
                 maps = {"saliency": saliency(net, x, step.y, self.of)}
@@ -137,7 +137,7 @@ class Terms:
     def __call__(self, net: nn.Module, data: Data, seed: int) -> Measured:
         teacher = load_teacher(self.teacher, self.statistics, data.n_classes, next(net.parameters()))
         ce, apart = [], []
-        with frozen(net):
+        with eval_without_param_grad(net):
             for step in _batches(data, None, seed):
                 j_s, j_t = (saliency(n, step.x, step.y, self.of) for n in (net, teacher))
                 apart.append((j_s - j_t).square().sum((1, 2, 3)))

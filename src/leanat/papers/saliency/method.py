@@ -13,14 +13,13 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, NamedTuple
-from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from leanat.core.nouns import Run, Split, Step, frozen
+from leanat.core.nouns import Hook, Run, Split, Step, eval_without_param_grad
 from leanat.models import io
 from leanat.papers.saliency.discriminator import Discriminator
 
@@ -102,19 +101,11 @@ def load_discriminator(folder: Path, weights: dict[str, Tensor]) -> None:
         weight.copy_(kept[key])
 
 
-class _Live(NamedTuple):
-    memory: dict  # run.memory["saliency"]
-    teacher: nn.Module
-
-
-_live: WeakKeyDictionary[nn.Module, _Live] = WeakKeyDictionary()  # an objective is given the network, not the run
-
-
 @dataclass(frozen=True)
-class Saliency:
+class Saliency(Hook):
     """L_CE + beta L_robust + gamma L_diff (equations 8 to 14), and with ``ks`` the curriculum (equations 15 to 19).
 
-    Objective and Extra: the same in both places. Discriminators and counts live in ``run.memory["saliency"]``.
+    Objective and Hook: the same in both places. Discriminators and counts live in ``run.memory["saliency"]``.
 
     teacher         folder of the teacher's run
     beta            weight of log f(J_T) + log(1 - f(J_S)), which the student lowers and the discriminator f raises.
@@ -194,9 +185,9 @@ class Saliency:
 
     def _terms(self, net: nn.Module, step: Step) -> dict[str, Tensor]:
         """Terms of the loss, [B] each."""
-        if net not in _live:
-            raise RuntimeError("saliency is an Extra too: name it, with the same fields, among the method's extras")
-        memory, teacher = _live[net]
+        if self.name not in step.live:
+            raise RuntimeError("saliency needs a training that it belongs to: teacher and discriminators are the run's")
+        memory, teacher = step.memory[self.name], step.live[self.name]
         x, y = step.x_adv.detach().requires_grad_(), step.y
         step.z = step.z_adv = net(x)
         terms, pairs, seen = {"ce": self.of_logits(step.z, step.z, y)}, {}, {}
@@ -222,7 +213,7 @@ class Saliency:
         """The cross-entropy alone: no other term is a function of the logits."""
         return F.cross_entropy(z_adv, y, reduction="none")
 
-    # Extra
+    # Hook
 
     def start(self, run: Run, split: Split) -> dict:
         like = next(run.net.parameters()).detach()
@@ -236,19 +227,13 @@ class Saliency:
         return state
 
     def on_epoch(self, run: Run, split: Split) -> None:
-        if run.method.objective != self:
-            raise ValueError("the saliency among the extras is not the method's objective; both need the same fields")
         run.memory[self.name]["sums"] = {}
         self.resumed(run, split)
 
     def resumed(self, run: Run, split: Split) -> None:
-        memory, known = run.memory[self.name], _live.get(run.net)
-        if (self.beta or self.gamma) and (known is None or known.memory is not memory):
+        if (self.beta or self.gamma) and self.name not in run.live:
             like = next(run.net.parameters())
-            _live[run.net] = _Live(memory, load_teacher(self.teacher, self.statistics, split.train.n_classes, like))
-
-    def after_backward(self, run: Run, step: Step) -> None:
-        pass
+            run.live[self.name] = load_teacher(self.teacher, self.statistics, split.train.n_classes, like)
 
     def after_step(self, run: Run, step: Step) -> None:
         memory, (terms, pairs) = run.memory[self.name], step.aux[self.name]
@@ -299,7 +284,7 @@ def alignment(net: nn.Module, x: Tensor) -> Alignment:
     Both alignments are 0 for a network that standardises each image, the authors' among them: its logits do not change
     with the image's scale, so x is orthogonal to their gradients (Euler).
     """
-    with frozen(net), torch.enable_grad():
+    with eval_without_param_grad(net), torch.enable_grad():
         x = x.detach().requires_grad_()
         z = net(x)
         grads = torch.stack([torch.autograd.grad(s, x, retain_graph=True)[0] for s in z.sum(0)], 1).flatten(2)

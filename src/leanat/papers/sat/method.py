@@ -1,7 +1,7 @@
 """SAT (Losch et al., "On Adversarial Training without Perturbing all Examples", ICLR 2024): attack only a subset A.
 
-    chosen = First(0.3, "example", ByEntropy(Path("results/runs/<run with MeanEntropy>"), "hardest"))
-    Method(CrossEntropy(), PGD(L2(0.5), 7, 0.1, "none", use_best=True), Weighted("increasing"), OnlyMembers(),
+    chosen = RankedSubset(0.3, "example", ByEntropy(Path("results/runs/<run with MeanEntropy>"), "hardest"))
+    Method(CrossEntropy(), PGD(L2(0.5), 7, 0.1, "none", use_best=True), SubsetWeights("increasing"), AttackOnlySubset(),
            extras=(SubsetAttack(chosen),))
 
 Equation 2 in the loop's slots: the Extra fixes A once, the Budget attacks the examples of A alone, the Selector gives
@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from leanat.core.memory import correct, entropy
-from leanat.core.nouns import Attack, Data, Run, Split, Step, Subset
+from leanat.core.nouns import Attack, Data, Hook, Run, Split, Step, Subset
 from leanat.core.rng import Draws
+from leanat.core.teacher import correct, entropy
 from leanat.selection.basic import everyone
 
 Order = Callable[[str, int], Tensor]  # ("class" or "example", how many) -> int64 [n]: the first enters A first
@@ -68,7 +68,7 @@ class AtRandom:
 
 
 @dataclass(frozen=True)
-class Classes:
+class NamedClasses:
     """CSAT with named classes: A holds all their examples."""
 
     classes: tuple[int, ...]
@@ -84,7 +84,7 @@ class Classes:
 
 
 @dataclass(frozen=True)
-class First:
+class RankedSubset:
     """The first ``share`` (rounded) of an order, so that A grows: ``of`` "class", CSAT; "example", ESAT.
 
     All subset sizes of the paper are tenths: the i-th decile is 0.1 i, and 10 of 100 classes are 0.1.
@@ -107,8 +107,8 @@ class First:
 
 
 @dataclass(frozen=True)
-class SubsetAttack:
-    """Extra: fixes A at the start of the run; OnlyMembers and Weighted read it from ``run.memory["sat"]["members"]``."""
+class SubsetAttack(Hook):
+    """Hook: fixes A at the start of the run; AttackOnlySubset and SubsetWeights read it from ``run.memory["sat"]["members"]``."""
 
     members: Members
     name: ClassVar[str] = "sat"
@@ -118,10 +118,6 @@ class SubsetAttack:
         inside, labels = self.members(split.train), split.train.labels
         wholly = [bool(inside[labels == c].all()) for c in range(split.train.n_classes)]
         return {"members": inside, "classes": torch.tensor(wholly)}
-
-    def on_epoch(self, run: Run, split: Split) -> None: ...
-    def after_backward(self, run: Run, step: Step) -> None: ...
-    def after_step(self, run: Run, step: Step) -> None: ...
 
     def report(self, run: Run) -> dict[str, Any]:
         """For the run's metrics: the classes that lie wholly in A, and the share of the examples that are in A."""
@@ -138,7 +134,7 @@ def members(run: Run) -> Tensor:
 
 
 @dataclass(frozen=True)
-class OnlyMembers:
+class AttackOnlySubset:
     """Budget: the attack's own steps and step size in A, 0 in B, which PGD returns untouched (equation 2)."""
 
     def __call__(self, run: Run, step: Step) -> tuple[Tensor, Tensor]:
@@ -149,7 +145,7 @@ class OnlyMembers:
 
 
 @dataclass(frozen=True)
-class Weighted:
+class SubsetWeights:
     """Selector: all examples, w_B = 1 in B and w_A in A (sections 3.2 and 4.3).
 
     balanced    w_A = |B| / |A|
@@ -179,8 +175,8 @@ MEASURES: dict[str, Callable[[Step], Tensor]] = {"entropy": entropy, "error": la
 
 
 @dataclass(frozen=True)
-class MeanEntropy:
-    """Extra: H-bar of every example and class (equation 3), running along with a training.
+class MeanEntropy(Hook):
+    """Hook: H-bar of every example and class (equation 3), running along with a training.
 
     The snapshots f_e are, as in the authors' code, the predictions of the training's own forward passes (augmented,
     training mode). Their variants: the mean over the ``last`` epochs alone (they tried 10), and ``measure`` "error", the
@@ -204,8 +200,6 @@ class MeanEntropy:
         total, visits = torch.zeros(2, len(labels), device=labels.device)
         return {"total": total, "visits": visits, "before": torch.full_like(total, torch.nan), "labels": labels.clone()}
 
-    def on_epoch(self, run: Run, split: Split) -> None: ...
-    def after_backward(self, run: Run, step: Step) -> None: ...
     def after_step(self, run: Run, step: Step) -> None:
         memory, now = run.memory[self.name], MEASURES[self.measure](step).float()
         if self.last is None or run.epoch >= run.recipe.epochs - self.last:

@@ -16,8 +16,8 @@ from typing import Any
 
 import matplotlib
 
-from leanat.core.files import whole
-from leanat.experiments.resolve import near
+from leanat.core.errors import did_you_mean
+from leanat.core.files import atomic_write
 from leanat.report import style, table
 from leanat.report.plots.bars import bars, matrix
 from leanat.report.plots.features import features
@@ -54,7 +54,7 @@ def write_figure(item: dict[str, Any], stem: Path | str) -> None:
     options = dict(item.get("options", {}))
     kind = options.pop("plot", None)
     if kind not in PLOTS:
-        raise ValueError(f"{name}: options: no plot is called {kind!r}{near(kind, PLOTS)}")
+        raise ValueError(f"{name}: options: no plot is called {kind!r}{did_you_mean(kind, PLOTS)}")
     _check(name, kind, options)
     style.apply()
     matplotlib.rcParams["hatch.linewidth"] = 0.5
@@ -67,7 +67,7 @@ def write_figure(item: dict[str, Any], stem: Path | str) -> None:
     for key in ("factors", "assumptions"):  # once, in the first row: the foot may have no room for them
         cells[key] = ["; ".join(item["provenance"].get(key, []))] + [None] * (len(cells) - 1)
     Path(stem).parent.mkdir(parents=True, exist_ok=True)
-    with whole(Path(f"{stem}.csv")) as file:
+    with atomic_write(Path(f"{stem}.csv")) as file:
         file.write_text(cells.to_csv(index=False, lineterminator="\n"), encoding="utf-8")
     style.save(figure, stem)
 
@@ -76,7 +76,7 @@ def _check(name: str, kind: str, options: dict[str, Any]) -> None:
     known = {k: p for k, p in inspect.signature(PLOTS[kind]).parameters.items() if k != "item"}
     for option in options:
         if option not in known:
-            raise ValueError(f"{name}: plot {kind} has no option {option!r}{near(option, known)}")
+            raise ValueError(f"{name}: plot {kind} has no option {option!r}{did_you_mean(option, known)}")
     lost = [k for k, p in known.items() if p.default is inspect.Parameter.empty and k not in options]
     if lost:
         raise ValueError(f"{name}: plot {kind} needs the option{'s' * (len(lost) > 1)} {', '.join(lost)}")

@@ -29,8 +29,8 @@ from leanat.report.plots.page import (
 from leanat.report.plots.points import (
     Item,
     Key,
-    Look,
     Point,
+    SeriesStyle,
     looks,
     measured,
     name,
@@ -98,7 +98,13 @@ def bars(
 
 
 def _series(
-    axis: Axes, own: Sequence[Point], item: Item, group: Key, groups: Sequence[str], place: tuple[int, int], look: Look
+    axis: Axes,
+    own: Sequence[Point],
+    item: Item,
+    group: Key,
+    groups: Sequence[str],
+    place: tuple[int, int],
+    look: SeriesStyle,
 ) -> None:
     k, several = place
     wide = BAR / several
@@ -224,7 +230,7 @@ def _frame(axis: Axes, item: Item, across: Sequence[int]) -> None:
                 axis.add_patch(Rectangle((k - 0.5, r - 0.5), 1, 1, fill=False, ec=style.COLOURS[1], lw=1.6))
 
 
-def _bars_beside(axis: Axes, table: Sequence[Sequence[Point]], drawn: dict[str, Look], of: Callable) -> None:
+def _bars_beside(axis: Axes, table: Sequence[Sequence[Point]], drawn: dict[str, SeriesStyle], of: Callable) -> None:
     """Horizontal bars of the estimates ``of`` each point."""
     wide = BAR / len(drawn)
     for k, look in enumerate(drawn.values()):

@@ -21,7 +21,7 @@ from matplotlib.patheffects import withStroke
 
 from leanat.report.overview import plain
 from leanat.report.plots.page import WIDEST, finish, grid, page
-from leanat.report.plots.points import Item, Look, looks
+from leanat.report.plots.points import Item, SeriesStyle, looks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,7 +54,7 @@ def histograms(item: Item, *, bins: int = 40, x_label: str = "") -> Figure:
     return finish(figure, item, handles, read)
 
 
-def distribution(axis: Axes, title: str, arrays: Arrays, edges: np.ndarray, drawn: dict[str, Look]) -> None:
+def distribution(axis: Axes, title: str, arrays: Arrays, edges: np.ndarray, drawn: dict[str, SeriesStyle]) -> None:
     """A panel of ``histograms``: a step line a series."""
     ranges = []
     for k, (name, values) in enumerate(arrays.items()):
@@ -102,7 +102,7 @@ def embedding(item: Item) -> Figure:
     return finish(figure, item, handles, read)
 
 
-def cloud(axis: Axes, title: str, arrays: Arrays, names: dict[int, str], drawn: dict[str, Look]) -> None:
+def cloud(axis: Axes, title: str, arrays: Arrays, names: dict[int, str], drawn: dict[str, SeriesStyle]) -> None:
     """A panel of ``embedding``: a point an example."""
     for c, name in names.items():
         own, look = arrays["points"][arrays["classes"] == c], drawn[name]

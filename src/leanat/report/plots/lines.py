@@ -28,8 +28,8 @@ from leanat.report.plots.page import (
 from leanat.report.plots.points import (
     Item,
     Key,
-    Look,
     Point,
+    SeriesStyle,
     looks,
     measured,
     name,
@@ -73,7 +73,7 @@ def lines(
     parts = series_of(item, found, series)
     drawn = looks(label for label, own in parts.items() if any(x in p.keys for p in own))
     flat = [label for label in parts if label not in drawn]
-    level = {label: Look("#444444", "", ("-", "--", ":", "-.")[k % 4], "") for k, label in enumerate(flat)}
+    level = {label: SeriesStyle("#444444", "", ("-", "--", ":", "-.")[k % 4], "") for k, label in enumerate(flat)}
     for (r, c), (title, part) in panels.items():
         axis = axes[r][c]
         for label, own in series_of(item, part, series).items():
@@ -101,7 +101,7 @@ def lines(
     return finish(figure, item, handles + paper_handle(item, found) + real_handle(found), read)
 
 
-def _line(axis: Axes, own: Sequence[Point], x: str, label: str, look: Look) -> None:
+def _line(axis: Axes, own: Sequence[Point], x: str, label: str, look: SeriesStyle) -> None:
     by: dict[float, list[Point]] = {}
     for point in own:
         if x in point.keys:
@@ -130,7 +130,7 @@ def _line(axis: Axes, own: Sequence[Point], x: str, label: str, look: Look) -> N
         axis.errorbar([a for a, _ in real], means, yerr=spread([e for _, e in real]), ls="", color=look.colour, **REAL)
 
 
-def _level(axis: Axes, own: Sequence[Point], label: str, look: Look) -> None:
+def _level(axis: Axes, own: Sequence[Point], label: str, look: SeriesStyle) -> None:
     for point in single({"every x": own} if own else {}, label).values():
         if point.ours:
             axis.axhline(point.ours.mean, color=look.colour, ls=look.dash, lw=1.1, zorder=2)
@@ -221,5 +221,5 @@ def _ticks(axis: Axes, values: Sequence[float], log: bool) -> None:
         axis.set_xlim(values[0], values[-1])
 
 
-def _handle(label: str, look: Look) -> Line2D:
+def _handle(label: str, look: SeriesStyle) -> Line2D:
     return Line2D([], [], color=look.colour, marker=look.marker, ls=look.dash, label=label)

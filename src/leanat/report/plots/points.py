@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from leanat.experiments.resolve import near
+from leanat.core.errors import did_you_mean
 from leanat.report import style
 from leanat.report.overview import plain
 from leanat.report.statistics import Interval, t_interval
@@ -26,7 +26,7 @@ class Point(NamedTuple):
     unit: str | None
 
 
-class Look(NamedTuple):
+class SeriesStyle(NamedTuple):
     """How a series is told from the others, in colour and in grey."""
 
     colour: str
@@ -57,7 +57,7 @@ def require(found: Sequence[Point], keys: Iterable[Key]) -> None:
     known = {key for point in found for key in point.keys}
     for key in flat(keys):
         if key not in known:
-            raise ValueError(f"no row or column has the key {key!r}{near(key, known)}")
+            raise ValueError(f"no row or column has the key {key!r}{did_you_mean(key, known)}")
 
 
 def flat(keys: Iterable[Key]) -> list[str]:
@@ -109,12 +109,14 @@ def _has(point: Point, key: Key) -> bool:
     return any(k in point.keys for k in flat([key]))
 
 
-def looks(titles: Iterable[str]) -> dict[str, Look]:
+def looks(titles: Iterable[str]) -> dict[str, SeriesStyle]:
     """A look for each series. Past the palette its colours come again, with other markers and dashes."""
     n, found = len(style.COLOURS), {}
     for k, text in enumerate(dict.fromkeys(titles)):
         other = k + k // n
-        found[text] = Look(style.COLOURS[k % n], style.MARKERS[other % n], style.DASHES[other % n], HATCHES[other % n])
+        found[text] = SeriesStyle(
+            style.COLOURS[k % n], style.MARKERS[other % n], style.DASHES[other % n], HATCHES[other % n]
+        )
     return found
 
 

@@ -23,7 +23,18 @@ from leanat.report.plots.page import (
     reading,
     real_handle,
 )
-from leanat.report.plots.points import Item, Key, Look, Point, looks, measured, points, require, series_of, single
+from leanat.report.plots.points import (
+    Item,
+    Key,
+    Point,
+    SeriesStyle,
+    looks,
+    measured,
+    points,
+    require,
+    series_of,
+    single,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,7 +112,7 @@ def _frame(circle: Axes, angles: dict[str, float], ticks: Sequence[float], top: 
         circle.text(angle, top * 1.07, textwrap.fill(name, 14), ha=ha, va=va, fontsize=7.5)
 
 
-def _line(circle: Axes, angles: dict[str, float], own: dict[str, Point], look: Look, several: int) -> None:
+def _line(circle: Axes, angles: dict[str, float], own: dict[str, Point], look: SeriesStyle, several: int) -> None:
     nan = float("nan")
     shown = {name: own[name].ours if name in own else None for name in angles}
     around = [*angles, next(iter(angles))]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from matplotlib.lines import Line2D
 
-from leanat.experiments.resolve import near
+from leanat.core.errors import did_you_mean
 from leanat.report.plots.page import (
     INTERVAL,
     PAPER,
@@ -28,8 +28,8 @@ from leanat.report.plots.page import (
 from leanat.report.plots.points import (
     Item,
     Key,
-    Look,
     Point,
+    SeriesStyle,
     looks,
     measured,
     points,
@@ -133,14 +133,14 @@ def _pairs(item: Item, found: Sequence[Point], x: str, y: str) -> list[Pair]:
         match = [c for c, names in enumerate(known) if option in names]
         if len(match) != 1:
             how = "is no column" if not match else "names several columns"
-            raise ValueError(f"{option!r} {how}{near(option, {n for names in known for n in names})}")
+            raise ValueError(f"{option!r} {how}{did_you_mean(option, {n for names in known for n in names})}")
         place += match
     across = len(item["columns"])
     rows = [found[k : k + across] for k in range(0, len(found), across)]
     return [Pair(row[place[0]], row[place[1]]) for row in rows]
 
 
-def _series(axis: Axes, pairs: Sequence[Pair], look: Look, join: bool) -> None:
+def _series(axis: Axes, pairs: Sequence[Pair], look: SeriesStyle, join: bool) -> None:
     shown = [(pair.x.ours, pair.y.ours) for pair in pairs if pair.x.ours and pair.y.ours]
     if shown:
         xs, ys = (list(side) for side in zip(*shown, strict=True))

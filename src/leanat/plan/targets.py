@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from leanat.experiments.grid import Grid
-from leanat.experiments.resolve import ConfigError, near
+from leanat.core.errors import ConfigError, did_you_mean
+from leanat.plan.grid import Grid
 
 PAGES = ("table1", "overview", "claims")  # of all papers, figures/<page>.pdf
 
@@ -21,7 +21,7 @@ def check_profile(name: str | None, profiles: Path) -> None:
     """Snakemake ignores a workflow profile that does not exist, and would then run everything here: refuse it."""
     if name and name != "none" and not Path(name).is_dir() and not (profiles / name).is_dir():
         known = [p.name for p in profiles.iterdir() if p.is_dir()]
-        raise ConfigError([f"--workflow-profile {name}: no such profile{near(name, known)}"])
+        raise ConfigError([f"--workflow-profile {name}: no such profile{did_you_mean(name, known)}"])
 
 
 def check_targets(targets: Iterable[str], grid: Grid) -> None:
@@ -33,21 +33,21 @@ def check_targets(targets: Iterable[str], grid: Grid) -> None:
             if target.startswith("figures/"):
                 problems.append(f"{target}: no such target; figures are made as .pdf, .png and .csv")
             elif "/" not in target and "." not in target and target not in rules and not target.startswith("train_"):
-                problems.append(f"{target}: no such target{near(target, rules)}")
+                problems.append(f"{target}: no such target{did_you_mean(target, rules)}")
             continue
         paper, item, beside, _ = match.groups()
         if paper is None and item not in PAGES:
-            problems.append(f"{target}: no such target{near(item, PAGES)}")
+            problems.append(f"{target}: no such target{did_you_mean(item, PAGES)}")
         elif paper is not None and paper not in grid.papers:
-            problems.append(f"{target}: no paper {paper!r}{near(paper, grid.papers)}")
+            problems.append(f"{target}: no paper {paper!r}{did_you_mean(paper, grid.papers)}")
         elif paper is not None and item in ("claims", "runs") and not beside:
             continue
         elif paper is not None and f"{paper}/{item}" not in grid.items:
-            problems.append(f"{target}: {paper} has no item {item!r}{near(item, grid.papers[paper]['items'])}")
+            problems.append(f"{target}: {paper} has no item {item!r}{did_you_mean(item, grid.papers[paper]['items'])}")
         elif beside and grid.items[f"{paper}/{item}"]["kind"] == "figure":
             problems.append(f"{target}: a figure draws the paper's values itself; ask for figures/{paper}/{item}.pdf")
         elif paper is not None and (reasons := _empty(grid.items[f"{paper}/{item}"])):
-            problems.append(f"{target}: nothing of it is run at scale {grid.scale['scale']}: {'; '.join(reasons)}")
+            problems.append(f"{target}: nothing of it is run at scale {grid.scale.name}: {'; '.join(reasons)}")
     if problems:
         raise ConfigError(problems)
 
@@ -75,7 +75,7 @@ def overrides(settings: Mapping[str, Any]) -> list[str]:
 
 def check_values(root: Path, grid: Grid, results: Path) -> None:
     """Builds every spec with torch, in a process of its own, once for each content of ``config/`` and of the settings."""
-    files = sorted((root / "config").rglob("*.yaml")) + sorted((root / "src").rglob("*.py"))
+    files = sorted((root / "config").glob("*.yaml")) + sorted((root / "src").rglob("*.py"))
     content = hashlib.sha256(b"".join(f.read_bytes() for f in files) + repr(sorted(grid.settings.items())).encode())
     kept = results / ".checked" / content.hexdigest()[:16]
     if kept.exists():

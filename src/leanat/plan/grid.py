@@ -16,23 +16,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from leanat.core.errors import ConfigError, did_you_mean
 from leanat.experiments import scales as scaling
-from leanat.experiments.resolve import (
-    ConfigError,
-    assumptions,
-    free_choices,
-    layered,
-    matches,
-    merge,
-    near,
-    plain,
-    substitute,
-)
+from leanat.experiments.paper import Paper
+from leanat.experiments.scales import Scale
+from leanat.experiments.spec import Upstream, assumptions, merge, plain, with_field
 
 CODE = 3  # the meaning of the training code; bumped by hand when the same spec gives another result
-# What the conditions of rules may ask about.
-FACTS = {
-    "paper", "item", "data", "model", "method", "paper_data", "attack", "suite", "metric", "share", "attacked", "view",
+# What no spec depends on: how a row or a column is shown, and where the paper prints it.
+SHOWN = {
+    "label", "group", "unit", "digits", "better", "published", "ours", "missing", "settings", "best", "draws", "difference",
 }  # fmt: skip
 UPSTREAM = "run:"  # a value of a spec that stands for the folder of another run
 
@@ -83,20 +76,28 @@ class Grid:
 
     folder: Path
     settings: dict[str, Any]
-    scale: dict[str, Any]
+    scale: Scale
     datasets: dict[str, Any]
-    papers: dict[str, dict[str, Any]]
+    papers: dict[str, Paper]
     runs: dict[str, RunSpec] = field(default_factory=dict, init=False)  # in the order in which items ask for them
     evaluations: dict[str, Evaluation] = field(default_factory=dict, init=False)
     items: dict[str, dict[str, Any]] = field(default_factory=dict, init=False)  # <paper>/<item>
+    acted: set[tuple[str, str, str]] = field(default_factory=set, init=False)  # paper, method, field of each change
     _paper_scale: Grid | None = field(default=None, init=False)
     _asked: dict[str, Any] = field(default_factory=dict, init=False)  # answers: items ask for each run many times
 
-    def run(self, facts: Mapping[str, Any], seed: int, change: Mapping[str, Any] | None = None) -> RunSpec:
-        """The run that ``facts`` (paper, item, data, model, method) stand for; ``change`` is laid over the method."""
-        known = {k: facts[k] for k in sorted(FACTS & facts.keys())}  # all that an answer depends on
-        spec, stand_in, model = self._once(("spec", known, change), lambda: self._spec(known, change))
-        return self._once(("run", known, seed, change), lambda: self._run(known, seed, spec, stand_in, model))
+    def run(self, facts: Mapping[str, Any], seed: int, settings: Mapping[str, Any] | None = None) -> RunSpec:
+        """The run that ``facts`` (paper, item, data, model, method, and what the cell says besides) stand for.
+
+        ``settings``: keywords for the paper's ``spec``.
+        """
+        cell = {k: v for k, v in facts.items() if k not in SHOWN}  # all that an answer depends on
+        spec, stand_in, model = self._once(("spec", cell, settings), lambda: self._spec(cell, settings))
+        return self._once(("run", cell, seed, settings), lambda: self._run(cell, seed, spec, stand_in, model))
+
+    def scale_of(self, paper: str) -> Scale:
+        """The scale, with what it does to this paper alone."""
+        return self.papers[paper].scales.get(self.scale.name, self.scale)
 
     def _once(self, question: tuple, answer: Callable[[], Any]) -> Any:
         key = repr(question)
@@ -104,19 +105,12 @@ class Grid:
             self._asked[key] = answer()
         return self._asked[key]
 
-    def _spec(self, facts: Mapping[str, Any], change: Mapping[str, Any] | None) -> tuple[dict[str, Any], str, str]:
+    def _spec(self, facts: Mapping[str, Any], settings: Mapping[str, Any] | None) -> tuple[dict[str, Any], str, str]:
         """What all seeds share, with the data set and the network of this scale."""
-        paper, problems = self.papers[facts["paper"]], []
-        where = f"{self.folder}/papers/{facts['paper']}.yaml: methods.{facts['method']}"
-        spec = layered(paper.get("rules", []), facts, dict(paper["base"]))
-        spec = merge(spec, extended(paper["methods"], facts["method"], where))
-        spec = merge(spec, dict(change or {}))
-        spec = substitute(spec, spec.pop("vars", {}), where, problems)
-        if problems:
-            raise ConfigError(problems)
-        spec = self._shrunk(spec, facts)
+        spec = self._shrunk(dict(self.papers[facts["paper"]].spec(facts, **(settings or {}))), facts)
+        spec = self._changed(spec, facts)
         stand_in, named = self.stand_in(facts), plain(spec.get("model", {})).get("name", facts["model"])
-        model = self.scale.get("models", {}).get(facts["model"], named)
+        model = self.scale.models.get(facts["model"], named)
         network = (
             {"name": model} if model != named or "name" not in plain(spec.get("model", {})) else {}
         )  # a mark stays
@@ -127,7 +121,7 @@ class Grid:
         spec = self._upstream(spec, facts, seed, needs)
         bare = {"code": CODE, "seed": seed} | plain(spec)
         name = "-".join(re.sub(r"[^a-z0-9]+", "_", v.lower()) for v in (stand_in, model, facts["method"]))
-        own = [*assumptions(spec), *free_choices(self.papers[facts["paper"]].get("assumed", []), facts)]
+        own = [*assumptions(spec), *self.papers[facts["paper"]].choices(facts)]
         assumed = (*own, *(mark for other in needs for mark in other.assumed))
         made = RunSpec(f"{name}-s{seed}-{digest(bare)}", bare, tuple(other.id for other in needs), assumed)
         self.runs.setdefault(made.id, made)
@@ -136,17 +130,14 @@ class Grid:
     def at_paper_scale(self) -> Grid:
         """The same papers with every value their own: what a training costs is composed from these."""
         if self._paper_scale is None:
-            scale = {"scale": "paper", "shard": 1}
-            self._paper_scale = Grid(self.folder, self.settings, scale, self.datasets, self.papers)
+            self._paper_scale = Grid(self.folder, self.settings, Scale(), self.datasets, self.papers)
         return self._paper_scale
 
     def _upstream(self, value: Any, facts: Mapping[str, Any], seed: int, needs: list[RunSpec]) -> Any:
-        """``{run: {method: at, seed: 0}}`` names another run by what differs; it becomes ``run:<id>``."""
-        if isinstance(value, dict) and set(value) == {"run"} and isinstance(value["run"], dict):
-            other = dict(plain(value["run"]))
-            other.pop("change", None)
-            at, change = other.pop("seed", seed), value["run"].get("change")  # with its marks
-            needs.append(self.run({**facts, **other}, at, change))
+        """``upstream(...)`` names another run by what differs; it becomes ``run:<id>``."""
+        if isinstance(value, Upstream):
+            at = seed if value.seed is None else value.seed
+            needs.append(self.run({**facts, **value.cell}, at, value.settings or None))
             return UPSTREAM + needs[-1].id
         if isinstance(value, dict):
             return {k: self._upstream(v, facts, seed, needs) for k, v in value.items()}
@@ -154,30 +145,35 @@ class Grid:
 
     def stand_in(self, facts: Mapping[str, Any]) -> str:
         """The data set used in place of the paper's at this scale."""
-        rules = (r for r in self.scale.get("data", []) if matches(r.get("when", {}), facts))
-        return next((r["use"] for r in rules), facts["data"])
+        return self.scale_of(facts["paper"]).stand_in(facts)
+
+    def here(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """The cell as a scale sees it: ``data`` is what this scale uses, ``paper_data`` what the paper uses."""
+        return {**facts, "data": self.stand_in(facts), "paper_data": facts["data"]}
 
     def _shrunk(self, spec: dict, facts: Mapping[str, Any]) -> dict:
-        scale, stand_in = self.scale, self.stand_in(facts)
-        known = {**facts, "data": stand_in, "paper_data": facts["data"]}
-        for rule in scale.get("epochs", []):
-            if matches(rule.get("when", {}), known):
-                spec = scaling.shrink_epochs(spec, rule, scale["epoch_keys"])
-                break
-        for rule in scale.get("counts", []):
-            if matches(rule.get("when", {}), known):
-                sizes = self.datasets[stand_in]["train"], self.datasets[facts["data"]]["train"]
-                spec = scaling.shrink_counts(spec, rule, *sizes)
-                break
-        spec = scaling.shrink_radii(spec, scale.get("radii", []), known)
-        spec = scaling.adjust(spec, scale.get("fields", []), known)
-        return layered(scale.get("rules", []), known, spec)
+        cell = self.here(facts)
+        sizes = self.datasets[cell["data"]]["train"], self.datasets[facts["data"]]["train"]
+        return self.scale_of(facts["paper"]).shrunk(spec, cell, *sizes)
 
-    def skipped(self, facts: Mapping[str, Any], named: str | None = None) -> str | None:
-        """Why these runs are not made, in the paper or at this scale, or None; ``named``: by a rule that names this fact."""
-        rules = [*self.papers[facts["paper"]].get("skip", []), *self.scale.get("skip", [])]
-        rules = [r for r in rules if named is None or named in r.get("when", {})]
-        return next((r["reason"] for r in rules if matches(r.get("when", {}), facts)), None)
+    def _changed(self, spec: dict, facts: Mapping[str, Any]) -> dict:
+        """With the values that ``change`` in ``config.yaml`` lays over the paper's, of this method or of ``all``."""
+        wanted = (self.settings.get("change") or {}).get(facts["paper"], {})
+        for method in ("all", facts["method"]):
+            for name, value in wanted.get(method, {}).items():
+                changed = with_field(spec, name.split("."), value)
+                if changed is not None:
+                    spec = changed
+                    self.acted.add((facts["paper"], method, name))
+        return spec
+
+    def skipped(self, facts: Mapping[str, Any]) -> str | None:
+        """Why these runs are not made, in the paper or at this scale, or None."""
+        return self.papers[facts["paper"]].skip(facts) or self.scale_of(facts["paper"]).skip(facts)
+
+    def unmeasured(self, facts: Mapping[str, Any]) -> str | None:
+        """Why the time or memory of these runs is not measured at this scale, or None."""
+        return self.scale_of(facts["paper"]).unmeasured(facts)
 
     def suite(self, facts: Mapping[str, Any], name: str, seed: int = 0) -> dict[str, Any]:
         """The attacks of a suite as this scale runs them, by the paper's name of each.
@@ -186,27 +182,22 @@ class Grid:
         never put on it. Or {masking: ...} or {measure: ...}, see ``runs.assess``. ``seed``: of the attacked run, and so of
         the runs that the suite itself names.
         """
-        known = {k: facts[k] for k in sorted(FACTS & facts.keys())}
+        known = {k: v for k, v in facts.items() if k not in SHOWN}
         return self._once(("suite", known, name, seed), lambda: self._suite(known, name, seed))
 
     def _suite(self, facts: Mapping[str, Any], name: str, seed: int) -> dict[str, Any]:
-        suites = self.papers[facts["paper"]].get("suites", {})
-        where = f"{self.folder}/papers/{facts['paper']}.yaml: suites"
+        suites = self.papers[facts["paper"]].suites
         if name not in suites:
-            raise ConfigError([f"{where}: no suite {name!r}{near(name, suites)}"])
-        found = {}
-        known = {**facts, "data": self.stand_in(facts), "paper_data": facts["data"]}
+            raise ConfigError([f"{facts['paper']}: no suite {name!r}{did_you_mean(name, suites)}"])
+        found, scale = {}, self.scale_of(facts["paper"])
+        cell = self.here(facts) | {"suite": name}
         for attack, entry in suites[name].items():
             if attack == "sources":
                 continue
             if "attack" in entry:
                 entry = {"examples": None, "statistics": "running", "holdout": None, "label": None} | entry
-            for rule in self.scale.get("attacks", []):
-                if matches(rule.get("when", {}), {**known, "attack": attack, "suite": name}):
-                    body = plain(entry.get("attack", {}))
-                    threat = next(iter(body.values())).get("threat") if isinstance(body, dict) and body else None
-                    entry = merge(entry, substitute(rule["set"], {"threat": threat}, where, []))
-            entry = self._upstream(scaling.shrink_radii(entry, self.scale.get("radii", []), known), facts, seed, [])
+            entry = scale.attack(entry, attack, cell)
+            entry = self._upstream(scaling.shrink_radii(entry, scale.radii(cell)), facts, seed, [])
             found[attack] = plain(entry)
         return found
 
@@ -215,9 +206,9 @@ class Grid:
 
         ``snapshot`` among the facts: which of the run's snapshots, counted from 1, in place of its end.
         """
-        axes = plain(self.papers[facts["paper"]]["suites"].get(suite, {})).get("sources", {})
+        axes = plain(self.papers[facts["paper"]].suites.get(suite, {})).get("sources", {})
         others = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())] if axes else []
-        sources = tuple(self.run({**facts, **other}, run.spec["seed"], facts.get("change")).id for other in others)
+        sources = tuple(self.run({**facts, **other}, run.spec["seed"], facts.get("settings")).id for other in others)
         name, after = f"{facts['paper']}-{suite}", None
         if (number := facts.get("snapshot")) is not None:
             after = run.spec["snapshots"][number - 1]
@@ -234,7 +225,7 @@ class Grid:
 
         In the order of need, item by item; a run never shares a shard with one that it reads.
         """
-        return _shards(self.scale["shard"], ((i["all_runs"], self.level) for i in self.items.values()))
+        return _shards(self.scale.shard, ((i["all_runs"], self.level) for i in self.items.values()))
 
     def evaluation_shards(self) -> list[list[str]]:
         """Evaluation ids, a shard a process, with the same suite throughout.
@@ -242,7 +233,7 @@ class Grid:
         What is attacked from the same sources goes into one, so that each adversarial example is made once.
         """
         groups = ((i["evaluations"], self._kind) for i in self.items.values())
-        return _shards(self.scale["shard"], groups, whole=lambda kind: bool(kind[1]))
+        return _shards(self.scale.shard, groups, whole=lambda kind: bool(kind[1]))
 
     def _kind(self, evaluation: str) -> tuple[str, tuple[str, ...]]:
         return self.evaluations[evaluation].suite, self.evaluations[evaluation].sources
@@ -280,14 +271,3 @@ def _shards(size: int, groups: Iterable[tuple[list[str], Any]], whole: Any = lam
             count = 1 if whole(level) else -(-len(alike) // size)
             shards += [alike[k::count] for k in range(count)]
     return shards
-
-
-def extended(methods: Mapping[str, Any], name: str, where: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
-    """A method with the ones it ``extends`` below it."""
-    if name not in methods:
-        raise ConfigError([f"{where}: no method {name!r}{near(name, methods)}"])
-    if name in seen:
-        raise ConfigError([f"{where}: extends goes in a circle: {' -> '.join((*seen, name))}"])
-    method = dict(methods[name])
-    below = method.pop("extends", None)
-    return merge(extended(methods, below, where, (*seen, name)), method) if below else method

@@ -17,11 +17,11 @@ import pydantic
 
 from leanat import models
 from leanat.attacks import autoattack, jpeg, mifgsm, perceptual, pgd, threat, unseen
-from leanat.core.memory import Teacher
-from leanat.core.nouns import Attack, Budget, Extra, Method, Objective, Recipe, Schedule, Selector
+from leanat.core.errors import ConfigError, did_you_mean
+from leanat.core.nouns import Attack, Budget, Hook, Method, Objective, Recipe, Schedule, Selector
+from leanat.core.teacher import Teacher
 from leanat.data import augment, color_augment
 from leanat.evaluation import features
-from leanat.experiments.resolve import ConfigError, near
 from leanat.papers.advprune import method as advprune
 from leanat.papers.coreset import gradient_error
 from leanat.papers.coreset import method as coreset
@@ -78,7 +78,7 @@ SLOTS: dict[Any, tuple[str, dict[str, type]]] = {
             "every": basic.Every,
             "random": basic.Random,
             "loss_rank": basic.LossRank,
-            "weighted": sat.Weighted,
+            "weighted": sat.SubsetWeights,
             "instability": qtart.Instability,
             "bandit": dihcl.Bandit,
             "craig": coresets.Craig,
@@ -89,9 +89,9 @@ SLOTS: dict[Any, tuple[str, dict[str, type]]] = {
         },
     ),
     sat.Order: ("order", {"by_entropy": sat.ByEntropy, "at_random": sat.AtRandom}),
-    sat.Members: ("set of members", {"classes": sat.Classes, "first": sat.First}),
-    Budget: ("budget", {"only_members": sat.OnlyMembers, "bullet": advprune.Bullet}),
-    Extra: (
+    sat.Members: ("set of members", {"classes": sat.NamedClasses, "first": sat.RankedSubset}),
+    Budget: ("budget", {"only_members": sat.AttackOnlySubset, "bullet": advprune.Bullet}),
+    Hook: (
         "extra",
         {
             "bandit": dihcl.Bandit,
@@ -103,7 +103,7 @@ SLOTS: dict[Any, tuple[str, dict[str, type]]] = {
             "saliency": saliency.Saliency,
             "free": baselines.Free,
             "awp": baselines.AWP,
-            "watch": baselines.Watch,
+            "watch": baselines.OverfittingMonitor,
             "kept": coreset.Kept,
         },
     ),
@@ -165,7 +165,7 @@ class ModelSpec:
 
     def __post_init__(self):
         if self.name not in models.BODIES and not self.name.startswith("timm:"):
-            raise ValueError(f"no network {self.name!r}{near(self.name, models.BODIES)}, timm:<name>")
+            raise ValueError(f"no network {self.name!r}{did_you_mean(self.name, models.BODIES)}, timm:<name>")
         if self.standardise not in ("channel", "image", "cifar10"):
             raise ValueError(f"standardise {self.standardise!r}; allowed: channel, image, cifar10")
 
@@ -245,10 +245,12 @@ def component(hint: Any, value: Any, where: str, problems: list[str]) -> Any:
         name, fields = next(iter(value.items()))
         fields = {} if fields is None else fields
     else:
-        problems.append(f"{where}: {noun} is written as {{name: {{field: value}}}}, got {value!r}{near('', names)}")
+        problems.append(
+            f"{where}: {noun} is written as {{name: {{field: value}}}}, got {value!r}{did_you_mean('', names)}"
+        )
         return None
     if name not in names:
-        problems.append(f"{where}: no {noun} {name!r}{near(name, names)}")
+        problems.append(f"{where}: no {noun} {name!r}{did_you_mean(name, names)}")
         return None
     return build(names[name], fields, f"{where}.{name}", problems)
 
@@ -260,7 +262,7 @@ def build(kind: type, fields: Any, where: str, problems: list[str]) -> Any:
         return None
     hints, before = typing.get_type_hints(kind), len(problems)
     known = {f.name: f for f in dataclasses.fields(kind) if f.init}
-    problems.extend(f"{where}: unknown key {k!r}{near(k, known)}" for k in fields if k not in known)
+    problems.extend(f"{where}: unknown key {k!r}{did_you_mean(k, known)}" for k in fields if k not in known)
     required = [n for n, f in known.items() if f.default is f.default_factory is dataclasses.MISSING]
     problems.extend(f"{where}: key {n!r} is missing" for n in required if n not in fields)
     values = {k: component(hints[k], v, f"{where}.{k}", problems) for k, v in fields.items() if k in known}

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from leanat.experiments.grid import Grid
-from leanat.experiments.targets import check_targets
+from leanat.plan.grid import Grid
+from leanat.plan.targets import check_targets
 
 
 class Jobs(NamedTuple):

@@ -1,4 +1,4 @@
-"""What outlives a step and papers share: the averaged network, a trace of every example, a pass over the whole set."""
+"""What outlives a step and papers share: the averaged network, what a step says of its examples, a pass over the whole set."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leanat.core.nouns import Data, Run, Split, Step, frozen
+from leanat.core.nouns import Data, Hook, Run, Split, Step, eval_without_param_grad
 
 
 @dataclass(frozen=True)
-class Teacher:
+class Teacher(Hook):
     """Mean teacher (Tarvainen and Valpola 2017): a running average of the network's floating-point state.
 
     After step t = 0, 1, ... it moves to a * average + (1 - a) * network with a = min(1 - 1 / (t + 1), ``decay``), the
@@ -32,12 +32,6 @@ class Teacher:
 
     def start(self, run: Run, split: Split) -> dict:
         return {"t": 0, "state": {k: v.clone() for k, v in _floats(run).items()}}
-
-    def on_epoch(self, run: Run, split: Split) -> None:
-        pass
-
-    def after_backward(self, run: Run, step: Step) -> None:
-        pass
 
     @torch.no_grad()
     def after_step(self, run: Run, step: Step) -> None:
@@ -67,10 +61,6 @@ def teaching(run: Run) -> Iterator[None]:
                 own[k].copy_(v)
 
 
-def loss(step: Step) -> Tensor:
-    return step.losses.detach()
-
-
 def correct(step: Step) -> Tensor:
     return (step.z_adv.detach().argmax(1) == step.y).float()
 
@@ -81,62 +71,19 @@ def entropy(step: Step) -> Tensor:
     return -(logp.exp() * logp).sum(1)
 
 
-MEASURES = {"loss": loss, "correct": correct, "entropy": entropy}
-
-
-@dataclass(frozen=True)
-class Trace:
-    """``loss``, ``correct`` or ``entropy`` of every example at each step that trains on it (augmented, training mode).
-
-    ``run.memory[what]`` holds float32 [N] ``last`` and ``total``, and ``visits``. SAT ranks examples by the entropy
-    averaged over all epochs of a standard training (section 4).
-    """
-
-    what: str
-
-    def __post_init__(self):
-        if self.what not in MEASURES:
-            raise ValueError(f"trace of {self.what!r}; allowed: {', '.join(MEASURES)}")
-
-    @property
-    def name(self) -> str:
-        return self.what
-
-    def start(self, run: Run, split: Split) -> dict:
-        zeros = torch.zeros(len(split.train), device=split.train.labels.device)
-        return {key: zeros.clone() for key in ("last", "total", "visits")}
-
-    def on_epoch(self, run: Run, split: Split) -> None:
-        pass
-
-    def after_backward(self, run: Run, step: Step) -> None:
-        pass
-
-    def after_step(self, run: Run, step: Step) -> None:
-        memory, value = run.memory[self.name], MEASURES[self.what](step).float()
-        memory["last"][step.index] = value
-        memory["total"][step.index] += value
-        memory["visits"][step.index] += 1
-
-    def mean(self, run: Run) -> Tensor:
-        """[N], over the visits; not a number where there was none."""
-        memory = run.memory[self.name]
-        return memory["total"] / memory["visits"]
-
-
-def survey(run: Run, data: Data, scale: float = 1.0) -> tuple[Tensor, Tensor]:
+def per_example_loss(run: Run, data: Data, scale: float = 1.0) -> tuple[Tensor, Tensor]:
     """Cross-entropy of ``scale`` times the logits, and correctness (0 or 1), of every un-augmented example.
 
     Both float32 [N]; the network is in evaluation mode.
     """
-    return surveyed(run.net, data, run.recipe.batch, scale)
+    return per_example_loss_of(run.net, data, run.recipe.batch, scale)
 
 
-def surveyed(net: nn.Module, data: Data, batch: int, scale: float = 1.0) -> tuple[Tensor, Tensor]:
+def per_example_loss_of(net: nn.Module, data: Data, batch: int, scale: float = 1.0) -> tuple[Tensor, Tensor]:
     """``survey`` of a network that is no run's."""
     data = data.plain()
     losses, hits = [], []
-    with frozen(net), torch.no_grad():
+    with eval_without_param_grad(net), torch.no_grad():
         for index in torch.arange(len(data), device=data.labels.device).split(batch):
             x, y = data.batch(index, 0)
             z = net(x).float()

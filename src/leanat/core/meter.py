@@ -24,7 +24,7 @@ class Stopped(RuntimeError):
 
 
 @dataclass
-class Tally:
+class Meter:
     """Loss and weight of each step so far, still on the device; passes, seconds, and the state of torch's own generators."""
 
     losses: list[Tensor] = field(default_factory=list)
@@ -35,7 +35,7 @@ class Tally:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))  # of the network
 
     @contextmanager
-    def of(self, net: nn.Module, seed: int) -> Iterator[Tally]:
+    def of(self, net: nn.Module, seed: int) -> Iterator[Meter]:
         """Inside, passes and seconds count, and torch's generators are those of this epoch; outside, as before."""
         started, self.device = time.perf_counter(), next(net.parameters()).device
         gpus = [self.device] if self.device.type == "cuda" else []
@@ -64,7 +64,7 @@ class Tally:
 
     def mean(self, where: str, replays: int) -> float:
         """Of the losses, weighted; waits for the device. Raises NonFiniteLoss, ``where`` with the batch filled in."""
-        loss, weight = distributed.added(self.sums()).cpu()
+        loss, weight = distributed.all_reduce_sum(self.sums()).cpu()
         if len(bad := (~loss.isfinite()).nonzero()):
             raise NonFiniteLoss(f"loss not finite: {where.format(int(bad[0]) // replays)}")
         return float((loss * weight).sum() / weight.sum())
@@ -72,7 +72,7 @@ class Tally:
     def row(self) -> dict[str, float]:
         """What the epoch took, for the history; passes are those of all processes."""
         passes = torch.tensor([self.passes.forward, self.passes.backward], device=self.device)
-        forward, backward = distributed.added(passes).tolist()
+        forward, backward = distributed.all_reduce_sum(passes).tolist()
         return {"forward": forward, "backward": backward, "seconds": self.seconds}
 
     def state(self) -> dict[str, Any]:
@@ -82,6 +82,6 @@ class Tally:
         return {"sums": sums, "passes": passes, "seconds": self.seconds, "generators": self.generators}
 
     @classmethod
-    def of_state(cls, state: dict[str, Any]) -> Tally:
+    def of_state(cls, state: dict[str, Any]) -> Meter:
         losses, weights = ([], []) if state["sums"] is None else (list(row) for row in state["sums"])
         return cls(losses, weights, Passes(*state["passes"]), state["seconds"], state["generators"])

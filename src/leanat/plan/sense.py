@@ -1,18 +1,15 @@
 """Values that are possible each by itself and mean nothing together: found by ``leanat check``, before anything is trained.
 
-A spec against its data set and its length; data sets; factors of scales. No torch.
+A spec against its data set and its length. No torch.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-from leanat.experiments.resolve import near, plain
-
-COUNTS = {"train": 1, "test": 1, "classes": 2, "channels": 1, "size": 1}  # of a data set, and the least each may be
+from leanat.plan.grid import Grid
 
 
 def spec_problems(spec: Mapping[str, Any], dataset: Mapping[str, Any]) -> list[str]:
@@ -64,52 +61,28 @@ def _numbers(value: Any, where: str) -> Iterator[tuple[str, str, float]]:
                 yield from _numbers(part, f"{where}.{key}")
 
 
-def dataset_problems(datasets: Mapping[str, Any], path: Path) -> Iterator[str]:
-    for name, facts in datasets.items():
-        if not isinstance(facts, dict):
-            yield f"{path}: {name}: a mapping is expected: {{{', '.join(COUNTS)}}}"
-            continue
-        yield from (
-            f"{path}: {name}: unknown key {k!r}{near(k, [*COUNTS, 'about'])}"
-            for k in facts
-            if k not in (*COUNTS, "about")
-        )
-        for key, least in COUNTS.items():
-            value = facts.get(key)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                yield f"{path}: {name}.{key}: {value!r} is not allowed; a whole number from {least}"
+def beyond(grid: Grid) -> list[str]:
+    """Checks, drops and removals that come when a run is over (snapshots and warm-ups: ``sense``)."""
+    found = {}
+    for run in grid.runs.values():
+        epochs = run.spec["recipe"]["epochs"]
+        late = [("early_stop.checks", at) for at in (run.spec.get("early_stop") or {}).get("checks", []) if at > epochs]
+        late += [(key, at) for key, at in _starts(run.spec["method"]["selector"]) if at >= epochs]
+        if grid.scale.name != "paper":  # Q-TART prints a drop at 260 of 200 epochs
+            late += [("drops", at) for at in _drops(run.spec["recipe"]["lr"]) if at >= epochs]
+        for key, at in late:
+            found.setdefault((run.id.rpartition("-s")[0], key, at, epochs), run.id)
+    return [f"{run}: {key} {at} never acts in {epochs} epochs" for (_, key, at, epochs), run in found.items()]
 
 
-def scale_problems(scale: Mapping[str, Any], path: Path) -> Iterator[str]:
-    """Factors that are no factors: below 0, not finite, or 0 where nothing would be left."""
-    for i, rule in enumerate(_rules(scale, "epochs")):
-        yield from _factor(f"{path}: epochs[{i}].factor", rule.get("factor"), zero=True)
-        least = rule.get("minimum")
-        if not isinstance(least, int) or isinstance(least, bool) or least < 1:
-            yield f"{path}: epochs[{i}].minimum: {least!r} is not allowed; a whole number from 1"
-    for i, rule in enumerate(_rules(scale, "counts")):
-        yield from _factor(f"{path}: counts[{i}].times", rule.get("times"))
-    for i, rule in enumerate(_rules(scale, "radii")):
-        for key in rule.keys() - {"when"}:
-            if key not in ("linf", "l2"):
-                yield f"{path}: radii[{i}]: unknown key {key!r}{near(key, ['when', 'linf', 'l2'])}"
-                continue
-            yield from _factor(f"{path}: radii[{i}].{key}", rule[key])
-    for i, rule in enumerate(_rules(scale, "fields")):
-        for key, value in (rule.get("times") or {}).items():
-            yield from _factor(f"{path}: fields[{i}].times.{key}", value, zero=True)
-    for kind, count in (scale.get("seeds") or {}).items():
-        if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= 1000:
-            yield f"{path}: seeds.{kind}: {count!r} is not allowed; 1 to 1000"
+def _starts(selector: Any) -> Iterator[tuple[str, int]]:
+    """tau of a selector, and of those inside."""
+    for name, fields in selector.items() if isinstance(selector, dict) else ():
+        if name == "once":
+            yield "tau", fields["tau"]
+        for inner in fields.values() if isinstance(fields, dict) else ():
+            yield from _starts(inner)
 
 
-def _rules(scale: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    rules = scale.get(key) or []
-    return [rule for rule in rules if isinstance(rule, dict)] if isinstance(rules, list) else []
-
-
-def _factor(where: str, value: Any, zero: bool = False) -> Iterator[str]:
-    value = plain(value)
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not number or value < 0 or (value == 0 and not zero):
-        yield f"{where}: {value!r} is not allowed; a finite number, {'0 or more' if zero else 'above 0'}"
+def _drops(rate: Any) -> list[int]:
+    return rate.get("steps", {}).get("drops", []) if isinstance(rate, dict) else []

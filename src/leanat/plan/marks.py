@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
 from typing import Any
 
-from leanat.experiments.formulas import READS
-from leanat.experiments.grid import Grid
-from leanat.experiments.resolve import Assumed, assumptions, free_choices, layered, matches, plain
+from leanat.experiments.paper import Item, Paper
+from leanat.experiments.spec import Assumed, Upstream, assumptions
+from leanat.plan.formulas import READS
+from leanat.plan.grid import Grid
 
 Mark = tuple[str, Any, str]  # what, value, reason
 
@@ -20,73 +22,65 @@ def of_item(grid: Grid, paper: str, name: str, entries: Iterable[tuple[int, int,
     the runs and all that they read, the attacks that are shown and what they are made on, the item itself, and the seeds.
     """
     whole, config = grid.at_paper_scale(), grid.papers[paper]
-    item, marked, parts = config["items"][name], [], set()
-    axes = {axis: value if isinstance(value := item[axis], list) else [value] for axis in ("rows", "columns")}
+    item, marked, parts = config.items[name], [], set()
+    axes = {"rows": item.rows, "columns": item.columns}
     for row, column, facts in entries:
         for axis, k in (("rows", row), ("columns", column)):
             if (axis, k) not in parts:
                 parts.add((axis, k))
                 marked += _own(axes[axis][k])
-        marked += _of_cell(whole, config, plain(item), facts)
+        marked += _of_cell(whole, config, item.plain(), facts)
     if parts:
-        marked += _own({k: v for k, v in item.items() if k not in axes})
-    if any("method" in facts for _, _, facts in entries) and item["kind"] != "formula":
-        marked += assumptions({"seeds": config["seeds"]})
+        marked += _own({f.name: getattr(item, f.name) for f in fields(item) if f.name not in axes})
+    if any("method" in facts for _, _, facts in entries) and item.kind != "formula":
+        marked += assumptions({"seeds": config.seeds})
     return _lines(marked)
 
 
-def _of_cell(
-    whole: Grid, config: Mapping[str, Any], item: Mapping[str, Any], facts: Mapping[str, Any]
-) -> Iterator[Mark]:
+def _of_cell(whole: Grid, config: Paper, item: Item, facts: Mapping[str, Any]) -> Iterator[Mark]:
     """Of one cell: what its formula reads; or its run, those it is compared with or composed of, its trials, its attacks."""
-    if item["kind"] == "formula":
-        read = READS[item["options"]["formula"]]
-        settings = layered(config.get("rules", []), facts, dict(config["base"]))
-        yield from (mark for mark in assumptions(settings) if mark[0] in read)
-        yield from free_choices((c for c in config.get("assumed", []) if "item" in c.get("when", {})), facts)
+    if item.kind == "formula":
+        read = READS[item.options["formula"]]
+        yield from (mark for mark in assumptions(item.inputs(facts)) if mark[0] in read)
+        yield from config.choices({k: v for k, v in facts.items() if k in ("paper", "item")})
         return
     if not {"data", "model", "method"} <= set(facts):
-        yield from free_choices(config.get("assumed", []), facts)
+        yield from config.choices(facts)
         return
-    reference = {**item, **facts}.get("reference")
+    reference = facts.get("reference", item.reference)
     reference = reference.get(facts["method"]) if isinstance(reference, dict) else reference
     others = [*str(facts.get("also", "")).split("+"), reference]
-    yield from whole.run(facts, 0, facts.get("change")).assumed
+    yield from whole.run(facts, 0, facts.get("settings")).assumed
     for method in filter(None, others):
-        yield from whole.run({**facts, "method": method, "change": None}, 0).assumed
-    for rule in config.get("trials", []):
-        if matches(rule["when"], facts):
-            yield from assumptions({"seeds": rule["seeds"]})
-    suite, metric = facts.get("suite", item.get("suite")), str(facts.get("metric", item.get("metric")))
+        yield from whole.run({**facts, "method": method, "settings": None}, 0).assumed
+    yield from assumptions({"seeds": config.trials(facts)})
+    suite, metric = facts.get("suite", item.suite), str(facts.get("metric", item.metric))
     facts = {**facts, "metric": metric, "suite": suite}
-    yield from free_choices(config.get("assumed", []), facts)
-    attacks, shown = config.get("suites", {}).get(suite, {}), set(re.split(r"[+@.-]", metric.format_map(facts)))
+    yield from config.choices(facts)
+    attacks, shown = config.suites.get(suite, {}), set(re.split(r"[+@.-]", metric.format_map(facts)))
     for attack, entry in attacks.items():
         if attack in shown or (shown & {"worst", "masking"} and attack != "sources"):
             yield from assumptions(entry, attack)
-            yield from free_choices(config.get("assumed", []), {**facts, "attack": attack})
+            yield from config.choices({**facts, "attack": attack})
             for other in _runs(entry):
-                other, at = dict(other), other.get("seed", 0)
-                other.pop("seed", None)
-                yield from whole.run({**facts, **other}, at).assumed
+                yield from whole.run({**facts, **other.cell}, other.seed or 0).assumed
     if shown & set(attacks):
         yield from assumptions(attacks.get("sources", {}), "sources")
 
 
-def _runs(value: Any) -> Iterator[dict[str, Any]]:
-    """The runs that an attack names, {run: {method: ...}}."""
+def _runs(value: Any) -> Iterator[Upstream]:
+    """The runs that an attack names."""
     value = value.value if isinstance(value, Assumed) else value
-    if isinstance(value, dict) and set(value) == {"run"} and isinstance(value["run"], dict):
-        yield plain(value["run"])
+    if isinstance(value, Upstream):
+        yield value
     elif isinstance(value, (dict, list)):
         for inner in value.values() if isinstance(value, dict) else value:
             yield from _runs(inner)
 
 
 def _own(part: Any) -> Iterator[Mark]:
-    """The marks of a row, a column or the rest of an item, by the names that a run's spec has."""
-    for key, value, reason in assumptions(part):
-        yield key.removeprefix("change.").removeprefix("vars."), value, reason
+    """The marks of a row, a column or the rest of an item; those of ``settings`` come with the runs."""
+    yield from assumptions({k: v for k, v in part.items() if k != "settings"})
 
 
 def _lines(marks: Iterable[Mark]) -> list[str]:

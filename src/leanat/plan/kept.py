@@ -11,15 +11,20 @@ import json
 from pathlib import Path
 from typing import Any
 
-from leanat.core.files import whole
-from leanat.experiments.grid import Evaluation, Grid, RunSpec, canonical
+import leanat.papers
+from leanat.core.files import atomic_write
+from leanat.plan.grid import Evaluation, Grid, RunSpec, canonical
 
 MOST = 8  # plans that are kept; the oldest goes first
 
 
 def path_of(grid: Grid, results: Path) -> Path:
     """The file of this grid's plan below ``results``."""
-    files = [*sorted(grid.folder.rglob("*.yaml")), *sorted(Path(__file__).parents[1].rglob("*.py"))]
+    code = {Path(__file__).parents[1], *map(Path, leanat.papers.__path__)}
+    files = [
+        *sorted(grid.folder.glob("*.yaml")),
+        *(file for folder in sorted(code) for file in sorted(folder.rglob("*.py"))),
+    ]
     content = hashlib.sha256(canonical(grid.settings).encode())
     for file in files:
         content.update(file.name.encode() + b"\0" + file.read_bytes())
@@ -53,7 +58,7 @@ def write(grid: Grid, path: Path) -> None:
     }
     try:
         path.parent.mkdir(exist_ok=True)
-        with whole(path) as beside:
+        with atomic_write(path) as beside:
             beside.write_text(json.dumps(kept, separators=(",", ":")))
         for old in sorted(path.parent.glob("[0-9a-f]*.json"), key=lambda p: p.stat().st_mtime)[:-MOST]:
             old.unlink(missing_ok=True)

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from leanat.experiments import walk
-from leanat.experiments.grid import Grid
-from leanat.experiments.resolve import ConfigError
+from leanat.core.errors import ConfigError
+from leanat.plan import walk
+from leanat.plan.grid import Grid
 
 
 def sets_of(targets: Iterable[str], grid: Grid, results: Path) -> set[str]:

@@ -7,9 +7,10 @@ import pytest
 
 from leanat.attacks.pgd import PGD
 from leanat.attacks.threat import L2, Linf
+from leanat.core.errors import ConfigError
 from leanat.core.nouns import Attack
-from leanat.experiments import config, structure
-from leanat.experiments.resolve import ConfigError
+from leanat.experiments.scales import SCALES
+from leanat.plan import components, structure
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,27 +36,27 @@ def changed(spec, path, value):
 
 
 def test_a_spec_becomes_objects(spec):
-    found = config.read(spec)
+    found = components.read(spec)
     assert found.recipe.epochs == spec["recipe"]["epochs"]
     assert repr(found.method.selector).startswith("Once(tau=4, inner=Instability(gamma=30, filters=8")
 
 
-@pytest.mark.parametrize("scale", sorted(p.stem for p in (ROOT / "config" / "scales").glob("*.yaml")))
+@pytest.mark.parametrize("scale", sorted(SCALES))
 def test_every_spec_of_every_scale_can_be_built(scale):
     seen = set()
     for run in structure.load(ROOT / "config", {"scale": scale}).runs.values():
         kind = run.id.rsplit("-", 2)[0]  # the seeds of one method differ in nothing else
         if kind not in seen:
             seen.add(kind)
-            config.read(run.spec)
+            components.read(run.spec)
 
 
 def test_attacks_are_written_by_name():
     problems = []
     pgd = {"pgd": {"threat": {"linf": {"eps": 0.1}}, "steps": 5, "step_size": 0.02, "start": "uniform"}}
-    assert config.component(Attack, pgd, "attack", problems) == PGD(Linf(0.1), 5, 0.02, "uniform")
+    assert components.component(Attack, pgd, "attack", problems) == PGD(Linf(0.1), 5, 0.02, "uniform")
     pgd["pgd"]["threat"] = {"l2": {"eps": 0.5}}
-    assert config.component(Attack, pgd, "attack", problems).threat == L2(0.5)
+    assert components.component(Attack, pgd, "attack", problems).threat == L2(0.5)
     assert not problems
 
 
@@ -83,7 +84,7 @@ def test_attacks_are_written_by_name():
 )
 def test_a_wrong_spec_is_one_clear_line(spec, path, value, said):
     with pytest.raises(ConfigError) as error:
-        config.read(changed(spec, path, value))
+        components.read(changed(spec, path, value))
     assert len(error.value.problems) == 1
     assert said in str(error.value)
 
@@ -91,5 +92,5 @@ def test_a_wrong_spec_is_one_clear_line(spec, path, value, said):
 def test_all_problems_of_a_spec_are_reported_at_once(spec):
     wrong = changed(changed(changed(spec, "recipe.epochs", "x"), "model.name", "vgg61"), "method.attack", "claen")
     with pytest.raises(ConfigError) as error:
-        config.read(wrong)
+        components.read(wrong)
     assert len(error.value.problems) == 3

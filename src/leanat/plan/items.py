@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from leanat.experiments import marks
-from leanat.experiments.grid import Grid, digest
-from leanat.experiments.resolve import ConfigError, layered, matches, merge, plain
+from leanat.core.errors import ConfigError
+from leanat.experiments.paper import Item
+from leanat.experiments.spec import plain
+from leanat.plan import marks
+from leanat.plan.grid import Grid, digest
 
 TIMED = {
     "minutes", "minutes_per_epoch", "seconds_per_epoch", "speedup", "speedup_per_epoch", "reference_minutes", "saved",
@@ -19,9 +20,9 @@ TIMED = {
 
 def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
     """An item: title, rows, columns, and cells that name the runs (and evaluations) their numbers come from."""
-    item, labels = plain(grid.papers[paper]["items"][name]), plain(grid.papers[paper]["labels"])
-    rows, columns = list(product(item["rows"])), list(product(item["columns"]))
-    base = {"paper": paper, "item": name} | item.get("base", {})
+    item, labels, scale = grid.papers[paper].items[name].plain(), dict(grid.papers[paper].labels), grid.scale_of(paper)
+    rows, columns = item.rows, item.columns
+    base = {"paper": paper, "item": name} | dict(item.base)
     cells = [[_cell(grid, item, {**base, **cell_facts(r, c)}, labels) for c in columns] for r in rows]
     for k, column in enumerate(columns):
         if "bullet" in column:
@@ -35,18 +36,18 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
     return {
         "paper": paper,
         "item": name,
-        "kind": item["kind"],
+        "kind": item.kind,
         "draws": any("draws" in entry for entry in [*rows, *columns]),
-        "title": item["title"],
-        "caption": item.get("caption", ""),
-        "scale": grid.scale["scale"],
-        "options": item.get("options", {}),
-        "one_block": item.get("one_block", False),
-        "labels": labels | plain(grid.scale.get("labels", {}).get(paper, {})),
+        "title": item.title,
+        "caption": item.caption,
+        "scale": scale.name,
+        "options": dict(item.options),
+        "one_block": item.one_block,
+        "labels": labels | dict(scale.labels),
         "seeds": _seeds(grid, paper, item) if runs else [],
         "factors": _factors(grid, [{**base, **cell_facts(r, c)} for r in rows for c in columns], runs) if runs else [],
         "assumptions": assumed,
-        "rows": [_axis(r, labels) | {"ours": _ours(item, r)} for r in rows],
+        "rows": [_axis(r, labels) | {"ours": bool(r.get("ours"))} for r in rows],
         "columns": [
             _axis(c, labels) | _column(grid, item, {**base, **c}, [{**base, **cell_facts(r, c)} for r in rows])
             for c in columns
@@ -68,27 +69,42 @@ def _anchor(rows: list[dict[str, Any]], cells: list[dict[str, Any]], bullet: str
             cell["anchor"] = {k: by_data[row.get("data")][k] for k in ("timed", "published")}
 
 
-def _assumed(grid: Grid, item: Mapping[str, Any], base: Mapping[str, Any]) -> list[str]:
+def _assumed(grid: Grid, item: Item, base: Mapping[str, Any]) -> list[str]:
     """What the paper leaves open of the cells that this scale has."""
-    rows, columns = (list(_parts(item[axis])) for axis in ("rows", "columns"))
-    whole = grid.at_paper_scale() if item["kind"] == "formula" else grid
-    made = ((r, c, {**base, **cell_facts(row, column)}) for r, row in rows for c, column in columns)
+    whole = grid.at_paper_scale() if item.kind == "formula" else grid
+    made = (
+        (r, c, {**base, **cell_facts(row, column)})
+        for r, row in enumerate(item.rows)
+        for c, column in enumerate(item.columns)
+    )
     return marks.of_item(grid, base["paper"], base["item"], [cell for cell in made if not _missing(whole, cell[2])])
 
 
 def _factors(grid: Grid, entries: list[Mapping[str, Any]], runs: list[str]) -> list[str]:
-    """What this scale changes, said in the foot: of all items, of the paper's, and of those with a run that ``when`` names;
-    and what the user allowed."""
-    own, paper = grid.scale.get("factors", []), grid.scale.get("notes", {}).get(entries[0]["paper"], [])
-    made = [e for e in entries if "data" in e and not _missing(grid, e)]
-    made = [{**e, "data": grid.stand_in(e), "paper_data": e["data"]} for e in made]
-    notes = (n if isinstance(n, dict) else {"when": {}, "note": n} for n in plain([*own, *paper]))
-    lines = [n["note"] for n in notes if any(matches(n["when"], e) for e in made)]
+    """What this scale changes, said in the foot: of all items and of this one's cells; and what the user allowed."""
+    scale = grid.scale_of(entries[0]["paper"])
+    made = [grid.here(e) for e in entries if "data" in e and not _missing(grid, e)]
+    lines = (
+        list(dict.fromkeys([*scale.factors, *(note for cell in made for note in scale.notes(cell))])) if made else []
+    )
+    lines += _changes(grid, made)
     names = dict.fromkeys(grid.runs[run].spec["data"]["name"] for run in runs)
     files = ", ".join(name for name in names if grid.datasets[name]["size"] > 32 and name != "stl10")
     if grid.settings.get("other_counts") and files:
         lines.append(f"other_counts: {files} may have other classes and counts of images than config/datasets.yaml")
     return lines
+
+
+def _changes(grid: Grid, cells: list[Mapping[str, Any]]) -> list[str]:
+    """What the user changed in these cells' runs."""
+    found = {}
+    for cell in cells:
+        wanted = (grid.settings.get("change") or {}).get(cell["paper"], {})
+        for method in ("all", cell.get("method")):
+            for name, value in (wanted.get(method) or {}).items():
+                if (cell["paper"], method, name) in grid.acted:
+                    found[f"changed by the user, {method}: {name} = {value}"] = None
+    return list(found)
 
 
 def cell_facts(row: Mapping[str, Any], column: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,29 +115,16 @@ def cell_facts(row: Mapping[str, Any], column: Mapping[str, Any]) -> dict[str, A
     return joined
 
 
-def product(axis: Any) -> Iterator[dict[str, Any]]:
-    """``{model: [a, b], method: [c]}``, or a list of such, as entries {model: a, method: c}, {model: b, method: c}."""
-    return (entry for _, entry in _parts(axis))
+def _seeds(grid: Grid, paper: str, item: Item, entry: Mapping[str, Any] | None = None) -> list[int]:
+    """Of an item, or of one entry: some have other trials than the paper's usual number."""
+    scale = grid.scale_of(paper)
+    count = grid.settings.get("seeds") or item.seeds.get(scale.name) or scale.seeds.get(item.kind)
+    own = plain(grid.papers[paper].trials(entry)) if entry else None
+    return list(range(count or own or plain(grid.papers[paper].seeds)))
 
 
-def _parts(axis: Any) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The entries of an axis, each with the number of the part that it comes from."""
-    for k, part in enumerate(axis if isinstance(axis, list) else [axis]):
-        lists = [v if isinstance(v, list) else [v] for v in part.values()]
-        for values in itertools.product(*lists):
-            yield k, dict(zip(part, values, strict=True))
-
-
-def _seeds(grid: Grid, paper: str, item: Mapping[str, Any], entry: Mapping[str, Any] | None = None) -> list[int]:
-    """Of an item, or of one entry: some have fewer in the paper (``trials``)."""
-    scale = grid.scale.get("seeds", {})
-    count = grid.settings.get("seeds") or item.get("seeds", {}).get(grid.scale["scale"]) or scale.get(item["kind"])
-    fewer = (plain(r["seeds"]) for r in grid.papers[paper].get("trials", []) if entry and matches(r["when"], entry))
-    return list(range(count or next(fewer, None) or plain(grid.papers[paper]["seeds"])))
-
-
-def _ours(item: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
-    return any(matches(when, entry) for when in item.get("ours", []))
+def _ours(item: Item, entry: Mapping[str, Any]) -> bool:
+    return bool(entry.get("ours"))
 
 
 def _axis(entry: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
@@ -132,31 +135,29 @@ def _axis(entry: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]
 
 
 def _shown(entry: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:
-    hidden = {"suite", "change", "vars", "unit", "digits", "better", "published", "metric", "reference", "attacked"}
+    hidden = {"suite", "settings", "ours", "unit", "digits", "better", "published", "metric", "reference", "attacked"}
     hidden |= {"snapshot", "also", "missing", "best", "difference"}
     hidden |= {"method"} if "label" in entry else set()
     return [str(labels.get(v, v)) for k, v in entry.items() if k not in hidden and not isinstance(v, (dict, list))]
 
 
-def _column(
-    grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any], cells: list[Mapping[str, Any]]
-) -> dict[str, Any]:
+def _column(grid: Grid, item: Item, entry: Mapping[str, Any], cells: list[Mapping[str, Any]]) -> dict[str, Any]:
     stand_ins = dict.fromkeys(name for cell in cells for name in _stand_ins(grid, item, cell))
     return {
-        "unit": entry.get("unit", item.get("unit")),
-        "digits": entry.get("digits", item.get("digits", 2)),
-        "better": entry.get("better", item.get("better")),
+        "unit": entry.get("unit", item.unit),
+        "digits": entry.get("digits", item.digits),
+        "better": entry.get("better", item.better),
         "stand_in": ", ".join(stand_ins) or None,
-        "skipped": grid.skipped(entry),
+        "skipped": _missing(grid, entry),
     }
 
 
-def _stand_ins(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any]) -> list[str]:
+def _stand_ins(grid: Grid, item: Item, entry: Mapping[str, Any]) -> list[str]:
     """What this scale puts in the place of a cell's data set and of its attack, by its own name."""
-    metric = entry.get("metric", item.get("metric"))
-    if item["kind"] == "formula" or "data" not in entry or grid.skipped(entry) or metric in TIMED:
+    metric = entry.get("metric", item.metric)
+    if item.kind == "formula" or "data" not in entry or _missing(grid, entry) or metric in TIMED:
         return []
-    used, suite = grid.stand_in(entry), entry.get("suite", item.get("suite"))
+    used, suite = grid.stand_in(entry), entry.get("suite", item.suite)
     found = [used] if used != entry["data"] else []
     if suite and isinstance(metric, str):
         attacks = grid.suite(entry, suite)
@@ -172,32 +173,36 @@ class _Labels(dict):
         super().__init__({k: labels.get(v, v) if isinstance(v, str) else v for k, v in entry.items()})
 
 
-def _cell(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
-    printed = {**(item.get("published") or {}), **(entry.get("published") or {})}
-    nothing_chosen = entry.get("metric", item.get("metric")) == "chosen" and "best" not in entry
+def _cell(grid: Grid, item: Item, entry: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
+    printed = {**(item.published or {}), **(entry.get("published") or {})}
+    nothing_chosen = entry.get("metric", item.metric) == "chosen" and "best" not in entry
     if ("published" in entry and entry["published"] is None) or nothing_chosen:
         printed = {}
     names = _Labels({**labels, **printed.pop("labels", {})}, entry)
     cell: dict[str, Any] = {
         "published": None if not printed or _ours(item, entry) else _printed(printed, names, entry),
-        "metric": str(entry.get("metric", item.get("metric"))).format_map(entry),
+        "metric": str(entry.get("metric", item.metric)).format_map(entry),
         "runs": [],
         "evaluations": [],
         # Arithmetic on the paper's settings needs no data, so no scale leaves it out.
-        "missing": _missing(grid.at_paper_scale() if item["kind"] == "formula" else grid, entry),
+        "missing": _missing(grid.at_paper_scale() if item.kind == "formula" else grid, entry),
     }
-    if cell["metric"] in TIMED and not entry.get("missing") and not grid.skipped(entry, named="metric"):
+    if (
+        cell["metric"] in TIMED
+        and not entry.get("missing")
+        and not grid.unmeasured({**entry, "metric": cell["metric"]})
+    ):
         cell["timed"] = _timed(grid, entry)
         if "also" in entry:  # trainings whose time is part of this one's: phase1+at
             others = entry["also"].split("+")
-            cell["also"] = [_timed(grid, {**entry, "method": method, "change": None}) for method in others]
-    reference = {**item, **entry}.get("reference")
+            cell["also"] = [_timed(grid, {**entry, "method": method, "settings": None}) for method in others]
+    reference = entry.get("reference", item.reference)
     if isinstance(reference, dict):
         reference = reference.get(entry.get("method"))
     if reference and "timed" in cell:
-        cell["against"] = {"timed": _timed(grid, {**entry, "method": reference, "change": None})}
-    if item["kind"] == "formula":
-        return cell | {"inputs": _formula_inputs(grid, entry)}
+        cell["against"] = {"timed": _timed(grid, {**entry, "method": reference, "settings": None})}
+    if item.kind == "formula":
+        return cell | {"inputs": plain(item.inputs(entry))}
     # Bullet-Train's cost is that of its groups' shares, which a run has to say, or the paper.
     grouped = "bullet" not in entry and bool(cell.get("timed", {}).get("spec", {}).get("method", {}).get("budget"))
     if cell["missing"] and grouped:
@@ -207,13 +212,13 @@ def _cell(grid: Grid, item: Mapping[str, Any], entry: Mapping[str, Any], labels:
         return cell
     if nothing_chosen:
         return cell | {"missing": "nothing is chosen"}
-    seeds, suite = _seeds(grid, entry["paper"], item, entry), entry.get("suite", item.get("suite"))
+    seeds, suite = _seeds(grid, entry["paper"], item, entry), entry.get("suite", item.suite)
     if "best" in entry:
         found = _candidates(grid, entry, cell["metric"], suite, seeds)
     else:
         found = _numbers(grid, entry, cell["metric"], suite, seeds)
     if reference and "timed" not in cell:
-        cell["against"] = _numbers(grid, {**entry, "method": reference, "change": None}, cell["metric"], suite, seeds)
+        cell["against"] = _numbers(grid, {**entry, "method": reference, "settings": None}, cell["metric"], suite, seeds)
         cell["difference"] = bool(entry.get("difference"))
     return cell | found
 
@@ -233,7 +238,7 @@ def _printed(printed: Mapping[str, str], names: Mapping[str, Any], entry: Mappin
 
 def _missing(grid: Grid, entry: Mapping[str, Any]) -> str | None:
     """Why a cell has no run: its row or column says so, or a rule skips it."""
-    return entry.get("missing") or grid.skipped(entry)
+    return entry.get("missing") or grid.skipped(entry) or grid.unmeasured(entry)
 
 
 def _candidates(
@@ -241,11 +246,10 @@ def _candidates(
 ) -> dict[str, Any]:
     """``best: {of, values, by}``: of the runs with each value of the variable ``of``, those best by a metric are shown."""
     best = entry["best"]
-    limits = (r["values"] for r in grid.scale.get("choices", []) if matches(r.get("when", {}), entry))
     found = []
-    for value in next(limits, best["values"]):
-        change = merge(entry.get("change") or {}, {"vars": {best["of"]: value}})
-        found.append({"value": value} | _numbers(grid, {**entry, "change": change}, metric, suite, seeds))
+    for value in grid.scale_of(entry["paper"]).candidates(entry) or best["values"]:
+        settings = {**(entry.get("settings") or {}), best["of"]: value}
+        found.append({"value": value} | _numbers(grid, {**entry, "settings": settings}, metric, suite, seeds))
     everything = {k: [x for part in found for x in part[k]] for k in ("runs", "evaluations")}
     return {"candidates": found, "by": best["by"]} | everything
 
@@ -255,9 +259,9 @@ def _numbers(grid: Grid, entry: Mapping[str, Any], metric: Any, suite: str | Non
 
     An entry's ``draws``, numbers by scale, are random subsets to repeat it with: the variable ``draw`` of its runs.
     """
-    draws = range(entry["draws"].get(grid.scale["scale"], 1)) if "draws" in entry else [None]
-    changes = [merge(entry.get("change") or {}, {} if d is None else {"vars": {"draw": d}}) for d in draws]
-    runs = [grid.run(entry, seed, change) for seed in seeds for change in changes]
+    draws = range(entry["draws"].get(grid.scale.name, 1)) if "draws" in entry else [None]
+    settings = [entry.get("settings") if d is None else {**(entry.get("settings") or {}), "draw": d} for d in draws]
+    runs = [grid.run(entry, seed, one) for seed in seeds for one in settings]
     if "snapshot" in entry and (metric == "clean" or not suite):
         where = f"{entry['paper']}/{entry['item']}"
         raise ConfigError([f"{where}: a snapshot needs a suite, and an attack 'clean' under another name"])
@@ -271,7 +275,7 @@ def _numbers(grid: Grid, entry: Mapping[str, Any], metric: Any, suite: str | Non
 
 def _timed(grid: Grid, entry: Mapping[str, Any]) -> dict[str, Any]:
     """What the cost of a training is composed of: the paper's own spec, whatever the scale, and its primitives' key."""
-    spec = grid.at_paper_scale().run(entry, 0, entry.get("change")).spec
+    spec = grid.at_paper_scale().run(entry, 0, entry.get("settings")).spec
     data = grid.datasets[entry["data"]]
     attack = spec["method"]["attack"]
     name, fields = (attack, {}) if isinstance(attack, str) else next(iter(attack.items()))
@@ -285,10 +289,3 @@ def _timed(grid: Grid, entry: Mapping[str, Any]) -> dict[str, Any]:
         "attack": [name, fields.get("steps"), fields.get("loss"), fields.get("training_mode"), fields.get("attack")],
     }
     return {"spec": spec, "examples": data["train"], "shape": data, "step": digest(step)}
-
-
-def _formula_inputs(grid: Grid, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The paper's own settings, whatever the scale: a formula needs no run."""
-    paper = grid.papers[entry["paper"]]
-    spec = plain(layered(paper.get("rules", []), entry, dict(paper["base"])))
-    return {"vars": spec.get("vars", {}), "recipe": spec.get("recipe", {})}

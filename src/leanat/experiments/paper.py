@@ -1,0 +1,96 @@
+"""What a paper's ``experiments.py`` says: its runs, its attacks, its tables and figures. Imports no torch."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from leanat.experiments.spec import plain
+
+# What is asked of a cell: paper, item, data, model, method, and whatever its row and its column say besides.
+Cell = Mapping[str, Any]
+Choice = tuple[str, Any, str]  # what, value, reason
+
+
+def no_choices(cell: Cell) -> Iterable[Choice]:
+    return ()
+
+
+def nothing(cell: Cell) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Item:
+    """A table or a figure: rows x columns, each an entry of facts; a row's and a column's together are a cell.
+
+    Entries say: ``data``, ``model``, ``method`` (the run), ``settings`` (keywords for the paper's ``spec``), ``metric`` and
+    ``suite`` (its number, see docs/adding.md), ``published`` (item, row and column of the paper's number, None: it prints
+    none), ``group`` and ``label``, ``unit``, ``digits``, ``better``, ``reference`` (the method that it is compared with),
+    ``ours`` (True: not in the paper), ``missing`` (why there is no run). Any other key is a fact to label or to draw by.
+
+    kind: "table", "figure", or "formula", which is arithmetic on the paper's settings. base: facts of every cell. metric ...
+    published: of every entry that has no other. seeds: trials by scale, where not as usual. inputs: of a formula, a cell to
+    the values that it reads, with their marks.
+    """
+
+    kind: str
+    title: str
+    rows: Sequence[Mapping[str, Any]]
+    columns: Sequence[Mapping[str, Any]]
+    caption: str = ""
+    base: Mapping[str, Any] = field(default_factory=dict)
+    suite: Any = None
+    metric: str | None = None
+    unit: str | None = None
+    digits: int = 2
+    better: str | None = None
+    published: Mapping[str, Any] | None = None
+    reference: Any = None
+    one_block: bool = False
+    seeds: Mapping[str, int] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Callable[[Cell], Mapping[str, Any]] | None = None
+
+    def plain(self) -> Item:
+        """The item without the marks of what is assumed, but for those of ``settings``, which reach the runs."""
+        entries = {axis: [_without_marks(entry) for entry in getattr(self, axis)] for axis in ("rows", "columns")}
+        others = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in (*entries, "base", "inputs")}
+        return replace(self, **entries, **plain(others), base=_without_marks(self.base))
+
+
+def _without_marks(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v if k == "settings" else plain(v) for k, v in entry.items()}
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A paper as its ``experiments.py`` describes it.
+
+    seeds: trials of the paper. labels: how it prints a name. spec: of a cell, and of keywords that a row's ``settings``
+    gives, what a run trains with, all but the names of data set and network. suites: attacks and measures by suite.
+    skip: why a cell has no run in the paper. choices: what the paper leaves open that has no value in a spec. trials: seeds
+    of a cell where not ``seeds``. repeats: of a measured time. scales: what each scale does to this paper.
+    """
+
+    title: str
+    source: str
+    seeds: Any
+    labels: Mapping[str, str]
+    spec: Callable[..., Mapping[str, Any]]
+    suites: Mapping[str, Mapping[str, Any]]
+    items: Mapping[str, Item]
+    methods: Iterable[str]
+    skip: Callable[[Cell], str | None] = nothing
+    choices: Callable[[Cell], Iterable[Choice]] = no_choices
+    trials: Callable[[Cell], Any] = nothing
+    repeats: int = 5
+    scales: Mapping[str, Any] = field(default_factory=dict)
+
+
+def product(**axes: Any) -> list[dict[str, Any]]:
+    """``product(model=[a, b], method=[c])`` is [{model: a, method: c}, {model: b, method: c}]; the last axis runs fastest."""
+    lists = [value if isinstance(value, (list, tuple, range)) else [value] for value in axes.values()]
+    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*lists)]

@@ -1,0 +1,123 @@
+"""What papers' settings are written with: values that are assumed, components by name, other runs. Imports no torch.
+
+A spec is what a run's training reads: nested mappings of plain values. While it is composed, a value that the paper does not
+give is ``assumed(value, reason)``, and another run is ``upstream(...)``; both are gone when the run has its id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+# Keys that hold one named component each, {name: {field: value}}: another name replaces the whole, the same name merges.
+COMPONENTS = {
+    "objective", "attack", "selector", "budget", "lr", "threat", "inner", "before", "validation_attack", "members", "order",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Assumed:
+    """A value that the paper does not give, with the reason for ours."""
+
+    value: Any
+    reason: str
+
+
+def assumed(value: Any, reason: str) -> Assumed:
+    """Marks ``value`` as ours; the foot of every item that it touches prints ``reason``."""
+    return Assumed(value, reason)
+
+
+def part(name: str, **fields: Any) -> dict[str, dict[str, Any]]:
+    """A component: ``part("pgd", steps=10, ...)``; its names and fields are those of ``experiments.config.SLOTS``."""
+    return {name: fields}
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """Another run that a run reads: what of the cell differs, the seed (None: the reader's own), and other settings."""
+
+    cell: Mapping[str, Any]
+    seed: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def upstream(
+    method: str, *, seed: int | None = None, settings: Mapping[str, Any] | None = None, **cell: Any
+) -> Upstream:
+    """The run of ``method`` on the same data, network and seed, but for what ``cell`` (data, model) and ``seed`` say."""
+    return Upstream({"method": method} | cell, seed, settings or {})
+
+
+def merge(below: Any, above: Any, name: str = "") -> Any:
+    """``above`` laid over ``below``: mappings merge key by key, everything else is replaced. The parts are shared, not copied.
+
+    A key of ``COMPONENTS`` whose component has another name is replaced as a whole.
+    """
+    if isinstance(below, Assumed) and isinstance(above, dict):
+        below = below.value
+    if not (isinstance(below, dict) and isinstance(above, dict)) or (
+        name in COMPONENTS and set(below) != set(above) and not isinstance(above, Assumed)
+    ):
+        return above
+    result = dict(below)
+    for key, value in above.items():
+        result[key] = merge(below[key], value, key) if key in below else value
+    return result
+
+
+def plain(value: Any) -> Any:
+    """The value without its assumption marks."""
+    if isinstance(value, Assumed):
+        return plain(value.value)
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items()}
+    return [plain(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def assumptions(value: Any, where: str = "") -> Iterator[tuple[str, Any, str]]:
+    """(key, value, reason) of every assumption inside."""
+    if isinstance(value, Assumed):
+        yield where, plain(value.value), value.reason
+        value = value.value
+    if isinstance(value, Upstream):
+        value = dict(value.settings)
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from assumptions(item, f"{where}.{key}".lstrip("."))
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from assumptions(item, where)
+
+
+def with_field(spec: Any, path: Sequence[str], value: Any) -> Any:
+    """``spec`` with another value at ``path``, None where it has no such field.
+
+    The name of a component is left away: ["recipe", "lr", "lr"] is the field ``lr`` of whatever schedule ``recipe.lr`` is.
+    """
+    spec = spec.value if isinstance(spec, Assumed) else spec
+    key, rest = path[0], path[1:]
+    if not isinstance(spec, dict):
+        return None
+    if key not in spec and len(spec) == 1:
+        (name, fields), rest = next(iter(spec.items())), path
+        key, inner = name, fields
+    elif key in spec:
+        inner = spec[key]
+    else:
+        return None
+    changed = with_field(inner, rest, value) if rest else value
+    return None if changed is None and rest else spec | {key: changed}
+
+
+def field_names(spec: Any, before: str = "") -> Iterator[str]:
+    """The paths that ``with_field`` takes, with dots."""
+    for key, value in spec.items() if isinstance(spec, dict) else ():
+        inner = (
+            next(iter(value.values())) if key in COMPONENTS and isinstance(value, dict) and len(value) == 1 else value
+        )
+        if isinstance(inner, dict):
+            yield from field_names(inner, f"{before}{key}.")
+        else:
+            yield f"{before}{key}"

@@ -1,0 +1,60 @@
+"""What the scales do to Adv-GLISTER and Adv-GRAD-MATCH."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from leanat.experiments import scales
+from leanat.experiments.paper import Cell
+from leanat.experiments.spec import merge
+
+FEWER = (0.15, 5)  # 5 periods in 100 epochs, 10 in 200
+
+
+class Demo(scales.Demo):
+    """The digits in the place of CIFAR-10, and as many selections as in the paper."""
+
+    def stand_in(self, cell: Cell) -> str:
+        return "digits" if cell["data"] == "cifar10" else cell["data"]
+
+    def epochs(self, cell: Cell) -> tuple[float, int]:
+        return FEWER
+
+    def change(self, spec: dict[str, Any], cell: Cell) -> dict[str, Any]:
+        spec = super().change(spec, cell)
+        if cell["data"] == "digits":
+            spec = merge(spec, {"recipe": {"lr": scales.cosine(0.1, 0.3)}})
+        return spec
+
+    def skip(self, cell: Cell) -> str | None:
+        if cell.get("data") == "cifar100":
+            return "not run at demo: one data set is enough to see the mechanism, and two take half an hour"
+        return super().skip(cell)
+
+    def notes(self, cell: Cell) -> Iterable[str]:
+        yield scales.DIGITS_NOTE
+        yield "epochs x 0.15, and every other count of epochs in proportion: as many selections as in the paper"
+
+
+class Lite(scales.Lite):
+    """As many selections as in the paper, in fewer epochs."""
+
+    def epochs(self, cell: Cell) -> tuple[float, int]:
+        return FEWER
+
+    def notes(self, cell: Cell) -> Iterable[str]:
+        yield "epochs x 0.15, and every other count of epochs in proportion"
+
+
+class Subset(scales.Subset):
+    """As many selections as in the paper, in fewer epochs."""
+
+    def epochs(self, cell: Cell) -> tuple[float, int]:
+        return FEWER
+
+    def notes(self, cell: Cell) -> Iterable[str]:
+        yield scales.SELECTED_NOTE
+
+
+SCALES = {scale.name: scale for scale in (Demo(), Lite(), Subset())}

@@ -1,0 +1,602 @@
+"""l_inf-Robustness and Beyond: Unleashing Efficient Adversarial Training (ECCV 2022), adversarial coresets: settings, items.
+
+Every value is the paper's, or (marked "code") of the authors' public code, hmdolatabadi/ACS, or is ``assumed``. Appendices
+B to D are not in the paper's text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from leanat.experiments.metrics import accuracy, column, speedup
+from leanat.experiments.paper import Cell, Choice, Item, Paper, product
+from leanat.experiments.spec import assumed, part, plain, upstream
+from leanat.papers.coreset.lengths import drops_for, epochs_for
+from leanat.papers.coreset.scales import SCALES
+
+LABELS = {
+    "cifar10": "CIFAR-10",
+    "svhn": "SVHN",
+    "imagenet12": "ImageNet-12",
+    "resnet18": "ResNet-18",
+    "resnet50": "ResNet-50",
+    "trades": "Full Adv. Training",
+    "trades_craig": "Adv. Craig (Ours)",
+    "trades_gradmatch": "Adv. GradMatch (Ours)",
+    "trades_random": "Random, drawn again",
+    "trades_random_once": "Random, drawn once",
+    "linf": "Full Adv. Training",
+    "linf_craig": "Adv. Craig (Ours)",
+    "linf_gradmatch": "Adv. GradMatch (Ours)",
+    "linf_random": "Random, drawn again",
+    "linf_craig_whole": "Adv. Craig, batches kept whole",
+    "linf_gradmatch_whole": "Adv. GradMatch, batches kept whole",
+    "linf_gradmatch_published": "Adv. GradMatch, early stop and random fill-up",
+    "linf_gradmatch_idle": "Adv. GradMatch, idle gap",
+    "linf_gradmatch_train_mode": "Adv. GradMatch, gradients in training mode",
+    "linf_craig_class": "Adv. Craig, by class",
+    "linf_gradmatch_class": "Adv. GradMatch, by class",
+    "linf_craig_example": "Adv. Craig, one by one",
+    "linf_gradmatch_example": "Adv. GradMatch, one by one",
+    "linf_gradmatch_all_layers": "Adv. GradMatch, gradients of all layers",
+    "cosine": "cosine, last layer",
+    "error": "relative error, last layer",
+    "cosine_all": "cosine, all layers",
+    "few_random": "Random, drawn again",
+    "few_craig": "Craig, by batch",
+    "few_craig_class": "Craig, by class",
+    "few_gradmatch": "GradMatch, by batch",
+    "few_gradmatch_class": "GradMatch, by class",
+    "random": "Random",
+    "craig_batch": "Craig, by batch",
+    "craig_class": "Craig, by class",
+    "craig_example": "Craig, one by one",
+    "gradmatch_batch": "GradMatch, by batch",
+    "gradmatch_class": "GradMatch, by class",
+    "gradmatch_example": "GradMatch, one by one",
+    "gradmatch_all": "GradMatch, by batch, all layers",
+    "digits-copies": "500 near-copies of 25 digits, 100 others",
+    "digits-tail": "long tail of classes",
+    "digits-noise": "40 % wrong labels",
+    "digits": "digits as they are",
+    "linf_gradmatch_clean": "GradMatch on clean gradients",
+    "l2": "Full Adv. Training",
+    "l2_craig": "Adv. Craig (Ours)",
+    "l2_gradmatch": "Adv. GradMatch (Ours)",
+    "l2_random": "Random, drawn again",
+    "pat": "Full PAT (Fast-LPA)",
+    "pat_craig": "Adv. Craig (Ours)",
+    "pat_gradmatch": "Adv. GRADMATCH (Ours)",
+    "fat": "Fast Adv. Training",
+    "fat_craig": "+ Adv. Craig (Ours)",
+    "fat_gradmatch": "+ Adv. GradMatch (Ours)",
+}
+
+APPENDIX = "in appendix C, which is not in the text"
+MEMORY = "in appendix C, which is not in the text; from memory"
+
+# -- what is trained: on all data, so many epochs, with these drops of the learning rate
+
+
+def linf(eps: Any) -> dict[str, Any]:
+    return part("linf", eps=eps)
+
+
+def pgd(threat: dict[str, Any], steps: Any, step_size: Any, start: Any, **more: Any) -> dict[str, Any]:
+    return part("pgd", threat=threat, steps=steps, step_size=step_size, start=start, **more)
+
+
+CROSS_ENTROPY = part("cross_entropy", smoothing=0.0)
+ALEXNET = upstream("alexnet", model="alexnet_cifar", seed=0)  # the network that LPIPS reads
+LR_01 = assumed(0.1, APPENDIX)
+EIGHT = linf(8 / 255)
+TRAININGS: dict[str, dict[str, Any]] = {
+    "trades": {  # TRADES (equation 4), CIFAR-10
+        "epochs": assumed(100, "in appendix C, which is not in the text; from the drops of the code"),
+        "drops": [75, 90],  # code
+        "lr": LR_01,
+        "weight_decay": 0.0002,  # code
+        "objective": part("trades", beta=assumed(6.0, "1/lambda, in appendix C, which is not in the text; code: 6")),
+        "attack": pgd(
+            EIGHT,
+            assumed(10, APPENDIX),
+            assumed(1.785 / 255, APPENDIX),
+            "gaussian",  # code
+            loss="kl",
+        ),
+    },
+    "linf": {  # PGD adversarial training, l_inf, CIFAR-10; code: README's example
+        "epochs": 120,
+        "drops": [80, 100],
+        "lr": 0.01,
+        "weight_decay": 0.0005,
+        "attack": pgd(EIGHT, 10, 1.25 / 255, "uniform", training_mode=True),
+    },
+    "l2": {  # PGD adversarial training, l_2, SVHN
+        "epochs": assumed(120, APPENDIX),
+        "drops": [75, 90, 100],  # code
+        "lr": LR_01,
+        "weight_decay": 0.0005,  # code
+        "attack": pgd(
+            part("l2", eps=assumed(80 / 255, APPENDIX)),
+            assumed(10, APPENDIX),
+            assumed(8 / 255, APPENDIX),
+            assumed("uniform", "in the ball; the code draws from the cube round it, and so starts outside"),
+            training_mode=True,  # code
+        ),
+    },
+    "alexnet": {  # the network that LPIPS reads; PAT has a checkpoint of its own
+        "epochs": assumed(100, "PAT's AlexNet for CIFAR is a checkpoint without a recipe"),
+        "drops": [75, 90],
+        "lr": assumed(0.01, "as epochs"),
+        "weight_decay": assumed(0.0005, "as epochs"),
+        "attack": "clean",
+    },
+    "pat": {  # perceptual adversarial training (section 4.2)
+        "epochs": assumed(90, APPENDIX),
+        "batch": 50,  # code
+        "drops": [45, 60, 80],  # code
+        "warmup_epochs": 5,  # code
+        "lr": LR_01,
+        "weight_decay": 0.0002,  # code
+        "clip_value": 1.0,  # code
+    },
+    "fat": {  # Fast AT (section 4.3): FGSM with a random start, no cyclic learning rate
+        "epochs": 60,  # Table 3: T / S_avg
+        "drops": assumed([37, 56], MEMORY),
+        "lr": LR_01,
+        "weight_decay": assumed(0.0005, "as in the code of Fast AT"),
+        # 8/255: section 4.3 ("norm <= 8"); the step and the mode are Fast AT's
+        "attack": pgd(EIGHT, 1, assumed(10 / 255, "as in the paper of Fast AT"), "uniform", training_mode=True),
+    },
+    "few": {  # ours: small subsets of digits of which some are worth more than others
+        "epochs": 250,
+        "drops": [80, 100],
+        "lr": 0.01,
+        "weight_decay": 0.0005,
+        "attack": pgd(EIGHT, 5, 2.5 / 255, "uniform", training_mode=True),
+    },
+}
+BOUND = {"cifar10": 0.5, "imagenet12": 0.25}  # of LPIPS: perceptual-advex
+FRACTION = {
+    "svhn": 0.3,
+    "pat": 0.4,
+    "few": 0.1066,
+}  # section 4.1, "to 50% for CIFAR-10 and 30% for SVHN", and section 4.2
+KAPPA = assumed(0.5, "in appendix C, which is not in the text; code: README 0.5, default 0.6")
+PERIOD = assumed(20, "section 3.3: 'usually greater than 15'; code: default 20")
+PERIODS = {  # of perceptual training, by data
+    "cifar10": assumed(10, MEMORY),
+    "imagenet12": assumed(15, MEMORY),
+}
+
+# -- data
+
+FLIPPED = [part("crop", pad=4), "flip"]  # code
+JITTER = part("colour_jitter", brightness=0.25, contrast=0.25, saturation=0.25)
+PAT_AUGMENT = [part("crop", pad=4), "flip", JITTER, part("rotation", degrees=2)]  # code
+IMAGENET_AUGMENT = assumed(
+    [part("crop", pad=28), "flip", JITTER, part("rotation", degrees=2)],
+    "code, but for the stored images that it crops, whose size is not known: here the central 224 of 256 pixels",
+)
+
+# -- methods: a training, what chooses its data, and what differs
+
+
+def choose(training: str, choice: str, **how: Any) -> dict[str, Any]:
+    return {"training": training, "choice": choice} | how
+
+
+METHODS: dict[str, dict[str, Any]] = {
+    **{name: {"training": name} for name in ("trades", "linf", "l2", "alexnet", "pat", "fat")},
+    **{
+        f"{training}_{choice}": choose(training, choice)
+        for training in ("trades", "linf", "l2", "pat", "fat")
+        for choice in ("craig", "gradmatch")
+    },
+    # ours: random batches, drawn again every period; code: one draw, kept
+    **{f"{training}_random": choose(training, "random") for training in ("trades", "linf", "l2")},
+    "trades_random_once": choose("trades", "random", period=1000),
+    # ours: what the authors' code does where we do otherwise, one at a time
+    "linf_craig_whole": choose("linf", "craig", granularity="whole_batches"),
+    "linf_gradmatch_whole": choose("linf", "gradmatch", granularity="whole_batches"),
+    "linf_gradmatch_published": choose("linf", "gradmatch", as_published=True),
+    "linf_gradmatch_idle": choose("linf", "gradmatch", idle=True),
+    "linf_gradmatch_train_mode": choose("linf", "gradmatch", training_mode=True),
+    "linf_craig_class": choose("linf", "craig", granularity="class"),
+    "linf_gradmatch_class": choose("linf", "gradmatch", granularity="class"),
+    "linf_craig_example": choose("linf", "craig", granularity="example"),
+    "linf_gradmatch_example": choose("linf", "gradmatch", granularity="example"),
+    "linf_gradmatch_all_layers": choose("linf", "gradmatch", all_layers=True),
+    "linf_gradmatch_clean": choose("linf", "gradmatch", adversarial=False),  # vanilla selection, Figure 1b
+    # ours: without warm start, so that the choice alone acts
+    "few_random": choose("few", "random"),
+    "few_craig": choose("few", "craig"),
+    "few_craig_class": choose("few", "craig", granularity="class"),
+    "few_gradmatch": choose("few", "gradmatch"),
+    "few_gradmatch_class": choose("few", "gradmatch", granularity="class"),
+}
+OURS = {"trades_random", "linf_random", "l2_random"}  # rows of Table 1 that the paper does not have
+
+
+def spec(
+    cell: Cell, fraction: float | None = None, kappa: float | None = None, period: int | None = None
+) -> dict[str, Any]:
+    """What a run trains with; ``fraction`` of the data is kept, after ``kappa`` of the cost as warm start, anew every ``period``."""
+    data, how = cell["data"], dict(METHODS[cell["method"]])
+    training, choice = how.pop("training"), how.pop("choice", None)
+    if fraction is None:
+        on_cifar10 = training != "pat" or data == "cifar10"
+        fraction = FRACTION.get(data, FRACTION.get(training, 0.5) if on_cifar10 else 0.5)
+    wanted = KAPPA if kappa is None else kappa
+    periods = {"pat": PERIODS.get(data), "fat": assumed(5, MEMORY), "few": 63}
+    again = how.pop("period", None) or period or periods.get(training, PERIOD)
+    idle = how.pop("idle", False)
+    made = {
+        "data": data_of(data, training),
+        "model": {"standardise": "channel"},
+        "recipe": recipe_of(
+            training, None if choice is None or idle or training == "few" else (plain(wanted), fraction)
+        ),
+        "method": {
+            "objective": TRAININGS[training].get("objective", CROSS_ENTROPY),
+            "attack": perceptual(BOUND[data]) if training == "pat" else TRAININGS[training]["attack"],
+            "selector": "everything",
+        },
+    }
+    if training == "alexnet":
+        made["model"]["name"] = "alexnet_cifar"
+    elif data == "imagenet12":
+        made["model"]["name"] = "resnet50_imagenet"
+    if training in ("linf", "few"):  # ours, for gradient_error
+        made["snapshots"] = [12, 60, 120] if cell["method"] == "linf" else []
+    if training == "few":
+        made["method"]["extras"] = ["kept"]
+    if choice is not None:
+        inner = chosen(choice, fraction, **how)
+        if training == "few":
+            selector = part("every", period=again, warmup=0, inner=inner)
+        else:
+            selector = part("warm_start", kappa=wanted, period=again, inner=inner, **({"idle": True} if idle else {}))
+        made["method"]["selector"] = selector
+    return made
+
+
+def data_of(data: str, training: str) -> dict[str, Any]:
+    """Code: the share held out is not used by CRAIG and GRAD-MATCH; 10 % for SVHN and PAT on CIFAR-10, 5 % for ImageNet-12."""
+    if data == "imagenet12":
+        return {"augment": IMAGENET_AUGMENT, "validation": 0.05}
+    if training == "pat":
+        return {"augment": PAT_AUGMENT, "validation": 0.1}
+    return {"augment": FLIPPED, "validation": 0.1 if data == "svhn" else 0.01}  # SVHN is flipped, as the code has it
+
+
+def recipe_of(training: str, coreset: tuple[float, float] | None) -> dict[str, Any]:
+    """``coreset``: kappa and the fraction. Such runs last E (1 - kappa + kappa c) epochs, so that they cost c E, and lower the
+    learning rate after as many epochs on the coreset as the authors' code does, whose idle epochs are left out.
+    """
+    how = TRAININGS[training]
+    epochs, drops = how["epochs"], how["drops"]
+    if coreset is not None:
+        whole = plain(epochs)
+        later = drops_for(plain(drops), whole, *coreset)
+        drops = later if isinstance(drops, list) else assumed(later, MEMORY)
+        epochs = epochs_for(whole, *coreset)
+    warmup = {"warmup_epochs": how["warmup_epochs"]} if "warmup_epochs" in how else {}
+    return {
+        "epochs": epochs,
+        "batch": how.get("batch", 128),  # code
+        "lr": part("steps", lr=how["lr"], drops=drops, factor=0.1, **warmup),
+        "momentum": 0.9,
+        "nesterov": assumed(False, "not in the paper; torch's SGD as the code of its baselines has it"),
+        "weight_decay": how["weight_decay"],
+        "clip_value": how.get("clip_value"),
+        "drop_last": False,
+        "precision": assumed("fp32", "not in the paper"),
+    }
+
+
+def chosen(choice: str, fraction: float, granularity: str = "batch", **how: Any) -> dict[str, Any]:
+    """What a selection chooses by. ``features`` of CRAIG: code, gradients of the bias alone; ``lam`` of GRAD-MATCH: code."""
+    if choice == "random":
+        return part("random", fraction=fraction, whole_batches=True)
+    if choice == "craig":
+        return part("craig", fraction=fraction, granularity=granularity, features=False, **how)
+    return part("grad_match", fraction=fraction, granularity=granularity, lam=0.0, **how)
+
+
+def perceptual(bound: float) -> dict[str, Any]:
+    return part(
+        "perceptual", network=ALEXNET, attack=part("fast_lpa", bound=bound, steps=10, only_correct=True)
+    )  # code
+
+
+def choices(cell: Cell) -> Iterator[Choice]:
+    """What the paper leaves open and no value of a spec says."""
+    how, data = METHODS.get(cell.get("method"), {}), cell.get("data")
+    training, choice, granularity = how.get("training"), how.get("choice"), how.get("granularity", "batch")
+    selects = choice in ("craig", "gradmatch")
+    if selects and granularity == "batch":
+        yield (
+            "mini-batches of a coreset of chosen batches",
+            "its examples, shuffled anew each epoch",
+            "not in the paper; the code trains on the chosen batches as they are, where the weights cancel (variants: batches kept whole)",
+        )
+    if selects and not how.get("training_mode") and how.get("adversarial", True):
+        yield (
+            "mode in which a selection takes gradients",
+            "evaluation",
+            "not in the paper; the code takes them in training mode (variants: gradients in training mode)",
+        )
+    if choice == "craig" and granularity in ("batch", "whole_batches") and training != "few":
+        yield (
+            "examples of a batch that CRAIG chooses",
+            "those that were scored",
+            "as the paper says; the code looks them up in another order, so that its batches are random ones",
+        )
+    if selects and training == "trades":
+        yield (
+            "weight of the KL gradient in TRADES selections",
+            "1/lambda",
+            "equation 14; the code multiplies by it twice",
+        )
+    if choice is not None and set(how) == {"training", "choice"} and training != "few":
+        yield (
+            "epochs of a coreset run",
+            "E (1 - kappa + kappa c), each drop of the learning rate after as many coreset epochs as in the code",
+            "not in the paper, whose times are c E; the code leaves the other epochs idle (variants: idle gap)",
+        )
+    if data == "imagenet12":
+        yield (
+            "the 12 classes of ImageNet-12",
+            "dog, cat, frog, turtle, bird, primate, fish, crab, insect, snake, spider, fungus",
+            "never published; the nine of Restricted ImageNet and three in its manner",
+        )
+    if training == "pat" and data == "imagenet12":
+        yield (
+            "network of the LPIPS distance",
+            "an AlexNet in the form for CIFAR, trained on the same 12 classes",
+            "PAT's is ImageNet's AlexNet, to which the bounds 0.25 and 0.5 belong and whose weights are not here: a ball of another shape and size",
+        )
+    if training == "pat" and data == "cifar10":
+        yield (
+            "network of the LPIPS distance",
+            "an AlexNet trained on CIFAR-10 here",
+            "PAT's is a checkpoint of the same form, to which the bound 0.5 belongs and which is not here",
+        )
+
+
+# -- attacks of the tests. Code: PGD-50 with 10 restarts of step 2/255, which leaves alone what is fooled (that of Fast AT); the
+# same eps as in training. For TRADES the final attack of the code has 20 restarts of step 0.765/255.
+
+
+def pgd50(threat: dict[str, Any], step_size: float = 2 / 255, restarts: int = 10) -> dict[str, Any]:
+    return {"attack": pgd(threat, 50, step_size, "uniform", restarts=restarts, only_correct=True)}
+
+
+def on_alexnet(name: str) -> dict[str, Any]:
+    """A perceptual attack of PAT's evaluation."""
+    return {"attack": part("perceptual", network=ALEXNET, attack=part(name, bound=0.5, steps=40))}
+
+
+SELECTORS = {  # of gradient_error
+    "random": chosen("random", 0.5),
+    "craig_batch": chosen("craig", 0.5),
+    "craig_class": chosen("craig", 0.5, "class"),
+    "gradmatch_batch": chosen("gradmatch", 0.5),
+    "gradmatch_class": chosen("gradmatch", 0.5, "class"),
+    "gradmatch_all": chosen("gradmatch", 0.5, all_layers=True),
+}
+SUITES = {
+    "linf": {"pgd50_10": pgd50(EIGHT)},
+    "trades": {"pgd50_20": pgd50(EIGHT, 0.765 / 255, 20)},
+    "l2": {"pgd50_10": pgd50(part("l2", eps=assumed(80 / 255, "as in training")))},
+    # Figure 2 says PGD-50; its radii are only in the picture
+    "radii": {f"eps{eps}": pgd50(linf(eps / 255)) for eps in (2, 4, 6, 8, 10, 12, 16)},
+    "gradients": {  # ours
+        "gradients": {
+            "measure": part(
+                "gradient_error",
+                objective=CROSS_ENTROPY,
+                attack=TRAININGS["linf"]["attack"],
+                batch=128,
+                fractions=[0.1, 0.3, 0.5],
+                selectors=[{"name": name, "selector": selector} for name, selector in SELECTORS.items()],
+            )
+        }
+    },
+    # PAT's evaluation (its README's command lines)
+    "pat_cifar10": {
+        "autolinf": {"attack": part("autoattack", threat=EIGHT)},
+        "autol2": {"attack": part("autoattack", threat=part("l2", eps=1.0))},
+        "stadv": {"attack": part("stadv", bound=0.05, steps=100)},
+        "recoloradv": {"attack": part("recoloradv", bound=0.06, steps=100)},
+        "jpeg": {
+            "attack": part(
+                "jpeg",
+                bound=assumed(0.25, "PAT's README has no command for it on CIFAR-10; the default of its class"),
+                steps=assumed(200, "as on ImageNet"),
+            )
+        },
+        "ppgd": on_alexnet("ppgd"),
+        "lpa": on_alexnet("lpa"),
+    },
+    "pat_imagenet12": {
+        "autolinf": {"attack": part("autoattack", threat=linf(4 / 255))},
+        "autol2": {"attack": part("autoattack", threat=part("l2", eps=1200 / 255))},
+        "jpeg": {"attack": part("jpeg", bound=0.125, steps=200)},
+        "stadv": {"attack": part("stadv", bound=0.05, steps=200)},
+        "recoloradv": {"attack": part("recoloradv", bound=0.06, steps=200)},
+        "ppgd": on_alexnet("ppgd"),
+        "lpa": on_alexnet("lpa"),
+    },
+}
+
+# -- tables and figures
+
+CIFAR10 = {"model": "resnet18", "data": "cifar10"}
+ACC = accuracy("ACC", published={"column": "↑ ACC (%)"})
+MINUTES = {"unit": "minutes", "better": "low"}
+OWN = [accuracy("ACC"), accuracy("RACC", "pgd50_10")]  # of items that the paper does not have
+
+
+def of_table1(objective: str, data: str, training: str, metric: str) -> list[dict[str, Any]]:
+    """CRAIG, GRAD-MATCH, full training, and random subsets, which are ours."""
+    methods = [f"{training}_craig", f"{training}_gradmatch", training, f"{training}_random"]
+    rows = product(objective=objective, data=data, method=methods, suite=training, metric=metric)
+    return [row | ({"ours": True} if row["method"] in OURS else {}) for row in rows]
+
+
+UNSEEN = {
+    "AutoAttack ℓ_∞": "autolinf",
+    "AutoAttack ℓ_2": "autol2",
+    "StAdv": "stadv",
+    "ReColorAdv": "recoloradv",
+    "JPEG": "jpeg",
+    "PPGD": "ppgd",
+    "LPA": "lpa",
+}
+FEW = ["few_random", "few_gradmatch", "few_gradmatch_class", "few_craig", "few_craig_class"]
+TRADES_SUBSETS = ["trades_random_once", "trades_random", "trades_gradmatch"]
+THREE = ["linf_gradmatch", "linf_craig", "linf_random"]
+# fmt: off
+ITEMS = {
+    "table1": Item(
+        kind="table",
+        title="TRADES and PGD with adversarial coresets (Table 1)",
+        caption="Batch-wise CRAIG and GRAD-MATCH with warm start, 50 % of CIFAR-10 and 30 % of SVHN; PGD-50-10, for TRADES PGD-50-20 of step 0.765/255. The paper's robust accuracies for PGD are those of the authors' README. T is composed of measured steps on ResNet-18 with the paper's settings, on the device named below, selections included. Random subsets are ours.",
+        base={"model": "resnet18"},
+        rows=[
+            *of_table1("TRADES", "cifar10", "trades", "pgd50_20"),
+            *of_table1("ℓ_∞-PGD", "cifar10", "linf", "pgd50_10"),
+            *of_table1("ℓ_2-PGD", "svhn", "l2", "pgd50_10"),
+        ],
+        columns=[
+            ACC,
+            {"group": "", "label": "RACC", "unit": "%", "better": "high", "published": {"column": "↑ RACC (%)"}},
+            column("T", "minutes", **MINUTES, digits=0, published={"column": "↓ T (mins)"}),
+        ],
+        published={"item": "table1", "row": "{objective} | {data} | {method}"},
+    ),
+    "table2": Item(
+        kind="table", seeds={"demo": 1},
+        title="Perceptual adversarial training against unseen and seen attacks (Table 2)",
+        caption="Fast-LPA; 40 % of CIFAR-10, 50 % of ImageNet-12. Unseen and seen are means; each attack stands by itself in the columns behind them (appendix D of the paper, which is not in the text).",
+        base={"model": "resnet50"},
+        rows=[
+            row for data in ("cifar10", "imagenet12")
+            for row in product(data=data, method=["pat_craig", "pat_gradmatch", "pat"], suite=f"pat_{data}")
+        ],
+        columns=[
+            ACC,
+            accuracy("Unseen", "autolinf+autol2+stadv+recoloradv+jpeg", "RACC", published={"column": "↑ RACC (%) | Unseen"}),
+            accuracy("Seen", "ppgd+lpa", "RACC", published={"column": "↑ RACC (%) | Seen"}),
+            column("T", "minutes", **MINUTES, digits=0, published={"column": "↓ T (mins)"}),
+            *(accuracy(label, attack, "each attack", published=None) for label, attack in UNSEEN.items()),
+        ],
+        published={"item": "table2", "row": "{data} | {method}"},
+    ),
+    "table3": Item(
+        kind="table",
+        title="Fast adversarial training with adversarial coresets (Table 3)",
+        caption="FGSM with a random start, 50 % of CIFAR-10; PGD-50-10 at 8/255. S_avg is T over the 60 epochs of full training, as the paper's numbers have it; coresets train for 45.",
+        base=CIFAR10, suite="linf",
+        rows=product(method=["fat", "fat_craig", "fat_gradmatch"]),
+        columns=[
+            ACC,
+            accuracy("RACC", "pgd50_10", published={"column": "↑ RACC (%)"}),
+            column("S_avg", "minutes_per_epoch", unit="min/epoch", digits=4, better="low", reference="fat", published={"column": "↓ S_avg (min/epoch)"}),
+            column("T", "minutes", **MINUTES, digits=3, published={"column": "↓ T (min)"}),
+        ],
+        published={"item": "table3", "row": "{method}"},
+    ),
+    "figure2": Item(
+        kind="figure", seeds={"demo": 3, "lite": 1},  # those of Tables 1 and 3
+        title="Robust accuracy against the attack's radius (Figure 2)",
+        caption="PGD-50, trained at 8/255 by PGD, by PGD on GRAD-MATCH's coresets, and by FGSM (Fast AT). The paper's curves are only in its picture; its radii are not known, ours are.",
+        base=CIFAR10, suite="radii",
+        rows=[{"eps": 0, "metric": "clean"}, *({"eps": eps, "metric": f"eps{eps}"} for eps in (2, 4, 6, 8, 10, 12, 16))],
+        columns=product(method=["linf", "linf_gradmatch", "fat"], unit="%", better="high"),
+        options={"plot": "lines", "x": "eps", "x_label": "attack radius (1/255)", "y_label": "robust accuracy (%)"},
+    ),
+    "figure3": Item(
+        kind="figure", seeds={"demo": 1, "lite": 1},
+        title="Relative robust error against speed-up, TRADES (Figure 3)",
+        caption="The share of full training's robust accuracy that is lost (assumed: the paper gives no formula). GRAD-MATCH against random subsets of the same size, and warm starts of other lengths at 50 %. The paper's subset sizes and warm starts are only in its picture; ours are.",
+        base=CIFAR10, suite="trades",
+        rows=[
+            *(row for size in (10, 30, 50, 70) for row in product(series="size", size=size, method=TRADES_SUBSETS, settings={"fraction": size / 100})),
+            *({"series": "warm start", "warm": kappa, "method": "trades_gradmatch", "settings": {"kappa": kappa}} for kappa in (0.2, 0.4, 0.6, 0.8)),
+        ],
+        columns=[
+            speedup("speed-up", "trades"),
+            column("relative robust error", "pgd50_20", unit="%", better="low", reference="trades"),
+        ],
+        options={"plot": "scatter", "x": "speed-up", "y": "relative robust error", "series": "method", "panel": "series", "join": True},
+    ),
+    "gradient_error": Item(
+        kind="figure", seeds={"demo": 3, "lite": 1},  # those of Table 1
+        title="The gradient of a coreset against that of all examples (equation 6)",
+        caption="Ours. Networks of full PGD training after a tenth, a half and all of the epochs choose among their training images once, by the gradients of the last layer (one selector: of all layers). Cosine of the subset's weighted gradient to the full one, and the length of their difference over that of the full one; a random subset has equal weights, scaled to the whole. The lowest row: the same cosine for the gradients of all layers.",
+        base=CIFAR10 | {"method": "linf"}, suite="gradients",
+        rows=[
+            row for k, trained in enumerate(("a tenth of the epochs", "half of the epochs", "all epochs"), 1)
+            for row in product(number=["cosine", "error", "cosine_all"], trained=trained, snapshot=k, size=[10, 30, 50])
+        ],
+        columns=product(selector=list(SELECTORS), metric="gradients.{selector}_{size}_{number}", unit="", digits=3),
+        options={"plot": "lines", "x": "size", "x_label": "examples kept (%)", "series": "selector", "panel": ["number", "trained"]},
+    ),
+    "redundancy": Item(
+        kind="table", seeds={"demo": 5},
+        title="Where does choosing beat chance?",
+        caption="Ours, on digits as they come with the package. About 64 training images are kept, chosen four times in a training of 30 epochs by PGD-5 without warm start: by whole batches of 16, as the paper chooses, or within each class. Near-copies: 600 images, of which 500 are 25 digits 20 times each under noise of up to 8/255. Long tail: 198 images, 58 of class 0 to 3 of class 9. Wrong labels: 240 of 600. Distinct: originals among the 64 of the last choice. Planted: how many of the 64 are of the 100 that are there once (near-copies), of the five rarest classes (long tail), or wrongly labelled.",
+        base={"model": "resnet18"}, suite="linf",
+        rows=[
+            *product(data=["digits-copies", "digits-noise"], method=FEW),
+            *product(data="digits-tail", method=FEW, settings={"fraction": 0.3232}),
+        ],
+        columns=[
+            *OWN,
+            column("images", "history.kept", "kept", unit="images", digits=1),
+            column("distinct", "history.kept_distinct", "kept", unit="images", digits=1),
+            column("planted", "history.kept_planted", "kept", unit="images", digits=1),
+        ],
+    ),
+    "sweeps": Item(
+        kind="table",
+        title="Warm start, period, granularity and layers, one change at a time",
+        caption="Ours, on ℓ_∞-PGD with GRAD-MATCH as in Table 1: κ = 0.5, T = 20, whole batches, gradients of the last layer. Without warm start all epochs are on the coreset, at the same cost.",
+        base=CIFAR10, suite="linf",
+        rows=[
+            *product(series="as in Table 1", method=THREE),
+            *product(series="no warm start", method=THREE, settings={"kappa": 0}),
+            *({"series": f"T = {period}", "method": "linf_gradmatch", "settings": {"period": period}} for period in (10, 40, 60)),
+            *product(series="granularity", method=["linf_gradmatch_class", "linf_gradmatch_example", "linf_craig_class", "linf_craig_example"]),
+            {"series": "gradients of all layers", "method": "linf_gradmatch_all_layers"},
+        ],
+        columns=OWN,
+    ),
+    "variants": Item(
+        kind="table",
+        title="What the authors' code does otherwise, one change at a time",
+        caption="Ours. Batches kept whole: the weights cancel inside each mini-batch. Early stop: the authors' solver stops and fills up with random examples of weight 1. Idle gap: epochs that train nothing while the learning rate goes on. Training mode: BatchNorm normalises by the batch when gradients are taken. Clean gradients, and random subsets, are ours. The cost is the same in all.",
+        base=CIFAR10, suite="linf",
+        rows=product(method=["linf_craig", "linf_craig_whole", "linf_gradmatch", "linf_gradmatch_whole", "linf_gradmatch_published", "linf_gradmatch_idle", "linf_gradmatch_train_mode", "linf_gradmatch_clean", "linf_random"]),
+        columns=OWN,
+    ),
+}
+# fmt: on
+
+PAPER = Paper(
+    title="l_inf-Robustness and Beyond: Unleashing Efficient Adversarial Training",
+    source="ECCV 2022",
+    seeds=5,  # caption of Table 1; the other items do not say
+    labels=LABELS,
+    spec=spec,
+    suites=SUITES,
+    items=ITEMS,
+    methods=METHODS,
+    choices=choices,
+    scales=SCALES,
+)

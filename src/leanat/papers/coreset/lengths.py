@@ -1,0 +1,48 @@
+"""How long a coreset run is, and when it lowers its learning rate: arithmetic on epochs. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Plan(NamedTuple):
+    """Epochs of a run: ``full`` on everything, ``idle`` ones without training, then ``coreset`` ones."""
+
+    full: int
+    idle: int
+    coreset: int
+
+    def cost(self, fraction: float) -> float:
+        """In epochs on everything."""
+        return self.full + self.coreset * fraction
+
+
+def plan(epochs: int, kappa: float, fraction: float, idle: bool = False) -> Plan:
+    """How a run of ``epochs`` epochs is divided, for a coreset of ``fraction`` = c of the examples.
+
+    Against E epochs of full training a coreset run is to cost c E. The last (1 - kappa) E epochs, on the coreset, cost
+    c (1 - kappa) E; what is left pays for kappa c E epochs on everything, before them. So it lasts E (1 - kappa +
+    kappa c) epochs (``epochs_for``), and that is what ``epochs`` is. With the ``idle`` gap ``epochs`` is E: see WarmStart.
+    """
+    if idle:
+        until = int(kappa * epochs)
+        full = round(fraction * until)
+        return Plan(full, until - full, epochs - until)
+    share = kappa * fraction / (1 - kappa + kappa * fraction)
+    return Plan(full := round(share * epochs), 0, epochs - full)
+
+
+def epochs_for(epochs: int, kappa: float, fraction: float) -> int:
+    """The epochs of a coreset run without idle gap that costs ``fraction`` times a full training of ``epochs``."""
+    return round(epochs * (1 - kappa + kappa * fraction))
+
+
+def drops_for(drops: list[int], epochs: int, kappa: float, fraction: float) -> list[int]:
+    """The epochs after which such a run lowers its learning rate, where full training of ``epochs`` does after ``drops``.
+
+    The schedule of full training ("kept the same", section 4.1) without the epochs that the authors' code leaves idle:
+    each drop comes after as many coreset epochs as there, and one inside the gap comes with the first of them.
+    """
+    run = epochs_for(epochs, kappa, fraction)
+    full, gap = plan(run, kappa, fraction).full, epochs - run
+    return [max(min(drop, full), drop - gap) for drop in drops]

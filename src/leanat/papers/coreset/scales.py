@@ -1,0 +1,129 @@
+"""What the scales do to adversarial coreset selection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from leanat.experiments import scales
+from leanat.experiments.paper import Cell
+from leanat.experiments.spec import merge, part
+
+PERCEPTUAL = ("pat", "pat_craig", "pat_gradmatch")
+FROM_DIGITS = "its near-copies, tail and wrong labels are made from the digits of the demo"
+BY_RATIO = ("table1", "table2", "figure2", "figure3", "variants", "gradient_error", "sweeps")  # items that shrink alike
+
+
+def own_batch(entry: dict[str, Any], name: str, batch: int) -> dict[str, Any]:
+    """The batch of the trainings, for the batches that a selection of ``gradient_error`` chooses among."""
+    return merge(entry, {"measure": part("gradient_error", batch=batch)}) if name == "gradients" else entry
+
+
+class PaperScale(scales.Scale):
+    """Every value as the paper has it."""
+
+    def skip(self, cell: Cell) -> str | None:
+        return FROM_DIGITS if cell["item"] == "redundancy" else None
+
+
+class Demo(scales.Demo):
+    """The digits for TRADES, PGD and Fast AT, drawn shapes for perceptual attacks."""
+
+    def stand_in(self, cell: Cell) -> str:
+        data = cell["data"]
+        if data == "imagenet12":
+            return "shapes12"
+        if data in scales.DIGITS:
+            return data
+        return "shapes10" if cell["item"] == "table2" or cell["method"] in ("alexnet", *PERCEPTUAL) else "digits"
+
+    def epochs(self, cell: Cell) -> tuple[float, int]:
+        return (0.2, 5) if cell["method"].startswith("fat") else (0.12, 5)
+
+    def change(self, spec: dict[str, Any], cell: Cell) -> dict[str, Any]:
+        spec = super().change(spec, cell)
+        if cell["data"] in scales.DIGITS:
+            spec = merge(spec, {"data": {"validation": None}, "recipe": {"lr": scales.cosine(0.1, 0.3)}})
+        if cell["item"] == "redundancy":  # 64 examples are four batches
+            spec = merge(spec, {"recipe": {"batch": 16}})
+        if cell["data"] in ("shapes10", "shapes12"):
+            recipe = {"batch": 64, "lr": scales.cosine(0.1, 0.3), "weight_decay": 0.0005, "nesterov": True}
+            spec = merge(spec, {"data": {"augment": scales.CROP2}, "recipe": recipe})
+        if cell["method"] == "alexnet":
+            spec = merge(spec, {"recipe": {"lr": scales.cosine(0.02, 0.3)}})
+        if cell["method"] in PERCEPTUAL:
+            attack = part("perceptual", attack=part("fast_lpa", steps=5))
+            spec = merge(spec, {"data": {"validation": None}, "method": {"attack": attack}})
+        return spec
+
+    def attack(self, entry: dict[str, Any], name: str, cell: Cell) -> dict[str, Any]:
+        entry = own_batch(super().attack(entry, name, cell), name, 32)
+        if name.startswith("eps"):
+            return scales.shorter(entry, f"pgd-20-1 at {name}", pgd={"steps": 20, "restarts": 1})
+        return entry
+
+    def unmeasured(self, cell: Cell) -> str | None:
+        if cell["item"] == "table2" and cell.get("metric") == "minutes":
+            return "not measured at demo: a step of PAT on ResNet-50 takes minutes on a CPU"
+        return None
+
+    def notes(self, cell: Cell) -> Iterable[str]:
+        if cell["data"] in scales.DIGITS:
+            yield scales.DIGITS_NOTE
+        if cell["item"] in (*BY_RATIO, "redundancy"):
+            yield "epochs x 0.12, and every other count of epochs in proportion"
+        if cell["item"] == "table3":
+            yield "epochs x 0.2, and every other count of epochs in proportion"
+        if cell["item"] == "table2":
+            yield "drawn shapes of 16 x 16"
+        if cell["item"] == "redundancy":
+            yield "redundancy: batch 16"
+
+
+class Lite(scales.Lite):
+    """Table 3 runs whole; every count of epochs of the paper is a multiple of 5, so that ratios are exact."""
+
+    def epochs(self, cell: Cell) -> tuple[float, int]:
+        return (1, 1) if cell["item"] == "table3" else (0.2, 5)
+
+    def skip(self, cell: Cell) -> str | None:
+        return FROM_DIGITS if cell["item"] == "redundancy" else super().skip(cell)
+
+    def notes(self, cell: Cell) -> Iterable[str]:
+        if cell["item"] in BY_RATIO:
+            yield "epochs x 1/5, and every other count of epochs in proportion"
+        if cell["item"] == "table3":
+            yield "all the paper's epochs"
+
+
+class Subset(scales.Subset):
+    """PGD and Fast AT; one objective is enough."""
+
+    def epochs(self, cell: Cell) -> tuple[float, int]:
+        return (0.2, 5) if cell["item"] == "table3" else (0.15, 5)  # in Table 3 a period of 5 is one epoch
+
+    def attack(self, entry: dict[str, Any], name: str, cell: Cell) -> dict[str, Any]:
+        return own_batch(super().attack(entry, name, cell), name, 64)
+
+    def skip(self, cell: Cell) -> str | None:
+        item = cell["item"]
+        if item == "redundancy":
+            return FROM_DIGITS
+        if cell.get("method") in ("trades", "trades_craig", "trades_gradmatch", "trades_random"):
+            return "not run at subset: one objective is enough"
+        if item == "figure3":
+            return "not run at subset: it is of TRADES, and one objective is enough"
+        if item == "table2":
+            return "not run at subset: PAT on ResNet-50 takes days on a CPU"
+        return super().skip(cell)
+
+    def notes(self, cell: Cell) -> Iterable[str]:
+        if cell["item"] in BY_RATIO:
+            yield scales.SELECTED_NOTE
+        if cell["item"] == "table3":
+            yield (
+                "epochs x 1/5, and every other count of epochs in proportion; cosine learning rate from 0.1 after 30 % warm-up"
+            )
+
+
+SCALES = {scale.name: scale for scale in (PaperScale(), Demo(), Lite(), Subset())}

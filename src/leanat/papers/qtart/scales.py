@@ -1,0 +1,148 @@
+"""What the scales do to Q-TART."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from leanat.experiments import scales
+from leanat.experiments.paper import Cell
+from leanat.experiments.spec import merge, part
+
+ON_SHAPES = ("figure1", "figure2", "figure3", "figure4", "figure5", "overfitting")  # items on drawn shapes at demo
+# Methods without a schedule of their own, which DIHCL, FGSM-RS and Free-AT have.
+USUAL = ("sgd", "sgd_smoothed", "random", "qtart", "qtart_late", "qtart_bare", "loss_rank", "loss_rank_bare")
+REMOVING = ("qtart", "qtart_late", "qtart_bare", "qtart_fgsm_rs", "qtart_free")
+FEW = ("mifgsm", "ffgsm", "di2fgsm", "pgd20", "cw", "apgd_ce", "apgd_dlr")
+PLANTED = "real data: no example is planted"
+
+
+class PaperScale(scales.Scale):
+    """Every value as the paper has it."""
+
+    def skip(self, cell: Cell) -> str | None:
+        return PLANTED if cell["item"] == "planted" else None
+
+
+class Demo(scales.Demo):
+    """The digits for tables, drawn shapes for figures; so short that the removal would otherwise judge an untrained network."""
+
+    def stand_in(self, cell: Cell) -> str:
+        if cell["item"] == "planted":
+            return "shapes10-32"
+        return "shapes10" if cell["item"] in ON_SHAPES else "digits"
+
+    def epochs(self, cell: Cell) -> tuple[float, int]:
+        if cell["method"] in ("free", "qtart_free"):
+            return 0.02, 6  # of 8 replays each
+        if cell["method"] in ("fgsm_rs", "qtart_fgsm_rs", "fgsm_rs_guarded"):
+            return 0.06, 18
+        if cell["item"] in (*ON_SHAPES, "decomposition"):
+            return 0.04, 12
+        return (0.0667, 12) if cell["item"] == "planted" else (0.05, 12)
+
+    def removed(self, cell: Cell) -> float:
+        """The share that the paper removes, times 20; of ``decomposition``, whose axis it is, as it is."""
+        return 1 if cell["item"] == "decomposition" else 20
+
+    def radii(self, cell: Cell) -> dict[str, float]:
+        # at 10/255 the smallest networks learn nothing in 12 epochs
+        return {"linf": 0.5} if cell["data"] == "shapes10" else dict(super().radii(cell))
+
+    def change(self, spec: dict[str, Any], cell: Cell) -> dict[str, Any]:
+        data, method = cell["data"], cell["method"]
+        # in the paper's proportion networks of 10 to 40 optimiser steps would judge
+        spec = super().change(scales.scale_fields(spec, tau=2), cell)
+        if data in ("shapes10", "shapes10-32"):
+            spec = merge(spec, {"recipe": {"batch": 64, "weight_decay": 0.0005, "nesterov": True}})
+        if data == "shapes10":
+            spec = merge(spec, {"data": {"augment": scales.CROP2}})
+        if data in ("digits", "shapes10", "shapes10-32") and method in USUAL:
+            # so short that every tau comes after the warm-up
+            spec = merge(spec, {"recipe": {"lr": scales.cosine(0.1, 0.1)}})
+        if data in ("digits", "shapes10") and method in REMOVING:
+            spec = merge(spec, {"method": {"selector": part("once", inner=part("instability", filters=8))}})
+        if cell["item"] == "decomposition":  # 20 seeds
+            spec = merge(spec, {"recipe": {"batch": 64}})
+        if cell["item"] == "table2" and data == "digits":
+            spec = merge(spec, {"data": {"validation": 0.2}})
+        return spec
+
+    def attack(self, entry: dict[str, Any], name: str, cell: Cell) -> dict[str, Any]:
+        entry = super().attack(entry, name, cell)
+        few = name in FEW and cell["suite"] in ("main", "transfer", "overfitting")
+        return merge(entry, {"examples": 256}) if few else entry
+
+    def candidates(self, cell: Cell) -> list[int] | None:
+        return [25, 125, 300]
+
+    def skip(self, cell: Cell) -> str | None:
+        if cell["item"] == "table1" and cell.get("data") == "cifar100":
+            return "not run at demo: one data set is enough to see the mechanism"
+        return super().skip(cell)
+
+    def notes(self, cell: Cell) -> Iterable[str]:
+        if cell["data"] == "digits":
+            yield (
+                "digits: 600 training and 1,197 test images of 8 x 8 in place of CIFAR-10; no augmentation; batch 32; "
+                "nothing in them is noisy, so that removing examples can gain little"
+            )
+        if cell["data"] in ("digits", "shapes10"):
+            yield (
+                "epochs x 1/20 (at least 12), and every other count of epochs in proportion, but tau twice that (4 of 12 "
+                "to 15 epochs for the paper's 50 of 300), and a cosine learning rate from 0.1 after 10 % warm-up, so that "
+                "the removal comes after the warm-up and from a network that has learned something; the share of examples "
+                "removed x 20 (decomposition: as its axis says, at batch 64); DIHCL without its rotation, AutoAugment and "
+                "cutout"
+            )
+        if cell["data"] == "shapes10":
+            yield (
+                "figures: drawn shapes (2,000 training and 500 test images of 16 x 16), radii x 0.5 (8/255 becomes 4/255), "
+                "attacks on 256 of them, crop and flip, batch 64; Free-AT for 6 outer passes of 8 replays"
+            )
+        if cell["item"] == "planted":
+            yield (
+                "planted: drawn shapes (2,000 training images of 32 x 32, batch 64, crop and flip), 20 epochs for 300 "
+                "(MobileNet 23 for 350), tau in the paper's proportion"
+            )
+
+
+class Lite(scales.Lite):
+    """The paper's proportions in a twentieth of the epochs."""
+
+    def epochs(self, cell: Cell) -> tuple[float, int]:
+        return 0.05, 5
+
+    def skip(self, cell: Cell) -> str | None:
+        return super().skip(cell) or (PLANTED if cell["item"] == "planted" else None)
+
+    def notes(self, cell: Cell) -> Iterable[str]:
+        yield "epochs x 1/20, and every other count of epochs in proportion"
+
+
+class Subset(scales.Subset):
+    """Q-TART's removal and its label smoothing one at a time."""
+
+    def removed(self, cell: Cell) -> float:
+        return 1  # the share that the paper removes: 125 of 50,000 are 12 of 5,000
+
+    def change(self, spec: dict[str, Any], cell: Cell) -> dict[str, Any]:
+        # The removal, at epoch 6 of 38, comes after the warm-up; the paper has none.
+        return merge(super().change(spec, cell), {"recipe": {"lr": scales.cosine(0.1, 0.1)}})
+
+    def skip(self, cell: Cell) -> str | None:
+        if cell["item"] in ("table1", "table2", *ON_SHAPES):
+            return (
+                "not run at subset, which is one network on a CPU: Q-TART's removal and its label smoothing one at a time "
+                "(decomposition)"
+            )
+        return PLANTED if cell["item"] == "planted" else super().skip(cell)
+
+    def notes(self, cell: Cell) -> Iterable[str]:
+        yield (
+            "epochs x 1/8, and every other count of epochs in proportion; the share of examples removed as in the paper; "
+            "cosine learning rate from 0.1 after 10 % warm-up, so that the removal (epoch 6 of 38) comes after it"
+        )
+
+
+SCALES = {scale.name: scale for scale in (PaperScale(), Demo(), Lite(), Subset())}

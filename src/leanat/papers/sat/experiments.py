@@ -1,0 +1,702 @@
+"""On Adversarial Training without Perturbing all Examples (ICLR 2024): CSAT, ESAT, S-CSAT, S-ESAT; settings and figures.
+
+Every value is the paper's, or (marked "code") of the authors' public code, mlosch/SAT, or is ``assumed``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from leanat.experiments.metrics import column
+from leanat.experiments.paper import Cell, Choice, Item, Paper, product
+from leanat.experiments.spec import Upstream, assumed, merge, part, upstream
+from leanat.papers.sat.scales import SCALES
+
+LABELS = {
+    "preact_resnet18": "ResNet-18",
+    "resnet50": "ResNet-50",
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "imagenet200": "ImageNet-200",
+    "flowers102": "Flowers-102",
+    "caltech256": "Caltech-256",
+    "entropy": "without AT",
+    "at": "full AT",
+    "csat_hardest": "CSAT",
+    "csat_random": "CSAT",
+    "csat_easiest": "CSAT",
+    "esat_hardest": "ESAT",
+    "esat_random": "ESAT",
+    "esat_easiest": "ESAT",
+    "transfer_hardest": "S-ESAT",
+    "transfer_random": "S-ESAT",
+    "transfer_easiest": "S-ESAT",
+    "csat_balanced": "CSAT",
+    "s_csat_hardest": "S-CSAT",
+    "transfer_vanilla": "transferred",
+    "transfer_balanced": "transferred",
+    "transfer_over": "S-CSAT",
+    "transfer_csat_random": "S-CSAT",
+    "transfer_csat_easiest": "S-CSAT",
+    "transfer_at": "full AT",
+    "transfer_none": "without AT",
+    "transfer_fgsm": "S-ESAT",
+    "esat_fgsm": "ESAT",
+    "esat_trades": "ESAT",
+    "esat_last10": "ESAT",
+    "esat_error": "ESAT",
+    "csat_classes": "CSAT",
+    "csat_classes_balanced": "CSAT",
+    "csat_trades": "CSAT, TRADES",
+    "esat_by_resnet50": "ESAT",
+    "esat_by_mlp": "ESAT",
+    "esat_linf": "ESAT",
+    "s_esat_linf": "S-ESAT",
+    "transfer_linf": "S-ESAT",
+    "c100_c10": "CIFAR-100 → CIFAR-10",
+    "c100_svhn": "CIFAR-100 → SVHN",
+    "in_flowers": "IN-200 → Flowers-102",
+    "in_caltech": "IN-200 → Caltech-256",
+}
+
+# -- attacks of training
+
+
+def pgd(threat: dict[str, Any], steps: int, step_size: float, start: str, **more: Any) -> dict[str, Any]:
+    return part("pgd", threat=threat, steps=steps, step_size=step_size, start=start, **more)
+
+
+def l2(eps: float) -> dict[str, Any]:
+    return part("l2", eps=eps)
+
+
+LINF = part("linf", eps=8 / 255)
+CIFAR = {
+    "pgd": pgd(l2(0.5), 7, 0.1, "none", use_best=True),  # section 4; step size, start, use_best: code
+    "fgsm": assumed(
+        pgd(l2(0.5), 1, 0.625, "any_norm"),
+        "1.25 eps and the random start as in the authors' configuration for ImageNet-200; that for CIFAR is not public",
+    ),
+    "trades": pgd(l2(0.5), 7, 0.1, "gaussian", loss="kl"),
+}
+IMAGENET = {
+    "pgd": pgd(l2(3.0), 7, 0.5, "none", use_best=True),
+    "fgsm": pgd(l2(3.0), 1, 3.75, "any_norm"),  # code; its noise of 6.0 is brought to a norm uniform in (0, eps)
+    "linf10": pgd(LINF, 10, 0.8 / 255, "none", use_best=True),  # code; a comment beside this step calls it 2/255
+    "linf7": pgd(LINF, 7, 2 / 255, "none", use_best=True),  # code
+}
+ATTACKS = {"cifar10": CIFAR, "cifar100": CIFAR, "imagenet200": IMAGENET}
+
+# -- hyper-parameters. Checks of early stopping are numbers of epochs done (code: its eval_freq is compared with epoch + 1).
+
+
+def steps(drops: list[int]) -> dict[str, Any]:
+    return part("steps", lr=0.1, drops=drops, factor=0.1)
+
+
+def jitter(amount: float) -> dict[str, Any]:
+    return part("colour_jitter", brightness=amount, contrast=amount, saturation=amount)
+
+
+def stop(checks: list[int], attack: dict[str, Any]) -> dict[str, Any]:
+    return {"checks": checks, "share": 0.1, "attack": attack}
+
+
+CIFAR_AUGMENT = [part("crop", pad=4), "flip", jitter(0.25), part("rotation", degrees=2)]  # code
+IMAGENET_AUGMENT = ["random_resized_crop", "flip", jitter(0.1), part("rotation", degrees=2)]  # code
+AUTOATTACK_L2 = part("autoattack", threat=l2(0.5))
+AUTOATTACK_L2_3 = part("autoattack", threat=l2(3.0))
+AUTOATTACK_LINF = part("autoattack", threat=LINF)
+TWO_PARTS = part("ensemble", threat=l2(0.5), attacks=["apgd-ce", "apgd-t"])  # code: AutoAttack's first two parts only
+CIFAR10 = {
+    "data": {"augment": CIFAR_AUGMENT},
+    "model": {"name": "preact_resnet18_wide"},  # code; the paper says ResNet-18
+    # code; 39,000 and 58,500 iterations
+    "recipe": {"epochs": 201, "batch": 128, "lr": steps([100, 150]), "weight_decay": 0.0005},
+    "early_stop": stop([15, 50, 101, 151, 200], AUTOATTACK_L2),
+}
+SETS: dict[str, dict[str, Any]] = {
+    "cifar10": CIFAR10,
+    # code: CIFAR-10's mean and deviation
+    "cifar100": merge(CIFAR10, {"model": {"standardise": "cifar10"}, "early_stop": {"attack": TWO_PARTS}}),
+    "svhn": CIFAR10,
+    "imagenet200": {
+        "data": {"augment": IMAGENET_AUGMENT},
+        "model": {"name": "resnet50_imagenet"},  # section 4
+        # code; 50,750 and 101,500 iterations
+        "recipe": {"epochs": 151, "batch": 256, "lr": steps([50, 100]), "weight_decay": 0.0001},
+        "early_stop": stop([51, 101, 150], AUTOATTACK_L2_3),
+    },
+    "flowers102": {
+        "data": {"augment": IMAGENET_AUGMENT},
+        "model": {"name": "resnet50_imagenet"},
+        # code; 500 and 750 iterations of 10 an epoch
+        "recipe": {"epochs": 101, "batch": 102, "lr": steps([50, 75]), "weight_decay": 0.0001, "precision": "fp32"},
+        "early_stop": stop([15, 51, 76, 100], AUTOATTACK_L2_3)
+        | {
+            "share": assumed(
+                0.1,
+                "section 4 says 10 %; the authors' code stops by all 1,020 images and reports the same ones",
+            )
+        },
+    },
+    "caltech256": {
+        "data": {
+            "augment": IMAGENET_AUGMENT,
+            "validation": assumed(
+                None,
+                "80 % of the images, at random whatever their class, train, and 20 % test: 24,485 and 6,122 images with the clutter class, as 191 mini-batches of 128 and the number of test images in the authors' code say; their lists are not public",
+            ),
+        },
+        "model": {"name": "resnet50_imagenet"},
+        # code; 9,550 and 14,325 iterations of 191 an epoch
+        "recipe": {"epochs": 101, "batch": 128, "lr": steps([50, 75]), "weight_decay": 0.0001, "precision": "fp32"},
+        "early_stop": stop([15, 51, 76, 100], AUTOATTACK_L2_3),
+    },
+}
+TO_CIFAR = {  # section 4.3, transfer to small images; code; 7,800 and 11,700 iterations
+    "recipe": {"epochs": 41, "lr": steps([20, 30])},
+    "early_stop": {"checks": [5, 21, 31, 40]},
+}
+SOURCE = {  # where a network is transferred from: data and network
+    "cifar10": ("cifar100", "preact_resnet18"),
+    "svhn": ("cifar100", "preact_resnet18"),
+    "flowers102": ("imagenet200", "resnet50"),
+    "caltech256": ("imagenet200", "resnet50"),
+}
+
+# -- methods
+
+# Runs without AT (orange lines), which rank: equation 3 over all epochs; code: variants of the ranking ("alternative
+# metrics", section 3.3).
+RANKINGS = {"entropy": ("entropy", None), "entropy_last10": ("entropy", 10), "error": ("error", None)}
+
+
+def members(of: str, order: str, **more: Any) -> dict[str, Any]:
+    """CSAT (section 4.1, ``of`` class) and ESAT (section 4.2, ``of`` example), by ``order``; see ``subset_run``."""
+    return {"of": of, "order": order} | more
+
+
+SUBSETS: dict[str, dict[str, Any]] = {
+    # w_A = w_B = 1
+    "csat_hardest": members("class", "hardest"),
+    "csat_easiest": members("class", "easiest"),
+    "csat_random": members("class", "random"),
+    "esat_hardest": members("example", "hardest"),
+    "esat_easiest": members("example", "easiest"),
+    "esat_random": members("example", "random"),
+    # S-CSAT and S-ESAT (section 4.3): the source runs, with w_A = 2 |B|/|A| at one tenth to 10 |B|/|A| at nine
+    "csat_balanced": members("class", "hardest", weights="balanced"),  # Figure 7: w_A = |B|/|A|
+    "s_csat_hardest": members("class", "hardest", weights="increasing"),
+    "s_csat_easiest": members("class", "easiest", weights="increasing"),
+    "s_csat_random": members("class", "random", weights="increasing"),
+    "s_esat_hardest": members("example", "hardest", weights="increasing"),
+    "s_esat_easiest": members("example", "easiest", weights="increasing"),
+    "s_esat_random": members("example", "random", weights="increasing"),
+    # supplement: other attacks and losses on A, other rankings
+    "esat_fgsm": members("example", "hardest", attack="fgsm"),
+    "s_esat_fgsm": members("example", "hardest", weights="increasing", attack="fgsm"),  # FGSM-RS
+    "esat_trades": members("example", "hardest", attack="trades"),
+    "esat_last10": members("example", "hardest", ranking="entropy_last10"),
+    "esat_error": members("example", "hardest", ranking="error"),
+    # authors' rebuttal: ranked by another network
+    "esat_by_resnet50": members("example", "hardest", attack="fgsm", network="resnet50"),
+    "esat_by_mlp": members("example", "hardest", attack="fgsm", network="mlp"),
+    # code: l_inf on ImageNet-200
+    "esat_linf": members("example", "hardest", attack="linf10"),
+    "s_esat_linf": members("example", "hardest", weights="increasing", attack="linf7"),
+}
+# One class of A: the cell's ``attacked``. Code: the single-class configurations weight A by 5 and B by 5/9
+# (config/cifar10/imbalanced_pgd7_A1). The last is of the authors' rebuttal, A = cat.
+CLASSES = ("csat_classes", "csat_classes_balanced", "csat_trades")
+# Only the head is trained, on clean images (code): what was trained on the source, with the cell's own share and draw.
+TRANSFERS = {
+    "transfer_at": "at",
+    "transfer_none": "entropy",  # ours: no adversarial examples at all
+    "transfer_vanilla": "csat_hardest",  # Figure 7
+    "transfer_balanced": "csat_balanced",  # Figure 7
+    "transfer_over": "s_csat_hardest",  # Figure 7; S-CSAT
+    "transfer_hardest": "s_esat_hardest",
+    "transfer_easiest": "s_esat_easiest",
+    "transfer_random": "s_esat_random",
+    "transfer_csat_easiest": "s_csat_easiest",
+    "transfer_csat_random": "s_csat_random",
+    "transfer_fgsm": "s_esat_fgsm",
+    "transfer_linf": "s_esat_linf",
+}
+METHODS = (*RANKINGS, "at", *CLASSES, *SUBSETS, *TRANSFERS)
+# Which configurations have no mixed precision (code): those that rank on CIFAR; on ImageNet-200 ESAT and S-ESAT, but not
+# CSAT and the ranking.
+FP32_ON_IMAGENET = {name for name, how in SUBSETS.items() if how["of"] == "example"}
+CROSS_ENTROPY = part("cross_entropy", smoothing=0.0)
+
+
+def spec(cell: Cell, draw: int = 0, beta: float | None = None, network: Any = None) -> dict[str, Any]:
+    """What a run trains with. ``draw``: number of the random order; ``beta``: of TRADES; ``network``: in place of the usual one.
+
+    The cell says the size of A, ``share`` in percent, or its one class, ``attacked``.
+    """
+    data, method = cell["data"], cell["method"]
+    base = {
+        "model": {"standardise": "channel"},  # code: inside the network
+        "recipe": {
+            "momentum": 0.9,  # code
+            "nesterov": False,  # code: torch's SGD with momentum and weight decay alone
+            "clip_value": None,
+            "drop_last": True,  # code: 390 iterations an epoch
+            "precision": precision(data, method),
+        },
+    }
+    made = merge(base, SETS[data])
+    if method in TRANSFERS:
+        if data in ("cifar10", "svhn"):
+            made = merge(made, TO_CIFAR)
+        made |= transferred(data, TRANSFERS[method], draw)
+    elif method in RANKINGS:
+        # "without AT" has 0 % at every check: the last epoch, as there is nothing to choose by
+        made |= {"early_stop": None, "method": ranking_run(method)}
+    elif method == "at":  # full AT (grey lines)
+        made["method"] = {"objective": CROSS_ENTROPY, "attack": ATTACKS[data]["pgd"], "selector": "everything"}
+    elif method in CLASSES:
+        made["method"] = class_run(data, method, cell["attacked"], beta)
+    else:
+        made["method"] = subset_run(data, cell["share"], draw, **SUBSETS[method])
+    if method.endswith("_linf"):  # code
+        made = merge(made, {"early_stop": {"attack": AUTOATTACK_LINF}})
+    return made if network is None else merge(made, {"model": {"name": network}})
+
+
+def precision(data: str, method: str) -> Any:
+    if data == "imagenet200" and method == "at":
+        return assumed("fp32", "as the authors' ESAT; their configuration of full AT is not public")
+    ranks_on_cifar = method in RANKINGS and data in ("cifar10", "cifar100")
+    if ranks_on_cifar or (data == "imagenet200" and method in FP32_ON_IMAGENET):
+        return "fp32"
+    return assumed(
+        "bf16", "where the authors' code has apex O1 (float16), which is no longer made; bf16 is the nearest"
+    )
+
+
+def ranking_run(method: str) -> dict[str, Any]:
+    measure, last = RANKINGS[method]
+    extras = [part("mean_entropy", measure=measure, last=last)]
+    return {"objective": CROSS_ENTROPY, "attack": "clean", "selector": "everything", "extras": extras}
+
+
+def class_run(data: str, method: str, attacked: int, beta: float | None) -> dict[str, Any]:
+    """CSAT with one class (Figures 1 to 3)."""
+    unsaid = "as the authors' other single-class trainings; the rebuttal does not say"
+    rule = {"csat_classes_balanced": "balanced", "csat_trades": assumed("balanced", unsaid)}.get(method)
+    return {
+        "objective": part("trades", beta=beta) if method == "csat_trades" else CROSS_ENTROPY,
+        "attack": ATTACKS[data]["trades" if method == "csat_trades" else "pgd"],
+        "selector": part("weighted", rule=rule) if rule else "everything",
+        "budget": "only_members",
+        "extras": [part("sat", members=part("classes", classes=[attacked]))],
+    }
+
+
+def subset_run(
+    data: str,
+    share: int,
+    draw: int,
+    of: str,
+    order: str,
+    weights: str | None = None,
+    attack: str = "pgd",
+    ranking: str = "entropy",
+    network: str | None = None,
+) -> dict[str, Any]:
+    """A is ``share`` % of the classes or examples: the first by ``order`` (hardest, easiest, random) of a ``ranking`` run."""
+    if order == "random":
+        ordered = part("at_random", draw=draw)
+    else:
+        ordered = part("by_entropy", first=order, ranking=ranked_by(ranking, network))
+    chosen = part("first", share=share / 100, of=of, order=ordered)
+    made = ATTACKS[data][attack]
+    if network is not None:
+        made = assumed(made, "the rebuttal does not say; its first values, of .7 and 7.6 %, are like those of FGSM-RS")
+    objective = CROSS_ENTROPY
+    if attack == "trades":  # authors' rebuttal; on B, where x_adv is x, its divergence is 0
+        between = "the authors' beta is between 12 and 6, by share; which where is not public: linear from 12 at 10 % to 6 at 90 %"
+        objective = part("trades", beta=assumed(12 - 0.75 * (share - 10) / 10, between))
+    return {
+        "objective": objective,
+        "attack": made,
+        "selector": part("weighted", rule=weights) if weights else "everything",
+        "budget": "only_members",
+        "extras": [part("sat", members=chosen)],
+    }
+
+
+def ranked_by(ranking: str, network: str | None) -> Upstream:
+    """The run that ranks, of another network than that which is trained in the authors' rebuttal."""
+    if network is None:
+        return upstream(ranking)
+    layers = "two hidden layers of 512 units with BatchNorm; the rebuttal says MLP"
+    name = assumed("mlp", layers) if network == "mlp" else network
+    return upstream(ranking, model=network, settings={"network": name})
+
+
+def transferred(data: str, source: str, draw: int) -> dict[str, Any]:
+    """Section 4.3: the early-stopped network of the source run is frozen, and a new head trained on clean images (code)."""
+    other, network = SOURCE[data]
+    run = upstream(source, data=other, model=network, settings={"draw": draw} if source.endswith("random") else {})
+    method = {"objective": CROSS_ENTROPY, "attack": "clean", "selector": "everything"}
+    return {"init": {"network": run, "frozen": True}, "method": method}
+
+
+def choices(cell: Cell) -> Iterator[Choice]:
+    """What the paper leaves open and no value of a spec says."""
+    model, method = cell.get("model"), cell.get("method")
+    if model == "preact_resnet18":
+        yield (
+            "initial weights",
+            "He's by fan-in; BatchNorm 1; head as PyTorch's default",
+            "the authors' code draws BatchNorm's weights from N(1, 0.02) and the head from He's distribution, too",
+        )
+    if model == "resnet50":
+        yield (
+            "initial weights",
+            "timm's",
+            "the authors' code draws convolutions from He's distribution by fan-in, BatchNorm's weights from N(1, 0.02), the head from He's",
+        )
+    if method in ("csat_classes", "csat_classes_balanced"):
+        yield (
+            "attack of early stopping",
+            "AutoAttack",
+            "section 4; the authors' single-class configurations run its first two parts alone",
+        )
+    if cell.get("data") == "imagenet200" and method in ("csat_hardest", "csat_random", "csat_easiest"):
+        yield (
+            "attack of early stopping",
+            "AutoAttack",
+            "section 4; the authors' CSAT configurations on ImageNet-200 run its first two parts alone",
+        )
+
+
+# -- attacks of the tests: on the 90 % of the test images that early stopping did not see; ``natural``: clean accuracy on the same
+
+REST = assumed(
+    0.1,
+    "section 4: the 90 % of the images that early stopping did not see. The authors' code reports 8,000 of the 9,000 (a slip in its slice), and clean accuracy on all 10,000",
+)
+
+
+def suite(attack: dict[str, Any]) -> dict[str, Any]:
+    return {"autoattack": {"attack": attack, "holdout": REST}, "natural": {"attack": "clean", "holdout": 0.1}}
+
+
+SUITES = {
+    "main": suite(AUTOATTACK_L2),
+    "cifar100": suite(TWO_PARTS),
+    "imagenet200": suite(AUTOATTACK_L2_3),
+    "imagenet200_linf": suite(AUTOATTACK_LINF),  # code
+}
+
+# -- figures
+
+SHARES = [10, 20, 30, 40, 50, 60, 70, 80, 90]
+CLASS_NAMES = ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+RESNET18 = {"model": "preact_resnet18"}
+ON_CIFAR10 = {"data": "cifar10", "model": "preact_resnet18", "suite": "main"}
+ON_CIFAR100 = {"data": "cifar100", "model": "preact_resnet18", "suite": "cifar100"}
+ON_IMAGENET = {"data": "imagenet200", "model": "resnet50", "suite": "imagenet200"}
+ON_SVHN = ON_CIFAR10 | {"data": "svhn"}
+ON_CALTECH = ON_IMAGENET | {"data": "caltech256"}
+ON_FLOWERS = ON_IMAGENET | {"data": "flowers102"}
+WITHIN_LINF = {"suite": "imagenet200_linf"}
+DRAWS = ((ON_CIFAR10, 10), (ON_CIFAR100, 5), (ON_IMAGENET, 3))  # random subsets per size in the paper (section 4.1)
+ACCURACY = {"unit": "%", "digits": 1, "better": "high"}
+ROBUST, CLEAN = {"column": "robust accuracy (AutoAttack l2)"}, {"column": "clean accuracy"}
+WHOLE = (
+    {"measure": "robust", "metric": "autoattack", "published": ROBUST},
+    {"measure": "clean", "metric": "natural", "published": CLEAN},
+)
+ONE_RUN = "one run in the paper; three of ours, without which no claim about single trainings can be decided"
+THREE = assumed({"demo": 3, "paper": 3}, ONE_RUN)
+
+
+def draws(paper: int, demo: int = 3) -> dict[str, Any]:
+    """How many random subsets of each size."""
+    return {"draws": {"demo": demo, "lite": 1, "paper": paper}}
+
+
+def per_share(**facts: Any) -> list[dict[str, Any]]:
+    """A row per size of A; ``draws`` and ``published`` last."""
+    last = {key: facts.pop(key) for key in ("metric", "published", "draws") if key in facts}
+    return [row | last for row in product(**facts, share=SHARES)]
+
+
+def by_order(where: dict[str, Any], prefix: str, count: int, demo: int = 3) -> list[dict[str, Any]]:
+    """Hardest, random, easiest first."""
+    return [
+        *per_share(**where, order="hardest", method=f"{prefix}_hardest"),
+        *per_share(**where, order="random", method=f"{prefix}_random", **draws(count, demo)),
+        *per_share(**where, order="easiest", method=f"{prefix}_easiest"),
+    ]
+
+
+def of_class(view: str, metric: str, method: str) -> list[dict[str, Any]]:
+    """Rows of Figure 3, a class each."""
+    return [
+        {
+            "group": "",
+            "label": f"{name}, {view}",
+            "view": view,
+            "class": name,
+            "attacked": k,
+            "metric": metric.format(k=k),
+            "method": method,
+        }
+        for k, name in enumerate(CLASS_NAMES)
+    ]
+
+
+def weights(view: str, where: dict[str, Any], at: str, methods: dict[str, str]) -> list[dict[str, Any]]:
+    """Rows of Figure 7; the text prints two values, at 10 % on CIFAR-10."""
+    found = []
+    for label, method in methods.items():
+        rows = [
+            {"view": view, **where, "at": at, "weights": label, "method": method, "share": share} for share in SHARES
+        ]
+        if label in PRINTED_IN_TEXT and view == "on CIFAR-10":
+            rows[0]["published"] = {
+                "item": "text",
+                "row": f"CIFAR-100 → CIFAR-10 | |A| = 10 | {PRINTED_IN_TEXT[label]}",
+                "column": "robust accuracy on the downstream task",
+            }
+        found += rows
+    return found
+
+
+PRINTED_IN_TEXT = {"vanilla": "vanilla", "balanced": "balanced w_A = |B|/|A|"}
+
+
+def on(where: dict[str, Any]) -> dict[str, Any]:
+    """Data and suite, where all cells have one network."""
+    return {key: value for key, value in where.items() if key != "model"}
+
+
+def task(name: str, where: dict[str, Any], count: int) -> list[dict[str, Any]]:
+    """Rows of Figure 8."""
+    full = {"order": "full AT", "method": "transfer_at", "published": {"row": "{task} | hardest | full AT"}}
+    return [*by_order({"task": name, **where}, "transfer", count, demo=1), {"task": name, **where, **full}]
+
+
+def variant(
+    view: str,
+    where: dict[str, Any],
+    kind: str,
+    method: str,
+    metric: str = "autoattack",
+    printed: Any = None,
+    **more: Any,
+) -> list[dict[str, Any]]:
+    """Rows of the supplement; ``printed``: the row of the published number, with its item where not the supplement's."""
+    published = None
+    if printed is not None:
+        item, _, row = printed.rpartition(": ")
+        last = {
+            "row": f"{row} | hardest | A = {{share}} % of examples",
+            "column": (ROBUST if metric == "autoattack" else CLEAN)["column"],
+        }
+        published = ({"item": item} if item else {}) | last
+    return per_share(view=view, **where, kind=kind, method=method, metric=metric, published=published, **more)
+
+
+def lines(x_label: str, y_label: str, series: str = "order", panel: Any = None) -> dict[str, Any]:
+    return {"plot": "lines", "x": "share", "series": series, "panel": panel, "x_label": x_label, "y_label": y_label}
+
+
+# fmt: off
+ITEMS = {
+    "figure2": Item(
+        kind="figure", seeds=THREE,
+        title="Adversarial training on one class of CIFAR-10 (Figures 1 and 2)",
+        caption="AutoAttack, a training a row, a tested class a column; the framed class alone is attacked in training. A: on that class; B: on all others. Upper rows: w_A = |B|/|A|, as the authors' configurations of these runs have it (5 on A, 5/9 on B); lower rows: w = 1, the default that the text names. The text says car to truck is 46 %, the paper's own matrix 35 %.",
+        base=RESNET18, suite="main", unit="%", digits=0, better="high",
+        rows=[
+            *({"group": "", "label": name, "data": "cifar10", "attacked": k, "method": "csat_classes_balanced"} for k, name in enumerate(CLASS_NAMES)),
+            {"group": "", "label": "full AT", "data": "cifar10", "method": "at"},
+            {"group": "", "label": "without AT", "data": "cifar10", "method": "entropy", "published": None},  # printed: close to 0 for all classes
+            *({"group": "w = 1", "label": name, "data": "cifar10", "attacked": k, "method": "csat_classes", "published": None} for k, name in enumerate(CLASS_NAMES)),
+        ],
+        columns=[
+            {"class": "A", "metric": "autoattack@A", "published": {"column": "robust accuracy on {label}"}},
+            {"class": "B", "metric": "autoattack@B"},
+            *({"class": name, "metric": f"autoattack@{k}"} for k, name in enumerate(CLASS_NAMES)),
+            {"class": "clean accuracy", "metric": "natural", "published": {"column": "clean accuracy"}},
+        ],
+        published={"item": "figure2", "row": "CIFAR-10 | CSAT A={label}", "column": "robust accuracy on {class}"},
+        options={"plot": "matrix", "bars": ["A", "B"], "diagonal": True, "x_label": "tested class", "y_label": "attacked class"},
+    ),
+    "figure3": Item(
+        kind="figure", seeds=THREE,
+        title="Entropy, difficulty and transferred robustness of the classes of CIFAR-10 (Figure 3)",
+        caption="A point a class; entropy: equation 3, of a training without AT. The paper draws the first panel as bars whose values are not in its text. Transferred: robust accuracy on all other classes when this class alone is attacked, with the weights of Figure 2. Planted: how many classes are easier, known only where the images are drawn.",
+        base={"data": "cifar10", "model": "preact_resnet18"}, suite="main",
+        rows=[
+            *of_class("accuracy without AT", "clean@{k}", "entropy"),
+            *of_class("transferred robust accuracy", "autoattack@B", "csat_classes_balanced"),
+            *of_class("planted difficulty", "metrics.planted_difficulty@{k}", "entropy"),
+        ],
+        columns=[
+            column("entropy", "metrics.difficulty@{attacked}", method="entropy", unit="nats"),
+            {"group": "", "label": "measured", "unit": "% or rank", "digits": 1},
+        ],
+        options={"plot": "scatter", "x": "entropy", "y": "measured", "panel": "view", "label": "class", "spearman": True, "x_label": "class entropy (nats)", "y_label": "% (planted: rank)"},
+    ),
+    "figure4": Item(
+        kind="figure",
+        title="Growing subsets of the hardest classes against random ones (Figure 4)",
+        caption="AutoAttack; B: the classes that training never attacks. The paper draws four of the nine sizes, which four stands only in its picture; it prints no values.",
+        base={"data": "cifar10", "model": "preact_resnet18"}, suite="main", **ACCURACY,
+        rows=[
+            *per_share(order="hardest", method="csat_hardest"),
+            *per_share(order="random", method="csat_random", **draws(10)),
+        ],
+        columns=[
+            {"measure": measure, "part": name, "metric": f"{metric}{at}"}
+            for measure, metric in (("robust", "autoattack"), ("clean", "natural"))
+            for name, at in (("all classes", ""), ("classes of B", "@B"))
+        ],
+        options=lines("|A| (% of the classes)", "accuracy (%)", panel=["measure", "part"]),
+    ),
+    "figure5": Item(
+        kind="figure",
+        title="Growing subsets of classes on three data sets (Figure 5)",
+        caption="CSAT; AutoAttack on all classes, and on B, the classes that training never attacks. The paper prints no values of its curves.",
+        **ACCURACY,
+        rows=[
+            row
+            for where, count in DRAWS
+            for row in (*by_order(where, "csat", count), {**where, "order": "full AT", "method": "at"}, {**where, "order": "without AT", "method": "entropy"})
+        ],
+        columns=[{"measure": "on all classes", "metric": "autoattack"}, {"measure": "on B", "metric": "autoattack@B"}],
+        options=lines("|A| (% of the classes)", "robust accuracy (%)", panel=["measure", "data"]),
+    ),
+    "figure6": Item(
+        kind="figure",
+        title="Growing subsets of examples on three data sets (Figure 6)",
+        caption="ESAT; AutoAttack and clean accuracy, on the 90 % of the test images that early stopping did not see.",
+        **ACCURACY,
+        rows=[
+            row
+            for where, count in DRAWS
+            for row in (*by_order(where, "esat", count), {**where, "order": "full AT", "method": "at", "published": {"row": "{data} | hardest | full AT"}})
+        ],
+        columns=WHOLE,
+        published={"item": "figure6", "row": "{data} | {order} | A = {share} % of examples"},
+        options=lines("|A| (% of the examples)", "accuracy (%)", panel=["measure", "data"]),
+    ),
+    "figure7": Item(
+        kind="figure", seeds=assumed({"paper": 3}, ONE_RUN),
+        title="Weights of the loss, and robustness that transfers from CIFAR-100 to CIFAR-10 (Figure 7)",
+        caption="CSAT, hardest classes first: w_A = w_B = 1 (vanilla), w_A = |B|/|A| (balanced), 2 |B|/|A| at 10 % to 10 |B|/|A| at 90 % (over-emphasised). A and B: classes of CIFAR-100. CIFAR-10: the frozen network with a new head trained on clean images. The text prints two of the values.",
+        base=RESNET18, **ACCURACY,
+        rows=[
+            *(
+                row
+                for letter in "AB"
+                for row in weights(f"on {letter}", on(ON_CIFAR100), f"@{letter}", {"vanilla": "csat_hardest", "balanced": "csat_balanced", "over-emphasised": "s_csat_hardest"})
+            ),
+            *weights("on CIFAR-10", on(ON_CIFAR10), "", {"vanilla": "transfer_vanilla", "balanced": "transfer_balanced", "over-emphasised": "transfer_over"}),
+            {"view": "on CIFAR-10", **on(ON_CIFAR10), "at": "", "weights": "full AT", "method": "transfer_at"},
+        ],
+        columns=[{"measure": "robust", "metric": "autoattack{at}"}, {"measure": "clean", "metric": "natural{at}", "published": None}],
+        options=lines("|A| (% of the classes)", "accuracy (%)", "weights", ["measure", "view"]),
+    ),
+    "figure8": Item(
+        kind="figure",
+        title="Robustness that transfers to three tasks (Figure 8)",
+        caption="S-ESAT on the source task (w_A = 2 |B|/|A| at 10 % to 10 |B|/|A| at 90 %), then the frozen network with a new head trained on clean images of the target task; AutoAttack on the whole.",
+        **ACCURACY,
+        rows=[
+            *task("c100_c10", ON_CIFAR10, 5),
+            {"task": "c100_c10", **ON_CIFAR10, "order": "without AT", "method": "transfer_none", "published": None, "ours": True},
+            *task("in_caltech", ON_CALTECH, 3),
+            *task("in_flowers", ON_FLOWERS, 3),
+        ],
+        columns=WHOLE,
+        published={
+            "item": "figure8", "row": "{task} | {order} | A = {share} % of examples",
+            "labels": {"c100_c10": "CIFAR-100 -> CIFAR-10", "in_caltech": "ImageNet-200 -> Caltech-256", "in_flowers": "ImageNet-200 -> Flowers-102"},
+        },
+        options=lines("|A| (% of the source's examples)", "accuracy (%)", panel=["measure", "task"]),
+    ),
+    "supplement": Item(
+        kind="figure",
+        title="Variants: single-step attacks, TRADES, l_inf, other rankings, S-CSAT, SVHN (supplement)",
+        caption="Robust accuracy (AutoAttack) where a panel does not say clean; hardest first where no order is named. S-CSAT and S-ESAT are transferred from CIFAR-100 to CIFAR-10 and SVHN, from ImageNet-200 to the others. Other measures of difficulty: entropy over all epochs, over the last 10, share of wrong predictions. The values of the supplement that are known are those of the authors' discussion on OpenReview and of their poster; the l_inf runs are configurations of their code.",
+        **ACCURACY,
+        rows=[
+            *variant("ESAT CIFAR-10", ON_CIFAR10, "PGD-7", "esat_hardest", printed="figure6: CIFAR-10"),
+            *variant("ESAT CIFAR-10", ON_CIFAR10, "FGSM-RS", "esat_fgsm", printed="FGSM-RS | ESAT | CIFAR-10"),
+            *variant("ESAT CIFAR-10", ON_CIFAR10, "TRADES", "esat_trades", printed="TRADES | ESAT | CIFAR-10"),
+            *variant("ESAT CIFAR-10: clean", ON_CIFAR10, "PGD-7", "esat_hardest", "natural", "figure6: CIFAR-10"),
+            *variant("ESAT CIFAR-10: clean", ON_CIFAR10, "FGSM-RS", "esat_fgsm", "natural", "FGSM-RS | ESAT | CIFAR-10"),
+            *variant("ESAT CIFAR-10: clean", ON_CIFAR10, "TRADES", "esat_trades", "natural", "TRADES | ESAT | CIFAR-10"),
+            *variant("ESAT CIFAR-100", ON_CIFAR100, "PGD-7", "esat_hardest", printed="figure6: CIFAR-100"),
+            *variant("ESAT CIFAR-100", ON_CIFAR100, "FGSM-RS", "esat_fgsm", printed="FGSM-RS | ESAT | CIFAR-100"),
+            *variant("ESAT CIFAR-100", ON_CIFAR100, "ranked by ResNet-50", "esat_by_resnet50", printed="ranked by ResNet-50 | ESAT | CIFAR-100"),
+            *variant("ESAT CIFAR-100", ON_CIFAR100, "ranked by an MLP", "esat_by_mlp", printed="ranked by MLP | ESAT | CIFAR-100"),
+            *variant("ESAT CIFAR-100: clean", ON_CIFAR100, "PGD-7", "esat_hardest", "natural", "figure6: CIFAR-100"),
+            *variant("ESAT CIFAR-100: clean", ON_CIFAR100, "FGSM-RS", "esat_fgsm", "natural", "FGSM-RS | ESAT | CIFAR-100"),
+            *variant("ESAT, other measures", ON_CIFAR10, "entropy, all epochs", "esat_hardest"),
+            *variant("ESAT, other measures", ON_CIFAR10, "entropy, last epochs", "esat_last10"),
+            *variant("ESAT, other measures", ON_CIFAR10, "error", "esat_error"),
+            *variant("S-CSAT to CIFAR-10", ON_CIFAR10, "hardest", "transfer_over"),
+            *variant("S-CSAT to CIFAR-10", ON_CIFAR10, "random", "transfer_csat_random", **draws(5, demo=1)),
+            *variant("S-CSAT to CIFAR-10", ON_CIFAR10, "easiest", "transfer_csat_easiest"),
+            *variant("S-ESAT to SVHN", ON_SVHN, "hardest", "transfer_hardest"),
+            *variant("S-ESAT to SVHN", ON_SVHN, "random", "transfer_random", **draws(5, demo=1)),
+            *variant("S-ESAT to SVHN", ON_SVHN, "easiest", "transfer_easiest"),
+            *variant("S-ESAT to CIFAR-10", ON_CIFAR10, "FGSM-RS", "transfer_fgsm", printed="FGSM-RS | CIFAR-10"),
+            *variant("S-ESAT to CIFAR-10", ON_CIFAR10, "PGD-7", "transfer_hardest", printed="figure8: CIFAR-100 -> CIFAR-10"),
+            *variant("S-ESAT to Caltech-256", ON_CALTECH, "FGSM-RS", "transfer_fgsm", printed="FGSM-RS | ImageNet-200 -> Caltech-256"),
+            *variant("S-ESAT to Caltech-256", ON_CALTECH, "PGD-7", "transfer_hardest", printed="figure8: ImageNet-200 -> Caltech-256"),
+            *variant("S-ESAT to Caltech-256", ON_CALTECH | WITHIN_LINF, "PGD-7, l_inf", "transfer_linf"),
+            *variant("S-ESAT to Flowers-102", ON_FLOWERS, "FGSM-RS", "transfer_fgsm", printed="FGSM-RS | ImageNet-200 -> Flowers-102"),
+            *variant("S-ESAT to Flowers-102", ON_FLOWERS, "PGD-7", "transfer_hardest", printed="figure8: ImageNet-200 -> Flowers-102"),
+            *variant("S-ESAT to Flowers-102", ON_FLOWERS | WITHIN_LINF, "PGD-7, l_inf", "transfer_linf"),
+            *variant("ESAT ImageNet-200, l_inf", ON_IMAGENET | WITHIN_LINF, "PGD-10, w = 1", "esat_linf"),
+            *variant("ESAT ImageNet-200, l_inf", ON_IMAGENET | WITHIN_LINF, "PGD-7, weighted", "s_esat_linf"),
+        ],
+        columns=[{"measure": "accuracy"}],
+        published={"item": "supplement"},
+        options=lines("|A| (%)", "accuracy (%)", "kind", "view"),
+    ),
+    "trades": Item(
+        kind="figure",
+        title="TRADES on one class, cat (authors' discussion)",
+        caption="AutoAttack on cat (A) and on all other classes (B), and clean accuracy on all, by the weight beta of TRADES.",
+        base={"model": "preact_resnet18", "data": "cifar10", "method": "csat_trades", "attacked": 3}, suite="main", **ACCURACY,
+        rows=[{"beta": beta, "settings": {"beta": float(beta)}} for beta in (1, 6, 12, 24)],
+        columns=[
+            {"measure": "on A", "metric": "autoattack@A", "published": {"column": "robust accuracy on cat"}},
+            {"measure": "on B", "metric": "autoattack@B", "published": {"column": "robust accuracy on B"}},
+            {"measure": "clean", "metric": "natural", "published": {"column": "clean accuracy"}},
+        ],
+        published={"item": "trades", "row": "CIFAR-10 | TRADES | CSAT A=cat | beta = {beta}"},
+        options={"plot": "lines", "x": "beta", "series": "measure", "x_label": "beta of TRADES", "y_label": "accuracy (%)"},
+    ),
+}
+# fmt: on
+
+PAPER = Paper(
+    title="On Adversarial Training without Perturbing all Examples",
+    source="ICLR 2024 (anonymous version: 'Submitted to NeurIPS 2023')",
+    seeds=assumed(
+        1,
+        "section 4.1: 10, 5, 3 runs of the random baseline for CIFAR-10, CIFAR-100, ImageNet-200; all else is one run, seed 123 (code)",
+    ),
+    labels=LABELS,
+    spec=spec,
+    suites=SUITES,
+    items=ITEMS,
+    methods=METHODS,
+    choices=choices,
+    scales=SCALES,
+)

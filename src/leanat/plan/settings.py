@@ -1,0 +1,142 @@
+"""What a user sets: ``config/config.yaml``, the command line, and the table of data sets. Imports no torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from leanat.core.errors import ConfigError, did_you_mean
+from leanat.experiments.scales import SCALES
+
+FRACTION = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)\s*")
+EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
+KEYS = {
+    "scale": str, "data_dir": (str, type(None)), "results": str, "seeds": (int, type(None)), "device": str,
+    "gpus": int, "jobs_per_gpu": int, "max_hours": int, "other_counts": bool, "deterministic": bool,
+    "papers": (list, type(None)), "change": (dict, type(None)),
+}  # fmt: skip
+OPTIONAL = {"other_counts", "deterministic", "papers", "change"}
+MOST_SEEDS = 1000  # each is a training of every run
+DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+COUNTS = {"train": 1, "test": 1, "classes": 2, "channels": 1, "size": 1}  # of a data set, and the least each may be
+
+
+def load(folder: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of ``config.yaml`` in ``folder``, with ``overrides`` of the command line. Raises ConfigError."""
+    file = folder / "config.yaml"
+    if not file.is_file():
+        raise ConfigError([f"{file}: no such file; run in the checkout, or name its folder: --config-dir DIR"])
+    own = load_yaml(file)
+    settings = own | dict(overrides)
+    for key in ("results", "data_dir"):
+        if isinstance(value := settings.get(key), str) and value.startswith("~"):
+            settings[key] = str(Path(value).expanduser())
+    if problems := list(_problems(settings, own, file)):
+        raise ConfigError(problems)
+    return settings
+
+
+def data_sets(folder: Path) -> dict[str, dict[str, Any]]:
+    """Counts of every data set by name, of ``datasets.yaml`` in ``folder``. Raises ConfigError."""
+    found = load_yaml(folder / "datasets.yaml")
+    if problems := list(_of_data_sets(found, folder / "datasets.yaml")):
+        raise ConfigError(problems)
+    return found
+
+
+def _problems(settings: Mapping[str, Any], own: Mapping[str, Any], path: Path) -> Iterator[str]:
+    """``own``: what the file itself says; another value came from the command line, and a problem names that."""
+
+    def where(key: str) -> str:
+        of_file = key in own and (own[key] == settings[key] or str(own[key]).startswith("~"))
+        return str(path) if of_file else "command line (--config or --set)"
+
+    yield from (f"{where(k)}: unknown key {k!r}{did_you_mean(k, KEYS)}" for k in settings if k not in KEYS)
+    yield from (f"{path}: key {k!r} is missing" for k in KEYS if k not in settings and k not in OPTIONAL)
+    for key, kind in KEYS.items():
+        if key not in settings:
+            continue
+        value, kinds = settings[key], kind if isinstance(kind, tuple) else (kind,)
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            shown = " or ".join(k.__name__.replace("NoneType", "null") for k in kinds)
+            yield f"{where(key)}: {key}: {value!r} is not allowed; expected {shown}"
+    if isinstance(seeds := settings.get("seeds"), int) and seeds < 1:
+        yield f"{where('seeds')}: seeds: {seeds} is not allowed; at least 1, or null for as many as the scale says"
+    elif isinstance(seeds, int) and seeds > MOST_SEEDS:
+        yield f"{where('seeds')}: seeds: {seeds} is not allowed; at most {MOST_SEEDS}, each trains every run"
+    for key in ("gpus", "jobs_per_gpu", "max_hours"):
+        if isinstance(value := settings.get(key), int) and value < 1:
+            yield f"{where(key)}: {key}: {value} is not allowed; at least 1"
+    if isinstance(scale := settings.get("scale"), str) and scale not in SCALES:
+        yield f"{where('scale')}: scale: there is no scale {scale!r}{did_you_mean(scale, SCALES)}"
+    if isinstance(device := settings.get("device"), str) and not DEVICE.fullmatch(device):
+        yield f"{where('device')}: device: {device!r} is not allowed; allowed: auto, cpu, cuda, cuda:N"
+
+
+def _of_data_sets(found: Mapping[str, Any], path: Path) -> Iterator[str]:
+    for name, facts in found.items():
+        if not isinstance(facts, dict):
+            yield f"{path}: {name}: a mapping is expected: {{{', '.join(COUNTS)}}}"
+            continue
+        unknown = (k for k in facts if k not in (*COUNTS, "about"))
+        yield from (f"{path}: {name}: unknown key {k!r}{did_you_mean(k, [*COUNTS, 'about'])}" for k in unknown)
+        for key, least in COUNTS.items():
+            value = facts.get(key)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                yield f"{path}: {name}.{key}: {value!r} is not allowed; a whole number from {least}"
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """safe_load that also refuses a key written twice; YAML itself would keep the last one silently."""
+
+    def construct_mapping(self, node, deep=False):
+        seen = set()
+        for key_node, _ in node.value:
+            name = self.construct_object(key_node, deep=deep)
+            if name in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {name!r} twice", key_node.start_mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """A YAML mapping, with fractions such as ``8/255`` as numbers.
+
+    Raises ConfigError: no such file (with the names that exist), not YAML, not a mapping.
+    """
+    if not path.is_file():
+        names = sorted(p.stem for p in path.parent.glob("*.yaml"))
+        raise ConfigError([f"{path}: no such file{did_you_mean(path.stem, names)}"])
+    try:
+        value = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise ConfigError(
+            [f"{path}:{line}: not UTF-8; save it as UTF-8 (byte {error.object[error.start]:#x})"]
+        ) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f":{mark.line + 1}" if mark else ""
+        raise ConfigError([f"{path}{where}: not valid YAML: {getattr(error, 'problem', None) or error}"]) from None
+    if not isinstance(value, dict):
+        raise ConfigError([f"{path}: a mapping of keys to values is expected, got {type(value).__name__}"])
+    return _numbers(value)
+
+
+def _numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _numbers(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_numbers(v) for v in value]
+    return number(value) if isinstance(value, str) else value
+
+
+def number(text: str) -> str | float:
+    """``8/255`` and ``1e-3`` as numbers (YAML 1.1 reads the second as text); any other text as it is."""
+    if match := FRACTION.fullmatch(text):
+        return float(match[1]) / float(match[2]) if float(match[2]) else text
+    return float(text) if EXPONENT.fullmatch(text) else text

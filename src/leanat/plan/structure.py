@@ -1,0 +1,101 @@
+"""The grid of a configuration: settings, the papers' ``experiments.py``, and every item resolved. Imports no torch."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import leanat.papers
+from leanat.core.errors import ConfigError, did_you_mean
+from leanat.experiments.paper import Item, Paper
+from leanat.experiments.scales import SCALES
+from leanat.experiments.spec import field_names, plain
+from leanat.plan import kept, settings
+from leanat.plan.grid import Grid
+from leanat.plan.items import resolve
+
+KINDS = ("table", "figure", "formula")
+FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.+-]*")
+
+
+def load(folder: Path, overrides: Mapping[str, Any] | None = None, results: Path | None = None) -> Grid:
+    """The grid of a ``config`` folder, with ``overrides`` (of the command line) over ``config.yaml``.
+
+    ``results``: the folder below which the resolved grid is kept, so that another process need not resolve it again.
+    Raises ConfigError with every problem.
+    """
+    chosen, data_sets = settings.load(folder, overrides or {}), settings.data_sets(folder)
+    papers = all_papers(chosen.get("papers"))
+    grid = Grid(folder, chosen, SCALES[chosen["scale"]], data_sets, papers)
+    file = None if results is None else kept.path_of(grid, results)
+    if file is not None and kept.read(grid, file):
+        return grid
+    if problems := [line for name, paper in papers.items() for line in _problems(name, paper, data_sets)]:
+        raise ConfigError(problems)
+    for name, paper in papers.items():
+        for item in paper.items:
+            grid.items[f"{name}/{item}"] = resolve(grid, name, item)
+    if problems := list(_of_changes(grid)):
+        raise ConfigError(problems)
+    if file is not None:
+        kept.write(grid, file)
+    return grid
+
+
+def _of_changes(grid: Grid) -> Iterator[str]:
+    """What ``change`` names and no run has: ``change: {qtart: {sgd: {recipe.lr.lr: 0.05}}}``."""
+    for paper, methods in (grid.settings.get("change") or {}).items():
+        if paper not in grid.papers:
+            yield f"change: there is no paper {paper!r}{did_you_mean(paper, grid.papers)}"
+            continue
+        for method, values in (methods or {}).items():
+            if method not in (known := ["all", *grid.papers[paper].methods]):
+                yield f"change: {paper} has no method {method!r}{did_you_mean(method, known)}"
+                continue
+            runs = [r.spec for r in grid.runs.values() if method == "all" or f"-{method}-s" in r.id]
+            fields = {name for spec in runs for name in field_names(spec)}
+            for name in values or {}:
+                if (paper, method, name) not in grid.acted:
+                    yield f"change: {paper}.{method}: no run has {name!r}{did_you_mean(name, fields)}"
+
+
+def all_papers(names: Iterable[str] | None = None) -> dict[str, Paper]:
+    """The papers by name, of the folders in ``leanat.papers``: all of them, or ``names``. Raises ConfigError."""
+    known = sorted({module.name for module in pkgutil.iter_modules(leanat.papers.__path__) if module.ispkg})
+    if unknown := [name for name in names or () if name not in known]:
+        raise ConfigError([f"papers: there is no paper {name!r}{did_you_mean(name, known)}" for name in unknown])
+    return {name: importlib.import_module(f"leanat.papers.{name}.experiments").PAPER for name in names or known}
+
+
+def _problems(name: str, paper: Paper, data_sets: Mapping[str, Any]) -> Iterator[str]:
+    """Names in a paper's ``experiments.py`` that stand for nothing, or that cannot be names of files."""
+    file, methods = f"leanat/papers/{name}/experiments.py", tuple(paper.methods)
+    labels = [e["label"] for s in paper.suites.values() for e in s.values() if plain(e).get("label") is not None]
+    attacks = [attack for suite in paper.suites.values() for attack in suite]
+    for part in (name, *paper.items, *paper.suites, *attacks, *labels):
+        if not FILE_NAME.fullmatch(str(part)):
+            allowed = "letters, digits, space and _ . + - after a letter or digit"
+            yield f"{file}: {part!r} is not allowed as a name; {allowed}"
+    if not isinstance(seeds := plain(paper.seeds), int) or seeds < 1:
+        yield f"{file}: seeds: {seeds!r} is not allowed; a whole number from 1"
+    known = {"data": data_sets, "method": methods, "suite": paper.suites}
+    for title, item in paper.items.items():
+        yield from _of_item(f"{file}: {title}", item, known)
+
+
+def _of_item(where: str, item: Item, known: Mapping[str, Iterable[str]]) -> Iterator[str]:
+    if item.kind not in KINDS:
+        yield f"{where}.kind: {item.kind!r} is not allowed{did_you_mean(item.kind, KINDS)}"
+    entries = [("", {**item.base, "suite": item.suite}), *(("rows.", e) for e in item.rows)]
+    entries += [("columns.", e) for e in item.columns]
+    lines = {}
+    for axis, entry in entries:
+        for key, names in known.items():
+            value = plain(entry.get(key))
+            if value is not None and value not in names:
+                lines[f"{where}.{axis}{key}: there is no {key} {value!r}{did_you_mean(value, names)}"] = None
+    yield from lines
