@@ -38,11 +38,13 @@ from leanat.core.nouns import Method, Recipe, Run, Split, Step
 from leanat.cost.timing import images, wait
 from leanat.data.augment import Crop, Flip
 from leanat.evaluation.evaluate import evaluate
-from leanat.plan.jobs import GMACS
 from leanat.models import io
+from leanat.plan.jobs import GMACS
 from leanat.runs import checkpoint, experiment
 from leanat.selection.basic import Everything
-from leanat.training.baselines import AWP, FAT, Free
+from leanat.training.awp import AWP
+from leanat.training.fat import FAT
+from leanat.training.free import Free
 from leanat.training.objectives import MART, TRADES, CrossEntropy
 
 ROOT = Path(__file__).parents[1]

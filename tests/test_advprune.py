@@ -13,7 +13,8 @@ from leanat.core.nouns import Method
 from leanat.core.passes import Passes
 from leanat.papers.advprune.method import GROUPS, Bullet, ByLoss, Groups, bullet_groups
 from leanat.selection.basic import Every, Everything, Once, Random, everyone, unweighted
-from leanat.selection.coresets import Glister, GradMatch
+from leanat.selection.glister import Glister
+from leanat.selection.grad_match import GradMatch
 from leanat.training.objectives import MART, TRADES, CrossEntropy
 
 ATTACK = PGD(Linf(0.1), 10, 0.02, "gaussian")

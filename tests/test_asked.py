@@ -17,7 +17,7 @@ from leanat.papers.sat.method import Classes, MeanEntropy, SubsetAttack
 from leanat.report import asked
 from leanat.report.measures import measure
 from leanat.runs import experiment
-from leanat.training.baselines import OverfittingMonitor
+from leanat.training.overfitting import OverfittingMonitor
 
 ATTACK = PGD(Linf(0.1), 1, 0.1, "uniform")
 SALIENCY = Saliency(beta=0.0, gamma=0.0, teacher=None)

@@ -3,6 +3,7 @@
 The configuration is the smallest: the paper of docs/adding.md, as they stand there.
 """
 
+import dataclasses
 import shutil
 import struct
 import zlib
@@ -19,6 +20,7 @@ from leanat import cli, data
 from leanat.core import files
 from leanat.data import folders
 from leanat.models import foreign
+from leanat.plan import structure
 from leanat.runs import experiment
 
 ROOT = Path(__file__).parents[1]
@@ -54,6 +56,7 @@ PAPER, SCALE, SETS, CONFIG, PRINT = (
     "published/mine.csv",
 )
 HALF = 'part("random", fraction=0.5)'
+CLEAN, PGD = 'accuracy("Clean",', '"PGD-20", "pgd20"'
 CONFIGURATIONS = [
     # (file, text, in its place, said)
     (PAPER, "eps=8 / 255", "eps=8", "eps: 40; allowed: 0 to 1"),
@@ -66,18 +69,18 @@ CONFIGURATIONS = [
     (PAPER, '"data": "cifar10"}', '"data": "cifra10"}', "there is no data 'cifra10'; did you mean cifar10?"),
     (PAPER, '"model": "resnet18"', '"model": "resnet81"', "no network 'resnet81'; did you mean resnet18?"),
     (PAPER, 'suite="main"', 'suite="mian"', "there is no suite 'mian'; did you mean main?"),
-    (PAPER, '"PGD-20", "pgd20"', '"PGD-20", "pgd02"', "no metric 'pgd02'; did you mean pgd20?"),
-    (PAPER, 'accuracy("Clean",', 'accuracy("Clean", "claen",', "no metric 'claen'; did you mean clean?"),
-    (PAPER, 'accuracy("Clean",', 'accuracy("Clean", "history.los",', "no column 'los' of the history; did you mean loss?"),
-    (PAPER, 'accuracy("Clean",', 'accuracy("Clean", "history.loss@2",', "after which share of the epochs? allowed: 0 to 1"),
-    (PAPER, 'accuracy("Clean",', 'accuracy("Clean", "history.watch_gap",', "no column 'watch_gap' of the history; allowed: backward"),
-    (PAPER, 'accuracy("Clean",', 'accuracy("Clean", "metrics.epoch",', "no number 'epoch' in the metrics; did you mean epochs?"),
-    (PAPER, 'accuracy("Clean",', 'accuracy("Clean", "metrics.clean",', "no number 'clean' in the metrics; allowed: epoch_kept"),
-    (PAPER, 'accuracy("Clean",', 'accuracy("Clean", "metrics.planted_difficulty",', "planted_difficulty@0 to metrics.planted_difficulty@9"),
-    (PAPER, 'accuracy("Clean",', 'accuracy("Clean", "validation",', "no validation examples; set data.validation"),
-    (PAPER, '"PGD-20", "pgd20"', '"PGD-20", "pgd20@10"', "no class '10'; allowed: 0 to 9, A, B"),
-    (PAPER, '"PGD-20", "pgd20"', '"PGD-20", "masking"', "no metric 'masking'; allowed:"),
-    (PAPER, '"PGD-20", "pgd20"', '"PGD-20", "pgd20-clean-pgd20"', "one difference, a-b, at most"),
+    (PAPER, PGD, '"PGD-20", "pgd02"', "no metric 'pgd02'; did you mean pgd20?"),
+    (PAPER, CLEAN, CLEAN + ' "claen",', "no metric 'claen'; did you mean clean?"),
+    (PAPER, CLEAN, CLEAN + ' "history.los",', "no column 'los' of the history; did you mean loss?"),
+    (PAPER, CLEAN, CLEAN + ' "history.loss@2",', "after which share of the epochs? allowed: 0 to 1"),
+    (PAPER, CLEAN, CLEAN + ' "history.watch_gap",', "no column 'watch_gap' of the history; allowed: backward"),
+    (PAPER, CLEAN, CLEAN + ' "metrics.epoch",', "no number 'epoch' in the metrics; did you mean epochs?"),
+    (PAPER, CLEAN, CLEAN + ' "metrics.clean",', "no number 'clean' in the metrics; allowed: epoch_kept"),
+    (PAPER, CLEAN, CLEAN + ' "metrics.planted_difficulty",', "difficulty@0 to metrics.planted_difficulty@9"),
+    (PAPER, CLEAN, CLEAN + ' "validation",', "no validation examples; set data.validation"),
+    (PAPER, PGD, '"PGD-20", "pgd20@10"', "no class '10'; allowed: 0 to 9, A, B"),
+    (PAPER, PGD, '"PGD-20", "masking"', "no metric 'masking'; allowed:"),
+    (PAPER, PGD, '"PGD-20", "pgd20-clean-pgd20"', "one difference, a-b, at most"),
     (PAPER, '{"column": "Clean"}', '{"column": "Claen"}', "has no column 'Claen'; nearest: 'Clean'"),
     (PAPER, '{"item": "table1"', '{"item": "tabel1"', "has no item 'tabel1'; nearest: 'table1'"),
     (PRINT, "A random half", "A random third", "has no row 'A random half'"),
@@ -89,7 +92,7 @@ CONFIGURATIONS = [
     (PAPER, '"full": "everything"', '"full": "evrything"', "no selector 'evrything'; did you mean everything?"),
     (PAPER, "seeds=3", "seeds=0", "seeds: 0 is not allowed; a whole number from 1"),
     (PAPER, "seeds=3", "seeds=[3]", "seeds: [3] is not allowed; a whole number from 1"),
-    (SCALE, 'return "digits"', 'return "digist"', "no data set 'digist'; did you mean digits?"),
+    (SCALE, 'return "digits"', 'return "digist"', "there is no data set 'digist'; did you mean digits?"),
     (SETS, "digits:        {train: 600,", "digits:        {train: -600,", "digits.train: -600 is not allowed; a whole"),
     (SETS, "digits:        {train: 600, ", "digits:        {", "digits.train: None is not allowed"),
     (SETS, "classes: 10, channels: 1, size: 8}", "classes: 10, channels: 1, sise: 8}", "unknown key 'sise'; did you mean size?"),
@@ -100,7 +103,7 @@ CONFIGURATIONS = [
     (CONFIG, "device: auto", "device: tpu", "config.yaml: device: 'tpu' is not allowed; allowed: auto, cpu, cuda, cuda:N"),
     (CONFIG, "other_counts: false", "other_counts: perhaps", "other_counts: 'perhaps' is not allowed; expected bool"),
     (CONFIG, "papers: [mine]", "papers: [mien]", "papers: there is no paper 'mien'; did you mean mine?"),
-    (CONFIG, "change: {}", "change: {mine: {half: {recipe.bacth: 64}}}", "mine.half: no run has 'recipe.bacth'; did you mean recipe.batch?"),
+    (CONFIG, "change: {}", "change: {mine: {half: {recipe.bacth: 64}}}", "no run has 'recipe.bacth'; did you mean recipe.batch?"),
     (CONFIG, "change: {}", "change: {mine: {hafl: {recipe.batch: 64}}}", "change: mine has no method 'hafl'; did you mean half?"),
     (CONFIG, "change: {}", "change: {mien: {}}", "change: there is no paper 'mien'; did you mean mine?"),
     (CONFIG, "change: {}", "change: {mine: {half: {recipe.batch: many}}}", "spec.recipe.batch: input should be a valid integer"),
@@ -111,7 +114,7 @@ CONFIGURATIONS = [
 def test_a_configuration_that_cannot_be_meant(root, capsys, file, text, instead, said):
     path = root / file
     assert text in path.read_text()
-    path.write_text(path.read_text().replace(text, instead, 1))
+    path.write_text(path.read_text().replace(text, instead, -1 if file == PRINT else 1))
     status, err = answer(capsys, ["check", "--config-dir", root / "config"])
     assert status == 1
     assert said in err
@@ -191,8 +194,6 @@ def test_a_device_that_does_not_exist(root, capsys, monkeypatch):
 
 @pytest.mark.parametrize("text", ["{}", "[]", '{"clean": {}}', "\x00", "NaN"])
 def test_metrics_that_hold_nothing(root, capsys, monkeypatch, text):
-    from leanat.plan import structure
-
     monkeypatch.chdir(root)
     for run in structure.load(root / "config").items["mine/table1"]["runs"]:
         (root / "results" / "runs" / run).mkdir(parents=True)
@@ -204,8 +205,6 @@ def test_metrics_that_hold_nothing(root, capsys, monkeypatch, text):
 
 
 def test_the_home_folder_is_meant_by_a_tilde(root, monkeypatch):
-    from leanat.plan import structure
-
     monkeypatch.setenv("HOME", "/home/of/somebody")
     grid = structure.load(root / "config", {"results": "~/out", "data_dir": "~/data"})
     assert (grid.settings["results"], grid.settings["data_dir"]) == ("/home/of/somebody/out", "/home/of/somebody/data")
@@ -328,8 +327,6 @@ def test_other_counts_than_the_known_ones_are_refused(tmp_path):
 
 
 def test_a_training_on_other_counts_is_refused_and_allowed_in_the_foot(root, capsys, monkeypatch):
-    from leanat.plan import structure
-
     monkeypatch.chdir(root)
     for c in range(3):
         for i in range(12):
@@ -396,16 +393,39 @@ def exchanged(value, at, part):
     return copy
 
 
-@pytest.mark.parametrize("instead", [None, [], {}, ["x"], {"x": 1}, "x", -1, True], ids=repr)
-@pytest.mark.parametrize("file", [PAPER, SCALE])
-def test_no_value_of_another_kind_ends_in_a_traceback(root, capsys, file, instead):
+OTHERS = [None, [], {}, ["x"], {"x": 1}, "x", -1, True]
+
+
+@pytest.mark.parametrize("instead", OTHERS, ids=repr)
+@pytest.mark.parametrize("file", [CONFIG, SETS])
+def test_no_setting_of_another_kind_ends_in_a_traceback(root, capsys, file, instead):
     path = root / file
     whole = yaml.safe_load(path.read_text())
-    for at in leaves(whole):
-        path.write_text(yaml.safe_dump(exchanged(whole, at, instead), sort_keys=False))
-        try:
-            status, err = answer(capsys, ["check", "--config-dir", root / "config"])
-        except Exception as error:
-            raise AssertionError(f"{file}: {'.'.join(map(str, at))} = {instead!r}: {error!r}") from error
-        assert status in (0, 1), (at, err)
-        assert all(line.startswith("leanat: ") for line in err.splitlines()), (at, err)
+    few = {key: whole[key] for key in ("digits", "cifar10", "cifar10-tenth")} if file == SETS else whole
+    for at in leaves(few):
+        path.write_text(yaml.safe_dump(exchanged(few, at, instead), sort_keys=False))
+        refused_in_lines(root, capsys, file, at, instead)
+
+
+@pytest.mark.parametrize("instead", OTHERS, ids=repr)
+def test_no_value_of_a_paper_of_another_kind_ends_in_a_traceback(root, capsys, monkeypatch, instead):
+    paper = structure.all_papers(["mine"])["mine"]
+    cell = {"data": "cifar10", "method": "half"}
+    for at in leaves(paper.spec(cell)):
+
+        def spec(cell, at=at):
+            whole = paper.spec(cell)
+            return exchanged(whole, at, instead) if cell["method"] == "half" else whole
+
+        other = dataclasses.replace(paper, spec=spec)
+        monkeypatch.setattr(structure, "all_papers", lambda names, other=other: {"mine": other})
+        refused_in_lines(root, capsys, "spec", at, instead)
+
+
+def refused_in_lines(root, capsys, file, at, instead):
+    try:
+        status, err = answer(capsys, ["check", "--config-dir", root / "config"])
+    except Exception as error:
+        raise AssertionError(f"{file}: {'.'.join(map(str, at))} = {instead!r}: {error!r}") from error
+    assert status in (0, 1), (at, err)
+    assert all(line.startswith("leanat: ") for line in err.splitlines()), (at, err)

@@ -18,7 +18,9 @@ from leanat.core.loop import train
 from leanat.core.nouns import Hook, Step
 from leanat.plan import components
 from leanat.runs import checkpoint
-from leanat.training.baselines import AWP, FAT, Free
+from leanat.training.awp import AWP
+from leanat.training.fat import FAT
+from leanat.training.free import Free
 from leanat.training.objectives import TRADES, CrossEntropy
 
 PLAIN = CrossEntropy()

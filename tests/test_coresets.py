@@ -17,7 +17,9 @@ from leanat.papers.coreset.lengths import Plan, epochs_for, plan
 from leanat.papers.coreset.method import WarmStart, relative_robust_error
 from leanat.plan import components
 from leanat.selection.basic import Every, Everything, Once, Random, everyone, unweighted
-from leanat.selection.coresets import Craig, Glister, GradMatch
+from leanat.selection.craig import Craig
+from leanat.selection.glister import Glister
+from leanat.selection.grad_match import GradMatch
 from leanat.selection.last_layer import AllLayers, at_last_layer, gradients, logit_gradients, random_order
 from leanat.selection.solvers import facility_location
 from leanat.training.objectives import MART, TRADES, CrossEntropy

@@ -11,7 +11,8 @@ from leanat.data import load
 from leanat.papers.coreset.gradient_error import GradientError, NamedSelector, of_all_layers
 from leanat.papers.coreset.method import Kept
 from leanat.selection.basic import Random, everyone, unweighted
-from leanat.selection.coresets import Craig, GradMatch
+from leanat.selection.craig import Craig
+from leanat.selection.grad_match import GradMatch
 from leanat.selection.last_layer import gradients
 from leanat.training.objectives import TRADES, CrossEntropy
 

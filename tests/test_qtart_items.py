@@ -28,7 +28,7 @@ from leanat.plan import structure
 from leanat.report import items
 from leanat.runs import assess, checkpoint, experiment, transferred
 from leanat.selection.basic import LossRank
-from leanat.training.baselines import OverfittingMonitor
+from leanat.training.overfitting import OverfittingMonitor
 
 CONFIG = Path(__file__).parents[1] / "config"
 

@@ -19,7 +19,7 @@ from leanat.core.loop import train
 from leanat.core.meter import Stopped
 from leanat.runs import checkpoint, experiment, signals
 from leanat.selection.basic import Every, Random
-from leanat.training.baselines import Free
+from leanat.training.free import Free
 
 
 class Dropped(Small):

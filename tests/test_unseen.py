@@ -11,7 +11,9 @@ from torch import nn
 from leanat.attacks.cieluv import luv_to_rgb, rgb_to_luv
 from leanat.attacks.jpeg import _CHROMA, _LUMA, JPEG, compress, decompress
 from leanat.attacks.pgd import margin
-from leanat.attacks.unseen import ReColorAdv, StAdv, roughness_gradient, trilinear
+from leanat.attacks.recoloradv import ReColorAdv, trilinear
+from leanat.attacks.smooth_fields import roughness_gradient
+from leanat.attacks.stadv import StAdv
 from leanat.core.nouns import Step
 from leanat.core.rng import Draws
 from leanat.models import build

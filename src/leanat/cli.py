@@ -16,7 +16,6 @@ from typing import Any
 import leanat
 from leanat import options
 from leanat.core.errors import ConfigError, did_you_mean
-from leanat.experiments.spec import plain
 from leanat.runs import devices, signals
 
 log = logging.getLogger("leanat")
@@ -271,11 +270,10 @@ def attack(arguments: argparse.Namespace) -> None:
     paper, _, suite = arguments.suite.partition("/")
     if paper not in grid.papers:
         raise ConfigError([f"--suite {arguments.suite}: no paper {paper!r}{did_you_mean(paper, grid.papers)}"])
-    suites = plain(grid.papers[paper].suites)
+    suites = grid.papers[paper].suites
     if (suite or "main").partition("-after-")[0] not in suites:  # of a snapshot: coreset/gradients-after-7
-        raise ConfigError(
-            [f"--suite {arguments.suite}: {paper} has no suite {suite or 'main'!r}{did_you_mean(suite, suites)}"]
-        )
+        known = did_you_mean(suite, suites)
+        raise ConfigError([f"--suite {arguments.suite}: {paper} has no suite {suite or 'main'!r}{known}"])
     if not (arguments.runs or arguments.model or arguments.network):
         raise ConfigError(["attack: which network? Name runs, or --model FILE with --network and --data"])
     _torch(arguments)

@@ -6,6 +6,6 @@ mifgsm       MI-FGSM and DI2-FGSM, made to transfer between networks
 autoattack   AutoAttack and its parts (APGD, FAB, Square), whole or shortened
 perceptual   Fast-LPA, LPA and PPGD within a ball of the LPIPS distance
 lpips        that distance, and the projection into its ball
-unseen       StAdv moves pixels, ReColorAdv moves colours (cieluv: the colours it moves in)
+stadv        moves pixels; recoloradv: moves colours (cieluv: the colours it moves in); smooth_fields: what both share
 jpeg         moves the quantised coefficients of a JPEG file
 """

@@ -233,3 +233,9 @@ class PGD:
 def check_steps(steps: int, step_size: float) -> None:
     if steps < 1 or not step_size >= 0:
         raise ValueError(f"steps {steps}, step_size {step_size}; allowed: at least 1 and at least 0")
+
+
+def refuse_own_steps(step: Step, name: str) -> None:
+    """Raises ValueError where a budget sets the steps of an attack that has its own."""
+    if step.steps is not None or step.step_size is not None:
+        raise ValueError(f"{name} sets its own steps; a budget cannot")

@@ -36,7 +36,7 @@ from leanat.models import io
 from leanat.papers.saliency.method import Saliency
 from leanat.plan import components
 from leanat.runs import experiment
-from leanat.selection import coresets
+from leanat.selection import glister, last_layer, solvers, subsets
 from leanat.selection.basic import Everything, everyone, unweighted
 
 log = logging.getLogger("leanat")
@@ -221,7 +221,7 @@ class Bench:
         selector, recipe = gradient_based(self.run.method.selector), self.run.recipe
         few = self.data.take(torch.arange(self.size, device=self.run.device))
         self.run.recipe = replace(recipe, batch=self.size)
-        one = self._median(lambda: coresets.gradients(self.run, few, selector.adversarial, selector.features), few)
+        one = self._median(lambda: last_layer.gradients(self.run, few, selector.adversarial, selector.features), few)
         self.run.recipe = recipe
         return {"select": self.factor * one}
 
@@ -299,18 +299,18 @@ def _solve(selector: Any, run: Run, shape: dict[str, int]) -> float:
         return z.to(device), torch.rand(count, width, generator=generator).to(device)
 
     a, phi = rows(n, 0)
-    gradients = coresets.Gradients(((a, phi if selector.features else None),))
+    gradients = solvers.Gradients(((a, phi if selector.features else None),))
     solve = selector.solve
-    if isinstance(selector, coresets.Glister):
+    if isinstance(selector, glister.Glister):
         z, psi = rows(shape["train"] - n, 1)
         labels = torch.arange(len(z), device=device) % classes
-        validation = coresets.Validation(z, psi if selector.features else None, labels)
+        validation = solvers.Validation(z, psi if selector.features else None, labels)
 
         def solve(rows: Any, budget: int, label: int | None) -> Any:
             return selector.solve(run, validation, rows, budget, label)
 
     wait(device)
     started = time.perf_counter()
-    coresets.choose(run, data, gradients, solve, selector.fraction, selector.granularity)
+    subsets.choose(run, data, gradients, solve, selector.fraction, selector.granularity)
     wait(device)
     return time.perf_counter() - started

@@ -272,11 +272,8 @@ def _walk(value: Any, change: Callable[[str, Any], Any]) -> Any:
 def shrink_epochs(spec: dict[str, Any], factor: float, minimum: int) -> dict[str, Any]:
     """Epochs by ``factor``, at least ``minimum``, and every other count of epochs in the same proportion."""
     whole = plain(spec.get("recipe", {}).get("epochs"))
-    if not isinstance(whole, (int, float)):
-        return spec
-    epochs = max(minimum, round(whole * factor))
-    if epochs >= whole:
-        return spec
+    if not isinstance(whole, (int, float)) or (epochs := max(minimum, round(whole * factor))) >= whole:
+        return spec  # where components are built, what is no number is refused
 
     def change(key: str, value: Any) -> Any:
         if key == "epochs":

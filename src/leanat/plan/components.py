@@ -16,7 +16,7 @@ from typing import Any
 import pydantic
 
 from leanat import models
-from leanat.attacks import autoattack, jpeg, mifgsm, perceptual, pgd, threat, unseen
+from leanat.attacks import autoattack, jpeg, mifgsm, perceptual, pgd, recoloradv, stadv, threat
 from leanat.core.errors import ConfigError, did_you_mean
 from leanat.core.nouns import Attack, Budget, Hook, Method, Objective, Recipe, Schedule, Selector
 from leanat.core.teacher import Teacher
@@ -30,8 +30,8 @@ from leanat.papers.qtart import method as qtart
 from leanat.papers.saliency import maps
 from leanat.papers.saliency import method as saliency
 from leanat.papers.sat import method as sat
-from leanat.selection import basic, coresets
-from leanat.training import baselines, objectives, schedules
+from leanat.selection import basic, craig, glister, grad_match
+from leanat.training import awp, fat, free, objectives, overfitting, schedules
 
 # What may stand in each slot of a spec, by name.
 SLOTS: dict[Any, tuple[str, dict[str, type]]] = {
@@ -48,14 +48,14 @@ SLOTS: dict[Any, tuple[str, dict[str, type]]] = {
             "square": autoattack.Square,
             "ensemble": autoattack.Ensemble,
             "autoattack": autoattack.AutoAttack,
-            "free": baselines.Free,
-            "fat": baselines.FAT,
+            "free": free.Free,
+            "fat": fat.FAT,
             "perceptual": perceptual.Perceptual,
             "fast_lpa": perceptual.FastLPA,
             "lpa": perceptual.LPA,
             "ppgd": perceptual.PPGD,
-            "stadv": unseen.StAdv,
-            "recoloradv": unseen.ReColorAdv,
+            "stadv": stadv.StAdv,
+            "recoloradv": recoloradv.ReColorAdv,
             "jpeg": jpeg.JPEG,
         },
     ),
@@ -67,7 +67,7 @@ SLOTS: dict[Any, tuple[str, dict[str, type]]] = {
             "mart": objectives.MART,
             "mixup": dihcl.Mixup,
             "saliency": saliency.Saliency,
-            "awp": baselines.AWP,
+            "awp": awp.AWP,
         },
     ),
     Selector: (
@@ -81,9 +81,9 @@ SLOTS: dict[Any, tuple[str, dict[str, type]]] = {
             "weighted": sat.SubsetWeights,
             "instability": qtart.Instability,
             "bandit": dihcl.Bandit,
-            "craig": coresets.Craig,
-            "grad_match": coresets.GradMatch,
-            "glister": coresets.Glister,
+            "craig": craig.Craig,
+            "grad_match": grad_match.GradMatch,
+            "glister": glister.Glister,
             "by_loss": advprune.ByLoss,
             "warm_start": coreset.WarmStart,
         },
@@ -101,9 +101,9 @@ SLOTS: dict[Any, tuple[str, dict[str, type]]] = {
             "bullet": advprune.Bullet,
             "groups": advprune.Groups,
             "saliency": saliency.Saliency,
-            "free": baselines.Free,
-            "awp": baselines.AWP,
-            "watch": baselines.OverfittingMonitor,
+            "free": free.Free,
+            "awp": awp.AWP,
+            "watch": overfitting.OverfittingMonitor,
             "kept": coreset.Kept,
         },
     ),

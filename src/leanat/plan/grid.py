@@ -107,7 +107,12 @@ class Grid:
 
     def _spec(self, facts: Mapping[str, Any], settings: Mapping[str, Any] | None) -> tuple[dict[str, Any], str, str]:
         """What all seeds share, with the data set and the network of this scale."""
-        spec = self._shrunk(dict(self.papers[facts["paper"]].spec(facts, **(settings or {}))), facts)
+        spec = dict(self.papers[facts["paper"]].spec(facts, **(settings or {})))
+        for key in ("data", "model", "recipe", "method"):
+            if not isinstance(spec.get(key), dict):
+                where = f"leanat/papers/{facts['paper']}/experiments.py: {facts['method']}"
+                raise ConfigError([f"{where}: spec.{key}: a mapping is expected, got {spec.get(key)!r}"])
+        spec = self._shrunk(spec, facts)
         spec = self._changed(spec, facts)
         stand_in, named = self.stand_in(facts), plain(spec.get("model", {})).get("name", facts["model"])
         model = self.scale.models.get(facts["model"], named)
@@ -145,7 +150,12 @@ class Grid:
 
     def stand_in(self, facts: Mapping[str, Any]) -> str:
         """The data set used in place of the paper's at this scale."""
-        return self.scale_of(facts["paper"]).stand_in(facts)
+        scale = self.scale_of(facts["paper"])
+        name = scale.stand_in(facts)
+        if name not in self.datasets:
+            where = f"leanat/papers/{facts['paper']}/scales.py: {scale.name}: stand_in"
+            raise ConfigError([f"{where}: there is no data set {name!r}{did_you_mean(name, self.datasets)}"])
+        return name
 
     def here(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """The cell as a scale sees it: ``data`` is what this scale uses, ``paper_data`` what the paper uses."""

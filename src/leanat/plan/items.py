@@ -131,7 +131,7 @@ def _axis(entry: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]
     """Group and label of a row or column: the labels of its entries, the last one is its own."""
     shown = [entry["label"]] if "label" in entry and "group" in entry else _shown(entry, labels)
     group = entry.get("group", " | ".join(shown[:-1]))
-    return {"group": str(labels.get(group, group)), "label": shown[-1], "entry": dict(entry)}
+    return {"group": str(labels.get(group, group)), "label": shown[-1], "entry": plain(entry)}
 
 
 def _shown(entry: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:

@@ -304,7 +304,7 @@ def train_run(
 
 
 def ended(run: nouns.Run) -> bool:
-    """Whether a hook (``baselines.OverfittingMonitor``) has ended the training."""
+    """Whether a hook (``overfitting.OverfittingMonitor``) has ended the training."""
     return any(hook.ended(run) for hook in run.method.hooks)
 
 

@@ -1,7 +1,7 @@
 """Which examples an epoch trains on. A selector is called with the run and its data and returns a Subset.
 
 basic           everything, at random, by loss; once, every so many epochs
-coresets        CRAIG, GRAD-MATCH and GLISTER on last-layer gradients of the run's objective
+craig, grad_match, glister: by last-layer gradients of the run's objective; subsets: of all examples, by class or by batch
 last_layer      these gradients, at what the run's attack makes of the examples; outer_products: how they are kept
 solvers         the algorithms by name, over all examples, by class or by batch:
 facility        facility location by lazy greedy (CRAIG)

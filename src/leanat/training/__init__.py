@@ -1,1 +1,8 @@
-"""What several papers train with: objectives, learning rates, baselines."""
+"""What several papers train with.
+
+objectives   cross-entropy, TRADES, MART
+schedules    learning rates
+free, fat    Free-AT and Friendly AT: attacks of training
+awp          adversarial weight perturbation: an objective
+overfitting  a watch over the catastrophic overfitting of single-step training
+"""

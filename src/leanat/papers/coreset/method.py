@@ -2,7 +2,7 @@
 
     WarmStart(kappa=0.5, period=20, inner=Craig(fraction=0.5, granularity="batch"))
 
-The selectors are those of ``coresets``: CRAIG and GRAD-MATCH on batches, with the run's objective (cross-entropy with an
+The selectors are those of ``selection``: CRAIG and GRAD-MATCH on batches, with the run's objective (cross-entropy with an
 l_p or a perceptual attack, TRADES) and its attack.
 """
 

@@ -1,0 +1,60 @@
+"""GRAD-MATCH: the examples and weights whose gradient sum is nearest to that of all."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from leanat.core.nouns import Run, Split, Subset
+from leanat.selection.basic import everyone
+from leanat.selection.solvers import (
+    Gradients,
+    matching_pursuit,
+    top_up,
+)
+from leanat.selection.subsets import check, choose, rows_of
+
+
+@dataclass(frozen=True)
+class GradMatch:
+    """GRAD-MATCH (Killamsetty et al. 2021): weights w >= 0 with which the chosen gradients add up to those of all.
+
+    ``lam``: the ridge (0.5 on examples and 0 on batches in CORDS). The subset is smaller than ``fraction`` where the sum
+    is met, or the span of the gradients exhausted, before: further atoms have weight 0. There are at most K (D + 1)
+    dimensions, K without ``features``.
+
+    ``as_published``: the solver stops early as that of the authors does, and random examples of weight 1 fill the budget.
+    ``training_mode``: gradients are taken in training mode, as in the authors' code: BatchNorm then normalises with the
+    statistics of the batch. ``all_layers``: gradients of all parameters, in place of those of the last layer (section 3.3,
+    "gradient approximation"), batch by batch.
+    """
+
+    fraction: float
+    granularity: str
+    adversarial: bool = True
+    features: bool = True
+    lam: float = 0.0
+    as_published: bool = False
+    training_mode: bool = False
+    all_layers: bool = False
+
+    def __post_init__(self):
+        check(self.fraction, self.granularity, self.all_layers)
+        if not 0 <= self.lam < math.inf:
+            raise ValueError(f"lam {self.lam}; allowed: a finite number, 0 or more")
+
+    def __call__(self, run: Run, split: Split) -> Subset:
+        data = split.train
+        chosen = choose(run, data, rows_of(run, data, self), self.solve, self.fraction, self.granularity)
+        if not self.as_published:
+            return chosen
+        numbers = run.draws(everyone(data)).uniform("gradmatch")
+        budget = math.ceil(self.fraction * len(data) - 1e-9)
+        index, weight = top_up(chosen.index, chosen.weight, numbers, budget)
+        return chosen._replace(index=index, weight=weight)
+
+    def solve(self, rows: Gradients, budget: int, label: int | None) -> tuple[Tensor, Tensor]:
+        tol = 0.0 if self.as_published else 1e-7
+        return matching_pursuit(rows, rows.sum(), budget, self.lam, tol, as_published=self.as_published)[:2]

@@ -1,0 +1,74 @@
+"""Weighted subsets by the gradients of examples: of all examples, within each class, or of whole batches.
+
+    Every(20, 0, Craig(fraction=0.5, granularity="batch"))
+    Every(20, 20, Glister(0.3, "example", eta=0.02), before=Once(0, Random(0.3)))
+
+By Danskin's theorem an adversarial example is a constant of the gradient (Dolatabadi et al. 2022, section 3.2), so the
+"Adv." selectors differ from the clean ones in one respect: the gradients are those at the example that the run's own
+attack finds on the view that this epoch trains on (equations 12 and 14).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from leanat.core.nouns import Data, Run, Subset
+from leanat.selection.last_layer import AllLayers, gradients, random_order
+from leanat.selection.solvers import (
+    Gradients,
+    per_batch,
+    per_class,
+)
+
+GRANULARITIES = ("example", "class", "batch", "whole_batches")
+
+# (gradients, how many to choose, the class if only one is looked at) -> index, weight
+Solver = Callable[[Gradients, int, int | None], tuple[Tensor, Tensor]]
+
+
+def choose(
+    run: Run, data: Data, rows: Gradients | AllLayers, solve: Solver, fraction: float, granularity: str
+) -> Subset:
+    """``fraction`` of the examples (rounded up) by their gradients: of all, of each class, or whole batches.
+
+    The batches are ``random_order`` cut at ``recipe.batch``; so many are chosen that they hold at least the fraction, the
+    one that may be shorter counted as full. "whole_batches": the loop trains on them as they are, in the order of choice
+    (the one that may be shorter last), so that in each mini-batch the equal weights cancel; otherwise it shuffles all
+    examples, and the weights act.
+    """
+    budget = math.ceil(fraction * len(data) - 1e-9)
+    if granularity == "example":
+        return Subset(*_float(*solve(rows, budget, None)))
+    if granularity == "class":
+        labels = data.labels
+        return Subset(*per_class(lambda m, k: solve(rows[m], k, int(labels[m[0]])), labels, budget))
+    order, size = random_order(run, data), run.recipe.batch
+    index, weight = per_batch(lambda atoms, k: solve(Gradients.of(atoms), k, None), rows, order, size, budget)
+    if granularity == "batch":
+        return Subset(index, weight)
+    short_last = torch.isin(index, order.split(size)[-1]).sort(stable=True).indices
+    return Subset(index[short_last], weight[short_last], shuffle=False)
+
+
+def _float(index: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    return index, weight.float()
+
+
+def check(fraction: float, granularity: str, all_layers: bool = False) -> None:
+    if not 0 < fraction <= 1:
+        raise ValueError(f"fraction {fraction}; allowed: above 0, at most 1")
+    if granularity not in GRANULARITIES:
+        raise ValueError(f"granularity {granularity!r}; allowed: {', '.join(GRANULARITIES)}")
+    if all_layers and granularity not in ("batch", "whole_batches"):
+        raise ValueError(f"all_layers with granularity {granularity!r}; allowed: batch, whole_batches")
+
+
+def rows_of(run: Run, data: Data, selector: Any) -> Gradients | AllLayers:
+    if selector.all_layers:
+        return AllLayers(run, data, selector.adversarial, selector.training_mode)
+    return gradients(run, data, selector.adversarial, selector.features, selector.training_mode)

@@ -1,0 +1,72 @@
+"""Adversarial weight perturbation (Wu et al. 2020): the gradient is taken at weights moved against the training.
+
+Method(AWP(CrossEntropy(), gamma=0.01), PGD(Linf(8 / 255), 10, 2 / 255, "uniform"), Everything())
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from leanat.core.nouns import Hook, Objective, Run, Split, Step
+
+
+@dataclass(frozen=True)
+class AWP(Hook):
+    """Adversarial weight perturbation (Wu et al. 2020): ``objective`` at w + v, where v raises its loss on this batch.
+
+    Objective and Hook: the same in both places. For every weight tensor with more than one dimension
+    v = gamma ||w|| g / ||g||, g the gradient of the batch's mean loss in training mode. The authors find g by a step of
+    a copy of the network; the copy's learning rate cancels. The weights come back bit for bit before the optimiser
+    moves them, so weight decay acts on w, and on w + v in the authors' code. None before ``warmup_epochs``. BatchNorm
+    records the statistics of the perturbed network alone.
+    """
+
+    objective: Objective
+    gamma: float
+    warmup_epochs: int = 0
+    name: ClassVar[str] = "awp"
+
+    def __post_init__(self):
+        if not 0 <= self.gamma < math.inf:
+            raise ValueError(f"gamma {self.gamma}; allowed: a finite number, 0 or more")
+        if self.warmup_epochs < 0:
+            raise ValueError(f"warmup_epochs {self.warmup_epochs}; allowed: 0 or more")
+
+    def __call__(self, net: nn.Module, step: Step) -> Tensor:
+        step.aux[self.name] = self._perturb(net, step) if self.gamma and step.epoch >= self.warmup_epochs else []
+        return self.objective(net, step)
+
+    def of_logits(self, z: Tensor, z_adv: Tensor, y: Tensor) -> Tensor:
+        return self.objective.of_logits(z, z_adv, y)
+
+    def _perturb(self, net: nn.Module, step: Step) -> list[tuple[Tensor, Tensor]]:
+        """Moves the weights; returns each with its old value."""
+        own = {k: p for k, p in net.named_parameters() if p.requires_grad and p.dim() > 1}
+        copies = {k: p.detach().requires_grad_() for k, p in own.items()}
+        buffers = {k: b.clone() for k, b in net.named_buffers()}  # this pass leaves no trace in BatchNorm
+        losses = self.objective(lambda x: functional_call(net, {**copies, **buffers}, (x,)), step)
+        grads = torch.autograd.grad((step.weight * losses).sum(), list(copies.values()))
+        kept = [(p, p.detach().clone()) for p in own.values()]
+        with torch.no_grad():
+            for (p, _), g in zip(kept, grads, strict=True):
+                p.add_(g * (self.gamma * p.norm() / (g.norm() + 1e-20)))
+        torch.clear_autocast_cache()  # which may hold the weights as they were
+        return kept
+
+    def start(self, run: Run, split: Split) -> None:
+        return None
+
+    def on_epoch(self, run: Run, split: Split) -> None:
+        if run.method.objective != self:
+            raise ValueError("the awp among the extras is not the method's objective; both need the same fields")
+
+    @torch.no_grad()
+    def after_backward(self, run: Run, step: Step) -> None:
+        for p, old in step.aux[self.name]:
+            p.copy_(old)

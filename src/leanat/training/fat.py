@@ -1,0 +1,75 @@
+"""Friendly adversarial training (Zhang et al. 2020): an attack that stops soon after an example is fooled.
+
+Method(CrossEntropy(), FAT(Linf(8 / 255), 10, 2 / 255, patience=0, bounds=(50, 90)), Everything())
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from leanat.attacks.pgd import ascent, check_steps, refuse_own_steps
+from leanat.attacks.threat import ThreatModel
+from leanat.core.nouns import Step, eval_without_param_grad
+from leanat.core.precision import cast_once
+
+
+@dataclass(frozen=True)
+class FAT:
+    """Friendly adversarial training (Zhang et al. 2020, Algorithm 1): PGD that stops soon after the decision flips.
+
+    Before each of at most ``steps`` steps, an example that is misclassified spends one of its tau; without any left it
+    stays where it is. tau is ``patience`` at first and one more from each epoch in ``bounds`` on (in their code 0, 1, 2
+    of 120 epochs, bounds 50 and 90). ``start``: "uniform" in the ball or "none". ``omega`` times N(0, 1) is added to
+    each step (0.001 in their code). Evaluation mode; only examples under way are worked on.
+    """
+
+    threat: ThreatModel
+    steps: int
+    step_size: float
+    patience: int
+    bounds: tuple[int, ...] = ()
+    start: str = "uniform"
+    omega: float = 0.0
+    shrinks: ClassVar[bool] = True  # examples leave the batch on the way
+
+    def __post_init__(self):
+        check_steps(self.steps, self.step_size)
+        if self.patience < 0:
+            raise ValueError(f"patience {self.patience}; allowed: 0 or more")
+        if any(b < 1 for b in self.bounds) or list(self.bounds) != sorted(set(self.bounds)):
+            raise ValueError(f"bounds {self.bounds}; allowed: epochs from 1 on, rising")
+        if self.start not in ("uniform", "none"):
+            raise ValueError(f"start {self.start!r}; allowed: uniform, none")
+        if not 0 <= self.omega < math.inf:
+            raise ValueError(f"omega {self.omega}; allowed: a finite number, 0 or more")
+
+    def tau(self, epoch: int) -> int:
+        """Steps allowed after the decision has flipped."""
+        return self.patience + sum(epoch >= b for b in self.bounds)
+
+    def __call__(self, net: nn.Module, step: Step) -> Tensor:
+        refuse_own_steps(step, "fat")
+        x, y = step.x, step.y
+        z = x.clone() if self.start == "none" else self.threat.start(x, step.draws, "start/0")
+        live = torch.arange(len(x), device=x.device)
+        left = torch.full_like(live, self.tau(step.epoch))
+        with eval_without_param_grad(net), cast_once(net):
+            for t in range(self.steps):
+                if not len(live):
+                    break
+                grad, _, logits = ascent(net, z[live], y[live])
+                wrong = logits.argmax(1) != y[live]
+                going = ~wrong | (left[live] > 0)
+                left[live] -= wrong.long()
+                kept = going.nonzero().squeeze(1)  # the step's only wait for the device
+                live = live[kept]
+                moved = z[live] + self.step_size * self.threat.ascend(grad[kept])
+                if self.omega:
+                    moved += self.omega * step.draws.normal(f"omega/{t}", *x.shape[1:])[live]
+                z[live] = self.threat.project(moved, x[live])
+        return z

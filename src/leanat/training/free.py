@@ -1,0 +1,52 @@
+"""Free adversarial training (Shafahi et al. 2019): one backward pass moves the weights and the perturbation.
+
+Method(CrossEntropy(), Free(Linf(8 / 255), step_size=8 / 255), Everything(), replays=8)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from leanat.attacks.pgd import check_steps, refuse_own_steps
+from leanat.attacks.threat import ThreatModel
+from leanat.core.nouns import Hook, Run, Split, Step
+
+
+@dataclass(frozen=True)
+class Free(Hook):
+    """Free adversarial training (Shafahi et al. 2019): one backward pass moves the weights and the perturbation.
+
+    Attack and Hook: the same in both places; ``Method.replays`` is their m. One delta of batch shape, 0 at the start,
+    is carried from batch to batch and from epoch to epoch (``run.memory["free"]``), a smaller last batch using its
+    first rows. After each backward pass delta <- clamp(delta + step_size sign(gradient)) to the ball and the image's
+    range. The gradient is that of the training step, training mode and augmentation included. ``step_size`` is eps in
+    the authors' code.
+    """
+
+    threat: ThreatModel
+    step_size: float
+    name: ClassVar[str] = "free"
+
+    def __post_init__(self):
+        check_steps(1, self.step_size)
+
+    def __call__(self, net: nn.Module, step: Step) -> Tensor:
+        """x_adv as a leaf, so that the training step's own backward pass leaves its gradient there."""
+        if self.name not in step.memory:
+            raise RuntimeError("free needs a training that it belongs to: its perturbation is the run's")
+        refuse_own_steps(step, self.name)
+        delta = step.memory[self.name]["delta"][: len(step.x)]
+        return self.threat.project(step.x + delta, step.x).detach().requires_grad_()
+
+    def start(self, run: Run, split: Split) -> dict:
+        x, _ = split.train.batch(torch.zeros(1, dtype=torch.int64, device=split.train.labels.device), 0)
+        return {"delta": x.new_zeros(run.recipe.batch, *x.shape[1:])}
+
+    def after_backward(self, run: Run, step: Step) -> None:
+        delta = run.memory[self.name]["delta"][: len(step.x)]
+        moved = step.x + delta + self.step_size * self.threat.ascend(step.x_adv.grad)
+        delta.copy_(self.threat.project(moved, step.x) - step.x)
