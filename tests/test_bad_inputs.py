@@ -332,7 +332,7 @@ def test_a_training_on_other_counts_is_refused_and_allowed_in_the_foot(root, cap
         for i in range(12):
             png(root / "data" / "mini-imagenet" / f"n{c}" / f"{i}.png", np.zeros((8, 8, 3), np.uint8))
     path = root / SCALE
-    path.write_text(path.read_text().replace("use: digits", "use: mini-imagenet"))
+    path.write_text(path.read_text().replace('return "digits"', 'return "mini-imagenet"'))
     grid = structure.load(root / "config")
     run = next(iter(grid.runs))
     status, err = answer(capsys, ["train", run, "--data-dir", root / "data", "--device", "cpu"])

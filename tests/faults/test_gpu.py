@@ -1,4 +1,4 @@
-"""A GPU that runs out of memory: attacks are retried with smaller batches (``tests/test_evaluate.py``); a training says so."""
+"""A GPU that runs out of memory: attacks are tried again with smaller batches (``test_evaluate.py``); a training says so."""
 
 import json
 

@@ -293,7 +293,7 @@ def _more(claim: Claim, effect: Effect, tests: int, cases: int) -> str:
 
 
 def errata(folder: Path, paper: str) -> list[tuple[str, str]]:
-    """Contradictions inside a paper: id, and what contradicts what (checked by tests/test_errata.py)."""
+    """Contradictions inside a paper: id, and what contradicts what (checked by tests/report/test_errata.py)."""
     with (folder / "claims.csv").open(newline="", encoding="utf-8") as file:
         return [
             (r["id"], r["claim"]) for r in csv.DictReader(file) if r["paper"] == paper and r["id"].startswith("erratum")

@@ -1,7 +1,7 @@
 """The findings in README.md: sentences whose numbers are read from finished items and from ``replicated/``.
 
 ``leanat readme`` writes them between marks of README.md, and each cell of the demo that they use into docs/demo.csv, from
-which tests/test_readme.py writes them again.
+which tests/report/test_readme.py writes them again.
 """
 
 from __future__ import annotations

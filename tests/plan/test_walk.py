@@ -1,0 +1,66 @@
+"""The jobs behind a target are those that Snakemake would run."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from leanat.core.errors import ConfigError
+from leanat.plan import structure, walk
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def grid():
+    return structure.load(ROOT / "config")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """One for all dry runs, so that the configuration's values are checked once."""
+    return tmp_path_factory.mktemp("workflow")
+
+
+@pytest.mark.parametrize("target", ["figures/coreset/table3.pdf", "qtart"])
+def test_as_many_jobs_as_snakemake_counts(target, grid, folder):
+    words = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), target, "-n"]
+    said = subprocess.run([sys.executable, "-m", "snakemake", *words], capture_output=True, text=True).stdout
+    counts = {name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", said, re.M)}
+    jobs = walk.behind(walk.items_of(target, grid), grid)
+    assert len(jobs.train) == sum(n for name, n in counts.items() if name.startswith("train_"))
+    assert len(jobs.attack) == sum(n for name, n in counts.items() if name.startswith("attack_"))
+    assert (len(jobs.time), len(jobs.items)) == (counts.get("time", 0), counts["item"])
+
+
+def test_upstream_runs_come_along(grid):
+    jobs = walk.behind(["coreset/table2"], grid)
+    made = {run for shard in jobs.train for run in shard}
+    assert all(need in made for run in made for need in grid.runs[run].needs)
+    assert any(grid.runs[run].needs for run in made)
+
+
+@pytest.mark.parametrize(
+    ("target", "items"),
+    [
+        ("figures/qtart/table9.pdf", ["qtart/table9"]),
+        ("figures/qtart/table9.overview.png", ["qtart/table9"]),
+        ("figures/table1.pdf", ["advprune/table1", "coreset/table1", "qtart/table1"]),
+    ],
+)
+def test_items_of_a_target(target, items, grid):
+    assert set(items) <= set(walk.items_of(target, grid))
+    assert all(item.split("/")[1] == items[0].split("/")[1] for item in walk.items_of(target, grid))
+
+
+def test_whole_papers_and_everything(grid):
+    assert {i.split("/")[0] for i in walk.items_of("qtart", grid)} == {"qtart"}
+    assert walk.items_of("qtart", grid) == walk.items_of("figures/qtart/claims.pdf", grid)
+    assert walk.items_of("all", grid) == walk.items_of("figures/overview.pdf", grid) == list(grid.items)
+
+
+def test_a_target_that_is_none(grid):
+    with pytest.raises(ConfigError, match="did you mean table1"):
+        walk.items_of("figures/qtart/tabel1.pdf", grid)

@@ -1,0 +1,532 @@
+"""The ledger: that every claim names cells that exist, that it reads items as they are, and that it shows what it found."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from leanat import cli
+from leanat.evaluation import outcome
+from leanat.evaluation.outcome import Outcome
+from leanat.experiments.scales import SCALES
+from leanat.plan import structure
+from leanat.report import claims, decidable, examples, expression, items, ledger, published
+from leanat.report.cells import Cell, Items
+from leanat.report.claims import Claim
+from leanat.report.verdict import Expect, out_of_reach
+
+ROOT = Path(__file__).parents[2]
+CONFIG, PUBLISHED = ROOT / "config", ROOT / "published"
+CLAIMS = claims.load(PUBLISHED / "claims.yaml")
+ALL = [claim for part in CLAIMS.values() for claim in part]
+TESTED = [claim for claim in ALL if claim.expect]
+with open(PUBLISHED / "claims.csv", newline="") as file:
+    LISTED = list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def grids():
+    return {scale: structure.load(CONFIG, {"scale": scale}) for scale in SCALES}
+
+
+def line_name(line):
+    return " | ".join(filter(None, (line["group"], line["label"])))
+
+
+# --- published/claims.yaml -------------------------------------------------------------------------------------------
+
+
+def test_every_claim_of_the_papers_is_there():
+    for paper, own in CLAIMS.items():
+        assert [c.id for c in own] == [r["id"] for r in LISTED if r["id"].startswith(paper)]
+    assert len(ALL) == 114
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_cell_that_a_claim_names_exists(grids, scale):
+    names = {
+        key: ({line_name(r) for r in item["rows"]}, {line_name(c) for c in item["columns"]})
+        for key, item in grids[scale].items.items()
+    }
+    faults = []
+    for claim in TESTED:
+        assert set(claim.scales) <= set(SCALES)
+        for item, row, column in {where for case in claim.cases for where in case.values()}:
+            rows, columns = names.get(f"{claim.paper}/{item}", (set(), set()))
+            faults += [f"{claim.id}: {item} has no row {row!r}"] if row not in rows else []
+            faults += [f"{claim.id}: {item} has no column {column!r}"] if column not in columns else []
+    assert not faults, "\n".join(faults)
+
+
+def test_what_a_claim_quotes_is_published():
+    for claim in ALL:
+        for item, row, column in claim.quotes:
+            published.lookup(claim.paper, item, row, column, PUBLISHED)
+
+
+def test_a_level_is_of_full_scale_alone():
+    for claim in TESTED:
+        if claim.kind == "level":
+            (line,) = claims.ledger([claim], Items(ROOT / "nowhere", "demo"))
+            assert line.verdict == "not tested at demo"
+        if claim.kind == "time":
+            assert claim.expect.bound, "times are compared as ratios"
+        if "_paper" in claim.effect:
+            assert claim.kind in ("arithmetic", "time"), f"{claim.id} compares an accuracy with the paper's"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"kind": "orderign"}, "did you mean ordering"),
+        ({"efect": "a - b"}, "unknown key 'efect'; did you mean effect"),
+        ({"effect": "a - c"}, "not of the cells a, b"),
+        ({"effect": "a ** b"}, "allowed are names, numbers"),
+        ({"effect": "sum(a, b)"}, "no function sum"),
+        ({"effect": "a -"}, "invalid syntax"),
+        ({"expect": "every >= 0"}, "written 'every > 0'"),
+        ({"untestable": "x"}, "beside a reason"),
+    ],
+)
+def test_a_wrong_claim_is_one_clear_line(tmp_path, change, said):
+    good = {"says": "s", "source": "t", "kind": "ordering", "item": "table1", "expect": "every > 0", "effect": "a - b"}
+    good["cells"] = {"a": ["r", "c"], "b": ["r", "d"]}
+    path = tmp_path / "claims.yaml"
+    path.write_text(yaml.safe_dump({"qtart": {"claims": {"qtart-01": good}}}))
+    assert claims.load(path)["qtart"][0].effect == "a - b"
+    path.write_text(yaml.safe_dump({"qtart": {"claims": {"qtart-01": good | change}}}))
+    with pytest.raises(ValueError, match="qtart-01") as error:
+        claims.load(path)
+    assert said in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_expressions():
+    values = {"a": 3.0, "b": 2.0}
+    assert expression.evaluate("100 * (a - b) / a", values) == pytest.approx(100 / 3)
+    assert expression.evaluate("min(a, -b) + max(a, b) - abs(b - a)", values) == 0
+    assert expression.evaluate("mean(a, b) + std(a, b)", values) == 3
+    assert expression.evaluate("a / (b - 2)", values) != expression.evaluate("a / (b - 2)", values), "nan"
+    assert expression.names("a - a_paper") == {"a", "a_paper"}
+    for text in ("a.b", "a[0]", "'x'", "a if b else a", "(lambda: a)()", "max()"):
+        with pytest.raises(ValueError, match="allowed"):
+            expression.names(text)
+
+
+# --- reading items ---------------------------------------------------------------------------------------------------
+
+
+def write_item(folder, rows, scale="demo", item="table1"):
+    path = folder / "items" / scale / "qtart" / f"{item}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(["row", "column", "published", "values", "missing", "tested"])
+        for row, column, shown, values, missing, tested in rows:
+            out.writerow([row, column, shown, json.dumps(values), missing, tested])
+
+
+BETTER = Expect("every", ">", 0.0, 0.5)
+
+
+def claim(expect=BETTER, effect="a - b", kind="ordering", names=("A", "B"), columns=("c",), **more):
+    cases = tuple(dict(zip("ab", (("table1", n, c) for n in names), strict=True)) for c in columns)
+    return Claim("qtart-01", "qtart", "A beats B", "Table 1", kind, "points", cases, effect, expect, **more)
+
+
+def test_a_verdict_worked_out_by_hand(tmp_path):
+    write_item(tmp_path, [("A", "c", 94, [94, 95, 96], "", 400), ("B", "c", 90, [90, 90.5, 91], "", 400)])
+    (line,) = claims.ledger([claim()], Items(tmp_path, "demo"))
+    assert line.effect == pytest.approx(4.5)
+    seeds, examples = (
+        0.25 / 3,
+        (95 * 5 + 90.5 * 9.5) / 400,
+    )  # variances of the mean of 4, 4.5, 5, and of the draw of images
+    from scipy import stats
+
+    half = (stats.t.ppf(0.975, 2) ** 2 * seeds + stats.norm.ppf(0.975) ** 2 * examples) ** 0.5
+    assert (line.low, line.high) == pytest.approx((4.5 - half, 4.5 + half), rel=1e-4)
+    assert (line.verdict, line.n, line.used) == ("supported", 3, 1)
+
+
+def test_seeds_are_paired_and_only_common_ones_count(tmp_path):
+    write_item(tmp_path, [("A", "c", "", [50, 70, 90, 10], "", ""), ("B", "c", "", [45, 65, 85], "", "")])
+    (line,) = claims.ledger([claim()], Items(tmp_path, "demo"))
+    assert (line.effect, line.low, line.high, line.n) == (5, 5, 5, 3), "the differences are 5, 5, 5"
+
+
+def test_what_is_missing_is_said(tmp_path):
+    (line,) = claims.ledger([claim()], Items(tmp_path, "demo"))
+    assert (line.verdict, line.reason) == ("not run yet", "not made yet: figures/qtart/table1.pdf")
+    write_item(tmp_path, [("A", "c", "", [], "needs data_dir", ""), ("B", "c", "", [90], "", "")])
+    (line,) = claims.ledger([claim()], Items(tmp_path, "demo"))
+    assert (line.verdict, line.reason) == ("not tested at demo", "needs data_dir")
+    write_item(
+        tmp_path,
+        [
+            (n, c, "", v, "" if v else "no", "")
+            for n, v0 in (("A", 9), ("B", 5))
+            for c, v in (("c", [v0] * 3), ("d", []))
+        ],
+    )
+    (line,) = claims.ledger([claim(columns=("c", "d"))], Items(tmp_path, "demo"))
+    assert (line.verdict, line.used) == ("supported", 1)
+    assert ledger.of_cases(line) == "1 case, 1 not tested"
+
+
+def test_one_trial_decides_nothing(tmp_path):
+    write_item(tmp_path, [("A", "c", "", [99], "", ""), ("B", "c", "", [1], "", "")])
+    (line,) = claims.ledger([claim()], Items(tmp_path, "demo"))
+    assert (line.verdict, line.reason, line.effect, line.n) == ("not decidable", "one trial", 98, 1)
+
+
+def test_a_claim_of_one_trial_is_none_of_those_that_are_corrected_for(tmp_path):
+    """Fourteen of them beside it would else hide a difference of 30 points over three seeds."""
+    write_item(
+        tmp_path,
+        [("A", "c", "", [61, 64, 66], "", ""), ("B", "c", "", [31, 31, 37], "", "")]
+        + [(n, "d", "", [5], "", "") for n in "AB"],
+    )
+    many = [replace(claim(columns=("d",)), id=f"qtart-{k:02}") for k in range(2, 16)]
+    first, *others = claims.ledger([claim(), *many], Items(tmp_path, "demo"))
+    assert first.verdict == "supported"
+    assert {line.verdict for line in others} == {"not decidable"}
+
+
+@pytest.mark.parametrize(
+    ("trials", "of", "never"),
+    [
+        ((3,), "every", []),
+        ((1,), "every", ["supported", "not supported"]),
+        ((3, 1), "every", ["supported"]),
+        ((3, 1), "some", ["not supported"]),
+        ((3, 3, 1), "most", []),
+        ((3, 1, 1), "most", ["supported", "not supported"]),
+        ((3, 3, 1, 1), "most", ["supported"]),
+    ],
+)
+def test_what_trials_cannot_decide(trials, of, never):
+    for sign in "<>":
+        assert out_of_reach(Expect(of, sign, 2.0, 0.5), trials) == never
+
+
+class Planned:
+    """The cells of items that were never run: clear differences, with as many seeds as the configuration plans."""
+
+    real = False
+
+    def __init__(self, grid):
+        self.grid, self.scale, self.rng = grid, grid.scale.name, np.random.default_rng(0)
+        self.lines = {
+            name: [{line_name(x): k for k, x in enumerate(item[axis])} for axis in ("rows", "columns")]
+            for name, item in grid.items.items()
+        }
+
+    def cell(self, paper, item, row, column):
+        rows, columns = self.lines[f"{paper}/{item}"]
+        cell = self.grid.items[f"{paper}/{item}"]["cells"][rows[row]][columns[column]]
+        if cell["missing"]:
+            return Cell({}, cell["missing"])
+        seeds = {self.grid.runs[run].spec["seed"] for run in cell["runs"]} or {0}
+        return Cell({seed: float(self.rng.uniform(1, 99)) for seed in seeds}, published=1.0)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_what_the_configuration_cannot_decide_the_ledger_does_not(grids, scale):
+    grid = grids[scale]
+    seeds = {run.id: run.spec["seed"] for run in grid.runs.values()}
+    for own in CLAIMS.values():
+        planned = dict(decidable.undecidable(own, grid.items, seeds, scale))
+        lines = claims.ledger(own, Planned(grid))
+        never = {line.claim.id for line in lines if line.verdict == "not decidable"}
+        assert never == {name for name, reason in planned.items() if reason.startswith("not decidable")}
+
+
+def test_a_mean_over_cases_is_a_mean_for_each_seed(tmp_path):
+    rows = [("A", "c", "", [10, 20, 30], "", ""), ("B", "c", "", [0, 0, 0], "", "")]
+    rows += [("A", "d", "", [30, 20, 10], "", ""), ("B", "d", "", [0, 0, 0], "", "")]
+    write_item(tmp_path, rows)
+    (line,) = claims.ledger([claim(Expect("mean", ">", 0.0), columns=("c", "d"))], Items(tmp_path, "demo"))
+    assert (line.effect, line.low, line.high) == (20, 20, 20)
+
+
+def test_arithmetic_is_exact_and_times_are_not(tmp_path):
+    write_item(tmp_path, [("A", "c", 9.76, [9.76], "", ""), ("B", "c", 4.5, [4.7], "", "")])
+    exact = claim(Expect("every", "within", 0.001), "a - a_paper", "arithmetic", names=("A", "B"))
+    assert claims.ledger([exact], Items(tmp_path, "demo"))[0].verdict == "supported"
+    wrong = claim(Expect("every", "within", 0.001), "b - b_paper", "arithmetic")
+    assert claims.ledger([wrong], Items(tmp_path, "demo"))[0].verdict == "not supported"
+    for bound, verdict in ((2.0, "inconclusive"), (1.5, "supported"), (3.0, "not supported")):
+        assert (
+            claims.ledger([claim(Expect("every", ">", bound), "a / b", "time")], Items(tmp_path, "demo"))[0].verdict
+            == verdict
+        )
+
+
+def test_replications_are_read_beside(tmp_path):
+    path = tmp_path / "real" / "qtart" / "table1.csv"
+    path.parent.mkdir(parents=True)
+    head = "row,column,metric,seed,value,run,spec_hash,scale,n,seeds,device,revision,date\n"
+    rows = [
+        f"{name},c,clean,{seed},{value + seed},r,{'0' * 8},paper,5,0 1 2 3 4,GPU,abc,2026-01-01\n"
+        for name, value in (("A", 92), ("B", 90.4))
+        for seed in range(5)
+    ]
+    path.write_text(head + "".join(rows))
+    found = ledger.lines({"qtart": [claim()]}, tmp_path, tmp_path / "real", "demo")["qtart"]
+    assert [(x.verdict, x.scale, x.origin, x.n) for x in found] == [
+        ("not run yet", "demo", "this run", None),
+        ("supported", "paper", "replicated", 5),
+    ]
+
+
+def test_random_subsets_drawn_again_are_a_mean_for_each_seed(tmp_path):
+    path = tmp_path / "items" / "demo" / "qtart" / "table1.csv"
+    path.parent.mkdir(parents=True)
+    head = "row,column,published,values,missing,tested,seeds\n"
+    path.write_text(head + 'A,c,,"[9, 5]",,,"[0, 1]"\nB,c,,"[1, 2, 3, 4, 5, 6]",,,"[0, 1]"\nC,c,,[7],,,"[0, 1]"\n')
+    items = Items(tmp_path, "demo")
+    assert items.cell("qtart", "table1", "B", "c").values == {0: 2, 1: 5}
+    assert items.cell("qtart", "table1", "C", "c").values == {0: 7}
+    (line,) = claims.ledger([claim()], items)
+    assert (line.effect, line.n) == (3.5, 2), "9 - 2 and 5 - 5"
+
+
+def test_what_a_stronger_attack_takes_away_is_a_share_of_the_examples(tmp_path):
+    """The same network on the same images: its two accuracies are not independent draws."""
+    write_item(tmp_path, [("A", "c", "", [60, 60, 60], "", 1000), ("B", "c", "", [59, 59, 59], "", 1000)])
+    nested, free = (
+        claims.ledger([claim(Expect("every", "within", 2.0), nested=n)], Items(tmp_path, "demo"))[0]
+        for n in (True, False)
+    )
+    assert nested.high - nested.effect == pytest.approx(1.96 * (1 * 99 / 1000) ** 0.5, rel=1e-3)
+    assert (nested.verdict, free.verdict) == ("supported", "inconclusive")
+
+
+def outcomes(folder, run, right, clean, attacks):
+    """A run's suite with one attack, whose outcome is kept in the run's folder ``attacks``."""
+    n = len(right)
+    zero = np.zeros(n, dtype=np.float32)
+    whole = np.arange(n)
+    kept = Outcome(whole, whole, whole, clean, right, zero, zero, zero, np.zeros(n, dtype=np.int16), ("pgd",))
+    for name in (attacks, "suites"):
+        (folder / "runs" / run / name).mkdir(parents=True)
+    outcome.save(kept, folder / "runs" / run / attacks / "pgd.npz")
+    spec = {"statistics": "running", "holdout": None}
+    summary = {
+        "attacks": {"pgd": {"n": n, "accuracy": float(right.mean()), "file": f"{attacks}/pgd.npz", "spec": spec}}
+    }
+    (folder / "runs" / run / "suites" / "main.json").write_text(json.dumps(summary))
+
+
+def test_the_best_of_several_is_compared_one_by_one(tmp_path):
+    """By seed, the better of a and b is above ours in two of three; each alone is one point below on average."""
+    rows = [("O", "c", 10, [10, 10.1, 9.9], "", 10**9), ("A", "c", 9, [11, 8.1, 7.9], "", 10**9)]
+    write_item(tmp_path, [*rows, ("B", "c", 9, [8, 11.1, 7.9], "", 10**9)])
+    cases = ({name: ("table1", row, "c") for name, row in (("ours", "O"), ("a", "A"), ("b", "B"))},)
+    one = replace(claim(effect="ours - max(a, b)"), cases=cases)
+    (line,) = claims.ledger([one], Items(tmp_path, "demo"))
+    assert line.effect == pytest.approx(1.0)
+    assert (line.n, line.used) == (3, 1)
+    (line,) = claims.ledger([replace(one, expect=Expect("mean", ">", 0.0, 0.5))], Items(tmp_path, "demo"))
+    assert line.effect == pytest.approx(1.0)
+
+
+def test_outcomes_of_the_examples_give_the_error_of_a_difference(tmp_path):
+    """Two networks that fail on nearly the same images: a bootstrap over images says how much their difference is sure."""
+    rng = np.random.default_rng(0)
+    hard = rng.random(400) < 0.3
+    rows, cells, values = [], [], {}
+    for name, attacks in (("A", "attacks"), ("B", "attacks-after-2")):  # the second of a snapshot
+        part = []
+        for seed in range(3):
+            right = ~hard & (rng.random(400) < 0.95)
+            outcomes(tmp_path, f"{name}{seed}", right, right | (rng.random(400) < 0.5), attacks)
+            part.append(right)
+        values[name] = np.array(part)
+        rows.append({"group": "", "label": name})
+        runs = [f"{name}{seed}" for seed in range(3)]
+        cells.append([{"metric": "pgd", "runs": runs, "evaluations": [f"{r}/suites/main" for r in runs]}])
+        cells[-1].append({"metric": "clean", "runs": runs, "evaluations": []})
+        cells[-1].append({"metric": "history.loss", "runs": runs, "evaluations": []})
+    columns = [{"group": "", "label": label} for label in ("c", "clean", "loss")]
+    evaluations = [e for row in cells for e in row[0]["evaluations"]]
+    item = {"rows": rows, "columns": columns, "cells": cells, "evaluations": evaluations}
+    write_item(tmp_path, [(n, "c", "", (100 * v.mean(1)).tolist(), "", 400) for n, v in values.items()])
+    path = tmp_path / "items" / "demo" / "qtart" / "table1.npz"
+    examples.write(item, tmp_path, path)
+    assert set(examples.read(path)) == {(n, c) for n in "AB" for c in ("c", "clean")}
+    (case,), _ = claims._cases(claim(), Items(tmp_path, "demo"))
+    found = examples.error(claim(), [case])
+
+    difference = 100 * (values["A"].mean(0) - values["B"].mean(0))
+    resampled = [difference[rng.integers(0, 400, 400)].mean() for _ in range(4000)]
+    assert found == pytest.approx(np.std(resampled), rel=0.05)
+    bare = {name: cell._replace(right=None) for name, cell in case.items()}
+    assert examples.error(claim(), [bare]) > 3 * found, "as if the images were not the same"
+    write_item(tmp_path, [(n, "c", "", [1, 2, 3], "", 400) for n in "AB"])
+    assert Items(tmp_path, "demo").cell("qtart", "table1", "A", "c").right is None, "another run's outcomes"
+
+
+class Read:
+    """Metrics and suites of a run, in the place of files."""
+
+    def metrics(self, run):
+        return {"clean": {"n": 100, "per_class": {"correct": [40, 30], "n": [60, 40]}}, "classes_attacked": [1]}
+
+    def suite(self, evaluation):
+        return {"attacks": {"pgd": {"n": 64}, "lpa": {"n": 32}}, "worst": {"n": 30}}
+
+
+@pytest.mark.parametrize(
+    ("metric", "n"),
+    [
+        ("clean", 100),
+        ("clean@A", 40),
+        ("clean@B", 60),
+        ("clean@0", 60),
+        ("pgd", 64),
+        ("pgd+lpa", 32),
+        ("worst", 30),
+        ("history.loss", None),
+        ("metrics.x", None),
+        ("pgd@sd", None),
+    ],
+)
+def test_how_many_examples_stand_behind_an_accuracy(metric, n):
+    assert items.tested({"metric": metric, "runs": ["r"], "evaluations": ["e"]}, Read()) == n
+    assert items.tested({"metric": metric, "runs": [], "evaluations": []}, Read()) is None
+
+
+# --- what it looks like ----------------------------------------------------------------------------------------------
+
+
+def filled(folder):
+    write_item(folder, [("A", "c", 94, [94, 95, 96], "", 400), ("B", "c", 90, [90, 90.5, 91], "", 400)])
+    other = Claim(
+        "qtart-02", "qtart", "the first use of $ and # in *markup*", "section 1", untestable="a claim of priority"
+    )
+    return ledger.lines({"qtart": [claim(), other]}, folder, folder / "replicated", "demo")
+
+
+@pytest.mark.parametrize("width", [40, 70, 120])
+def test_the_terminal_s_width_is_kept(tmp_path, width):
+    text = ledger.text(
+        filled(tmp_path), {"qtart": "Q-TART: a title of many words, longer than a narrow terminal"}, width
+    )
+    assert max(map(len, text.splitlines())) <= width
+    flat = " ".join(text.split())
+    assert "✓ qtart-01 supported" in flat
+    assert "measured 4.50 [" in flat
+    assert "] points, 3 seeds, scale demo; expected > 0" in flat
+    assert "a claim of priority" in flat
+    assert "they never support an accuracy" in flat
+
+
+def test_csv_and_pdf(tmp_path):
+    found = filled(tmp_path)
+    ledger.write_csv(found, tmp_path / "claims.csv")
+    with open(tmp_path / "claims.csv", newline="") as file:
+        first, second = csv.DictReader(file)
+    assert (first["verdict"], first["effect"], first["seeds"], first["unit"]) == ("supported", "4.5", "3", "points")
+    assert (second["verdict"], second["effect"], second["reason"]) == ("not testable", "", "a claim of priority")
+    ledger.write_pdf(found, {"qtart": "Q-TART"}, PUBLISHED, tmp_path / "claims")
+    once = (tmp_path / "claims.pdf").read_bytes()
+    ledger.write_pdf(found, {"qtart": "Q-TART"}, PUBLISHED, tmp_path / "claims")
+    assert once == (tmp_path / "claims.pdf").read_bytes()
+    assert (tmp_path / "claims.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_by_hand(tmp_path, capsys):
+    write_item(tmp_path, [("VGG16 | Baseline", "CIFAR-10", 94, [90, 91, 92], "", 1197)])
+    assert cli.main(["claims", "qtart", "--results", str(tmp_path), "--set", "scale=demo"]) == 0
+    text = capsys.readouterr().out
+    assert "qtart-01" in text
+    assert "advprune-01" not in text
+    assert cli.main(["claims", "qtrat", "--results", str(tmp_path)]) == 1
+    assert "no paper 'qtrat'; did you mean qtart" in capsys.readouterr().err
+
+
+# --- every published number is used ----------------------------------------------------------------------------------
+
+SETTINGS = {
+    "hyper",
+    *(f"table{k}" for k in range(4, 9)),
+}  # the tables are Q-TART's; test_settings and test_grid compare them
+# of captions, as columns of figures
+CAPTIONS = {"γ", "PGD ε", "epochs", "training perturbation norm ‖ε‖_∞ ≤", "evaluation attack", "coreset size"}
+DERIVED = "difference with full training"  # printed in parentheses; erratum-coreset-03 computes them all
+UNUSED = {  # (paper, item, column), with the reason
+}
+
+
+def reached(grid):
+    """(paper, item, row, column) of every published number that an item shows."""
+    found = set()
+    for item in grid.items.values():
+        for cell in (c for row in item["cells"] for c in row if c["published"]):
+            where = cell["published"]
+            key = (item["paper"], where["item"], where["row"], where["column"])
+            if published.lookup(*key, PUBLISHED).text == "LOST":
+                key = (key[0], key[1] + "_readme", *key[2:])
+            found.add(key)
+    return found
+
+
+def numbers(paper):
+    return [(n, (n.paper, n.item, n.row, n.column)) for n in published.check(PUBLISHED / f"{paper}.csv")]
+
+
+@pytest.mark.parametrize("paper", sorted(CLAIMS))
+def test_every_cell_of_a_printed_table_is_in_its_item(grids, paper):
+    found = reached(grids["paper"])
+    lost = [
+        key
+        for number, key in numbers(paper)
+        if number.item.startswith("table")
+        and not (paper == "qtart" and number.item in SETTINGS)
+        and number.value is not None
+        and not number.column.endswith(DERIVED)
+        and key not in found
+    ]
+    assert not lost, "printed, but no item shows it"
+
+
+@pytest.mark.parametrize("paper", sorted(CLAIMS))
+def test_every_printed_number_is_used(grids, paper, monkeypatch):
+    """By an item, a claim or an erratum; settings by tests of the configuration."""
+    import test_errata
+
+    found, lookup = reached(grids["paper"]), published.lookup
+
+    def recorded(*cell):
+        found.add(cell[:4])
+        return lookup(*cell)
+
+    monkeypatch.setattr(published, "lookup", recorded)
+    for check in test_errata.CHECKS.values():
+        check()
+    found |= {(c.paper, *quote) for c in CLAIMS[paper] for quote in c.quotes}
+    unused = [
+        key
+        for number, key in numbers(paper)
+        if not number.item.startswith("table")
+        and number.item not in SETTINGS
+        and not (number.item.startswith("figure") and number.column in CAPTIONS)
+        and key not in found
+    ]
+    assert unused == [key for key in unused if (*key[:2], key[3]) in UNUSED], "nothing uses it"
+    columns = {(n.paper, n.item, n.column) for n, _ in numbers(paper)} - {(*key[:2], key[3]) for key in unused}
+    assert not columns & set(UNUSED), "used after all"
+
+
+def test_a_row_of_a_table_is_the_paper_s_or_marked_as_ours(grids):
+    for name, item in grids["paper"].items.items():
+        printed = {n.item for n, _ in numbers(item["paper"])}
+        if item["kind"] == "table" and item["item"] in printed:
+            for row, cells in zip(item["rows"], item["cells"], strict=True):
+                assert row["ours"] or any(c["published"] for c in cells), f"{name}, row {line_name(row)!r}"

@@ -1,0 +1,57 @@
+"""The findings of README.md are those of the numbers beside it, and those numbers are the items'."""
+
+from pathlib import Path
+
+import pytest
+
+from leanat.report import readme
+from leanat.report.cells import Items
+from leanat.report.statistics import paired_difference
+
+ROOT = Path(__file__).parents[2]
+NUMBERS = ROOT / "docs" / "demo.csv"
+
+
+def test_the_block_is_what_the_numbers_say():
+    text = (ROOT / "README.md").read_text()
+    assert readme.with_block(text, "demo", readme.demo(readme.of_cells(readme.read(NUMBERS)))) == text
+    real = readme.of_replicated(ROOT / "replicated")
+    assert readme.with_block(text, "photographs", readme.photographs(real)) == text
+
+
+def test_every_number_is_used():
+    found = readme.of_cells(readme.read(NUMBERS))
+    readme.demo(found)
+    assert found.used == readme.read(NUMBERS)
+
+
+@pytest.mark.skipif(not (ROOT / "results" / "items" / "demo").is_dir(), reason="nothing was computed in this checkout")
+def test_the_numbers_are_those_of_the_items_where_they_are_finished():
+    items = Items(ROOT / "results", "demo")
+    for (item, row, column), values in readme.read(NUMBERS).items():
+        paper, _, name = item.partition("/")
+        cell = items.cell(paper, name, row, column)
+        assert not cell.values or cell.values == pytest.approx(values), (item, row, column)
+
+
+def test_a_changed_number_changes_the_block():
+    cells = readme.read(NUMBERS)
+    where = next(iter(cells))
+    other = cells | {where: {seed: value + 17 for seed, value in cells[where].items()}}
+    assert readme.demo(readme.of_cells(other)) != readme.demo(readme.of_cells(cells))
+
+
+def test_texts_of_numbers():
+    cells = {("p/t", "a", "c"): {0: 61.0, 1: 63.0, 2: 62.0}, ("p/t", "b", "c"): {0: 60.0, 1: 62.5, 2: 60.0}}
+    of = readme.of_cells(cells)
+    assert of.mean("p/t", "a", "c") == "62"
+    assert of.level("p/t", "a", "c") == "62.0 ± 2.5"  # t(2) = 4.303, sd 1
+    gap = paired_difference(cells["p/t", "a", "c"], cells["p/t", "b", "c"])
+    assert of.gap("p/t", "a", "b", "c", 2) == f"{gap.mean:+.2f} [{gap.low:.2f}, {gap.high:.2f}]"
+    with pytest.raises(ValueError, match="p/t, 'z', 'c'"):
+        of.mean("p/t", "z", "c")
+
+
+def test_the_marks_are_needed():
+    with pytest.raises(ValueError, match="must stand there once each"):
+        readme.with_block("no marks", "demo", [])

@@ -1,0 +1,381 @@
+"""Tables, collections and overviews: what is in the files, read back by other programs."""
+
+import copy
+import itertools
+import json
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas
+import pytest
+from PIL import Image
+
+from leanat.report import published, style
+from leanat.report.collect import collect
+from leanat.report.layout import layout, number
+from leanat.report.overview import draw, overview
+from leanat.report.table import check, frame, render, write_table
+
+PUBLISHED = Path(__file__).parents[2] / "published"
+NASTY = r"#let $x$ *b* _i_ <lab> @ref \n `r` [c] {d} ~ // /* & % ^ = - + 1. \u{41}"
+poppler = pytest.mark.skipif(shutil.which("pdftotext") is None, reason="poppler is not installed")
+
+
+def cell(values=(), published=None, replicated=None, missing=None):
+    values = list(values)
+    return {"published": published, "replicated": replicated, "values": values, "n": len(values), "missing": missing}
+
+
+def column(group="CIFAR-10", label="Accuracy (%)", stand_in=None, skipped=None, better="high", digits=2, **other):
+    told = {"group": group, "label": label, "unit": "%", "digits": digits, "better": better}
+    return told | {"stand_in": stand_in, "skipped": skipped} | other
+
+
+def small(**changes):
+    """Two rows, two columns; every number below is worked out from these by hand."""
+    item = {
+        "paper": "qtart",
+        "item": "table1",
+        "title": "Table 1.",
+        "caption": "Test accuracy.",
+        "scale": "demo",
+        "provenance": {"seeds": [0, 1, 2], "device": "CPU", "date": "2026-11-20", "revision": "abc1234"}
+        | {"factors": ["epochs × 1/20"], "assumptions": ["The paper names no batch size."]},
+        "rows": [
+            {"group": "VGG16", "label": "Baseline", "note": None},
+            {"group": "VGG16", "label": "Q-TART", "note": "ours"},
+        ],
+        "columns": [column(stand_in="digits", n_test=1197), column("STL-10", skipped="needs data_dir")],
+        "cells": [
+            [cell([90, 92, 94], 94.04), cell(published=82.75)],
+            [cell([], 94.47, missing="loss not finite in epoch 7"), cell(published=83.01)],
+        ],
+    }
+    return item | changes
+
+
+def realistic():
+    """Q-TART's Table 1: the paper's numbers as published, ours made up; 4 networks, 5 data sets, 2 of them run."""
+    rows, cells = [], []
+    runs = {"CIFAR-10": ("digits", 95), "CIFAR-100": ("shapes20", 71)}
+    for network in ("VGG16", "MobileNet", "DenseNet", "ResNet50"):
+        for k, name in enumerate(("Baseline", "Random", "DIHCL", "Q-TART (Ours)")):
+            rows.append({"group": network, "label": name, "note": "ours" if "Ours" in name else None})
+            line = []
+            for data in ("CIFAR-10", "CIFAR-100", "STL-10", "miniImagenet", "ILSVRC2012"):
+                paper = published.lookup("qtart", "table1", f"{network} | {name}", data, PUBLISHED).value
+                level = runs[data][1] if data in runs else None
+                line.append(cell([level + k / 7, level - k / 9, level + 0.4] if level else [], paper))
+            cells.append(line)
+    columns = [
+        column(data, stand_in=runs.get(data, (None,))[0], skipped=None if data in runs else "needs data_dir")
+        for data in ("CIFAR-10", "CIFAR-100", "STL-10", "miniImagenet", "ILSVRC2012")
+    ]
+    return small(rows=rows, columns=columns, cells=cells, caption="Q-TART against SGD, DIHCL and a random subset.")
+
+
+def text_of(pdf, *options):
+    return subprocess.run(["pdftotext", *options, str(pdf), "-"], capture_output=True, text=True, check=True).stdout
+
+
+def pages_of(pdf):
+    told = subprocess.run(["pdfinfo", "-l", "99", str(pdf)], capture_output=True, text=True, check=True).stdout
+    return [tuple(map(float, size)) for size in re.findall(r"Page +\d+ size: +([\d.]+) x ([\d.]+)", told)]
+
+
+def words(text):
+    return " ".join(text.split())
+
+
+# --- CSV -------------------------------------------------------------------------------------------------------------
+
+
+def test_csv_holds_the_numbers_worked_out_by_hand(tmp_path):
+    write_table(small(), tmp_path / "t")
+    got = pandas.read_csv(tmp_path / "t.csv")
+    assert list(got["row"]) == ["VGG16 | Baseline"] * 2 + ["VGG16 | Q-TART"] * 2
+    assert list(got["column"]) == ["CIFAR-10 | Accuracy (%)", "STL-10 | Accuracy (%)"] * 2
+    first = got.iloc[0]
+    half = 4.302652729911275 * 2 / math.sqrt(3)  # t(0.975, 2), standard deviation 2
+    assert (first["mean"], first["n"], first["published"]) == (92, 3, 94.04)
+    assert (first["low"], first["high"]) == pytest.approx((92 - half, 92 + half))
+    assert json.loads(first["values"]) == [90, 92, 94]
+    assert got["mean"].notna().tolist() == [True, False, False, False]
+    assert got["missing"].fillna("").tolist() == ["", "needs data_dir", "loss not finite in epoch 7", "needs data_dir"]
+    assert set(got["scale"]) == {"demo"}
+    assert set(got["seeds"]) == {"[0, 1, 2]"}
+
+
+def test_one_seed_has_a_mean_and_no_interval():
+    item = small()
+    item["cells"][0][0] = cell([93.25], 94.04)
+    got = frame(item)
+    assert got["mean"][0] == 93.25
+    assert got[["low", "high"]].loc[0].isna().all()
+
+
+def test_no_difference_to_the_paper_is_ever_given():
+    got = frame(small())
+    assert not [name for name in got.columns if re.search("delta|diff|gap", name)]
+
+
+# --- layout ----------------------------------------------------------------------------------------------------------
+
+
+def printed(item, r, c):
+    rows = [row for block in layout(item)["blocks"] for row in block["rows"]]
+    return rows[r]["cells"][c]
+
+
+def test_numbers_keep_the_paper_s_digits_and_signs():
+    assert [number(v, 1) for v in (-0.04, -1.25, 12.0)] == ["0.0", "−1.2", "12.0"]
+    item = small()
+    item["columns"][0]["digits"] = 1
+    assert printed(item, 0, 0)["mean"] == "94.04"  # never rounded to ours
+    assert printed(item, 0, 1) | {"bold": None} == {
+        "mean": "92.0", "pm": "± 5.0", "n": "", "mark": "", "bold": None, "number": True,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("better", "bold"), [("high", [False, True, False]), ("low", [True, False, False]), (None, [False] * 3)]
+)
+def test_bold_is_the_best_mean_of_a_block(better, bold):
+    rows = [{"group": "a", "label": str(k), "note": None} for k in range(3)] + [
+        {"group": "b", "label": "x", "note": None}
+    ]
+    cells = [[cell([v])] for v in (1, 3, 2)] + [[cell([99])]]
+    item = small(rows=rows, columns=[column(better=better)], cells=cells)
+    assert [printed(item, r, 0)["bold"] for r in range(3)] == bold
+    assert printed(item, 3, 0)["bold"] is False  # alone in its block: best of nothing
+
+
+def test_what_prints_alike_is_bold_alike():
+    rows = [{"group": "a", "label": str(k), "note": None} for k in range(3)]
+    item = small(rows=rows, columns=[column(digits=1)], cells=[[cell([v])] for v in (91.02, 91.04, 90)])
+    assert [printed(item, r, 0)["bold"] for r in range(3)] == [True, True, False]
+
+
+def test_sub_columns_are_shown_only_where_there_is_something_to_show():
+    item = realistic()
+    real = {"mean": 95.0, "low": 94.0, "high": 96.0, "n": 3, "scale": "paper", "device": "NVIDIA H200"}
+    item["cells"][2][1]["replicated"] = real
+    heads = [h["text"] for h in layout(item)["header"] if h["y"] == 2]
+    heads = [h for h in heads if h in ("paper", "replicated", "this run")]
+    assert heads == ["paper", "this run", "paper", "replicated", "this run", "paper", "paper", "paper"]
+    assert printed(item, 2, 3)["pm"] == "± 1.00"
+    assert printed(item, 1, 3) == {"mean": "", "pm": "", "n": "", "mark": "", "bold": False, "number": False}
+
+
+def test_another_number_of_seeds_is_shown_beside_the_cell():
+    item = realistic()
+    item["cells"][1][0] = cell([95.0, 96.0], 93.19)
+    assert printed(item, 1, 1)["n"] == "n=2"
+    assert printed(item, 0, 1)["n"] == ""
+    assert "n = 3 seeds unless shown" in layout(item)["notes"][0]["body"]
+
+
+def test_foot_of_items_with_one_seed_and_without_runs():
+    rows, columns = [{"group": "", "label": "a", "note": None}], [column()]
+    one = small(rows=rows, columns=columns, cells=[[cell([1.0])]])
+    assert "one seed, so no interval" in layout(one)["notes"][0]["body"]
+    one["provenance"] = one["provenance"] | {"seeds": ""}
+    assert "computed, no training" in layout(one)["notes"][0]["body"]
+
+
+@pytest.mark.parametrize(
+    ("break_it", "said"),
+    [
+        (lambda i: i.pop("scale"), "scale missing"),
+        (lambda i: i["cells"].pop(), "2 rows x 2 columns"),
+        (lambda i: i["cells"][0].pop(), "2 rows x 2 columns"),
+        (lambda i: i["columns"][0].update(better="higher"), "better must be"),
+        (lambda i: i["cells"][0][0].update(n=2), "n = 2, but 3 values"),
+        (lambda i: i["cells"][0][0].update(values=[1, 2, math.nan]), "must be finite"),
+        (lambda i: i["cells"][1][0].update(missing=None), "neither values nor a reason"),
+        (lambda i: i["cells"][0][1].update(values=[1], n=1), "is skipped"),
+        (lambda i: i["rows"][1].update(label="Baseline"), "two rows"),
+    ],
+)
+def test_a_broken_item_is_refused_in_one_line(break_it, said):
+    item = copy.deepcopy(small())
+    check(item)
+    break_it(item)
+    with pytest.raises(ValueError, match=said) as error:
+        check(item)
+    assert "\n" not in str(error.value)
+
+
+# --- PDF and PNG -----------------------------------------------------------------------------------------------------
+
+
+@poppler
+def test_pdf_says_everything_there_is_to_know(tmp_path):
+    write_table(small(), tmp_path / "t")
+    text = words(text_of(tmp_path / "t.pdf"))
+    for said in (
+        "scale: demo", "Table 1.", "VGG16", "CIFAR-10", "Q-TART †", "94.04", "92.00", "± 4.97", "82.75", "digits",
+        "n = 3 seeds", "1,197 test examples", "seeds 0, 1, 2", "2026-11-20", "abc1234", "digits for CIFAR-10",
+        "epochs × 1/20", "STL-10: needs data_dir", "(a) loss not finite in epoch 7", "The paper names no batch size.",
+        "nothing about significance",
+    ):  # fmt: skip
+        assert said in text, said
+    assert "2.04" not in text  # 94.04 - 92.00: levels of a demo run are not compared with the paper's
+
+
+@poppler
+def test_no_character_of_a_user_s_text_is_markup(tmp_path):
+    item = small(title=NASTY, caption=NASTY)
+    item["rows"][0] = {"group": "#g $", "label": NASTY, "note": NASTY}
+    item["columns"][0] |= {"group": "<c> @d", "label": r"\#a *b*", "stand_in": "_s_ #t"}
+    item["cells"][1][0]["missing"] = "@missing #reason $"
+    item["provenance"] |= {"device": "#dev <x>", "factors": ["*f* #"], "assumptions": [NASTY, "= no heading"]}
+    write_table(item, tmp_path / "t")
+    text = words(text_of(tmp_path / "t.pdf"))
+    assert re.sub(r"\s", "", text).count(re.sub(r"\s", "", NASTY)) >= 4  # title, caption, note, assumption at least
+    for said in ("#g $", "<c> @d", r"\#a *b*", "_s_ #t", "@missing #reason $", "#dev <x>", "*f* #", "= no heading"):
+        assert said in text, said
+
+
+@poppler
+def test_realistic_table_is_one_landscape_page_without_overlap(tmp_path):
+    write_table(realistic(), tmp_path / "t")
+    ((width, height),) = pages_of(tmp_path / "t.pdf")
+    assert width > height
+    boxes = re.findall(
+        r'<word xMin="([\d.]+)" yMin="([\d.]+)" xMax="([\d.]+)" yMax="([\d.]+)">([^<]*)<',
+        text_of(tmp_path / "t.pdf", "-bbox"),
+    )
+    boxes = [(*map(float, box[:4]), box[4]) for box in boxes]
+    assert len(boxes) > 250
+    for x0, y0, x1, y1, word in boxes:
+        assert 0 <= x0 < x1 <= width, word
+        assert 0 <= y0 < y1 <= height, word
+    for k, (x0, y0, x1, y1, word) in enumerate(boxes):
+        for u0, v0, u1, v1, other in boxes[k + 1 :]:
+            # Boxes are as tall as the font's line, so letters of neighbouring lines may share a third of it.
+            assert min(x1, u1) - max(x0, u0) < 0.5 or min(y1, v1) - max(y0, v0) < 0.34 * min(y1 - y0, v1 - v0), (
+                word,
+                other,
+            )
+
+
+@poppler
+def test_many_columns_make_a_wider_page_and_long_assumptions_a_second(tmp_path):
+    groups = [
+        (g, label) for g in ("CIFAR-10", "CIFAR-100", "SVHN") for label in ("Clean", "PGD", "AA", "C&W", "FGSM", "T")
+    ]
+    wide = small(columns=[column(g, label) for g, label in groups[:17]])
+    wide["rows"] = [row | {"note": None} for row in wide["rows"]]
+    wide["cells"] = [[cell([50, 51, 52], 60.1)] * 17] * 2
+    wide["provenance"] = wide["provenance"] | {"assumptions": [f"Choice {k}: " + "so and so " * 60 for k in range(120)]}
+    write_table(wide, tmp_path / "w")
+    sizes = pages_of(tmp_path / "w.pdf")
+    assert len(sizes) > 1
+    assert sizes[0][0] > 1000
+    text = words(text_of(tmp_path / "w.pdf"))
+    assert all(f"Choice {k}:" in text for k in range(120))
+    with Image.open(tmp_path / "w.png") as image:
+        assert image.height / image.width == pytest.approx(sum(h for _, h in sizes) / sizes[0][0], rel=0.01)
+
+
+def test_same_item_same_bytes_in_another_process(tmp_path):
+    (tmp_path / "item.json").write_text(json.dumps(realistic()))
+    code = (
+        "import json; from leanat.report.table import write_table; from leanat.report.overview import overview; "
+        "write_table(json.load(open('item.json')), 'a/t'); overview('a/t.csv', 'a/o')"
+    )
+    environment = os.environ | {"PYTHONHASHSEED": "12345"}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
+    write_table(realistic(), tmp_path / "b/t")
+    overview(tmp_path / "b/t.csv", tmp_path / "b/o")
+    there, here = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in "ab")
+    assert sorted(there) == ["o.pdf", "o.png", "t.csv", "t.pdf", "t.png"]  # and nothing half-written
+    assert [name for name in there if there[name] != here.get(name)] == []
+
+
+# --- collect ---------------------------------------------------------------------------------------------------------
+
+
+@poppler
+def test_collect_keeps_every_page_and_its_size(tmp_path):
+    style.apply()
+    from matplotlib import pyplot
+
+    figure, axis = pyplot.subplots(figsize=(3, 2))
+    axis.set_title("A figure")
+    style.save(figure, tmp_path / "a figure #1")
+    write_table(small(), tmp_path / "t")
+    long = small()
+    long["provenance"] = long["provenance"] | {"assumptions": ["So and so. " * 40] * 60}
+    write_table(long, tmp_path / "long")
+    inputs = [tmp_path / name for name in ("t.pdf", "a figure #1.pdf", "long.pdf")]
+    sizes = [size for path in inputs for size in pages_of(path)]
+    assert collect(inputs, tmp_path / "out" / "all.pdf") == len(sizes) >= 4
+    assert pages_of(tmp_path / "out" / "all.pdf") == [pytest.approx(size, abs=0.1) for size in sizes]
+    assert words(text_of(tmp_path / "out" / "all.pdf")) == words(" ".join(text_of(path) for path in inputs))
+    first = (tmp_path / "out" / "all.pdf").read_bytes()
+    collect(inputs, tmp_path / "again.pdf")
+    assert (tmp_path / "again.pdf").read_bytes() == first
+
+
+def test_collect_refuses_nothing_and_what_is_no_pdf(tmp_path):
+    (tmp_path / "x.pdf").write_text("no")
+    with pytest.raises(ValueError, match=r"x\.pdf"):
+        collect([tmp_path / "x.pdf"], tmp_path / "all.pdf")
+    with pytest.raises(ValueError, match="no PDF"):
+        collect([], tmp_path / "all.pdf")
+    assert not (tmp_path / "all.pdf").exists()
+
+
+# --- overview --------------------------------------------------------------------------------------------------------
+
+
+def test_overview_draws_the_paper_open_and_ours_with_intervals():
+    figure = draw(frame(small()))
+    left, right = [axis for axis in figure.axes if axis.get_visible()]
+    paper, ours = left.lines[0], left.lines[1]
+    assert list(paper.get_xdata()) == [94.04, 94.47]
+    assert paper.get_markerfacecolor() == "white"
+    assert ours.get_xdata()[0] == 92
+    bar = left.containers[0].lines[2][0].get_segments()[0]
+    assert bar[:, 0] == pytest.approx([92 - 4.968, 92 + 4.968], abs=1e-3)
+    assert [label.get_text() for label in left.get_yticklabels()] == ["VGG16", "Baseline", "Q-TART †"]
+    top, bottom = paper.get_ydata()
+    assert left.get_ylim()[0] > bottom > top  # the first row is above the second
+    assert "needs data_dir" in right.get_title(loc="left")
+    assert "this run: digits" in left.get_title(loc="left")
+
+
+def test_overview_reads_the_csv_with_names_that_look_like_numbers_or_nothing(tmp_path):
+    item = small(title="Cost $5, ℓ_∞ and a \\ mark")
+    item["rows"] = [{"group": "", "label": "None", "note": None}, {"group": "", "label": "30", "note": None}]
+    write_table(item, tmp_path / "t")
+    overview(tmp_path / "t.csv", tmp_path / "o")
+    with Image.open(tmp_path / "o.png") as image:
+        assert image.width > 300
+    assert (tmp_path / "o.pdf").read_bytes().startswith(b"%PDF")
+    with pytest.raises(ValueError, match="no cell"):
+        draw(frame(item).iloc[:0])
+
+
+def test_style_draws_to_files_with_embedded_fonts_that_can_be_told_apart():
+    style.apply()
+    import matplotlib
+
+    assert matplotlib.get_backend().lower() == "agg"
+    assert matplotlib.rcParams["pdf.fonttype"] == 42
+    assert len(style.COLOURS) == len(set(style.MARKERS)) == len(set(style.DASHES))
+    light = [sum(w * int(c[k : k + 2], 16) for w, k in ((0.299, 1), (0.587, 3), (0.114, 5))) for c in style.COLOURS]
+    assert all(abs(a - b) > 25 for a, b in itertools.pairwise(light))  # of 255, neighbours in grey
+
+
+def test_render_gives_one_png_a_page():
+    pdf, pages = render(small())
+    assert pdf.startswith(b"%PDF")
+    assert [page[:4] for page in pages] == [b"\x89PNG"]

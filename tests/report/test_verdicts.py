@@ -1,0 +1,272 @@
+"""The verdict procedure on simulated numbers whose truth is known, and against closed forms."""
+
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from leanat.report import expression
+from leanat.report.verdict import ALPHA, Effect, Expect, exact, expectation, holm, judge, seeds_needed, verdicts
+
+ABOVE = Expect("every", ">", 0.0)
+MATTERS = Expect("every", ">", 0.0, 0.5)
+
+
+def effect(values, examples=0.0):
+    return Effect(float(np.mean(values)), len(values), float(np.std(values, ddof=1)), examples)
+
+
+def seen(rng, mean, n, sd=1.0, examples=0.0):
+    return effect(rng.normal(mean, sd, n), examples)
+
+
+# --- the parts -------------------------------------------------------------------------------------------------------
+
+
+def test_one_case_without_examples_is_student_s_test():
+    values = [1.2, 0.3, 2.2, 0.9]
+    found = effect(values)
+    assert found.above(0.25) == pytest.approx(stats.ttest_1samp(values, 0.25, alternative="greater").pvalue)
+    low, high = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert found.interval() == pytest.approx((low, high))
+
+
+def test_examples_without_spread_over_seeds_are_the_normal_test():
+    found = Effect(2.0, 3, 0.0, 1.0)
+    assert found.above(0) == pytest.approx(stats.norm.sf(2))
+    assert found.above(4) == pytest.approx(stats.norm.cdf(2))
+
+
+def test_both_errors_are_the_sides_of_a_right_angle():
+    found = Effect(0.0, 3, math.sqrt(3), 1.0)  # standard errors of 1 and 1
+    low, high = found.interval(0.9)
+    assert high == -low == pytest.approx(math.hypot(stats.t.ppf(0.95, 2), stats.norm.ppf(0.95)))
+    assert found.above(-high) == pytest.approx(0.05)
+    assert found.above(high) == pytest.approx(0.95)
+
+
+def test_seeds_that_agree_by_chance_do_not_mislead_at_small_levels():
+    """Three seeds, and examples that add a third of their error: Welch's degrees of freedom would err 2.4 times too often."""
+    rng = np.random.default_rng(5)
+    trials, level, examples = 8000, 0.01, 0.3 / math.sqrt(3)
+    wrong = sum(
+        effect(values + shift, examples).above(0) < level
+        for values, shift in zip(rng.normal(0, 1, (trials, 3)), rng.normal(0, examples, trials), strict=True)
+    )
+    assert wrong / trials <= level + 3 * math.sqrt(level / trials)
+
+
+def test_one_seed_decides_nothing():
+    judged = judge([Effect(30.0, 1)], MATTERS, True)
+    assert verdicts([judged]) == ["inconclusive"]
+    assert Effect(30.0, 1).interval() is None
+
+
+def test_the_case_against_a_claim_is_the_clearest_not_the_lowest():
+    """Of every case, one that is surely not so is enough; here not the one of the lowest mean, which is spread wide."""
+    judged = judge([Effect(-5.0, 3, 9.0), Effect(-3.0, 3, 0.1), Effect(9.0, 3, 0.1)], MATTERS, True)
+    assert verdicts([judged]) == ["not supported"]
+    assert (judged.shown, judged.against) == (0, 1)
+
+
+def test_seeds_that_agree_to_the_last_digit_decide():
+    assert verdicts([judge([Effect(3.0, 3, 0.0)], MATTERS, True)]) == ["supported"]
+    assert verdicts([judge([Effect(0.0, 3, 0.0)], MATTERS, True)]) == ["not supported"]
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([]) == []
+
+
+@pytest.mark.parametrize(
+    ("of", "p"),
+    [
+        ("every", 0.3),
+        ("some", 3 * 0.01),
+        ("most", 2 * 0.02),
+    ],  # 3 of 3: the largest; 1 of 3: Bonferroni; 2 of 3: 2 p_(2)
+)
+def test_k_of_n_is_the_partial_conjunction_test(of, p):
+    effects = [Effect(float(stats.norm.isf(x)), 3, 0.0, 1.0) for x in (0.02, 0.3, 0.01)]
+    judged = judge(effects, Expect(of, ">", 0.0), False)
+    assert judged.support == pytest.approx(p)
+    assert judged.shown == {"every": 1, "some": 2, "most": 0}[of]
+    assert judged.against == {"every": 1, "some": 2, "most": 0}[of]
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ([3.0, 3.2, 3.1], "supported"),  # 3 seeds, over 2 points
+        ([1.5, 1.52, 1.51], "inconclusive"),  # 3 seeds, significant, but 2 points at most
+        ([1.5, 1.52, 1.51, 1.5, 1.53], "supported"),  # 5 seeds
+        ([0.3, 0.31, 0.29, 0.3, 0.3], "not supported"),  # surely above 0, and surely too little to matter
+        ([-3.0, -3.2, -3.1], "not supported"),
+        ([4.0, -1.0, 3.0], "inconclusive"),
+    ],
+)
+def test_the_rules_of_size_and_seeds(values, verdict):
+    assert verdicts([judge([effect(values)], MATTERS, True)]) == [verdict]
+    turned = judge([effect([-v for v in values])], Expect("every", "<", 0.0, 0.5), True)
+    assert verdicts([turned]) == [verdict]
+
+
+def test_a_distance_needs_both_sides():
+    within = expectation("every within 1", 0.5)
+    assert within == Expect("every", "within", 1.0)
+    for values, verdict in (
+        ([0.1, 0.0, 0.2], "supported"),
+        ([4.0, 4.2, 4.1], "not supported"),
+        ([0.0, 2.0, 1.0], "inconclusive"),
+    ):
+        assert verdicts([judge([effect(values)], within, True)]) == [verdict]
+        assert verdicts([judge([effect([-v for v in values])], within, True)]) == [verdict]
+
+
+@pytest.mark.parametrize("text", ["all > 0", "every >= 0", "every 0", "mean within -1", ""])
+def test_other_expectations_are_refused(text):
+    with pytest.raises(ValueError, match="allowed"):
+        expectation(text, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "text", "tolerance", "verdict"),
+    [
+        ([2.2, 2.5], "every > 2", 0.05, "supported"),
+        ([2.05, 2.5], "every > 2", 0.05, "inconclusive"),
+        ([1.5, 2.5], "every > 2", 0.05, "not supported"),
+        ([1.5, 2.5], "some > 2", 0.05, "supported"),
+        ([1.5, 2.5], "every < 3", 0.05, "supported"),
+        ([0.0, -0.001], "every within 0.001", 0.0, "supported"),
+        ([0.0, 0.01], "every within 0.001", 0.0, "not supported"),
+    ],
+)
+def test_numbers_without_seeds(values, text, tolerance, verdict):
+    assert exact(values, expectation(text, 0.0), tolerance)[0] == verdict
+
+
+def test_as_many_seeds_as_it_says_decide():
+    """Four times in five, were effect and spread as seen."""
+    rng = np.random.default_rng(3)
+    needed = seeds_needed(Effect(1.2, 3, 1.0), MATTERS, True, 1)
+    assert 5 <= needed <= 10
+    found = [verdicts([judge([seen(rng, 1.2, needed)], MATTERS, True)])[0] for _ in range(1500)]
+    assert 0.77 <= found.count("supported") / 1500 <= 0.9
+    assert seeds_needed(Effect(1.0, 3, 0.1), MATTERS, True, 1) == 5  # clear, but below 5 seeds only 2 points count
+    assert seeds_needed(Effect(0.5, 3, 1.0), Expect("every", ">", 0.5), True, 1) is None
+    assert seeds_needed(Effect(1.0, 3, 0.1, examples=2.0), MATTERS, True, 1) is None
+
+
+# --- what is claimed of it -------------------------------------------------------------------------------------------
+
+CLAIMS = 15  # tested together, about as many as a paper has
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+@pytest.mark.parametrize("cases", [1, 3])
+def test_no_false_claim_is_supported_more_often_than_said(seeds, cases):
+    """All claims false, just so: of every paper's claims none may be supported in 95 % of papers; the same for rejections."""
+    rng = np.random.default_rng(seeds + cases)
+    papers, wrong, rejected = 400, 0, 0
+    for _ in range(papers):
+        claims = [[seen(rng, 0, seeds, sd) for _ in range(cases)] for sd in np.linspace(0.2, 3, CLAIMS)]
+        wrong += "supported" in verdicts([judge(e, ABOVE, False) for e in claims])
+        just = [judge([Effect(e.mean + 0.5, e.n, e.sd) for e in c], MATTERS, False) for c in claims]
+        rejected += "not supported" in verdicts(just)
+    limit = ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / papers)
+    assert wrong / papers <= limit
+    assert rejected / papers <= limit
+    if cases == 1:
+        assert wrong / papers > 0.01, "the simulation itself sees errors"
+
+
+def test_most_and_mean_keep_the_level_where_half_of_the_cases_are_true():
+    rng = np.random.default_rng(8)
+    wrong = 0
+    for _ in range(600):
+        effects = [seen(rng, mean, 5) for mean in (50, 50, 0, 0)]  # 2 of 4 is not most
+        wrong += verdicts([judge(effects, Expect("most", ">", 0.0), False)]) == ["supported"]
+    assert wrong / 600 <= ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / 600)
+
+
+def test_the_choice_of_test_examples_is_in_the_error():
+    """Two methods equally good on the population, each better on some of its examples: seeds alone would be fooled."""
+    rng = np.random.default_rng(1)
+    n, tested, trials = 5, 200, 400
+    with_examples, seeds_alone = 0, 0
+    for _ in range(trials):
+        easy = rng.beta(4, 2, tested)  # shared difficulty
+        own = rng.choice([-0.25, 0.25], tested)  # what one method is better at, zero on the population
+        chance = [np.clip(easy + s * own, 0, 1) for s in (1, -1)]
+        a, b = (100 * (rng.random((n, tested)) < c).mean(1) for c in chance)
+        # both clip alike in distribution, so the population's difference is zero
+        variance = sum(x.mean() * (100 - x.mean()) / tested for x in (a, b))
+        seeds_alone += verdicts([judge([effect(a - b)], ABOVE, False)]) == ["supported"]
+        with_examples += verdicts([judge([effect(a - b, math.sqrt(variance))], ABOVE, False)]) == ["supported"]
+    assert seeds_alone / trials > 1.5 * ALPHA
+    assert with_examples / trials <= ALPHA
+
+
+def power(mean, seeds, together, trials, rng):
+    """How often a claim with this true effect is supported, beside others without effect; spread over seeds: 1 point."""
+    found = 0
+    for _ in range(trials):
+        others = [judge([seen(rng, 0, seeds)], MATTERS, True) for _ in range(together - 1)]
+        found += verdicts([judge([seen(rng, mean, seeds)], MATTERS, True), *others])[0] == "supported"
+    return found / trials
+
+
+def stated():
+    """The table of powers in docs/verdicts.md: (effect, seeds, claims together) -> share."""
+    text = (Path(__file__).parents[2] / "docs" / "verdicts.md").read_text()
+    rows = re.findall(r"^\| (\d+) points? \| (\d+) % \| (\d+) % \| (\d+) % \| (\d+) % \|$", text, re.MULTILINE)
+    columns = [(3, 1), (3, CLAIMS), (5, 1), (5, CLAIMS)]
+    return {(int(r[0]), *c): int(x) / 100 for r in rows for c, x in zip(columns, r[1:], strict=True)}
+
+
+def test_the_power_is_as_the_docs_state_it():
+    table = stated()
+    assert {k[0] for k in table} == {1, 2, 3, 5, 8}
+    rng = np.random.default_rng(0)
+    for (mean, seeds, together), share in table.items():
+        trials = 1000 if together == 1 else 100
+        error = math.sqrt(max(share * (1 - share), 0.01) / trials)
+        assert power(mean, seeds, together, trials, rng) == pytest.approx(share, abs=3.5 * error + 0.01)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("ours - max(a, b)", ["ours - a", "ours - b"]),
+        ("min(a, b) - max(c, d)", ["a - c", "a - d", "b - c", "b - d"]),
+        ("(f - b) - abs(f - o)", ["f - b - (f - o)", "f - b - -(f - o)"]),
+        ("-max(a, min(b, c))", ["-max(a, min(b, c))"]),  # one of b and c is enough: no parts that all have to hold
+        ("min(a, b) - min(c, d)", ["min(a, b) - min(c, d)"]),
+        ("100 * (a - b) / a", ["100 * (a - b) / a"]),
+    ],
+)
+def test_an_effect_is_above_a_bound_where_all_its_parts_are(text, found):
+    assert expression.parts(text) == found
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        values = dict(zip("abcdfo", rng.normal(size=6), strict=True)) | {"ours": rng.normal()}
+        whole = expression.evaluate(text, values)
+        assert whole == pytest.approx(min(expression.evaluate(part, values) for part in found))
+
+
+def test_the_best_of_five_rivals_is_rarely_rejected_by_noise():
+    """All rivals are alike, ours is better by just what matters: 4 % are `not supported`; taken seed by seed, 55 % were."""
+    rng, every, text = np.random.default_rng(1), expectation("every > 0", 0.5), "ours - max(a, b, c, d, e)"
+    rejected = {"by parts": 0, "by seed": 0}
+    for _ in range(1000):
+        values = dict(zip("abcde", rng.normal(size=(5, 5)), strict=True)) | {"ours": 0.5 + rng.normal(size=5)}
+        for name, parts in (("by parts", expression.parts(text)), ("by seed", [text])):
+            found = [[expression.evaluate(p, {k: v[i] for k, v in values.items()}) for i in range(5)] for p in parts]
+            effects = [Effect(float(np.mean(e)), 5, float(np.std(e, ddof=1))) for e in found]
+            rejected[name] += verdicts([judge(effects, every, True)]) == ["not supported"]
+    assert rejected["by parts"] <= 50
+    assert rejected["by seed"] >= 400
