@@ -85,7 +85,7 @@ CONFIGURATIONS = [
     (PAPER, '{"item": "table1"', '{"item": "tabel1"', "has no item 'tabel1'; nearest: 'table1'"),
     (PRINT, "A random half", "A random third", "has no row 'A random half'"),
     (PRINT, "50,%", "fifty,%", "value 'fifty' is neither a number nor NA nor LOST"),
-    (PAPER, 'product(method=["full", "half"])', 'product(method=["full", "hafl"])', "there is no method 'hafl'; did you mean half?"),
+    (PAPER, '["full", "half"]', '["full", "hafl"]', "there is no method 'hafl'; did you mean half?"),
     (PAPER, 'kind="table"', 'kind="tabel"', "'tabel' is not allowed; did you mean table?"),
     (PAPER, "epochs=30", 'epochs="thirty"', "spec.recipe.epochs: input should be a valid integer"),
     (PAPER, '"batch": 128', '"batsh": 128', "unknown key 'batsh'; did you mean batch?"),

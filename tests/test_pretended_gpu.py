@@ -209,7 +209,7 @@ def trained_alike(names, runs, monkeypatch):
             return with_count
 
         with gpu() as total, monkeypatch.context() as patch:
-            for name in ("take", "one_step"):
+            for name in ("make_step", "one_step"):
                 patch.setattr(loop, name, counted(getattr(loop, name), total))
             on_gpu = train(run, runs, GPU, "-gpu")
         check(left(on_cpu), left(on_gpu), run)

@@ -62,8 +62,10 @@ def test_a_wrong_value_is_found_by_a_dry_run(tmp_path):
     for name in ("Snakefile", "workflow", "config", "profiles", "published", "src"):
         source = ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
-    path = tmp_path / "config" / "papers" / "qtart.yaml"
-    path.write_text(path.read_text().replace("window: last", "window: lats"))
+    path = tmp_path / "src/leanat/papers/qtart/experiments.py"
+    text = path.read_text().replace('window: str = "last"', 'window: str = "lats"')
+    assert text != path.read_text()
+    path.write_text(text)
     words = ["-n", "figures/qtart/table1.pdf", "--directory", str(tmp_path), "--snakefile", str(tmp_path / "Snakefile")]
     done = subprocess.run([sys.executable, "-m", "snakemake", *words], capture_output=True, text=True)
     assert done.returncode != 0

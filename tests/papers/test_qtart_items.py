@@ -135,7 +135,7 @@ def test_each_source_is_attacked_once_and_every_target_has_its_mean_and_deviatio
     runs = {f"r{k}": transferred.Trained(tmp_path / f"r{k}", net, test, 0, "cpu") for k, net in nets.items()}
     for run in runs.values():
         run.folder.mkdir()
-    monkeypatch.setattr(transferred, "components", lambda suite: ({"fgsm": counted}, {}, {}))
+    monkeypatch.setattr(transferred, "suite_parts", lambda suite: ({"fgsm": counted}, {}, {}))
     monkeypatch.setattr(evaluate, "folded", lambda net, x: net)  # so that the calls can be told apart
     found = transferred.assess(runs, runs, test, {"fgsm": ENTRY}, 0)
     assert counted.calls == list(nets.values())

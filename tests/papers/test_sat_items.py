@@ -261,9 +261,8 @@ def test_the_kept_runs_are_cells_of_the_item(name, seeds):
 
 
 def run_of(grid, **facts):
-    return grid.run(
-        {"paper": "sat", "model": "resnet50" if facts["data"] == "imagenet200" else "preact_resnet18"} | facts, 0
-    )
+    model = "resnet50" if facts["data"] == "imagenet200" else "preact_resnet18"
+    return grid.run({"paper": "sat", "item": "", "model": model, "share": 50} | facts, 0)
 
 
 @pytest.mark.parametrize(

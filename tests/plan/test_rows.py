@@ -12,7 +12,7 @@ NAMED_BY = {
     "advprune/table3": ("epochs", "the table compares 100 epochs with 200"),
     "advprune/figure2": ("objective", "TRADES and MART have curves, learning rates and weight decays of their own"),
     "coreset/table1": ("objective", "three trainings, each with the recipe of its own (appendix C, code)"),
-    "coreset/figure3": ("change", "a coreset of share c has E (1 - kappa + kappa c) epochs"),
+    "coreset/figure3": ("settings", "a coreset of share c has E (1 - kappa + kappa c) epochs"),
     "coreset/sweeps": ("series", "without warm start all epochs are on the coreset, at the same cost"),
     "sat/supplement": ("view", "ESAT from scratch, and heads on frozen networks: the authors' configurations of each"),
 }

@@ -20,8 +20,8 @@ def grid():
 def ours(grid):
     """What the configuration has for each printed setting: (paper, row, column) -> the same text or number."""
 
-    def spec(paper, data, model, method, change=None, item="table1"):
-        return grid.run({"paper": paper, "item": item, "data": data, "model": model, "method": method}, 0, change).spec
+    def spec(paper, data, model, method, settings=None, item="table1"):
+        return grid.run({"paper": paper, "item": item, "data": data, "model": model, "method": method}, 0, settings).spec
 
     def pgd(paper, suite, attack, data="cifar10"):
         facts = {"paper": paper, "item": "table1", "data": data, "model": "", "method": ""}
@@ -36,11 +36,11 @@ def ours(grid):
 
 
 def advprune(spec, pgd, grid):
-    def made(data, method, change=None):
-        return spec("advprune", data, "preact_resnet18", method, change)
+    def made(data, method, settings=None):
+        return spec("advprune", data, "preact_resnet18", method, settings)
 
-    def every(data, method, change=None):
-        return made(data, method, change)["method"]["selector"]["every"]
+    def every(data, method, settings=None):
+        return made(data, method, settings)["method"]["selector"]["every"]
 
     def rate(data, method):
         return made(data, method)["recipe"]["lr"]["steps"]["lr"]
@@ -50,7 +50,7 @@ def advprune(spec, pgd, grid):
         return 100 * next(iter(inner.values()))["fraction"]
 
     def rounds(period):
-        found = every("cifar10", "trades_glister", {"recipe": {"epochs": 200}, "vars": {"period": period}})
+        found = every("cifar10", "trades_glister", {"epochs": 200, "period": period})
         return f"{found['period']} / {(200 - 1) // found['period']}"
 
     def epochs(item):

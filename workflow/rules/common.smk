@@ -4,6 +4,13 @@ from pathlib import Path
 
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "src"))
+# Every process that is started from here on runs this checkout's code, whatever is installed.
+CODE = os.pathsep.join(
+    dict.fromkeys(
+        [str(ROOT / "src"), *os.getenv("PYTHONPATH", "").split(os.pathsep)]
+    )
+)
+os.environ.update(PYTHONPATH=CODE)
 
 from leanat.plan import caption, jobs, needed, structure, targets, walk
 from leanat.plan.grid import canonical, digest
@@ -53,11 +60,6 @@ SUITE = f"{RESULTS}/runs/{{evaluation}}.json"
 # By the environment, because none of this is a reason to compute anything again: where things lie, which device.
 ENVIRONMENT = {
     "PATH": f"{Path(sys.executable).parent}:{os.getenv('PATH', '')}",
-    "PYTHONPATH": os.pathsep.join(
-        dict.fromkeys(
-            [str(ROOT / "src"), *os.getenv("PYTHONPATH", "").split(os.pathsep)]
-        )
-    ),
     "PYTHONUNBUFFERED": "1",
     "LEANAT_CONFIG_DIR": str(ROOT / "config"),
     "LEANAT_SET": canonical(targets.overrides(GRID.settings)),

@@ -43,7 +43,7 @@ def check_targets(targets: Iterable[str], grid: Grid) -> None:
         elif paper is not None and item in ("claims", "runs") and not beside:
             continue
         elif paper is not None and f"{paper}/{item}" not in grid.items:
-            problems.append(f"{target}: {paper} has no item {item!r}{did_you_mean(item, grid.papers[paper]['items'])}")
+            problems.append(f"{target}: {paper} has no item {item!r}{did_you_mean(item, grid.papers[paper].items)}")
         elif beside and grid.items[f"{paper}/{item}"]["kind"] == "figure":
             problems.append(f"{target}: a figure draws the paper's values itself; ask for figures/{paper}/{item}.pdf")
         elif paper is not None and (reasons := _empty(grid.items[f"{paper}/{item}"])):

@@ -74,6 +74,8 @@ class Demo(scales.Demo):
             yield "epochs x 0.12, and every other count of epochs in proportion"
         if cell["item"] == "table3":
             yield "epochs x 0.2, and every other count of epochs in proportion"
+        elif cell["method"] == "fat":
+            yield "Fast AT: epochs x 0.2"
         if cell["item"] == "table2":
             yield "drawn shapes of 16 x 16"
         if cell["item"] == "redundancy":
