@@ -73,7 +73,7 @@ def test_two_processes_have_the_loss_curve_of_one(tmp_path, method):
 
 
 def test_what_remembers_examples_is_refused(tmp_path):
-    chosen = spec(budget={"bullet": {}}, extras=[{"bullet": {}}])
+    chosen = spec(budget={"bullet": {}})
     done = together(tmp_path, chosen)
     assert done.returncode == 1
     assert "bullet: does not train on several processes; leave out --processes" in done.stdout + done.stderr

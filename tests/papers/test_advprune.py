@@ -308,7 +308,7 @@ def test_selectors_with_bullet_run_by_config_alone(objective, name):
         "attack": attack,
         "selector": {"every": {"period": 1, "warmup": 1, "inner": inner, "before": before}},
         "budget": {"bullet": {}},
-        "extras": [{"bullet": {}}, {"groups": {"attack": attack | {"pgd": attack["pgd"] | {"steps": 5}}}}],
+        "extras": [{"groups": {"attack": attack | {"pgd": attack["pgd"] | {"steps": 5}}}}],
     }
     method = built(spec)
     assert isinstance(method, Method)

@@ -347,7 +347,7 @@ def test_dihcl_augments_as_its_code(data, least, augment):
     ]
     assert found == augment
     episodes = [spec["recipe"]["lr"]["episodes"], spec["method"]["objective"]["mixup"]["episodes"]]
-    episodes += [spec["method"]["selector"]["bandit"]["episodes"], spec["method"]["extras"][1]["bandit"]["episodes"]]
+    episodes.append(spec["method"]["selector"]["bandit"]["episodes"])
     assert {e.get("min_k") for e in episodes} == {least}
 
 

@@ -243,19 +243,6 @@ def test_figure_2_reads_a_snapshot_for_each_k(grid):
     assert [objective.k(e - 1) for e in spec["snapshots"]] == [90, 80, 70, 60, 50]
 
 
-@pytest.mark.parametrize("name", ["demo", "lite", "paper"])
-def test_objective_and_extra_are_one_at_every_scale(grids, name):
-    grid, seen = grids[name], set()
-    for item in grid.items.values():
-        for run in item["all_runs"] if item["paper"] == "saliency" else []:
-            method = grid.runs[run].spec["method"]
-            for slot in ("objective", "attack"):
-                if isinstance(method[slot], dict) and set(method[slot]) & {"saliency", "awp", "free"}:
-                    assert method["extras"] == [method[slot]]
-                    seen |= set(method[slot])
-    assert seen == {"saliency", "awp", "free"}
-
-
 def test_gamma_of_the_series_keeps_its_proportions_at_demo(grid):
     found = set()
     for row, cells in zip(grid.items["saliency/figure5"]["rows"], grid.items["saliency/figure5"]["cells"], strict=True):

@@ -21,7 +21,9 @@ def ours(grid):
     """What the configuration has for each printed setting: (paper, row, column) -> the same text or number."""
 
     def spec(paper, data, model, method, settings=None, item="table1"):
-        return grid.run({"paper": paper, "item": item, "data": data, "model": model, "method": method}, 0, settings).spec
+        return grid.run(
+            {"paper": paper, "item": item, "data": data, "model": model, "method": method}, 0, settings
+        ).spec
 
     def pgd(paper, suite, attack, data="cifar10"):
         facts = {"paper": paper, "item": "table1", "data": data, "model": "", "method": ""}

@@ -37,7 +37,7 @@ def spec_of(method="sgd", epochs=3, seed=0, **change):
         spec["method"]["objective"] = {"mixup": {"episodes": episodes}}
         bandit = {"bandit": {"episodes": episodes, "rule": "exp3", "feedback": "loss"}}
         spec["method"]["selector"] = bandit
-        spec["method"]["extras"] = [{"teacher": {"decay": 0.9}}, bandit]
+        spec["method"]["extras"] = [{"teacher": {"decay": 0.9}}]
     return spec
 
 

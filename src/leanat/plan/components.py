@@ -94,15 +94,10 @@ SLOTS: dict[Any, tuple[str, dict[str, type]]] = {
     Hook: (
         "extra",
         {
-            "bandit": dihcl.Bandit,
             "teacher": Teacher,
             "sat": sat.SubsetAttack,
             "mean_entropy": sat.MeanEntropy,
-            "bullet": advprune.Bullet,
             "groups": advprune.Groups,
-            "saliency": saliency.Saliency,
-            "free": free.Free,
-            "awp": awp.AWP,
             "watch": overfitting.OverfittingMonitor,
             "kept": coreset.Kept,
         },

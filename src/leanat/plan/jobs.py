@@ -37,6 +37,13 @@ START = 5  # minutes for start-up, data, compilation
 AN_ATTACK = {"autoattack": 10_000, "ensemble": 2_000, "fab": 2_000, "square": 5_000}  # passes of an example
 LARGE = 100_000  # pixels x channels of an image from which on a set is streamed from disk
 SHARED = {"sat"}  # extras that several processes may train with: all make the same state, and none adds to it
+REMEMBERING = {
+    "free",
+    "awp",
+    "saliency",
+    "bandit",
+    "bullet",
+}  # parts of a method that are hooks, and add to their state
 SHORT = 60  # minutes up to which jobs share an allocation
 
 
@@ -47,7 +54,11 @@ def large(dataset: Spec) -> bool:
 
 def together(spec: Spec, dataset: Spec) -> bool:
     """Whether several GPUs train a run, where the configuration has them: it is large, and no extra remembers examples."""
-    return large(dataset) and all(set(extra) <= SHARED for extra in spec["method"].get("extras", ()))
+    method = spec["method"]
+    parts = [method.get(slot) or "" for slot in ("objective", "attack", "selector", "budget")]
+    names = {part if isinstance(part, str) else next(iter(part)) for part in parts}
+    own = all(set(extra) <= SHARED for extra in method.get("extras", ()))
+    return large(dataset) and own and not names & REMEMBERING
 
 
 def _gmacs(network: str, size: int) -> float:

@@ -84,17 +84,6 @@ def _own(part: Any) -> Iterator[Mark]:
 
 
 def _lines(marks: Iterable[Mark]) -> list[str]:
-    """Each once. An extra has the fields of an objective or a budget once more, which are not printed twice."""
-    different = dict.fromkeys(
-        (k, f"{value:.4g}" if isinstance(value, float) else str(value), why) for k, value, why in marks
-    )
-
-    def tail(key: str) -> str:
-        return key.split(".", 2)[-1]
-
-    of_components = {(tail(key), value) for key, value, _ in different if not key.startswith("method.extras.")}
-    return [
-        f"{key} = {value}: {reason}"
-        for key, value, reason in different
-        if not (key.startswith("method.extras.") and (tail(key), value) in of_components)
-    ]
+    """Each once."""
+    shown = ((key, f"{v:.4g}" if isinstance(v, float) else str(v), reason) for key, v, reason in marks)
+    return [f"{key} = {value}: {reason}" for key, value, reason in dict.fromkeys(shown)]

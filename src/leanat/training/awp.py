@@ -13,14 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from leanat.core.nouns import Hook, Objective, Run, Split, Step
+from leanat.core.nouns import Hook, Objective, Run, Step
 
 
 @dataclass(frozen=True)
 class AWP(Hook):
     """Adversarial weight perturbation (Wu et al. 2020): ``objective`` at w + v, where v raises its loss on this batch.
 
-    Objective and Hook: the same in both places. For every weight tensor with more than one dimension
+    An objective, and a hook. For every weight tensor with more than one dimension
     v = gamma ||w|| g / ||g||, g the gradient of the batch's mean loss in training mode. The authors find g by a step of
     a copy of the network; the copy's learning rate cancels. The weights come back bit for bit before the optimiser
     moves them, so weight decay acts on w, and on w + v in the authors' code. None before ``warmup_epochs``. BatchNorm
@@ -58,13 +58,6 @@ class AWP(Hook):
                 p.add_(g * (self.gamma * p.norm() / (g.norm() + 1e-20)))
         torch.clear_autocast_cache()  # which may hold the weights as they were
         return kept
-
-    def start(self, run: Run, split: Split) -> None:
-        return None
-
-    def on_epoch(self, run: Run, split: Split) -> None:
-        if run.method.objective != self:
-            raise ValueError("the awp among the extras is not the method's objective; both need the same fields")
 
     @torch.no_grad()
     def after_backward(self, run: Run, step: Step) -> None:

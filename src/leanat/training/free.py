@@ -20,7 +20,7 @@ from leanat.core.nouns import Hook, Run, Split, Step
 class Free(Hook):
     """Free adversarial training (Shafahi et al. 2019): one backward pass moves the weights and the perturbation.
 
-    Attack and Hook: the same in both places; ``Method.replays`` is their m. One delta of batch shape, 0 at the start,
+    An attack, and a hook; ``Method.replays`` is their m. One delta of batch shape, 0 at the start,
     is carried from batch to batch and from epoch to epoch (``run.memory["free"]``), a smaller last batch using its
     first rows. After each backward pass delta <- clamp(delta + step_size sign(gradient)) to the ball and the image's
     range. The gradient is that of the training step, training mode and augmentation included. ``step_size`` is eps in

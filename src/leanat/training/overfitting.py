@@ -13,7 +13,7 @@ from leanat.selection.basic import everyone
 
 @dataclass(frozen=True)
 class OverfittingMonitor(Hook):
-    """Hook: training accuracy under a ``single`` step and under a ``strong`` attack after each epoch, and their gap.
+    """Training accuracy under a ``single`` step and under a ``strong`` attack after each epoch, and their gap.
 
     Catastrophic overfitting of single-step training (Wong et al. 2020): the first stays high, the second falls to
     nothing. With ``drop``, training ends when the second falls by more than that from one epoch to the next, and the

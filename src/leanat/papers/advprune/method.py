@@ -43,7 +43,7 @@ def bullet_groups(p: Tensor, y: Tensor, robust_share: Tensor) -> Tensor:
 class Bullet(Hook):
     """Bullet-Train (Hua et al. 2021): attack steps by how near to the decision boundary an example seems to be.
 
-    Budget and Hook: the same in both places. Boundary examples get the attack's own steps, robust ones ``robust_steps``
+    A budget, and a hook. Boundary examples get the attack's own steps, robust ones ``robust_steps``
     of ``robust_stride`` times its step size, outliers none: they are trained on as they are, and in TRADES their KL term
     is 0 but for BatchNorm, which normalises the clean and the attacked batch apart. One more forward pass a step, clean
     and in evaluation mode, tells the groups (``bullet_groups``). The share called robust is a running average, a <- m a +
@@ -140,7 +140,7 @@ class ByLoss:
 
 @dataclass(frozen=True)
 class Groups(Hook):
-    """Hook: the shares of outlier, boundary and robust training examples before each epoch (section 4.2, Figure 1).
+    """The shares of outlier, boundary and robust training examples before each epoch (section 4.2, Figure 1).
 
     Outliers are wrong without an attack, boundary examples under ``attack`` only, robust ones never. Un-augmented images,
     evaluation mode. Its passes are counted among the epoch's, so runs with it are no measure of cost.

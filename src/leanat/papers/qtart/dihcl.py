@@ -2,7 +2,7 @@
 
     episodes = Episodes((0, 5, 10, 15, 20, 30, 40, 60, 90, 140, 210, 300))
     bandit = Bandit(episodes, rule="exp3", feedback="loss")
-    method = Method(Mixup(episodes), Clean(), bandit, extras=(Teacher(0.9), bandit))    # Recipe(lr=episodes, ...)
+    method = Method(Mixup(episodes), Clean(), bandit, extras=(Teacher(0.9),))    # Recipe(lr=episodes, ...)
 
 Numbers and order of events are those of the authors' code, which refines the paper's Algorithm 1. The dropout,
 rotation, AutoAugment and Cutout of their recipe belong to network and data. Left out: the teacher's forward pass on a

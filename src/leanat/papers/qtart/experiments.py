@@ -265,8 +265,7 @@ def attack_of(name: str | None, drop: float | None) -> tuple[Any, dict[str, Any]
     if name == "free":
         step = assumed(8 / 255, "Table 8 gives [7] no step; the radius, as in the code it cloned")
         replays = assumed(8, "not in the paper; the default of the code it cloned")
-        extras = [part("free", threat=linf, step_size=8 / 255)]
-        return part("free", threat=linf, step_size=step), {"extras": extras, "replays": replays}
+        return part("free", threat=linf, step_size=step), {"replays": replays}
     single = {"threat": linf, "steps": 1, "step_size": 10 / 255, "start": "uniform"}
     strong = part("pgd", threat=linf, steps=5, step_size=2 / 255, start="uniform")  # the check in the code of [6]
     watch = part("watch", single=part("pgd", **single), strong=strong, examples=128, drop=drop)
@@ -301,7 +300,7 @@ def dihcl(data: str, model: str) -> dict[str, Any]:
         "objective": part("mixup", episodes=episodes),
         "attack": "clean",
         "selector": bandit,
-        "extras": [part("teacher", decay=teacher), bandit],
+        "extras": [part("teacher", decay=teacher)],
     }
     return {
         "data": {"augment": DIHCL_AUGMENT[data]},

@@ -120,7 +120,7 @@ def training(cell: Cell, method: Any, recipe: Any, standardise: Assumed = EACH_I
 def student(cell: Cell, terms: Mapping[str, Any], epochs: Any, lr: Assumed) -> dict[str, Any]:
     """Clean training with the alignment losses; ``terms``: their fields that are not those of ``SALIENCY``."""
     loss = part("saliency", **(SALIENCY | terms))
-    return training(cell, {"objective": loss, "extras": [loss]}, {"epochs": epochs, "lr": lr})
+    return training(cell, {"objective": loss}, {"epochs": epochs, "lr": lr})
 
 
 def phase1(cell: Cell, **terms: Any) -> dict[str, Any]:
@@ -219,7 +219,7 @@ def awp(cell: Cell) -> dict[str, Any]:
     attack = part("pgd", threat=BALL, steps=unsaid(10, code), step_size=step, start=start)
     recipe = {"epochs": unsaid(200, code), "lr": unsaid(step_decay(0.1, 100, 150), code)}
     recipe |= OF_ALL_FOUR | {"weight_decay": unsaid(0.0005, code)}
-    return training(cell, {"objective": term, "attack": attack, "extras": [term]}, recipe, AFFINE)
+    return training(cell, {"objective": term, "attack": attack}, recipe, AFFINE)
 
 
 def fat(cell: Cell) -> dict[str, Any]:
@@ -243,7 +243,7 @@ def free(cell: Cell) -> dict[str, Any]:
     replays = unsaid(8, "Shafahi et al.'s best on CIFAR-10")
     lr = unsaid(step_decay(0.1, 13, 19), "Madry's, in proportion")
     recipe = {"epochs": unsaid(26, "Madry's 205 by 8 replays"), "batch": assumed(128, "not in the paper"), "lr": lr}
-    return training(cell, {"attack": attack, "extras": [attack], "replays": replays}, recipe)
+    return training(cell, {"attack": attack, "replays": replays}, recipe)
 
 
 WITHOUT = assumed(0, "Table 9 does not say whether the term is left out of both phases or of the second alone")

@@ -2,7 +2,7 @@
 
     first = Saliency(teacher=Path("results/runs/<run>"), beta=2, gamma=10)
     second = Saliency(teacher, beta=2, gamma=20, ks=(90, 80, 70, 60, 50), epochs_each=15, first_phase=Path(first's run))
-    method = Method(first, Clean(), Everything(), extras=(first,))
+    method = Method(first, Clean(), Everything())
 
 What the paper leaves open follows the code it builds on (Chan et al., IGAM, CVPR 2020), or is an option, named below.
 """
@@ -105,7 +105,7 @@ def load_discriminator(folder: Path, weights: dict[str, Tensor]) -> None:
 class Saliency(Hook):
     """L_CE + beta L_robust + gamma L_diff (equations 8 to 14), and with ``ks`` the curriculum (equations 15 to 19).
 
-    Objective and Hook: the same in both places. Discriminators and counts live in ``run.memory["saliency"]``.
+    An objective, and a hook. Discriminators and counts live in ``run.memory["saliency"]``.
 
     teacher         folder of the teacher's run
     beta            weight of log f(J_T) + log(1 - f(J_S)), which the student lowers and the discriminator f raises.

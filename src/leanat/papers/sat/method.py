@@ -108,7 +108,7 @@ class RankedSubset:
 
 @dataclass(frozen=True)
 class SubsetAttack(Hook):
-    """Hook: fixes A at the start of the run; AttackOnlySubset and SubsetWeights read it from ``run.memory["sat"]["members"]``."""
+    """Fixes A at the start of the run; AttackOnlySubset and SubsetWeights read it from ``run.memory["sat"]["members"]``."""
 
     members: Members
     name: ClassVar[str] = "sat"
@@ -176,7 +176,7 @@ MEASURES: dict[str, Callable[[Step], Tensor]] = {"entropy": entropy, "error": la
 
 @dataclass(frozen=True)
 class MeanEntropy(Hook):
-    """Hook: H-bar of every example and class (equation 3), running along with a training.
+    """H-bar of every example and class (equation 3), running along with a training.
 
     The snapshots f_e are, as in the authors' code, the predictions of the training's own forward passes (augmented,
     training mode). Their variants: the mean over the ``last`` epochs alone (they tried 10), and ``measure`` "error", the
