@@ -1,7 +1,7 @@
 """One training on several processes, a GPU each, started by torchrun: each takes its part of every mini-batch.
 
 Gradients are added up after the backward pass, not by DistributedDataParallel: attacks pass through the same network many
-times a step without a gradient for its weights, and one addition a step costs nothing beside them. The weights of a
+times per step without a gradient for its weights, and one addition per step costs nothing beside them. The weights of a
 mini-batch are added up first, so the loss is that of one process. Without torchrun every function here does nothing.
 """
 

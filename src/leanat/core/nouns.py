@@ -214,7 +214,7 @@ class Run:
     live: dict[str, Any] = field(default_factory=dict)  # what hooks hold and no checkpoint has, such as a teacher
     meter: Meter | None = None  # of an epoch that was left in its middle
     history: list[dict[str, float]] = field(default_factory=list)
-    pieces: list[dict[str, Any]] = field(default_factory=list)  # where and when it was trained, an entry a process
+    pieces: list[dict[str, Any]] = field(default_factory=list)  # where and when it was trained, an entry per process
     opt: torch.optim.SGD = field(init=False)
 
     def __post_init__(self):

@@ -233,7 +233,7 @@ def evaluation(suite: dict[str, Any], primitives: dict[str, float], test: int, c
             spent = Passes(2.0, 1.0)  # terms: the network's saliency and the teacher's
             if name == "planted":  # nine passes over the training set, four times as large on the shapes
                 spent = Passes(0.0, 36.0)
-            if name == "maps":  # saliency, a gradient a class, two attacks
+            if name == "maps":  # saliency, a gradient per class, two attacks
                 spent = (
                     passes(fields["fgsm"], classes)
                     .plus(passes(fields["pgd"], classes))

@@ -92,7 +92,7 @@ def listing(name: str, part: str, data_dir: Path | str | None) -> Listing:
             return _imagenet(name, part, root / "ILSVRC2012")
         case "mini-imagenet":
             whole = _photographs(name, root / name, None)
-            # 600 images a class: 500 to train, 100 to test. Q-TART's own split was never published.
+            # 600 images per class: 500 to train, 100 to test. Q-TART's own split was never published.
             test, train = stratified(whole.labels, 1 / 6, 0, name)
             return whole.of(train if part == "train" else test)
         case "tiny-imagenet":

@@ -231,14 +231,14 @@ class Grid:
         return {k: v for item in self.items.values() if item["paper"] == paper for k, v in item["timed"].items()}
 
     def shards(self) -> list[list[str]]:
-        """Run ids, a shard a process: start-up costs seconds, a demo run not much more.
+        """Run ids, a shard per process: start-up costs seconds, a demo run not much more.
 
         In the order of need, item by item; a run never shares a shard with one that it reads.
         """
         return _shards(self.scale.shard, ((i["all_runs"], self.level) for i in self.items.values()))
 
     def evaluation_shards(self) -> list[list[str]]:
-        """Evaluation ids, a shard a process, with the same suite throughout.
+        """Evaluation ids, a shard per process, with the same suite throughout.
 
         What is attacked from the same sources goes into one, so that each adversarial example is made once.
         """

@@ -82,7 +82,7 @@ def write_csv(found: Mapping[str, list[Line]], path: Path) -> None:
 
 
 def write_pdf(found: Mapping[str, list[Line]], titles: Mapping[str, str], papers: Path, stem: Path) -> None:
-    """``stem``.pdf and .png, a section a paper; same lines, same bytes."""
+    """``stem``.pdf and .png, a section per paper; same lines, same bytes."""
     import typst
 
     from leanat.report.table import stack

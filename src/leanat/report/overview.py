@@ -30,7 +30,7 @@ def overview(csv: Path | str, stem: Path | str) -> None:
 
 
 def draw(cells: pandas.DataFrame) -> Figure:
-    """One panel a column of the table, one line a row; ValueError if there is no cell."""
+    """One panel per column of the table, one line per row; ValueError if there is no cell."""
     if cells.empty:
         raise ValueError("no cell to draw")
     cells = cells.assign(**{name: cells[name].fillna("") for name in TEXT})

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def pictured(item: dict[str, Any], sources: Sources) -> dict[str, Any]:
-    """What ``plot_files.images`` reads: a row is a panel, a column a column of pictures, the metric ``<measure>.<name>``."""
+    """What ``plot_files.images`` reads: a row is a panel, a column per column of pictures, the metric ``<measure>.<name>``."""
     files: dict[str, dict[str, np.ndarray]] = {}
     for row, cells in zip(item["rows"], item["cells"], strict=True):
         shown = {}

@@ -1,4 +1,4 @@
-"""Committed summaries of runs at real scale: ``replicated/<paper>/<item>.csv``, one row a cell and seed.
+"""Committed summaries of runs at real scale: ``replicated/<paper>/<item>.csv``, one row per cell and seed.
 
 ``row`` and ``column`` name the cell as the item's own CSV does, ``metric`` what was measured; ``n`` and ``seeds`` (such
 as ``0 1 2``) are all seeds of the cell, so that a lost row is noticed; ``run`` and ``spec_hash`` say which run it was.

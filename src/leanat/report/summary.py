@@ -186,7 +186,7 @@ def write(items: Iterable[Mapping[str, Any]], kept: Path, stem: Path | str) -> N
 
 
 def draw(table: pandas.DataFrame) -> Any:
-    """The page: a line an item, its taus as dots, their median as a bar."""
+    """The page: a line per item, its taus as dots, their median as a bar."""
     style.apply()
     from matplotlib import pyplot
 

@@ -25,7 +25,7 @@ log = logging.getLogger("leanat")
 
 
 def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Namespace) -> None:
-    """Writes ``<run>/suites/<suite>.json``, and an outcome a file under ``<run>/attacks/`` or, of a snapshot,
+    """Writes ``<run>/suites/<suite>.json``, and a file per outcome under ``<run>/attacks/`` or, of a snapshot,
     ``<run>/attacks-after-<epoch>/``, of each run.
 
     Runs that are attacked from the same sources go together: each adversarial example is made once.

@@ -21,7 +21,7 @@ from leanat.plan.grid import CODE, digest
 from leanat.runs.identity import differences
 
 log = logging.getLogger("leanat")
-Pieces = list[dict[str, Any]]  # who made it: provenance and seconds, an entry a process
+Pieces = list[dict[str, Any]]  # who made it: provenance and seconds, an entry per process
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ class Progress:
         if self.bar.disable and (now - self.said > 30 or run.epoch == self.epochs):
             left = (now - self.started) / (run.epoch - self.first) * (self.epochs - run.epoch)
             log.info(
-                "epoch %d/%d  loss %.4f  examples %d  %.2f s an epoch  %.0f s left",
+                "epoch %d/%d  loss %.4f  examples %d  %.2f s per epoch  %.0f s left",
                 run.epoch, self.epochs, row["loss"], row["kept"], row["seconds"], left,
             )  # fmt: skip
             self.said = now

@@ -209,7 +209,7 @@ def selector_of(
             )
         inner = part("glister", **fields)
     elif prune == "gradmatch":
-        by_batch = "not in the paper; 13 s an epoch for selection, what the attack alone takes, leave no time for 15,000 examples one by one"
+        by_batch = "not in the paper; 13 s per epoch for selection, what the attack alone takes, leave no time for 15,000 examples one by one"
         lam = ours(0.0, "not in the paper; as CORDS on batches")
         inner = part("grad_match", fraction=fraction, granularity=own("batch", by_batch), lam=lam)
     else:

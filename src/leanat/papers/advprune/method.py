@@ -45,7 +45,7 @@ class Bullet(Hook):
 
     A budget, and a hook. Boundary examples get the attack's own steps, robust ones ``robust_steps``
     of ``robust_stride`` times its step size, outliers none: they are trained on as they are, and in TRADES their KL term
-    is 0 but for BatchNorm, which normalises the clean and the attacked batch apart. One more forward pass a step, clean
+    is 0 but for BatchNorm, which normalises the clean and the attacked batch apart. One more forward pass per step, clean
     and in evaluation mode, tells the groups (``bullet_groups``). The share called robust is a running average, a <- m a +
     (1 - m) gamma (share of the batch that is right under attack), 0 at first.
 

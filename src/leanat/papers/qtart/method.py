@@ -145,7 +145,7 @@ def distances(
 ) -> list[Tensor]:
     """Eq. 6: ||H(f(x_i)) - H(f(x_i + delta_i))||_2 of the examples of ``draws``, [n, kept] for each layer chosen.
 
-    delta_i ~ N(0, ``noise``), as standard deviation. Two forward passes a batch; only distances are kept.
+    delta_i ~ N(0, ``noise``), as standard deviation. Two forward passes per batch; only distances are kept.
     """
     rows: list[list[Tensor]] = []
     with eval_without_param_grad(net), torch.no_grad(), features(chosen) as seen:

@@ -630,7 +630,7 @@ ITEMS = {
             row("OURS, phase 1", "phase1"), row("OURS, both phases", "phase2", also="phase1"),
             row("OURS and its teacher", "phase2", also="phase1+at")],
         columns=[
-            column("time an epoch", "minutes_per_epoch", unit="minutes", better="low", digits=1),
+            column("time per epoch", "minutes_per_epoch", unit="minutes", better="low", digits=1),
             column("time", "minutes", unit="minutes", better="low", digits=0),
             column("share of AT", "time_share", unit="%", better="low", digits=1, reference="at"),
             column("an image", "memory", "memory of a step", unit="MB", better="low", digits=1),

@@ -515,7 +515,7 @@ ITEMS = {
     "figure2": Item(
         kind="figure", seeds=THREE,
         title="Adversarial training on one class of CIFAR-10 (Figures 1 and 2)",
-        caption="AutoAttack, a training a row, a tested class a column; the framed class alone is attacked in training. A: on that class; B: on all others. Upper rows: w_A = |B|/|A|, as the authors' configurations of these runs have it (5 on A, 5/9 on B); lower rows: w = 1, the default that the text names. The text says car to truck is 46 %, the paper's own matrix 35 %.",
+        caption="AutoAttack, a training per row, a tested class per column; the framed class alone is attacked in training. A: on that class; B: on all others. Upper rows: w_A = |B|/|A|, as the authors' configurations of these runs have it (5 on A, 5/9 on B); lower rows: w = 1, the default that the text names. The text says car to truck is 46 %, the paper's own matrix 35 %.",
         base=RESNET18, suite="main", unit="%", digits=0, better="high",
         rows=[
             *({"group": "", "label": name, "data": "cifar10", "attacked": k, "method": "csat_classes_balanced"} for k, name in enumerate(CLASS_NAMES)),
@@ -535,7 +535,7 @@ ITEMS = {
     "figure3": Item(
         kind="figure", seeds=THREE,
         title="Entropy, difficulty and transferred robustness of the classes of CIFAR-10 (Figure 3)",
-        caption="A point a class; entropy: equation 3, of a training without AT. The paper draws the first panel as bars whose values are not in its text. Transferred: robust accuracy on all other classes when this class alone is attacked, with the weights of Figure 2. Planted: how many classes are easier, known only where the images are drawn.",
+        caption="A point per class; entropy: equation 3, of a training without AT. The paper draws the first panel as bars whose values are not in its text. Transferred: robust accuracy on all other classes when this class alone is attacked, with the weights of Figure 2. Planted: how many classes are easier, known only where the images are drawn.",
         base={"data": "cifar10", "model": "preact_resnet18"}, suite="main",
         rows=[
             *of_class("accuracy without AT", "clean@{k}", "entropy"),

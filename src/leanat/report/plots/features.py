@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def features(item: Item, *, attacks: dict[str, str], bins: int = 40) -> Figure:
-    """Above a histogram of the distances under each of ``attacks`` (array: title), a series a network; below the maps.
+    """Above a histogram of the distances under each of ``attacks`` (array: title), a series per network; below the maps.
 
-    ``item["files"]``: an .npz a network with an array [n] of each attack, and points [m, 2], classes [n >= m], names.
+    ``item["files"]``: an .npz per network with an array [n] of each attack, and points [m, 2], classes [n >= m], names.
     """
     files = read_files(item)
     for title, arrays in files.items():

@@ -84,7 +84,7 @@ def histogram_cells(item: Item, *, bins: int = 40, x_label: str = "") -> Item:
 
 
 def embedding(item: Item) -> Figure:
-    """Maps side by side, a point an example; its class by colour and marker, and by name at the middle of the class."""
+    """Maps side by side, a point per example; its class by colour and marker, and by name at the middle of the class."""
     files = _embedding_arrays(item)
     shape = grid(len(files))
     figure, axes = page(shape, (3.2, 3.0))
@@ -103,7 +103,7 @@ def embedding(item: Item) -> Figure:
 
 
 def cloud(axis: Axes, title: str, arrays: Arrays, names: dict[int, str], drawn: dict[str, SeriesStyle]) -> None:
-    """A panel of ``embedding``: a point an example."""
+    """A panel of ``embedding``: a point per example."""
     for c, name in names.items():
         own, look = arrays["points"][arrays["classes"] == c], drawn[name]
         axis.plot(*own.T, ls="", marker=look.marker, ms=2.2, mew=0, color=look.colour, alpha=0.75, rasterized=True)
@@ -128,7 +128,7 @@ def embedding_cells(item: Item) -> Item:
 
 
 def images(item: Item) -> Figure:
-    """Pictures in rows and columns, a block a file. Maps in grey from their least to their greatest value, each by
+    """Pictures in rows and columns, a block per file. Maps in grey from their least to their greatest value, each by
     itself; a map with negative values from purple by white (zero) to orange."""
     files = _image_arrays(item)
     across = max(len(columns) for _, columns in files.values())

@@ -65,7 +65,7 @@ def scatter(
     spearman: bool = False,
     log_x: bool = False,
 ) -> Figure:
-    """A point a row: column ``x`` against column ``y``, both named by their label or by the ``metric`` they measure.
+    """A point per row: column ``x`` against column ``y``, both named by their label or by the ``metric`` they measure.
 
     ``series``, ``panel`` and ``label`` (written at each point) are keys of the rows' entries. ``join`` draws a line
     through a series in the order of its rows. ``spearman`` prints rho and its two-sided p value (t approximation) over
