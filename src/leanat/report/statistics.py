@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 
@@ -42,36 +42,6 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: flo
     if not seeds:
         raise ValueError(f"no seed in common: {sorted(a)} and {sorted(b)}")
     return t_interval([a[seed] - b[seed] for seed in seeds], level)
-
-
-def bootstrap(
-    values: Sequence[float],
-    statistic: Callable[[Sequence[float]], float] | None = None,
-    level: float = 0.95,
-    resamples: int = 9999,
-    seed: int = 0,
-) -> Interval:
-    """A statistic (the mean) and its BCa bootstrap interval (Efron 1987), the percentile one where BCa is undefined."""
-    import numpy as np
-    from scipy import stats
-
-    values, statistic, level = np.asarray(_finite(values), float), statistic or np.mean, _level(level)
-    estimate, n = float(statistic(values)), len(values)
-    if n == 1:
-        return Interval(estimate, None, None, 1)
-    if (values == values[0]).all():
-        return Interval(estimate, estimate, estimate, n)
-
-    def interval(method: str) -> tuple[float, float]:
-        options = {"confidence_level": level, "n_resamples": resamples, "method": method, "vectorized": False}
-        found = stats.bootstrap((values,), statistic, **options, rng=np.random.default_rng(seed)).confidence_interval
-        return float(found.low), float(found.high)
-
-    with np.errstate(all="ignore"):
-        low, high = interval("BCa")
-        if not (math.isfinite(low) and math.isfinite(high)):
-            low, high = interval("percentile")
-    return Interval(estimate, low, high, n)
 
 
 def wilson(successes: int, n: int, level: float = 0.95) -> Interval:

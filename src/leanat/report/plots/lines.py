@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +57,6 @@ def lines(
     panel: Key = None,
     x_label: str = "",
     y_label: str = "",
-    log_x: bool = False,
     references: Mapping[str, float] | None = None,
 ) -> Figure:
     """One line a series over the number ``x`` of the entries; a cell without ``x`` is a horizontal line.
@@ -83,9 +81,7 @@ def lines(
             axis.axhline(value, color=style.GREY, lw=0.8, ls=(0, (1, 1 + k)), zorder=1)
         axis.set_title(title)
         empty(axis, part)
-        if log_x:
-            axis.set_xscale("log")
-        _ticks(axis, sorted({number(p, x) for p in found if x in p.keys}), log_x)
+        _ticks(axis, sorted({number(p, x) for p in found if x in p.keys}))
         axis.grid(axis="y")
         cut(axis, part)
         axis.set_ylabel(y_label or measured(part, title))
@@ -206,14 +202,13 @@ def _share(axes: Any, panels: Mapping) -> None:
                 axis.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
 
 
-def _ticks(axis: Axes, values: Sequence[float], log: bool) -> None:
+def _ticks(axis: Axes, values: Sequence[float]) -> None:
     """Ticks at the measured places, as many as can be read."""
     if not 1 < len(values) <= 16:
         return
-    place = {value: math.log(value) if log else value for value in values}
-    room, kept = 0.095 * (place[values[-1]] - place[values[0]]), [values[0]]
+    room, kept = 0.095 * (values[-1] - values[0]), [values[0]]
     for value in values[1:]:
-        if place[value] - place[kept[-1]] >= room:
+        if value - kept[-1] >= room:
             kept.append(value)
     axis.set_xticks(kept, [f"{value:g}" for value in kept])
     axis.xaxis.set_minor_locator(NullLocator())

@@ -63,7 +63,6 @@ def scatter(
     y_label: str = "",
     join: bool = False,
     spearman: bool = False,
-    log_x: bool = False,
 ) -> Figure:
     """A point per row: column ``x`` against column ``y``, both named by their label or by the ``metric`` they measure.
 
@@ -89,8 +88,6 @@ def scatter(
                 told += [(axis, pair, title(item, pair.y, label)) for pair in mine]
         axis.set_title("\n".join(filter(None, [head, *correlations])))
         empty(axis, [p for pair in pairs if any(pair.y is point for point in part) for p in pair])
-        if log_x:
-            axis.set_xscale("log")
         axis.grid()
         axis.set_axisbelow(True)
         axis.margins(0.08)
