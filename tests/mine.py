@@ -38,7 +38,6 @@ def write_project(root):
         f"mine,table1,{row},{column},50,%," for row in ("All data", "A random half") for column in ("Clean", "PGD-20")
     ]
     (root / "published/mine.csv").write_text("\n".join(["paper,item,row,column,value,unit,note", *rows]) + "\n")
-    (root / "published/claims.yaml").write_text("{}\n")
     return root
 
 

@@ -188,19 +188,18 @@ def check(arguments: argparse.Namespace) -> None:
         raise ConfigError(problems)
     counts = len(runs), len(grid.items), len(grid.papers), grid.scale.name
     log.info("%d runs and %d items of %d papers at scale %s: no problem found", *counts)
-    for line in _undecidable(grid, arguments.config_dir.parent):
+    for line in _undecidable(grid):
         log.info("%s", line)
 
 
-def _undecidable(grid: Any, root: Path) -> list[str]:
+def _undecidable(grid: Any) -> list[str]:
     """A line for each reason why claims cannot be decided at the scale of the grid, with the claims."""
     from leanat.report import claims, decidable
 
     seeds, reasons = {run.id: run.spec["seed"] for run in grid.runs.values()}, {}
-    for paper, own in claims.load(root / "published" / "claims.yaml").items():
-        if paper in grid.papers:
-            for claim, reason in decidable.undecidable(own, grid.items, seeds, grid.scale.name):
-                reasons.setdefault(reason, []).append(claim)
+    for paper in grid.papers:
+        for claim, reason in decidable.undecidable(claims.load(paper), grid.items, seeds, grid.scale.name):
+            reasons.setdefault(reason, []).append(claim)
     return [f"{reason}: {', '.join(names)}" for reason, names in reasons.items()]
 
 

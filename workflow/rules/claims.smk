@@ -1,10 +1,18 @@
 LEDGER = f"{RESULTS}/items/{config['scale']}/{{item}}.csv"
 
 
+def claims_of(papers):
+    """The files that say what the papers claim; a paper may have none."""
+    paths = [
+        ROOT / "src" / "leanat" / "papers" / paper / "claims.py" for paper in papers
+    ]
+    return [str(path) for path in paths if path.is_file()]
+
+
 rule claims:
     input:
         cells=expand(LEDGER, item=ITEMS),
-        claims=PUBLISHED / "claims.yaml",
+        claims=claims_of(GRID.papers),
         errata=PUBLISHED / "claims.csv",
     output:
         pdf=in_report("figures/claims.pdf", "claims", "PDF"),
@@ -24,7 +32,7 @@ rule claims_of_a_paper:
         cells=lambda wildcards: expand(
             LEDGER, item=[i for i in ITEMS if i.startswith(f"{wildcards.paper}/")]
         ),
-        claims=PUBLISHED / "claims.yaml",
+        claims=lambda wildcards: claims_of([wildcards.paper]),
         errata=PUBLISHED / "claims.csv",
     output:
         pdf=in_report("figures/{paper}/claims.pdf", "claims", "PDF"),

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from leanat.report.claims import Claim, not_tested_at, parts
+from leanat.experiments.claim import Claim
+from leanat.report.claims import not_tested_at
 from leanat.report.verdict import few_trials, out_of_reach
 
 
@@ -26,7 +27,7 @@ def undecidable(
         trials = list(filter(None, (_trials(claim.paper, case, items, seeds) for case in claim.cases)))
         if not trials:  # the scale runs none of its cases
             continue
-        pieces = parts(claim)
+        pieces = claim.parts()
         together = [min(trials)] if claim.expect.of == "mean" else trials
         counts = [n for n in together for _ in pieces]
         never = out_of_reach(pieces[0].expect, counts)

@@ -14,15 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from leanat.core.files import atomic_write, read_json
 from leanat.evaluation import outcome
-from leanat.report import expression
+from leanat.experiments.claim import PAPER
 
 if TYPE_CHECKING:
     import numpy
 
+    from leanat.experiments.claim import Claim
     from leanat.report.cells import Cell
-    from leanat.report.claims import Claim
-
-PAPER = "_paper"  # a name with this at its end is the number that the paper prints in the cell
 
 
 def write(item: dict[str, Any], results: Path, path: Path) -> None:
@@ -111,8 +109,8 @@ def error(claim: Claim, cases: Sequence[Mapping[str, Cell]]) -> float:
 def _slopes(claim: Claim, case: Mapping[str, Cell]) -> dict[str, float]:
     """The derivative of the effect by each cell."""
     means = _means(case)
-    here = expression.evaluate(claim.effect, means)
-    return {n: (expression.evaluate(claim.effect, means | {n: means[n] + 1e-4}) - here) / 1e-4 for n in case}
+    here = claim.value(means)
+    return {n: (claim.value(means | {n: means[n] + 1e-4}) - here) / 1e-4 for n in case}
 
 
 def _means(case: Mapping[str, Cell]) -> dict[str, Any]:
@@ -123,7 +121,7 @@ def _means(case: Mapping[str, Cell]) -> dict[str, Any]:
 def _binomial(claim: Claim, case: Mapping[str, Cell], slopes: Mapping[str, float]) -> float:
     means, tested = _means(case), {name: cell.tested for name, cell in case.items() if cell.tested}
     if claim.nested:
-        here = abs(expression.evaluate(claim.effect, means))
+        here = abs(claim.value(means))
         return math.sqrt(here * (100 - here) / min(tested.values())) if tested and here <= 100 else 0.0
     total = sum(slopes[n] ** 2 * means[n] * (100 - means[n]) / k for n, k in tested.items() if 0 <= means[n] <= 100)
     return math.sqrt(total) if math.isfinite(total) else 0.0

@@ -15,10 +15,11 @@ from typing import Any
 
 from leanat.core.errors import did_you_mean
 from leanat.core.files import atomic_write
+from leanat.experiments.claim import LEAST, Claim
 from leanat.report.cells import Items
-from leanat.report.claims import FULL, Claim, Line, errata, ledger, load
+from leanat.report.claims import FULL, Line, errata, ledger, load
 from leanat.report.layout import number
-from leanat.report.verdict import ALPHA, LEAST
+from leanat.report.verdict import ALPHA
 
 COLUMNS = (
     "paper", "claim", "verdict", "effect", "low", "high", "unit", "expected", "seeds", "cases", "cases_in_all", "scale",
@@ -39,8 +40,7 @@ def make(
     for paper in only:
         if paper not in titles:
             raise ValueError(f"claims: no paper {paper!r}{did_you_mean(paper, titles)}")
-    known = load(root / "published" / "claims.yaml")
-    found = lines({paper: known.get(paper, []) for paper in only or titles}, results, root / "replicated", scale)
+    found = lines({paper: load(paper) for paper in only or titles}, results, root / "replicated", scale)
     if out is not None:
         write_csv(found, out.with_suffix(".csv"))
         write_pdf(found, titles, root / "published", out.with_suffix(""))
@@ -128,7 +128,7 @@ def notes(found: Mapping[str, list[Line]]) -> list[str]:
     level = f"{100 * ALPHA:.0f} %"
     said = [
         "A verdict is about the effect: arithmetic over cells of this package's tables and figures, as "
-        "published/claims.yaml writes it. Per paper, a false claim is supported with a probability of at most "
+        "the paper's claims.py writes it. Per paper, a false claim is supported with a probability of at most "
         f"{level}, and a true one rejected with at most {level} (Holm's correction over the claims tested). Intervals: "
         "95 %, each by itself, over seeds (paired) and test examples. Below 5 seeds only effects over 2 points support "
         "a claim; differences under 0.5 points do not matter unless the claim says so. The method: docs/verdicts.md."

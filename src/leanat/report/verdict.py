@@ -7,33 +7,18 @@ their ``mean``, are above a bound, below it, or within a distance of zero.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+
+from leanat.experiments.claim import Expect
 
 ALPHA = (
     0.05  # of ever supporting a claim that is false, and of ever rejecting one that is true, over the claims of a paper
 )
-LEAST = 0.5  # points: a smaller difference does not matter
 FEW, LARGE = 5, 2.0  # below this many seeds, only effects over this many points support
 TIMES = 0.05  # a measured time ratio this close to its bound decides nothing
 MOST_SEEDS = 100
 TINY = 1e-12  # p values below are this
-EXPECT = re.compile(r"(every|most|some|mean) (?:(>|<) (-?[\d.]+)|within ([\d.]+))")
-
-
-@dataclass(frozen=True)
-class Expect:
-    """What a claim says of its cases' effects; ``least``: how far beyond the bound an effect has to be to matter."""
-
-    of: str  # every, most, some, mean
-    sign: str  # >, <, within
-    bound: float
-    least: float = 0.0
-
-    def needed(self, cases: int) -> int:
-        """How many cases have to be as the claim says."""
-        return {"every": cases, "most": cases // 2 + 1, "some": 1, "mean": 1}[self.of]
 
 
 @dataclass(frozen=True)
@@ -96,15 +81,6 @@ class TestResult:
     large: bool  # whether the estimate itself says what the claim says, by as much as matters
     shown: int
     against: int
-
-
-def expectation(text: str, least: float) -> Expect:
-    """``every > 0``, ``mean < 1``, ``most within 2``; ValueError otherwise."""
-    found = EXPECT.fullmatch(text)
-    if not found:
-        raise ValueError(f"{text!r}: written 'every > 0'; allowed: every, most, some, mean; >, <, within; a number")
-    of, sign, bound, distance = found.groups()
-    return Expect(of, sign or "within", float(bound or distance), 0.0 if distance else least)
 
 
 def judge(effects: Sequence[Effect], expect: Expect, points: bool) -> TestResult:

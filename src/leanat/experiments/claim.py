@@ -1,0 +1,194 @@
+"""What a paper's ``claims.py`` is written with: its claims, each with a test of it. Imports no torch, numpy or scipy.
+
+A claim is arithmetic (``effect``) over named cells of tables and figures, for each of its ``cases``, and what it expects of them:
+
+    ordering(
+        "qtart-03",
+        says="Q-TART is more accurate than DIHCL on most pairs",
+        source="section 4.2",
+        cases=[
+            case("table1", data, ours=f"{net} | Q-TART (Ours)", dihcl=f"{net} | DIHCL")
+            for net in NETWORKS
+            for data in DATA
+        ],
+        effect=lambda ours, dihcl: ours - dihcl,
+        expect=most(above=0),
+    )
+
+docs/verdicts.md says how a verdict comes about.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from leanat.core.errors import did_you_mean
+
+# What a claim is about, and so what small stand-in data can say of it (the last lines of this file); with its usual unit.
+KINDS = {"ordering": "points", "level": "points", "mechanism": "", "time": "×", "arithmetic": ""}
+LEAST = 0.5  # points: a smaller difference does not matter
+PAPER = "_paper"  # a name with this at its end is the number that the paper prints in the cell
+
+Place = tuple[str, str, str]  # item, row, column, as the CSV of the item names them
+Case = dict[str, Place]  # the cells that an effect is of, by name
+Effect = Callable[..., float | tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class Expect:
+    """What a claim says of its cases' effects; ``least``: how far beyond the bound an effect has to be to matter."""
+
+    of: str  # every, most, some, mean
+    sign: str  # >, <, within
+    bound: float
+    least: float = 0.0
+
+    def needed(self, cases: int) -> int:
+        """How many cases have to be as the claim says."""
+        return {"every": cases, "most": cases // 2 + 1, "some": 1, "mean": 1}[self.of]
+
+
+def every(**bound: float) -> Expect:
+    """Each case is ``above=``, ``below=`` or ``within=`` a number, which is for ``within`` a distance from zero."""
+    return _expect("every", bound)
+
+
+def most(**bound: float) -> Expect:
+    """More than half of the cases are; the bound as in ``every``."""
+    return _expect("most", bound)
+
+
+def some(**bound: float) -> Expect:
+    """One case at least is; the bound as in ``every``."""
+    return _expect("some", bound)
+
+
+def mean(**bound: float) -> Expect:
+    """The mean of the cases is; the bound as in ``every``."""
+    return _expect("mean", bound)
+
+
+def _expect(of: str, bound: Mapping[str, float]) -> Expect:
+    signs = {"above": ">", "below": "<", "within": "within"}
+    if len(bound) != 1 or not set(bound) <= set(signs):
+        raise ValueError(f"{of}({', '.join(bound)}): one bound is given, of above, below and within")
+    ((name, number),) = bound.items()
+    if name == "within" and number < 0:
+        raise ValueError(f"{of}(within={number}): a distance is not negative")
+    return Expect(of, signs[name], float(number))
+
+
+def case(item: str, column: str, /, **rows: str) -> Case:
+    """Cells in one column of an item, each with the row that it is in; ``case(...) | case(...)`` has cells of several columns."""
+    return {name: (item, row, column) for name, row in rows.items()}
+
+
+def above_all(ours: float, *others: float) -> tuple[float, ...]:
+    """By how much ours is above each of the others, as parts of an effect."""
+    return tuple(ours - other for other in others)
+
+
+def average(*values: float) -> float:
+    """The mean of several cells of one case."""
+    return sum(values) / len(values)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim of a paper; without ``expect`` it cannot be tested, and ``untestable`` says why.
+
+    ``effect`` is a function whose arguments are named as the cells of each case; an argument ``ours_paper`` is the number
+    that the paper prints in the cell ``ours``. A tuple of several numbers are parts that all have to be as expected: write
+    ``lambda ours, a, b: (ours - a, ours - b)``, not ``ours - max(a, b)``. The largest of several noisy means is too large on
+    average; of each part by itself the mean is right.
+    """
+
+    id: str  # that of published/claims.csv: the paper's name and a number
+    says: str  # in our words
+    source: str  # where the paper says it
+    kind: str = ""  # one of KINDS
+    cases: Sequence[Case] = ()
+    effect: Effect | None = None
+    expect: Expect | None = None
+    unit: str | None = None  # of the effect; None: the usual one of the kind
+    least: float | None = None  # how much matters, in that unit; None: LEAST for an ordering in points, else nothing
+    scales: Sequence[str] = ()  # at which it is tested; empty: all
+    why: str | None = None  # why at other scales not
+    nested: bool = False  # the effect is a share of the examples: what a stronger attack on the same network takes away
+    quotes: Sequence[Place] = ()  # the paper's numbers that it is about: item, row, column of published/<paper>.csv
+    untestable: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError, one line, for a test that is none."""
+        if self.untestable:
+            if self.kind or self.cases or self.effect or self.expect:
+                raise ValueError(f"{self.id}: a test beside a reason why it is not tested")
+            object.__setattr__(self, "unit", "")
+            return
+        if self.kind not in KINDS:
+            raise ValueError(f"{self.id}: kind {self.kind!r}{did_you_mean(self.kind, KINDS)}")
+        if not self.cases or self.effect is None or self.expect is None:
+            raise ValueError(f"{self.id}: cases, effect and expect are all given, or untestable, the reason why not")
+        unit = KINDS[self.kind] if self.unit is None else self.unit
+        usual = LEAST if self.kind == "ordering" and unit == "points" else 0.0
+        least = usual if self.least is None else self.least
+        object.__setattr__(self, "unit", unit)
+        object.__setattr__(self, "least", least)
+        object.__setattr__(self, "expect", replace(self.expect, least=0.0 if self.expect.sign == "within" else least))
+        self._check_names()
+        if self._parts() and (self.expect.of not in ("every", "mean") or self.kind in ("time", "arithmetic")):
+            raise ValueError(f"{self.id}: several parts are for every case or their mean, and for effects with seeds")
+
+    def _check_names(self) -> None:
+        wanted = {name.removesuffix(PAPER) for name in self.names}
+        for cells in self.cases:
+            if wanted != set(cells):
+                of, cells = ", ".join(self.names), ", ".join(cells)
+                raise ValueError(f"{self.id}: the effect is of {of}, its cells are {cells}")
+
+    @property
+    def paper(self) -> str:
+        return self.id.rpartition("-")[0]
+
+    @property
+    def names(self) -> list[str]:
+        """The numbers that the effect asks for."""
+        return list(inspect.signature(self.effect).parameters) if self.effect else []
+
+    def value(self, numbers: Mapping[str, float]) -> float:
+        """The effect, of one part, nan where it would divide by zero. ``numbers``: by name, and others."""
+        try:
+            return self.effect(**{name: numbers[name] for name in self.names})
+        except ZeroDivisionError:
+            return math.nan
+
+    def parts(self) -> list[Claim]:
+        """The claim as claims of one part each, which all have to hold."""
+        expect = replace(self.expect, of="every")
+        found = [replace(self, effect=_part(self.effect, k), expect=expect) for k in range(self._parts())]
+        return found or [self]
+
+    def _parts(self) -> int:
+        """The length of the tuple that the effect is; 0 for a number. Asked at numbers of which no difference is zero."""
+        found = self.effect(**{name: math.exp(k / 7) for k, name in enumerate(self.names)})
+        return len(found) if isinstance(found, tuple) else 0
+
+
+def _part(effect: Effect, place: int) -> Callable[..., float]:
+    @functools.wraps(effect)  # with the same names
+    def part(**numbers: float) -> float:
+        return effect(**numbers)[place]
+
+    return part
+
+
+# A claim of each kind.
+ordering = functools.partial(Claim, kind="ordering")  # which of two is better
+level = functools.partial(Claim, kind="level")  # how good one is, or by how much: at the paper's own settings alone
+mechanism = functools.partial(Claim, kind="mechanism")  # what happens inside
+time = functools.partial(Claim, kind="time")  # ratios of measured times
+arithmetic = functools.partial(Claim, kind="arithmetic")  # computed from settings, no run

@@ -1,0 +1,202 @@
+"""What the coreset paper claims, in our words, with the test of each claim; published/claims.csv has its wording and numbers."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from leanat.experiments.claim import Case, Claim, case, every, level, mean, mechanism, ordering, time
+
+FULL, FULL_PAT, FAST = "Full Adv. Training", "Full PAT (Fast-LPA)", "Fast Adv. Training"
+OURS = ["Adv. Craig (Ours)", "Adv. GradMatch (Ours)"]  # Table 1; in Table 3 behind a +
+OURS_PAT = ["Adv. Craig (Ours)", "Adv. GRADMATCH (Ours)"]  # Table 2
+FIRST = ["TRADES | CIFAR-10", "ℓ_∞-PGD | CIFAR-10", "ℓ_2-PGD | SVHN"]  # the blocks of Table 1
+GRADMATCH = OURS[1]
+ERROR = "relative robust error"  # Figure 3
+
+
+def cosines(trained: str, size: int) -> Case:
+    """Of the coresets by gradients of the last layer and of all layers."""
+    columns = {"last": "GradMatch, by batch", "all": "GradMatch, by batch, all layers"}
+    row = f"cosine, all layers | {trained} | {size}"
+    return {name: ("gradient_error", row, column) for name, column in columns.items()}
+
+
+def radius(eps: int) -> Case:
+    columns = {"full": FULL, "ours": GRADMATCH, "fast": FAST}
+    return {name: ("figure2", str(eps), column) for name, column in columns.items()}
+
+
+def table1(blocks: list[str], *columns: str) -> list[Case]:
+    """Full training and each coreset."""
+    return [
+        case("table1", column, full=f"{block} | {FULL}", ours=f"{block} | {ours}")
+        for block, ours, column in product(blocks, OURS, columns)
+    ]
+
+
+def table2(*columns: str) -> list[Case]:
+    return [
+        case("table2", column, full=f"{data} | {FULL_PAT}", ours=f"{data} | {ours}")
+        for data, ours, column in product(["CIFAR-10", "ImageNet-12"], OURS_PAT, columns)
+    ]
+
+
+def table3() -> list[Case]:
+    return [case("table3", "T", full=FAST, ours=f"+ {ours}") for ours in OURS]
+
+
+CLAIMS = [
+    time(
+        "coreset-01",
+        says="adversarial coresets make training 2 to 3 times faster (read as: over twice, on average)",
+        source="abstract, section 1",
+        cases=[*table1(FIRST, "T"), *table3()],
+        effect=lambda full, ours: full / ours,
+        expect=mean(above=2),
+        quotes=[
+            ("text", "adversarial coreset selection", "speed-up (times)"),
+            ("text", "adversarial coreset selection", "training time reduction (times)"),
+            ("text", "adversarial coreset selection", "training time reduction (fold)"),
+            ("text", "adversarial coreset selection", "training time reduction (more than, times)"),
+        ],
+    ),
+    time(
+        "coreset-02",
+        says="all cases of Table 1 train more than twice as fast",
+        source="section 4.1, Table 1",
+        cases=table1(FIRST, "T"),
+        effect=lambda full, ours: full / ours,
+        expect=every(above=2),
+        quotes=[("text", "Table 1, all cases", "training time reduction (more than a factor of)")],
+    ),
+    time(
+        "coreset-03",
+        says="perceptual adversarial training becomes at least twice as fast",
+        source="section 4.2, Table 2",
+        cases=table2("T"),
+        effect=lambda full, ours: full / ours,
+        expect=every(above=2),
+        quotes=[("text", "Table 2", "training time reduction (at least a factor of)")],
+    ),
+    level(
+        "coreset-04",
+        says="perceptual training on coresets is competitive, clean and under unseen attacks (read as: at most 5 "
+        "points below)",
+        source="section 4.2, Table 2",
+        cases=table2("ACC", "RACC | Unseen"),
+        effect=lambda full, ours: ours - full,
+        expect=every(above=-5),
+    ),
+    level(
+        "coreset-05",
+        says="TRADES on coresets of CIFAR-10 loses little, clean and robust (read as: at most 3 points)",
+        source="section 4.1, Table 1",
+        cases=table1(["TRADES | CIFAR-10"], "ACC", "RACC"),
+        effect=lambda full, ours: ours - full,
+        expect=every(above=-3),
+    ),
+    ordering(
+        "coreset-06",
+        says="with ℓ_2-PGD on SVHN clean accuracy rises",
+        source="Table 1",
+        cases=table1(["ℓ_2-PGD | SVHN"], "ACC"),
+        effect=lambda full, ours: ours - full,
+        expect=every(above=0),
+        least=0.1,
+    ),
+    time(
+        "coreset-07",
+        says="coresets make Fast adversarial training faster still",
+        source="section 4.3, Table 3",
+        cases=table3(),
+        effect=lambda full, ours: full / ours,
+        expect=every(above=1),
+    ),
+    ordering(
+        "coreset-08",
+        says="over the radii of the attack, GRAD-MATCH's coresets stay nearer to full PGD training than Fast "
+        "adversarial training does",
+        source="section 4.3, Figure 2",
+        cases=[radius(eps) for eps in [2, 4, 6, 8, 10, 12, 16]],
+        effect=lambda full, ours, fast: abs(fast - full) - abs(ours - full),
+        expect=mean(above=0),
+    ),
+    ordering(
+        "coreset-09",
+        says="at every subset size GRAD-MATCH loses less robust accuracy than random subsets (drawn once, as the "
+        "authors' code)",
+        source="section 4.4, Figure 3",
+        cases=[
+            case("figure3", ERROR, random=f"size | {size} | Random, drawn once", ours=f"size | {size} | {GRADMATCH}")
+            for size in [10, 30, 50, 70]
+        ],
+        effect=lambda random, ours: random - ours,
+        expect=every(above=0),
+    ),
+    ordering(
+        "coreset-10",
+        says="a longer warm start helps (of 20 % and 80 % of the epochs, the longer loses less robust accuracy)",
+        source="section 4.4, Figure 3",
+        cases=[case("figure3", ERROR, short=f"warm start | 0.2 | {GRADMATCH}", long=f"warm start | 0.8 | {GRADMATCH}")],
+        effect=lambda short, long: short - long,
+        expect=every(above=0),
+    ),
+    mechanism(
+        "coreset-11",
+        says="gradients of the last layer are a good stand-in for all (read as: GRAD-MATCH's coreset by them has, "
+        "in the gradients of all layers, a cosine to the full gradient at most 0.05 below that of the "
+        "coreset by all layers; that they cost a forward pass is seen in the code)",
+        source="section 3.3",
+        cases=[
+            cosines(trained, size)
+            for trained in ["a tenth of the epochs", "half of the epochs", "all epochs"]
+            for size in [10, 30, 50]
+        ],
+        effect=lambda last, all: last - all,
+        expect=every(above=-0.05),
+    ),
+    level(
+        "coreset-12",
+        says="the subset has to be chosen anew only every T epochs, T usually above 15 (read as: every 20 or 40 "
+        "epochs is at most 2 points of robust accuracy below every 10)",
+        source="section 3.3",
+        cases=[
+            case("sweeps", "RACC", often=f"T = 10 | {GRADMATCH}", late=f"{late} | {GRADMATCH}")
+            for late in ["as in Table 1", "T = 40"]
+        ],
+        effect=lambda often, late: late - often,
+        expect=every(above=-2),
+    ),
+    Claim(
+        "coreset-13",
+        says="the first use of coresets in adversarial training",
+        source="section 1",
+        untestable="a claim of priority",
+    ),
+    Claim(
+        "coreset-14",
+        says="works with any adversarial objective and any greedy selection",
+        source="sections 1 and 3.3",
+        untestable="a range of use, not a number; the paper's five combinations are coreset-02 to -07",
+    ),
+    Claim(
+        "coreset-15",
+        says="Fast adversarial training can overfit catastrophically, to a robust accuracy of 0 %",
+        source="section 1",
+        untestable="cited from other work; the paper's own Fast runs (Table 3) do not",
+        quotes=[("text", "FAT [41]", "robust accuracy after catastrophic overfitting")],
+    ),
+    Claim(
+        "coreset-16",
+        says="tuning would probably give still better results",
+        source="section 4.1",
+        untestable="a conjecture",
+    ),
+    Claim(
+        "coreset-17",
+        says="Table 1 is the mean of 5 runs",
+        source="caption of Table 1",
+        untestable="how the paper's numbers were made; it prints no standard deviation",
+        quotes=[("hyper", "Table 1", "runs averaged")],
+    ),
+]

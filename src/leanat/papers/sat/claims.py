@@ -1,0 +1,435 @@
+"""What the SAT paper claims, in our words, with the test of each claim; published/claims.csv has its wording and numbers."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from leanat.experiments.claim import Case, Claim, average, case, every, level, mean, mechanism, ordering, some
+
+CLASSES = ["plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+SHARES = range(10, 100, 10)  # per cent of the classes or the examples that are attacked
+DATA = ["CIFAR-10 | ResNet-18", "CIFAR-100 | ResNet-18", "ImageNet-200 | ResNet-50"]
+TARGETS = [
+    "CIFAR-10 | CIFAR-10 | ResNet-18",
+    "Caltech-256 | Caltech-256 | ResNet-50",
+    "Flowers-102 | Flowers-102 | ResNet-50",
+]
+TASKS = [f"{source} → {target}" for source, target in zip(["CIFAR-100", "IN-200", "IN-200"], TARGETS, strict=True)]
+ATTACKED = list(product(DATA, SHARES))
+WEIGHTS = {  # of the loss of the attacked examples, Figure 7
+    "vanilla": "vanilla | transferred",
+    "balanced": "balanced | transferred",
+    "over": "over-emphasised | S-CSAT",
+}
+TRANSFERRED = "on CIFAR-10 | CIFAR-10 | "
+MEASURES = "ESAT, other measures | CIFAR-10 | ResNet-18"  # of difficulty, in the supplement
+NAMED = {"scales": ("subset", "lite", "paper"), "why": "the classes it names are those of CIFAR-10"}
+
+
+def animals_above_vehicles(plane, car, bird, cat, deer, dog, frog, horse, ship, truck):
+    return average(bird, cat, deer, dog, frog, horse) - average(plane, car, ship, truck)
+
+
+def classes_of_cifar10(column: str, share: int) -> Case:
+    return case("figure4", column, hardest=f"hardest | CSAT | {share}", random=f"random | CSAT | {share}")
+
+
+def classes(data: str, share: int, *orders: str) -> Case:
+    return case("figure5", "on all classes", **{order: f"{data} | {order} | CSAT | {share}" for order in orders})
+
+
+def examples(data: str, share: int, *orders: str) -> Case:
+    return case("figure6", "robust", **{order: f"{data} | {order} | ESAT | {share}" for order in orders})
+
+
+def transfer(task: str, share: int, *orders: str) -> Case:
+    return case("figure8", "robust", **{order: f"{task} | {order} | S-ESAT | {share}" for order in orders})
+
+
+def weights(share: int, *names: str) -> Case:
+    return case("figure7", "robust", **{name: f"{TRANSFERRED} | {WEIGHTS[name]} | {share}" for name in names})
+
+
+def here_and_there(share: int) -> Case:
+    """On the classes of CIFAR-100 that are not attacked, and in transfer."""
+    row, there = "on B | CIFAR-100 | @B", weights(share, "vanilla", "over")
+    here = case(
+        "figure7",
+        "robust",
+        vanilla=f"{row} | vanilla | CSAT | {share}",
+        over=f"{row} | over-emphasised | S-CSAT | {share}",
+    )
+    return here | {f"{name}_there": place for name, place in there.items()}
+
+
+def robust_and_clean(item: str, robust: str = "robust", clean: str = "clean", **rows: str) -> Case:
+    return case(item, robust, **rows) | case(item, clean, **{f"{name}_clean": row for name, row in rows.items()})
+
+
+def over_nearer_to_full(full, balanced, over):
+    """By how much ``full`` is above ``balanced``, less the distance of ``over`` from it, which is on either side."""
+    return full - balanced - (full - over), full - balanced + (full - over)
+
+
+CLAIMS = [
+    ordering(
+        "sat-01",
+        says="adversarial training on one class makes the other classes robust, too, whatever the class",
+        source="sections 1 and 4.1, Figures 1 and 2",
+        cases=[case("figure2", "B", one=name, none="without AT") for name in CLASSES],
+        effect=lambda one, none: one - none,
+        expect=every(above=0),
+        quotes=[
+            ("text", "CIFAR-10 | CSAT A=car", "robust accuracy on all remaining classes"),
+            ("text", "CIFAR-10 | CSAT A=car", "robust accuracy gain on the remaining classes (minimum over classes)"),
+            ("text", "CIFAR-10 | CSAT A=cat", "robust accuracy gain on the remaining classes (maximum over classes)"),
+            ("figure1", "CIFAR-10 | CSAT A=cat", "robust accuracy on B"),
+            ("figure1", "CIFAR-10 | CSAT A=car", "robust accuracy on B"),
+            ("figure2", "CIFAR-10 | CSAT A=cat", "gain in robust accuracy on non-adv. trained classes (B)"),
+            ("figure2", "CIFAR-10 | CSAT A=car", "gain in robust accuracy on non-adv. trained classes (B)"),
+        ],
+    ),
+    ordering(
+        "sat-02",
+        says="attacking cat transfers more than twice as much as attacking car",
+        source="section 1",
+        cases=[case("figure2", "B", cat="cat", car="car")],
+        effect=lambda cat, car: cat - 2 * car,
+        expect=every(above=0),
+        least=0,
+        **NAMED,
+        quotes=[
+            ("text", "CIFAR-10 | CSAT A=cat", "robust accuracy on the remaining classes"),
+            ("text", "CIFAR-10 | CSAT A=car", "robust accuracy on the remaining classes"),
+        ],
+    ),
+    level(
+        "sat-03",
+        says="without adversarial training robust accuracy is close to 0 % for all classes (read as: below 2 %)",
+        source="section 4.1, Figure 2",
+        cases=[case("figure2", name, none="without AT") for name in CLASSES],
+        effect=lambda none: none,
+        expect=every(below=2),
+        quotes=[
+            ("text", "CIFAR-10 | baseline trained without AT", "robust accuracy (practically)"),
+            ("figure2", "CIFAR-10 | without AT", "robust accuracy, all classes (close to)"),
+        ],
+    ),
+    ordering(
+        "sat-04",
+        says="a hard class transfers better to an unrelated class than a related class does: cat to truck against "
+        "car to truck",
+        source="caption of Figure 2",
+        cases=[case("figure2", "truck", cat="cat", car="car")],
+        effect=lambda cat, car: cat - car,
+        expect=every(above=0),
+        **NAMED,
+    ),
+    ordering(
+        "sat-05",
+        says="attacking car transfers more to truck than to bird, cat, deer and dog",
+        source="section 4.1",
+        cases=[
+            case("figure2", "truck", truck="car") | case("figure2", other, other="car")
+            for other in ["bird", "cat", "deer", "dog"]
+        ],
+        effect=lambda truck, other: truck - other,
+        expect=every(above=0),
+        **NAMED,
+        quotes=[
+            ("text", "CIFAR-10 | CSAT A=car", "robust accuracy on bird, cat, deer, dog (lowest)"),
+            ("text", "CIFAR-10 | CSAT A=car", "robust accuracy on bird, cat, deer, dog (highest)"),
+        ],
+    ),
+    ordering(
+        "sat-06",
+        says="attacking bird transfers 10 points more to truck than attacking car",
+        source="section 4.1",
+        cases=[case("figure2", "truck", bird="bird", car="car")],
+        effect=lambda bird, car: bird - car,
+        expect=every(above=0),
+        least=10,
+        **NAMED,
+    ),
+    ordering(
+        "sat-07",
+        says="attacking an animal class transfers more than attacking a vehicle (means)",
+        source="section 4.1",
+        cases=[case("figure2", "B", **{name: name for name in CLASSES})],
+        effect=animals_above_vehicles,
+        expect=every(above=0),
+        **NAMED,
+    ),
+    mechanism(
+        "sat-08",
+        says="animal classes have a higher entropy than vehicles (means)",
+        source="section 4.1, Figure 3",
+        cases=[case("figure3", "entropy", **{name: f"{name}, accuracy without AT" for name in CLASSES})],
+        effect=animals_above_vehicles,
+        expect=every(above=0),
+        unit="nats",
+        **NAMED,
+    ),
+    ordering(
+        "sat-09",
+        says="of fewer than 8 classes attacked, the hardest are better than random ones, on all classes",
+        source="section 4.1, Figure 4",
+        cases=[classes_of_cifar10("robust | all classes", share) for share in SHARES if share < 80],
+        effect=lambda hardest, random: hardest - random,
+        expect=every(above=0),
+        quotes=[("text", "CIFAR-10 | CSAT hardest-first", "subset size at which it draws even with random")],
+    ),
+    ordering(
+        "sat-10",
+        says="of any number of classes attacked, the hardest are better than random ones, on the classes not attacked",
+        source="section 4.1, Figure 4",
+        cases=[classes_of_cifar10("robust | classes of B", share) for share in SHARES],
+        effect=lambda hardest, random: hardest - random,
+        expect=every(above=0),
+    ),
+    ordering(
+        "sat-11",
+        says="robustness transfers to the classes not attacked, for every data set, order and number of classes",
+        source="section 4.1, Figure 5",
+        cases=[
+            case("figure5", "on B", attacked=f"{data} | {order} | CSAT | {share}")
+            | case("figure5", "on all classes", none=f"{data} | without AT | without AT")
+            for data, order, share in product(DATA, ["hardest", "random", "easiest"], SHARES)
+        ],
+        effect=lambda attacked, none: attacked - none,
+        expect=every(above=0),
+    ),
+    level(
+        "sat-12",
+        says="on CIFAR-100 and ImageNet-200 random classes are as good as the hardest (read as: within 2 points)",
+        source="section 4.1, Figure 5",
+        cases=[classes(data, share, "hardest", "random") for data, share in product(DATA[1:], SHARES)],
+        effect=lambda hardest, random: hardest - random,
+        expect=mean(within=2),
+    ),
+    level(
+        "sat-13",
+        says="attacking half of the examples recovers most of full adversarial training (read as: 90 % of its "
+        "robust accuracy)",
+        source="abstract, section 4.2, Figure 6",
+        cases=[
+            case("figure6", "robust", half=f"{data} | hardest | ESAT | 50", full=f"{data} | full AT | full AT")
+            for data in DATA
+        ],
+        effect=lambda half, full: half / full,
+        expect=every(above=0.9),
+        unit="share",
+        quotes=[
+            ("text", "ImageNet | ESAT", "AEs on this share of training data recover most of baseline AT"),
+            ("text", "SAT", "share of training data sufficient to recover the baseline performance with vanilla AT"),
+            ("text", "ESAT", "share of training data"),
+            ("text", "ESAT | CIFAR", "size of 50% of training data"),
+        ],
+    ),
+    ordering(
+        "sat-14",
+        says="robust accuracy rises faster with examples attacked than with classes attacked (at up to half of them)",
+        source="section 4.2, Figures 5 and 6",
+        cases=[
+            case("figure6", "robust", examples=f"{data} | hardest | ESAT | {share}")
+            | case("figure5", "on all classes", classes=f"{data} | hardest | CSAT | {share}")
+            for data, share in ATTACKED
+            if share <= 50
+        ],
+        effect=lambda examples, classes: examples - classes,
+        expect=mean(above=0),
+    ),
+    ordering(
+        "sat-15",
+        says="attacking the hardest examples is more robust than attacking the easiest",
+        source="section 4.2, Figure 6",
+        cases=[examples(data, share, "hardest", "easiest") for data, share in ATTACKED],
+        effect=lambda hardest, easiest: hardest - easiest,
+        expect=every(above=0),
+    ),
+    ordering(
+        "sat-16",
+        says="attacking the easiest examples gives a higher clean and a lower robust accuracy than attacking the "
+        "hardest (the smaller of both differences)",
+        source="section 4.2",
+        cases=[
+            robust_and_clean(
+                "figure6", hardest=f"{data} | hardest | ESAT | {share}", easiest=f"{data} | easiest | ESAT | {share}"
+            )
+            for data, share in ATTACKED
+        ],
+        effect=lambda hardest, easiest, hardest_clean, easiest_clean: (
+            hardest - easiest,
+            easiest_clean - hardest_clean,
+        ),
+        expect=mean(above=0),
+    ),
+    level(
+        "sat-17",
+        says="attacking random examples is about as good as attacking the hardest (read as: within 2 points on "
+        "average)",
+        source="section 4.2",
+        cases=[examples(data, share, "hardest", "random") for data, share in ATTACKED],
+        effect=lambda hardest, random: hardest - random,
+        expect=mean(within=2),
+        quotes=[
+            ("text", "ESAT | random ranking", "example of a small |A| at which random is similar to hardest-first")
+        ],
+    ),
+    Claim(
+        "sat-18",
+        says="random choices of examples differ little from each other",
+        source="section 4.2, Figure 6",
+        untestable="a spread over draws, without a bound; Figure 6 draws it",
+    ),
+    ordering(
+        "sat-19",
+        says="for transfer from CIFAR-100 to CIFAR-10 the plain weights are worst, the over-emphasised best (the "
+        "smaller of both steps)",
+        source="section 4.3, Figure 7",
+        cases=[weights(share, "vanilla", "balanced", "over") for share in SHARES],
+        effect=lambda vanilla, balanced, over: (balanced - vanilla, over - balanced),
+        expect=mean(above=0),
+    ),
+    ordering(
+        "sat-20",
+        says="at 10 classes attacked, balanced weights transfer much more robustness than plain ones",
+        source="section 4.3",
+        cases=[weights(10, "vanilla", "balanced")],
+        effect=lambda vanilla, balanced: balanced - vanilla,
+        expect=every(above=0),
+    ),
+    ordering(
+        "sat-21",
+        says="at 90 classes attacked, over-emphasised weights transfer as full adversarial training does, "
+        "balanced ones less",
+        source="section 4.3",
+        cases=[weights(90, "balanced", "over") | case("figure7", "robust", full=f"{TRANSFERRED} | full AT | full AT")],
+        effect=over_nearer_to_full,
+        expect=every(above=0),
+    ),
+    ordering(
+        "sat-22",
+        says="over-emphasised weights are worse on the classes not attacked, and better in transfer, than plain "
+        "ones (the smaller of both)",
+        source="section 4.3, Figure 7",
+        cases=[here_and_there(share) for share in SHARES],
+        effect=lambda vanilla, over, vanilla_there, over_there: (vanilla - over, over_there - vanilla_there),
+        expect=mean(above=0),
+    ),
+    level(
+        "sat-23",
+        says="attacking 30 % of the source's examples nearly reaches full adversarial training on the target "
+        "(read as: 90 % of its robust accuracy)",
+        source="abstract, section 4.3, Figure 8",
+        cases=[
+            case("figure8", "robust", third=f"{task} | hardest | S-ESAT | 30", full=f"{task} | full AT | full AT")
+            for task in TASKS
+        ],
+        effect=lambda third, full: third / full,
+        expect=every(above=0.9),
+        unit="share",
+        quotes=[
+            ("text", "transfer to target task | S-SAT", "AEs on this share of data can recover baseline robustness"),
+            ("text", "transfer | S-SAT", "share of AEs that can recover baseline AT performance on the target task"),
+            ("text", "S-ESAT", "share of training data"),
+            ("text", "S-ESAT", "share of the training set with AEs"),
+            ("text", "S-ESAT | CIFAR-100", "size of 30% of training data"),
+            ("figure8", "S-ESAT", "share of source data that recovers baseline AT"),
+        ],
+    ),
+    ordering(
+        "sat-24",
+        says="with more examples attacked (40 % or more), transfer to CIFAR-10 and to Flowers-102 even exceeds "
+        "that of full adversarial training (read as: at one size at least)",
+        source="section 4.3, Figure 8",
+        cases=[
+            case("figure8", "robust", ours=f"{task} | hardest | S-ESAT | {share}", full=f"{task} | full AT | full AT")
+            for task, share in product([TASKS[0], TASKS[2]], [40, 50, 60, 70, 80, 90])
+        ],
+        effect=lambda ours, full: ours - full,
+        expect=some(above=0),
+    ),
+    ordering(
+        "sat-25",
+        says="in transfer, too, attacking the hardest examples is better than attacking the easiest",
+        source="section 4.3, Figure 8",
+        cases=[transfer(task, share, "hardest", "easiest") for task, share in product(TASKS, SHARES)],
+        effect=lambda hardest, easiest: hardest - easiest,
+        expect=every(above=0),
+    ),
+    ordering(
+        "sat-26",
+        says="in transfer, clean accuracy rises together with robust accuracy (from 10 to 90 % attacked, the "
+        "smaller of both)",
+        source="section 4.3",
+        cases=[
+            robust_and_clean("figure8", few=f"{task} | hardest | S-ESAT | 10", many=f"{task} | hardest | S-ESAT | 90")
+            for task in TASKS
+        ],
+        effect=lambda few, many, few_clean, many_clean: (many - few, many_clean - few_clean),
+        expect=every(above=0),
+    ),
+    level(
+        "sat-27",
+        says="it holds for FGSM as well: at 30 % attacked, transfer is near that at 90 % (read as: 90 % of it)",
+        source="section 4.3, supplement",
+        cases=[
+            case(
+                "supplement",
+                "accuracy",
+                third=f"S-ESAT to {target} | FGSM-RS | S-ESAT | 30",
+                most=f"S-ESAT to {target} | FGSM-RS | S-ESAT | 90",
+            )
+            for target in TARGETS
+        ],
+        effect=lambda third, most: third / most,
+        expect=every(above=0.9),
+        unit="share",
+    ),
+    level(
+        "sat-28",
+        says="the mean entropy ranks as well as other measures of difficulty (read as: within 2 points of ranking "
+        "by errors)",
+        source="section 3.3, supplement",
+        cases=[
+            case(
+                "supplement",
+                "accuracy",
+                entropy=f"{MEASURES} | entropy, all epochs | ESAT | {share}",
+                error=f"{MEASURES} | error | ESAT | {share}",
+            )
+            for share in [10, 30, 50, 90]
+        ],
+        effect=lambda entropy, error: entropy - error,
+        expect=mean(within=2),
+    ),
+    ordering(
+        "sat-29",
+        says="with more of the data attacked, robust accuracy rises and clean accuracy falls (from 10 to 90 %, "
+        "the smaller of both)",
+        source="caption of Figure 6, section 4.3",
+        cases=[
+            *(
+                robust_and_clean("figure6", few=f"{data} | hardest | ESAT | 10", many=f"{data} | hardest | ESAT | 90")
+                for data in DATA
+            ),
+            robust_and_clean(
+                "figure4",
+                "robust | all classes",
+                "clean | all classes",
+                few="hardest | CSAT | 10",
+                many="hardest | CSAT | 90",
+            ),
+        ],
+        effect=lambda few, many, few_clean, many_clean: (many - few, few_clean - many_clean),
+        expect=every(above=0),
+    ),
+]
+
+# Contradictions inside the paper that no number shows; tests/report/test_errata.py computes the others.
+ERRATA_NOT_ARITHMETIC = {
+    "erratum-sat-02": "three wordings of one result ('most of', 'the baseline performance', 'very close')",
+    "erratum-sat-03": "the name of a data set: ImageNet in the abstract, ImageNet-200 in the experiments",
+    "erratum-sat-07": "the strength of two statements about the same curves",
+}
