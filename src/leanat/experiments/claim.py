@@ -147,8 +147,8 @@ class Claim:
         wanted = {name.removesuffix(PAPER) for name in self.names}
         for cells in self.cases:
             if wanted != set(cells):
-                of, cells = ", ".join(self.names), ", ".join(cells)
-                raise ValueError(f"{self.id}: the effect is of {of}, its cells are {cells}")
+                of, named = ", ".join(self.names), ", ".join(cells)
+                raise ValueError(f"{self.id}: the effect is of {of}, its cells are {named}")
 
     @property
     def paper(self) -> str:
