@@ -11,7 +11,7 @@ from typing import Any
 from leanat.experiments.metrics import accuracy, column
 from leanat.experiments.paper import Cell, Choice, Item, Paper, product
 from leanat.experiments.spec import assumed, part
-from leanat.papers.qtart.scales import SCALES
+from leanat.papers.qtart.scales import REMOVING, SCALES
 
 NETWORKS = ["vgg16", "mobilenet", "densenet", "resnet50"]
 LARGE = ("stl10", "mini-imagenet", "imagenet")
@@ -89,6 +89,7 @@ ADVERSARIAL: dict[str, dict[str, tuple[int, float]]] = {
 }
 # fmt: on
 FILTERS = {"vgg16": 17, "mobilenet": 16, "densenet": 12, "resnet50": 12}  # appendix B.2, ablation
+TAU = {"cifar10": 50, "cifar100": 50, "stl10": 50, "mini-imagenet": 50, "imagenet": 15}  # Table 1 caption; appendix B.2
 NOISE = assumed(0.5, "delta ~ N(0, 0.5) does not say whether 0.5 is the variance; taken as the standard deviation")
 MOMENTUM = assumed(
     0.9, "the tables print 'Mtm.' as True or False, which cannot be a value; read as Nesterov on or off at 0.9"
@@ -194,9 +195,8 @@ def spec(
             "recipe": hyper["recipe"],
             "method": method_of(cell, how, hyper["gamma"] if gamma is None else gamma, window, hyper["smoothing"]),
         }
-    if (
-        data in LARGE
-    ):  # section 4.1: "each DNN has two distinct versions, one suitable for the CIFAR datasets and another for the remaining"
+    # section 4.1: "each DNN has two distinct versions, one suitable for the CIFAR datasets and another for the remaining"
+    if data in LARGE:
         made["model"]["name"] = f"{model}_imagenet"
     if validation is not None:
         made["data"]["validation"] = validation
@@ -231,8 +231,8 @@ def hyper_of(cell: Cell) -> dict[str, Any]:
 
 
 def method_of(cell: Cell, how: Mapping[str, Any], gamma: Any, window: str, smoothing: Any) -> dict[str, Any]:
-    """Objective, attack and what is removed at epoch tau: 50 (Table 1 caption), 15 on ILSVRC2012 (appendix B.2)."""
-    tau = how.get("tau", 15 if cell["data"] == "imagenet" else 50)
+    """Objective, attack and what is removed at epoch tau."""
+    tau = how.get("tau", TAU[cell["data"]])
     smoothed = smoothing if how.get("smooths") else 0.0 if how.get("bare") else NO_SMOOTHING
     attack, more = attack_of(how.get("attack"), how.get("drop"))
     return {
@@ -316,14 +316,13 @@ def inputs(cell: Cell) -> dict[str, Any]:
         return {"vars": {}, "recipe": {}}
     hyper = hyper_of(cell)
     return {
-        "vars": {"gamma": hyper["gamma"], "tau": 15 if cell["data"] == "imagenet" else 50},
+        "vars": {"gamma": hyper["gamma"], "tau": TAU[cell["data"]]},
         "recipe": hyper["recipe"],
     }
 
 
 # -- what the paper leaves open and no value of a spec says
 
-REMOVES = ("qtart", "qtart_late", "qtart_bare", "qtart_fgsm_rs", "qtart_free")
 FIGURES = ("figure1", "figure2", "figure3", "figure4", "figure5")
 TRAINED = ("table1", "table2", *FIGURES, "overfitting", "decomposition")  # items that show networks of the last epoch
 SMALL_NETWORKS = {
@@ -351,9 +350,8 @@ SMALL_NETWORKS = {
 
 
 def choices(cell: Cell) -> Iterator[Choice]:
-    """What the paper leaves open and no value of a spec says."""
     item, data, method = cell.get("item"), cell.get("data"), cell.get("method")
-    if method in REMOVES:
+    if method in REMOVING:
         yield (
             "sensitivity of a filter",
             "the absolute weights of the following layer that read it, summed",
@@ -392,7 +390,7 @@ def choices(cell: Cell) -> Iterator[Choice]:
             "as in Q-TART's other items",
             "sensitivity, projection H, features, equation 7 and the windows are assumed as in the foot of Table 2",
         )
-    if data == "cifar10" and method in REMOVES:
+    if data == "cifar10" and method in REMOVING:
         yield (
             "deviations of the channels that normalise",
             "(0.2023, 0.1994, 0.2010)",
@@ -586,7 +584,7 @@ def chosen(window: str, by: str) -> dict[str, Any]:
     } | ({"ours": True} if by == "validation" else {})
 
 
-def faithful(attack: str, label: str) -> list[dict[str, Any]]:
+def distances(attack: str) -> list[dict[str, Any]]:
     """The columns of Figure 1 for one attack."""
     shown = {
         "mean": "mean",
@@ -595,7 +593,7 @@ def faithful(attack: str, label: str) -> list[dict[str, Any]]:
         "range / norm": "relative",
         "middle 90 % / norm": "middle_relative",
     }
-    return [column(name, f"distances.{attack}_{key}", label) for name, key in shown.items()]
+    return [column(name, f"distances.{attack}_{key}", NAMES[attack]) for name, key in shown.items()]
 
 
 ON_FOUR = {"base": CIFAR10, "seeds": {"lite": 3}, "digits": 1}
@@ -637,7 +635,7 @@ ITEMS = {
             {"method": "qtart", **with_gamma(25)},  # as Figure 2
             {"method": "sgd_smoothed", "group": "", "label": "SGD + smoothing", "ours": True},
         ],
-        columns=[part for attack in THREE for part in faithful(attack, NAMES[attack])],
+        columns=[shown for attack in THREE for shown in distances(attack)],
         better="low",
         options={"plot": "features", "attacks": {attack: NAMES[attack] for attack in THREE}},
     ),

@@ -12,6 +12,7 @@ from leanat.experiments.spec import merge, part
 ON_SHAPES = ("figure1", "figure2", "figure3", "figure4", "figure5", "overfitting")  # items on drawn shapes at demo
 # Methods without a schedule of their own, which DIHCL, FGSM-RS and Free-AT have.
 USUAL = ("sgd", "sgd_smoothed", "random", "qtart", "qtart_late", "qtart_bare", "loss_rank", "loss_rank_bare")
+# Methods with Q-TART's own removal.
 REMOVING = ("qtart", "qtart_late", "qtart_bare", "qtart_fgsm_rs", "qtart_free")
 FEW = ("mifgsm", "ffgsm", "di2fgsm", "pgd20", "cw", "apgd_ce", "apgd_dlr")
 PLANTED = "real data: no example is planted"
@@ -30,7 +31,8 @@ class Demo(scales.Demo):
     def stand_in(self, cell: Cell) -> str:
         if cell["item"] == "planted":
             return "shapes10-32"
-        return "shapes10" if cell["item"] in ON_SHAPES else "digits"
+        small = "shapes10" if cell["item"] in ON_SHAPES else "digits"
+        return small if cell["data"] == "cifar10" else cell["data"]
 
     def epochs(self, cell: Cell) -> tuple[float, int]:
         if cell["method"] in ("free", "qtart_free"):
