@@ -192,3 +192,18 @@ def test_a_note_of_a_scale_stands_under_the_items_it_names_alone(grids):
     grid = grids["lite"]
     note = "all the paper's epochs"
     assert {name for name, item in grid.items.items() if note in item["factors"]} == {"coreset/table3"}
+
+
+def test_the_suite_of_a_network_from_elsewhere_keeps_the_papers_radii(grids):
+    """Of images that no scale knows; the attacks are shortened all the same."""
+    for paper, suite, attack in (
+        ("coreset", "linf", "pgd50_10"),
+        ("qtart", "main", "ffgsm"),
+        ("sat", "main", "autoattack"),
+    ):
+        facts = {"paper": paper, "data": "folder:photographs", "model": "", "method": "", "item": ""}
+        for scale in SCALES:
+            whole, own = (grids[s].suite(facts, suite, scale_radii=False) for s in ("paper", scale))
+            (a,), (b,) = whole[attack]["attack"].values(), own[attack]["attack"].values()
+            assert a["threat"] == b["threat"], (paper, scale)
+    assert grids["demo"].suite(facts, "main")["autoattack"]["label"] == "aa-demo"

@@ -65,7 +65,7 @@ class Forecast:
             kept.write(grid, kept.path_of(grid, Path(place)))
             given = str(grid.folder), grid.settings, place
             code = (
-                f"import json; from pathlib import Path; from leanat.experiments import structure; "
+                f"import json; from pathlib import Path; from leanat.plan import structure; "
                 f"from leanat.runs import attacking, training; "
                 f"a, b, c = json.loads({json.dumps(json.dumps(given))}); structure.load(Path(a), b, Path(c)); "
                 f"import torch; torch.optim.SGD([torch.zeros(1)], 0.1).zero_grad()"  # loads what it needs when it is first used

@@ -151,11 +151,7 @@ class Grid:
     def stand_in(self, facts: Mapping[str, Any]) -> str:
         """The data set used in place of the paper's at this scale."""
         scale = self.scale_of(facts["paper"])
-        name = scale.stand_in(facts)
-        if name not in self.datasets:
-            where = f"leanat/papers/{facts['paper']}/scales.py: {scale.name}: stand_in"
-            raise ConfigError([f"{where}: there is no data set {name!r}{did_you_mean(name, self.datasets)}"])
-        return name
+        return scale.stand_in(facts)
 
     def here(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """The cell as a scale sees it: ``data`` is what this scale uses, ``paper_data`` what the paper uses."""
@@ -163,6 +159,10 @@ class Grid:
 
     def _shrunk(self, spec: dict, facts: Mapping[str, Any]) -> dict:
         cell = self.here(facts)
+        if cell["data"] not in self.datasets:
+            where = f"leanat/papers/{facts['paper']}/scales.py: {self.scale.name}: stand_in"
+            known = did_you_mean(cell["data"], self.datasets)
+            raise ConfigError([f"{where}: there is no data set {cell['data']!r}{known}"])
         sizes = self.datasets[cell["data"]]["train"], self.datasets[facts["data"]]["train"]
         return self.scale_of(facts["paper"]).shrunk(spec, cell, *sizes)
 
@@ -185,29 +185,31 @@ class Grid:
         """Why the time or memory of these runs is not measured at this scale, or None."""
         return self.scale_of(facts["paper"]).unmeasured(facts)
 
-    def suite(self, facts: Mapping[str, Any], name: str, seed: int = 0) -> dict[str, Any]:
+    def suite(self, facts: Mapping[str, Any], name: str, seed: int = 0, scale_radii: bool = True) -> dict[str, Any]:
         """The attacks of a suite as this scale runs them, by the paper's name of each.
 
         Each is {attack, examples, statistics, holdout, label}: a shortened attack has a label of its own, the paper's name is
         never put on it. Or {masking: ...} or {measure: ...}, see ``runs.assess``. ``seed``: of the attacked run, and so of
-        the runs that the suite itself names.
+        the runs that the suite itself names. ``scale_radii``: False leaves the paper's radii as they are.
         """
         known = {k: v for k, v in facts.items() if k not in SHOWN}
-        return self._once(("suite", known, name, seed), lambda: self._suite(known, name, seed))
+        asked = known, name, seed, scale_radii
+        return self._once(("suite", *asked), lambda: self._suite(*asked))
 
-    def _suite(self, facts: Mapping[str, Any], name: str, seed: int) -> dict[str, Any]:
+    def _suite(self, facts: Mapping[str, Any], name: str, seed: int, scale_radii: bool) -> dict[str, Any]:
         suites = self.papers[facts["paper"]].suites
         if name not in suites:
             raise ConfigError([f"{facts['paper']}: no suite {name!r}{did_you_mean(name, suites)}"])
         found, scale = {}, self.scale_of(facts["paper"])
         cell = self.here(facts) | {"suite": name}
+        radii = scale.radii(cell) if scale_radii else {}
         for attack, entry in suites[name].items():
             if attack == "sources":
                 continue
             if "attack" in entry:
                 entry = {"examples": None, "statistics": "running", "holdout": None, "label": None} | entry
             entry = scale.attack(entry, attack, cell)
-            entry = self._upstream(scaling.shrink_radii(entry, scale.radii(cell)), facts, seed, [])
+            entry = self._upstream(scaling.shrink_radii(entry, radii), facts, seed, [])
             found[attack] = plain(entry)
         return found
 

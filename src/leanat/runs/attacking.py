@@ -74,9 +74,9 @@ def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespac
     trained = about.pop("trained on").get("data", {})
     io.check(net, trained, test, about["model"])
     facts = {"paper": paper, "data": name, "model": "", "method": "", "item": ""}
-    if not data.is_embedded(name):  # a scale's radii are chosen for its own drawn images and digits
-        grid = Grid(grid.folder, grid.settings, {**grid.scale, "radii": []}, grid.datasets, grid.papers)
-    attacks = _alone(grid.suite(facts, suite), f"{paper}/{suite}", arguments.results / "runs")
+    # a scale's radii are chosen for its own drawn images and digits
+    whole = grid.suite(facts, suite, scale_radii=data.is_embedded(name))
+    attacks = _alone(whole, f"{paper}/{suite}", arguments.results / "runs")
     if arguments.examples is not None:
         if arguments.examples > len(test):
             raise ConfigError(
