@@ -159,10 +159,10 @@ class Grid:
 
     def _shrunk(self, spec: dict, facts: Mapping[str, Any]) -> dict:
         cell = self.here(facts)
-        if cell["data"] not in self.datasets:
-            where = f"leanat/papers/{facts['paper']}/scales.py: {self.scale.name}: stand_in"
-            known = did_you_mean(cell["data"], self.datasets)
-            raise ConfigError([f"{where}: there is no data set {cell['data']!r}{known}"])
+        for name in (facts["data"], cell["data"]):
+            if name not in self.datasets:
+                where = f"{facts['paper']} at scale {self.scale.name}: a run of {facts['method']}"
+                raise ConfigError([f"{where}: there is no data set {name!r}{did_you_mean(name, self.datasets)}"])
         sizes = self.datasets[cell["data"]]["train"], self.datasets[facts["data"]]["train"]
         return self.scale_of(facts["paper"]).shrunk(spec, cell, *sizes)
 
