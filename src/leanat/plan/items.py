@@ -123,10 +123,6 @@ def _seeds(grid: Grid, paper: str, item: Item, entry: Mapping[str, Any] | None =
     return list(range(count or own or plain(grid.papers[paper].seeds)))
 
 
-def _ours(item: Item, entry: Mapping[str, Any]) -> bool:
-    return bool(entry.get("ours"))
-
-
 def _axis(entry: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
     """Group and label of a row or column: the labels of its entries, the last one is its own."""
     shown = [entry["label"]] if "label" in entry and "group" in entry else _shown(entry, labels)
@@ -180,7 +176,7 @@ def _cell(grid: Grid, item: Item, entry: Mapping[str, Any], labels: Mapping[str,
         printed = {}
     names = _Labels({**labels, **printed.pop("labels", {})}, entry)
     cell: dict[str, Any] = {
-        "published": None if not printed or _ours(item, entry) else _printed(printed, names, entry),
+        "published": None if not printed or entry.get("ours") else _printed(printed, names, entry),
         "metric": str(entry.get("metric", item.metric)).format_map(entry),
         "runs": [],
         "evaluations": [],

@@ -1,4 +1,4 @@
-"""What the papers leave open, as an item's foot says it: each ``{value, assumption}`` and ``assumed`` it rests on."""
+"""What the papers leave open, as an item's foot says it: each ``assumed`` value and each choice that it rests on."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ Mark = tuple[str, Any, str]  # what, value, reason
 def of_item(grid: Grid, paper: str, name: str, entries: Iterable[tuple[int, int, Mapping[str, Any]]]) -> list[str]:
     """Lines ``what = value: reason`` of an item, in the order of its rows; the values are those of the paper's scale.
 
-    ``entries``: (part of the rows, part of the columns, facts) of every cell that this scale has. Marks are collected from
+    ``entries``: (number of the row, number of the column, facts) of every cell that this scale has. Marks are collected from
     the runs and all that they read, the attacks that are shown and what they are made on, the item itself, and the seeds.
     """
     whole, config = grid.at_paper_scale(), grid.papers[paper]
     item, marked, parts = config.items[name], [], set()
+    bare = item.plain()
     axes = {"rows": item.rows, "columns": item.columns}
     for row, column, facts in entries:
         for axis, k in (("rows", row), ("columns", column)):
             if (axis, k) not in parts:
                 parts.add((axis, k))
                 marked += _own(axes[axis][k])
-        marked += _of_cell(whole, config, item.plain(), facts)
+        marked += _of_cell(whole, config, bare, facts)
     if parts:
         marked += _own({f.name: getattr(item, f.name) for f in fields(item) if f.name not in axes})
     if any("method" in facts for _, _, facts in entries) and item.kind != "formula":
@@ -63,7 +64,7 @@ def _of_cell(whole: Grid, config: Paper, item: Item, facts: Mapping[str, Any]) -
             yield from assumptions(entry, attack)
             yield from config.choices({**facts, "attack": attack})
             for other in _runs(entry):
-                yield from whole.run({**facts, **other.cell}, other.seed or 0).assumed
+                yield from whole.run({**facts, **other.cell}, other.seed or 0, other.settings or None).assumed
     if shown & set(attacks):
         yield from assumptions(attacks.get("sources", {}), "sources")
 
