@@ -339,7 +339,7 @@ def cost(arguments: argparse.Namespace) -> None:
 
 
 def overview(arguments: argparse.Namespace) -> None:
-    """Of a table: its values and the paper's as dots. Without an item: how far the orderings of all items hold."""
+    """Draws a table's values and the paper's as dots; without an item, how far the orderings of all items hold."""
     from leanat.report import overview, summary
 
     grid = options.grid(arguments)

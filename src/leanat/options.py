@@ -24,7 +24,7 @@ def default(name: str, fallback: str) -> str:
 
 
 def path(text: str) -> Path:
-    """With ``~`` as the home folder, also where the shell left it, as in ``--out=~/x``."""
+    """The path with ``~`` as the home folder, also where the shell left it, as in ``--out=~/x``."""
     return Path(text).expanduser()
 
 

@@ -47,7 +47,7 @@ class Split(NamedTuple):
 class Subset(NamedTuple):
     """Chosen examples: index int64 [n], weight float32 [n], the paper's weights as they are, never rescaled.
 
-    Not ``shuffle``: the mini-batches are cut from the examples in the order given, every epoch.
+    ``shuffle=False``: every epoch cuts its mini-batches from the examples in the given order.
     """
 
     index: Tensor

@@ -50,7 +50,7 @@ def searching(device: torch.device, fixed: bool) -> Iterator[None]:
 
 
 def deterministic() -> None:
-    """From now on a GPU computes the same bits from the same inputs; to be called before its first use.
+    """Makes a GPU compute the same bits from the same inputs; to be called before its first use.
 
     torch then raises a RuntimeError that names the operator, where an operator has no algorithm of that kind.
     """

@@ -31,7 +31,7 @@ def photograph(path: Path) -> None:
 
 
 def seconds(crop: RandomResizedCrop, size: int, repeats: int) -> float:
-    """Of one image on one thread: read, decoded, a random box cut out and resized to ``size`` pixels.
+    """Seconds of one image on one thread: read, decoded, a random box cut out and resized to ``size`` pixels.
 
     The median of ``repeats``, after one that does not count; the file is in the system's cache.
     """

@@ -168,7 +168,7 @@ ALARM = Passes(41.0, 20.0)  # two attacks of 20 steps, FGSM, 20 random starts; S
 
 
 def passes(attack: Any, classes: int) -> Passes:
-    """Of an attack by its spec, in an evaluation: what is wrong is not attacked, nor attacked again once it is fooled."""
+    """Passes of an attack in an evaluation, by its spec: what is wrong is not attacked, nor attacked again once it is fooled."""
     name, fields = (attack, {}) if isinstance(attack, str) else next(iter(attack.items()))
     fields = fields or {}
     if name == "perceptual":

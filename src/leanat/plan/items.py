@@ -116,7 +116,7 @@ def cell_facts(row: Mapping[str, Any], column: Mapping[str, Any]) -> dict[str, A
 
 
 def _seeds(grid: Grid, paper: str, item: Item, entry: Mapping[str, Any] | None = None) -> list[int]:
-    """Of an item, or of one entry: some have other trials than the paper's usual number."""
+    """The seeds of an item, or of one entry, which may have other trials than the paper's usual number."""
     scale = grid.scale_of(paper)
     count = grid.settings.get("seeds") or item.seeds.get(scale.name) or scale.seeds.get(item.kind)
     own = plain(grid.papers[paper].trials(entry)) if entry else None

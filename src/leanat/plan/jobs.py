@@ -68,7 +68,7 @@ def _gmacs(network: str, size: int) -> float:
 
 
 def _seconds(network: str, size: int, batch: int, precision: str) -> float:
-    """Of a pass forward of one image, or backward: arithmetic, or launches where these take longer."""
+    """Seconds of one image's forward or backward pass: of its arithmetic, or of the launches where these take longer."""
     arithmetic = _gmacs(network, size) * 1e9 / RATE[precision]
     return max(arithmetic, OPERATORS.get(network, OTHERS) * LAUNCH / batch)
 
@@ -121,12 +121,12 @@ def attack_minutes(network: str, attacks: Mapping[str, Spec], dataset: Spec) -> 
 
 
 def minutes(parts: Iterable[float]) -> int:
-    """Of a job of several runs or suites, in tens of minutes."""
+    """Minutes of a job of several runs or suites, rounded up to tens."""
     return 10 * -int(-(START + sum(parts)) // 10)
 
 
 def memory_mb(datasets: Iterable[Spec], small: bool) -> int:
-    """Of the machine, not of the GPU."""
+    """Memory of the machine in MB, not of the GPU."""
     return 32_000 if any(large(d) for d in datasets) else 2_000 if small else 8_000
 
 

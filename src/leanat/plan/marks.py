@@ -39,7 +39,7 @@ def of_item(grid: Grid, paper: str, name: str, entries: Iterable[tuple[int, int,
 
 
 def _of_cell(whole: Grid, config: Paper, item: Item, facts: Mapping[str, Any]) -> Iterator[Mark]:
-    """Of one cell: what its formula reads; or its run, those it is compared with or composed of, its trials, its attacks."""
+    """Marks of a cell: of what its formula reads; or of its run and those it is compared with, its trials and attacks."""
     if item.kind == "formula":
         read = READS[item.options["formula"]]
         yield from (mark for mark in assumptions(item.inputs(facts)) if mark[0] in read)

@@ -288,7 +288,7 @@ def timed(cell: dict[str, Any], sources: Sources) -> float | None:
 
 
 def _memory(cell: dict[str, Any], sources: Sources) -> float:
-    """Of the largest step among the trainings of a row, MB an image; or percent of the reference's."""
+    """Memory in MB per image of the largest step among a row's trainings, or in percent of the reference's."""
     parts = [cell["timed"], *cell.get("also", [])]
     most = max(sources.primitives(part["spec"])["memory"] for part in parts)
     if cell["metric"] == "memory":
@@ -305,7 +305,7 @@ def _seconds(part: dict[str, Any], share: float | None, sources: Sources) -> flo
 
 
 def _attack_share(cell: dict[str, Any], sources: Sources) -> float | None:
-    """Of the groups of the cell's runs, or the share that the speed-up printed for Bullet-Train implies."""
+    """Share of the attack steps by the groups of the cell's runs, or as the speed-up printed for Bullet-Train implies it."""
     if "anchor" in cell:
         part, where = cell["anchor"]["timed"], cell["anchor"]["published"]
         spec, printed = part["spec"], printed_value(sources.item["paper"], where, sources.papers)

@@ -48,7 +48,7 @@ def make(
 
 
 def lines(claims: Mapping[str, list[Claim]], results: Path, real: Path, scale: str) -> dict[str, list[Line]]:
-    """By paper: a line a claim at ``scale``, and one more for each that committed replications can test."""
+    """Lines by paper: one per claim at ``scale``, and one more for each claim that committed replications can test."""
     found = {}
     for paper, own in claims.items():
         found[paper] = ledger(own, Items(results, scale))

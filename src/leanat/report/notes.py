@@ -80,7 +80,7 @@ def unrecorded(provenance: Item) -> str:
 
 
 def _not_finite(item: Item) -> str:
-    """Of which rows and columns some logits were NaN or infinite, and on how many images of the worst run."""
+    """Rows and columns with logits that were NaN or infinite, and on how many images of the worst run."""
     found = []
     for row, cells in zip(item["rows"], item["cells"], strict=True):
         bad = [

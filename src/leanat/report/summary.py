@@ -62,7 +62,7 @@ class Agreement(NamedTuple):
 
 
 def agreement(groups: Iterable[Sequence[Cell]]) -> Agreement:
-    """Of groups of cells that may be ordered among themselves; one whose printed or own values are all equal has no tau."""
+    """Kendall's tau of each group of cells that may be ordered; a group whose printed or own values are all equal has none."""
     from scipy.stats import kendalltau
 
     taus, pairs, apart, agree = [], 0, 0, 0

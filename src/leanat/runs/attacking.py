@@ -260,7 +260,7 @@ def _shown(rows: list[dict[str, Any]]) -> str:
 def _loader_for(
     name: str, arguments: argparse.Namespace, device: torch.device, channels: int, size: int | None
 ) -> Callable[[str], Data]:
-    """Of a data set by name, or of any folder of images: ``folder:PATH``, whose images are both parts."""
+    """Loads a data set by name, or any folder of images: ``folder:PATH``, whose images are both parts."""
     if not name.startswith("folder:"):
         if arguments.size:
             raise ConfigError([f"--size: {name} has a size of its own; only images of folder:PATH are resized"])

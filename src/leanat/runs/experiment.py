@@ -321,7 +321,7 @@ def follow(
 
 
 def planted_difficulty(test: nouns.Data) -> list[int] | None:
-    """Of each class, how many classes are easier, where that is known because the images were drawn so."""
+    """How many classes are easier than each class, where that is known because the images were drawn so."""
     order = getattr(test, "hard_to_easy", None)
     return None if order is None else [len(order) - 1 - order.index(c) for c in range(len(order))]
 

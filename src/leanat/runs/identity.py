@@ -48,8 +48,8 @@ def of_value(value: Any) -> str:
 
 
 def of_network(net: nn.Module) -> str:
-    """Of its parameters and buffers, of the kinds and plain settings of its modules, and of the source files of modules
-    that are of none of INSTALLED. Training mode, device and memory format do not count.
+    """Hash of a network's parameters and buffers, of the kinds and plain settings of its modules, and of the source files
+    of modules that are of none of INSTALLED. Training mode, device and memory format do not count.
     """
     found = hashlib.sha256()
     for name, tensor in itertools.chain(net.named_parameters(), net.named_buffers()):
@@ -68,7 +68,7 @@ def of_network(net: nn.Module) -> str:
 
 
 def of_data(data: Data, cache: Path | None = None) -> str:
-    """Of the images and labels as they are read, before any augmentation, and of the number of classes.
+    """Hash of the images and labels as they are read, before any augmentation, and of the number of classes.
 
     Images that are streamed count by the bytes of their files. ``cache``: a folder where the hash of such a set is kept
     by path, size, times and inode of its files; a change of any of these reads all of them again.
@@ -89,7 +89,7 @@ def of_data(data: Data, cache: Path | None = None) -> str:
 
 
 def of_run(folder: Path) -> str:
-    """Of all that a finished run left for others: networks, snapshots, arrays.
+    """Hashes of all that a finished run left for others: networks, snapshots, arrays.
 
     Raises IdentityError where these are not what it left, FileNotFoundError where it is not finished.
     """
@@ -200,7 +200,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _of_files(files: Iterable[str], cache: Path | None) -> str:
-    """Of the bytes of all files, in this order."""
+    """Hash of the bytes of all files, in this order."""
     stamps, newest = hashlib.sha256(), 0.0
     for file in files:
         s = os.stat(file)

@@ -75,7 +75,7 @@ def running(folder: Path) -> Iterator[str]:
 
 
 def tell(folder: Path, every: float = 30.0) -> None:
-    """From a thread of its own, as long as this process lives: the lines of ``running`` on standard error."""
+    """Prints the lines of ``running`` on standard error, from a thread, as long as this process lives."""
 
     def say() -> None:
         while True:

@@ -42,7 +42,7 @@ def _handled(handler: Callable[[int, FrameType | None], None], *numbers: int) ->
 
 
 def interrupted_once() -> None:
-    """From now on the first Ctrl-C ends the program as always, and any other in its last moments is answered in a line.
+    """Makes the first Ctrl-C end the program as always, and answers any other in its last moments with a line.
 
     Snakemake ends its jobs after the first, and a second one would leave it in a traceback; the jobs hear it all the same.
     """

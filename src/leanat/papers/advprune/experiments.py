@@ -345,7 +345,7 @@ ACCURACIES = [
 
 
 def times(baseline: str) -> list[dict[str, Any]]:
-    """Of an epoch, and the speed-up against ``baseline``; Bullet-Train's by its groups, and as its printed time implies."""
+    """Columns of an epoch's time and of the speed-up against ``baseline``: Bullet-Train's by its groups, and as printed."""
     group, printed = "Time/epoch (Speed-up)", {"column": "Time/epoch (Speed-up) | Speed-up"}
     return [
         seconds_per_epoch("Time/epoch", group, published={"column": "Time/epoch (Speed-up) | Time/epoch"}),

@@ -269,7 +269,7 @@ class Saliency(Hook):
 
 
 class Alignment(NamedTuple):
-    """Of equations 4 to 7, [B] each. Equation 5 says: rho <= alpha_plus + C / jacobian."""
+    """What equations 4 to 7 say, [B] each. Equation 5 says: rho <= alpha_plus + C / jacobian."""
 
     alpha: Tensor
     rho: Tensor

@@ -31,7 +31,7 @@ Members = Callable[[Data], Tensor]  # -> bool [N]
 
 @dataclass(frozen=True)
 class ByEntropy:
-    """By the mean entropies (equation 3) that MeanEntropy measured in the run of folder ``ranking``.
+    """The order of the mean entropies (equation 3) that MeanEntropy measured in the run of folder ``ranking``.
 
     ``first``: "hardest", highest entropy first, or "easiest", the inverse. Called, it raises ValueError for a file that
     is missing, damaged, of another number of classes or examples, or not finite.

@@ -178,7 +178,7 @@ def _head(item: Item, width: float) -> list[tuple[str, str, float]]:
 
 
 def _legend(figure: Figure, handles: Sequence[Any], width: float) -> Any:
-    """In as few lines as fit, each as long as the others."""
+    """The text in as few lines as fit, all about equally long."""
     handles = [handle for handle in handles if handle.get_label()]
     for rows in range(1, len(handles) + 1):
         columns = math.ceil(len(handles) / rows)
