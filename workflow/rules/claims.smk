@@ -1,14 +1,6 @@
 LEDGER = f"{RESULTS}/items/{config['scale']}/{{item}}.csv"
 
 
-def claims_of(papers):
-    """The files that say what the papers claim; a paper may have none."""
-    paths = [
-        ROOT / "src" / "leanat" / "papers" / paper / "claims.py" for paper in papers
-    ]
-    return [str(path) for path in paths if path.is_file()]
-
-
 rule claims:
     input:
         cells=expand(LEDGER, item=ITEMS),

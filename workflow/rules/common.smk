@@ -112,6 +112,14 @@ def group(kind, number, parts):
     return f"short_{kind}" if jobs.minutes(parts) <= jobs.SHORT else f"{kind}_{number}"
 
 
+def claims_of(papers):
+    """The files that say what the papers claim; a paper may have none."""
+    paths = [
+        ROOT / "src" / "leanat" / "papers" / paper / "claims.py" for paper in papers
+    ]
+    return [str(path) for path in paths if path.is_file()]
+
+
 def in_report(path, kind, form):
     """A file of Snakemake's report, under its paper, with the caption workflow/report/<kind>.rst."""
 
