@@ -6,9 +6,7 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "src"))
 # Every process that is started from here on runs this checkout's code, whatever is installed.
 CODE = os.pathsep.join(
-    dict.fromkeys(
-        [str(ROOT / "src"), *os.getenv("PYTHONPATH", "").split(os.pathsep)]
-    )
+    dict.fromkeys([str(ROOT / "src"), *os.getenv("PYTHONPATH", "").split(os.pathsep)])
 )
 os.environ.update(PYTHONPATH=CODE)
 
