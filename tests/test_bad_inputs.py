@@ -105,6 +105,9 @@ CONFIGURATIONS = [
     (CONFIG, "papers: [mine]", "papers: [mien]", "papers: there is no paper 'mien'; did you mean mine?"),
     (CONFIG, "change: {}", "change: {mine: {half: {recipe.bacth: 64}}}", "no run has 'recipe.bacth'; did you mean recipe.batch?"),
     (CONFIG, "change: {}", "change: {mine: {hafl: {recipe.batch: 64}}}", "change: mine has no method 'hafl'; did you mean half?"),
+    (CONFIG, "change: {}", "change: {mine: 3}", "change.mine: a mapping of methods (or all) is expected, got 3"),
+    (CONFIG, "change: {}", "change: {mine: {half: [1]}}", "change.mine.half: a mapping of fields to values is expected, got [1]"),
+    (CONFIG, "change: {}", "change: {mine: {half: null}}", "change.mine.half: a mapping of fields to values is expected"),
     (CONFIG, "change: {}", "change: {mien: {}}", "change: there is no paper 'mien'; did you mean mine?"),
     (CONFIG, "change: {}", "change: {mine: {half: {recipe.batch: many}}}", "spec.recipe.batch: input should be a valid integer"),
 ]  # fmt: skip

@@ -72,6 +72,25 @@ def test_a_wrong_value_is_found_by_a_dry_run(tmp_path):
     assert re.search(r"spec\.method\.selector\.once\.inner\.instability: .*lats", done.stdout + done.stderr)
 
 
+def test_generated_rules_leave_no_names_behind(tmp_path):
+    """Snakemake copies all of the workflow's names for each message of each job: with thousands that is minutes."""
+    code = (
+        "import sys, snakemake.jobs as jobs\n"
+        "from snakemake.cli import main\n"
+        "old = jobs.Job.format_wildcards\n"
+        "def counted(self, *a, **k):\n"
+        "    sys.stderr.write(f'NAMES {len(self.rule.workflow.globals)} RULES {len(list(self.rule.workflow.rules))}\\n')\n"
+        "    return old(self, *a, **k)\n"
+        "jobs.Job.format_wildcards = counted\n"
+        "main()\n"
+    )
+    words = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path), "-n", "figures/qtart/table9.pdf"]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    names, rules = map(int, re.search(r"NAMES (\d+) RULES (\d+)", done.stderr).groups())
+    assert rules > 200
+    assert names < 300
+
+
 def test_lint_is_clean():
     done = subprocess.run([*SNAKEMAKE, "--lint"], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr

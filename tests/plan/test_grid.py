@@ -318,6 +318,28 @@ def test_a_change_of_the_user_is_another_run_and_stands_in_the_foot():
     assert not [line for line in changed.items["qtart/figure3"]["factors"] if "changed" in line]
 
 
+def test_a_change_stands_in_the_feet_of_what_reads_the_changed_run_and_of_what_is_timed():
+    change = {"saliency": {"at": {"recipe.momentum": 0.8}}, "qtart": {"qtart": {"model.standardise": "image"}}}
+    grid = structure.load(CONFIG, {"papers": ["saliency", "qtart"], "change": change})
+    line = "changed by the user, at: recipe.momentum = 0.8"
+    for item in grid.items.values():
+        if not item["timed"]:
+            assert (line in item["factors"]) == any("-at-s" in run for run in item["all_runs"]), item["item"]
+    assert not any("-at-s" in run for run in grid.items["saliency/figure5"]["runs"]), "read by its runs, not shown"
+    assert line in grid.items["saliency/figure5"]["factors"]
+    timed = grid.items["qtart/table3"]
+    assert timed["runs"] == []
+    assert timed["factors"] == ['changed by the user, qtart: model.standardise = "image"']
+
+
+def test_a_scale_of_a_paper_may_have_networks_of_its_own(monkeypatch):
+    own = structure.all_papers(["qtart"])["qtart"].scales["demo"]
+    monkeypatch.setattr(type(own), "models", {"vgg16": "resnet_tiny"})
+    grid = structure.load(CONFIG, {"papers": ["qtart"]})
+    assert grid.items["qtart/decomposition"]["runs"]
+    assert {grid.runs[r].spec["model"]["name"] for r in grid.items["qtart/decomposition"]["runs"]} == {"resnet_tiny"}
+
+
 def test_every_assumption_has_a_reason_and_reaches_an_item(grids):
     said = json.dumps([item["assumptions"] for item in grids["paper"].items.values()])
     assert "Nesterov" in said

@@ -117,7 +117,7 @@ def any_rank(flag: bool, device: torch.device) -> bool:
 
 
 def check(names: Iterable[str], shared: Iterable[str]) -> None:
-    """Raises ValueError for extras that are none of ``shared``: each process would remember its own examples alone."""
+    """Raises ValueError for hooks that are none of ``shared``: each process would remember its own examples alone."""
     if size() > 1 and (wrong := sorted({*names} - {*shared})):
         raise ValueError(f"{', '.join(wrong)}: does not train on several processes; leave out --processes")
 

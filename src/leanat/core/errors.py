@@ -1,4 +1,4 @@
-"""What is said when something that a user wrote cannot be meant: one line each, with the nearest name that exists."""
+"""Errors of what a user writes: each is one line, and names the nearest name that exists."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def per_example_loss(run: Run, data: Data, scale: float = 1.0) -> tuple[Tensor, 
 
 
 def per_example_loss_of(net: nn.Module, data: Data, batch: int, scale: float = 1.0) -> tuple[Tensor, Tensor]:
-    """``survey`` of a network that is no run's."""
+    """``per_example_loss`` of a network that is no run's."""
     data = data.plain()
     losses, hits = [], []
     with eval_without_param_grad(net), torch.no_grad():

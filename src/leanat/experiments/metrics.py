@@ -1,4 +1,4 @@
-"""Columns of tables and panels of figures by what they measure; ``docs/adding.md`` lists the metrics. Imports no torch."""
+"""Columns of tables and panels of figures; ``report.measures.measure`` explains the metrics. Imports no torch."""
 
 from __future__ import annotations
 

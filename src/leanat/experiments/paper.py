@@ -5,9 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from leanat.experiments.spec import plain
+
+if TYPE_CHECKING:
+    from leanat.experiments.scales import Scale
 
 # What is asked of a cell: paper, item, data, model, method, and whatever its row and its column say besides.
 Cell = Mapping[str, Any]
@@ -27,9 +30,9 @@ class Item:
     """A table or a figure: rows x columns, each an entry of facts; a row's and a column's together are a cell.
 
     Entries say: ``data``, ``model``, ``method`` (the run), ``settings`` (keywords for the paper's ``spec``), ``metric`` and
-    ``suite`` (its number, see docs/adding.md), ``published`` (item, row and column of the paper's number, None: it prints
-    none), ``group`` and ``label``, ``unit``, ``digits``, ``better``, ``reference`` (the method that it is compared with),
-    ``ours`` (True: not in the paper), ``missing`` (why there is no run). Any other key is a fact to label or to draw by.
+    ``suite`` (its number, see ``report.measures.measure``), ``published`` (item, row and column of the paper's number, None:
+    it prints none), ``group`` and ``label``, ``unit``, ``digits``, ``better``, ``reference`` (the method that it is compared
+    with), ``ours`` (True: not in the paper), ``missing`` (why there is no run). Any other key is a fact to label or draw by.
 
     kind: "table", "figure", or "formula", which is arithmetic on the paper's settings. base: facts of every cell. metric ...
     published: of every entry that has no other. seeds: trials by scale, where not as usual. inputs: of a formula, a cell to
@@ -87,7 +90,7 @@ class Paper:
     choices: Callable[[Cell], Iterable[Choice]] = no_choices
     trials: Callable[[Cell], Any] = nothing
     repeats: int = 5
-    scales: Mapping[str, Any] = field(default_factory=dict)
+    scales: Mapping[str, Scale] = field(default_factory=dict)
 
 
 def product(**axes: Any) -> list[dict[str, Any]]:

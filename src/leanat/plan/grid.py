@@ -1,8 +1,8 @@
 """Papers x scale -> runs, evaluations and items: what the workflow makes. Pure Python: the Snakefile imports it at every start.
 
-A run is the answer to five keys (paper, data, model, method, seed). Its spec is layered: the paper's ``base``, the
-paper's ``rules`` that match, its method, the cell's own changes, then the scale. Its id is readable and unique, so that
-scales never overwrite each other and papers that share a run share it.
+A run is asked for by paper, data, model, method and seed, and what else a cell says. Its spec is what the paper's ``spec``
+returns for it, then what the scale does to that, then what the user changes. Its id is readable and ends in the hash of
+the spec, so that scales never overwrite each other and papers that share a run share it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ CODE = 3  # the meaning of the training code; bumped by hand when the same spec 
 SHOWN = {
     "label", "group", "unit", "digits", "better", "published", "ours", "missing", "settings", "best", "draws", "difference",
 }  # fmt: skip
+Change = tuple[str, str, str, Any]  # of the user: paper, method, field, value
 UPSTREAM = "run:"  # a value of a spec that stands for the folder of another run
 
 
@@ -48,6 +49,9 @@ class RunSpec:
     needs: tuple[str, ...] = ()  # runs whose folders it reads
     # (what, value, reason), of the runs that it reads too; it depends on the facts asked with, the spec does not
     assumed: tuple[tuple[str, Any, str], ...] = field(default=(), hash=False, compare=False)
+    changes: tuple[Change, ...] = field(
+        default=(), hash=False, compare=False
+    )  # of the user, in it or in a run that it reads
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,6 @@ class Grid:
     runs: dict[str, RunSpec] = field(default_factory=dict, init=False)  # in the order in which items ask for them
     evaluations: dict[str, Evaluation] = field(default_factory=dict, init=False)
     items: dict[str, dict[str, Any]] = field(default_factory=dict, init=False)  # <paper>/<item>
-    acted: set[tuple[str, str, str]] = field(default_factory=set, init=False)  # paper, method, field of each change
     _paper_scale: Grid | None = field(default=None, init=False)
     _asked: dict[str, Any] = field(default_factory=dict, init=False)  # answers: items ask for each run many times
 
@@ -92,8 +95,8 @@ class Grid:
         ``settings``: keywords for the paper's ``spec``.
         """
         cell = {k: v for k, v in facts.items() if k not in SHOWN}  # all that an answer depends on
-        spec, stand_in, model = self._once(("spec", cell, settings), lambda: self._spec(cell, settings))
-        return self._once(("run", cell, seed, settings), lambda: self._run(cell, seed, spec, stand_in, model))
+        shared = self._once(("spec", cell, settings), lambda: self._spec(cell, settings))
+        return self._once(("run", cell, seed, settings), lambda: self._run(cell, seed, *shared))
 
     def scale_of(self, paper: str) -> Scale:
         """The scale, with what it does to this paper alone."""
@@ -105,30 +108,39 @@ class Grid:
             self._asked[key] = answer()
         return self._asked[key]
 
-    def _spec(self, facts: Mapping[str, Any], settings: Mapping[str, Any] | None) -> tuple[dict[str, Any], str, str]:
-        """What all seeds share, with the data set and the network of this scale."""
+    def _spec(self, facts: Mapping[str, Any], settings: Mapping[str, Any] | None) -> tuple[Any, ...]:
+        """What all seeds share: the spec, the data set and the network of this scale, and the user's changes in it."""
         spec = dict(self.papers[facts["paper"]].spec(facts, **(settings or {})))
         for key in ("data", "model", "recipe", "method"):
             if not isinstance(spec.get(key), dict):
                 where = f"leanat/papers/{facts['paper']}/experiments.py: {facts['method']}"
                 raise ConfigError([f"{where}: spec.{key}: a mapping is expected, got {spec.get(key)!r}"])
         spec = self._shrunk(spec, facts)
-        spec = self._changed(spec, facts)
+        spec, changes = self._changed(spec, facts)
         stand_in, named = self.stand_in(facts), plain(spec.get("model", {})).get("name", facts["model"])
-        model = self.scale.models.get(facts["model"], named)
+        model = self.scale_of(facts["paper"]).models.get(facts["model"], named)
         network = (
             {"name": model} if model != named or "name" not in plain(spec.get("model", {})) else {}
         )  # a mark stays
-        return merge(spec, {"data": {"name": stand_in}, "model": network}), stand_in, model
+        return merge(spec, {"data": {"name": stand_in}, "model": network}), stand_in, model, changes
 
-    def _run(self, facts: Mapping[str, Any], seed: int, spec: dict[str, Any], stand_in: str, model: str) -> RunSpec:
+    def _run(
+        self,
+        facts: Mapping[str, Any],
+        seed: int,
+        spec: dict[str, Any],
+        stand_in: str,
+        model: str,
+        changes: list[Change],
+    ) -> RunSpec:
         needs: list[RunSpec] = []
         spec = self._upstream(spec, facts, seed, needs)
         bare = {"code": CODE, "seed": seed} | plain(spec)
         name = "-".join(re.sub(r"[^a-z0-9]+", "_", v.lower()) for v in (stand_in, model, facts["method"]))
         own = [*assumptions(spec), *self.papers[facts["paper"]].choices(facts)]
         assumed = (*own, *(mark for other in needs for mark in other.assumed))
-        made = RunSpec(f"{name}-s{seed}-{digest(bare)}", bare, tuple(other.id for other in needs), assumed)
+        touched = tuple(dict.fromkeys((*changes, *(change for other in needs for change in other.changes))))
+        made = RunSpec(f"{name}-s{seed}-{digest(bare)}", bare, tuple(other.id for other in needs), assumed, touched)
         self.runs.setdefault(made.id, made)
         return made
 
@@ -137,6 +149,11 @@ class Grid:
         if self._paper_scale is None:
             self._paper_scale = Grid(self.folder, self.settings, Scale(), self.datasets, self.papers)
         return self._paper_scale
+
+    def all_runs(self) -> Iterator[RunSpec]:
+        """The runs of the items, and those that costs are composed from."""
+        yield from self.runs.values()
+        yield from () if self._paper_scale is None else self._paper_scale.runs.values()
 
     def _upstream(self, value: Any, facts: Mapping[str, Any], seed: int, needs: list[RunSpec]) -> Any:
         """``upstream(...)`` names another run by what differs; it becomes ``run:<id>``."""
@@ -150,8 +167,7 @@ class Grid:
 
     def stand_in(self, facts: Mapping[str, Any]) -> str:
         """The data set used in place of the paper's at this scale."""
-        scale = self.scale_of(facts["paper"])
-        return scale.stand_in(facts)
+        return self.scale_of(facts["paper"]).stand_in(facts)
 
     def here(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """The cell as a scale sees it: ``data`` is what this scale uses, ``paper_data`` what the paper uses."""
@@ -166,16 +182,16 @@ class Grid:
         sizes = self.datasets[cell["data"]]["train"], self.datasets[facts["data"]]["train"]
         return self.scale_of(facts["paper"]).shrunk(spec, cell, *sizes)
 
-    def _changed(self, spec: dict, facts: Mapping[str, Any]) -> dict:
+    def _changed(self, spec: dict, facts: Mapping[str, Any]) -> tuple[dict, list[Change]]:
         """With the values that ``change`` in ``config.yaml`` lays over the paper's, of this method or of ``all``."""
-        wanted = (self.settings.get("change") or {}).get(facts["paper"], {})
+        paper, acted = facts["paper"], []
+        wanted = (self.settings.get("change") or {}).get(paper, {})
         for method in ("all", facts["method"]):
             for name, value in wanted.get(method, {}).items():
-                changed = with_field(spec, name.split("."), value)
-                if changed is not None:
+                if (changed := with_field(spec, name.split("."), value)) is not None:
                     spec = changed
-                    self.acted.add((facts["paper"], method, name))
-        return spec
+                    acted.append((paper, method, name, canonical(value)))
+        return spec, acted
 
     def skipped(self, facts: Mapping[str, Any]) -> str | None:
         """Why these runs are not made, in the paper or at this scale, or None."""

@@ -32,7 +32,9 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
     assumed = _assumed(grid, item, base)
     held = any(cell["metric"].startswith("memory") for row in cells for cell in row)
     evaluations = list(dict.fromkeys(e for part in both for e in part.get("evaluations", [])))
+    all_runs = grid.with_needs([*runs, *(run for e in evaluations for run in grid.evaluations[e].needs)])
     timings = [part["timed"] for part in both if "timed" in part] + [t for part in both for t in part.get("also", [])]
+    facts = [{**base, **cell_facts(r, c)} for r in rows for c in columns]
     return {
         "paper": paper,
         "item": name,
@@ -45,7 +47,7 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
         "one_block": item.one_block,
         "labels": labels | dict(scale.labels),
         "seeds": _seeds(grid, paper, item) if runs else [],
-        "factors": _factors(grid, [{**base, **cell_facts(r, c)} for r in rows for c in columns], runs) if runs else [],
+        "factors": (_factors(grid, facts, runs) if runs else []) + _changes(grid, all_runs, timings),
         "assumptions": assumed,
         "rows": [_axis(r, labels) | {"ours": bool(r.get("ours"))} for r in rows],
         "columns": [
@@ -56,7 +58,7 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
         "runs": runs,
         "evaluations": evaluations,
         "timed": {digest(t["spec"]): t | {"memory": held} for t in timings},
-        "all_runs": grid.with_needs([*runs, *(run for e in evaluations for run in grid.evaluations[e].needs)]),
+        "all_runs": all_runs,
     }
 
 
@@ -81,13 +83,11 @@ def _assumed(grid: Grid, item: Item, base: Mapping[str, Any]) -> list[str]:
 
 
 def _factors(grid: Grid, entries: list[Mapping[str, Any]], runs: list[str]) -> list[str]:
-    """What this scale changes, said in the foot: of all items and of this one's cells; and what the user allowed."""
+    """Lines of the foot: what this scale changes in all items and in these cells, and what the user allowed."""
     scale = grid.scale_of(entries[0]["paper"])
     made = [grid.here(e) for e in entries if "data" in e and not _missing(grid, e)]
-    lines = (
-        list(dict.fromkeys([*scale.factors, *(note for cell in made for note in scale.notes(cell))])) if made else []
-    )
-    lines += _changes(grid, made)
+    notes = [*scale.factors, *(note for cell in made for note in scale.notes(cell))] if made else []
+    lines = list(dict.fromkeys(notes))
     names = dict.fromkeys(grid.runs[run].spec["data"]["name"] for run in runs)
     files = ", ".join(name for name in names if grid.datasets[name]["size"] > 32 and name != "stl10")
     if grid.settings.get("other_counts") and files:
@@ -95,16 +95,11 @@ def _factors(grid: Grid, entries: list[Mapping[str, Any]], runs: list[str]) -> l
     return lines
 
 
-def _changes(grid: Grid, cells: list[Mapping[str, Any]]) -> list[str]:
-    """What the user changed in these cells' runs."""
-    found = {}
-    for cell in cells:
-        wanted = (grid.settings.get("change") or {}).get(cell["paper"], {})
-        for method in ("all", cell.get("method")):
-            for name, value in (wanted.get(method) or {}).items():
-                if (cell["paper"], method, name) in grid.acted:
-                    found[f"changed by the user, {method}: {name} = {value}"] = None
-    return list(found)
+def _changes(grid: Grid, runs: list[str], timings: list[Mapping[str, Any]]) -> list[str]:
+    """Lines of the foot: what the user changed in the runs, in those that they read, and in what is timed."""
+    changes = [change for run in runs for change in grid.runs[run].changes]
+    changes += [tuple(change) for timed in timings for change in timed.get("changes", ())]
+    return [f"changed by the user, {method}: {field} = {value}" for _, method, field, value in dict.fromkeys(changes)]
 
 
 def cell_facts(row: Mapping[str, Any], column: Mapping[str, Any]) -> dict[str, Any]:
@@ -271,7 +266,8 @@ def _numbers(grid: Grid, entry: Mapping[str, Any], metric: Any, suite: str | Non
 
 def _timed(grid: Grid, entry: Mapping[str, Any]) -> dict[str, Any]:
     """What the cost of a training is composed of: the paper's own spec, whatever the scale, and its primitives' key."""
-    spec = grid.at_paper_scale().run(entry, 0, entry.get("settings")).spec
+    run = grid.at_paper_scale().run(entry, 0, entry.get("settings"))
+    spec = run.spec
     data = grid.datasets[entry["data"]]
     attack = spec["method"]["attack"]
     name, fields = (attack, {}) if isinstance(attack, str) else next(iter(attack.items()))
@@ -284,4 +280,5 @@ def _timed(grid: Grid, entry: Mapping[str, Any]) -> dict[str, Any]:
         # radii and step sizes change no time
         "attack": [name, fields.get("steps"), fields.get("loss"), fields.get("training_mode"), fields.get("attack")],
     }
-    return {"spec": spec, "examples": data["train"], "shape": data, "step": digest(step)}
+    changes = {"changes": [list(change) for change in run.changes]} if run.changes else {}
+    return {"spec": spec, "examples": data["train"], "shape": data, "step": digest(step)} | changes

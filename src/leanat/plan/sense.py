@@ -62,7 +62,7 @@ def _numbers(value: Any, where: str) -> Iterator[tuple[str, str, float]]:
 
 
 def beyond(grid: Grid) -> list[str]:
-    """Checks, drops and removals that come when a run is over (snapshots and warm-ups: ``sense``)."""
+    """Checks, drops and removals that come when a run is over; ``spec_problems`` names snapshots and warm-ups."""
     found = {}
     for run in grid.runs.values():
         epochs = run.spec["recipe"]["epochs"]

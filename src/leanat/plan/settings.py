@@ -31,7 +31,7 @@ def load(folder: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
     if not file.is_file():
         raise ConfigError([f"{file}: no such file; run in the checkout, or name its folder: --config-dir DIR"])
     own = load_yaml(file)
-    settings = own | dict(overrides)
+    settings = own | _numbers(dict(overrides))
     for key in ("results", "data_dir"):
         if isinstance(value := settings.get(key), str) and value.startswith("~"):
             settings[key] = str(Path(value).expanduser())
@@ -71,10 +71,24 @@ def _problems(settings: Mapping[str, Any], own: Mapping[str, Any], path: Path) -
     for key in ("gpus", "jobs_per_gpu", "max_hours"):
         if isinstance(value := settings.get(key), int) and value < 1:
             yield f"{where(key)}: {key}: {value} is not allowed; at least 1"
+    if isinstance(change := settings.get("change"), dict):
+        yield from (f"{where('change')}: {line}" for line in _of_change(change))
     if isinstance(scale := settings.get("scale"), str) and scale not in SCALES:
         yield f"{where('scale')}: scale: there is no scale {scale!r}{did_you_mean(scale, SCALES)}"
     if isinstance(device := settings.get("device"), str) and not DEVICE.fullmatch(device):
         yield f"{where('device')}: device: {device!r} is not allowed; allowed: auto, cpu, cuda, cuda:N"
+
+
+def _of_change(change: Mapping[str, Any]) -> Iterator[str]:
+    """Values stand two levels down, by paper and by method: ``{qtart: {sgd: {recipe.lr.lr: 0.05}}}``."""
+    for paper, methods in change.items():
+        if not isinstance(methods, dict):
+            yield f"change.{paper}: a mapping of methods (or all) is expected, got {methods!r}"
+            continue
+        wrong = {method: values for method, values in methods.items() if not isinstance(values, dict)}
+        yield from (
+            f"change.{paper}.{m}: a mapping of fields to values is expected, got {v!r}" for m, v in wrong.items()
+        )
 
 
 def _of_data_sets(found: Mapping[str, Any], path: Path) -> Iterator[str]:

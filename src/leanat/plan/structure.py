@@ -48,6 +48,7 @@ def load(folder: Path, overrides: Mapping[str, Any] | None = None, results: Path
 
 def _of_changes(grid: Grid) -> Iterator[str]:
     """What ``change`` names and no run has: ``change: {qtart: {sgd: {recipe.lr.lr: 0.05}}}``."""
+    acted = {change[:3] for run in grid.all_runs() for change in run.changes}
     for paper, methods in (grid.settings.get("change") or {}).items():
         if paper not in grid.papers:
             yield f"change: there is no paper {paper!r}{did_you_mean(paper, grid.papers)}"
@@ -59,7 +60,7 @@ def _of_changes(grid: Grid) -> Iterator[str]:
             runs = [r.spec for r in grid.runs.values() if method == "all" or f"-{method}-s" in r.id]
             fields = {name for spec in runs for name in field_names(spec)}
             for name in values or {}:
-                if (paper, method, name) not in grid.acted:
+                if (paper, method, name) not in acted:
                     yield f"change: {paper}.{method}: no run has {name!r}{did_you_mean(name, fields)}"
 
 

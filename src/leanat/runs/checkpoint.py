@@ -15,7 +15,7 @@ from leanat.core.meter import Meter
 from leanat.core.nouns import Run, Subset
 from leanat.runs.identity import differences
 
-VERSION = 3
+VERSION = 4
 
 
 class CheckpointError(ValueError):

@@ -1,8 +1,8 @@
-"""Less is More (Li et al. 2023, SafeAI): what it adds to the selectors of ``coresets``: Bullet-Train, the groups, and
+"""Less is More (Li et al. 2023, SafeAI): what it adds to the selectors of ``selection``: Bullet-Train, the groups, and
 the pruning by the loss that it argues against.
 
     bullet = Bullet()
-    Method(TRADES(beta=6), PGD(Linf(8 / 255), 10, 2 / 255, "gaussian", "kl"), Everything(), bullet, (bullet,))
+    Method(TRADES(beta=6), PGD(Linf(8 / 255), 10, 2 / 255, "gaussian", "kl"), Everything(), bullet)
 
 Adv-GRAD-MATCH and Adv-GLISTER are GradMatch and Glister under ``Every(20, 20, ..., before=Once(0, Random(0.3)))``: a random
 subset first, then a selection at epochs 20, 40, ..., as the "9 selections" of 200 epochs have it (section 4.3).
