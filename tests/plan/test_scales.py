@@ -194,6 +194,13 @@ def test_a_note_of_a_scale_stands_under_the_items_it_names_alone(grids):
     assert {name for name, item in grid.items.items() if note in item["factors"]} == {"coreset/table3"}
 
 
+def test_a_stand_in_is_named_under_the_items_of_its_data_alone(grids):
+    """SVHN is the data of the l_2 rows of adversarial coreset selection, whose radius is the only one in l_2."""
+    for item in grids["demo"].items.values():
+        svhn = item["paper"] == "coreset" and item["item"] == "table1"
+        assert any("SVHN" in line or "l_2 becomes" in line for line in item["factors"]) == svhn, item["item"]
+
+
 def test_the_suite_of_a_network_from_elsewhere_keeps_the_papers_radii(grids):
     """Of images that no scale knows; the attacks are shortened all the same."""
     for paper, suite, attack in (

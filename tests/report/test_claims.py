@@ -65,6 +65,14 @@ def test_every_cell_that_a_claim_names_exists(grids, scale):
     assert not faults, "\n".join(faults)
 
 
+def test_accuracy_that_rises_with_the_subset_is_followed_up_to_all_data():
+    """Section 4.3 of the pruning paper: from 10 to 70 %, "robust accuracy gradually increases to that of the full dataset"."""
+    (claim,) = [c for c in CLAIMS["advprune"] if c.id == "advprune-12"]
+    rises = [tuple(int(case[name][1].split(" | ")[0]) for name in ("less", "more")) for case in claim.cases]
+    assert sorted(set(rises)) == [(10, 30), (30, 50), (50, 70), (70, 100)]
+    assert all(case["less"][1].split(" | ")[1] == case["more"][1].split(" | ")[1] for case in claim.cases)
+
+
 def test_what_a_claim_quotes_is_published():
     for claim in ALL:
         for item, row, column in claim.quotes:

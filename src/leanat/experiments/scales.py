@@ -22,8 +22,8 @@ LARGE = ("stl10", "mini-imagenet", "imagenet")
 DIGITS = ("digits", "digits-copies", "digits-tail", "digits-noise")
 # Lines of the foot that several papers share.
 DIGITS_NOTE = (
-    "digits: 600 training and 1,197 test images of 8 x 8 in place of CIFAR-10 and SVHN; l_inf radii x 5, 80/255 in l_2 "
-    "becomes 0.8; no augmentation; batch 32; cosine learning rate from 0.1 after 30 % warm-up"
+    "digits: 600 training and 1,197 test images of 8 x 8 in place of CIFAR-10; l_inf radii x 5; no augmentation; "
+    "batch 32; cosine learning rate from 0.1 after 30 % warm-up"
 )
 SELECTED_NOTE = (
     "epochs x 0.15, and every other count of epochs in proportion; cosine learning rate from 0.1 after 30 % warm-up"

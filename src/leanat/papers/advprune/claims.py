@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 
 from leanat.experiments.claim import Case, Claim, case, every, level, mechanism, ordering, some, time
 
@@ -40,6 +40,11 @@ def groups(method: str) -> Case:
 
 def robust_grow_others_shrink(robust, robust_first, outlier, outlier_first, boundary, boundary_first):
     return robust - robust_first, outlier_first - outlier, boundary_first - boundary
+
+
+def by_size(objective: str, full: str, method: str) -> list[str]:
+    """The rows of Figure 2 from the smallest subset to all data."""
+    return [*(f"{size} | {objective} | {method} (Ours)" for size in (10, 30, 50, 70)), f"100 | {objective} | {full}"]
 
 
 def pruned_and_full(method: str, column: str) -> Case:
@@ -177,13 +182,9 @@ CLAIMS = [
         says="robust accuracy rises with the size of the subset, from 10 % to 70 % and on to all data",
         source="section 4.3, Figure 2",
         cases=[
-            case(
-                "figure2",
-                "PGD",
-                less=f"{less} | {objective} | {method} (Ours)",
-                more=f"{more} | {objective} | {method} (Ours)",
-            )
-            for (less, more), objective, method in product([(10, 30), (30, 50), (50, 70)], ["TRADES", "MART"], PRUNED)
+            case("figure2", "PGD", less=less, more=more)
+            for (objective, full), method in product([("TRADES", "TRADES [20]"), ("MART", "MART [21]")], PRUNED)
+            for less, more in pairwise(by_size(objective, full, method))
         ],
         effect=lambda less, more: more - less,
         expect=every(above=0),

@@ -218,7 +218,9 @@ def selector_of(
     return part(
         "every",
         period=period,
-        warmup=assumed(period, "none at epoch 0: 200 epochs have 9 selections, one every 20 (section 4.3)"),
+        warmup=assumed(
+            period, "none at epoch 0: 200 epochs have 9 selections at one every 20, and 4 at one every 40 (section 4.3)"
+        ),
         before=part("once", tau=0, inner=part("random", fraction=assumed(fraction, first))),
         inner=inner,
     )

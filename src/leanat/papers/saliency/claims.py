@@ -88,8 +88,8 @@ CLAIMS = [
     ),
     time(
         "saliency-05",
-        says="training takes 10 to 20 % of the time of adversarial training (without the teacher's; of an "
-        "adversarial training of 205 epochs, which we assume: the paper gives no number)",
+        says="training takes 10 to 20 % of the time of adversarial training (read as: less than 20 %; without the "
+        "teacher's; of an adversarial training of 205 epochs, which we assume: the paper gives no number)",
         source="sections 1 and 7",
         cases=[case("time", "share of AT", share="OURS, both phases")],
         effect=lambda share: share,
@@ -148,7 +148,8 @@ CLAIMS = [
     ),
     ordering(
         "saliency-10",
-        says="after the first phase the network is 1 to 2 points better than its teacher, clean and robust",
+        says="after the first phase the network is 1 to 2 points better than its teacher, clean and robust (read as: "
+        "better, where less than 1 point does not matter)",
         source="sections 4.1 and 6",
         cases=[
             case("phase1", column, ours=f"{data} | OURS after phase 1", teacher=f"{data} | AT (PGD-7), the teacher")
