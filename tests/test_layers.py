@@ -18,6 +18,7 @@ FOLDERS = [
     "evaluation",
     "selection",
     "training",
+    "library",  # the public interface: networks and data of one's own
     "experiments",  # what the papers' settings are written with
     "papers",  # a folder each, none of which imports another
     "plan",  # from the papers' settings to runs, evaluations, items and jobs
