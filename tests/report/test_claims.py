@@ -524,6 +524,17 @@ def test_a_collapsed_seed_is_printed_with_the_others(tmp_path):
     assert "3 of 4 seeds on the claim's side (sign test p = 0.31)" in ledger.remarks(line)
 
 
+def test_what_later_seeds_do_not_confirm_is_withheld(tmp_path):
+    """Three seeds agree; two of the next ones collapse."""
+    rows = [("A", "c", "", [91, 90.5, 91.5, 12, 13], "", ""), ("B", "c", "", [80, 80, 80, 80, 80], "", "")]
+    write_item(tmp_path, [(n, c, p, v[:3], m, t) for n, c, p, v, m, t in rows])
+    assert claims.ledger([claim()], Items(tmp_path, "demo"))[0].verdict == "supported"
+    write_item(tmp_path, rows)
+    (line,) = claims.ledger([claim()], Items(tmp_path, "demo"))
+    assert line.verdict == "inconclusive"
+    assert line.more.startswith("decided at 3 seeds, and not confirmed by all 5")
+
+
 def test_seeds_are_paired_by_their_number_not_by_their_place(tmp_path):
     path = tmp_path / "items" / "demo" / "qtart" / "table1.csv"
     path.parent.mkdir(parents=True)

@@ -141,8 +141,14 @@ def procedure(claims: Sequence[tuple[Claim, tuple[CaseResult, ...]]], planned: b
     tested = [looks for looks, _ in filter(None, results)]
     others = len(claims) - len(tested) if planned else 0
     decisions = iter(decide(tested, others))
-    tests = tuple(Tested(*one, next(decisions)) if one is not None else None for one in results)
+    tests = tuple(Tested(*one, _confirmed(next(decisions), one[1])) if one is not None else None for one in results)
     return PaperResult(tests, prior, len(tested) + others)
+
+
+def _confirmed(decision: Decision, now: TestResult) -> Decision:
+    """Withheld where all seeds together, later ones included, no longer say by themselves what a look decided."""
+    p = {"supported": now.support if now.large else 1.0, "not supported": now.reject}.get(decision.verdict, 0.0)
+    return decision if p < ALPHA else replace(decision, verdict="inconclusive")
 
 
 def _points(claim: Claim) -> bool:
@@ -223,6 +229,8 @@ def _decided(line: Line, one: Tested, prior: Prior) -> Line:
         against = cases[one.now.against].effect.moderated(own)
         chances = outlook(effect, against, expect, _points(claim), _level(line, expect), own)
     more = _more(chances) if one.decision.verdict == "inconclusive" else ""
+    if more and one.decision.look:
+        more = f"decided at {one.decision.look} seeds, and not confirmed by all {effect.n}; {more}"
     return replace(
         line,
         verdict=one.decision.verdict,
