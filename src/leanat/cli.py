@@ -389,8 +389,13 @@ def decide(arguments: argparse.Namespace) -> None:
     root = arguments.config_dir.parent
     if not (root / "Snakefile").is_file():
         raise ConfigError([f"decide: {root} has no Snakefile; run it in the checkout"])
-    what = (arguments.papers, arguments.results, root, arguments.budget, arguments.cores, arguments.dry_run)
-    deciding.decide(lambda: options.grid(arguments), *what)
+    settings = [*arguments.set, f"results={arguments.results}"]
+
+    def make(items: Sequence[str]) -> None:
+        deciding.workflow(items, arguments.cores, settings)
+
+    what = (arguments.papers, arguments.results, root, arguments.budget, None if arguments.dry_run else make)
+    deciding.decide(lambda: options.grid(arguments), *what, arguments.cores)
 
 
 def runs(arguments: argparse.Namespace) -> None:

@@ -150,16 +150,24 @@ def choose(raises: Sequence[Raise], minutes: float) -> list[Raise]:
 
 
 def decide(
-    load: Callable[[], Grid], papers: Sequence[str], results: Path, root: Path, hours: float, cores: int, dry: bool
+    load: Callable[[], Grid],
+    papers: Sequence[str],
+    results: Path,
+    root: Path,
+    hours: float,
+    make: Callable[[Sequence[str]], None] | None,
+    cores: int,
 ) -> None:
     """Rounds of the workflow until every claim is decided or past hope, or the hours are used up.
 
-    ``load``: the grid with what was chosen so far. Raises ConfigError where a round fails.
+    ``load``: the grid with what was chosen so far. ``make``: computes items; None: what would be done is said, and nothing
+    done. Raises ConfigError where a round fails.
     """
     end = time.monotonic() + 3600 * hours
     grid = load()
     papers = papers or list(grid.papers)
-    _make(grid, [item for item in _claimed(papers) if item in grid.items], cores, dry)
+    if make is not None:
+        make(_made(grid, _claimed(papers)))
     while True:
         grid = load()
         lines = [line for part in _ledger(papers, grid, results, root) for line in part]
@@ -168,8 +176,8 @@ def decide(
         left = (end - time.monotonic()) / 60
         log.info("%s", progress(lines, raises, left))
         affordable = [one for one in raises if one.minutes / cores <= left]
-        if not affordable or dry:
-            for one in raises if dry else []:
+        if make is None or not affordable:
+            for one in raises if make is None else []:
                 log.info("  %s", one)
             break
         chosen = choose(affordable, max(SHORTEST_ROUND, SHARE_OF_A_ROUND * left * cores))
@@ -178,7 +186,7 @@ def decide(
             log.info("  %s", one)
             more |= {item: max(one.look, more.get(item, 0)) for item in one.items}
         looks.write(results, grid.scale.name, more)
-        _make(load(), sorted({item for one in chosen for item in one.items}), cores, dry)
+        make(_made(grid, sorted({item for one in chosen for item in one.items})))
     log.info("The ledger: leanat claims, or snakemake figures/claims.pdf")
 
 
@@ -208,21 +216,15 @@ def progress(lines: Sequence[Line], raises: Sequence[Raise], minutes: float) -> 
     )
 
 
-def _make(grid: Grid, items: Sequence[str], cores: int, dry: bool) -> None:
-    """The pages of the items, by the workflow. Raises ConfigError where it fails."""
-    if dry or not items:
-        return
-    pages = [f"figures/{item}.pdf" for item in items if not targets.empty(grid.items[item])]
-    settings = {k: v for k, v in grid.settings.items() if k != "more_seeds"}
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--cores",
-        str(cores),
-        *pages,
-        "--config",
-        *targets.overrides(settings),
-    ]
+def _made(grid: Grid, items: Iterable[str]) -> list[str]:
+    """Those that have something to make at this scale."""
+    return [item for item in items if item in grid.items and not targets.empty(grid.items[item])]
+
+
+def workflow(items: Sequence[str], cores: int, settings: Sequence[str]) -> None:
+    """Makes the pages of the items. ``settings``: KEY=VALUE, over config.yaml. Raises ConfigError where that fails."""
+    pages = [f"figures/{item}.pdf" for item in items]
+    config = ["--config", *settings] if settings else []
+    command = [sys.executable, "-m", "snakemake", "--cores", str(cores), *pages, *config]
     if status := subprocess.run(command).returncode:
         raise ConfigError([f"decide: the workflow ended with status {status}; the same command goes on from there"])

@@ -44,7 +44,7 @@ def prior(variances: Sequence[float], df: int) -> Prior:
     logs = [math.log(max(v, least)) - digamma(df / 2) + math.log(df / 2) for v in variances]
     mean = math.fsum(logs) / len(logs)
     excess = math.fsum((x - mean) ** 2 for x in logs) / (len(logs) - 1) - float(polygamma(1, df / 2))
-    if excess <= 0:  # they differ less than chance would have it: one variance
+    if excess < 1e-4:  # they differ no more than chance would have it: one variance
         return Prior(MOST_DF, math.exp(mean))
     found = 2 * _inverse_trigamma(excess)
     return Prior(min(MOST_DF, found), math.exp(mean + float(digamma(found / 2)) - math.log(found / 2)))
