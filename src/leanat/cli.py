@@ -392,7 +392,7 @@ def decide(arguments: argparse.Namespace) -> None:
     settings = [*arguments.set, f"results={arguments.results}"]
 
     def make(items: Sequence[str]) -> None:
-        deciding.workflow(items, arguments.cores, settings)
+        deciding.workflow(items, arguments.cores, settings, arguments.workflow_profile)
 
     what = (arguments.papers, arguments.results, root, arguments.budget, None if arguments.dry_run else make)
     deciding.decide(lambda: options.grid(arguments), *what, arguments.cores)
