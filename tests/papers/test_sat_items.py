@@ -17,6 +17,7 @@ from leanat.models import io
 from leanat.papers.sat.method import SubsetWeights, holdout_indices
 from leanat.plan import jobs, structure
 from leanat.plan.grid import UPSTREAM
+from leanat.plan.item import Item
 from leanat.report import items, replicated
 from leanat.runs import assess
 from leanat.runs.experiment import planted_difficulty
@@ -109,7 +110,7 @@ def sources(tmp_path, **metrics):
     outcome = {"accuracy": 0.5, "per_class": {"correct": [10, 4, 6], "n": [10, 20, 10]}}
     (run / "metrics.json").write_text(json.dumps(record(metrics.get("spec", {}), clean=outcome) | metrics))
     (run / "suites" / "s.json").write_text(json.dumps({"suite": "s", "attacks": {"pgd": outcome}}))
-    return items.Sources({"paper": "sat", "item": "none"}, tmp_path, tmp_path, tmp_path)
+    return items.Sources(Item("sat", "none", "figure", "", "", "demo", (), (), ()), tmp_path, tmp_path, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +240,7 @@ def test_what_is_kept_of_runs_on_real_data_is_found_again(tmp_path, grids):
     found = replicated.load("sat", "figure2", tmp_path / "kept")
     assert found["cat", "car", "autoattack@1"].values == {0: 10.0}
     assert found["truck", "A", "autoattack@A"].values == {0: 90.0}
-    assert found["truck", "B", "autoattack@B"].summary()["mean"] == pytest.approx(40.0)
+    assert found["truck", "B", "autoattack@B"].summary().mean == pytest.approx(40.0)
     assert found["w = 1 | truck", "A", "autoattack@A"].values == {0: 90.0}
     assert found["full AT", "clean accuracy", "natural"].scale == "subset"
     assert ("full AT", "B", "autoattack@B") not in found

@@ -121,7 +121,7 @@ def test_table_9_of_qtart_follows_from_the_configuration(grids):
     filled = items.fill(item, ROOT / "results", ROOT / "published", ROOT / "replicated")
     cells = [c for row in filled.cells for c in row]
     assert [c.values for c in cells if c.published is not None] == [
-        [c.published] for c in cells if c.published is not None
+        (c.published,) for c in cells if c.published is not None
     ]
     assert sum(c.published is not None for c in cells) == 9
     assert formulas.iterations_saved({"vars": {"gamma": 5, "tau": 50}, "recipe": {"epochs": 300, "batch": 128}}) == 9.76

@@ -40,8 +40,8 @@ def by_cell(grid, name):
     for r, (row, cells) in enumerate(zip(item.rows, item.cells, strict=True)):
         for c, (column, cell) in enumerate(zip(item.columns, cells, strict=True)):
             facts = {**row.entry, **column.entry}
-            for part, of in ((cell, "own"), (cell.get("against", {}), "reference")):
-                for k, run in enumerate(part.get("runs", [])):
+            for part, of in ((cell, "own"), (cell.against, "reference")):
+                for k, run in enumerate(part.runs if part else ()):
                     if grid.runs[run].spec["seed"] == 0:
                         found[r, c, of, k] = facts, grid.runs[run]
     return found
