@@ -442,8 +442,8 @@ class Read:
     ],
 )
 def test_how_many_examples_stand_behind_an_accuracy(metric, n):
-    assert items.tested({"metric": metric, "runs": ["r"], "evaluations": ["e"]}, Read()) == n
-    assert items.tested({"metric": metric, "runs": [], "evaluations": []}, Read()) is None
+    assert items.tested(planned.Cell(("r",), ("e",), metric=metric), Read()) == n
+    assert items.tested(planned.Cell(metric=metric), Read()) is None
 
 
 # --- what it looks like ----------------------------------------------------------------------------------------------
