@@ -35,6 +35,7 @@ from leanat.data.augment import RandomResizedCrop
 from leanat.models import io
 from leanat.papers.saliency.method import Saliency
 from leanat.plan import components
+from leanat.plan.item import Timed
 from leanat.runs import experiment
 from leanat.selection import glister, last_layer, solvers, subsets
 from leanat.selection.basic import Everything, everyone, unweighted
@@ -42,9 +43,7 @@ from leanat.selection.basic import Everything, everyone, unweighted
 log = logging.getLogger("leanat")
 
 
-def write(
-    timed: dict[str, dict[str, Any]], out: Path, device: str, batch: int | None, repeats: int | None, usual: int
-) -> None:
+def write(timed: dict[str, Timed], out: Path, device: str, batch: int | None, repeats: int | None, usual: int) -> None:
     """Measures every spec (see ``measure_all``) and writes the primitives with where they were measured.
 
     ``usual``: repeats on a GPU, where ``repeats`` does not say.
@@ -60,33 +59,33 @@ def write(
 
 
 def measure_all(
-    timed: dict[str, dict[str, Any]], device: torch.device, batch: int | None, repeats: int, say: Callable[[str], None]
+    timed: dict[str, Timed], device: torch.device, batch: int | None, repeats: int, say: Callable[[str], None]
 ) -> tuple[dict[str, dict[str, float]], float]:
     """The primitives (see ``cost.predict``) of every spec, by the spec's digest; steps that are alike are measured once.
 
     And the spread of the measurements: of the repeats of each, half the range over the median; the median of those.
 
-    ``timed``: digest -> {spec, step: digest of what a step depends on, shape: {classes, channels, size, train}}.
+    ``timed``: what is measured, by digest of its spec.
     """
     known: dict[str, dict[str, float]] = {}
     found, spreads = {}, []
     for number, (key, entry) in enumerate(timed.items(), 1):
-        bench = Bench.of(entry["spec"], entry["shape"], device, batch, repeats)
+        bench = Bench.of(entry.spec, entry.shape, device, batch, repeats)
         selector = gradient_based(bench.run.method.selector)
-        work = {entry["step"]: bench.step}
+        work = {entry.step: bench.step}
         if bench.crop is not None:
             work[f"decode {bench.crop}"] = bench.decode
-        if entry.get("memory"):
-            work[f"{entry['step']} memory"] = bench.memory
+        if entry.memory:
+            work[f"{entry.step} memory"] = bench.memory
         if selector is not None:
-            kind = f"{entry['step']} {selector.adversarial} {selector.features}"
-            work |= {kind: bench.select, f"{selector} {entry['shape']}": bench.solve}
+            kind = f"{entry.step} {selector.adversarial} {selector.features}"
+            work |= {kind: bench.select, f"{selector} {entry.shape}": bench.solve}
         for name, measure in work.items():
             known[name] = known.get(name) or measure()
         found[key] = {k: v for name in work for k, v in known[name].items()}
         spreads += bench.spreads
         said = ", ".join(f"{name} {seconds:.3g} s" for name, seconds in found[key].items())
-        say(f"[{number}/{len(timed)}] {entry['spec']['model']['name']}: {said}")
+        say(f"[{number}/{len(timed)}] {entry.spec['model']['name']}: {said}")
     return found, statistics.median(spreads) if spreads else 0.0
 
 
