@@ -19,7 +19,7 @@ class Cell(NamedTuple):
     """A cell of an item: its values by seed, or why it has none.
 
     ``tested``: examples behind an accuracy, ``not_finite`` of them with logits that are not finite; ``right``: their
-    positions and the share of runs that are right, if known.
+    positions and the share of runs that are right, if known. ``runs``: the trainings behind it.
     """
 
     values: dict[int, float]
@@ -28,6 +28,7 @@ class Cell(NamedTuple):
     tested: int | None = None
     right: numpy.ndarray | None = None
     not_finite: int = 0
+    runs: tuple[str, ...] = ()
 
 
 class Items:
@@ -44,6 +45,15 @@ class Items:
         if cells is None:
             return Cell({}, f"not made yet: figures/{paper}/{item}.pdf")
         return cells.get((row, column)) or Cell({}, f"{item} has no cell {row!r}, {column!r}")
+
+    def time_spread(self, paper: str) -> float | None:
+        """By how much the repeats of the paper's measured times differ, as a share; None where that is not recorded."""
+        path = self.folder / "timings" / f"{paper}.json"
+        try:
+            spread = json.loads(path.read_text(encoding="utf-8"))["spread"]
+        except (OSError, ValueError, KeyError):
+            return None
+        return float(spread)
 
     def _load(self, paper: str, item: str) -> dict[tuple[str, str], Cell] | None:
         if self.real:
@@ -67,14 +77,33 @@ def _agreeing(right: numpy.ndarray | None, cell: Cell) -> numpy.ndarray | None:
 
 def _read_cell(row: Mapping[str, str]) -> Cell:
     published, tested = row["published"], row.get("tested")
-    found, seeds = json.loads(row["values"]), len(json.loads(row.get("seeds") or "[]"))
-    # Random subsets drawn several times: as many values in a row for each seed, whose mean is the seed's.
-    draws = max(1, len(found) // seeds) if seeds and len(found) % seeds == 0 else 1
-    values = {k // draws: statistics.fmean(found[k : k + draws]) for k in range(0, len(found), draws)}
+    runs, seeds = row.get("runs") or "", row.get("seeds") or "[]"
     return Cell(
-        values,
+        by_seed(row["values"], runs, seeds),
         row["missing"] or None,
         float(published) if published else None,
         int(float(tested)) if tested else None,
         not_finite=int(float(row.get("not_finite") or 0)),
+        runs=tuple(runs.split()),
     )
+
+
+def by_seed(text: str, runs: str, of_item: str) -> dict[int, float]:
+    """The values of a cell by seed, from the columns ``values``, ``runs`` and ``seeds`` of the item's CSV.
+
+    Of random subsets drawn several times, the mean for each seed. Seeds are those in the names of the runs, one for each
+    value, or those of the item, of which each has as many values, one after the other. Where a seed's number is lacking,
+    nothing can be paired, and there are no values.
+    """
+    values, seeds, names = json.loads(text), json.loads(of_item), runs.split()
+    if values and len(names) == len(values):
+        seeds = [int(name.rpartition("-s")[2].partition("-")[0]) for name in names]
+    if len(values) < 2 or not seeds:
+        return dict(enumerate(values))
+    if len(values) % len(seeds):
+        return {}
+    of = [seed for seed in seeds for _ in range(len(values) // len(seeds))]
+    return {
+        seed: statistics.fmean(value for value, own in zip(values, of, strict=True) if own == seed)
+        for seed in dict.fromkeys(of)
+    }
