@@ -21,6 +21,7 @@ from leanat.report import layout as laid
 from leanat.report import published, style, table
 from leanat.report.collect import collect
 from leanat.report.layout import number
+from leanat.report.notes import notes
 from leanat.report.overview import draw, overview
 
 PUBLISHED = Path(__file__).parents[2] / "published"
@@ -186,15 +187,15 @@ def test_another_number_of_seeds_is_shown_beside_the_cell():
     item["cells"][1][0] = cell([95.0, 96.0], 93.19)
     assert printed(item, 1, 1)["n"] == "n=2"
     assert printed(item, 0, 1)["n"] == ""
-    assert "n = 3 seeds unless shown" in layout(item)["notes"][0]["body"]
+    assert "n = 3 seeds unless shown" in notes(from_json(Filled, item))[0]["body"]
 
 
 def test_foot_of_items_with_one_seed_and_without_runs():
     rows, columns = [{"group": "", "label": "a", "note": None}], [column()]
     one = small(rows=rows, columns=columns, cells=[[cell([1.0])]])
-    assert "one seed, so no interval" in layout(one)["notes"][0]["body"]
+    assert "one seed, so no interval" in notes(from_json(Filled, one))[0]["body"]
     one["provenance"] = one["provenance"] | {"seeds": []}
-    assert "computed, no training" in layout(one)["notes"][0]["body"]
+    assert "computed, no training" in notes(from_json(Filled, one))[0]["body"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""From an item (see table.py) to what table.typ sets: strings, spans and rules, every decision already taken."""
+"""From an item (see table.py) to what item.typ sets: strings, spans and rules, every decision already taken."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 from leanat.plan.item import Column, Filled, Value
 from leanat.report.notes import marks as marks_of
-from leanat.report.notes import notes, usual_n
+from leanat.report.notes import usual_n
 from leanat.report.statistics import Interval, t_interval
 
-Set = dict[str, Any]  # a cell of the page as table.typ reads it
+Set = dict[str, Any]  # a cell of the page as item.typ reads it
 ABSENT, EMPTY = "—", "–"  # of ours, with its reason in the foot; in the paper
 WIDEST = 24  # letters of a stand-in that stand in the head of its column; longer ones are in the foot
 GUTTER = {"stub": 9, "column": 15, "sub": 8}  # points: after a stub, between columns, between the parts of one
@@ -32,10 +32,6 @@ def layout(item: Filled) -> dict[str, Any]:
     for label, rows in _blocks(item):
         blocks.append({"label": label, "rows": [_row(item, r, [cells[r] for cells in columns], marks) for r in rows]})
     return {
-        "title": item.title,
-        "caption": item.caption,
-        "origin": f"{item.paper} / {item.item}",
-        "scale": f"scale: {item.scale}",
         "stubs": stubs,
         "depth": depth,
         "header": header,
@@ -45,8 +41,6 @@ def layout(item: Filled) -> dict[str, Any]:
         + [GUTTER["sub" if a[0] == b[0] else "column"] for a, b in itertools.pairwise(flat)],
         "columns": [_widths(cells, part) for (_, part), cells in zip(flat, columns, strict=True)],
         "blocks": blocks,
-        "notes": notes(item),
-        "assumptions": item.provenance.assumptions,
     }
 
 

@@ -18,6 +18,7 @@ from leanat.report.plots.page import (
     INTERVAL,
     PAPER,
     REAL,
+    Plot,
     empty,
     finish,
     page,
@@ -43,7 +44,6 @@ from leanat.report.plots.points import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 BAR = 0.8  # of a group's room
 LETTER = 0.062  # inches of a letter of a tick label
@@ -59,7 +59,7 @@ def bars(
     panel: Key = None,
     x_label: str = "",
     y_label: str = "",
-) -> Figure:
+) -> Plot:
     """A group of bars for each value of ``group``, in it a bar a series, with intervals; keys as for ``lines``."""
     found = points(item)
     require(found, [group, series, panel])
@@ -94,7 +94,7 @@ def bars(
     read = reading(item, "Bars", f"whiskers: {INTERVAL}")
     if any(point.missing for point in found):
         read.append("–: not measured.")
-    return finish(figure, item, handles + paper_handle(item, found) + real_handle(found), read)
+    return finish(figure, handles + paper_handle(item, found) + real_handle(found), read)
 
 
 def _series(
@@ -138,7 +138,7 @@ def matrix(
     bars: Sequence[str] = (),
     diagonal: bool = False,
     digits: int | None = None,
-) -> Figure:
+) -> Plot:
     """The item as a heat map of means with the numbers printed, the paper's and replicated values beside it.
 
     Shades go from the least to the greatest number of each matrix. Columns labelled as in ``bars`` are drawn as bars
@@ -197,7 +197,7 @@ def matrix(
     read = reading(item, "Numbers" + " and bars" * bool(beside), f"{INTERVAL}: ± {widest:.2g} at most", paper)
     read = [said for said in read if not said.startswith("Crosses")]
     read.append("Shades run from the least to the greatest number of each matrix by itself.")
-    return finish(figure, item, handles + paper_handle(item, [row[c] for row in table for c in beside]), read)
+    return finish(figure, handles + paper_handle(item, [row[c] for row in table for c in beside]), read)
 
 
 def _both(item: Filled, label: str) -> str:

@@ -15,6 +15,7 @@ from leanat.report.plots.page import (
     INTERVAL,
     PAPER,
     REAL,
+    Plot,
     cut,
     empty,
     finish,
@@ -42,7 +43,6 @@ from leanat.report.plots.points import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 # Of stacked areas: no black, and neighbours differ in lightness.
 FILLS = ("#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7")
@@ -58,7 +58,7 @@ def lines(
     x_label: str = "",
     y_label: str = "",
     references: Mapping[str, float] | None = None,
-) -> Figure:
+) -> Plot:
     """One line a series over the number ``x`` of the entries; a cell without ``x`` is a horizontal line.
 
     ``series`` and ``panel`` are keys of the entries, or lists of them; two keys of ``panel`` make a grid, the first one
@@ -94,7 +94,7 @@ def lines(
         for k, label in enumerate(references or {})
     ]
     read = reading(item, "Lines and filled markers", f"bands or bars: {INTERVAL}")
-    return finish(figure, item, handles + paper_handle(item, found) + real_handle(found), read)
+    return finish(figure, handles + paper_handle(item, found) + real_handle(found), read)
 
 
 def _line(axis: Axes, own: Sequence[Point], x: str, label: str, look: SeriesStyle) -> None:
@@ -148,7 +148,7 @@ def areas(
     panel: Key = None,
     x_label: str = "",
     y_label: str = "",
-) -> Figure:
+) -> Plot:
     """Means of the series stacked over the number ``x``, in the order of the columns; a gap where one is missing."""
     found = points(item)
     require(found, [x, series, panel])
@@ -171,7 +171,7 @@ def areas(
     widest = max((p.ours.half for p in found if p.ours and p.ours.half is not None), default=None)
     interval = f"{INTERVAL}, not drawn: ± {widest or 0:.2g} at most"
     read = reading(item, "Areas", interval, "Open markers, stacked")
-    return finish(figure, item, handles + paper_handle(item, found), read)
+    return finish(figure, handles + paper_handle(item, found), read)
 
 
 def _stack(axis: Axes, part: Sequence[Point], x: str, series: Mapping[str, Sequence[Point]], drawn: dict) -> None:

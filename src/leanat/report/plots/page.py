@@ -1,18 +1,15 @@
-"""A figure's page: title and scale above, panels, legend, and a foot that says what the marks are and how made."""
+"""What the plots share: panels, legend, and the paragraphs that say what the marks are and how they were made."""
 
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import matplotlib
-from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
-from matplotlib.textpath import TextPath
 from numpy import ndarray
 
 from leanat.plan.item import Filled
@@ -24,10 +21,7 @@ from leanat.report.plots.points import Key, Point, name, split
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MARGIN = 0.08  # inches, around the page
-ORIGIN = 0.15  # inches, of the line that says item and scale
-TITLE, TEXT, FOOT = 9.5, 8, 6.8  # points
-LINE = 1.22  # of the type size
+MARGIN = 0.08  # inches, beside the legend
 WIDEST = 7.2  # inches
 INTERVAL = "95 % t interval over seeds"
 PAPER = {"mfc": "white", "mew": 1.1, "ms": 5.5, "zorder": 4}  # open markers
@@ -86,36 +80,26 @@ def cut(axis: Axes, part: Sequence[Point]) -> None:
         axis.set_yticks([tick for tick in axis.get_yticks() if max(low, 0) <= tick <= min(high, 100)])
 
 
-def finish(figure: Figure, item: Filled, handles: Sequence[Any], read: Sequence[str]) -> Figure:
-    """Put the title above the panels, legend and foot below, and make the figure as much taller; lays it out."""
+class Plot(NamedTuple):
+    """Panels and legend, and the sentences that say what the marks are."""
+
+    figure: Figure
+    read: tuple[str, ...]
+
+
+def finish(figure: Figure, handles: Sequence[Any], read: Sequence[str]) -> Plot:
+    """Puts the legend below the panels, makes the figure as much taller, and lays it out once."""
     width, body = figure.get_size_inches()
-    inner = width - 2 * MARGIN
-    head = _head(item, inner)
-    legend = _legend(figure, handles, inner)
+    legend = _legend(figure, handles, width - 2 * MARGIN)
     tall = legend.get_window_extent(figure.canvas.get_renderer()).height / figure.dpi + 0.08 if legend else 0.0
-    foot = [_paragraph(told, text, inner) for told, text in _foot(item, read)]
-    above = ORIGIN + sum(size * LINE / 72 for *_, size in head) + 0.03
-    below = sum(len(lines) for _, _, lines in foot) * FOOT * LINE / 72 + MARGIN
-    height = MARGIN + above + body + tall + below
+    height = body + tall
     figure.set_size_inches(width, height)
-    figure.get_layout_engine().set(rect=(0, (below + tall) / height, 1, body / height))
-    _put(figure, f"{item.paper} / {item.item}", MARGIN, height - MARGIN, 7, colour=style.GREY)
-    _put(figure, f"scale: {item.scale}", width - MARGIN, height - MARGIN, 7, colour=style.GREY, ha="right")
-    y = height - MARGIN - ORIGIN
-    for text, weight, size in head:
-        _put(figure, text, MARGIN, y, size, weight)
-        y -= size * LINE / 72
+    figure.get_layout_engine().set(rect=(0, tall / height, 1, body / height))
     if legend:
-        legend.set_bbox_to_anchor((0.5, (below + tall - 0.03) / height), figure.transFigure)
-    y = below - 0.02
-    for told, indent, lines in foot:
-        _put(figure, told, MARGIN, y, FOOT, "bold")
-        for k, line in enumerate(lines):
-            _put(figure, line, MARGIN + (0 if k else indent), y, FOOT)
-            y -= FOOT * LINE / 72
+        legend.set_bbox_to_anchor((0.5, (tall - 0.03) / height), figure.transFigure)
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # laid out once
-    return figure
+    figure.set_layout_engine("none")
+    return Plot(figure, tuple(read))
 
 
 def paper_handle(item: Filled, found: Sequence[Point]) -> list[Line2D]:
@@ -138,44 +122,9 @@ def empty(axis: Any, found: Sequence[Point]) -> None:
     """Say in a panel that has nothing to draw why it has not."""
     if not any(p.ours or p.real or p.paper is not None for p in found):
         reason = next((p.missing for p in found if p.missing), "no value")
-        text = "\n".join(wrap(plain(reason), TEXT, 1.5))
+        text = textwrap.fill(plain(reason), 28)
         axis.text(0.5, 0.5, text, transform=axis.transAxes, ha="center", va="center", color=style.GREY)
         axis.set_yticks([])
-
-
-def wrap(text: str, size: float, width: float, first: float = 0.0, weight: str = "normal") -> list[str]:
-    """Lines no wider than ``width`` inches as set; ``first`` inches of the first one are taken."""
-    lines, line, used, space = [], [], first, 0.34 * size / 72  # a space, and what letters keep free beside their ink
-    for word in text.split():
-        wide = _width(word, size, weight)
-        if used + wide > width and (line or first):
-            lines.append(" ".join(line))
-            line, used, first = [], 0.0, 0.0
-        line.append(word)
-        used += wide + space
-    return [*lines, " ".join(line)]
-
-
-@lru_cache(maxsize=4096)
-def _width(word: str, size: float, weight: str) -> float:
-    """Inches of one word, in the PDF or in the PNG, where letters stand on whole pixels: the wider."""
-    font = FontProperties(family=matplotlib.rcParams["font.serif"], weight=weight, size=size)
-    drawn = RendererAgg(1, 1, style.DPI).get_text_width_height_descent(word, font, ismath="$" in word)[0] / style.DPI
-    return max(drawn, TextPath((0, 0), word, size=size, prop=font).get_extents().width / 72)
-
-
-def _put(figure, text, x, y, size, weight="normal", colour="black", ha="left") -> None:
-    width, height = figure.get_size_inches()
-    where = {"ha": ha, "va": "top", "fontsize": size, "fontweight": weight, "color": colour}
-    figure.text(x / width, y / height, text, **where)
-
-
-def _head(item: Filled, width: float) -> list[tuple[str, str, float]]:
-    """Lines as (text, weight, size), below the line of origin and scale."""
-    lines = [(line, "bold", TITLE) for line in wrap(plain(item.title), TITLE, width, weight="bold")]
-    if item.caption:
-        lines += [(line, "normal", TEXT) for line in wrap(plain(item.caption), TEXT, width)]
-    return lines
 
 
 def _legend(figure: Figure, handles: Sequence[Any], width: float) -> Any:
@@ -202,27 +151,19 @@ def _by_row(handles: list[Any], columns: int) -> list[Any]:
     return order if full and (rest == 0 or len(rows) > 1) else handles
 
 
-def _paragraph(told: str, text: str, width: float) -> tuple[str, float, list[str]]:
-    """Head, the room it takes on the first line, and the lines."""
-    indent = sum(_width(word, FOOT, "bold") + 0.3 * FOOT / 72 for word in told.split()) + 0.02 * bool(told)
-    lines = wrap(plain(text), FOOT, width, indent)
-    return told, indent, lines
-
-
-def _foot(item: Filled, read: Sequence[str]) -> list[tuple[str, str]]:
-    """Paragraphs (head, text) in reading order."""
+def foot(item: Filled, read: Sequence[str]) -> list[dict[str, str]]:
+    """Paragraphs {head, body} below a figure, the most important first; ``read``: what the marks are."""
     printed = any(cell.published is not None for _, _, cell in item.flat)
-    said = [("", " ".join(read))]
+    found = [("", " ".join(read))]
     if printed and item.scale != "paper":
         text = "Smaller than the paper's: its open markers are there for the order of methods, not to compare levels."
-        said.append((f"Scale {item.scale}.", text))
-    wanted = ("This run.", "Not checked.", "Replicated.", "Stand-ins.", "Scaled.", "Not finite.", "Times.", "Not run.")
-    said += [(note["head"], note["body"]) for note in notes(item) if note["head"] in wanted]
-    said.append(("Missing.", missing(item)))
-    own = [row.words for row in item.rows if row.note not in (None, "ours")]
-    said.append(("Not in the paper.", _some(own)))
-    said.append(("Assumptions.", "; ".join(item.provenance.assumptions)))
-    return [(told, text) for told, text in said if text]
+        found.append((f"Scale {item.scale}.", text))
+    wanted = ("Stand-ins.", "Replicated.", "Not finite.", "This run.", "Not checked.", "Scaled.", "Times.", "Not run.")
+    own = {note["head"]: note["body"] for note in notes(item)}
+    found += [(head, own[head]) for head in wanted if head in own]
+    found.append(("Missing.", missing(item)))
+    found.append(("Not in the paper.", _some([row.words for row in item.rows if row.note not in (None, "ours")])))
+    return [{"head": head, "body": body} for head, body in found if body]
 
 
 def missing(item: Filled) -> str:

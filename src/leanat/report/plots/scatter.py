@@ -16,6 +16,7 @@ from leanat.report.plots.page import (
     INTERVAL,
     PAPER,
     REAL,
+    Plot,
     cut,
     empty,
     finish,
@@ -63,7 +64,7 @@ def scatter(
     y_label: str = "",
     join: bool = False,
     spearman: bool = False,
-) -> Figure:
+) -> Plot:
     """A point per row: column ``x`` against column ``y``, both named by their label or by the ``metric`` they measure.
 
     ``series``, ``panel`` and ``label`` (written at each point) are keys of the rows' entries. ``join`` draws a line
@@ -103,9 +104,9 @@ def scatter(
     if spearman:
         read.append("ρ: Spearman's rank correlation of the means shown, p two-sided by the t approximation.")
     handles += paper_handle(item, [pair.y for pair in pairs if None not in (pair.x.paper, pair.y.paper)])
-    finish(figure, item, handles + real_handle(found), read)
+    plot = finish(figure, handles + real_handle(found), read)
     _annotate(figure, told)
-    return figure
+    return plot
 
 
 def correlation(pairs: Sequence[Pair]) -> str:
