@@ -87,15 +87,15 @@ def frame(item: Filled) -> pandas.DataFrame:
 
 def write_table(item: Filled, stem: Path | str, claims: Sequence[Mapping[str, Any]] = ()) -> None:
     """Write ``stem``.csv, .pdf and .png (all pages, one below the other). Same item, same bytes."""
-    write_csv(item, stem)
+    write_csv(frame(item), stem)
     typeset.write(*render(item, claims), stem)
 
 
-def write_csv(item: Filled, stem: Path | str) -> None:
+def write_csv(cells: pandas.DataFrame, stem: Path | str) -> None:
     """``stem``.csv, whole or not at all."""
     Path(stem).parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(Path(f"{stem}.csv")) as file:
-        file.write_text(frame(item).to_csv(index=False, lineterminator="\n"), encoding="utf-8")
+        file.write_text(cells.to_csv(index=False, lineterminator="\n"), encoding="utf-8")
 
 
 def render(item: Filled, claims: Sequence[Mapping[str, Any]] = ()) -> tuple[bytes, list[bytes]]:
