@@ -65,7 +65,7 @@ def test_without_values_of_the_paper_nothing_is_said_of_it():
 def test_one_seed_says_so_and_has_no_bars():
     item = grid_item([[[1], [2], [3]], [[4], [5], [6]]], {"plot": "lines", "x": "step"})
     figure = draw(item)
-    assert "one seed, so no interval" in " ".join(around(item))
+    assert "this run, one seed." in " ".join(around(item))
     assert [container.has_yerr for container in figure.axes[0].containers] == [False, False]
     item["provenance"]["seeds"] = []
     item["rows"][1]["note"] = "not in the paper: our own reference"

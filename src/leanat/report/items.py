@@ -203,6 +203,7 @@ def fill(item: Item, results: Path, papers: Path, real: Path) -> Filled:
         columns=columns,
         cells=cells,
         options=item.options,
+        one_block=item.one_block,
         labels=item.labels,
         files=files,
     )

@@ -26,6 +26,7 @@ from leanat.report.plots.page import (
     paper_handle,
     reading,
     real_handle,
+    seeds,
     tidy,
 )
 from leanat.report.plots.points import (
@@ -69,7 +70,7 @@ def bars(
     letters = max(4, int(wide / len(groups) / LETTER))
     turned = max(len(word) for label in groups for word in label.split()) > letters
     rest = max(map(len, groups)) * LETTER * 0.6 if turned else 0.0
-    figure, axes = page(shape, (wide, 2.2 + rest), sharey=True)
+    figure, axes = page(shape, (wide, 2.2 + rest), sharey=item.scale == "paper")
     for (r, c), (title, part) in panels.items():
         axis = axes[r][c]
         for k, (label, look) in enumerate(drawn.items()):
@@ -115,6 +116,8 @@ def _series(
         where, estimates = [at[label] for label in ours], list(ours.values())
         colours = {"color": look.colour, "hatch": look.hatch, "ec": "white", "lw": 0.4}
         axis.bar(where, [e.mean for e in estimates], wide, zorder=2, **colours)
+        for label in ours:
+            seeds(axis, by[label], "#333333", x=at[label])
         axis.errorbar(
             where, [e.mean for e in estimates], yerr=spread(estimates), fmt="none", ecolor="#333333", capsize=1.8,
             elinewidth=0.9, zorder=3,

@@ -24,6 +24,7 @@ from leanat.report.plots.page import (
     paper_handle,
     reading,
     real_handle,
+    seeds,
     tidy,
 )
 from leanat.report.plots.points import (
@@ -116,6 +117,8 @@ def _line(axis: Axes, own: Sequence[Point], x: str, label: str, look: SeriesStyl
             at, [e.mean for e in estimates], yerr=None if as_band else bars, color=look.colour, marker=look.marker,
             ls=look.dash, capsize=2, elinewidth=0.9, zorder=3,
         )  # fmt: skip
+    for at, p in by_x:
+        seeds(axis, p, look.colour, x=at)
     paper = [(at, p.paper) for at, p in by_x if p.paper is not None]
     if paper:
         ring = {**PAPER, "marker": look.marker, "mec": look.colour}
@@ -192,10 +195,13 @@ def _stack(axis: Axes, part: Sequence[Point], x: str, series: Mapping[str, Seque
 def _share(axes: Any, panels: Mapping) -> None:
     """One vertical axis for the panels of a row that measure the same metric."""
     for r in range(axes.shape[0]):
-        same: dict[frozenset, list] = {}
+        same: dict[tuple, list] = {}
         for (row, c), (_, part) in panels.items():
             if row == r and part:
-                same.setdefault(frozenset(p.keys.get("metric") for p in part), []).append(axes[r][c])
+                where = (
+                    c if not any(p.ours for p in part) else None
+                )  # the paper's, of several data sets, have their own
+                same.setdefault((where, *{p.keys.get("metric") for p in part}), []).append(axes[r][c])
         for shared in same.values():
             limits = [axis.get_ylim() for axis in shared]
             for axis in shared:

@@ -16,11 +16,12 @@ from leanat.plan.item import Filled
 from leanat.report import style
 from leanat.report.notes import notes
 from leanat.report.overview import plain
-from leanat.report.plots.points import Key, Point, name, split
+from leanat.report.plots.points import Key, Point, name, over_images, split
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+LETTER = 0.085  # inches of a letter of a panel's title
 MARGIN = 0.08  # inches, beside the legend
 WIDEST = 7.2  # inches
 INTERVAL = "95 % t interval over seeds"
@@ -36,7 +37,7 @@ def grid(count: int) -> tuple[int, int]:
 
 def page(shape: tuple[int, int], panel: tuple[float, float], **subplots: Any) -> tuple[Figure, ndarray]:
     """A figure and its axes [rows, columns]; ``panel`` is a panel's size in inches, labels included, if there is room."""
-    width = min(WIDEST, max(style.WIDTH, shape[1] * panel[0]))
+    width = min(max(WIDEST, 1.9 * shape[1]), max(style.WIDTH, shape[1] * panel[0]))
     figure = Figure(figsize=(width, shape[0] * panel[1]))
     FigureCanvasAgg(figure)
     return figure, figure.subplots(*shape, squeeze=False, **subplots)
@@ -51,20 +52,59 @@ def panels_of(item: Filled, found: Sequence[Point], panel: Key) -> tuple[tuple[i
             for r, (row, ours) in enumerate(down.items())
             for c, (column, theirs) in enumerate(across.items())
         }
-        return (len(down), len(across)), places
+        return apart(item, (len(down), len(across)), places)
     parts = split(item, found, panel) if panel else {"": found}
-    shape = grid(len(parts))
-    return shape, {divmod(k, shape[1]): part for k, part in enumerate(parts.items())}
+    (_, count), places = apart(item, (1, len(parts)), {(0, k): part for k, part in enumerate(parts.items())})
+    shape = grid(count)
+    return shape, {divmod(c, shape[1]): part for (_, c), part in places.items()}
+
+
+def apart(item: Filled, shape: tuple[int, int], panels: dict) -> tuple[tuple[int, int], dict]:
+    """Below the paper's scale its levels and ours have panels of their own: ours say on what, the paper's that they are its.
+
+    A panel that is of one of them alone stays one.
+    """
+    if item.scale == "paper" or not any(p.paper is not None for _, part in panels.values() for p in part):
+        return shape, panels
+    columns: dict[int, list[str]] = {}
+    for c in range(shape[1]):
+        own = [p for (_, at), (_, part) in panels.items() if at == c for p in part]
+        kinds = ["ours"] * any(p.ours or p.real for p in own) + ["paper"] * any(p.paper is not None for p in own)
+        columns[c] = kinds or ["ours"]
+    order = [(c, kind) for c, kinds in columns.items() for kind in kinds]
+    found = {}
+    for (r, c), (head, part) in panels.items():
+        for kind in columns[c]:
+            found[r, order.index((c, kind))] = _headed(item, head, part, kind)
+    return (shape[0], len(order)), found
+
+
+def _headed(item: Filled, head: str, part: Sequence[Point], kind: str) -> tuple[str, list[Point]]:
+    if kind == "paper":
+        own = [
+            p._replace(ours=None, real=None, seeds=(), images=None, missing=None) for p in part if p.paper is not None
+        ]
+        where = {name(item.labels, p.keys["data"]) for p in own if "data" in p.keys}
+        told = ", ".join(where) if len(where) == 1 and not any(place in head for place in where) else ""
+        return "\n".join(filter(None, (head, ", ".join(filter(None, ("paper", told)))))), own
+    own = [p._replace(paper=None) for p in part]
+    used = dict.fromkeys(p.stand_in.partition(",")[0] for p in own if p.stand_in and p.ours)
+    return "\n".join(filter(None, (head, f"this run, {', '.join(used)}" if used else "this run"))), own
 
 
 def tidy(axes: Any, panels: Any) -> None:
     """Labels of an axis once where neighbours share it; no axes where no panel is."""
     rows, columns = axes.shape
+    letters = int(axes[0][0].figure.get_figwidth() / columns / LETTER)
     for r in range(rows):
         labels = {axes[r][c].get_ylabel() for c in range(columns) if (r, c) in panels}
         for c in range(columns):
             if (r, c) not in panels:
                 axes[r][c].set_visible(False)
+            lines = [
+                line for text in axes[r][c].get_title(loc="left").split("\n") for line in textwrap.wrap(text, letters)
+            ]
+            axes[r][c].set_title("\n".join(lines))
             if (r + 1, c) in panels:
                 axes[r][c].set_xlabel("")
             if c and len(labels) == 1:
@@ -116,6 +156,21 @@ def real_handle(found: Sequence[Point]) -> list[Line2D]:
     style_ = {key: REAL[key] for key in ("marker", "mew", "ms")}
     made = Line2D([], [], ls="", color=style.GREY, label="replicated, real data", **style_)
     return [made] if any(point.real for point in found) else []
+
+
+FEW = 5  # seeds, up to which each is drawn
+
+
+def seeds(axis: Axes, point: Point, colour: str, **at: float) -> None:
+    """Draws few seeds one by one, or over the test examples the interval of a single one; ``at``: x or y of the mark."""
+    place = next(iter(at.values()))
+    if 1 < len(point.seeds) <= FEW:
+        where = ([place] * len(point.seeds), point.seeds) if "x" in at else (point.seeds, [place] * len(point.seeds))
+        axis.plot(*where, ls="", marker=".", ms=2.6, mew=0, color=colour, alpha=0.75, zorder=4)
+    elif point.images:
+        ends = [point.images.low, point.images.high]
+        where = ([place] * 2, ends) if "x" in at else (ends, [place] * 2)
+        axis.plot(*where, ls="-", marker="", lw=2.6, color=colour, alpha=0.25, zorder=2, solid_capstyle="butt")
 
 
 def empty(axis: Any, found: Sequence[Point]) -> None:
@@ -201,13 +256,17 @@ def reading(item: Filled, ours: str, interval: str, paper: str = "Open markers")
     if not counts:
         said = ["No run of ours is shown."]
     elif counts[-1] == 1:
-        said = [f"{ours}: this run, one seed, so no interval."]
+        said = [f"{ours}: this run, one seed."]
+        if any(over_images(cell, column.unit) for _, column, cell in item.flat):
+            said.append("Pale bars: Wilson's 95 % interval over its test examples, which says nothing of other seeds.")
         if not item.provenance.seeds:
             said = [f"{ours}: computed, no training."]
     else:
         n = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else counts[0]
-        of = "random subsets or seeds" if item.provenance.draws else "seeds"
-        said = [f"{ours}: this run, mean over n = {n} {of}; {interval}."]
+        one = len(item.provenance.seeds) == 1
+        of = ("random subsets" if one else "random subsets and seeds") if item.provenance.draws else "seeds"
+        said = [f"{ours}: this run, mean over n = {n} {of}; {interval.replace('seeds', of)}."]
+        said += ["Small dots: the seeds, one by one."] * (2 <= max(len(cell.by_seed) for cell in cells) <= FEW)
     if any(cell.published is not None for cell in cells):
         said.append(f"{paper}: the paper's values.")
     if any(cell.replicated for cell in cells):

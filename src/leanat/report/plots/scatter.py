@@ -81,14 +81,14 @@ def scatter(
     for (r, c), (head, part) in panels.items():
         axis, correlations = axes[r][c], []
         for name, own in series_of(item, part, series).items():
-            mine = [pair for pair in pairs if any(pair.y is point for point in own)]
+            mine = [pair._replace(y=point) for pair in pairs for point in own if pair.y.keys is point.keys]
             _series(axis, mine, drawn[name], join)
             if spearman and (said := correlation(mine)):
                 correlations.append(f"{name}: {said}" if len(drawn) > 1 else said)
             if label:
                 told += [(axis, pair, title(item, pair.y, label)) for pair in mine]
         axis.set_title("\n".join(filter(None, [head, *correlations])))
-        empty(axis, [p for pair in pairs if any(pair.y is point for point in part) for p in pair])
+        empty(axis, [p for pair in pairs for point in part if pair.y.keys is point.keys for p in (pair.x, point)])
         axis.grid()
         axis.set_axisbelow(True)
         axis.margins(0.08)
