@@ -136,7 +136,7 @@ def test_bars_are_as_high_as_their_means_and_a_missing_one_is_marked():
 
 def test_matrix_prints_every_number_and_the_paper_s_beside():
     item = made.sat_matrix()
-    bars, ours, paper = drawn("sat_matrix").axes
+    bars, ours, beside, paper = drawn("sat_matrix").axes
     shown = {tuple(text.get_position()): text.get_text() for text in ours.texts}
     for r, row in enumerate(item["cells"]):
         for k, cell in enumerate(row[2:]):
@@ -149,6 +149,10 @@ def test_matrix_prints_every_number_and_the_paper_s_beside():
     assert [bar.get_width() for bar in bars.patches[:2]] == pytest.approx(
         [np.mean(item["cells"][0][0]["values"]), np.mean(item["cells"][1][0]["values"])]
     )
+    assert len(beside.patches) >= 2
+    assert not [
+        line for line in bars.lines if line.get_markerfacecolor() == "white"
+    ]  # the paper's have an axis of their own
     for axis in (ours, paper):  # a number is legible on its shade
         for text in axis.texts:
             c, r = text.get_position()
@@ -218,7 +222,7 @@ def test_polar_has_one_radius_closed_lines_and_a_gap_where_a_value_is_missing():
         "ResNet50",
     ]
     highest = max(v for row in item["cells"] for c in row for v in c["values"])
-    assert len({axis.get_ylim() for axis in axes}) == 1
+    assert len({axis.get_ylim() for axis in axes if axis.get_visible()}) == 1
     assert axes[0].get_ylim()[1] >= highest
     line = axes[0].lines[0]
     means = [np.mean(c["values"]) for c in item["cells"][0]]

@@ -211,7 +211,7 @@ def foot(item: Filled, read: Sequence[str]) -> list[dict[str, str]]:
     printed = any(cell.published is not None for _, _, cell in item.flat)
     found = [("", " ".join(read))]
     if printed and item.scale != "paper":
-        text = "Smaller than the paper's: its open markers are there for the order of methods, not to compare levels."
+        text = "Smaller than the paper's, whose values have panels of their own: for the order of methods, not to compare levels."
         found.append((f"Scale {item.scale}.", text))
     wanted = ("Stand-ins.", "Replicated.", "Not finite.", "This run.", "Not checked.", "Scaled.", "Times.", "Not run.")
     own = {note["head"]: note["body"] for note in notes(item)}
