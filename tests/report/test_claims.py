@@ -281,6 +281,9 @@ class Planned:
         seeds = {self.grid.runs[run].spec["seed"] for run in cell.runs} or {0}
         return Cell({seed: float(self.rng.uniform(1, 99)) for seed in seeds}, published=1.0)
 
+    def time_spread(self, paper):
+        return None
+
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_what_the_configuration_cannot_decide_the_ledger_does_not(grids, scale):
@@ -312,6 +315,20 @@ def test_arithmetic_is_exact_and_times_are_not(tmp_path):
             claims.ledger([claim(every(above=bound), lambda a, b: a / b, "time")], Items(tmp_path, "demo"))[0].verdict
             == verdict
         )
+
+
+def test_a_time_that_repeats_badly_decides_less(tmp_path):
+    """Of 2.4 against a bound of 2, where each time is known to 15 %."""
+    write_item(tmp_path, [("A", "c", "", [4.8], "", ""), ("B", "c", "", [2.0], "", "")])
+    timed = claim(every(above=2), lambda a, b: a / b, "time")
+    assert claims.ledger([timed], Items(tmp_path, "demo"))[0].verdict == "supported"
+    (tmp_path / "timings").mkdir()
+    (tmp_path / "timings" / "qtart.json").write_text(json.dumps({"spread": 0.15}))
+    (line,) = claims.ledger([timed], Items(tmp_path, "demo"))
+    assert (line.verdict, line.more) == (
+        "inconclusive",
+        "within 30 % of the bound, which a measured time does not resolve; repeated measurements differ by ±15.0 %",
+    )
 
 
 def test_replications_are_read_beside(tmp_path):
