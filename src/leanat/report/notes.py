@@ -57,7 +57,7 @@ def notes(item: Filled) -> list[dict[str, str]]:
     elif sizes:
         made.append("test examples: " + ", ".join(f"{size:,} ({', '.join(names)})" for size, names in sizes.items()))
     fewer = _by_value(columns, lambda column: _fewest(item, column))
-    made += [f"of them {size:,} for {', '.join(names)}" for size, names in fewer.items()]
+    made += [f"of them {size} for {', '.join(names)}" for size, names in fewer.items()]
     made += [part for part in (provenance.device, provenance.date) if part]
     made += [f"revision {provenance.revision}"] if provenance.revision else []
     made += [provenance.attacks] if provenance.attacks else []
@@ -74,11 +74,13 @@ def notes(item: Filled) -> list[dict[str, str]]:
     return [{"head": head, "body": body} for head, body in found if body]
 
 
-def _fewest(item: Filled, column: Column) -> int | None:
+def _fewest(item: Filled, column: Column) -> str | None:
     """The test examples behind a column's accuracies, where they are fewer than its data set has."""
     k = item.columns.index(column)
     counts = [row[k].tested for row in item.cells if row[k].tested]
-    return min(counts) if counts and column.n_test and min(counts) < column.n_test else None
+    if not counts or not column.n_test or min(counts) >= column.n_test:
+        return None
+    return f"{min(counts):,}" + f" to {max(counts):,}" * (max(counts) > min(counts))
 
 
 def unrecorded(provenance: Provenance) -> str:

@@ -75,6 +75,8 @@ def apart(item: Filled, shape: tuple[int, int], panels: dict) -> tuple[tuple[int
     found = {}
     for (r, c), (head, part) in panels.items():
         for kind in columns[c]:
+            if kind == "paper" and not any(p.paper is not None for p in part):
+                continue
             found[r, order.index((c, kind))] = _headed(item, head, part, kind)
     return (shape[0], len(order)), found
 
