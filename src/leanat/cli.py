@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     75 after SIGTERM, 130 after Ctrl-C: what was done is saved. 141, as a shell has it, when the reader of a pipe left.
     """
     arguments = parser().parse_args(argv)
-    logging.basicConfig(format="%(message)s", stream=sys.stdout)
+    logging.basicConfig(format="%(message)s", handlers=[_Lines(sys.stdout)])
     log.setLevel(logging.INFO)  # of other packages, warnings alone
     os.environ["MPLBACKEND"] = "agg"  # files are written, no window is opened, also where Jupyter set another one
     if hasattr(arguments, "results"):
@@ -50,6 +50,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("leanat: interrupted; what is done is kept, the same command goes on from there", file=sys.stderr)
         return 130
     return 0
+
+
+class _Lines(logging.StreamHandler):
+    """Lines on standard output; a reader that left ends the program, where logging would print a traceback and go on."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        raise
 
 
 def _expected(error: Exception) -> bool:
