@@ -146,6 +146,19 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=options.html, help="the HTML; the CSV is written beside it (default: in figures)")
     options.config_options(sub)
     options.results_option(sub)
+    sub = verb(curves, "loss and accuracies of runs in the course of their training")
+    sub.add_argument("runs", nargs="+", metavar="RUN", help="finished runs: names, their beginnings, or folders")
+    sub.add_argument("--out", type=options.pdf, help="a PDF of it; PNG, SVG and CSV are written beside it")
+    options.results_option(sub)
+    sub = verb(diff, "two runs side by side: the settings that differ, and what came of it")
+    sub.add_argument("first", metavar="RUN")
+    sub.add_argument("second", metavar="RUN")
+    sub.add_argument("--out", type=options.markdown, help="a file (.md) of it")
+    options.results_option(sub)
+    sub = verb(chosen, "what a run trained on: how many examples of each class, from which epoch on")
+    sub.add_argument("run", metavar="RUN")
+    sub.add_argument("--out", type=options.csv, help="a CSV of every example, with its class and weight")
+    options.results_option(sub)
     sub = verb(watch, "epoch, loss and time left of every job that works now, renewed every few seconds")
     sub.add_argument("--once", action="store_true", help="print it once")
     options.results_option(sub)
@@ -377,6 +390,27 @@ def runs(arguments: argparse.Namespace) -> None:
     made = walk.by_paper(grid)[0][arguments.paper]
     runs.write(arguments.paper, grid.scale.name, made, arguments.results, out.with_suffix(""))
     log.info("%s", out)
+
+
+def curves(arguments: argparse.Namespace) -> None:
+    """Bars and a table of epochs on the terminal; loss, and accuracy on 200 test images where the history has it."""
+    from leanat.report import learning
+
+    print(learning.make(arguments.runs, arguments.results, arguments.out))
+
+
+def diff(arguments: argparse.Namespace) -> None:
+    """Markdown: settings that are not the same, then accuracies, passes, seconds and provenance of both."""
+    from leanat.report import difference
+
+    print(difference.make(arguments.first, arguments.second, arguments.results, arguments.out))
+
+
+def chosen(arguments: argparse.Namespace) -> None:
+    """Classes are counted for the data sets that come with the package; of others, how many examples in all."""
+    from leanat.report import chosen
+
+    print(chosen.make(arguments.run, arguments.results, arguments.out))
 
 
 def readme(arguments: argparse.Namespace) -> None:

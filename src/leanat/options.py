@@ -68,6 +68,14 @@ def html(text: str) -> Path:
     return _with_suffix(text, ".html")
 
 
+def csv(text: str) -> Path:
+    return _with_suffix(text, ".csv")
+
+
+def markdown(text: str) -> Path:
+    return _with_suffix(text, ".md")
+
+
 def _with_suffix(text: str, suffix: str) -> Path:
     if Path(text).suffix != suffix:
         raise argparse.ArgumentTypeError(f"{text} is not allowed; a name that ends in {suffix}")
