@@ -155,6 +155,16 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=options.html, help="the HTML; the CSV is written beside it (default: in figures)")
     options.config_options(sub)
     options.results_option(sub)
+    sub = verb(site, "pages to browse: from a claim to a cell, from a cell to its runs, from a run to its curves")
+    sub.add_argument("--figures", type=options.path, default=Path("figures"), help="where the pictures are (default: figures)")
+    sub.add_argument("--out", type=options.path, default=Path("site"), help="the folder of the pages (default: site)")
+    options.config_options(sub)
+    options.results_option(sub)
+    sub = verb(archive, "one zip to cite: numbers, verdicts, settings and outcomes, without networks")
+    sub.add_argument("--figures", type=options.path, default=Path("figures"), help="where tables and figures are (default: figures)")
+    sub.add_argument("--out", type=options.zipped, help="default: leanat-<scale>.zip")
+    options.config_options(sub)
+    options.results_option(sub)
     sub = verb(curves, "loss and accuracies of runs in the course of their training")
     sub.add_argument("runs", nargs="+", metavar="RUN", help="finished runs: names, their beginnings, or folders")
     sub.add_argument("--out", type=options.pdf, help="a PDF of it; PNG, SVG and CSV are written beside it")
@@ -333,7 +343,7 @@ def figure(arguments: argparse.Namespace) -> None:
 
 
 def _item(arguments: argparse.Namespace, kinds: tuple[str, ...]) -> None:
-    from leanat.report import items
+    from leanat.report import formats, items
 
     known = {name: item for name, item in options.grid(arguments).items.items() if item["kind"] in kinds}
     if arguments.item not in known:
@@ -344,6 +354,9 @@ def _item(arguments: argparse.Namespace, kinds: tuple[str, ...]) -> None:
         items.replicate(item, arguments.results, root / "replicated")
     items.make(item, arguments.results, root / "published", root / "replicated", out, arguments.keep)
     log.info("%s", out)
+    for suffix in arguments.format:
+        filled = items.fill(item, arguments.results, root / "published", root / "replicated")
+        log.info("%s", formats.write(filled, out.with_suffix(""), suffix))
 
 
 def cost(arguments: argparse.Namespace) -> None:
@@ -423,6 +436,23 @@ def runs(arguments: argparse.Namespace) -> None:
     made = walk.by_paper(grid)[0][arguments.paper]
     runs.write(arguments.paper, grid.scale.name, made, arguments.results, out.with_suffix(""))
     log.info("%s", out)
+
+
+def site(arguments: argparse.Namespace) -> None:
+    """Static pages of all that is finished, which open from the file system without a network."""
+    from leanat.site import build
+
+    grid, root = options.grid(arguments), arguments.config_dir.parent
+    log.info("%s", build.write(grid, arguments.results, root, arguments.figures, arguments.out))
+
+
+def archive(arguments: argparse.Namespace) -> None:
+    """A zip with an RO-Crate description and SHA-256 sums; the same results give the same bytes."""
+    from leanat import archive
+
+    grid, root = options.grid(arguments), arguments.config_dir.parent
+    out = arguments.out or Path(f"leanat-{grid.scale.name}.zip")
+    log.info("%s", archive.write(grid, arguments.results, root, arguments.figures, out))
 
 
 def curves(arguments: argparse.Namespace) -> None:

@@ -15,6 +15,7 @@ from leanat.core.errors import ConfigError, did_you_mean
 from leanat.plan.grid import Grid
 
 PAGES = ("table1", "overview", "claims")  # of all papers, figures/<page>.pdf
+OTHERS = ("site", "archive")  # that are made of all items
 
 
 def check_profile(name: str | None, profiles: Path) -> None:
@@ -26,7 +27,7 @@ def check_profile(name: str | None, profiles: Path) -> None:
 
 def check_targets(targets: Iterable[str], grid: Grid) -> None:
     """Names the items and papers that exist where a target is none of them."""
-    problems, rules = [], {"all", *PAGES, *grid.papers}
+    problems, rules = [], {"all", *PAGES, *OTHERS, *grid.papers}
     for target in targets:
         match = re.fullmatch(r"figures/(?:([^/]+)/)?([^/]+?)(\.overview)?\.(pdf|png|csv|html)", target)
         if match is None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import pandas
 
 PPI = 160
+SEED, HASH = re.compile(r"-s(\d+)-[0-9a-f]{8}$"), re.compile(r"-([0-9a-f]{8})$")  # in the name of a run
 
 
 def check(item: dict[str, Any]) -> None:
@@ -101,10 +103,17 @@ def frame(item: dict[str, Any]) -> pandas.DataFrame:
                     "title": item["title"],
                     **{key: str(provenance.get(key, "")) for key in ("seeds", "device", "date", "revision", "attacks")},
                     "runs": " ".join(cell.get("runs", [])),
+                    "run_seeds": _parts(cell, SEED),
+                    "spec_hashes": _parts(cell, HASH),
                 }
             )
     whole = {"n": "Int64", "tested": "Int64", "not_finite": "Int64", "digits": "Int64", "replicated_n": "Int64"}
     return pandas.DataFrame.from_records(records).astype(whole)
+
+
+def _parts(cell: dict[str, Any], part: re.Pattern[str]) -> str:
+    """What the names of the cell's runs say, in their order."""
+    return " ".join(match[1] for run in cell.get("runs", []) if (match := part.search(run)))
 
 
 def write_table(item: dict[str, Any], stem: Path | str) -> None:

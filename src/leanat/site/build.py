@@ -31,7 +31,7 @@ class Site:
     grid: Grid
     items: dict[str, items.Item]
     missing: dict[str, str]
-    claims: dict[str, list[claims.Claim]]
+    ledger: claims.Ledger
     runs: dict[str, runs.Run]
     cells: dict[str, list[tuple[str, int, int]]]  # of each run
     papers_of: dict[str, list[str]]  # of each run
@@ -67,8 +67,8 @@ def collect(grid: Grid, results: Path, root: Path) -> Site:
     for run in items.runs_of(grid):
         if (results / "runs" / run / "metrics.json").is_file():
             done[run] = runs.read(run, grid, results, at_paper.get(run), sheets)
-    own = claims.load(list(grid.papers), results, root, grid.scale.name)
-    return Site(grid, found, missing, own, done, items.cells_of(found), items.papers_of(grid), sheets)
+    ledger = claims.load(list(grid.papers), results, root, grid.scale.name)
+    return Site(grid, found, missing, ledger, done, items.cells_of(found), items.papers_of(grid), sheets)
 
 
 class Writer:
@@ -95,12 +95,13 @@ class Writer:
             source = resources.files("leanat.site").joinpath("assets", name)
             self.put(f"assets/{name}", source.read_bytes())
         shown = {name: self.pictures(item) for name, item in self.site.items.items()}
+        self.put("claims/claims.json", self.site.ledger.text.encode())
         self.home()
         for paper in self.site.grid.papers:
             self.paper(paper, shown)
         for name, item in self.site.items.items():
             self.item(item, shown[name])
-        for part in self.site.claims.values():
+        for part in self.site.ledger.claims.values():
             for claim in part:
                 self.claim(claim)
         for run in self.site.runs.values():
@@ -133,20 +134,20 @@ class Writer:
         return {"file": name, "width": size[0], "height": size[1]}
 
     def home(self) -> None:
-        counts = {paper: count(part) for paper, part in self.site.claims.items()}
+        counts = {paper: count(part) for paper, part in self.site.ledger.claims.items()}
         made = {paper: [i for i in self.site.items.values() if i.paper == paper] for paper in self.site.grid.papers}
         runs_of = Counter(p for run in self.site.runs for p in self.site.papers_of[run])
         whole = {paper: sum(name.startswith(f"{paper}/") for name in self.site.grid.items) for paper in made}
         sources = {name: paper.source for name, paper in self.site.grid.papers.items()}
         self.page("index.html", "home.html", "Lean adversarial training: five papers, replicated", counts=counts, made=made,
-                  runs_of=runs_of, whole=whole, sources=sources, verdicts=VERDICTS, missing=self.site.missing)  # fmt: skip
+                  runs_of=runs_of, whole=whole, sources=sources, verdicts=VERDICTS, missing=self.site.missing, notes=self.site.ledger.notes)  # fmt: skip
 
     def paper(self, paper: str, shown: dict[str, Any]) -> None:
         about, own = self.site.grid.papers[paper], [i for i in self.site.items.values() if i.paper == paper]
         self.page(
             f"papers/{paper}.html", "paper.html", about.title, paper=paper, source=about.source, prose=prose.load(paper),
-            own=own, shown=shown, claims=self.site.claims[paper], counts=count(self.site.claims[paper]), verdicts=VERDICTS,
-            differs=differs([self.site.grid.items[k] for k in self.site.grid.items if k.startswith(f"{paper}/")]),
+            own=own, shown=shown, claims=self.site.ledger.claims[paper], counts=count(self.site.ledger.claims[paper]), verdicts=VERDICTS,
+            differs=items.differs(self.site.grid, paper),
             errata=claims.errata(self.root, paper),
             missing={k: v for k, v in self.site.missing.items() if k.startswith(f"{paper}/")},
         )  # fmt: skip
@@ -162,17 +163,17 @@ class Writer:
             for name, suffix in (("LaTeX", "tex"), ("Markdown", "md")):
                 self.put(f"{stem}.{suffix}", formats.FORMATS[suffix](item.layout).encode())
                 files[name] = f"{stem}.{suffix}"
-        spoken = [c for c in self.site.claims[item.paper] if item.id in c.items]
+        spoken = [c for c in self.site.ledger.claims[item.paper] if item.id in c.items]
         self.page(f"{stem}.html", "item.html", item.title, item=item, picture=picture, files=files, claims=spoken)
         self.known.append(("table or figure", f"{stem}.html", item.title, f"{item.id} {item.caption}"))
 
     def claim(self, claim: claims.Claim) -> None:
-        effects = [charts.Effect(c.label, c.effect, c.low, c.high, list(c.seeds.values())) for c in claim.cases]
-        drawn = [e for e in effects if e.mean is not None]
-        title = f"{claim.id}: effect of each case, {claim.expected}. " + "; ".join(charts.said(e) for e in drawn[:12])
-        chart = charts.intervals(title, drawn, claim.sign, claim.bound, claim.unit) if drawn else ""
+        effects = [charts.Effect(c.label, c.effect, c.low, c.high, list(c.by_seed.values())) for c in claim.cases]
+        title = f"{claim.id}: effect of each case, {claim.expected}. " + "; ".join(charts.said(e) for e in effects[:12])
+        chart = charts.intervals(title, effects, claim.sign, claim.bound, claim.unit) if effects else ""
         name = claim_page(claim)
-        self.page(name, "claim.html", f"{claim.id}: {claim.says}", claim=claim, chart=chart, places=self.places(claim))
+        self.page(name, "claim.html", f"{claim.id}: {claim.says}", claim=claim, chart=chart, places=self.places(claim),
+                  design=self.site.ledger.design)  # fmt: skip
         self.known.append(("claim", name, f"{claim.id}: {claim.says}", f"{claim.verdict} {claim.source}"))
 
     def places(self, claim: claims.Claim) -> dict[tuple[str, str, str], str]:
@@ -205,15 +206,3 @@ def count(part: list[claims.Claim]) -> dict[str, int]:
     counts = Counter(c.verdict if c.verdict in VERDICTS else "without a verdict" for c in part if c.origin == "this run")
     return {name: counts[name] for name in (*VERDICTS, "without a verdict")}
 
-
-def differs(planned: list[dict[str, Any]]) -> list[tuple[str, list[tuple[str, list[str]]]]]:
-    """What is not as in the paper, each line once, with the items that it touches: from the marks of the settings."""
-    heads = {"Assumed, where the paper leaves it open": "assumptions", "Changed by this scale": "factors"}
-    found = []
-    for head, key in heads.items():
-        lines: dict[str, list[str]] = {}
-        for item in planned:
-            for line in dict.fromkeys(item[key]):
-                lines.setdefault(line, []).append(item["item"])
-        found.append((head, list(lines.items())))
-    return found

@@ -1,84 +1,91 @@
-"""What the pages show of a claim. The only file here that knows how the ledger's lines look."""
+"""What the pages show of a claim: the ledger's own record of it, as figures/claims.json has it. The only file here that
+knows how that looks."""
 
 from __future__ import annotations
 
-import math
-import statistics
+import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from leanat.experiments.claim import PAPER
 from leanat.report import claims, ledger
-from leanat.report.cells import Items
-from leanat.report.statistics import t_interval
+from leanat.site.items import Origin, origin
 
 
 @dataclass(frozen=True)
 class Place:
-    """A cell that an effect is of, with the values by seed that it has."""
+    """A cell that an effect is of."""
 
     name: str
     item: str
     row: str
     column: str
-    values: dict[int, float]
-    missing: str
+    by_seed: dict[str, float]
+    runs: list[Origin]
 
 
 @dataclass(frozen=True)
 class Case:
-    """One case of a claim: its effect over seeds, with the 95 % t interval of the seeds, where all cells have numbers."""
+    """One case of a claim, or a part of one: its effect with the 95 % interval, and by seed."""
 
     places: list[Place]
-    effect: float | None
+    effect: float
     low: float | None
     high: float | None
-    seeds: dict[int, float]
+    by_seed: dict[str, float]
 
     @property
     def label(self) -> str:
-        """What its cells have in common, and where that is little, their rows."""
-        first = self.places[0]
+        """The item, what the rows of its cells have in common, and the column."""
+        if not self.places:
+            return "all cases"
         rows = [place.row.split(" | ") for place in self.places]
         common = [part for part in rows[0] if all(part in row for row in rows)]
-        return ", ".join(dict.fromkeys([first.item, *common, first.column]))
+        columns = dict.fromkeys(place.column for place in self.places)
+        return ", ".join(dict.fromkeys([self.places[0].item, *common, *columns]))
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A line of the ledger, and its cases."""
+    """A line of the ledger. ``record``: all of it, as the JSON has it; ``sign`` and ``bound``: what is expected."""
 
-    id: str
-    paper: str
-    says: str
-    source: str
-    kind: str
-    verdict: str
-    why: str
-    measured: str
-    expected: str
-    seeds: int | None
-    unit: str
-    sign: str  # >, <, within
+    record: dict[str, Any]
+    sign: str  # >, <, within; nothing for what cannot be tested
     bound: float
-    scale: str
-    origin: str
-    effect: float | None
-    low: float | None
-    high: float | None
+    measured: str
+    items: list[str]  # <paper>/<item>, also of cases that this scale does not run
     cases: list[Case]
 
-    @property
-    def items(self) -> list[str]:
-        return list(dict.fromkeys(f"{self.paper}/{p.item}" for case in self.cases for p in case.places))
+    def __getattr__(self, name: str) -> Any:
+        """id, says, source, kind, verdict, reason and the other keys of the record."""
+        try:
+            return self.record[name]
+        except KeyError:
+            raise AttributeError(name) from None
 
 
-def load(papers: list[str], results: Path, root: Path, scale: str) -> dict[str, list[Claim]]:
+@dataclass(frozen=True)
+class Ledger:
+    """``design``: of the tests of all claims; ``text``: the JSON itself; ``notes``: how to read it."""
+
+    design: dict[str, Any]
+    claims: dict[str, list[Claim]]  # by paper
+    text: str
+    notes: list[str]
+
+
+def load(papers: list[str], results: Path, root: Path, scale: str) -> Ledger:
     """The claims of each paper with their verdicts at a scale, and at those of committed replications."""
     own = {paper: claims.load(paper) for paper in papers}
     lines = ledger.lines(own, results, root / "replicated", scale)
-    return {paper: [_claim(line, results, root / "replicated") for line in part] for paper, part in lines.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        ledger.write_json(lines, ledger.price(lines, results), Path(folder) / "claims.json")
+        text = (Path(folder) / "claims.json").read_text(encoding="utf-8")
+    whole, made = json.loads(text), iter(json.loads(text)["claims"])
+    found = {paper: [_claim(line, next(made)) for line in part] for paper, part in lines.items()}
+    return Ledger(whole["design"], found, text, ledger.notes(lines))
 
 
 def errata(root: Path, paper: str) -> list[tuple[str, str]]:
@@ -86,46 +93,17 @@ def errata(root: Path, paper: str) -> list[tuple[str, str]]:
     return claims.errata(root / "published", paper)
 
 
-def _claim(line: claims.Line, results: Path, real: Path) -> Claim:
-    claim, expect = line.claim, line.claim.expect
-    kept = Items(real, line.scale, real=True) if line.origin == "replicated" else Items(results, line.scale)
-    return Claim(
-        claim.id, claim.paper, claim.says, claim.source, claim.kind, line.verdict,
-        line.more if line.verdict == "inconclusive" else line.reason or line.more,
-        ledger.measured(line), ledger.expected(claim), line.n, claim.unit or "",
-        expect.sign if expect else "", expect.bound if expect else 0.0, line.scale, line.origin,
-        line.effect, line.low, line.high, [_case(claim, case, kept) for case in claim.cases],
-    )  # fmt: skip
+def _claim(line: claims.Line, record: dict[str, Any]) -> Claim:
+    expect, claim = line.claim.expect, line.claim
+    items = dict.fromkeys(f"{claim.paper}/{item}" for case in claim.cases for item, *_ in case.values())
+    sign, bound = (expect.sign, expect.bound) if expect else ("", 0.0)
+    return Claim(record, sign, bound, ledger.measured(line), list(items), [_case(case) for case in record["cases"]])
 
 
-def _case(claim: claims.Claim, places: Mapping[str, tuple[str, str, str]], kept: Items) -> Case:
-    cells = {name: kept.cell(claim.paper, *where) for name, where in places.items()}
-    shown = [Place(name, *where, cells[name].values, cells[name].missing or "") for name, where in places.items()]
-    series = _weakest(claim, cells)
-    if not series:
-        return Case(shown, None, None, None, {})
-    found = t_interval(list(series.values()))
-    low, high = (found.low, found.high) if len(series) > 1 else (None, None)
-    return Case(shown, statistics.fmean(series.values()), low, high, series)
-
-
-def _weakest(claim: claims.Claim, cells: Mapping[str, claims.Cell]) -> dict[int, float]:
-    """The effect by seed; of a claim of several parts, that of the part that is least as it should be."""
-    seeds = sorted(set.intersection(*(set(cell.values) for cell in cells.values())))
-    printed = {name + PAPER: cell.published for name, cell in cells.items()}
-    found = []
-    for part in claim.parts() if claim.expect else []:
-        series = {}
-        for seed in seeds:
-            numbers = printed | {name: cell.values[seed] for name, cell in cells.items()}
-            if None not in (numbers[name] for name in part.names) and math.isfinite(value := part.value(numbers)):
-                series[seed] = value
-        if series:
-            found.append(series)
-    if not found:
-        return {}
-    sign = -1 if claim.expect.sign == "<" else 1
-    key = abs if claim.expect.sign == "within" else (lambda value: -sign * value)
-    return max(found, key=lambda series: key(statistics.fmean(series.values())))
-
-
+def _case(record: Mapping[str, Any]) -> Case:
+    places = [
+        Place(name, c["item"], c["row"], c["column"], c["by_seed"], [origin(run, None) for run in c["runs"]])
+        for name, c in record["cells"].items()
+    ]
+    low, high = record["interval"] or (None, None)
+    return Case(places, record["effect"], low, high, record["by_seed"])

@@ -13,7 +13,6 @@ from leanat.plan.items import cell_facts
 from leanat.report import items as filling
 from leanat.report import plots
 from leanat.report.layout import layout
-from leanat.report.table import frame
 
 SEED = re.compile(r"-s(\d+)-[0-9a-f]{8}$")
 
@@ -159,11 +158,6 @@ def origin(run: str, value: float | None) -> Origin:
     return Origin(run, seed[1] if seed else "", "" if value is None else f"{value:.4g}")
 
 
-def csv_of(item: Mapping[str, Any], filled: dict[str, Any]) -> str:
-    """The tidy CSV of a filled item, as the workflow writes it."""
-    return frame(filled).to_csv(index=False, lineterminator="\n")
-
-
 def runs_of(grid: Grid) -> list[str]:
     """Every run behind some item, with all that they read, those that others read first."""
     return list(dict.fromkeys(run for item in grid.items.values() for run in item["all_runs"]))
@@ -207,3 +201,16 @@ def _facts(item: Mapping[str, Any], base: Mapping[str, Any]) -> Iterator[tuple[d
     for row, cells in zip(item["rows"], item["cells"], strict=True):
         for column, cell in zip(item["columns"], cells, strict=True):
             yield {**base, **cell_facts(row["entry"], column["entry"])}, cell
+
+
+def differs(grid: Grid, paper: str) -> list[tuple[str, list[tuple[str, list[str]]]]]:
+    """What is not as in the paper, each line once, with the items that it touches: from the marks of the settings."""
+    heads = {"Assumed, where the paper leaves it open": "assumptions", "Changed by this scale": "factors"}
+    found = []
+    for head, key in heads.items():
+        lines: dict[str, list[str]] = {}
+        for item in grid.items.values():
+            for line in dict.fromkeys(item[key] if item["paper"] == paper else ()):
+                lines.setdefault(line, []).append(item["item"])
+        found.append((head, list(lines.items())))
+    return found
