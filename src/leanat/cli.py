@@ -345,11 +345,11 @@ def figure(arguments: argparse.Namespace) -> None:
 def _item(arguments: argparse.Namespace, kinds: tuple[str, ...]) -> None:
     from leanat.report import formats, items
 
-    known = {name: item for name, item in options.grid(arguments).items.items() if item["kind"] in kinds}
+    known = {name: item for name, item in options.grid(arguments).items.items() if item.kind in kinds}
     if arguments.item not in known:
         raise ConfigError([f"{arguments.name}: no item {arguments.item!r}{did_you_mean(arguments.item, known)}"])
     item, root = known[arguments.item], arguments.config_dir.parent
-    out = arguments.out or Path("figures") / item["paper"] / f"{item['item']}.pdf"
+    out = arguments.out or Path("figures") / f"{item.name}.pdf"
     if arguments.replicate:
         items.replicate(item, arguments.results, root / "replicated")
     items.make(item, arguments.results, root / "published", root / "replicated", out, arguments.keep)
@@ -383,7 +383,7 @@ def overview(arguments: argparse.Namespace) -> None:
         out = arguments.out or Path("figures/overview.pdf")
         summary.write(grid.items.values(), kept, out.with_suffix(""))
     else:
-        tables = [name for name, item in grid.items.items() if item["kind"] != "figure"]
+        tables = [name for name, item in grid.items.items() if item.kind != "figure"]
         if arguments.item not in tables:
             raise ConfigError([f"overview: no table {arguments.item!r}{did_you_mean(arguments.item, tables)}"])
         out = arguments.out or Path("figures") / f"{arguments.item}.overview.pdf"
@@ -418,7 +418,7 @@ def decide(arguments: argparse.Namespace) -> None:
     settings = [*arguments.set, f"results={arguments.results}"]
 
     def make(items: Sequence[str]) -> None:
-        deciding.workflow(items, arguments.cores, settings)
+        deciding.workflow(items, arguments.cores, settings, arguments.workflow_profile)
 
     what = (arguments.papers, arguments.results, root, arguments.budget, None if arguments.dry_run else make)
     deciding.decide(lambda: options.grid(arguments), *what, arguments.cores)
@@ -480,8 +480,8 @@ def readme(arguments: argparse.Namespace) -> None:
     """Every number of the findings comes from a finished item; one that is missing is an error, and nothing is written."""
     from leanat.report import readme
 
-    readme.update(arguments.config_dir.parent, arguments.results)
-    log.info("README.md, docs/demo.csv")
+    readme.update(arguments.config_dir.parent, arguments.results, options.grid(arguments).papers)
+    log.info("README.md, docs/demo.csv, docs/claims_*.csv")
 
 
 def collect(arguments: argparse.Namespace) -> None:

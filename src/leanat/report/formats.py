@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leanat.core.files import atomic_write
+from leanat.plan.item import Filled
 from leanat.report.layout import layout
 
 if TYPE_CHECKING:
@@ -15,10 +16,10 @@ if TYPE_CHECKING:
 Layout = Mapping[str, Any]
 
 
-def write(item: Mapping[str, Any], stem: Path, suffix: str) -> Path:
+def write(item: Filled, stem: Path, suffix: str) -> Path:
     """``stem``.tex, .md or .html of a filled item; a figure of lines or bars has cells too, one of pictures has none."""
-    if not item["rows"]:
-        raise ValueError(f"{item['paper']}/{item['item']}: pictures have no table; allowed: figures and tables with numbers")
+    if not item.rows:
+        raise ValueError(f"{item.name}: pictures have no table; allowed: figures and tables with numbers")
     path = Path(f"{stem}.{suffix}")
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as beside:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from leanat.plan import item as planned
 from leanat.plan.grid import Grid
 from leanat.plan.items import cell_facts
 from leanat.report import items as filling
@@ -69,14 +70,14 @@ class Item:
     title: str
     caption: str
     scale: str
-    seeds: list[int]
+    seeds: Sequence[int]
     heads: list[list[Heading]]
     stubs: int
     rows: list[Row]
     columns: list[str]
     notes: list[dict[str, str]]
-    assumptions: list[str]
-    factors: list[str]
+    assumptions: Sequence[str]
+    factors: Sequence[str]
     layout: dict[str, Any] = field(repr=False, default_factory=dict)
 
     @property
@@ -95,10 +96,10 @@ def fill(grid: Grid, results: Path, root: Path) -> tuple[dict[str, Item], dict[s
     return found, missing
 
 
-def _filled(item: Mapping[str, Any], filled: dict[str, Any]) -> Item:
-    about = {k: item[k] for k in ("paper", "kind", "title", "caption", "scale", "seeds", "factors", "assumptions")}
-    about |= {"name": item["item"], "caption": filled["caption"]}
-    if item["options"].get("plot") in plots.CELLS or not filled["rows"]:  # pictures, which have no cells
+def _filled(item: planned.Item, filled: planned.Filled) -> Item:
+    about = {k: getattr(item, k) for k in ("paper", "kind", "title", "scale", "seeds", "factors", "assumptions")}
+    about |= {"name": item.item, "caption": filled.caption}
+    if item.options.get("plot") in plots.CELLS or not filled.rows:  # pictures, which have no cells
         shown = {"heads": [], "stubs": 1, "rows": [], "columns": [], "notes": []}
         return Item(**about, **shown)
     drawn = layout(filled)
@@ -107,19 +108,15 @@ def _filled(item: Mapping[str, Any], filled: dict[str, Any]) -> Item:
     kinds = [h["text"] for h in sorted(drawn["header"], key=lambda h: h["x"]) if h["small"]]
     lines = [line for block in drawn["blocks"] for line in block["rows"]]
     rows = []
-    for r, (row, line) in enumerate(zip(filled["rows"], lines, strict=True)):
+    for r, (row, line) in enumerate(zip(filled.rows, lines, strict=True)):
         cells = [
-            _cell(piece, kind, item["cells"][r][c], filled["cells"][r][c])
+            _cell(piece, kind, item.cells[r][c], filled.cells[r][c])
             for piece, kind, c in zip(line["cells"], kinds, column_of, strict=True)
         ]
-        rows.append(Row(row["group"], line["label"], _name(row), cells))
-    columns = [_name(filled["columns"][c]) for c in column_of]
+        rows.append(Row(row.group, line["label"], row.name, cells))
+    columns = [filled.columns[c].name for c in column_of]
     own = {"stubs": drawn["stubs"], "rows": rows, "columns": columns, "notes": drawn["notes"], "layout": drawn}
     return Item(**about, **own, heads=_heads(drawn))
-
-
-def _name(line: Mapping[str, Any]) -> str:
-    return " | ".join(filter(None, (line["group"], line["label"])))
 
 
 def _heads(drawn: Mapping[str, Any]) -> list[list[Heading]]:
@@ -138,18 +135,18 @@ def _heads(drawn: Mapping[str, Any]) -> list[list[Heading]]:
     return rows
 
 
-def _cell(piece: Mapping[str, Any], kind: str, planned: Mapping[str, Any], filled: Mapping[str, Any]) -> Cell:
-    value = {"paper": filled["published"], "replicated": (filled["replicated"] or {}).get("mean")}.get(kind)
+def _cell(piece: Mapping[str, Any], kind: str, asked: planned.Cell, filled: planned.Value) -> Cell:
+    value = {"paper": filled.published, "replicated": filled.replicated and filled.replicated.mean}.get(kind)
     if kind != "this run":
         return Cell(piece["mean"], piece["pm"], bold=piece["bold"], value=value, kind=kind)
-    values, runs = filled["values"], filled.get("runs", [])
+    values, runs = filled.values, filled.runs
     each = values if len(values) == len(runs) else [None] * len(runs)
     origins = tuple(origin(run, v) for run, v in zip(runs, each, strict=True))
-    against = planned.get("against", {}).get("runs", []) if values else []
+    against = asked.against.runs if asked.against and values else ()
     return Cell(
         piece["mean"], piece["pm"], piece["n"], piece["mark"], piece["bold"],
-        sum(values) / len(values) if values else None, kind, planned["metric"],
-        origins, tuple(origin(run, None) for run in against), "timed" in planned and bool(values),
+        sum(values) / len(values) if values else None, kind, asked.metric,
+        origins, tuple(origin(run, None) for run in against), asked.timed is not None and bool(values),
     )  # fmt: skip
 
 
@@ -160,15 +157,15 @@ def origin(run: str, value: float | None) -> Origin:
 
 def runs_of(grid: Grid) -> list[str]:
     """Every run behind some item, with all that they read, those that others read first."""
-    return list(dict.fromkeys(run for item in grid.items.values() for run in item["all_runs"]))
+    return list(dict.fromkeys(run for item in grid.items.values() for run in item.all_runs))
 
 
 def papers_of(grid: Grid) -> dict[str, list[str]]:
     """The papers that each run belongs to."""
     found: dict[str, dict[str, None]] = {}
     for item in grid.items.values():
-        for run in item["all_runs"]:
-            found.setdefault(run, {})[item["paper"]] = None
+        for run in item.all_runs:
+            found.setdefault(run, {})[item.paper] = None
     return {run: list(papers) for run, papers in found.items()}
 
 
@@ -187,20 +184,15 @@ def paper_specs(grid: Grid) -> dict[str, dict[str, Any]]:
     """The spec that the paper's own scale gives the cells of each run; of runs that only others read, none."""
     whole, found = grid.at_paper_scale(), {}
     for item in grid.items.values():
-        own = grid.papers[item["paper"]].items[item["item"]].plain()
-        base = {"paper": item["paper"], "item": item["item"]} | dict(own.base)
-        for facts, cell in _facts(item, base):
-            new = [run for run in cell["runs"] if run not in found]
-            if new and "candidates" not in cell and {"data", "model", "method"} <= set(facts):
+        own = grid.papers[item.paper].items[item.item].plain()
+        base = {"paper": item.paper, "item": item.item} | dict(own.base)
+        for row, column, cell in item.flat:
+            facts = {**base, **cell_facts(row.entry, column.entry)}
+            new = [run for run in cell.runs if run not in found]
+            if new and not cell.candidates and {"data", "model", "method"} <= set(facts):
                 spec = whole.run(facts, 0, facts.get("settings")).spec
                 found |= dict.fromkeys(new, spec)
     return found
-
-
-def _facts(item: Mapping[str, Any], base: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], Mapping[str, Any]]]:
-    for row, cells in zip(item["rows"], item["cells"], strict=True):
-        for column, cell in zip(item["columns"], cells, strict=True):
-            yield {**base, **cell_facts(row["entry"], column["entry"])}, cell
 
 
 def differs(grid: Grid, paper: str) -> list[tuple[str, list[tuple[str, list[str]]]]]:
@@ -210,7 +202,7 @@ def differs(grid: Grid, paper: str) -> list[tuple[str, list[tuple[str, list[str]
     for head, key in heads.items():
         lines: dict[str, list[str]] = {}
         for item in grid.items.values():
-            for line in dict.fromkeys(item[key] if item["paper"] == paper else ()):
-                lines.setdefault(line, []).append(item["item"])
+            for line in dict.fromkeys(getattr(item, key) if item.paper == paper else ()):
+                lines.setdefault(line, []).append(item.item)
         found.append((head, list(lines.items())))
     return found
