@@ -16,7 +16,8 @@ from leanat.runs.experiment import revision
 
 OF_A_RUN = ("spec.json", "metrics.json", "history.csv", "selection.npz")
 OF_THE_CODE = (  # what the numbers were made by and compared with
-    "README.md", "LICENSE", "CITATION.cff", "pyproject.toml", "constraints.txt", "environment.yml", "config", "published", "replicated",
+    "README.md", "LICENSE", "CITATION.cff", "pyproject.toml", "constraints.txt", "environment.yml", "config", "published",
+    "replicated",
     "docs/results.md", "docs/verdicts.md",
 )  # fmt: skip
 ABOUT = {  # how the crate describes what lies below a path
@@ -107,7 +108,9 @@ def describe(grid: Grid, names: set[str], date: str, root: Path) -> str:
 
     crate = ROCrate()
     crate.name = f"leanat: five papers on cheap adversarial training, replicated at scale {grid.scale.name}"
-    crate.description = "Settings, outcomes, numbers and verdicts of every run, without networks; SHA256SUMS checks the files."
+    crate.description = (
+        "Settings, outcomes, numbers and verdicts of every run, without networks; SHA256SUMS checks the files."
+    )
     crate.license = "https://spdx.org/licenses/MIT"
     crate.datePublished = datetime.fromisoformat(date)
     crate.root_dataset["isBasedOn"] = [paper.source for paper in grid.papers.values()]

@@ -156,12 +156,16 @@ def parser() -> argparse.ArgumentParser:
     options.config_options(sub)
     options.results_option(sub)
     sub = verb(site, "pages to browse: from a claim to a cell, from a cell to its runs, from a run to its curves")
-    sub.add_argument("--figures", type=options.path, default=Path("figures"), help="where the pictures are (default: figures)")
+    sub.add_argument(
+        "--figures", type=options.path, default=Path("figures"), help="where the pictures are (default: figures)"
+    )
     sub.add_argument("--out", type=options.path, default=Path("site"), help="the folder of the pages (default: site)")
     options.config_options(sub)
     options.results_option(sub)
     sub = verb(archive, "one zip to cite: numbers, verdicts, settings and outcomes, without networks")
-    sub.add_argument("--figures", type=options.path, default=Path("figures"), help="where tables and figures are (default: figures)")
+    sub.add_argument(
+        "--figures", type=options.path, default=Path("figures"), help="where tables and figures are (default: figures)"
+    )
     sub.add_argument("--out", type=options.zipped, help="default: leanat-<scale>.zip")
     options.config_options(sub)
     options.results_option(sub)

@@ -57,7 +57,9 @@ def write(made: Selection, path: Path) -> None:
     writer.writerow(["from_epoch", "example", "class", "weight"])
     for epoch, index, weight in zip(made.epochs, made.index, made.weight, strict=True):
         classes = [""] * len(index) if made.labels is None else made.labels[index].tolist()
-        writer.writerows([epoch, i, c, f"{w:.6g}"] for i, c, w in zip(index.tolist(), classes, weight.tolist(), strict=True))
+        writer.writerows(
+            [epoch, i, c, f"{w:.6g}"] for i, c, w in zip(index.tolist(), classes, weight.tolist(), strict=True)
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as beside:
         beside.write_text(file.getvalue(), encoding="utf-8")

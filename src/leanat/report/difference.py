@@ -67,7 +67,9 @@ def facts(metrics: Mapping[str, Any], suites: list[dict[str, Any]]) -> dict[str,
     kept = examples.get("kept")
     return found | {
         "epochs": f"{metrics['epochs']}",
-        "training examples, kept at the end": f"{examples['train']:,}, {kept:,}" if kept is not None else f"{examples['train']:,}",
+        "training examples, kept at the end": f"{examples['train']:,}, {kept:,}"
+        if kept is not None
+        else f"{examples['train']:,}",
         "images forward": f"{examples['forward']:,}",
         "images backward": f"{examples['backward']:,}",
         "seconds of training": f"{metrics['seconds']:.1f}",

@@ -68,7 +68,9 @@ def write(found: dict[str, Rows], stem: Path) -> None:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["run", *names])
-    writer.writerows([run, *("" if row.get(n) is None else row[n] for n in names)] for run, rows in found.items() for row in rows)
+    writer.writerows(
+        [run, *("" if row.get(n) is None else row[n] for n in names)] for run, rows in found.items() for row in rows
+    )
     stem.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(Path(f"{stem}.csv")) as beside:
         beside.write_text(file.getvalue(), encoding="utf-8")

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
     from leanat.data import TensorData
 
-LOSS, CLEAN, ROBUST = "loss", "test_clean", "test_robust"  # columns of a history; the accuracies are those of runs/curves
+LOSS, CLEAN, ROBUST = (
+    "loss",
+    "test_clean",
+    "test_robust",
+)  # columns of a history; the accuracies are those of runs/curves
 COUNTS = ("epoch", "kept", "forward", "backward")  # its whole numbers
 
 
@@ -31,7 +35,11 @@ def folder_of(run: str, results: Path) -> Path:
     found = sorted(path.parent.name for path in runs.glob(f"{run}*/metrics.json"))
     if len(found) == 1:
         return runs / found[0]
-    which = f"{len(found)} finished runs begin with {run!r}: {', '.join(found[:3])}" if found else f"no finished run {run!r}"
+    which = (
+        f"{len(found)} finished runs begin with {run!r}: {', '.join(found[:3])}"
+        if found
+        else f"no finished run {run!r}"
+    )
     raise ConfigError([f"{which}, in {runs}"])
 
 

@@ -21,7 +21,7 @@ from leanat.site import charts, claims, items, pictures, prose, runs
 log = logging.getLogger("leanat")
 
 VERDICTS = ("supported", "not supported", "inconclusive")  # those that say something; the others are counted together
-WIDE = 1100  # pixels of a picture
+WIDE = 1000  # pixels of a picture
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ def write(grid: Grid, results: Path, root: Path, figures: Path, out: Path) -> st
 
     ``figures``: where the pictures of the items are. What was in ``out`` goes, if it was a site; else ConfigError.
     """
-    site = collect(grid, results, root)
-    if not site.runs and not site.items:
-        raise ConfigError([f"site: nothing is finished yet below {results}"])
     if out.exists() and any(out.iterdir()) and not (out / "assets" / "site.css").is_file():
         raise ConfigError([f"site: {out} holds something else; remove it, or name another folder by --out"])
+    site = collect(grid, results, root)
+    if not site.runs:
+        raise ConfigError([f"site: no run is finished yet below {results}"])
     beside = out.with_name(f".{out.name}.new")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
@@ -78,7 +78,11 @@ class Writer:
         self.site, self.out, self.figures, self.root = site, out, figures, root
         self.known: list[tuple[str, str, str, str]] = []  # kind, page, title, words: what the search looks in
         self.env = Environment(
-            loader=PackageLoader("leanat.site"), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+            loader=PackageLoader("leanat.site"),
+            autoescape=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            undefined=StrictUndefined,
         )
         self.env.globals |= {
             "papers": {name: paper.title for name, paper in site.grid.papers.items()},
@@ -139,18 +143,23 @@ class Writer:
         runs_of = Counter(p for run in self.site.runs for p in self.site.papers_of[run])
         whole = {paper: sum(name.startswith(f"{paper}/") for name in self.site.grid.items) for paper in made}
         sources = {name: paper.source for name, paper in self.site.grid.papers.items()}
-        self.page("index.html", "home.html", "Lean adversarial training: five papers, replicated", counts=counts, made=made,
-                  runs_of=runs_of, whole=whole, sources=sources, verdicts=VERDICTS, missing=self.site.missing, notes=self.site.ledger.notes)  # fmt: skip
+        facts = {"counts": counts, "made": made, "runs_of": runs_of, "whole": whole, "sources": sources}
+        said = {"verdicts": VERDICTS, "missing": self.site.missing, "notes": self.site.ledger.notes}
+        self.page("index.html", "home.html", "Lean adversarial training: five papers, replicated", **facts, **said)
 
     def paper(self, paper: str, shown: dict[str, Any]) -> None:
         about, own = self.site.grid.papers[paper], [i for i in self.site.items.values() if i.paper == paper]
-        self.page(
-            f"papers/{paper}.html", "paper.html", about.title, paper=paper, source=about.source, prose=prose.load(paper),
-            own=own, shown=shown, claims=self.site.ledger.claims[paper], counts=count(self.site.ledger.claims[paper]), verdicts=VERDICTS,
-            differs=items.differs(self.site.grid, paper),
-            errata=claims.errata(self.root, paper),
-            missing={k: v for k, v in self.site.missing.items() if k.startswith(f"{paper}/")},
-        )  # fmt: skip
+        spoken = self.site.ledger.claims[paper]
+        facts = {"paper": paper, "source": about.source, "prose": prose.load(paper), "own": own, "shown": shown}
+        facts |= {
+            "claims": spoken,
+            "counts": count(spoken),
+            "verdicts": VERDICTS,
+            "errata": claims.errata(self.root, paper),
+        }
+        facts |= {"differs": items.differs(self.site.grid, paper)}
+        facts |= {"missing": {k: v for k, v in self.site.missing.items() if k.startswith(f"{paper}/")}}
+        self.page(f"papers/{paper}.html", "paper.html", about.title, **facts)
         self.known.append(("paper", f"papers/{paper}.html", about.title, paper))
 
     def item(self, item: items.Item, picture: dict[str, Any] | None) -> None:
@@ -189,8 +198,13 @@ class Writer:
 
     def run(self, run: runs.Run) -> None:
         like = [r for r in self.site.runs if r.rpartition("-s")[0] == run.id.rpartition("-s")[0] and r != run.id]
-        self.page(f"runs/{run.id}.html", "run.html", run.id, run=run, cells=self.site.cells.get(run.id, []),
-                  papers_here=self.site.papers_of[run.id], like=like[:12], across=pictures.ACROSS, sheets=self.site.sheets.found)  # fmt: skip
+        facts = {
+            "cells": self.site.cells.get(run.id, []),
+            "papers_here": self.site.papers_of[run.id],
+            "like": like[:12],
+        }
+        sheets = {"across": pictures.ACROSS, "sheets": self.site.sheets.found}
+        self.page(f"runs/{run.id}.html", "run.html", run.id, run=run, **facts, **sheets)
         data = json.dumps(runs.for_comparison(run), separators=(",", ":"))
         self.put(f"runs/{run.id}.js", f"compared({data})\n".encode())
         self.known.append(("run", f"runs/{run.id}.html", run.id, " ".join(self.site.papers_of[run.id])))
@@ -203,6 +217,7 @@ def claim_page(claim: claims.Claim) -> str:
 
 def count(part: list[claims.Claim]) -> dict[str, int]:
     """How many claims have each verdict; those without one together, as ``without a verdict``."""
-    counts = Counter(c.verdict if c.verdict in VERDICTS else "without a verdict" for c in part if c.origin == "this run")
+    counts = Counter(
+        c.verdict if c.verdict in VERDICTS else "without a verdict" for c in part if c.origin == "this run"
+    )
     return {name: counts[name] for name in (*VERDICTS, "without a verdict")}
-

@@ -28,7 +28,10 @@ def lines(title: str, series: Sequence[Series], x_label: str = "epoch") -> str:
     out = [_open(WIDTH, HEIGHT, f"{title}. {said}")]
     for value in ys.ticks:
         y = _y(value, ys)
-        out.append(f'<path class="g" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/><text x="{LEFT - 5}" y="{y + 4:.1f}" class="e">{value:g}</text>')
+        out.append(
+            f'<path class="g" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
+            f'<text x="{LEFT - 5}" y="{y + 4:.1f}" class="e">{value:g}</text>'
+        )
     for value in xs.ticks:
         out.append(f'<text x="{_x(value, xs):.1f}" y="{HEIGHT - BOTTOM + 15}" class="m">{value:g}</text>')
     out.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 2}" class="m">{escape(x_label)}</text>')
@@ -70,19 +73,25 @@ def intervals(title: str, effects: Sequence[Effect], sign: str, bound: float, un
     bottom = TOP + ROW * len(effects)
     span = {">": (bound, xs.high), "<": (xs.low, bound), "within": (-bound, bound)}[sign]
     out = [_open(wide, high, title)]
-    out.append(f'<rect class="ok" x="{x(span[0]):.1f}" y="{TOP - 4}" width="{x(span[1]) - x(span[0]):.1f}" height="{bottom - TOP + 4}"/>')
+    out.append(
+        f'<rect class="ok" x="{x(span[0]):.1f}" y="{TOP - 4}" width="{x(span[1]) - x(span[0]):.1f}" height="{bottom - TOP + 4}"/>'
+    )
     for edge in edges:
         out.append(f'<path class="b" d="M{x(edge):.1f} {TOP - 6}V{bottom}"/>')
     for value in xs.ticks:
         out.append(f'<text x="{x(value):.1f}" y="{bottom + 14}" class="m">{value:g}</text>')
-    out.append(f'<text x="{(left + wide) / 2:.0f}" y="{bottom + 30}" class="m">effect{" (" + escape(unit) + ")" if unit else ""}</text>')
+    out.append(
+        f'<text x="{(left + wide) / 2:.0f}" y="{bottom + 30}" class="m">effect{" (" + escape(unit) + ")" if unit else ""}</text>'
+    )
     for k, effect in enumerate(effects):
         y = TOP + ROW * k + ROW / 2 - 2
         out.append(f"<g><title>{escape(said(effect))}</title>")
         out.append(f'<text x="{left - 8}" y="{y + 4:.1f}" class="e">{k + 1}</text>')
         if effect.low is not None:
             out.append(f'<path class="i" d="M{x(effect.low):.1f} {y:.1f}H{x(effect.high):.1f}"/>')
-        out += [f'<circle class="s" cx="{x(v):.1f}" cy="{y:.1f}" r="2.6"/>' for v in effect.seeds if len(effect.seeds) > 1]
+        out += [
+            f'<circle class="s" cx="{x(v):.1f}" cy="{y:.1f}" r="2.6"/>' for v in effect.seeds if len(effect.seeds) > 1
+        ]
         out.append(f'<circle class="p" cx="{x(effect.mean):.1f}" cy="{y:.1f}" r="4"/></g>')
     return "".join(out) + "</svg>"
 
@@ -114,7 +123,8 @@ def axis(values: Sequence[float]) -> Axis:
 
 
 def _open(width: int, height: int, said: str) -> str:
-    return f'<svg class="chart" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" aria-label="{escape(said, quote=True)}">'
+    size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
+    return f'<svg class="chart" {size} role="img" aria-label="{escape(said, quote=True)}">'
 
 
 def _x(value: float, of: Axis) -> float:

@@ -14,7 +14,7 @@ from leanat.report.run_files import training_data
 if TYPE_CHECKING:
     import numpy as np
 
-COLOURS = 128  # of a figure: lines and letters look the same, at a third of the bytes
+COLOURS = 64  # of a figure: lines and letters look the same, at a third of the bytes
 ACROSS = 40  # images in a row of a sheet
 
 

@@ -54,7 +54,7 @@ class Run:
     files: dict[str, str]
     needs: list[str]
     changes: list[str]
-    charts: list[str]
+    charts: list[tuple[str, str]]  # title and SVG
     no_accuracies: str
     selection: tuple[list[list[str]], list[str]] | None
     thumbnails: list[Thumbnails]
@@ -116,18 +116,21 @@ def _provenance(metrics: Mapping[str, Any]) -> dict[str, str]:
     made = {f"hash of {name}": value for name, value in metrics.get("made_from", {}).items()}
     pieces = len(metrics.get("pieces", []))
     found = {"threads": str(metrics["threads"]), "versions": versions, "parameters": f"{metrics['parameters']:,}"}
-    found |= {"wall-clock seconds": f"{metrics['wall_seconds']:.1f}", "peak memory (MB)": f"{metrics['peak_memory_mb']:.0f}"}
+    found |= {
+        "wall-clock seconds": f"{metrics['wall_seconds']:.1f}",
+        "peak memory (MB)": f"{metrics['peak_memory_mb']:.0f}",
+    }
     return found | ({"trained in pieces": str(pieces)} if pieces > 1 else {}) | made
 
 
-def _charts(rows: list[dict[str, float | None]]) -> list[str]:
+def _charts(rows: list[dict[str, float | None]]) -> list[tuple[str, str]]:
     def points(column: str) -> list[tuple[float, float]]:
         return [(row["epoch"], row[column]) for row in rows if row.get(column) is not None]
 
     found = [("Training loss", [charts.Series("loss", points(LOSS))])]
     accuracies = [charts.Series(name, points(c)) for name, c in (("clean", CLEAN), ("under PGD", ROBUST))]
     found.append(("Accuracy on 200 test images (%)", [s for s in accuracies if s.points]))
-    return [charts.lines(title, series) for title, series in found if any(s.points for s in series)]
+    return [(title, charts.lines(title, series)) for title, series in found if any(s.points for s in series)]
 
 
 def _thumbnails(made: Selection | None, spec: Mapping[str, Any], sheets: Sheets) -> list[Thumbnails]:

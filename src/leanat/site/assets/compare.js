@@ -43,7 +43,7 @@
     };
     for (const v of [y0, (y0 + y1) / 2, y1]) {
       add("path", { class: "g", d: `M44 ${y(v)}H310` });
-      add("text", { class: "e", x: 39, y: y(v) + 4 }, Number(v.toPrecision(3)));
+      add("text", { class: "e", x: 39, y: y(v) + 4 }, Number(v.toPrecision(2)));
     }
     for (const v of [x0, x1]) add("text", { class: "m", x: x(v), y: 156 }, v);
     add("text", { class: "m", x: 177, y: 168 }, `${title}, by epoch`);
