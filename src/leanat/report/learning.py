@@ -20,7 +20,7 @@ PANELS = {  # column: heading of its panel
     CLEAN: "clean accuracy on 200 test images (%)",
     ROBUST: "accuracy under 5 steps of PGD on the same images (%)",
 }
-OLD = "no accuracies: trained before the history had them, or too short for them to cost little"
+OLD = "none; trained before the history had them, or too short for them to cost little"
 
 
 def make(runs: Sequence[str], results: Path, out: Path | None) -> str:
@@ -40,7 +40,7 @@ def text(name: str, rows: Rows) -> str:
             first, last = values[0][1], values[-1][1]
             lines.append(f"  {bars([v for _, v in values])}  {title}: {first:.4g} to {last:.4g}")
     if not any(row.get(CLEAN) is not None for row in rows):
-        lines.append(f"  {OLD}")
+        lines.append(f"  accuracies: {OLD}")
     every = max(1, math.ceil(len(rows) / LINES))
     shown = [row for k, row in enumerate(rows, 1) if k % every == 0 or k == len(rows)]
     table = [columns(rows), *([cell(c, row[c]) for c in columns(rows)] for row in shown)]

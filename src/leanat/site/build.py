@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 from collections import Counter
 from dataclasses import dataclass
@@ -21,7 +22,11 @@ from leanat.site import charts, claims, items, pictures, prose, runs
 log = logging.getLogger("leanat")
 
 VERDICTS = ("supported", "not supported", "inconclusive")  # those that say something; the others are counted together
-WIDE = 1000  # pixels of a picture
+OPTIONAL = re.compile(
+    r"</(?:td|th|tr|li|dt|dd)>|(?<=\n)\s+"
+)  # end tags that HTML needs not, and blank lines: a fifth of a page
+LIKE = 4  # other seeds that a run names
+WIDE, WIDE_BESIDE = 840, 740  # pixels of a figure, of a table beside the paper's values
 
 
 @dataclass(frozen=True)
@@ -124,7 +129,7 @@ class Writer:
     def page(self, name: str, template: str, title: str, **facts: Any) -> None:
         up = "../" * name.count("/")
         text = self.env.get_template(template).render(title=title, up=up, page=name, **facts)
-        self.put(name, text.encode())
+        self.put(name, OPTIONAL.sub("", text).encode())
 
     def pictures(self, item: items.Item) -> dict[str, Any] | None:
         """The picture of a figure, or that of a table's values beside the paper's; None where the workflow made none yet."""
@@ -132,8 +137,8 @@ class Writer:
         source = self.figures / f"{item.id}{suffix}"
         if not source.is_file():
             return None
-        content, size = pictures.small(source, WIDE)
-        name = f"pictures/{item.paper}-{item.name}.png"
+        content, size = pictures.small(source, WIDE if item.kind == "figure" else WIDE_BESIDE)
+        name = f"pictures/{item.paper}-{item.name}.webp"
         self.put(name, content)
         return {"file": name, "width": size[0], "height": size[1]}
 
@@ -168,7 +173,7 @@ class Writer:
         if csv.is_file():
             self.put(f"{stem}.csv", csv.read_bytes())
             files["CSV"] = f"{stem}.csv"
-        if item.layout:
+        if item.layout and item.kind != "figure":
             for name, suffix in (("LaTeX", "tex"), ("Markdown", "md")):
                 self.put(f"{stem}.{suffix}", formats.FORMATS[suffix](item.layout).encode())
                 files[name] = f"{stem}.{suffix}"
@@ -201,7 +206,7 @@ class Writer:
         facts = {
             "cells": self.site.cells.get(run.id, []),
             "papers_here": self.site.papers_of[run.id],
-            "like": like[:12],
+            "like": like[:LIKE],
         }
         sheets = {"across": pictures.ACROSS, "sheets": self.site.sheets.found}
         self.page(f"runs/{run.id}.html", "run.html", run.id, run=run, **facts, **sheets)

@@ -38,7 +38,7 @@ def lines(title: str, series: Sequence[Series], x_label: str = "epoch") -> str:
     for k, s in enumerate(series):
         path = " ".join(f"{_x(x, xs):.1f},{_y(y, ys):.1f}" for x, y in s.points)
         out.append(f'<polyline class="l{k}" points="{path}"/>')
-        if len(s.points) <= 20:
+        if len(s.points) <= 8:
             marks = "".join(f"M{_x(x, xs):.1f} {_y(y, ys):.1f}h0" for x, y in s.points)
             out.append(f'<path class="d l{k}" d="{marks}"/>')
     return "".join(out) + "</svg>"

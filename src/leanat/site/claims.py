@@ -85,7 +85,7 @@ def load(papers: list[str], results: Path, root: Path, scale: str) -> Ledger:
         text = (Path(folder) / "claims.json").read_text(encoding="utf-8")
     whole, made = json.loads(text), iter(json.loads(text)["claims"])
     found = {paper: [_claim(line, next(made)) for line in part] for paper, part in lines.items()}
-    return Ledger(whole["design"], found, text, ledger.notes(lines))
+    return Ledger(whole["design"], found, json.dumps(whole, separators=(",", ":")), ledger.notes(lines))
 
 
 def errata(root: Path, paper: str) -> list[tuple[str, str]]:

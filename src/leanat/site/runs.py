@@ -15,7 +15,7 @@ from leanat.runs import identity
 from leanat.site import charts
 from leanat.site.pictures import Sheets, spread
 
-SHOWN = 24  # thumbnails of each kind
+SHOWN = 12  # thumbnails of each kind
 
 
 class Setting(NamedTuple):
