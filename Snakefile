@@ -21,6 +21,7 @@ include: "workflow/rules/items.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/site.smk"
+include: "workflow/rules/bench.smk"
 
 
 # Snakemake copies its global names several times for each job, and each rule adds one: with thousands of both that is minutes.
