@@ -4,13 +4,15 @@ BIN := .venv/bin
 
 .DEFAULT_GOAL := help
 BUDGET ?= 3
-.PHONY: help report verdicts test test-all gpu-check clean FORCE
+.PHONY: help report site archive verdicts test test-all gpu-check clean FORCE
 
 help:
 	@echo "make figures/table1.pdf   set up, then Table 1 of every paper at demo scale"
 	@echo "make figures/PAPER/ITEM.pdf, make all, make PAPER   other targets of the workflow"
 	@echo "make report               everything, and report.zip: every table, figure and claim with captions, offline"
 	@echo "make verdicts             seeds where they decide most claims, for 3 hours (BUDGET=HOURS)"
+	@echo "make site                 everything, and site/index.html: pages to browse, from a claim to a cell to a run; offline"
+	@echo "make archive              everything, and leanat-<scale>.zip: numbers, verdicts, settings, outcomes, to cite"
 	@echo "make test                 set up, then the tests; make test-all: the long ones too"
 	@echo "make gpu-check            set up, then minutes of a GPU: tests, benchmarks, images per second, bits, memory"
 	@echo "make clean                remove the environment and everything that was computed"
@@ -32,8 +34,11 @@ figures/%: .venv/ready FORCE
 all qtart saliency advprune sat coreset bench: .venv/ready FORCE
 	$(BIN)/snakemake $@ --cores all
 
+site archive: .venv/ready FORCE
+	$(BIN)/snakemake $@ --cores all
+
 report: .venv/ready FORCE
-	$(BIN)/snakemake all --cores all --report-after-run --report report.zip
+	$(BIN)/snakemake all site --cores all --report-after-run --report report.zip
 
 verdicts: .venv/ready FORCE
 	$(BIN)/leanat decide --budget $(BUDGET)
@@ -49,6 +54,6 @@ gpu-check: .venv/ready-test
 	$(BIN)/python benchmarks/gpu_check.py
 
 clean:
-	rm -rf .venv results figures logs .snakemake
+	rm -rf .venv results figures site logs .snakemake
 
 FORCE:

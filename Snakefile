@@ -20,6 +20,7 @@ include: "workflow/rules/attack.smk"
 include: "workflow/rules/items.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/claims.smk"
+include: "workflow/rules/site.smk"
 include: "workflow/rules/bench.smk"
 
 

@@ -26,6 +26,8 @@ FOLDERS = [
     "runs",
     "cost",
     "report",
+    "site",
+    "archive",
     "bench",
     "checking",
     "deciding",

@@ -146,6 +146,33 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=options.html, help="the HTML; the CSV is written beside it (default: in figures)")
     options.config_options(sub)
     options.results_option(sub)
+    sub = verb(site, "pages to browse: from a claim to a cell, from a cell to its runs, from a run to its curves")
+    sub.add_argument(
+        "--figures", type=options.path, default=Path("figures"), help="where the pictures are (default: figures)"
+    )
+    sub.add_argument("--out", type=options.path, default=Path("site"), help="the folder of the pages (default: site)")
+    options.config_options(sub)
+    options.results_option(sub)
+    sub = verb(archive, "one zip to cite: numbers, verdicts, settings and outcomes, without networks")
+    sub.add_argument(
+        "--figures", type=options.path, default=Path("figures"), help="where tables and figures are (default: figures)"
+    )
+    sub.add_argument("--out", type=options.zipped, help="default: leanat-<scale>.zip")
+    options.config_options(sub)
+    options.results_option(sub)
+    sub = verb(curves, "loss and accuracies of runs in the course of their training")
+    sub.add_argument("runs", nargs="+", metavar="RUN", help="finished runs: names, their beginnings, or folders")
+    sub.add_argument("--out", type=options.pdf, help="a PDF of it; PNG, SVG and CSV are written beside it")
+    options.results_option(sub)
+    sub = verb(diff, "two runs side by side: the settings that differ, and what came of it")
+    sub.add_argument("first", metavar="RUN")
+    sub.add_argument("second", metavar="RUN")
+    sub.add_argument("--out", type=options.markdown, help="a file (.md) of it")
+    options.results_option(sub)
+    sub = verb(chosen, "what a run trained on: how many examples of each class, from which epoch on")
+    sub.add_argument("run", metavar="RUN")
+    sub.add_argument("--out", type=options.csv, help="a CSV of every example, with its class and weight")
+    options.results_option(sub)
     sub = verb(watch, "epoch, loss and time left of every job that works now, renewed every few seconds")
     sub.add_argument("--once", action="store_true", help="print it once")
     options.results_option(sub)
@@ -316,7 +343,7 @@ def figure(arguments: argparse.Namespace) -> None:
 
 
 def _item(arguments: argparse.Namespace, kinds: tuple[str, ...]) -> None:
-    from leanat.report import items
+    from leanat.report import formats, items
 
     known = {name: item for name, item in options.grid(arguments).items.items() if item.kind in kinds}
     if arguments.item not in known:
@@ -327,6 +354,9 @@ def _item(arguments: argparse.Namespace, kinds: tuple[str, ...]) -> None:
         items.replicate(item, arguments.results, root / "replicated")
     items.make(item, arguments.results, root / "published", root / "replicated", out, arguments.keep)
     log.info("%s", out)
+    for suffix in arguments.format:
+        filled = items.fill(item, arguments.results, root / "published", root / "replicated")
+        log.info("%s", formats.write(filled, out.with_suffix(""), suffix))
 
 
 def cost(arguments: argparse.Namespace) -> None:
@@ -406,6 +436,44 @@ def runs(arguments: argparse.Namespace) -> None:
     made = walk.by_paper(grid)[0][arguments.paper]
     runs.write(arguments.paper, grid.scale.name, made, arguments.results, out.with_suffix(""))
     log.info("%s", out)
+
+
+def site(arguments: argparse.Namespace) -> None:
+    """Static pages of all that is finished, which open from the file system without a network."""
+    from leanat.site import build
+
+    grid, root = options.grid(arguments), arguments.config_dir.parent
+    log.info("%s", build.write(grid, arguments.results, root, arguments.figures, arguments.out))
+
+
+def archive(arguments: argparse.Namespace) -> None:
+    """A zip with an RO-Crate description and SHA-256 sums; the same results give the same bytes."""
+    from leanat import archive
+
+    grid, root = options.grid(arguments), arguments.config_dir.parent
+    out = arguments.out or Path(f"leanat-{grid.scale.name}.zip")
+    log.info("%s", archive.write(grid, arguments.results, root, arguments.figures, out))
+
+
+def curves(arguments: argparse.Namespace) -> None:
+    """Bars and a table of epochs on the terminal; loss, and accuracy on 200 test images where the history has it."""
+    from leanat.report import learning
+
+    print(learning.make(arguments.runs, arguments.results, arguments.out))
+
+
+def diff(arguments: argparse.Namespace) -> None:
+    """Markdown: settings that are not the same, then accuracies, passes, seconds and provenance of both."""
+    from leanat.report import difference
+
+    print(difference.make(arguments.first, arguments.second, arguments.results, arguments.out))
+
+
+def chosen(arguments: argparse.Namespace) -> None:
+    """Classes are counted for the data sets that come with the package; of others, how many examples in all."""
+    from leanat.report import chosen
+
+    print(chosen.make(arguments.run, arguments.results, arguments.out))
 
 
 def bench(arguments: argparse.Namespace) -> None:

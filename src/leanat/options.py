@@ -76,6 +76,18 @@ def html(text: str) -> Path:
     return _with_suffix(text, ".html")
 
 
+def csv(text: str) -> Path:
+    return _with_suffix(text, ".csv")
+
+
+def zipped(text: str) -> Path:
+    return _with_suffix(text, ".zip")
+
+
+def markdown(text: str) -> Path:
+    return _with_suffix(text, ".md")
+
+
 def _with_suffix(text: str, suffix: str) -> Path:
     if Path(text).suffix != suffix:
         raise argparse.ArgumentTypeError(f"{text} is not allowed; a name that ends in {suffix}")
@@ -107,6 +119,13 @@ def results_option(sub: argparse.ArgumentParser) -> None:
 def item_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--out", type=pdf, help="the PDF; CSV and PNG are written beside it")
     sub.add_argument("--keep", type=path, help="a second place for the CSV")
+    sub.add_argument(
+        "--format",
+        nargs="+",
+        choices=["tex", "md", "html"],
+        default=[],
+        help="also as LaTeX (booktabs), Markdown or HTML, beside the PDF",
+    )
     sub.add_argument("--replicate", action="store_true", help="keep the numbers in replicated/<paper>/<item>.csv")
 
 

@@ -147,7 +147,7 @@ def test_same_item_same_bytes_in_another_process(tmp_path):
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=os.environ | {"PYTHONHASHSEED": "4"}, check=True)
     write_figure(item, tmp_path / "b/f")
     there, here = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in "ab")
-    assert sorted(there) == ["f.csv", "f.pdf", "f.png"]
+    assert sorted(there) == ["f.csv", "f.pdf", "f.png", "f.svg"]
     assert there == here
 
 

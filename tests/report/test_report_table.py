@@ -318,7 +318,7 @@ def test_same_item_same_bytes_in_another_process(tmp_path):
     write_table(realistic(), tmp_path / "b/t")
     overview(tmp_path / "b/t.csv", tmp_path / "b/o")
     there, here = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in "ab")
-    assert sorted(there) == ["o.pdf", "o.png", "t.csv", "t.pdf", "t.png"]  # and nothing half-written
+    assert sorted(there) == ["o.pdf", "o.png", "o.svg", "t.csv", "t.pdf", "t.png"]  # and nothing half-written
     assert [name for name in there if there[name] != here.get(name)] == []
 
 

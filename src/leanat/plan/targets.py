@@ -16,6 +16,7 @@ from leanat.plan.grid import Grid
 from leanat.plan.item import Item
 
 PAGES = ("table1", "overview", "claims")  # of all papers, figures/<page>.pdf
+OTHERS = ("site", "archive")  # that are made of all items
 
 
 def check_profile(name: str | None, profiles: Path) -> None:
@@ -27,7 +28,7 @@ def check_profile(name: str | None, profiles: Path) -> None:
 
 def check_targets(targets: Iterable[str], grid: Grid) -> None:
     """Names the items and papers that exist where a target is none of them."""
-    problems, rules = [], {"all", "bench", *PAGES, *grid.papers}
+    problems, rules = [], {"all", "bench", *PAGES, *OTHERS, *grid.papers}
     for target in targets:
         match = re.fullmatch(r"figures/(?:([^/]+)/)?([^/]+?)(\.overview)?\.(pdf|png|csv|html)", target)
         if match is None:

@@ -41,6 +41,7 @@ _RC = {
     "pdf.fonttype": 42,
     "ps.fonttype": 42,
     "savefig.dpi": DPI,
+    "svg.hashsalt": "leanat",  # the names inside, at random otherwise
     "xtick.labelsize": 8,
     "xtick.major.width": 0.7,
     "ytick.labelsize": 8,
@@ -62,9 +63,9 @@ def apply() -> None:
 
 
 def save(fig: Figure, stem: Path | str) -> None:
-    """Write ``stem``.pdf and ``stem``.png, each whole or not at all, and close the figure."""
+    """Write ``stem``.pdf, .png and .svg, each whole or not at all, and close the figure."""
     Path(stem).parent.mkdir(parents=True, exist_ok=True)
-    for kind, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
+    for kind, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None}), ("svg", {"Date": None})):
         with atomic_write(Path(f"{stem}.{kind}")) as file:
             fig.savefig(file, format=kind, dpi=DPI, metadata=metadata)
     from matplotlib import pyplot

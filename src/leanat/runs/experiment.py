@@ -34,7 +34,7 @@ from leanat.models import io
 from leanat.papers.sat import method as sat
 from leanat.plan import components, jobs
 from leanat.plan.grid import UPSTREAM, digest
-from leanat.runs import checkpoint, devices, identity
+from leanat.runs import checkpoint, curves, devices, identity
 from leanat.runs.selection_log import Chosen, save_arrays
 
 log = logging.getLogger("leanat")
@@ -218,7 +218,7 @@ def train_run(
             log.info("%s: resumed after epoch %d", name, run.epoch)
         piece = {"epochs": [run.epoch, run.epoch], "wall_seconds": 0.0} | provenance(device)
         run.pieces.append(piece)
-        chosen = Chosen(folder / "selection.npz", run)
+        chosen, accuracies = Chosen(folder / "selection.npz", run), curves.of(run)
         started = time.perf_counter()
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
@@ -236,6 +236,7 @@ def train_run(
 
         def after_epoch(run: nouns.Run) -> bool:
             chosen.note(run)
+            accuracies(run, experiment.test)
             if run.epoch in spec.get("snapshots", ()):
                 io.save(folder / f"model-{run.epoch}.safetensors", run.net, about(run))
             write_history(folder / "history.csv", run.history)

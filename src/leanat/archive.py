@@ -1,0 +1,124 @@
+"""One zip to cite: what a reader needs to check the numbers, described by RO-Crate. Same results, same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from leanat.core.errors import ConfigError
+from leanat.core.files import atomic_write, read_json
+from leanat.plan.grid import Grid
+from leanat.runs.experiment import revision
+
+OF_A_RUN = ("spec.json", "metrics.json", "history.csv", "selection.npz")
+OF_THE_CODE = (  # what the numbers were made by and compared with
+    "README.md", "LICENSE", "CITATION.cff", "pyproject.toml", "constraints.txt", "environment.yml", "config", "published",
+    "replicated",
+    "docs/results.md", "docs/verdicts.md",
+)  # fmt: skip
+ABOUT = {  # how the crate describes what lies below a path
+    "figures": "tables and figures as tidy CSV with the runs of each cell, and the ledger of claims",
+    "results/runs": "runs: settings, metrics, history, what was trained on, and what became of each test image under attack",
+    "results/items": "the CSV of each item by scale, with the outcomes of its test images",
+    "results/timings": "measured pieces of the papers' trainings",
+    "config": "the configuration",
+    "published": "the papers' own numbers, each with where it stands",
+    "replicated": "summaries of runs at real scale",
+}
+FIXED = (1980, 1, 1, 0, 0, 0)  # of every file in the zip: the first moment that the format has
+
+
+def write(grid: Grid, results: Path, root: Path, figures: Path, out: Path) -> str:
+    """Writes the zip and returns a line about it. Raises ConfigError where no run of the grid is finished."""
+    runs = [run for run in grid.runs if (results / "runs" / run / "metrics.json").is_file()]
+    if not runs:
+        raise ConfigError([f"archive: no run of scale {grid.scale.name} is finished below {results}"])
+    files = dict(sorted(contents(grid, runs, results, root, figures)))
+    date = max(read_json(results / "runs" / run / "metrics.json", "the metrics of a run")["date"] for run in runs)
+    files_of_text = {"environment.json": environment(runs, results), "SHA256SUMS": sums(files)}
+    crate = describe(grid, {*files, *files_of_text}, date, root)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(out) as beside, zipfile.ZipFile(beside, "w") as whole:
+        for name, text in {"ro-crate-metadata.json": crate, **files_of_text}.items():
+            add(whole, name, text.encode())
+        for name, path in files.items():
+            add(whole, name, path.read_bytes())
+    size = out.stat().st_size / 2**20
+    digest = hashlib.sha256(out.read_bytes()).hexdigest()
+    return f"{out}: {len(files) + 3} files of {len(runs)} runs, {size:.1f} MB, sha256 {digest}"
+
+
+def add(whole: zipfile.ZipFile, name: str, content: bytes) -> None:
+    entry = zipfile.ZipInfo(name, FIXED)
+    entry.compress_type, entry.external_attr, entry.create_system = zipfile.ZIP_DEFLATED, 0o644 << 16, 3
+    whole.writestr(entry, content)
+
+
+def contents(grid: Grid, runs: list[str], results: Path, root: Path, figures: Path) -> Iterator[tuple[str, Path]]:
+    """(name in the zip, file) of everything but networks and checkpoints."""
+    for run in runs:
+        folder = results / "runs" / run
+        for path in sorted(folder.rglob("*")):
+            kept = path.name in OF_A_RUN if path.parent == folder else path.suffix in (".json", ".npz")
+            if path.is_file() and kept and not path.name.startswith("."):
+                yield f"results/runs/{run}/{path.relative_to(folder)}", path
+    for paper in grid.papers:
+        yield from ((f"figures/{paper}/{path.name}", path) for path in (figures / paper).glob("*.csv"))
+        yield from ((f"figures/{paper}/{path.name}", path) for path in (figures / paper).glob("*.json"))
+        below = results / "items" / grid.scale.name / paper
+        yield from ((f"results/items/{grid.scale.name}/{paper}/{path.name}", path) for path in below.glob("*.*"))
+        timings = results / "timings" / f"{paper}.json"
+        if timings.is_file():
+            yield f"results/timings/{paper}.json", timings
+    for pattern in ("*.csv", "*.json"):
+        yield from ((f"figures/{path.name}", path) for path in figures.glob(pattern))
+    for name in OF_THE_CODE:
+        path = root / name
+        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+        yield from ((str(p.relative_to(root)), p) for p in inside if p.is_file() and "__pycache__" not in p.parts)
+
+
+def environment(runs: list[str], results: Path) -> str:
+    """Devices, versions and revisions by which the runs were made, each with the number of runs; the revision of this code."""
+    counts: dict[str, dict[str, int]] = {"device": {}, "revision": {}, "versions": {}}
+    for run in runs:
+        metrics = read_json(results / "runs" / run / "metrics.json", "the metrics of a run")
+        for key, found in counts.items():
+            value = metrics.get(key)
+            text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+            found[text] = found.get(text, 0) + 1
+    ordered = {key: dict(sorted(found.items())) for key, found in counts.items()}
+    return json.dumps({"runs_made_by": ordered, "archived_by_revision": revision()}, indent=1) + "\n"
+
+
+def sums(files: dict[str, Path]) -> str:
+    """As ``sha256sum --check`` reads it."""
+    return "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {name}\n" for name, path in files.items())
+
+
+def describe(grid: Grid, names: set[str], date: str, root: Path) -> str:
+    """``ro-crate-metadata.json``; its date is that of the latest run, and nothing in it is drawn at random."""
+    from rocrate.model.dataset import Dataset
+    from rocrate.model.file import File
+    from rocrate.rocrate import ROCrate
+
+    crate = ROCrate()
+    crate.name = f"leanat: five papers on cheap adversarial training, replicated at scale {grid.scale.name}"
+    crate.description = (
+        "Settings, outcomes, numbers and verdicts of every run, without networks; SHA256SUMS checks the files."
+    )
+    crate.license = "https://spdx.org/licenses/MIT"
+    crate.datePublished = datetime.fromisoformat(date)
+    crate.root_dataset["isBasedOn"] = [paper.source for paper in grid.papers.values()]
+    for folder, about in ABOUT.items():
+        if any(name.startswith(f"{folder}/") for name in names):
+            crate.add(Dataset(crate, dest_path=f"{folder}/", properties={"name": folder, "description": about}))
+    kinds = {".csv": "text/csv", ".json": "application/json", ".npz": "application/zip", ".md": "text/markdown"}
+    for name in sorted(n for n in names if not n.startswith("results/runs/")):  # of runs their folder speaks
+        kind = kinds.get(Path(name).suffix)
+        crate.add(File(crate, dest_path=name, properties={"name": name} | ({"encodingFormat": kind} if kind else {})))
+    return json.dumps(crate.metadata.generate(), indent=1, sort_keys=True) + "\n"

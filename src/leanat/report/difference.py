@@ -1,0 +1,96 @@
+"""Two runs side by side: where their specs differ, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from leanat.core.files import atomic_write, read_json
+from leanat.report.run_files import folder_of, leaves
+from leanat.runs import identity
+
+ABSENT = "–"
+
+
+class Row(NamedTuple):
+    """What is compared, and how the first and the second run have it."""
+
+    what: str
+    first: str
+    second: str
+
+
+def make(first: str, second: str, results: Path, out: Path | None) -> str:
+    """Both runs as Markdown, which is also for a terminal; ``out``: the same as a file. Raises ConfigError."""
+    folders = [folder_of(run, results) for run in (first, second)]
+    metrics = [identity.read_run(folder) for folder in folders]
+    both = [facts(m, summaries(folder)) for m, folder in zip(metrics, folders, strict=True)]
+    spec = differences(*(dict(leaves(m["spec"])) for m in metrics))
+    heads = [folder.name for folder in folders]
+    text = "\n\n".join(
+        [
+            f"# {heads[0]} and {heads[1]}",
+            table("Settings that differ", spec, heads) or "All settings are the same.",
+            table("Results", side_by_side(*both), heads),
+        ]
+    )
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(out) as beside:
+            beside.write_text(text + "\n", encoding="utf-8")
+    return text
+
+
+def summaries(folder: Path) -> list[dict[str, Any]]:
+    """The summaries of the suites that attacked a run."""
+    return [read_json(path, "the summary of a suite") for path in sorted((folder / "suites").glob("*.json"))]
+
+
+def differences(first: Mapping[str, str], second: Mapping[str, str]) -> list[Row]:
+    """The settings that are not the same in both."""
+    return [row for row in side_by_side(first, second) if row.first != row.second]
+
+
+def side_by_side(first: Mapping[str, str], second: Mapping[str, str]) -> list[Row]:
+    return [Row(name, first.get(name, ABSENT), second.get(name, ABSENT)) for name in dict.fromkeys([*first, *second])]
+
+
+def facts(metrics: Mapping[str, Any], suites: list[dict[str, Any]]) -> dict[str, str]:
+    """What came of a run, by name: accuracies with their 95 % interval over test images, what it took, where it was."""
+    examples = metrics["examples"]
+    found = {"clean accuracy (%)": accuracy(metrics["clean"])}
+    for suite in suites:
+        for name, attack in suite["attacks"].items():
+            if attack.get("accuracy") is not None:
+                found[f"{suite['suite']}: {name} (%)"] = accuracy(attack)
+    kept = examples.get("kept")
+    return found | {
+        "epochs": f"{metrics['epochs']}",
+        "training examples, kept at the end": f"{examples['train']:,}, {kept:,}"
+        if kept is not None
+        else f"{examples['train']:,}",
+        "images forward": f"{examples['forward']:,}",
+        "images backward": f"{examples['backward']:,}",
+        "seconds of training": f"{metrics['seconds']:.1f}",
+        "device": str(metrics["device"]),
+        "revision": str(metrics["revision"]),
+        "date": metrics["date"][:10],
+    }
+
+
+def accuracy(outcome: Mapping[str, Any]) -> str:
+    """In percent, with the interval over the test images where there is one."""
+    if "low" not in outcome:
+        return f"{100 * outcome['accuracy']:.1f}"
+    low, high = (100 * outcome[k] for k in ("low", "high"))
+    return f"{100 * outcome['accuracy']:.1f} [{low:.1f}, {high:.1f}], n = {outcome['n']:,}"
+
+
+def table(title: str, rows: list[Row], heads: list[str]) -> str:
+    """A Markdown table, its columns as wide as their widest cell; nothing without rows."""
+    if not rows:
+        return ""
+    from tabulate import tabulate
+
+    return f"## {title}\n\n" + tabulate(rows, ["", *heads], tablefmt="github", disable_numparse=True)

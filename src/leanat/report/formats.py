@@ -1,0 +1,109 @@
+"""A table as text to paste: LaTeX (booktabs), Markdown, HTML. From the same layout as its PDF, so every digit is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from leanat.core.files import atomic_write
+from leanat.plan.item import Filled
+from leanat.report.layout import layout
+
+if TYPE_CHECKING:
+    import pandas
+
+Layout = Mapping[str, Any]
+
+
+def write(item: Filled, stem: Path, suffix: str) -> Path:
+    """``stem``.tex, .md or .html of a filled item; a figure of lines or bars has cells too, one of pictures has none."""
+    if not item.rows:
+        raise ValueError(f"{item.name}: pictures have no table; allowed: figures and tables with numbers")
+    path = Path(f"{stem}.{suffix}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as beside:
+        beside.write_text(FORMATS[suffix](layout(item)), encoding="utf-8")
+    return path
+
+
+def table(drawn: Layout, bold: Callable[[str], str] = str, text: Callable[[str], str] = str) -> pandas.DataFrame:
+    """The cells as strings; ``bold`` marks the best, ``text`` escapes what stands in a cell or a head."""
+    import pandas
+
+    width, stubs = len(drawn["columns"]), drawn["stubs"]
+    heads = [[""] * width for _ in range(drawn["depth"])]
+    for head in drawn["header"]:
+        for x in range(head["x"], head["x"] + head["span"]):
+            heads[head["y"]][x - stubs] = text(head["text"] + (f" ({head['sub']})" if head["sub"] else ""))
+    index, cells = [], []
+    for block in drawn["blocks"]:
+        for row in block["rows"]:
+            index.append((text(block["label"]), text(row["label"])) if stubs == 2 else text(row["label"]))
+            cells.append([_cell(cell, bold, text) for cell in row["cells"]])
+    rows = pandas.MultiIndex.from_tuples(index) if stubs == 2 else pandas.Index(index)
+    return pandas.DataFrame(cells, index=rows, columns=pandas.MultiIndex.from_arrays(heads))
+
+
+def _cell(cell: Mapping[str, Any], bold: Callable[[str], str], text: Callable[[str], str]) -> str:
+    mean = text(cell["mean"])
+    mark = f"({cell['mark']})" if cell["mark"] else ""
+    rest = " ".join(text(part) for part in (cell["pm"], cell["n"], mark) if part)
+    return " ".join(filter(None, (bold(mean) if cell["bold"] else mean, rest)))
+
+
+def foot(drawn: Layout) -> list[str]:
+    """The paragraphs below the table: how to read it, where it was made, what the paper leaves open."""
+    lines = [" ".join(filter(None, (note["head"], note["body"]))) for note in drawn["notes"]]
+    return lines + [f"Assumed: {line}" for line in drawn["assumptions"]]
+
+
+def latex(drawn: Layout) -> str:
+    """A table environment; needs the packages booktabs and multirow, and graphicx where it is wider than the text."""
+    from pylatexenc.latexencode import unicode_to_latex
+
+    def text(part: str) -> str:
+        return unicode_to_latex(part, non_ascii_only=False, unknown_char_policy="keep")
+
+    made = table(drawn, lambda part: rf"\textbf{{{part}}}", text)
+    made.columns = made.columns.set_names([None] * made.columns.nlevels)
+    body = made.style.to_latex(
+        hrules=True,
+        column_format="l" * drawn["stubs"] + "r" * len(drawn["columns"]),
+        multicol_align="c",
+        multirow_align="t",
+        clines="skip-last;data" if drawn["stubs"] == 2 else None,
+    )
+    notes = "\n\n".join(text(line) for line in foot(drawn))
+    head = f"% {drawn['origin']}, {drawn['scale']}; needs booktabs, multirow and graphicx\n"
+    return (
+        f"{head}\\begin{{table}}\n\\centering\n\\caption{{{text(drawn['title'])}}}\n"
+        f"\\resizebox{{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}}{{!}}{{%\n{body}}}\n"
+        f"\\par\\medskip\\begin{{minipage}}{{\\linewidth}}\\footnotesize\n{notes}\n\\end{{minipage}}\n\\end{{table}}\n"
+    )
+
+
+def markdown(drawn: Layout) -> str:
+    """A pipe table; the rows of the head are joined, since Markdown has one."""
+    made = table(drawn, lambda part: f"**{part}**", lambda part: part.replace("|", r"\|"))
+    made.columns = [" ".join(dict.fromkeys(filter(None, parts))) for parts in made.columns]
+    if drawn["stubs"] == 2:
+        made = made.reset_index(names=["", " "])
+        text = made.to_markdown(index=False, disable_numparse=True)
+    else:
+        text = made.to_markdown(disable_numparse=True)
+    notes = "\n".join(f"- {line}" for line in foot(drawn))
+    return f"**{drawn['title']}** ({drawn['origin']}, {drawn['scale']})\n\n{text}\n\n{notes}\n"
+
+
+def html(drawn: Layout) -> str:
+    """A table element with its foot below, to put into a page."""
+    from html import escape
+
+    made = table(drawn, lambda part: f"<b>{part}</b>", escape)
+    caption = f"{escape(drawn['title'])} ({escape(drawn['origin'])}, {escape(drawn['scale'])})"
+    text = made.style.set_caption(caption).set_uuid("leanat").to_html(exclude_styles=True)
+    return text + "".join(f"<p>{escape(line)}</p>\n" for line in foot(drawn))
+
+
+FORMATS: dict[str, Callable[[Layout], str]] = {"tex": latex, "md": markdown, "html": html}

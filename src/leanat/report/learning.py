@@ -1,0 +1,94 @@
+"""Learning curves of runs: for a terminal, as CSV, and as a picture."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from leanat.core.files import atomic_write
+from leanat.report import style
+from leanat.report.run_files import CLEAN, COUNTS, LOSS, ROBUST, columns, folder_of, history
+
+BARS = "▁▂▃▄▅▆▇█"
+LINES = 12  # epochs of a run that a terminal shows
+Rows = list[dict[str, float | None]]
+PANELS = {  # column: heading of its panel
+    LOSS: "training loss",
+    CLEAN: "clean accuracy on 200 test images (%)",
+    ROBUST: "accuracy under 5 steps of PGD on the same images (%)",
+}
+OLD = "none; trained before the history had them, or too short for them to cost little"
+
+
+def make(runs: Sequence[str], results: Path, out: Path | None) -> str:
+    """The curves as text; ``out``: also as PDF, with PNG, SVG and CSV beside it."""
+    found = {folder.name: history(folder) for folder in (folder_of(run, results) for run in runs)}
+    if out is not None:
+        write(found, out.with_suffix(""))
+    return "\n\n".join(text(name, rows) for name, rows in found.items())
+
+
+def text(name: str, rows: Rows) -> str:
+    """A line of bars for the loss and each accuracy, and a table of some epochs, the last among them."""
+    lines = [name]
+    for column, title in PANELS.items():
+        values = [(row["epoch"], row[column]) for row in rows if row.get(column) is not None]
+        if values:
+            first, last = values[0][1], values[-1][1]
+            lines.append(f"  {bars([v for _, v in values])}  {title}: {first:.4g} to {last:.4g}")
+    if not any(row.get(CLEAN) is not None for row in rows):
+        lines.append(f"  accuracies: {OLD}")
+    every = max(1, math.ceil(len(rows) / LINES))
+    shown = [row for k, row in enumerate(rows, 1) if k % every == 0 or k == len(rows)]
+    table = [columns(rows), *([cell(c, row[c]) for c in columns(rows)] for row in shown)]
+    widths = [max(len(line[k]) for line in table) for k in range(len(table[0]))]
+    lines += ["  " + "  ".join(part.rjust(width) for part, width in zip(line, widths, strict=True)) for line in table]
+    return "\n".join(lines)
+
+
+def cell(column: str, value: float | None) -> str:
+    """A number of a history for a reader."""
+    if value is None:
+        return ""
+    return f"{value:.0f}" if column in COUNTS else f"{value:.4g}"
+
+
+def bars(values: Sequence[float]) -> str:
+    """A letter a value, as high as it is between the least and the greatest."""
+    low, high = min(values), max(values)
+    return "".join(BARS[round((v - low) / ((high - low) or 1) * (len(BARS) - 1))] for v in values)
+
+
+def write(found: dict[str, Rows], stem: Path) -> None:
+    """``stem``.csv with a row for each run and epoch; ``stem``.pdf, .png and .svg with a panel for each curve."""
+    names = list(dict.fromkeys(name for rows in found.values() for name in columns(rows)))
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["run", *names])
+    writer.writerows(
+        [run, *("" if row.get(n) is None else row[n] for n in names)] for run, rows in found.items() for row in rows
+    )
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(Path(f"{stem}.csv")) as beside:
+        beside.write_text(file.getvalue(), encoding="utf-8")
+    style.save(draw(found), stem)
+
+
+def draw(found: dict[str, Rows]):
+    """A panel for the loss and each accuracy that some run has, a line a run."""
+    style.apply()
+    from matplotlib import pyplot
+
+    shown = [c for c in PANELS if any(row.get(c) is not None for rows in found.values() for row in rows)]
+    figure, axes = pyplot.subplots(1, len(shown), figsize=(3.0 * len(shown) + 0.6, 2.6), squeeze=False)
+    for axis, column in zip(axes.flat, shown, strict=True):
+        for rows in found.values():
+            points = [(row["epoch"], row[column]) for row in rows if row.get(column) is not None]
+            axis.plot(*(zip(*points, strict=True) if points else ([], [])))
+        axis.set_title(PANELS[column].replace(" on ", "\non ").replace(" under ", "\nunder "))
+        axis.set_xlabel("epoch")
+    figure.legend(axes.flat[0].lines, list(found), loc="outside lower left", ncols=1)
+    return figure

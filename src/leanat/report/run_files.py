@@ -1,0 +1,148 @@
+"""What a run's folder says of it: its history, the leaves of its spec, what it trained on."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from leanat.core.errors import ConfigError
+from leanat.experiments.spec import COMPONENTS
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from leanat.data import TensorData
+
+LOSS, CLEAN, ROBUST = (
+    "loss",
+    "test_clean",
+    "test_robust",
+)  # columns of a history; the accuracies are those of runs/curves
+COUNTS = ("epoch", "kept", "forward", "backward")  # its whole numbers
+
+
+def folder_of(run: str, results: Path) -> Path:
+    """The folder of a finished run: by its path, its name, or the beginning of its name where no other begins so."""
+    if (Path(run) / "metrics.json").is_file():
+        return Path(run)
+    runs = results / "runs"
+    if (runs / run / "metrics.json").is_file():
+        return runs / run
+    found = sorted(path.parent.name for path in runs.glob(f"{run}*/metrics.json"))
+    if len(found) == 1:
+        return runs / found[0]
+    which = (
+        f"{len(found)} finished runs begin with {run!r}: {', '.join(found[:3])}"
+        if found
+        else f"no finished run {run!r}"
+    )
+    raise ConfigError([f"{which}, in {runs}"])
+
+
+def history(folder: Path) -> list[dict[str, float | None]]:
+    """The rows of ``history.csv``, an epoch each; None where a cell is empty. Raises FileNotFoundError, ValueError."""
+    path = folder / "history.csv"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; the history of a run is expected there")
+    with path.open(newline="", encoding="utf-8") as file:
+        try:
+            rows = [{k: float(v) if v else None for k, v in row.items()} for row in csv.DictReader(file)]
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path}: not the history of a run ({error})") from None
+    return rows
+
+
+def columns(rows: list[dict[str, float | None]]) -> list[str]:
+    """Every column that some row has a number in, in order."""
+    return [name for name in (rows[0] if rows else {}) if any(row[name] is not None for row in rows)]
+
+
+def leaves(spec: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    """(dotted path, value as text) of every value in a spec; a component with its name: method.selector.once.tau."""
+    for key, value in spec.items():
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, f"{before}{key}.")
+        elif isinstance(value, list) and any(isinstance(part, Mapping) for part in value):
+            names = [part if isinstance(part, str) else next(iter(part), "") for part in value]
+            yield f"{before}{key}", ", ".join(map(str, names))
+            for part in value:
+                if isinstance(part, Mapping):
+                    yield from leaves(part, f"{before}{key}.")
+        elif isinstance(value, Mapping):  # a component without fields
+            yield f"{before}{key}", "" if key not in COMPONENTS else "as it is"
+        else:
+            yield f"{before}{key}", text(value)
+
+
+def text(value: Any) -> str:
+    """A value of a spec as a reader sees it."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return ", ".join(map(text, value)) if isinstance(value, list) else str(value)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a run trained on: from each of ``epochs`` on, the examples ``index`` with the weights ``weight``.
+
+    ``labels`` int64 [N]: the classes of all training examples, None where the data are not here.
+    """
+
+    epochs: list[int]
+    index: list[np.ndarray]
+    weight: list[np.ndarray]
+    total: int
+    labels: np.ndarray | None
+
+    @property
+    def classes(self) -> int:
+        return 0 if self.labels is None else int(self.labels.max()) + 1
+
+    def by_class(self, entry: int) -> list[int]:
+        """How many examples of each class the entry holds."""
+        import numpy as np
+
+        return np.bincount(self.labels[self.index[entry]], minlength=self.classes).tolist()
+
+    def all_by_class(self) -> list[int]:
+        import numpy as np
+
+        return np.bincount(self.labels, minlength=self.classes).tolist()
+
+    def left_out(self, entry: int) -> np.ndarray:
+        """The examples that the entry does not hold."""
+        import numpy as np
+
+        return np.setdiff1d(np.arange(self.total), self.index[entry])
+
+
+def selection(folder: Path, spec: Mapping[str, Any], total: int) -> Selection | None:
+    """What the run trained on, of ``total`` examples; None where it kept no record."""
+    import numpy as np
+
+    path = folder / "selection.npz"
+    if not path.is_file():
+        return None
+    with np.load(path, allow_pickle=False) as kept:
+        ends = np.cumsum(kept["sizes"])[:-1]
+        index, weight = np.split(kept["index"], ends), np.split(kept["weight"], ends)
+        epochs = kept["epochs"].tolist()
+    data = training_data(spec["data"]["name"], spec["data"].get("validation"))
+    return Selection(epochs, index, weight, total, None if data is None else data.labels.numpy())
+
+
+@cache
+def training_data(name: str, validation: float | None) -> TensorData | None:
+    """The training images of a data set that comes with the package, without augmentation; None of another."""
+    from leanat import data
+
+    if not data.is_embedded(name):
+        return None
+    everyone = data.load(name, "train")
+    return everyone if validation is None else data.split(everyone, validation, seed=0).train

@@ -1,0 +1,228 @@
+"""Writes the site: pages from templates, pictures, and what their scripts read. Same results, same bytes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from leanat.core.errors import ConfigError
+from leanat.plan.grid import Grid
+from leanat.report import formats
+from leanat.site import charts, claims, items, pictures, prose, runs
+
+log = logging.getLogger("leanat")
+
+VERDICTS = ("supported", "not supported", "inconclusive")  # those that say something; the others are counted together
+OPTIONAL = re.compile(
+    r"</(?:td|th|tr|li|dt|dd)>|(?<=\n)\s+"
+)  # end tags that HTML needs not, and blank lines: a fifth of a page
+LIKE = 4  # other seeds that a run names
+WIDE, WIDE_BESIDE = 840, 740  # pixels of a figure, of a table beside the paper's values
+
+
+@dataclass(frozen=True)
+class Site:
+    """All that the pages are made of."""
+
+    grid: Grid
+    items: dict[str, items.Item]
+    missing: dict[str, str]
+    ledger: claims.Ledger
+    runs: dict[str, runs.Run]
+    cells: dict[str, list[tuple[str, int, int]]]  # of each run
+    papers_of: dict[str, list[str]]  # of each run
+    sheets: pictures.Sheets
+
+
+def write(grid: Grid, results: Path, root: Path, figures: Path, out: Path) -> str:
+    """Makes the site anew in ``out``, and returns a line about it. Raises ConfigError where nothing is finished yet.
+
+    ``figures``: where the pictures of the items are. What was in ``out`` goes, if it was a site; else ConfigError.
+    """
+    if out.exists() and any(out.iterdir()) and not (out / "assets" / "site.css").is_file():
+        raise ConfigError([f"site: {out} holds something else; remove it, or name another folder by --out"])
+    site = collect(grid, results, root)
+    if not site.runs:
+        raise ConfigError([f"site: no run is finished yet below {results}"])
+    beside = out.with_name(f".{out.name}.new")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    pages = Writer(site, beside, figures, root)
+    pages.all()
+    shutil.rmtree(out, ignore_errors=True)
+    beside.rename(out)
+    files = [path for path in out.rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in files) / 2**20
+    return f"{out / 'index.html'}: {len(site.items)} items, {len(site.runs)} runs, {len(files)} files, {size:.1f} MB"
+
+
+def collect(grid: Grid, results: Path, root: Path) -> Site:
+    """Reads everything; what is not finished is left out, with the reason where it is an item."""
+    found, missing = items.fill(grid, results, root)
+    at_paper, sheets, done = items.paper_specs(grid), pictures.Sheets(), {}
+    for run in items.runs_of(grid):
+        if (results / "runs" / run / "metrics.json").is_file():
+            done[run] = runs.read(run, grid, results, at_paper.get(run), sheets)
+    ledger = claims.load(list(grid.papers), results, root, grid.scale.name)
+    return Site(grid, found, missing, ledger, done, items.cells_of(found), items.papers_of(grid), sheets)
+
+
+class Writer:
+    """Renders the templates into a folder."""
+
+    def __init__(self, site: Site, out: Path, figures: Path, root: Path):
+        self.site, self.out, self.figures, self.root = site, out, figures, root
+        self.known: list[tuple[str, str, str, str]] = []  # kind, page, title, words: what the search looks in
+        self.env = Environment(
+            loader=PackageLoader("leanat.site"),
+            autoescape=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            undefined=StrictUndefined,
+        )
+        self.env.globals |= {
+            "papers": {name: paper.title for name, paper in site.grid.papers.items()},
+            "scale": site.grid.scale.name,
+            "item_page": lambda item: f"items/{item.replace('/', '-')}.html",
+            "claim_page": claim_page,
+            "run_page": lambda run: f"runs/{run}.html",
+            "runs": site.runs,
+            "items": site.items,
+        }
+
+    def all(self) -> None:
+        for name in ("site.css", "table.js", "search.js", "compare.js"):
+            source = resources.files("leanat.site").joinpath("assets", name)
+            self.put(f"assets/{name}", source.read_bytes())
+        shown = {name: self.pictures(item) for name, item in self.site.items.items()}
+        self.put("claims/claims.json", self.site.ledger.text.encode())
+        self.home()
+        for paper in self.site.grid.papers:
+            self.paper(paper, shown)
+        for name, item in self.site.items.items():
+            self.item(item, shown[name])
+        for part in self.site.ledger.claims.values():
+            for claim in part:
+                self.claim(claim)
+        for run in self.site.runs.values():
+            self.run(run)
+        for sheet in self.site.sheets:
+            if sheet.places:
+                self.put(f"assets/{sheet.name}.png", sheet.png())
+        self.page("compare.html", "compare.html", "Compare two runs", runs_known=list(self.site.runs))
+        self.page("search.html", "search.html", "Search", known=self.known)
+
+    def put(self, name: str, content: bytes) -> None:
+        path = self.out / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+    def page(self, name: str, template: str, title: str, **facts: Any) -> None:
+        up = "../" * name.count("/")
+        text = self.env.get_template(template).render(title=title, up=up, page=name, **facts)
+        self.put(name, OPTIONAL.sub("", text).encode())
+
+    def pictures(self, item: items.Item) -> dict[str, Any] | None:
+        """The picture of a figure, or that of a table's values beside the paper's; None where the workflow made none yet."""
+        suffix = ".png" if item.kind == "figure" else ".overview.png"
+        source = self.figures / f"{item.id}{suffix}"
+        if not source.is_file():
+            return None
+        content, size = pictures.small(source, WIDE if item.kind == "figure" else WIDE_BESIDE)
+        name = f"pictures/{item.paper}-{item.name}.webp"
+        self.put(name, content)
+        return {"file": name, "width": size[0], "height": size[1]}
+
+    def home(self) -> None:
+        counts = {paper: count(part) for paper, part in self.site.ledger.claims.items()}
+        made = {paper: [i for i in self.site.items.values() if i.paper == paper] for paper in self.site.grid.papers}
+        runs_of = Counter(p for run in self.site.runs for p in self.site.papers_of[run])
+        whole = {paper: sum(name.startswith(f"{paper}/") for name in self.site.grid.items) for paper in made}
+        sources = {name: paper.source for name, paper in self.site.grid.papers.items()}
+        facts = {"counts": counts, "made": made, "runs_of": runs_of, "whole": whole, "sources": sources}
+        said = {"verdicts": VERDICTS, "missing": self.site.missing, "notes": self.site.ledger.notes}
+        self.page("index.html", "home.html", "Lean adversarial training: five papers, replicated", **facts, **said)
+
+    def paper(self, paper: str, shown: dict[str, Any]) -> None:
+        about, own = self.site.grid.papers[paper], [i for i in self.site.items.values() if i.paper == paper]
+        spoken = self.site.ledger.claims[paper]
+        facts = {"paper": paper, "source": about.source, "prose": prose.load(paper), "own": own, "shown": shown}
+        facts |= {
+            "claims": spoken,
+            "counts": count(spoken),
+            "verdicts": VERDICTS,
+            "errata": claims.errata(self.root, paper),
+        }
+        facts |= {"differs": items.differs(self.site.grid, paper)}
+        facts |= {"missing": {k: v for k, v in self.site.missing.items() if k.startswith(f"{paper}/")}}
+        self.page(f"papers/{paper}.html", "paper.html", about.title, **facts)
+        self.known.append(("paper", f"papers/{paper}.html", about.title, paper))
+
+    def item(self, item: items.Item, picture: dict[str, Any] | None) -> None:
+        stem, files = f"items/{item.id.replace('/', '-')}", {}
+        csv = self.figures / f"{item.id}.csv"
+        if csv.is_file():
+            self.put(f"{stem}.csv", csv.read_bytes())
+            files["CSV"] = f"{stem}.csv"
+        if item.layout and item.kind != "figure":
+            for name, suffix in (("LaTeX", "tex"), ("Markdown", "md")):
+                self.put(f"{stem}.{suffix}", formats.FORMATS[suffix](item.layout).encode())
+                files[name] = f"{stem}.{suffix}"
+        spoken = [c for c in self.site.ledger.claims[item.paper] if item.id in c.items]
+        self.page(f"{stem}.html", "item.html", item.title, item=item, picture=picture, files=files, claims=spoken)
+        self.known.append(("table or figure", f"{stem}.html", item.title, f"{item.id} {item.caption}"))
+
+    def claim(self, claim: claims.Claim) -> None:
+        effects = [charts.Effect(c.label, c.effect, c.low, c.high, list(c.by_seed.values())) for c in claim.cases]
+        title = f"{claim.id}: effect of each case, {claim.expected}. " + "; ".join(charts.said(e) for e in effects[:12])
+        chart = charts.intervals(title, effects, claim.sign, claim.bound, claim.unit) if effects else ""
+        name = claim_page(claim)
+        self.page(name, "claim.html", f"{claim.id}: {claim.says}", claim=claim, chart=chart, places=self.places(claim),
+                  design=self.site.ledger.design)  # fmt: skip
+        self.known.append(("claim", name, f"{claim.id}: {claim.says}", f"{claim.verdict} {claim.source}"))
+
+    def places(self, claim: claims.Claim) -> dict[tuple[str, str, str], str]:
+        """The page and the row of each cell of a claim's cases, of the items that are here."""
+        found = {}
+        for place in (p for case in claim.cases for p in case.places):
+            item = self.site.items.get(f"{claim.paper}/{place.item}")
+            row = next((r for r, line in enumerate(item.rows) if line.name == place.row), None) if item else None
+            if row is not None:
+                page = self.env.globals["item_page"](item.id)
+                found[place.item, place.row, place.column] = f"{page}#r{row}"
+        return found
+
+    def run(self, run: runs.Run) -> None:
+        like = [r for r in self.site.runs if r.rpartition("-s")[0] == run.id.rpartition("-s")[0] and r != run.id]
+        facts = {
+            "cells": self.site.cells.get(run.id, []),
+            "papers_here": self.site.papers_of[run.id],
+            "like": like[:LIKE],
+        }
+        sheets = {"across": pictures.ACROSS, "sheets": self.site.sheets.found}
+        self.page(f"runs/{run.id}.html", "run.html", run.id, run=run, **facts, **sheets)
+        data = json.dumps(runs.for_comparison(run), separators=(",", ":"))
+        self.put(f"runs/{run.id}.js", f"compared({data})\n".encode())
+        self.known.append(("run", f"runs/{run.id}.html", run.id, " ".join(self.site.papers_of[run.id])))
+
+
+def claim_page(claim: claims.Claim) -> str:
+    """A claim that a replication at another scale tests has a page of its own for that."""
+    return f"claims/{claim.id}{'' if claim.origin == 'this run' else f'-{claim.scale}'}.html"
+
+
+def count(part: list[claims.Claim]) -> dict[str, int]:
+    """How many claims have each verdict; those without one together, as ``without a verdict``."""
+    counts = Counter(
+        c.verdict if c.verdict in VERDICTS else "without a verdict" for c in part if c.origin == "this run"
+    )
+    return {name: counts[name] for name in (*VERDICTS, "without a verdict")}

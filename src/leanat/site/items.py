@@ -1,0 +1,208 @@
+"""What the pages show of a table or figure. The only file here that knows how an item of the plan, and a filled one, look."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from leanat.plan import item as planned
+from leanat.plan.grid import Grid
+from leanat.plan.items import cell_facts
+from leanat.report import items as filling
+from leanat.report import plots
+from leanat.report.layout import layout
+
+SEED = re.compile(r"-s(\d+)-[0-9a-f]{8}$")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A run that a number is made of, and its own value where each run has one."""
+
+    run: str
+    seed: str
+    value: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands in one place of a table; ``value``: to sort by."""
+
+    mean: str
+    spread: str = ""
+    count: str = ""
+    mark: str = ""
+    bold: bool = False
+    value: float | None = None
+    kind: str = ""  # paper, replicated, this run
+    metric: str = ""
+    origins: tuple[Origin, ...] = ()
+    against: tuple[Origin, ...] = ()  # the runs that it is compared with
+    composed: bool = False  # of measured times
+
+
+@dataclass(frozen=True)
+class Row:
+    group: str
+    label: str
+    name: str  # as the CSV and the claims call it
+    cells: list[Cell]
+
+
+@dataclass(frozen=True)
+class Heading:
+    text: str
+    span: int
+    under: str = ""  # what stands in for the paper's data or attack
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A table or a figure, filled; ``columns``: the names of its columns, in the order of the cells of a row."""
+
+    paper: str
+    name: str
+    kind: str
+    title: str
+    caption: str
+    scale: str
+    seeds: Sequence[int]
+    heads: list[list[Heading]]
+    stubs: int
+    rows: list[Row]
+    columns: list[str]
+    notes: list[dict[str, str]]
+    assumptions: Sequence[str]
+    factors: Sequence[str]
+    layout: dict[str, Any] = field(repr=False, default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        return f"{self.paper}/{self.name}"
+
+
+def fill(grid: Grid, results: Path, root: Path) -> tuple[dict[str, Item], dict[str, str]]:
+    """The items whose runs are finished, and why the others are not here."""
+    found, missing = {}, {}
+    for name, item in grid.items.items():
+        try:
+            found[name] = _filled(item, filling.fill(item, results, root / "published", root / "replicated"))
+        except (FileNotFoundError, ValueError) as error:
+            missing[name] = str(error).splitlines()[0].replace(f"{results}/", "")
+    return found, missing
+
+
+def _filled(item: planned.Item, filled: planned.Filled) -> Item:
+    about = {k: getattr(item, k) for k in ("paper", "kind", "title", "scale", "seeds", "factors", "assumptions")}
+    about |= {"name": item.item, "caption": filled.caption}
+    if item.options.get("plot") in plots.CELLS or not filled.rows:  # pictures, which have no cells
+        shown = {"heads": [], "stubs": 1, "rows": [], "columns": [], "notes": []}
+        return Item(**about, **shown)
+    drawn = layout(filled)
+    spans = [(r["start"], r["end"]) for r in drawn["rules"] if r["y"] == drawn["depth"] - 1]
+    column_of = [c for c, (start, end) in enumerate(spans) for _ in range(end - start)]
+    kinds = [h["text"] for h in sorted(drawn["header"], key=lambda h: h["x"]) if h["small"]]
+    lines = [line for block in drawn["blocks"] for line in block["rows"]]
+    rows = []
+    for r, (row, line) in enumerate(zip(filled.rows, lines, strict=True)):
+        cells = [
+            _cell(piece, kind, item.cells[r][c], filled.cells[r][c])
+            for piece, kind, c in zip(line["cells"], kinds, column_of, strict=True)
+        ]
+        rows.append(Row(row.group, line["label"], row.name, cells))
+    columns = [filled.columns[c].name for c in column_of]
+    own = {"stubs": drawn["stubs"], "rows": rows, "columns": columns, "notes": drawn["notes"], "layout": drawn}
+    return Item(**about, **own, heads=_heads(drawn))
+
+
+def _heads(drawn: Mapping[str, Any]) -> list[list[Heading]]:
+    """The rows of the head; a column of stubs is left to the page."""
+    rows = []
+    width = drawn["stubs"] + len(drawn["columns"])
+    for y in range(drawn["depth"]):
+        cells = {h["x"]: h for h in drawn["header"] if h["y"] == y}
+        x, row = drawn["stubs"], []
+        while x < width:
+            span = cells[x]["span"] if x in cells else 1
+            kind = cells[x]["text"] if x in cells and cells[x]["small"] else ""
+            row.append(Heading(cells[x]["text"], span, cells[x]["sub"], kind) if x in cells else Heading("", 1))
+            x += span
+        rows.append(row)
+    return rows
+
+
+def _cell(piece: Mapping[str, Any], kind: str, asked: planned.Cell, filled: planned.Value) -> Cell:
+    value = {"paper": filled.published, "replicated": filled.replicated and filled.replicated.mean}.get(kind)
+    if kind != "this run":
+        return Cell(piece["mean"], piece["pm"], bold=piece["bold"], value=value, kind=kind)
+    values, runs = filled.values, filled.runs
+    each = values if len(values) == len(runs) else [None] * len(runs)
+    origins = tuple(origin(run, v) for run, v in zip(runs, each, strict=True))
+    against = asked.against.runs if asked.against and values else ()
+    return Cell(
+        piece["mean"], piece["pm"], piece["n"], piece["mark"], piece["bold"],
+        sum(values) / len(values) if values else None, kind, asked.metric,
+        origins, tuple(origin(run, None) for run in against), asked.timed is not None and bool(values),
+    )  # fmt: skip
+
+
+def origin(run: str, value: float | None) -> Origin:
+    seed = SEED.search(run)
+    return Origin(run, seed[1] if seed else "", "" if value is None else f"{value:.4g}")
+
+
+def runs_of(grid: Grid) -> list[str]:
+    """Every run behind some item, with all that they read, those that others read first."""
+    return list(dict.fromkeys(run for item in grid.items.values() for run in item.all_runs))
+
+
+def papers_of(grid: Grid) -> dict[str, list[str]]:
+    """The papers that each run belongs to."""
+    found: dict[str, dict[str, None]] = {}
+    for item in grid.items.values():
+        for run in item.all_runs:
+            found.setdefault(run, {})[item.paper] = None
+    return {run: list(papers) for run, papers in found.items()}
+
+
+def cells_of(found: Mapping[str, Item]) -> dict[str, list[tuple[str, int, int]]]:
+    """Where each run's numbers stand: (item, row, cell)."""
+    where: dict[str, list[tuple[str, int, int]]] = {}
+    for name, item in found.items():
+        for r, row in enumerate(item.rows):
+            for c, cell in enumerate(row.cells):
+                for part in dict.fromkeys((*cell.origins, *cell.against)):
+                    where.setdefault(part.run, []).append((name, r, c))
+    return {run: list(dict.fromkeys(places)) for run, places in where.items()}
+
+
+def paper_specs(grid: Grid) -> dict[str, dict[str, Any]]:
+    """The spec that the paper's own scale gives the cells of each run; of runs that only others read, none."""
+    whole, found = grid.at_paper_scale(), {}
+    for item in grid.items.values():
+        own = grid.papers[item.paper].items[item.item].plain()
+        base = {"paper": item.paper, "item": item.item} | dict(own.base)
+        for row, column, cell in item.flat:
+            facts = {**base, **cell_facts(row.entry, column.entry)}
+            new = [run for run in cell.runs if run not in found]
+            if new and not cell.candidates and {"data", "model", "method"} <= set(facts):
+                spec = whole.run(facts, 0, facts.get("settings")).spec
+                found |= dict.fromkeys(new, spec)
+    return found
+
+
+def differs(grid: Grid, paper: str) -> list[tuple[str, list[tuple[str, list[str]]]]]:
+    """What is not as in the paper, each line once, with the items that it touches: from the marks of the settings."""
+    heads = {"Assumed, where the paper leaves it open": "assumptions", "Changed by this scale": "factors"}
+    found = []
+    for head, key in heads.items():
+        lines: dict[str, list[str]] = {}
+        for item in grid.items.values():
+            for line in dict.fromkeys(getattr(item, key) if item.paper == paper else ()):
+                lines.setdefault(line, []).append(item.item)
+        found.append((head, list(lines.items())))
+    return found

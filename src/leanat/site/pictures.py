@@ -1,0 +1,90 @@
+"""Pictures of the site: those of the figures with few colours, and sheets of training images, a sheet a data set."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from leanat.report.run_files import training_data
+
+if TYPE_CHECKING:
+    import numpy as np
+
+COLOURS = 48  # of a figure: lines and letters look the same, at a third of the bytes
+ACROSS = 40  # images in a row of a sheet
+
+
+def small(png: Path, width: int | None = None) -> tuple[bytes, tuple[int, int]]:
+    """A lossless WebP of few colours, at most ``width`` pixels wide, and its size. Same picture, same bytes."""
+    from PIL import Image
+
+    image = Image.open(png).convert("RGB")
+    if width is not None and image.width > width:
+        image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    few = image.quantize(COLOURS, dither=Image.Dither.NONE).convert("RGB")
+    few.save(file, "WEBP", lossless=True, quality=100, method=4)
+    return file.getvalue(), image.size
+
+
+@dataclass
+class Sheet:
+    """The training images of a data set that pages show, in one picture; ``place`` gives an image its place."""
+
+    name: str  # of the file, without its suffix
+    dataset: str
+    validation: float | None
+    places: dict[int, int] = field(default_factory=dict)  # example -> its number on the sheet
+
+    def place(self, example: int) -> tuple[int, int]:
+        """Column and row, after which ``png`` draws the example there."""
+        number = self.places.setdefault(example, len(self.places))
+        return number % ACROSS, number // ACROSS
+
+    @property
+    def rows(self) -> int:
+        return math.ceil(len(self.places) / ACROSS)
+
+    def png(self) -> bytes:
+        """The sheet: images side by side, ACROSS in a row."""
+        import numpy as np
+        from PIL import Image
+
+        images = training_data(self.dataset, self.validation).images.numpy()[list(self.places)]  # uint8 [n, C, H, W]
+        size = images.shape[-1]
+        sheet = np.full((self.rows * size, ACROSS * size, images.shape[1]), 255, np.uint8)
+        for k, image in enumerate(images):
+            y, x = k // ACROSS * size, k % ACROSS * size
+            sheet[y : y + size, x : x + size] = image.transpose(1, 2, 0)
+        file = io.BytesIO()
+        Image.fromarray(sheet.squeeze(-1) if sheet.shape[-1] == 1 else sheet).save(file, "PNG", optimize=True)
+        return file.getvalue()
+
+
+class Sheets:
+    """A sheet for each data set that came up."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Sheet] = {}
+
+    def of(self, dataset: str, validation: float | None) -> Sheet:
+        name = dataset if validation is None else f"{dataset}-without-{validation:g}"
+        return self.found.setdefault(name, Sheet(name, dataset, validation))
+
+    def __iter__(self) -> Iterable[Sheet]:
+        return iter(self.found.values())
+
+
+def spread(examples: np.ndarray, labels: np.ndarray, count: int) -> list[int]:
+    """At most ``count`` of the examples, taken in turn from each class in order of their numbers."""
+    turns: dict[int, int] = {}
+    order = []
+    for example in examples.tolist():
+        label = int(labels[example])
+        turns[label] = turns.get(label, 0) + 1
+        order.append((turns[label], label, example))
+    return [example for *_, example in sorted(order)[:count]]

@@ -1,0 +1,172 @@
+"""What the pages show of a run: its settings by where they are from, what came of it, its curves, what it trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from leanat.plan.grid import Grid
+from leanat.report import chosen, difference
+from leanat.report.learning import OLD, PANELS
+from leanat.report.run_files import CLEAN, LOSS, ROBUST, Selection, history, leaves, selection
+from leanat.runs import identity
+from leanat.site import charts
+from leanat.site.pictures import Sheets, spread
+
+SHOWN = 12  # thumbnails of each kind
+
+
+class Setting(NamedTuple):
+    """A value of a spec; ``kind``: paper, assumed, scaled, ours."""
+
+    path: str
+    value: str
+    kind: str
+    note: str
+
+
+class Thumbnail(NamedTuple):
+    example: int
+    label: int
+    column: int
+    row: int
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    title: str
+    sheet: str
+    images: list[Thumbnail]
+    of: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run."""
+
+    id: str
+    settings: list[Setting]
+    facts: dict[str, str]
+    attacks: list[tuple[str, str, str, str]]  # suite, attack, accuracy, file of the outcomes
+    provenance: dict[str, str]
+    files: dict[str, str]
+    needs: list[str]
+    changes: list[str]
+    charts: list[tuple[str, str]]  # title and SVG
+    no_accuracies: str
+    selection: tuple[list[list[str]], list[str]] | None
+    thumbnails: list[Thumbnails]
+    rows: list[dict[str, float | None]]
+
+
+def read(run: str, grid: Grid, results: Path, at_paper: Mapping[str, Any] | None, sheets: Sheets) -> Run:
+    """Raises FileNotFoundError where it is not finished, ValueError where a file is damaged."""
+    folder, planned = results / "runs" / run, grid.runs[run]
+    metrics, rows = identity.read_run(folder), history(folder)
+    suites = difference.summaries(folder)
+    made = selection(folder, metrics["spec"], metrics["examples"]["train"])
+    facts = difference.facts(metrics, [])
+    where = {k: facts.pop(k) for k in ("device", "revision", "date")}
+    return Run(
+        run, settings(metrics["spec"], planned.assumed, at_paper), facts, _attacks(suites),
+        where | _provenance(metrics), metrics.get("files", {}), list(planned.needs),
+        [f"{method}: {field} = {value}" for _, method, field, value in planned.changes],
+        _charts(rows), "" if any(row.get(CLEAN) is not None for row in rows) else OLD,
+        None if made is None else chosen.table(made, metrics["epochs"]),
+        _thumbnails(made, metrics["spec"], sheets), rows,
+    )  # fmt: skip
+
+
+def settings(
+    spec: Mapping[str, Any], assumed: tuple[tuple[str, Any, str], ...], at_paper: Mapping[str, Any] | None
+) -> list[Setting]:
+    """Every value of a spec: assumed, with the reason; changed by the scale, with the paper's; or the paper's own.
+
+    A mark may stand on a whole component: it is that of all values inside.
+    """
+    reasons = {what: reason for what, _, reason in assumed}
+    printed = None if at_paper is None else dict(leaves(at_paper))
+    found = []
+    for path, value in leaves({k: v for k, v in spec.items() if k not in ("code", "seed")}):
+        mark = next((what for what in reasons if f"{path}.".startswith(f"{what}.")), None)
+        original = None if printed is None else printed.get(path, "not there")
+        if original is not None and original != value and not value.startswith("run:"):
+            note = f"the paper's: {original}" + (f"; assumed: {reasons[mark]}" if mark else "")
+            found.append(Setting(path, value, "scaled", note))
+        elif mark:
+            found.append(Setting(path, value, "assumed", reasons[mark]))
+        else:
+            found.append(Setting(path, value, "paper" if printed is not None else "", ""))
+    return found
+
+
+def _attacks(suites: list[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
+    found = []
+    for suite in suites:
+        for name, attack in suite["attacks"].items():
+            if attack.get("accuracy") is not None:
+                found.append((suite["suite"], name, difference.accuracy(attack), attack.get("file", "")))
+    return found
+
+
+def _provenance(metrics: Mapping[str, Any]) -> dict[str, str]:
+    versions = ", ".join(f"{name} {version}" for name, version in metrics["versions"].items())
+    made = {f"hash of {name}": value for name, value in metrics.get("made_from", {}).items()}
+    pieces = len(metrics.get("pieces", []))
+    found = {"threads": str(metrics["threads"]), "versions": versions, "parameters": f"{metrics['parameters']:,}"}
+    found |= {
+        "wall-clock seconds": f"{metrics['wall_seconds']:.1f}",
+        "peak memory (MB)": f"{metrics['peak_memory_mb']:.0f}",
+    }
+    return found | ({"trained in pieces": str(pieces)} if pieces > 1 else {}) | made
+
+
+def _charts(rows: list[dict[str, float | None]]) -> list[tuple[str, str]]:
+    def points(column: str) -> list[tuple[float, float]]:
+        return [(row["epoch"], row[column]) for row in rows if row.get(column) is not None]
+
+    found = [("Training loss", [charts.Series("loss", points(LOSS))])]
+    accuracies = [charts.Series(name, points(c)) for name, c in (("clean", CLEAN), ("under PGD", ROBUST))]
+    found.append(("Accuracy on 200 test images (%)", [s for s in accuracies if s.points]))
+    return [(title, charts.lines(title, series)) for title, series in found if any(s.points for s in series)]
+
+
+def _thumbnails(made: Selection | None, spec: Mapping[str, Any], sheets: Sheets) -> list[Thumbnails]:
+    """Examples that the last selection leaves out, and those of greatest weight where weights differ."""
+    import numpy as np
+
+    if made is None or made.labels is None:
+        return []
+    last = max((k for k in range(len(made.index)) if len(made.index[k])), default=None)
+    if last is None:
+        return []
+    left_out, index, weight = made.left_out(last), made.index[last], made.weight[last]
+    found = []
+    sheet = sheets.of(spec["data"]["name"], spec["data"].get("validation"))
+    kinds = [("Left out at the end", spread(left_out, made.labels, SHOWN), len(left_out))]
+    if len(weight) and weight.min() != weight.max():
+        heaviest = index[np.argsort(-weight, kind="stable")[: SHOWN // 2]].tolist()
+        kinds.append(("Of greatest weight", list(dict.fromkeys(heaviest)), len(index)))
+    for title, examples, of in kinds:
+        images = [Thumbnail(e, int(made.labels[e]), *sheet.place(e)) for e in examples]
+        if images:
+            found.append(Thumbnails(title, sheet.name, images, of))
+    return found
+
+
+def for_comparison(run: Run) -> dict[str, Any]:
+    """What the page that compares two runs reads of one."""
+    names = [name for name in ("epoch", *PANELS) if any(row.get(name) is not None for row in run.rows)]
+    accuracies = {f"{suite}: {name} (%)": value for suite, name, value, _ in run.attacks}
+    return {
+        "id": run.id,
+        "spec": {s.path: s.value for s in run.settings},
+        "facts": run.facts | accuracies | {k: run.provenance[k] for k in ("device", "revision", "date")},
+        "history": {name: [_short(row.get(name)) for row in run.rows] for name in names},
+    }
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.5g}")

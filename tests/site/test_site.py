@@ -1,0 +1,152 @@
+"""The site of two finished items: every link leads somewhere, and a number to the run whose number it is."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import made_up
+import pytest
+
+from leanat.core.errors import ConfigError
+from leanat.site import build, charts
+
+ROOT = Path(__file__).parents[2]
+OPTIONAL = {"td", "th", "tr", "li", "dt", "dd"}  # whose end tags HTML needs not
+VOID = {"meta", "link", "img", "input", "br", "option", "path", "circle", "rect", "polyline"}
+
+
+class Page(HTMLParser):
+    """Links, pictures, anchors, and whether every element is closed."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path, self.links, self.images, self.ids, self.open, self.inputs = path, [], [], set(), [], []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        if "id" in attrs:
+            assert attrs["id"] not in self.ids, f"{self.path}: two elements are called {attrs['id']}"
+            self.ids.add(attrs["id"])
+        self.links += [attrs[k] for k in ("href", "src", "action") if k in attrs and not attrs[k].startswith("data:")]
+        self.links += re.findall(r"url\((.*?)\)", attrs.get("style", ""))
+        if tag == "img" or attrs.get("role") == "img":
+            self.images.append(attrs.get("alt") or attrs.get("aria-label"))
+        if tag not in VOID | OPTIONAL:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.links += [dict(attrs)[k] for k in ("href", "src") if k in dict(attrs)]
+
+    def handle_endtag(self, tag):
+        assert self.open, f"{self.path}: </{tag}> closes nothing"
+        assert self.open.pop() == tag, f"{self.path}: </{tag}>"
+
+
+@pytest.fixture(scope="module")
+def pages(site):
+    return {path: Page(path) for path in sorted(site.rglob("*.html"))}
+
+
+def test_there_is_a_page_of_everything(site, grid):
+    for name in made_up.ITEMS:
+        assert (site / "items" / f"{name.replace('/', '-')}.html").is_file()
+        for run in grid.items[name].all_runs:
+            assert (site / "runs" / f"{run}.html").is_file()
+    text = (site / "index.html").read_text()
+    assert "qtart/table9" not in text or "not finished" in text
+    assert len(list((site / "claims").glob("qtart-*.html"))) > 20
+
+
+def test_every_link_leads_somewhere(pages, site):
+    for path, page in pages.items():
+        for link in page.links:
+            file, _, anchor = link.partition("#")
+            target = (path.parent / file.partition("?")[0]).resolve() if file else path
+            assert "//" not in link, f"{path.name}: {link} needs a network"
+            assert target.is_file(), f"{path.relative_to(site)}: {link}"
+            assert not anchor or anchor in pages[target].ids, f"{path.relative_to(site)}: {link}"
+        assert not page.open, f"{path}: {page.open} not closed"
+
+
+def test_every_picture_has_an_alternative(pages):
+    for path, page in pages.items():
+        assert all(page.images), path
+
+
+def test_a_number_leads_to_the_run_whose_number_it_is(site, grid):
+    """Each seed's value on the page of the item is the clean accuracy that its run's metrics and page have."""
+    text, found = (site / "items/qtart-table1.html").read_text(), 0
+    for link, value in re.findall(r'<a href="\.\./(runs/[^"]+)">seed \d+</a> ([\d.]+)', text):
+        shown = re.search(r"<dt>clean accuracy \(%\)<dd>([\d.]+) \[", (site / link).read_text())[1]
+        assert float(shown) == pytest.approx(float(value), abs=0.051)
+        found += 1
+    cells = [cell for _, _, cell in grid.items["qtart/table1"].flat]
+    assert found == sum(len(cell.runs) for cell in cells) > 50
+
+
+def test_the_values_are_those_of_the_metrics(site, grid, results):
+    text = (site / "items/qtart-table1.html").read_text()
+    for _, _, cell in grid.items["qtart/table1"].flat:
+        for run in cell.runs:
+            metrics = json.loads((results / "results/runs" / run / "metrics.json").read_text())
+            assert re.search(rf'runs/{run}\.html">seed \d+</a> {100 * metrics["clean"]["accuracy"]:.4g}\b', text)
+
+
+def test_assumptions_come_from_the_marks(site, grid):
+    import html
+
+    text = html.unescape((site / "papers/qtart.html").read_text())
+    for line in grid.items["qtart/table1"].assumptions:
+        assert line in text
+
+
+def test_settings_are_told_apart(site, grid):
+    run = next(r for r in grid.items["qtart/table1"].all_runs if "-qtart-" in r)
+    text = (site / "runs" / f"{run}.html").read_text()
+    spec = grid.runs[run].spec
+    assert f"<td>{spec['recipe']['epochs']}<td>scale demo; the paper&#39;s: 300" in text
+    assert "assumed: delta ~ N(0, 0.5)" in text
+    assert re.search(r"method.selector.once.inner.instability.window<td>\w+<td>the paper", text)
+
+
+def test_it_reads_without_scripts(site, grid):
+    text = (site / "items/qtart-table1.html").read_text()
+    assert text.count("<tr id=") == len(grid.items["qtart/table1"].rows)
+    search = (site / "search.html").read_text()
+    assert all(run in search for run in grid.items["qtart/table1"].all_runs)
+    assert "leanat diff" in (site / "compare.html").read_text()
+
+
+def test_the_same_results_give_the_same_bytes(site, grid, results, tmp_path):
+    build.write(grid, results / "results", ROOT, results / "figures", tmp_path / "again")
+    files = {p.relative_to(site): p.read_bytes() for p in site.rglob("*") if p.is_file()}
+    again = {p.relative_to(tmp_path / "again"): p.read_bytes() for p in (tmp_path / "again").rglob("*") if p.is_file()}
+    assert files == again
+
+
+def test_another_folder_is_not_replaced(grid, results, tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="holds something else"):
+        build.write(grid, results / "results", ROOT, results / "figures", tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+    with pytest.raises(ConfigError, match="no run is finished"):
+        build.write(grid, tmp_path / "empty", ROOT, results / "figures", tmp_path / "out")
+
+
+def test_ticks_are_round_and_inside():
+    for low, high in ((0.013, 0.017), (-3, 250), (5, 5), (-2e-7, 1e-7)):
+        found = charts.axis([low, high])
+        assert found.low <= low <= high <= found.high
+        assert 2 <= len(found.ticks) <= 6
+        assert all(found.low <= tick <= found.high for tick in found.ticks)
+
+
+def test_a_chart_has_every_point_where_it_belongs():
+    points = [(1, 3.0), (2, 1.0), (4, 2.0)]
+    svg = charts.lines("a < b", [charts.Series("loss", points)])
+    drawn = [tuple(map(float, p.split(","))) for p in re.search(r'points="(.*?)"', svg)[1].split()]
+    assert drawn[0][0] < drawn[1][0] < drawn[2][0]
+    assert drawn[1][1] > drawn[2][1] > drawn[0][1], "down is more in SVG"
+    assert "a &lt; b" in svg

@@ -1,0 +1,85 @@
+"""The archive: the same bytes from the same results, all that a check needs, described by RO-Crate."""
+
+import hashlib
+import json
+import os
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "site"))
+import made_up
+
+from leanat import archive
+from leanat.core.errors import ConfigError
+from leanat.plan import structure
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("archive")
+    grid = structure.load(ROOT / "config", {"papers": ["qtart"], "seeds": 1})
+    made_up.write(grid, folder / "results", ["qtart/decomposition"])
+    run = next(iter((folder / "results/runs").iterdir()))
+    (run / "model.safetensors").write_bytes(b"weights")
+    (run / "resume.pt").write_bytes(b"state")
+    (folder / "figures/qtart").mkdir(parents=True)
+    (folder / "figures/qtart/decomposition.csv").write_text("row,mean\na,1\n")
+    (folder / "figures/claims.json").write_text("{}")
+    archive.write(grid, folder / "results", ROOT, folder / "figures", folder / "a.zip")
+    return grid, folder
+
+
+def test_the_same_results_give_the_same_bytes(made):
+    grid, folder = made
+    for path in (folder / "results").rglob("*"):
+        os.utime(path, (1, 1))
+    archive.write(grid, folder / "results", ROOT, folder / "figures", folder / "b.zip")
+    assert (folder / "a.zip").read_bytes() == (folder / "b.zip").read_bytes()
+
+
+def test_another_number_gives_other_bytes(made):
+    grid, folder = made
+    (folder / "figures/qtart/decomposition.csv").write_text("row,mean\na,2\n")
+    archive.write(grid, folder / "results", ROOT, folder / "figures", folder / "c.zip")
+    assert (folder / "a.zip").read_bytes() != (folder / "c.zip").read_bytes()
+
+
+def test_it_holds_what_a_check_needs(made):
+    with zipfile.ZipFile(made[1] / "a.zip") as whole:
+        names = whole.namelist()
+        assert whole.testzip() is None
+        for line in whole.read("SHA256SUMS").decode().splitlines():
+            digest, name = line.split("  ")
+            assert hashlib.sha256(whole.read(name)).hexdigest() == digest
+        devices = json.loads(whole.read("environment.json"))["runs_made_by"]["device"]
+    runs = {name.split("/")[2] for name in names if name.startswith("results/runs/")}
+    assert devices == {"CPU (x86_64)": len(runs)}
+    for run in runs:
+        assert {f"results/runs/{run}/{file}" for file in archive.OF_A_RUN} <= set(names)
+    assert "figures/claims.json" in names
+    assert "published/qtart.csv" in names
+    assert len(names) == len(set(names))
+    assert not [name for name in names if name.endswith((".safetensors", ".pt"))]
+
+
+def test_its_description_is_an_ro_crate(made, tmp_path):
+    from rocrate.rocrate import ROCrate
+
+    with zipfile.ZipFile(made[1] / "a.zip") as whole:
+        whole.extractall(tmp_path)
+    crate = ROCrate(tmp_path)
+    assert crate.root_dataset["datePublished"].startswith("2026-11-28T20:56:10")
+    files = [entity.id for entity in crate.get_entities() if entity.type == "File"]
+    assert "figures/qtart/decomposition.csv" in files
+    assert all((tmp_path / name).is_file() for name in files)
+
+
+def test_nothing_finished_is_said(made, tmp_path):
+    with pytest.raises(ConfigError, match="no run of scale demo is finished"):
+        archive.write(made[0], tmp_path, ROOT, tmp_path, tmp_path / "x.zip")
+    assert not (tmp_path / "x.zip").exists()
