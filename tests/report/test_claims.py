@@ -1,6 +1,7 @@
 """The ledger: that every claim names cells that exist, that it reads items as they are, and that it shows what it found."""
 
 import csv
+import dataclasses
 import importlib
 import inspect
 import json
@@ -19,7 +20,7 @@ from leanat.experiments.claim import Claim, Expect, above_all, every, mean, most
 from leanat.experiments.scales import SCALES
 from leanat.plan import item as planned
 from leanat.plan import structure
-from leanat.report import claims, decidable, examples, items, ledger, published
+from leanat.report import claims, decidable, examples, items, ledger, page_claims, published
 from leanat.report.cells import Cell, Items
 from leanat.report.verdict import Effect, out_of_reach
 
@@ -461,6 +462,18 @@ class Read:
 def test_how_many_examples_stand_behind_an_accuracy(metric, n):
     assert items.tested(planned.Cell(("r",), ("e",), metric=metric), Read()) == n
     assert items.tested(planned.Cell(metric=metric), Read()) is None
+
+
+def test_a_page_says_what_its_own_claims_come_to_and_names_what_others_need(tmp_path, monkeypatch):
+    write_item(tmp_path, [("A", "c", 94, [94, 95, 96], "", 400), ("B", "c", 90, [90, 90.5, 91], "", 400)])
+    both = dataclasses.replace(claim(), id="qtart-02", cases=[{"a": ("table1", "A", "c"), "b": ("table2", "B", "c")}])
+    other = dataclasses.replace(claim(), id="qtart-03", cases=[{"a": ("table2", "A", "c"), "b": ("table2", "B", "c")}])
+    monkeypatch.setattr(page_claims, "load", lambda paper: [claim(), both, other])
+    item = planned.Item("qtart", "table1", "table", "", "", "demo", (), (), ())
+    own, shared = page_claims.lines(item, tmp_path)
+    assert (own["id"], own["mark"], own["quiet"]) == ("qtart-01", "✓", False)
+    assert own["effect"].startswith("4.50 [")
+    assert (shared["id"], shared["effect"], shared["quiet"]) == ("qtart-02", "needs also figures/qtart/table2", True)
 
 
 # --- what it looks like ----------------------------------------------------------------------------------------------
