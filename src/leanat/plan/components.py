@@ -30,7 +30,7 @@ from leanat.papers.qtart import method as qtart
 from leanat.papers.saliency import maps
 from leanat.papers.saliency import method as saliency
 from leanat.papers.sat import method as sat
-from leanat.selection import basic, craig, glister, grad_match
+from leanat.selection import balanced, basic, craig, el2n, forgetting, from_file, glister, grad_match, margin, moderate
 from leanat.training import awp, fat, free, objectives, overfitting, schedules
 
 # What may stand in each slot of a spec, by name.
@@ -85,6 +85,12 @@ SLOTS: dict[Any, tuple[str, dict[str, type]]] = {
             "grad_match": grad_match.GradMatch,
             "glister": glister.Glister,
             "by_loss": advprune.ByLoss,
+            "random_per_class": balanced.RandomPerClass,
+            "el2n": el2n.EL2N,
+            "margin": margin.Margin,
+            "forgetting": forgetting.Forgetting,
+            "moderate": moderate.Moderate,
+            "from_file": from_file.FromFile,
             "warm_start": coreset.WarmStart,
         },
     ),
@@ -100,6 +106,7 @@ SLOTS: dict[Any, tuple[str, dict[str, type]]] = {
             "groups": advprune.Groups,
             "watch": overfitting.OverfittingMonitor,
             "kept": coreset.Kept,
+            "forgetting_events": forgetting.ForgettingEvents,
         },
     ),
     maps.Measure: (

@@ -208,6 +208,16 @@ class Value:
     def n(self) -> int:
         return len(self.values)
 
+    @property
+    def by_seed(self) -> dict[int, float]:
+        """The mean of each seed's values (over random subsets there are several), by the seeds in the runs' names."""
+        if len(self.runs) != self.n:
+            return dict(enumerate(self.values))
+        found: dict[int, list[float]] = {}
+        for run, value in zip(self.runs, self.values, strict=True):
+            found.setdefault(int(run.rpartition("-s")[2].partition("-")[0]), []).append(value)
+        return {seed: sum(own) / len(own) for seed, own in found.items()}
+
 
 @dataclass(frozen=True)
 class Provenance:
@@ -233,6 +243,7 @@ class Filled:
     """A table or figure with its numbers: what is drawn, and nothing else is read for it.
 
     ``files``: for plots of arrays (see report/plots/files.py) the path of an npz, or its arrays, by the title of its panel.
+    ``of_a_paper``: False where there is no paper that the foot could speak of.
     """
 
     paper: str
@@ -245,8 +256,10 @@ class Filled:
     columns: tuple[Column, ...] = ()
     cells: tuple[tuple[Value, ...], ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    one_block: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, Any] = field(default_factory=dict)
+    of_a_paper: bool = True
 
     @property
     def name(self) -> str:
