@@ -10,7 +10,7 @@ from attack_bed import digits, network, robust, same, standard, step_on
 from torch import Tensor, nn
 
 from leanat.attacks.autoattack import AutoAttack, Ensemble
-from leanat.attacks.pgd import PGD, Clean
+from leanat.attacks.pgd import EACH_ALONE, PGD, Clean
 from leanat.attacks.threat import Linf
 from leanat.core.passes import Passes
 from leanat.evaluation import evaluate as evaluation
@@ -55,6 +55,21 @@ def test_batch_size_changes_nothing(bed, attack):
     outcomes = [evaluate(net, test, attack, seed=1, batch=b, index=index) for b in (90, 17, 1)]
     same(outcomes[0], outcomes[1])
     same(outcomes[0], outcomes[2])
+
+
+@pytest.mark.parametrize("steps", [49, 50])
+@pytest.mark.parametrize("start", ["none", "uniform"])
+def test_images_whose_iterates_repeat_leave_with_the_last_iterate(start, steps):
+    """Of a robust network most do. The same images as by all steps on all of them, and fewer passes."""
+    net, test = robust(), digits()[1]
+    attack = PGD(LINF, steps, 0.05, start)
+    step = step_on(test.x, test.labels)
+    expected = attack(net, step)
+    step.aux[EACH_ALONE] = True
+    with Passes().of(net) as passes:
+        found = attack(net, step)
+    assert torch.equal(found, expected)
+    assert passes.backward < 0.8 * steps * len(test.x)
 
 
 def test_an_example_keeps_its_outcome_in_another_selection(bed):

@@ -51,6 +51,11 @@ def _full(z: Tensor) -> Tensor:
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"ce": cross_entropy, "margin": margin, "kl": divergence}
+EACH_ALONE = "each image alone"  # in ``Step.aux``: the network answers each image by itself, the same each time
+SETTLED = (
+    8  # examples whose iterates repeat leave the batch when they are an eighth of it: another size costs new kernels
+)
+LONG = 40  # steps from which on looking for repeated iterates pays: of 20 the kernels for new sizes take what is saved
 STARTS = ("none", "uniform", "gaussian", "any_norm")
 
 
@@ -161,6 +166,9 @@ class PGD:
             x, target = step.x[order], self._target(net, step)[order]
             z = self._start(step, number)[order].clone()
             z[sizes[0] if sizes else 0 :] = x[sizes[0] if sizes else 0 :]
+            plain = step.steps is None and not (self.only_correct or self.use_best or self.training_mode)
+            if step.aux.get(EACH_ALONE) and plain and self.steps >= LONG:
+                return self._until_settled(net, x, z, target, step_size)
             z = self._ascend(net, x, z, target, sizes, step_size)
         if step.steps is None:
             return z
@@ -196,6 +204,27 @@ class PGD:
                 moved = z[where] + step_size[where] * self.threat.ascend(grad)
                 z[where] = self.threat.project(moved, x[where])
         return best if self.use_best else z
+
+    def _until_settled(self, net: nn.Module, x: Tensor, z: Tensor, target: Tensor, step_size: Tensor) -> Tensor:
+        """The last iterates, as ``_ascend`` gives them; an example leaves the batch once its iterates repeat.
+
+        The next iterate is a function of the last one: when one comes back after two steps (pixels at the ball's edge stay
+        there, others go to and fro), all later ones are these two in turn (Doldo et al. 2025, arXiv:2503.19347).
+        """
+        out, live, before = torch.empty_like(z), torch.arange(len(z), device=z.device), None
+        for left in reversed(range(self.steps)):  # steps that come after this one
+            grad = ascent(net, z, target, self.loss)[0]
+            after = self.threat.project(z + step_size * self.threat.ascend(grad), x)
+            if before is not None and left:
+                back = (after == before).flatten(1).all(1)
+                if int(back.sum()) * SETTLED >= len(live):  # waits for the device
+                    out[live[back]] = (z if left % 2 else after)[back]
+                    live, x, target, step_size, z, after = (v[~back] for v in (live, x, target, step_size, z, after))
+            before, z = z, after
+            if not len(live):
+                return out
+        out[live] = z
+        return out
 
     def _labels(self, target: Tensor, where: slice | Tensor) -> Tensor:
         return target[where] if target.dim() == 1 else target[where].argmax(1)  # kl: away from the clean prediction

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from leanat.attacks.autoattack import AutoAttack, Ensemble, sanity
+from leanat.attacks.pgd import EACH_ALONE
 from leanat.core.nouns import Attack, Data, Step, eval_without_param_grad
 from leanat.core.precision import exact_fp32, say_emulation
 from leanat.core.rng import Draws
@@ -69,8 +70,9 @@ def evaluate(
 ) -> Outcome:
     """Attack the examples ``index`` of ``data`` (default: ``sample(len(data), limit)``) that are still right.
 
-    Adversarial examples are made on a copy of the network that is as it is up to rounding (``folding``); what they are
-    answered is asked of the network. An image whose logits are NaN or infinite is answered wrongly, with or without an attack.
+    Adversarial examples are made on a copy of the network that is as it is up to rounding (``folding``), and images whose
+    iterates repeat leave a long PGD on it early, with the iterate that they would end at; what they are answered is asked of the
+    network. An image whose logits are NaN or infinite is answered wrongly, with or without an attack.
     An attack made of ``parts`` (AutoAttack; the restarts of PGD) is run part by part; ``after_part`` gets the outcome
     so far, and ``resume`` takes it back; ``progress`` hears the part, and how many images of how many it is through. An
     example is fooled if any part fooled it: for the restarts of PGD that is never weaker than keeping the one of highest
@@ -101,6 +103,7 @@ def evaluate(
 
             def spend(where: Tensor, part=part, number=number) -> None:
                 step = step_of(data, index[where], seed, precision)
+                step.aux[EACH_ALONE] = copy is not net
                 x_adv = part(copy, step)
                 _record(found, where, number, step, x_adv, net)
 
