@@ -10,6 +10,7 @@ from toys import Small, Toy, clean, make_run, same, split, toy, weights
 from leanat import models
 from leanat.attacks.pgd import PGD, Clean
 from leanat.attacks.threat import Linf
+from leanat.core.errors import ConfigError
 from leanat.core.loop import make_step, one_step, train, train_epoch
 from leanat.core.nouns import Hook, Method, Split, Subset
 from leanat.core.passes import Passes
@@ -581,10 +582,7 @@ SELECTOR_SPECS = {
 
 
 def built(spec):
-    problems = []
-    method = components.build(Method, spec, "method", problems)
-    assert problems == []
-    return method
+    return components.build(Method, spec, "method")
 
 
 @pytest.mark.parametrize("granularity", ["example", "class", "batch", "whole_batches"])
@@ -619,11 +617,10 @@ def test_perceptual_training_runs_by_config_alone(name, granularity):
 
 
 def test_wrong_values_are_said_by_config():
-    problems = []
     selector = {"craig": {"fraction": 0.5, "granularity": "batches"}}
-    components.build(Method, {"objective": "cross_entropy", "attack": "clean", "selector": selector}, "m", problems)
-    assert len(problems) == 1
-    assert "allowed: example, class, batch, whole_batches" in problems[0]
+    with pytest.raises(ConfigError, match="allowed: example, class, batch, whole_batches") as error:
+        components.build(Method, {"objective": "cross_entropy", "attack": "clean", "selector": selector}, "m")
+    assert len(error.value.problems) == 1
 
 
 @pytest.mark.parametrize(

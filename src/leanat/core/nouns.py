@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
+from leanat.core.component import component
 from leanat.core.meter import Meter
 from leanat.core.rng import Draws
 
@@ -82,6 +84,7 @@ Attack = Callable[[nn.Module, Step], Tensor]  # -> x_adv in [0, 1] and in the ba
 Schedule = Callable[[float, int], float]  # (fractional epoch, epochs) -> learning rate
 
 
+@runtime_checkable
 class Objective(Protocol):
     """What is minimised, example by example."""
 
@@ -141,65 +144,6 @@ class Hook:
         return {}
 
 
-@dataclass(frozen=True)
-class Method:
-    objective: Objective
-    attack: Attack
-    selector: Selector
-    budget: Budget | None = None
-    extras: tuple[Hook, ...] = ()
-    replays: int = 1  # optimiser steps on each batch (Free-AT)
-
-    def __post_init__(self):
-        names = [hook.name for hook in self.hooks]
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise ValueError(f"{twice[0]}: two parts of the method need the same fields")
-
-    @property
-    def hooks(self) -> tuple[Hook, ...]:
-        """The extras in their order, then the other parts that are hooks, each once."""
-        parts = (*self.extras, self.objective, self.attack, self.selector, self.budget)
-        found: list[Hook] = []
-        for part in parts:
-            if isinstance(part, Hook) and part not in found:
-                found.append(part)
-        return tuple(found)
-
-    @property
-    def fixed_shapes(self) -> bool:
-        """Whether all passes of a step are of whole mini-batches: no budget or stopping attack leaves examples out."""
-        return self.budget is None and not getattr(self.attack, "shrinks", False)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is optimised; the learning rate is a function of the fractional epoch, replays counted.
-
-    ``decays``: "all" parameters, or the "kernels" of convolutions and linear layers alone, not biases nor BatchNorm.
-    """
-
-    epochs: int
-    batch: int
-    lr: Schedule
-    momentum: float
-    nesterov: bool
-    weight_decay: float
-    clip_value: float | None = None
-    drop_last: bool = False
-    precision: str = "fp32"  # or bf16: autocast
-    decays: str = "all"
-
-    def __post_init__(self):
-        if self.epochs < 1 or self.batch < 1:
-            raise ValueError("epochs and batch are at least 1")
-        if self.precision not in ("fp32", "bf16"):
-            raise ValueError(f"precision {self.precision!r}; allowed: fp32, bf16")
-        if self.decays not in ("all", "kernels"):
-            raise ValueError(f"decays {self.decays!r}; allowed: all, kernels")
-        if self.nesterov and not self.momentum > 0:
-            raise ValueError("nesterov needs momentum above 0")
-
-
 @dataclass
 class Run:
     """One training: exactly what a checkpoint holds."""
@@ -244,6 +188,59 @@ Selector = Callable[[Run, Split], Subset]
 
 
 Budget = Callable[[Run, Step], tuple[Tensor, Tensor] | None]  # attack steps [B] and step sizes [B]
+
+
+@component()
+class Method:
+    objective: Objective
+    attack: Attack
+    selector: Selector
+    budget: Budget | None = None
+    extras: tuple[Hook, ...] = ()
+    replays: PositiveInt = 1  # optimiser steps on each batch (Free-AT)
+
+    def __post_init__(self):
+        names = [hook.name for hook in self.hooks]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"{twice[0]}: two parts of the method need the same fields")
+
+    @property
+    def hooks(self) -> tuple[Hook, ...]:
+        """The extras in their order, then the other parts that are hooks, each once."""
+        parts = (*self.extras, self.objective, self.attack, self.selector, self.budget)
+        found: list[Hook] = []
+        for part in parts:
+            if isinstance(part, Hook) and part not in found:
+                found.append(part)
+        return tuple(found)
+
+    @property
+    def fixed_shapes(self) -> bool:
+        """Whether all passes of a step are of whole mini-batches: no budget or stopping attack leaves examples out."""
+        return self.budget is None and not getattr(self.attack, "shrinks", False)
+
+
+@component()
+class Recipe:
+    """How a network is optimised; the learning rate is a function of the fractional epoch, replays counted.
+
+    ``decays``: "all" parameters, or the "kernels" of convolutions and linear layers alone, not biases nor BatchNorm.
+    """
+
+    epochs: PositiveInt
+    batch: PositiveInt
+    lr: Schedule
+    momentum: NonNegativeFloat
+    nesterov: bool
+    weight_decay: NonNegativeFloat
+    clip_value: PositiveFloat | None = None
+    drop_last: bool = False
+    precision: Literal["fp32", "bf16"] = "fp32"  # or bf16: autocast
+    decays: Literal["all", "kernels"] = "all"
+
+    def __post_init__(self):
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs momentum above 0")
 
 
 @contextmanager

@@ -8,13 +8,16 @@ and rotate are affine maps. So AutoAugment is three steps for the whole batch, w
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import cache
+from typing import Annotated
 
 import torch
+from annotated_types import Interval
+from pydantic import NonNegativeFloat
 from torch import Tensor
 from torch.nn import functional as F
 
+from leanat.core.component import component
 from leanat.core.rng import Draws
 from leanat.core.uploads import constant
 from leanat.data.augment import per_image, unit, warp
@@ -28,21 +31,16 @@ def grey(x: Tensor) -> Tensor:
     return (x * weights).sum(1, keepdim=True)
 
 
-@dataclass(frozen=True)
+@component("colour_jitter")
 class ColorJitter:
     """Brightness, contrast and saturation by factors U(max(0, 1 - a), 1 + a), in an order drawn for each image.
 
     SAT and ACS's perceptual training: .25 each (their code; robustness library's defaults).
     """
 
-    brightness: float
-    contrast: float
-    saturation: float
-
-    def __post_init__(self):
-        for name in ("brightness", "contrast", "saturation"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"colour jitter: {name} is {getattr(self, name)}, allowed: 0 or more")
+    brightness: NonNegativeFloat
+    contrast: NonNegativeFloat
+    saturation: NonNegativeFloat
 
     def __call__(self, x: Tensor, draws: Draws) -> Tensor:
         amount = constant((self.brightness, self.contrast, self.saturation), torch.float32, x.device)
@@ -71,7 +69,7 @@ PCA_DEVIATIONS = (0.2175, 0.0188, 0.0045)
 PCA_AXES = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
 
 
-@dataclass(frozen=True)
+@component("lighting")
 class Lighting:
     """AlexNet's colour noise (Krizhevsky et al. 2012, section 4.1): one colour is added to the whole image, then clipped.
 
@@ -79,11 +77,7 @@ class Lighting:
     For images of three channels.
     """
 
-    deviation: float
-
-    def __post_init__(self):
-        if not 0 <= self.deviation < math.inf:
-            raise ValueError(f"lighting: deviation is {self.deviation}, allowed: a finite number, 0 or more")
+    deviation: NonNegativeFloat
 
     def __call__(self, x: Tensor, draws: Draws) -> Tensor:
         axes = constant(PCA_AXES, torch.float32, x.device) * constant(PCA_DEVIATIONS, torch.float32, x.device)
@@ -136,18 +130,14 @@ def amounts(size: int) -> Tensor:
     return torch.stack([shear, shear, shift, shift, turn, *[blend] * 4, zero, bits, threshold, zero, zero]).double()
 
 
-@dataclass(frozen=True)
+@component("auto_augment")
 class AutoAugment:
     """AutoAugment's policy for CIFAR (Cubuk et al. 2019): one of 25 pairs of operations per image, on 256 levels.
 
     ``fill``: of 256, what comes in from outside where an image is sheared, shifted or turned (128 in DIHCL's code).
     """
 
-    fill: int = 0
-
-    def __post_init__(self):
-        if not 0 <= self.fill <= 255:
-            raise ValueError(f"auto augment: fill is {self.fill}, allowed: 0 to 255")
+    fill: Annotated[int, Interval(ge=0, le=255)] = 0
 
     def __call__(self, x: Tensor, draws: Draws) -> Tensor:
         operations, probabilities, levels, values = _policy(x.shape[3], x.device)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from leanat.core.component import component
 from leanat.core.nouns import Attack, Data, eval_without_param_grad
 from leanat.evaluation.evaluate import sample, step_of
 from leanat.evaluation.measured import Measured
@@ -24,7 +25,7 @@ class Named:
     attack: Attack
 
 
-@dataclass(frozen=True)
+@component("feature_distances")
 class Distances:
     """A measure: ||phi(x) - phi(x_adv)||_2 under each of some attacks, with phi what the classifier's head reads.
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import PositiveInt
 from torch import nn
 from tqdm import tqdm
 
 from leanat.attacks.threat import ThreatModel
 from leanat.core import nouns
+from leanat.core.component import component
 from leanat.core.errors import ConfigError
 from leanat.core.files import finite
 from leanat.evaluation import evaluate, outcome
@@ -117,13 +118,13 @@ def upstream_networks(suite: dict[str, Any], runs: Path) -> list[Path]:
     return [folder / "model.safetensors" for folder in folders]
 
 
-@dataclass(frozen=True)
+@component()
 class MaskingCheck:
     """The search for signs of gradient masking (see ``gradient_masking``) on ``limit`` examples."""
 
     threat: ThreatModel
-    limit: int
-    queries: int
+    limit: PositiveInt
+    queries: PositiveInt
 
 
 def suite_parts(
@@ -132,16 +133,17 @@ def suite_parts(
     """Raises ConfigError with every problem of the suite. ``runs``: the folder of the runs that it names."""
     problems: list[str] = []
     attacks, alarms, measures = {}, {}, {}
+    kinds = {"measure": (maps.Measure, measures), "masking": (MaskingCheck, alarms), "attack": (nouns.Attack, attacks)}
     for name, entry in experiment.resolve_run_paths(suite, runs).items():
-        if "measure" in entry:
-            where = f"suite.{name}.measure"
-            measures[name] = components.component(maps.Measure, entry["measure"], where, problems)
-        elif "masking" in entry:
-            alarms[name] = components.build(MaskingCheck, entry["masking"], f"suite.{name}.masking", problems)
-        elif "attack" in entry:
-            attacks[name] = components.component(nouns.Attack, entry["attack"], f"suite.{name}.attack", problems)
-        else:
+        kind = next((kind for kind in kinds if kind in entry), None)
+        if kind is None:
             problems.append(f"suite.{name}: attack, masking or measure is expected")
+            continue
+        hint, parts = kinds[kind]
+        try:
+            parts[name] = components.build(hint, entry[kind], f"suite.{name}.{kind}")
+        except ConfigError as error:
+            problems += error.problems
     if problems:
         raise ConfigError(problems)
     return attacks, alarms, measures

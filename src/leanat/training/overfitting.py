@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
+from annotated_types import Interval
+from pydantic import PositiveInt
 
+from leanat.core.component import component
 from leanat.core.nouns import Attack, Hook, Run, Split, Step, eval_without_param_grad
 from leanat.selection.basic import everyone
 
 
-@dataclass(frozen=True)
+@component("watch")
 class OverfittingMonitor(Hook):
     """Training accuracy under a ``single`` step and under a ``strong`` attack after each epoch, and their gap.
 
@@ -23,17 +25,11 @@ class OverfittingMonitor(Hook):
 
     single: Attack
     strong: Attack
-    examples: int
-    drop: float | None = None
+    examples: PositiveInt
+    drop: Annotated[float, Interval(gt=0, lt=1)] | None = None
     name: ClassVar[str] = "watch"
     column_names: ClassVar = ("watch_single", "watch_strong")
     report_names: ClassVar = ("watch_gap", "watch_fall")
-
-    def __post_init__(self):
-        if self.examples < 1:
-            raise ValueError(f"examples {self.examples}; allowed: 1 or more")
-        if self.drop is not None and not 0 < self.drop < 1:
-            raise ValueError(f"drop {self.drop}; allowed: above 0, below 1, or null")
 
     def start(self, run: Run, split: Split) -> dict[str, Any]:
         data = split.train.plain()

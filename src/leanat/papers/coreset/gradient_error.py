@@ -7,8 +7,10 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
+from leanat.core.component import Fraction, component
 from leanat.core.loop import make_step
 from leanat.core.nouns import Attack, Data, Method, Objective, Recipe, Run, Selector, Split, Step, Subset
 from leanat.evaluation.measured import Measured
@@ -19,7 +21,7 @@ from leanat.training.schedules import Constant
 BATCH = 500
 
 
-@dataclass(frozen=True)
+@component()
 class NamedSelector:
     """A selector and what its numbers are called; its fraction is replaced by each of the measure's."""
 
@@ -27,7 +29,7 @@ class NamedSelector:
     selector: Selector
 
 
-@dataclass(frozen=True)
+@component("gradient_error")
 class GradientError:
     """A measure: the gradient of each selector's weighted subset against that of all training examples.
 
@@ -40,14 +42,10 @@ class GradientError:
 
     objective: Objective
     attack: Attack
-    batch: int  # examples of a batch that is chosen as a whole
-    fractions: tuple[float, ...]
+    batch: PositiveInt  # examples of a batch that is chosen as a whole
+    fractions: tuple[Fraction, ...]
     selectors: tuple[NamedSelector, ...]
     part: ClassVar[str] = "train"
-
-    def __post_init__(self):
-        if not all(0 < fraction <= 1 for fraction in self.fractions):
-            raise ValueError(f"fractions {self.fractions}; allowed: above 0, at most 1")
 
     @property
     def number_names(self) -> tuple[str, ...]:

@@ -8,18 +8,19 @@ l_p or a perceptual attack, TRADES) and its attack.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from pydantic import PositiveInt
 from torch import Tensor
 
+from leanat.core.component import Decay, component
 from leanat.core.nouns import Hook, Run, Selector, Split, Subset
 from leanat.papers.coreset.lengths import plan
 from leanat.selection.basic import Everything, Random
 
 
-@dataclass(frozen=True)
+@component("warm_start")
 class WarmStart:
     """Everything at first, then what ``inner`` chooses, anew every ``period`` epochs (section 3.3 and algorithm 1).
 
@@ -31,16 +32,12 @@ class WarmStart:
     chosen at multiples of ``period`` alone, and until the first of them a random subset of weight 1 is trained on.
     """
 
-    kappa: float
-    period: int
+    kappa: Decay
+    period: PositiveInt
     inner: Selector
     idle: bool = False
 
     def __post_init__(self):
-        if not 0 <= self.kappa < 1:
-            raise ValueError(f"kappa {self.kappa}; allowed: from 0, below 1")
-        if self.period < 1:
-            raise ValueError(f"period {self.period}; allowed: 1 or more")
         if getattr(self.inner, "fraction", None) is None:
             raise ValueError(
                 "a warm start needs an inner selector with a fraction, such as craig, grad_match or random"
@@ -67,7 +64,7 @@ def relative_robust_error(robust: float, full: float) -> float:
     return 100 * (full - robust) / full
 
 
-@dataclass(frozen=True)
+@component("kept")
 class Kept(Hook):
     """An extra that counts what the current subset keeps, in columns of the history.
 

@@ -12,14 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Ge
+from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from leanat.core.component import component
 from leanat.core.nouns import Data, Run, Split, Subset, eval_without_param_grad
 from leanat.core.rng import Draws
 from leanat.selection.basic import all_but_top, everyone, unweighted
@@ -168,7 +170,8 @@ def normalised(delta: Tensor) -> Tensor:
     return (delta - low) / torch.where(high > low, high - low, 1)
 
 
-WINDOWS = ("last", "first_half", "second_half", "gaussian")
+Window = Literal["last", "first_half", "second_half", "gaussian"]
+WINDOWS = get_args(Window)
 
 
 def window(name: str, count: int) -> Tensor:
@@ -204,7 +207,7 @@ def worst_labels(deltas: list[Tensor], alpha: list[float], y: Tensor, count: int
     return labels[mean.argsort(descending=True, stable=True)[:count]]
 
 
-@dataclass(frozen=True)
+@component("instability")
 class Instability:
     """Selects all examples but the ``gamma`` of highest instability xi (eq. 11); made to be used in ``Once(tau, ...)``.
 
@@ -212,22 +215,11 @@ class Instability:
     ``labels``: appendix A's variant in two phases, which searches only the labels of highest mean distance (10).
     """
 
-    gamma: int
-    filters: int
-    noise: float = 0.5
-    window: str = "last"
-    labels: int | None = None
-
-    def __post_init__(self):
-        if self.gamma < 0:
-            raise ValueError(f"gamma {self.gamma}; allowed: 0 or more examples")
-        if self.filters < 1:
-            raise ValueError(f"filters {self.filters}; allowed: 1 or more")
-        if not self.noise >= 0:
-            raise ValueError(f"noise {self.noise}; allowed: 0 or more")
-        if self.labels is not None and self.labels < 1:
-            raise ValueError(f"labels {self.labels}; allowed: 1 or more, or none")
-        window(self.window, 1)
+    gamma: Annotated[int, Ge(0), Field(description="0 or more examples")]
+    filters: PositiveInt
+    noise: NonNegativeFloat = 0.5
+    window: Window = "last"
+    labels: PositiveInt | None = None
 
     def __call__(self, run: Run, split: Split) -> Subset:
         xi = self.scores(run, split.train)

@@ -6,21 +6,21 @@ Each is a measure of a suite: ``{measure: {maps: {...}}}`` beside the attacks.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
+from leanat.core.component import File, component
 from leanat.core.nouns import Attack, Data, Step, eval_without_param_grad
 from leanat.core.rng import Draws
 from leanat.evaluation.measured import Measured
 from leanat.papers.saliency.method import (
-    SCORES,
     Alignment,
+    Score,
     alignment,
     load_teacher,
     localisation,
@@ -42,7 +42,7 @@ def _batches(data: Data, examples: int | None, seed: int):
         yield Step(0, part, x, y, torch.ones(len(part), device=x.device), Draws(seed, 0, part))
 
 
-@dataclass(frozen=True)
+@component("maps")
 class Maps:
     """Saliency (equation 8), alignment (4 to 7), and the perturbations of two attacks, of the first test images.
 
@@ -57,21 +57,15 @@ class Maps:
 
     fgsm: Attack
     pgd: Attack
-    of: str = "probability"
-    examples: int | None = None
-    pictures: int = 6
+    of: Score = "probability"
+    examples: PositiveInt | None = None
+    pictures: PositiveInt = 6
     part: ClassVar[str] = "test"
     number_names: ClassVar = (
         *("area", "saliency", "fgsm", "pgd", "fgsm_size", "pgd_size"),
         *(*Alignment._fields, "within", "constant", "bound"),
     )
     picture_names: ClassVar = ("image", "saliency", "fgsm", "pgd", "fgsm_delta", "pgd_delta")
-
-    def __post_init__(self):
-        if self.of not in SCORES:
-            raise ValueError(f"of {self.of!r}; allowed: {', '.join(SCORES)}")
-        if self.pictures < 1 or (self.examples is not None and self.examples < 1):
-            raise ValueError(f"examples {self.examples}, pictures {self.pictures}; allowed: 1 or more")
 
     def __call__(self, net: nn.Module, data: Data, seed: int) -> Measured:
         found: dict[str, list[Tensor]] = {}
@@ -119,7 +113,7 @@ def bound(aligned: Alignment) -> dict[str, float]:
     }
 
 
-@dataclass(frozen=True)
+@component("terms")
 class Terms:
     """Table 7: the mean cross-entropy ``ce`` on the training images as they are, and ``difference`` from the teacher's maps.
 
@@ -128,7 +122,7 @@ class Terms:
     mode.
     """
 
-    teacher: Path
+    teacher: File
     of: str = "probability"
     statistics: str = "running"
     part: ClassVar[str] = "train"
