@@ -3,12 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help report test test-all gpu-check clean FORCE
+BUDGET ?= 3
+.PHONY: help report verdicts test test-all gpu-check clean FORCE
 
 help:
 	@echo "make figures/table1.pdf   set up, then Table 1 of every paper at demo scale"
 	@echo "make figures/PAPER/ITEM.pdf, make all, make PAPER   other targets of the workflow"
 	@echo "make report               everything, and report.zip: every table, figure and claim with captions, offline"
+	@echo "make verdicts             seeds where they decide most claims, for 3 hours (BUDGET=HOURS)"
 	@echo "make test                 set up, then the tests; make test-all: the long ones too"
 	@echo "make gpu-check            set up, then minutes of a GPU: tests, benchmarks, images per second, bits, memory"
 	@echo "make clean                remove the environment and everything that was computed"
@@ -32,6 +34,10 @@ all qtart saliency advprune sat coreset: .venv/ready FORCE
 
 report: .venv/ready FORCE
 	$(BIN)/snakemake all --cores all --report-after-run --report report.zip
+
+verdicts: .venv/ready FORCE
+	$(BIN)/leanat decide --budget $(BUDGET)
+	$(BIN)/leanat claims --out figures/claims.pdf
 
 test: .venv/ready-test
 	$(BIN)/pytest -n 2 -m "not slow"

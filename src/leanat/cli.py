@@ -138,7 +138,16 @@ def parser() -> argparse.ArgumentParser:
     options.results_option(sub)
     sub = verb(claims, "each claim of the papers, and whether the numbers here support it")
     sub.add_argument("papers", nargs="*", metavar="PAPER", help="only these (default: all)")
-    sub.add_argument("--out", type=options.pdf, help="a PDF of it; CSV and PNG are written beside it")
+    sub.add_argument("--out", type=options.pdf, help="a PDF of it; CSV, JSON and PNG are written beside it")
+    options.config_options(sub)
+    options.results_option(sub)
+    sub = verb(decide, "add seeds where they decide most claims per minute, until the hours are used up")
+    sub.add_argument("papers", nargs="*", metavar="PAPER", help="only these (default: all)")
+    sub.add_argument("--budget", type=options.hours, default=3.0, metavar="HOURS", help="of this machine (default: 3)")
+    sub.add_argument("--cores", type=options.count, default=os.cpu_count(), help="that work at once (default: all)")
+    sub.add_argument(
+        "--dry-run", action="store_true", help="say what would be done, from what is finished, and do nothing"
+    )
     options.config_options(sub)
     options.results_option(sub)
     sub = verb(runs, "a paper's finished runs: where, when, how long")
@@ -363,6 +372,30 @@ def claims(arguments: argparse.Namespace) -> None:
     grid, root = options.grid(arguments), arguments.config_dir.parent
     titles = {paper: part.title for paper, part in grid.papers.items()}
     print(ledger.make(titles, arguments.papers, grid.scale.name, arguments.results, root, arguments.out))
+
+
+def decide(arguments: argparse.Namespace) -> None:
+    """Tests the claims at planned looks (3, 5, 8, 12, 20 seeds), and trains next what decides most per minute.
+
+    Stops a claim when it is decided or past hope. What was chosen is kept: the same command goes on from there, and every
+    table shows the seeds that it added. docs/verdicts.md says why looking again costs no error.
+    """
+    from leanat import deciding
+
+    grid = options.grid(arguments)
+    for paper in arguments.papers:
+        if paper not in grid.papers:
+            raise ConfigError([f"decide: no paper {paper!r}{did_you_mean(paper, grid.papers)}"])
+    root = arguments.config_dir.parent
+    if not (root / "Snakefile").is_file():
+        raise ConfigError([f"decide: {root} has no Snakefile; run it in the checkout"])
+    settings = [*arguments.set, f"results={arguments.results}"]
+
+    def make(items: Sequence[str]) -> None:
+        deciding.workflow(items, arguments.cores, settings)
+
+    what = (arguments.papers, arguments.results, root, arguments.budget, None if arguments.dry_run else make)
+    deciding.decide(lambda: options.grid(arguments), *what, arguments.cores)
 
 
 def runs(arguments: argparse.Namespace) -> None:

@@ -20,7 +20,7 @@ from leanat.experiments.scales import SCALES
 from leanat.plan import structure
 from leanat.report import claims, decidable, examples, items, ledger, published
 from leanat.report.cells import Cell, Items
-from leanat.report.verdict import out_of_reach
+from leanat.report.verdict import Effect, out_of_reach
 
 ROOT = Path(__file__).parents[2]
 CONFIG, PUBLISHED = ROOT / "config", ROOT / "published"
@@ -232,7 +232,7 @@ def test_what_is_missing_is_said(tmp_path):
 def test_one_trial_decides_nothing(tmp_path):
     write_item(tmp_path, [("A", "c", "", [99], "", ""), ("B", "c", "", [1], "", "")])
     (line,) = claims.ledger([claim()], Items(tmp_path, "demo"))
-    assert (line.verdict, line.reason, line.effect, line.n) == ("not decidable", "one trial", 98, 1)
+    assert (line.verdict, line.reason, line.effect, line.n) == ("not decidable", "one seed", 98, 1)
 
 
 def test_a_claim_of_one_trial_is_none_of_those_that_are_corrected_for(tmp_path):
@@ -409,7 +409,7 @@ def test_outcomes_of_the_examples_give_the_error_of_a_difference(tmp_path):
     path = tmp_path / "items" / "demo" / "qtart" / "table1.npz"
     examples.write(item, tmp_path, path)
     assert set(examples.read(path)) == {(n, c) for n in "AB" for c in ("c", "clean")}
-    (case,), _ = claims._cases(claim(), Items(tmp_path, "demo"))
+    ((_, case),), _ = claims._cases(claim(), Items(tmp_path, "demo"))
     found = examples.error(claim(), [case])
 
     difference = 100 * (values["A"].mean(0) - values["B"].mean(0))
@@ -476,16 +476,88 @@ def test_the_terminal_s_width_is_kept(tmp_path, width):
 
 def test_csv_and_pdf(tmp_path):
     found = filled(tmp_path)
-    ledger.write_csv(found, tmp_path / "claims.csv")
+    ledger.write_csv(found, {"qtart-01": 1.5}, tmp_path / "claims.csv")
     with open(tmp_path / "claims.csv", newline="") as file:
         first, second = csv.DictReader(file)
     assert (first["verdict"], first["effect"], first["seeds"], first["unit"]) == ("supported", "4.5", "3", "points")
     assert (second["verdict"], second["effect"], second["reason"]) == ("not testable", "", "a claim of priority")
+    assert (first["look"], first["seeds_for"], first["seeds_not_equal"], first["minutes"]) == ("3", "3", "3", "1.5")
     ledger.write_pdf(found, {"qtart": "Q-TART"}, PUBLISHED, tmp_path / "claims")
     once = (tmp_path / "claims.pdf").read_bytes()
     ledger.write_pdf(found, {"qtart": "Q-TART"}, PUBLISHED, tmp_path / "claims")
     assert once == (tmp_path / "claims.pdf").read_bytes()
     assert (tmp_path / "claims.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_json_holds_what_a_verdict_is_made_of(tmp_path):
+    """Enough to compute it again: effects by seed, of every case, with the runs and the design."""
+    ledger.write_json(filled(tmp_path), {"qtart-01": 1.5}, tmp_path / "claims.json")
+    kept = json.loads((tmp_path / "claims.json").read_text())
+    assert sum(kept["design"]["shares_of_the_level"]) == pytest.approx(1)
+    first, second = kept["claims"]
+    assert (first["id"], first["verdict"], first["look"], first["core_minutes"]) == ("qtart-01", "supported", 3, 1.5)
+    (case,) = first["cases"]
+    assert case["by_seed"] == {"0": 4.0, "1": 4.5, "2": 5.0}
+    assert case["cells"]["a"]["by_seed"] == {"0": 94.0, "1": 95.0, "2": 96.0}
+    assert first["seeds_for_the_claim"] == {"for": 3, "of": 3, "p": 0.125}
+    assert second["cases"] == []
+
+
+def test_the_price_of_a_claim_is_that_of_its_runs_and_attacks(tmp_path):
+    for run, seconds in (("a-s0", 60), ("b-s0", 30)):
+        (tmp_path / "runs" / run / "suites").mkdir(parents=True)
+        (tmp_path / "runs" / run / "metrics.json").write_text(json.dumps({"wall_seconds": seconds, "threads": 2}))
+        (tmp_path / "runs" / run / "suites" / "x.json").write_text(json.dumps({"attacks": {"pgd": {"seconds": 15}}}))
+    cells = {"a": Cell({0: 1.0}, runs=("a-s0",)), "b": Cell({0: 1.0}, runs=("b-s0", "a-s0"))}
+    case = claims.CaseResult(cells, {}, {0: 0.0}, Effect(0.0, 1))
+    line = claims.Line(claim(), "demo", "inconclusive", cases=(case,))
+    assert ledger.price({"qtart": [line]}, tmp_path) == {"qtart-01": pytest.approx((120 + 60 + 30) / 60)}
+
+
+def test_a_collapsed_seed_is_printed_with_the_others(tmp_path):
+    rows = [("A", "c", "", [91, 90, 12, 92], "", 500), ("B", "c", "", [80, 81, 80, 79], "", 500)]
+    write_item(tmp_path, rows)
+    (line,) = claims.ledger([claim()], Items(tmp_path, "demo"))
+    assert line.outlying == "a: 91.0, 90.0, 12.0, 92.0"
+    assert line.signs == (3, 4)
+    assert "one seed far from the others" in ledger.remarks(line)
+    assert "3 of 4 seeds on the claim's side (sign test p = 0.31)" in ledger.remarks(line)
+
+
+def test_what_later_seeds_do_not_confirm_is_withheld(tmp_path):
+    """Three seeds agree; two of the next ones collapse."""
+    rows = [("A", "c", "", [91, 90.5, 91.5, 12, 13], "", ""), ("B", "c", "", [80, 80, 80, 80, 80], "", "")]
+    write_item(tmp_path, [(n, c, p, v[:3], m, t) for n, c, p, v, m, t in rows])
+    assert claims.ledger([claim()], Items(tmp_path, "demo"))[0].verdict == "supported"
+    write_item(tmp_path, rows)
+    (line,) = claims.ledger([claim()], Items(tmp_path, "demo"))
+    assert line.verdict == "inconclusive"
+    assert line.more.startswith("decided at 3 seeds, and not confirmed by all 5")
+
+
+def test_seeds_are_paired_by_their_number_not_by_their_place(tmp_path):
+    path = tmp_path / "items" / "demo" / "qtart" / "table1.csv"
+    path.parent.mkdir(parents=True)
+    a, b = (" ".join(f"digits-net-{m}-s{s}-00000000" for s in seeds) for m, seeds in (("a", (0, 2)), ("b", (0, 1, 2))))
+    text = "row,column,published,values,missing,tested,seeds,runs\n"
+    path.write_text(
+        text + f'A,c,,"[9, 5]",,,"[0, 1, 2]",{a}\nB,c,,"[1, 7, 3]",,,"[0, 1, 2]",{b}\nC,c,,"[1, 2]",,,"[0, 1, 2]",\n'
+    )
+    items = Items(tmp_path, "demo")
+    assert items.cell("qtart", "table1", "A", "c").values == {0: 9, 2: 5}
+    assert items.cell("qtart", "table1", "C", "c").values == {}, "two numbers of three seeds: whose is not known"
+    (line,) = claims.ledger([claim()], items)
+    assert (line.effect, line.n) == (5, 2), "9 - 1 and 5 - 3"
+
+
+def test_what_could_have_been_chosen_is_corrected_for(tmp_path):
+    """Where seeds are added by what was seen, claims that were not chosen count too."""
+    rows = [("A", "c", "", [61, 64, 66], "", ""), ("B", "c", "", [47, 48, 54], "", "")]
+    write_item(tmp_path, rows + [(n, "d", "", [5], "", "") for n in "AB"])
+    many = [replace(claim(columns=("d",)), id=f"qtart-{k:02}") for k in range(2, 16)]
+    fixed, planned = (claims.ledger([claim(), *many], Items(tmp_path, "demo"), p)[0] for p in (False, True))
+    assert (fixed.verdict, fixed.family) == ("supported", 1)
+    assert (planned.verdict, planned.family) == ("inconclusive", 15)
 
 
 def test_by_hand(tmp_path, capsys):

@@ -10,6 +10,7 @@ rule claims:
         pdf=in_report("figures/claims.pdf", "claims", "PDF"),
         png=in_report("figures/claims.png", "claims", "picture"),
         csv=in_report("figures/claims.csv", "claims", "numbers"),
+        json=in_report("figures/claims.json", "claims", "data"),
     log:
         "logs/claims/all.log",
     localrule: True
@@ -30,6 +31,7 @@ rule claims_of_a_paper:
         pdf=in_report("figures/{paper}/claims.pdf", "claims", "PDF"),
         png=in_report("figures/{paper}/claims.png", "claims", "picture"),
         csv=in_report("figures/{paper}/claims.csv", "claims", "numbers"),
+        json=in_report("figures/{paper}/claims.json", "claims", "data"),
     log:
         "logs/claims/{paper}.log",
     localrule: True

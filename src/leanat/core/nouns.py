@@ -23,8 +23,13 @@ from leanat.core.rng import Draws
 class Data(Protocol):
     """A data set whose examples can be asked for by number, on the device where training happens."""
 
-    n_classes: int
-    labels: Tensor  # int64 [N], on the device
+    @property
+    def n_classes(self) -> int: ...
+
+    @property
+    def labels(self) -> Tensor:
+        """int64 [N], on the device."""
+        ...
 
     def __len__(self) -> int: ...
 

@@ -46,7 +46,7 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
         "options": dict(item.options),
         "one_block": item.one_block,
         "labels": labels | dict(scale.labels),
-        "seeds": _seeds(grid, paper, item) if runs else [],
+        "seeds": _seeds(grid, paper, name, item) if runs else [],
         "factors": (_factors(grid, facts, runs) if runs else []) + _changes(grid, all_runs, timings),
         "assumptions": assumed,
         "rows": [_axis(r, labels) | {"ours": bool(r.get("ours"))} for r in rows],
@@ -110,12 +110,13 @@ def cell_facts(row: Mapping[str, Any], column: Mapping[str, Any]) -> dict[str, A
     return joined
 
 
-def _seeds(grid: Grid, paper: str, item: Item, entry: Mapping[str, Any] | None = None) -> list[int]:
+def _seeds(grid: Grid, paper: str, name: str, item: Item, entry: Mapping[str, Any] | None = None) -> list[int]:
     """The seeds of an item, or of one entry, which may have other trials than the paper's usual number."""
     scale = grid.scale_of(paper)
     count = grid.settings.get("seeds") or item.seeds.get(scale.name) or scale.seeds.get(item.kind)
     own = plain(grid.papers[paper].trials(entry)) if entry else None
-    return list(range(count or own or plain(grid.papers[paper].seeds)))
+    more = (grid.settings.get("more_seeds") or {}).get(f"{paper}/{name}", 0)
+    return list(range(max(count or own or plain(grid.papers[paper].seeds), more)))
 
 
 def _axis(entry: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
@@ -203,7 +204,7 @@ def _cell(grid: Grid, item: Item, entry: Mapping[str, Any], labels: Mapping[str,
         return cell
     if nothing_chosen:
         return cell | {"missing": "nothing is chosen"}
-    seeds, suite = _seeds(grid, entry["paper"], item, entry), entry.get("suite", item.suite)
+    seeds, suite = _seeds(grid, entry["paper"], entry["item"], item, entry), entry.get("suite", item.suite)
     if "best" in entry:
         found = _candidates(grid, entry, cell["metric"], suite, seeds)
     else:

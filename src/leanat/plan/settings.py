@@ -17,9 +17,9 @@ EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 KEYS = {
     "scale": str, "data_dir": (str, type(None)), "results": str, "seeds": (int, type(None)), "device": str,
     "gpus": int, "jobs_per_gpu": int, "max_hours": int, "other_counts": bool, "deterministic": bool,
-    "papers": (list, type(None)), "change": (dict, type(None)),
+    "papers": (list, type(None)), "change": (dict, type(None)), "more_seeds": (dict, type(None)),
 }  # fmt: skip
-OPTIONAL = {"other_counts", "deterministic", "papers", "change"}
+OPTIONAL = {"other_counts", "deterministic", "papers", "change", "more_seeds"}
 MOST_SEEDS = 1000  # each is a training of every run
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 COUNTS = {"train": 1, "test": 1, "classes": 2, "channels": 1, "size": 1}  # of a data set, and the least each may be
@@ -68,6 +68,11 @@ def _problems(settings: Mapping[str, Any], own: Mapping[str, Any], path: Path) -
         yield f"{where('seeds')}: seeds: {seeds} is not allowed; at least 1, or null for as many as the scale says"
     elif isinstance(seeds, int) and seeds > MOST_SEEDS:
         yield f"{where('seeds')}: seeds: {seeds} is not allowed; at most {MOST_SEEDS}, each trains every run"
+    if isinstance(more := settings.get("more_seeds"), dict):
+        for item, count in more.items():
+            if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_SEEDS:
+                allowed = f"a whole number from 1 to {MOST_SEEDS}"
+                yield f"{where('more_seeds')}: more_seeds.{item}: {count!r} is not allowed; {allowed}"
     for key in ("gpus", "jobs_per_gpu", "max_hours"):
         if isinstance(value := settings.get(key), int) and value < 1:
             yield f"{where(key)}: {key}: {value} is not allowed; at least 1"

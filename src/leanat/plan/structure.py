@@ -14,7 +14,7 @@ from leanat.core.errors import ConfigError, did_you_mean
 from leanat.experiments.paper import Item, Paper
 from leanat.experiments.scales import SCALES
 from leanat.experiments.spec import field_names, plain
-from leanat.plan import kept, settings
+from leanat.plan import kept, looks, settings
 from leanat.plan.grid import Grid
 from leanat.plan.items import resolve
 
@@ -29,6 +29,8 @@ def load(folder: Path, overrides: Mapping[str, Any] | None = None, results: Path
     Raises ConfigError with every problem.
     """
     chosen, data_sets = settings.load(folder, overrides or {}), settings.data_sets(folder)
+    if results is not None and not chosen.get("more_seeds"):
+        chosen["more_seeds"] = looks.read(results, chosen["scale"])
     papers = all_papers(chosen.get("papers"))
     grid = Grid(folder, chosen, SCALES[chosen["scale"]], data_sets, papers)
     file = None if results is None else kept.path_of(grid, results)
@@ -39,7 +41,7 @@ def load(folder: Path, overrides: Mapping[str, Any] | None = None, results: Path
     for name, paper in papers.items():
         for item in paper.items:
             grid.items[f"{name}/{item}"] = resolve(grid, name, item)
-    if problems := list(_of_changes(grid)):
+    if problems := [*_of_changes(grid), *_of_seeds(grid)]:
         raise ConfigError(problems)
     if file is not None:
         kept.write(grid, file)
@@ -64,9 +66,22 @@ def _of_changes(grid: Grid) -> Iterator[str]:
                     yield f"change: {paper}.{method}: no run has {name!r}{did_you_mean(name, fields)}"
 
 
+def _of_seeds(grid: Grid) -> Iterator[str]:
+    """Items that ``more_seeds`` names and no paper has; those of a paper that is left out are no mistake."""
+    for name in grid.settings.get("more_seeds") or {}:
+        paper = name.partition("/")[0]
+        if name not in grid.items and (paper in grid.papers or paper not in all_names()):
+            yield f"more_seeds: there is no item {name!r}{did_you_mean(name, grid.items)}"
+
+
+def all_names() -> list[str]:
+    """The papers that there are: the folders in ``leanat.papers``."""
+    return sorted({module.name for module in pkgutil.iter_modules(leanat.papers.__path__) if module.ispkg})
+
+
 def all_papers(names: Iterable[str] | None = None) -> dict[str, Paper]:
     """The papers by name, of the folders in ``leanat.papers``: all of them, or ``names``. Raises ConfigError."""
-    known = sorted({module.name for module in pkgutil.iter_modules(leanat.papers.__path__) if module.ispkg})
+    known = all_names()
     if unknown := [name for name in names or () if name not in known]:
         raise ConfigError([f"papers: there is no paper {name!r}{did_you_mean(name, known)}" for name in unknown])
     return {name: importlib.import_module(f"leanat.papers.{name}.experiments").PAPER for name in names or known}

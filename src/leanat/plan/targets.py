@@ -46,7 +46,7 @@ def check_targets(targets: Iterable[str], grid: Grid) -> None:
             problems.append(f"{target}: {paper} has no item {item!r}{did_you_mean(item, grid.papers[paper].items)}")
         elif beside and grid.items[f"{paper}/{item}"]["kind"] == "figure":
             problems.append(f"{target}: a figure draws the paper's values itself; ask for figures/{paper}/{item}.pdf")
-        elif paper is not None and (reasons := _empty(grid.items[f"{paper}/{item}"])):
+        elif paper is not None and (reasons := empty(grid.items[f"{paper}/{item}"])):
             problems.append(f"{target}: nothing of it is run at scale {grid.scale.name}: {'; '.join(reasons)}")
     if problems:
         raise ConfigError(problems)
@@ -60,7 +60,7 @@ def check_touch(targets: Iterable[str]) -> None:
         raise ConfigError([f"--touch: {absent[0]} is not there; --touch accepts what was made, and makes nothing"])
 
 
-def _empty(item: Mapping[str, Any]) -> list[str]:
+def empty(item: Mapping[str, Any]) -> list[str]:
     """Why no cell of an item has a number of ours, or nothing where one has."""
     cells = [cell for row in item["cells"] for cell in row]
     if item["kind"] == "formula" or any(cell["runs"] or "timed" in cell for cell in cells):

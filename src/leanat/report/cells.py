@@ -19,7 +19,7 @@ class Cell(NamedTuple):
     """A cell of an item: its values by seed, or why it has none.
 
     ``tested``: examples behind an accuracy, ``not_finite`` of them with logits that are not finite; ``right``: their
-    positions and the share of runs that are right, if known.
+    positions and the share of runs that are right, if known. ``runs``: the trainings behind it.
     """
 
     values: dict[int, float]
@@ -28,6 +28,7 @@ class Cell(NamedTuple):
     tested: int | None = None
     right: numpy.ndarray | None = None
     not_finite: int = 0
+    runs: tuple[str, ...] = ()
 
 
 class Items:
@@ -66,15 +67,32 @@ def _agreeing(right: numpy.ndarray | None, cell: Cell) -> numpy.ndarray | None:
 
 
 def _read_cell(row: Mapping[str, str]) -> Cell:
-    published, tested = row["published"], row.get("tested")
-    found, seeds = json.loads(row["values"]), len(json.loads(row.get("seeds") or "[]"))
-    # Random subsets drawn several times: as many values in a row for each seed, whose mean is the seed's.
-    draws = max(1, len(found) // seeds) if seeds and len(found) % seeds == 0 else 1
-    values = {k // draws: statistics.fmean(found[k : k + draws]) for k in range(0, len(found), draws)}
+    published, tested, runs = row["published"], row.get("tested"), (row.get("runs") or "").split()
+    values, seeds = json.loads(row["values"]), json.loads(row.get("seeds") or "[]")
+    if values and len(runs) == len(values):
+        seeds = [int(run.rpartition("-s")[2].partition("-")[0]) for run in runs]
     return Cell(
-        values,
+        _by_seed(values, seeds),
         row["missing"] or None,
         float(published) if published else None,
         int(float(tested)) if tested else None,
         not_finite=int(float(row.get("not_finite") or 0)),
+        runs=tuple(runs),
     )
+
+
+def _by_seed(values: list[float], seeds: list[int]) -> dict[int, float]:
+    """Values by seed; of random subsets drawn several times, the mean for each seed.
+
+    ``seeds``: one for each value, or those of the item, of which each has as many values, one after the other. Where a
+    seed's number is lacking, nothing can be paired, and there are no values.
+    """
+    if len(values) < 2 or not seeds:
+        return dict(enumerate(values))
+    if len(values) % len(seeds):
+        return {}
+    of = [seed for seed in seeds for _ in range(len(values) // len(seeds))]
+    return {
+        seed: statistics.fmean(value for value, own in zip(values, of, strict=True) if own == seed)
+        for seed in dict.fromkeys(of)
+    }

@@ -7,26 +7,44 @@ import importlib
 import importlib.util
 import math
 import statistics
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from leanat.experiments.claim import PAPER, Claim
-from leanat.report import examples
+from leanat.experiments.claim import PAPER, Claim, Expect
+from leanat.plan.looks import LOOKS
+from leanat.report import examples, variance
 from leanat.report.cells import Cell, Items
+from leanat.report.variance import NO_PRIOR, Prior
 from leanat.report.verdict import (
+    ALPHA,
+    HOPE,
     TIMES,
+    Decision,
     Effect,
     TestResult,
+    decide,
     exact,
     few_trials,
     judge,
     out_of_reach,
-    seeds_needed,
-    verdicts,
+    outlook,
+    reached,
 )
 
 FULL = "paper"  # the scale of the papers' own settings
+FAR = 5.0  # usual standard deviations of a paper's effects: a seed so far from the median of its cell is outlying
+FAR_POINTS = 5.0  # and at least so many points
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """A case of a claim, or a part of one: its cells by name, and the effect by seed and over the seeds."""
+
+    cells: Mapping[str, Cell]
+    places: Mapping[str, tuple[str, str, str]]
+    by_seed: Mapping[int, float]
+    effect: Effect
 
 
 @dataclass(frozen=True)
@@ -44,6 +62,19 @@ class Line:
     used: int = 0  # cases that have numbers
     more: str = ""  # what would decide it
     origin: str = "this run"
+    looks: tuple[int, ...] = ()  # at which it was tested
+    decision: Decision | None = None
+    signs: tuple[int, int] | None = None  # seeds on the claim's side of its bound, and those on either
+    outlying: str = ""  # seeds far from the others of their cell
+    chances: Mapping[int, float] = field(default_factory=dict)  # that later looks decide it
+    cases: tuple[CaseResult, ...] = ()
+    prior: Prior = NO_PRIOR
+    family: int = 0  # hypotheses that are corrected for together
+
+    @property
+    def partial(self) -> bool:
+        """Whether a verdict rests on some of the claim's cases alone."""
+        return 0 < self.used < len(self.claim.cases)
 
 
 def load(paper: str) -> list[Claim]:
@@ -57,48 +88,219 @@ def load(paper: str) -> list[Claim]:
     return found
 
 
-def ledger(claims: list[Claim], items: Items) -> list[Line]:
-    """A line for each claim of one paper: Holm's correction is over those that their trials can decide."""
+def ledger(claims: list[Claim], items: Items, planned: bool = False) -> list[Line]:
+    """A line for each claim of one paper.
+
+    Holm's correction is over the claims that have reached the first look; where seeds are ``planned`` (``leanat decide``
+    chooses by what it has seen), over all that it could have chosen.
+    """
     lines: dict[str, Line] = {}
-    tested: list[tuple[Claim, list[Effect], TestResult]] = []
+    waiting: dict[str, tuple[CaseResult, ...]] = {}
     for claim in claims:
-        if reason := not_tested_at(claim, items.scale):
-            verdict = "not testable" if claim.untestable else f"not tested at {items.scale}"
-            lines[claim.id] = Line(claim, items.scale, verdict, reason)
-            continue
-        cases, reasons = _cases(claim, items)
-        if not cases:
-            verdict = (
-                "not run yet" if any(r.startswith("not made yet") for r in reasons) else f"not tested at {items.scale}"
-            )
-            lines[claim.id] = Line(claim, items.scale, verdict, "; ".join(sorted(reasons)[:2]))
-        elif claim.kind in ("time", "arithmetic"):
-            lines[claim.id] = _exact(claim, cases, items.scale)
-        else:
-            apart = [cases] if claim.expect.of == "mean" else [[case] for case in cases]
-            pieces = claim.parts()
-            effects = [_effect(piece, some) for some in apart for piece in pieces]
-            lines[claim.id] = Line(claim, items.scale, "", _not_finite(cases), used=len(cases))
-            if len(out_of_reach(pieces[0].expect, [effect.n for effect in effects])) == 2:
-                lines[claim.id] = _undecidable(lines[claim.id], effects)
-            else:
-                tested.append((pieces[0], effects, judge(effects, pieces[0].expect, claim.unit == "points")))
-    for (claim, effects, judged), verdict in zip(tested, verdicts([j for *_, j in tested]), strict=True):
-        effect = effects[judged.against if verdict == "not supported" else judged.shown]
-        low, high = effect.interval() or (None, None)
-        more = _more(claim, effect, len(tested), len(effects)) if verdict == "inconclusive" else ""
-        more = "; ".join(filter(None, (more, lines[claim.id].reason)))
-        shown = {"verdict": verdict, "effect": effect.mean, "low": low, "high": high, "n": effect.n, "more": more}
-        lines[claim.id] = replace(lines[claim.id], **shown)
+        line, cases = _line(claim, items)
+        lines[claim.id] = line
+        if cases:
+            waiting[claim.id] = cases
+    found = procedure([(lines[name].claim, cases) for name, cases in waiting.items()], planned)
+    for (name, cases), one in zip(waiting.items(), found.tests, strict=True):
+        line = replace(lines[name], cases=cases, family=found.family)
+        lines[name] = _decided(line, one, found.prior) if one is not None else _waiting(line, found.prior)
     origin = "replicated" if items.real else "this run"
     return [replace(lines[claim.id], origin=origin) for claim in claims]
 
 
-def _undecidable(line: Line, effects: list[Effect]) -> Line:
-    """No effect could decide the claim with the trials that its cases have, so it is none of those that Holm corrects for."""
-    fewest = min(effects, key=lambda effect: effect.n)
+@dataclass(frozen=True)
+class Tested:
+    """A claim that has reached the first look: what the looks found, what all seeds say, and the decision."""
+
+    looks: Mapping[int, TestResult]
+    now: TestResult
+    decision: Decision
+
+
+@dataclass(frozen=True)
+class PaperResult:
+    """Those of a paper, None for a claim that no effect could decide yet; ``family``: how many are corrected for."""
+
+    tests: tuple[Tested | None, ...]
+    prior: Prior
+    family: int
+
+
+def procedure(claims: Sequence[tuple[Claim, tuple[CaseResult, ...]]], planned: bool = False) -> PaperResult:
+    """The whole procedure on the cases of a paper's claims; ``planned`` as for ``ledger``."""
+    prior = _prior(claims)
+    results: list[tuple[dict[int, TestResult], TestResult] | None] = []
+    for claim, cases in claims:
+        trials = [case.effect.n for case in cases]
+        if len(out_of_reach(claim.parts()[0].expect, trials)) == 2:
+            results.append(None)
+        else:
+            looks = {look: _judge(claim, cases, prior, look) for look in reached(trials)}
+            results.append((looks, _judge(claim, cases, prior)))
+    tested = [looks for looks, _ in filter(None, results)]
+    others = len(claims) - len(tested) if planned else 0
+    decisions = iter(decide(tested, others))
+    tests = tuple(Tested(*one, _confirmed(next(decisions), one[1])) if one is not None else None for one in results)
+    return PaperResult(tests, prior, len(tested) + others)
+
+
+def _confirmed(decision: Decision, now: TestResult) -> Decision:
+    """Withheld where all seeds together, later ones included, no longer say by themselves what a look decided."""
+    p = {"supported": now.support if now.large else 1.0, "not supported": now.reject}.get(decision.verdict, 0.0)
+    return decision if p < ALPHA else replace(decision, verdict="inconclusive")
+
+
+def _points(claim: Claim) -> bool:
+    return claim.unit == "points"
+
+
+def _line(claim: Claim, items: Items) -> tuple[Line, tuple[CaseResult, ...]]:
+    """A line without a test, or the cases to be tested, a case for each part of the claim."""
+    if reason := not_tested_at(claim, items.scale):
+        verdict = "not testable" if claim.untestable else f"not tested at {items.scale}"
+        return Line(claim, items.scale, verdict, reason), ()
+    whole, reasons = _cases(claim, items)
+    if not whole:
+        absent = any(r.startswith("not made yet") for r in reasons)
+        verdict = "not run yet" if absent else f"not tested at {items.scale}"
+        return Line(claim, items.scale, verdict, "; ".join(sorted(reasons)[:2])), ()
+    places, cells = zip(*whole, strict=True)
+    if claim.kind in ("time", "arithmetic"):
+        return _exact(claim, list(cells), items.scale), ()
+    apart = [range(len(whole))] if claim.expect.of == "mean" else [[k] for k in range(len(whole))]
+    cases = tuple(
+        _case(piece, [cells[k] for k in some], {} if len(some) > 1 else places[some[0]])
+        for some in apart
+        for piece in claim.parts()
+    )
+    return Line(claim, items.scale, "", _not_finite(list(cells)), used=len(whole)), cases
+
+
+def _prior(tested: Sequence[tuple[Claim, tuple[CaseResult, ...]]]) -> Prior:
+    """What a paper's effects in points borrow from one another: by their first look, so that later ones change nothing."""
+    first = LOOKS[0]
+    seen = [_first(case, first) for claim, cases in tested if _points(claim) for case in cases]
+    return variance.prior([effect.sd**2 for effect in seen if effect is not None and effect.sd is not None], first - 1)
+
+
+def _first(case: CaseResult, look: int) -> Effect | None:
+    """The effect by the first seeds, as many as the look has; None where there are fewer."""
+    return _over(case.by_seed, case.effect.examples, look) if case.effect.n >= look else None
+
+
+def _over(by_seed: Mapping[int, float], error: float, most: int | None = None) -> Effect:
+    values = [by_seed[seed] for seed in sorted(by_seed)][:most]
+    sd = statistics.stdev(values) if len(values) > 1 else None
+    return Effect(statistics.fmean(values), len(values), sd, error)
+
+
+def _judge(claim: Claim, cases: Sequence[CaseResult], prior: Prior, look: int | None = None) -> TestResult:
+    """The test at a look; without one by all seeds. Cases that have not reached the first look count for nothing."""
+    expect, points = claim.parts()[0].expect, _points(claim)
+    own = prior if points else NO_PRIOR
+    effects = [
+        (_over(c.by_seed, c.effect.examples, look) if c.effect.n >= LOOKS[0] else replace(c.effect, sd=None)).moderated(
+            own
+        )
+        for c in cases
+    ]
+    return judge(effects, expect, points, _overall(cases, look, own))
+
+
+def _overall(cases: Sequence[CaseResult], look: int | None, prior: Prior) -> Effect | None:
+    """The mean of the cases by seed; None where they have too few seeds in common."""
+    common = sorted(set.intersection(*(set(case.by_seed) for case in cases)))
+    if len(common) < max(LOOKS[0], look or 0) or len(cases) < 2:
+        return None
+    means = {seed: statistics.fmean(case.by_seed[seed] for case in cases) for seed in common}
+    # The cases share their test images, at worst wholly: the mean of their errors, no smaller.
+    return _over(means, statistics.fmean(case.effect.examples for case in cases), look).moderated(prior)
+
+
+def _decided(line: Line, one: Tested, prior: Prior) -> Line:
+    claim, cases, expect = line.claim, line.cases, line.claim.parts()[0].expect
+    own = prior if _points(claim) else NO_PRIOR
+    shown = cases[one.now.against if one.decision.verdict == "not supported" else one.now.shown]
+    effect = shown.effect.moderated(own)
+    low, high = effect.interval() or (None, None)
+    chances = {}
+    if one.decision.verdict == "inconclusive":
+        against = cases[one.now.against].effect.moderated(own)
+        chances = outlook(effect, against, expect, _points(claim), _level(line, expect), own)
+    more = _more(chances) if one.decision.verdict == "inconclusive" else ""
+    if more and one.decision.look:
+        more = f"decided at {one.decision.look} seeds, and not confirmed by all {effect.n}; {more}"
     return replace(
-        line, verdict="not decidable", reason=few_trials([e.n for e in effects]), effect=fewest.mean, n=fewest.n
+        line,
+        verdict=one.decision.verdict,
+        effect=effect.mean,
+        low=low,
+        high=high,
+        n=effect.n,
+        more="; ".join(filter(None, (more, line.reason))),
+        looks=tuple(one.looks),
+        decision=one.decision,
+        signs=_signs(shown, expect),
+        outlying=_outlying(shown, prior),
+        chances=chances,
+        prior=own,
+    )
+
+
+def _level(line: Line, expect: Expect) -> float:
+    """What a case needs at a look that has all of the error, by Bonferroni over claims and cases: a little too little."""
+    cases = len(line.cases)
+    return ALPHA / max(1, line.family) / (cases - expect.needed(cases) + 1)
+
+
+def _signs(case: CaseResult, expect: Expect) -> tuple[int, int] | None:
+    """Seeds on the claim's side of the bound, and all that are not on it: the sign test, which no collapse misleads."""
+    if expect.sign == "within":
+        return None
+    sign = 1 if expect.sign == ">" else -1
+    gaps = [sign * (value - expect.bound) for value in case.by_seed.values()]
+    return sum(gap > 0 for gap in gaps), sum(gap != 0 for gap in gaps)
+
+
+def _outlying(case: CaseResult, prior: Prior) -> str:
+    """Cells with a seed far from the others, with the values of all: a mean and its interval say little of a collapse."""
+    far = max(FAR_POINTS, FAR * math.sqrt(prior.variance))
+    told = []
+    for name, cell in case.cells.items():
+        values = [cell.values[seed] for seed in sorted(cell.values)]
+        middle = statistics.median(values)
+        if len(values) > 2 and cell.tested and max(abs(value - middle) for value in values) > far:
+            told.append(f"{name}: {', '.join(f'{value:.1f}' for value in values)}")
+    return "; ".join(told)
+
+
+def _more(chances: Mapping[int, float]) -> str:
+    """What the later looks are worth, in words."""
+    if not chances:
+        return f"undecided at the last look, {LOOKS[-1]} seeds"
+    best = max(chances.values())
+    if best < HOPE:
+        return f"past hope: no look up to {LOOKS[-1]} seeds is likely to decide it"
+    first, last = next(n for n in chances if chances[n] >= HOPE), max(chances)
+    tail = f", {last} with {100 * chances[last]:.0f} %" if last != first else ""
+    return f"{first} seeds would decide with a probability of {100 * chances[first]:.0f} %{tail} (leanat decide)"
+
+
+def _waiting(line: Line, prior: Prior) -> Line:
+    """No effect could decide the claim with the seeds that its cases have."""
+    expect, own = line.claim.parts()[0].expect, prior if _points(line.claim) else NO_PRIOR
+    fewest = min((case.effect for case in line.cases), key=lambda effect: effect.n)
+    now = judge([replace(c.effect, sd=None) for c in line.cases], expect, _points(line.claim))
+    cases = [line.cases[place].effect for place in (now.shown, now.against)]
+    return replace(
+        line,
+        verdict="not decidable",
+        reason=few_trials([c.effect.n for c in line.cases]),
+        effect=fewest.mean,
+        n=fewest.n,
+        chances=outlook(*cases, expect, _points(line.claim), _level(line, expect), own),
+        prior=own,
     )
 
 
@@ -113,7 +315,10 @@ def not_tested_at(claim: Claim, scale: str) -> str | None:
     return None
 
 
-def _cases(claim: Claim, items: Items) -> tuple[list[dict[str, Cell]], set[str]]:
+Whole = tuple[Mapping[str, tuple[str, str, str]], dict[str, Cell]]  # where the cells of a case stand, and the cells
+
+
+def _cases(claim: Claim, items: Items) -> tuple[list[Whole], set[str]]:
     """The cases that have all their numbers, and why the others have not."""
     whole, reasons = [], set()
     for names in claim.cases:
@@ -123,11 +328,11 @@ def _cases(claim: Claim, items: Items) -> tuple[list[dict[str, Cell]], set[str]]
             lacking = {"no seed in common, or no finite number"}
         reasons |= lacking
         if not lacking:
-            whole.append(case)
+            whole.append((names, case))
     return whole, reasons
 
 
-def _not_finite(cases: list[dict[str, Cell]]) -> str:
+def _not_finite(cases: Sequence[Mapping[str, Cell]]) -> str:
     count = sum(cell.not_finite > 0 for case in cases for cell in case.values())
     return f"images with logits that are not finite count as wrong, in {count} of its cells" if count else ""
 
@@ -144,13 +349,13 @@ def _series(claim: Claim, case: Mapping[str, Cell]) -> dict[int, float]:
     return {seed: value for seed, value in found.items() if math.isfinite(value)}
 
 
-def _effect(claim: Claim, cases: list[dict[str, Cell]]) -> Effect:
-    """The mean effect of the cases with its uncertainty."""
+def _case(claim: Claim, cases: list[dict[str, Cell]], places: Mapping[str, tuple[str, str, str]]) -> CaseResult:
+    """The mean effect of the cases by seed, with its uncertainty."""
     series = [_series(claim, case) for case in cases]
     common = sorted(set.intersection(*map(set, series))) or sorted(series[0])
-    values = [statistics.fmean(s[seed] for s in series if seed in s) for seed in common]
-    sd = statistics.stdev(values) if len(values) > 1 else None
-    return Effect(statistics.fmean(values), len(values), sd, examples.error(claim, cases))
+    by_seed = {seed: statistics.fmean(s[seed] for s in series if seed in s) for seed in common}
+    cells = cases[0] if len(cases) == 1 else {}
+    return CaseResult(cells, places, by_seed, _over(by_seed, examples.error(claim, cases)))
 
 
 def _exact(claim: Claim, cases: list[dict[str, Cell]], scale: str) -> Line:
@@ -159,15 +364,6 @@ def _exact(claim: Claim, cases: list[dict[str, Cell]], scale: str) -> Line:
     verdict, place = exact(values, claim.expect, TIMES if claim.kind == "time" else 0.0)
     more = "within 5 % of the bound, which a measured time does not resolve" if verdict == "inconclusive" else ""
     return Line(claim, scale, verdict, effect=values[place], used=len(cases), more=more)
-
-
-def _more(claim: Claim, effect: Effect, tests: int, cases: int) -> str:
-    if effect.sd is None:
-        return "one trial shows no spread: 3 or more"
-    needed = seeds_needed(effect, claim.expect, claim.unit == "points", tests, cases)
-    if needed:
-        return f"{needed} seeds would decide"
-    return "more than 100 seeds, or more test examples" if effect.examples else "more than 100 seeds"
 
 
 def errata(folder: Path, paper: str) -> list[tuple[str, str]]:

@@ -1,10 +1,11 @@
-"""The ledger of claims as text for a terminal, as CSV, and as PDF and PNG."""
+"""The ledger of claims as text for a terminal, as CSV and JSON, and as PDF and PNG."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import math
 import shutil
 import textwrap
 from collections import Counter
@@ -16,14 +17,16 @@ from typing import Any
 from leanat.core.errors import did_you_mean
 from leanat.core.files import atomic_write
 from leanat.experiments.claim import LEAST, Claim
+from leanat.plan import looks
+from leanat.plan.looks import LOOKS
 from leanat.report.cells import Items
-from leanat.report.claims import FULL, Line, errata, ledger, load
+from leanat.report.claims import FULL, CaseResult, Line, errata, ledger, load
 from leanat.report.layout import number
-from leanat.report.verdict import ALPHA
+from leanat.report.verdict import ALPHA, FEW, LARGE, SHARES
 
 COLUMNS = (
     "paper", "claim", "verdict", "effect", "low", "high", "unit", "expected", "seeds", "cases", "cases_in_all", "scale",
-    "origin", "kind", "reason", "says", "source",
+    "origin", "kind", "reason", "says", "source", "look", "p_support", "p_reject", "seeds_for", "seeds_not_equal", "minutes",
 )  # fmt: skip
 MARKS = {"supported": "✓", "not supported": "✗", "inconclusive": "?"}
 QUIET = ("not decidable", "not run yet", "not testable")
@@ -42,16 +45,18 @@ def make(
             raise ValueError(f"claims: no paper {paper!r}{did_you_mean(paper, titles)}")
     found = lines({paper: load(paper) for paper in only or titles}, results, root / "replicated", scale)
     if out is not None:
-        write_csv(found, out.with_suffix(".csv"))
+        minutes = price(found, results)
+        write_csv(found, minutes, out.with_suffix(".csv"))
+        write_json(found, minutes, out.with_suffix(".json"))
         write_pdf(found, titles, root / "published", out.with_suffix(""))
     return text(found, titles, max(40, shutil.get_terminal_size((100, 24)).columns))
 
 
 def lines(claims: Mapping[str, list[Claim]], results: Path, real: Path, scale: str) -> dict[str, list[Line]]:
     """Lines by paper: one per claim at ``scale``, and one more for each claim that committed replications can test."""
-    found = {}
+    found, planned = {}, bool(looks.read(results, scale))
     for paper, own in claims.items():
-        found[paper] = ledger(own, Items(results, scale))
+        found[paper] = ledger(own, Items(results, scale), planned)
         for other in _replicated_scales(real / paper):
             lines = ledger(own, Items(real, other, real=True))
             found[paper] += [line for line in lines if line.used]
@@ -66,19 +71,147 @@ def _replicated_scales(folder: Path) -> list[str]:
     return sorted(found)
 
 
-def write_csv(found: Mapping[str, list[Line]], path: Path) -> None:
+def price(found: Mapping[str, list[Line]], results: Path) -> dict[str, float]:
+    """Core minutes of the runs and attacks behind each claim of this run, by its id; runs count for every claim they serve."""
+    seconds: dict[str, float] = {}
+    minutes = {}
+    for line in (line for part in found.values() for line in part if line.origin == "this run"):
+        runs = {run for case in line.cases for cell in case.cells.values() for run in cell.runs}
+        if runs:
+            minutes[line.claim.id] = sum(_seconds(run, results, seconds) for run in runs) / 60
+    return minutes
+
+
+def _seconds(run: str, results: Path, known: dict[str, float]) -> float:
+    """Of a training and all attacks on it; what is not recorded counts as nothing."""
+    if run not in known:
+        folder, total = results / "runs" / run, 0.0
+        for path in [folder / "metrics.json", *sorted((folder / "suites").glob("*.json"))]:
+            try:
+                record = json.loads(path.read_text())
+            except (OSError, ValueError):
+                continue
+            total += record.get("wall_seconds", 0) * record.get("threads", 1) if path.name == "metrics.json" else 0
+            total += sum(attack.get("seconds", 0) for attack in record.get("attacks", {}).values())
+        known[run] = total
+    return known[run]
+
+
+def write_csv(found: Mapping[str, list[Line]], minutes: Mapping[str, float], path: Path) -> None:
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(COLUMNS)
     for line in (line for part in found.values() for line in part):
-        c = line.claim
-        numbers = ["" if x is None else f"{x:.6g}" for x in (line.effect, line.low, line.high)]
+        c, made = line.claim, line.decision
+        numbers = [_number(x) for x in (line.effect, line.low, line.high)]
         cases = (line.used or "", len(c.cases) or "")
         where = (line.scale, line.origin, c.kind, _why(line), c.says, c.source)
-        rows.writerow((c.paper, c.id, line.verdict, *numbers, c.unit, expected(c), line.n or "", *cases, *where))
+        tests = (made.look or "", _number(made.support), _number(made.reject)) if made else ("", "", "")
+        cost = _number(minutes.get(c.id)) if line.origin == "this run" else ""
+        rows.writerow(
+            (c.paper, c.id, line.verdict, *numbers, c.unit, expected(c), line.n or "", *cases, *where, *tests)
+            + (line.signs or ("", ""))
+            + (cost,)
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as file:
         file.write_text(text.getvalue(), encoding="utf-8")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+def write_json(found: Mapping[str, list[Line]], minutes: Mapping[str, float], path: Path) -> None:
+    """Everything that a verdict is made of: the design, and for each claim its cases with their effects by seed and runs."""
+    kept = {
+        "design": {
+            "level": ALPHA,
+            "looks": list(LOOKS),
+            "shares_of_the_level": [SHARES[look] for look in LOOKS],
+            "few_seeds": FEW,
+            "points_that_few_seeds_need": LARGE,
+            "method": "docs/verdicts.md",
+        },
+        "claims": [_record(line, minutes) for part in found.values() for line in part],
+    }
+    with atomic_write(path) as file:
+        file.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+
+
+def _record(line: Line, minutes: Mapping[str, float]) -> dict[str, Any]:
+    claim, made = line.claim, line.decision
+    return {
+        "id": claim.id,
+        "paper": claim.paper,
+        "says": claim.says,
+        "source": claim.source,
+        "kind": claim.kind,
+        "unit": claim.unit,
+        "expected": expected(claim),
+        "scale": line.scale,
+        "origin": line.origin,
+        "verdict": line.verdict,
+        "partial": line.partial,
+        "reason": _why(line),
+        "effect": line.effect,
+        "interval": None if line.low is None else [line.low, line.high],
+        "seeds": line.n,
+        "cases_used": line.used,
+        "cases_in_all": len(claim.cases),
+        "look": made and made.look,
+        "looks": list(line.looks),
+        "p_support": made and made.support,
+        "p_reject": made and made.reject,
+        "claims_corrected_for": line.family or None,
+        "borrowed": {"degrees_of_freedom": line.prior.df, "sd": math.sqrt(line.prior.variance)}
+        if line.prior.df
+        else None,
+        "seeds_for_the_claim": line.signs and {"for": line.signs[0], "of": line.signs[1], "p": sign_test(*line.signs)},
+        "outlying_seeds": line.outlying or None,
+        "chance_of_later_looks": {str(look): chance for look, chance in line.chances.items()},
+        "core_minutes": minutes.get(claim.id) if line.origin == "this run" else None,
+        "cases": [_case_record(case, line) for case in line.cases],
+    }
+
+
+def _case_record(case: CaseResult, line: Line) -> dict[str, Any]:
+    effect = case.effect.moderated(line.prior)
+    return {
+        "effect": effect.mean,
+        "interval": effect.interval(),
+        "sd": case.effect.sd,
+        "error_of_the_examples": effect.examples,
+        "by_seed": {str(seed): value for seed, value in case.by_seed.items()},
+        "cells": {
+            name: {
+                "item": case.places[name][0],
+                "row": case.places[name][1],
+                "column": case.places[name][2],
+                "by_seed": {str(seed): value for seed, value in cell.values.items()},
+                "examples": cell.tested,
+                "runs": list(cell.runs),
+            }
+            for name, cell in case.cells.items()
+        },
+    }
+
+
+def remarks(line: Line) -> str:
+    """What a reader should know of a verdict beside its interval: how many seeds agree, collapses, the look."""
+    said = []
+    if line.outlying and line.signs:
+        fits, n = line.signs
+        said.append(f"one seed far from the others ({line.outlying})")
+        said.append(f"{fits} of {n} seeds on the claim's side (sign test p = {sign_test(fits, n):.2g})")
+    if line.decision and line.decision.look and line.n and line.decision.look < line.n:
+        said.append(f"decided at {line.decision.look} seeds")
+    return "; ".join(said)
+
+
+def sign_test(fits: int, n: int) -> float:
+    """One-sided p of as many seeds or more on the claim's side, were either side as likely."""
+    return sum(math.comb(n, k) for k in range(fits, n + 1)) / 2**n
 
 
 def write_pdf(found: Mapping[str, list[Line]], titles: Mapping[str, str], papers: Path, stem: Path) -> None:
@@ -109,7 +242,7 @@ def _section(paper: str, lines: Sequence[Line], title: str, papers: Path) -> dic
                 "says": line.claim.says,
                 "source": line.claim.source,
                 "mark": MARKS.get(line.verdict, "–"),
-                "verdict": line.verdict,
+                "verdict": named(line),
                 "effect": measured(line),
                 "expected": expected(line.claim),
                 "why": _why(line),
@@ -125,13 +258,14 @@ def _section(paper: str, lines: Sequence[Line], title: str, papers: Path) -> dic
 
 def notes(found: Mapping[str, list[Line]]) -> list[str]:
     """What a reader has to know to read the ledger."""
-    level = f"{100 * ALPHA:.0f} %"
+    level, five = f"{100 * ALPHA:.0f} %", f"{100 * (1 - (1 - ALPHA) ** 5):.0f} %"
     said = [
-        "A verdict is about the effect: arithmetic over cells of this package's tables and figures, as "
-        "the paper's claims.py writes it. Per paper, a false claim is supported with a probability of at most "
-        f"{level}, and a true one rejected with at most {level} (Holm's correction over the claims tested). Intervals: "
-        "95 %, each by itself, over seeds (paired) and test examples. Below 5 seeds only effects over 2 points support "
-        "a claim; differences under 0.5 points do not matter unless the claim says so. The method: docs/verdicts.md."
+        "A verdict is about the effect: arithmetic over cells of this package's tables and figures, as the paper's claims.py "
+        f"writes it. Per paper, a false claim is supported with a probability of at most {level}, and a true one rejected with "
+        f"at most {level}: over planned looks at {', '.join(map(str, LOOKS))} seeds, by Holm's correction over the claims. Over "
+        f"five papers that is at most {five} each way. Intervals: 95 %, each by itself, over seeds (paired; the variance borrows "
+        f"from the paper's other effects) and test examples. Below {FEW} seeds only effects over {LARGE:g} points support a "
+        f"claim; differences under {LEAST:g} points do not matter unless the claim says so. The method: docs/verdicts.md."
     ]
     if any(line.scale != FULL for part in found.values() for line in part):
         said.append(
@@ -187,7 +321,13 @@ def expected(claim: Claim) -> str:
 
 
 def _why(line: Line) -> str:
-    return line.more if line.verdict == "inconclusive" else line.reason
+    return "; ".join(filter(None, (line.more if line.verdict == "inconclusive" else line.reason, remarks(line))))
+
+
+def named(line: Line) -> str:
+    """The verdict in words; one that rests on some of the cases says so."""
+    part = f" (in {line.used} of {len(line.claim.cases)} cases)" if line.partial and line.verdict in MARKS else ""
+    return line.verdict + part
 
 
 def text(found: Mapping[str, list[Line]], titles: Mapping[str, str], width: int) -> str:
@@ -201,7 +341,7 @@ def text(found: Mapping[str, list[Line]], titles: Mapping[str, str], width: int)
         )
         for line in lines:
             claim = line.claim
-            out.append(f"{MARKS.get(line.verdict, ' ')} {claim.id}  {line.verdict}")
+            out.append(f"{MARKS.get(line.verdict, ' ')} {claim.id}  {named(line)}")
             body = [f"{claim.says} ({claim.source})"]
             if line.effect is not None:
                 seeds = "" if line.n is None else f", {line.n} seed{'s' * (line.n != 1)}"

@@ -1,47 +1,63 @@
 """From effects with their uncertainty to a verdict; docs/verdicts.md is the method in words.
 
 A claim is about cases (pairs of network and data set, say), each with an effect: ``every``, ``most``, ``some`` of them, or
-their ``mean``, are above a bound, below it, or within a distance of zero.
+their ``mean``, are above a bound, below it, or within a distance of zero. It is tested at looks that are fixed beforehand.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from leanat.experiments.claim import Expect
+from leanat.plan.looks import LOOKS
+from leanat.report.variance import NO_PRIOR, Prior
 
 ALPHA = (
     0.05  # of ever supporting a claim that is false, and of ever rejecting one that is true, over the claims of a paper
 )
+# The share of ALPHA that each look may spend. The first gets most: at few degrees of freedom a small tail lies far out.
+SHARES = dict(zip(LOOKS, (0.4, 0.25, 0.15, 0.1, 0.1), strict=True))
 FEW, LARGE = 5, 2.0  # below this many seeds, only effects over this many points support
 TIMES = 0.05  # a measured time ratio this close to its bound decides nothing
-MOST_SEEDS = 100
 TINY = 1e-12  # p values below are this
+HOPE = 0.1  # a claim that later looks decide with a smaller probability is past hope
+TYPICAL_SD = 2.0  # points: of a difference over seeds, where a paper has too few to say
 
 
 @dataclass(frozen=True)
 class Effect:
-    """A case: its mean over n seeds, the seeds' standard deviation and the error from the choice of test examples."""
+    """A case: its mean over n seeds, the seeds' standard deviation and the error from the choice of test examples.
+
+    ``borrowed``: degrees of freedom of the standard deviation beyond n - 1, from the other effects of the paper.
+    """
 
     mean: float
     n: int
     sd: float | None = None  # None: one seed
     examples: float = 0.0
+    borrowed: float = 0.0
+
+    def moderated(self, prior: Prior) -> Effect:
+        """With the standard deviation moved towards the paper's usual one (Smyth 2004, equation of the posterior variance)."""
+        if self.sd is None or not prior.df:
+            return self
+        return replace(self, sd=math.sqrt(prior.posterior(self.sd**2, self.n - 1)), borrowed=prior.df)
 
     def half(self, tail: float, n: int | None = None) -> float:
         """Half-width of an interval that leaves ``tail`` on each side, of n seeds: nan for one seed.
 
-        Student's of the seeds (n - 1 degrees of freedom) and the normal one of the examples, as the sides of a right angle.
-        One t of Welch's degrees of freedom would be too short at small tails: three seeds often agree by chance.
+        Student's of the seeds and the normal one of the examples, as the sides of a right angle. One t of Welch's degrees
+        of freedom would be too short at small tails: three seeds often agree by chance.
         """
         from scipy.special import ndtri, stdtrit
 
         n = n or self.n
         if self.sd is None or n < 2:
             return math.nan
-        return math.hypot(stdtrit(n - 1, 1 - tail) * self.sd / math.sqrt(n), ndtri(1 - tail) * self.examples)
+        seeds = -stdtrit(n - 1 + self.borrowed, tail) * self.sd / math.sqrt(n)
+        return math.hypot(seeds, ndtri(tail) * self.examples)
 
     def interval(self, level: float = 0.95) -> tuple[float, float] | None:
         """Not corrected for the number of claims; None for one seed."""
@@ -63,7 +79,10 @@ class Effect:
     def _tail(self, gap: float) -> float:
         """The tail whose half-width is ``gap``."""
         from scipy.optimize import brentq
+        from scipy.special import stdtr
 
+        if self.sd and not self.examples:
+            return max(TINY, float(stdtr(self.n - 1 + self.borrowed, -gap * math.sqrt(self.n) / self.sd)))
         if self.half(TINY) <= gap:
             return TINY
         return math.exp(brentq(lambda x: self.half(math.exp(x)) - gap, math.log(TINY), math.log(0.5)))
@@ -83,10 +102,12 @@ class TestResult:
     against: int
 
 
-def judge(effects: Sequence[Effect], expect: Expect, points: bool) -> TestResult:
+def judge(effects: Sequence[Effect], expect: Expect, points: bool, overall: Effect | None = None) -> TestResult:
     """Tests a claim on its cases; ``points``: accuracies, for which few seeds need large effects.
 
-    ``k of K``: the partial conjunction test of Benjamini and Heller (2008), which for every is the largest p.
+    ``k of K``: the partial conjunction test of Benjamini and Heller (2008), which for every is the largest p. Against
+    ``every`` stand two tests, each at half of the level: that of the clearest case, corrected for their number, and that
+    of ``overall``, the mean of the cases, which cannot be beyond the bound where every case is within it.
     """
     k, cases = expect.needed(len(effects)), len(effects)
     if expect.sign == "within":
@@ -105,10 +126,13 @@ def judge(effects: Sequence[Effect], expect: Expect, points: bool) -> TestResult
         enough = max(expect.least, LARGE) if few else expect.least
     support = min(1.0, (cases - k + 1) * sorted(p for p, _ in tests)[k - 1])
     reject = min(1.0, k * sorted(q for _, q in tests)[cases - k])
+    if overall is not None and expect.of == "every" and expect.sign != "within" and cases > 1:
+        mean = overall if expect.sign == ">" else overall.flipped()
+        reject = min(1.0, 2 * min(reject, mean.flipped().above(-bound - expect.least)))
     order = sorted(range(cases), key=lambda i: -fits[i])
     fit = fits[order[k - 1]]
     large = fit > enough or (fit == enough and enough == expect.least and fit > 0)
-    against = sorted(range(cases), key=lambda i: tests[i][1])[cases - k]
+    against = sorted(range(cases), key=lambda i: (tests[i][1], fits[i]))[cases - k]
     return TestResult(support, reject, large, order[k - 1], against)
 
 
@@ -125,52 +149,100 @@ def holm(values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def verdicts(judged: Sequence[TestResult]) -> list[str]:
-    """``supported``, ``not supported`` or ``inconclusive`` for each claim of one paper, corrected for their number."""
-    support, reject = holm([j.support for j in judged]), holm([j.reject for j in judged])
+@dataclass(frozen=True)
+class Decision:
+    """A verdict, the adjusted p values behind it, and the first look that reached it; None where none did."""
+
+    verdict: str
+    support: float
+    reject: float
+    look: int | None
+
+
+def decide(tested: Sequence[Mapping[int, TestResult]], others: int = 0) -> list[Decision]:
+    """``supported``, ``not supported`` or ``inconclusive`` for each claim of one paper, by its results at each look.
+
+    A claim's p value is the smallest of its looks, each divided by its share of the error (Bonferroni over the looks: it
+    holds whatever made the looks end where they did). Holm's correction is over the claims and ``others``, which could
+    have been tested and were not.
+    """
+    support = [{n: r.support / SHARES[n] if r.large else 1.0 for n, r in looks.items()} for looks in tested]
+    reject = [{n: r.reject / SHARES[n] for n, r in looks.items()} for looks in tested]
     return [
-        "supported" if s < ALPHA and j.large else "not supported" if r < ALPHA else "inconclusive"
-        for j, s, r in zip(judged, support, reject, strict=True)
+        _decision(s, r, p, q)
+        for s, r, p, q in zip(support, reject, _adjusted(support, others), _adjusted(reject, others), strict=True)
     ]
+
+
+def _adjusted(looks: Sequence[Mapping[int, float]], others: int) -> list[float]:
+    return holm([min(1.0, *p.values()) for p in looks] + [1.0] * others)[: len(looks)]
+
+
+def _decision(support: Mapping[int, float], reject: Mapping[int, float], p: float, q: float) -> Decision:
+    for verdict, adjusted, looks in (("supported", p, support), ("not supported", q, reject)):
+        if adjusted < ALPHA:
+            times = adjusted / max(min(looks.values()), TINY)  # Holm's factor
+            return Decision(verdict, p, q, next(n for n in sorted(looks) if times * looks[n] < ALPHA))
+    return Decision("inconclusive", p, q, None)
 
 
 def out_of_reach(expect: Expect, trials: Sequence[int]) -> list[str]:
     """Which of ``supported`` and ``not supported`` no effect leads to, however clear, of cases with so many trials each.
 
-    One trial shows no spread over seeds, so its case can be counted neither for a claim nor against it.
+    A case that has not reached the first look can be counted neither for a claim nor against it.
     """
+    looks = reached(trials)
     clear = [1e9, -1e9, 0.0]
-    cases = [[Effect(mean, n, 0.0 if n > 1 else None) for n in trials] for mean in clear]
-    reached = {verdicts([judge(effects, expect, points=True)])[0] for effects in cases}
-    return [verdict for verdict in ("supported", "not supported") if verdict not in reached]
+    cases = [[Effect(mean, n, 0.0 if n >= LOOKS[0] else None) for n in trials] for mean in clear]
+    found = {decide([dict.fromkeys(looks, judge(effects, expect, True))])[0].verdict for effects in cases if looks}
+    return [verdict for verdict in ("supported", "not supported") if verdict not in found]
+
+
+def reached(trials: Sequence[int]) -> list[int]:
+    """The looks that all cases of these trials have reached, but for those that have not reached the first one."""
+    counted = [n for n in trials if n >= LOOKS[0]]
+    return [look for look in LOOKS if counted and look <= min(counted)]
 
 
 def few_trials(trials: Sequence[int]) -> str:
-    single = sum(n == 1 for n in trials)
-    return "one trial" if single == len(trials) else f"one trial in {single} of {len(trials)} cases"
+    few = [n for n in trials if n < LOOKS[0]]
+    what = "one seed" if max(few) == 1 else f"fewer than {LOOKS[0]} seeds"
+    return what if len(few) == len(trials) else f"{what} in {len(few)} of {len(trials)} cases"
 
 
-def seeds_needed(effect: Effect, expect: Expect, points: bool, tests: int, cases: int = 1) -> int | None:
-    """Seeds that would decide with a probability of 80 %, were effect and spread as seen; None if 100 would not.
+def outlook(
+    effect: Effect, against: Effect, expect: Expect, points: bool, level: float, prior: Prior = NO_PRIOR
+) -> dict[int, float]:
+    """The probability that each later look decides a claim, were the spread as seen: from the estimate and its own error.
 
-    ``effect``: that of the case that decides, of ``cases``. ``tests``: claims tested together, each then at level
-    alpha / tests (Bonferroni, so a little too many).
+    ``effect``, ``against``: the cases that decide for and against it, at all their seeds. ``level``: that of one look
+    with all of the error, so ALPHA over the number of hypotheses that are corrected for.
     """
-    if effect.sd is None:
-        return None
-    sign, needed = -1 if expect.sign == "<" else 1, expect.needed(cases)
-    gap = sign * (effect.mean - expect.bound)
-    if expect.sign == "within":
-        gap, few, fits = abs(expect.bound - abs(effect.mean)), False, abs(effect.mean) <= expect.bound
-    else:
-        fits = gap >= expect.least
-        few = points and fits and gap <= LARGE
-        gap = gap if fits else expect.least - gap
-    tests *= cases - needed + 1 if fits else needed  # as in judge
-    for n in range(max(2, effect.n + 1, FEW if few else 0), MOST_SEEDS + 1):
-        if gap >= effect.half(ALPHA / tests, n) + effect.half(0.2, n):
-            return n
-    return None
+    sign = -1 if expect.sign == "<" else 1
+    chances = {}
+    for look in LOOKS:
+        if look <= effect.n:
+            continue
+        chance = 0.0
+        for one, support in ((effect, True), (against, False)):
+            spread = one.sd if one.sd is not None else math.sqrt(prior.variance) if prior.df else TYPICAL_SD
+            known = replace(one, sd=spread, n=max(one.n, 1))
+            if expect.sign == "within":
+                gap = (expect.bound - abs(one.mean)) * (1 if support else -1)
+            else:
+                gap = sign * (one.mean - expect.bound)
+                gap = gap if support else expect.least - gap
+            wanted = known.half(level * SHARES[look], look)
+            if support and expect.sign != "within":
+                wanted = max(wanted, LARGE if points and look < FEW else expect.least)
+            moves = spread * math.sqrt(max(0.0, 1 / known.n - 1 / look))
+            chance += _normal((gap - wanted) / moves) if moves else float(gap > wanted)
+        chances[look] = min(1.0, chance)
+    return chances
+
+
+def _normal(z: float) -> float:
+    return math.erfc(-z / math.sqrt(2)) / 2
 
 
 def exact(values: Sequence[float], expect: Expect, tolerance: float) -> tuple[str, int]:

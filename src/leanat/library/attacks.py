@@ -1,0 +1,330 @@
+"""Attacks on any network: images [B, C, H, W] in [0, 1] in, adversarial images of the same shape and range out.
+
+``net``: any module that gives logits [B, K]. ``mean``, ``std``: what it subtracts and divides by, where it expects normalised
+images; pixels in [0, 1] are handed over all the same, since radii are those of pixels. ``seed`` None: drawn from torch's
+generator, so that ``torch.manual_seed`` repeats a call and two calls differ. Nothing of the network changes: not its mode,
+not its parameters, not their gradients. Everything that does not fit raises ValueError or TypeError, in one line.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from leanat.attacks.autoattack import APGD, FAB, AutoAttack, Square
+from leanat.attacks.jpeg import JPEG
+from leanat.attacks.mifgsm import DI2FGSM, MIFGSM
+from leanat.attacks.pgd import PGD, Clean
+from leanat.attacks.recoloradv import ReColorAdv
+from leanat.attacks.stadv import StAdv
+from leanat.attacks.threat import L2, Linf, ThreatModel
+from leanat.core.errors import named
+from leanat.core.nouns import Attack, Step
+from leanat.core.rng import Draws
+from leanat.library import checks
+from leanat.library.checks import Channels
+from leanat.library.network import Wrapped
+
+THREATS = {"linf": Linf, "l2": L2}
+
+
+def threat_model(norm: str, eps: float) -> ThreatModel:
+    """The ball of radius ``eps``, in units of pixels in [0, 1]; ``norm`` is linf or l2."""
+    return named(THREATS, norm, "norm")(eps=eps)
+
+
+def perturb(
+    net: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    attack: Attack,
+    *,
+    mean: Channels | None = None,
+    std: Channels | None = None,
+    seed: int | None = None,
+) -> Tensor:
+    """What any attack of ``leanat.attacks`` makes of x [B, C, H, W] in [0, 1] with labels y [B]."""
+    x = checks.images(x)
+    y = checks.labels(y, len(x)).to(x.device)
+    wrapped = Wrapped(net, mean, std, x.shape[1])
+    if x.device != wrapped.device:
+        raise ValueError(f"x is on {x.device}, the network on {wrapped.device}; both on one device are expected")
+    if not len(x):
+        return x.detach().clone()
+    wrapped.labels_below = int(y.max()) + 1
+    if seed is None:
+        seed = int(torch.randint(2**62, ()))
+    index = torch.arange(len(x), device=x.device)
+    weight = torch.ones(len(x), device=x.device)
+    step = Step(0, index, x.detach(), y, weight, Draws(seed, 0, index))
+    return attack(wrapped, step).detach()
+
+
+def fgsm(
+    net: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    eps: float = 8 / 255,
+    *,
+    norm: str = "linf",
+    mean: Channels | None = None,
+    std: Channels | None = None,
+) -> Tensor:
+    """One step of length ``eps`` (Goodfellow et al. 2015)."""
+    return perturb(net, x, y, _fgsm(threat_model(norm, eps)), mean=mean, std=std, seed=0)
+
+
+def fgsm_rs(
+    net: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    eps: float = 8 / 255,
+    *,
+    norm: str = "linf",
+    step_size: float | None = None,
+    mean: Channels | None = None,
+    std: Channels | None = None,
+    seed: int | None = None,
+) -> Tensor:
+    """One step from a uniform start (Wong et al. 2020); ``step_size`` None: 1.25 eps, as there."""
+    return perturb(net, x, y, _fgsm_rs(threat_model(norm, eps), step_size), mean=mean, std=std, seed=seed)
+
+
+def pgd(
+    net: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    eps: float = 8 / 255,
+    *,
+    norm: str = "linf",
+    steps: int = 10,
+    step_size: float | None = None,
+    start: str = "uniform",
+    loss: str = "ce",
+    restarts: int = 1,
+    mean: Channels | None = None,
+    std: Channels | None = None,
+    seed: int | None = None,
+) -> Tensor:
+    """Projected gradient ascent (Madry et al. 2018).
+
+    ``step_size`` None: eps / 4, which is 2/255 at 8/255. ``start``: uniform in the ball, gaussian (TRADES), or none. ``loss``: ce
+    (cross-entropy), margin (Carlini and Wagner), or kl to the clean prediction (TRADES). Of ``restarts`` runs each image
+    keeps the point of highest loss.
+    """
+    attack = _pgd(threat_model(norm, eps), steps, step_size, start, loss, restarts)
+    return perturb(net, x, y, attack, mean=mean, std=std, seed=seed)
+
+
+def mi_fgsm(
+    net: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    eps: float = 8 / 255,
+    *,
+    norm: str = "linf",
+    steps: int = 10,
+    step_size: float | None = None,
+    decay: float = 1.0,
+    mean: Channels | None = None,
+    std: Channels | None = None,
+) -> Tensor:
+    """Momentum iterative FGSM (Dong et al. 2018), made to transfer; ``step_size`` None: eps / steps, as there."""
+    attack = MIFGSM(
+        threat=threat_model(norm, eps),
+        steps=steps,
+        step_size=eps / steps if step_size is None else step_size,
+        decay=decay,
+    )
+    return perturb(net, x, y, attack, mean=mean, std=std, seed=0)
+
+
+def di2_fgsm(
+    net: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    eps: float = 8 / 255,
+    *,
+    norm: str = "linf",
+    steps: int = 10,
+    step_size: float | None = None,
+    decay: float = 1.0,
+    resize_rate: float = 0.9,
+    diversity_prob: float = 0.5,
+    mean: Channels | None = None,
+    std: Channels | None = None,
+    seed: int | None = None,
+) -> Tensor:
+    """MI-FGSM on images that are shrunk and padded at random (Xie et al. 2019); square images alone."""
+    attack = DI2FGSM(
+        threat=threat_model(norm, eps),
+        steps=steps,
+        step_size=eps / steps if step_size is None else step_size,
+        decay=decay,
+        resize_rate=resize_rate,
+        diversity_prob=diversity_prob,
+        random_start=False,
+    )
+    return perturb(net, x, y, attack, mean=mean, std=std, seed=seed)
+
+
+def apgd(
+    net: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    eps: float = 8 / 255,
+    *,
+    norm: str = "linf",
+    steps: int = 100,
+    loss: str = "ce",
+    restarts: int = 1,
+    mean: Channels | None = None,
+    std: Channels | None = None,
+    seed: int | None = None,
+) -> Tensor:
+    """Auto-PGD (Croce and Hein 2020); ``loss``: ce, dlr (3 classes or more), or t, targeted (4 or more).
+
+    An image that it does not fool comes back as it was, see ``leanat.attacks.autoattack.APGD``.
+    """
+    attack = APGD(threat=threat_model(norm, eps), loss=loss, steps=steps, restarts=restarts)
+    return perturb(net, x, y, attack, mean=mean, std=std, seed=seed)
+
+
+def fab(
+    net: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    eps: float = 8 / 255,
+    *,
+    norm: str = "linf",
+    steps: int = 100,
+    targeted: bool = False,
+    mean: Channels | None = None,
+    std: Channels | None = None,
+    seed: int | None = None,
+) -> Tensor:
+    """Fast adaptive boundary attack (Croce and Hein 2020): the nearest adversarial point, where it is inside the ball."""
+    attack = FAB(threat=threat_model(norm, eps), targeted=targeted, steps=steps)
+    return perturb(net, x, y, attack, mean=mean, std=std, seed=seed)
+
+
+def square(
+    net: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    eps: float = 8 / 255,
+    *,
+    norm: str = "linf",
+    queries: int = 5000,
+    mean: Channels | None = None,
+    std: Channels | None = None,
+    seed: int | None = None,
+) -> Tensor:
+    """Square Attack (Andriushchenko et al. 2020): random search, without gradients."""
+    attack = Square(threat=threat_model(norm, eps), queries=queries)
+    return perturb(net, x, y, attack, mean=mean, std=std, seed=seed)
+
+
+def autoattack(
+    net: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    eps: float = 8 / 255,
+    *,
+    norm: str = "linf",
+    mean: Channels | None = None,
+    std: Channels | None = None,
+    seed: int | None = None,
+) -> Tensor:
+    """AutoAttack's standard version (Croce and Hein 2020), its four parts in turn on the images that still stand.
+
+    An image that nothing fools comes back as it was. With fewer than 4 classes the parts are apgd-ce, fab and square, which
+    is not AutoAttack. For robust accuracy, ``evaluate`` keeps what happened to each image and checks the network.
+    """
+    return perturb(net, x, y, AutoAttack(threat=threat_model(norm, eps)), mean=mean, std=std, seed=seed)
+
+
+def stadv(
+    net: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    bound: float = 0.05,
+    *,
+    steps: int = 100,
+    mean: Channels | None = None,
+    std: Channels | None = None,
+) -> Tensor:
+    """Moves pixels by a smooth flow of at most ``bound``, where the image spans 2 (Xiao et al. 2018)."""
+    return perturb(net, x, y, StAdv(bound=bound, steps=steps), mean=mean, std=std, seed=0)
+
+
+def recoloradv(
+    net: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    bound: float = 0.06,
+    *,
+    steps: int = 100,
+    mean: Channels | None = None,
+    std: Channels | None = None,
+) -> Tensor:
+    """Moves colours by at most ``bound`` in CIELUV scaled to [0, 1] (Laidlaw and Feizi 2019); 3 channels."""
+    return perturb(net, x, y, ReColorAdv(bound=bound, steps=steps), mean=mean, std=std, seed=0)
+
+
+def jpeg(
+    net: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    bound: float = 0.125,
+    *,
+    steps: int = 200,
+    mean: Channels | None = None,
+    std: Channels | None = None,
+    seed: int | None = None,
+) -> Tensor:
+    """Moves the quantised coefficients of a JPEG file by at most ``bound`` / 2 (Kang et al. 2019); 3 channels."""
+    return perturb(net, x, y, JPEG(bound=bound, steps=steps), mean=mean, std=std, seed=seed)
+
+
+def _fgsm(threat: ThreatModel) -> Attack:
+    return PGD(threat=threat, steps=1, step_size=threat.eps, start="none")
+
+
+def _fgsm_rs(threat: ThreatModel, step_size: float | None = None) -> Attack:
+    step_size = 1.25 * threat.eps if step_size is None else step_size
+    return PGD(threat=threat, steps=1, step_size=step_size, start="uniform")
+
+
+def _pgd(
+    threat: ThreatModel,
+    steps: int = 10,
+    step_size: float | None = None,
+    start: str = "uniform",
+    loss: str = "ce",
+    restarts: int = 1,
+) -> PGD:
+    step_size = threat.eps / 4 if step_size is None else step_size
+    return PGD(threat=threat, steps=steps, step_size=step_size, start=start, loss=loss, restarts=restarts)
+
+
+NAMED = {  # attacks that a name and a ball describe, with the settings of the functions above
+    "clean": lambda threat: Clean(),
+    "fgsm": _fgsm,
+    "fgsm_rs": _fgsm_rs,
+    "pgd": _pgd,
+    "apgd": lambda threat: APGD(threat=threat, loss="ce"),
+    "square": lambda threat: Square(threat=threat),
+    "autoattack": lambda threat: AutoAttack(threat=threat),
+}
+
+
+def attack_of(which: str | Attack | None, eps: float, norm: str) -> Attack:
+    """An attack by name, within the ball of radius ``eps``, or as it is; None is no attack."""
+    if which is None:
+        return Clean()
+    if isinstance(which, str):
+        return named(NAMED, which, "attack")(threat_model(norm, eps))
+    if not callable(which):
+        raise TypeError(f"attack is a {type(which).__name__}; a name or an attack of leanat.attacks is expected")
+    return which

@@ -1,0 +1,160 @@
+"""Tensors, a Dataset or a folder of images, in the form that the loop, selection and evaluation take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+from leanat.core.nouns import Data, eval_without_param_grad
+from leanat.core.rng import Draws
+from leanat.data import StreamedData, load_folder
+from leanat.data.augment import NONE, Augmentation, Piece, unit
+from leanat.data.tensors import TensorData
+from leanat.library import checks
+from leanat.library.checks import Channels
+from leanat.library.network import Wrapped, device_of
+
+# (x, y), a Dataset of (image, label), a folder that holds a folder of images for each class, or data of the package.
+AnyData = tuple[Tensor, Tensor] | Dataset[Any] | str | Path | Data
+
+
+@dataclass(frozen=True, eq=False)
+class DatasetData:
+    """A map-style Dataset of (image, label); images float [C, H, W] in [0, 1], uint8, or Pillow's.
+
+    Its examples are read one by one, in this process; random transforms of its own act at every reading and draw from
+    torch's generator, which the loop seeds for each epoch.
+    """
+
+    dataset: Dataset[Any]
+    labels: Tensor  # int64 [N], on the device
+    n_classes: int
+    augment: Augmentation = NONE
+    seed: int = 0
+    name: str = "Dataset"
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, index: Tensor, epoch: int, view: int = 0) -> tuple[Tensor, Tensor]:
+        """x float32 [B, C, H, W] in [0, 1], and y int64 [B]. Raises ValueError, one line, for other images."""
+        device = self.labels.device
+        x = torch.stack([_image(self.dataset[i][0], i) for i in index.tolist()])
+        checks.in_range(x, "the images of the Dataset")
+        index = index.to(device)
+        return self.augment(x.to(device), Draws(self.seed, epoch, index, view)), self.labels[index]
+
+    def ahead(self, index: Tensor, epoch: int, view: int = 0) -> None:
+        """Nothing to do: examples are read when they are asked for."""
+
+    def plain(self) -> DatasetData:
+        """The same Dataset without the augmentation that ``train`` was given; its own transforms stay."""
+        return replace(self, augment=NONE)
+
+
+def prepared(
+    net: nn.Module,
+    data: AnyData,
+    mean: Channels | None,
+    std: Channels | None,
+    layer: str | None = None,
+    augment: Sequence[Piece] = (),
+    seed: int = 0,
+) -> tuple[Wrapped, Data]:
+    """Network and data in the package's form, checked against each other on a first image. Raises what ``as_data`` does."""
+    device = device_of(net) if isinstance(net, nn.Module) else torch.device("cpu")
+    found = as_data(data, device, augment, seed)
+    if not len(found):
+        raise ValueError("data holds no image")
+    x, _ = found.batch(torch.zeros(1, dtype=torch.int64, device=found.labels.device), 0)
+    wrapped = Wrapped(net, mean, std, x.shape[1])
+    wrapped.labels_below = int(found.labels.max()) + 1
+    with eval_without_param_grad(wrapped), torch.no_grad():
+        n_classes = wrapped(x).shape[1]
+    wrapped.find_head(layer, x)
+    if isinstance(found, TensorData):
+        found = replace(found, class_names=tuple(map(str, range(n_classes))))
+    elif isinstance(found, DatasetData):
+        found = replace(found, n_classes=n_classes)
+    return wrapped, found
+
+
+def as_data(data: AnyData, device: torch.device, augment: Sequence[Piece] = (), seed: int = 0) -> Data:
+    """``data`` on ``device``, with as many classes as its labels name. Raises ValueError, TypeError or DataError, one line."""
+    pieces = Augmentation(tuple(augment))
+    if isinstance(data, TensorDataset) and len(data.tensors) == 2:
+        data = (data.tensors[0], data.tensors[1])
+    if isinstance(data, tuple):
+        if len(data) != 2:
+            raise ValueError(f"data is a tuple of {len(data)}; (x, y) is expected")
+        return _of_tensors(*data, device=device, augment=pieces, seed=seed)
+    if isinstance(data, str | Path):
+        return replace(load_folder(str(data), device), augment=pieces, seed=seed)
+    if isinstance(data, DataLoader):
+        raise TypeError("data is a DataLoader; its dataset is expected: loader.dataset")
+    if hasattr(data, "batch") and hasattr(data, "plain"):
+        return cast(Data, data)
+    if isinstance(data, Mapping) or not (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
+        kind = type(data).__name__
+        raise TypeError(f"data is a {kind}; (x, y), a Dataset with a length, or a folder of class folders is expected")
+    dataset: Dataset[Any] = data
+    labels = checks.labels(_labels(dataset), len(dataset), "the labels of the Dataset").to(device)  # type: ignore[arg-type]
+    return DatasetData(dataset, labels, int(labels.max()) + 1 if len(labels) else 0, pieces, seed)
+
+
+def moved(data: Data, device: torch.device) -> Data:
+    """The same data where the network has gone; data of another kind stay where they are."""
+    if isinstance(data, TensorData):
+        return data.to(device)
+    return replace(data, labels=data.labels.to(device)) if isinstance(data, DatasetData | StreamedData) else data
+
+
+def _of_tensors(x: Tensor, y: Tensor, device: torch.device, augment: Augmentation, seed: int) -> TensorData:
+    if not (isinstance(x, Tensor) and x.dtype == torch.uint8 and x.dim() == 4):  # these are 0 to 255
+        x = checks.images(x).float()
+    y = checks.labels(y, len(x))
+    if not len(x):
+        raise ValueError(f"x has shape {list(x.shape)}; at least one image is expected")
+    whole = TensorData(
+        name="tensors",
+        image_size=x.shape[-1],
+        channels=x.shape[1],
+        mean=(0.0,) * x.shape[1],
+        std=(1.0,) * x.shape[1],
+        class_names=tuple(map(str, range(int(y.max()) + 1))),
+        images=x,
+        labels=y,
+        numbers=torch.arange(len(x)),
+        augment=augment,
+        seed=seed,
+    )
+    return whole.to(device)
+
+
+def _labels(dataset: Dataset[Any]) -> Tensor:
+    """Those of ``targets`` or ``labels``, as torchvision's sets have them; else every example is read once."""
+    size = len(dataset)  # type: ignore[arg-type]
+    for name in ("targets", "labels"):
+        found = getattr(dataset, name, None)
+        if found is not None and len(found) == size:
+            return torch.as_tensor(found)
+    return torch.tensor([int(dataset[i][1]) for i in range(size)])
+
+
+def _image(image: Any, number: int) -> Tensor:
+    """float32 [C, H, W]."""
+    if not isinstance(image, Tensor):
+        from torchvision.transforms.functional import pil_to_tensor
+
+        image = pil_to_tensor(image)
+    if image.dim() != 3:
+        raise ValueError(
+            f"example {number} of the Dataset has an image of shape {list(image.shape)}; [C, H, W] is expected"
+        )
+    return unit(image).float()

@@ -1,0 +1,68 @@
+"""Robust accuracy of any network under several attacks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from torch import nn
+
+from leanat.core.nouns import Attack
+from leanat.evaluation import evaluate as evaluation
+from leanat.evaluation.outcome import Outcome, summary, worst_case
+from leanat.library.attacks import attack_of
+from leanat.library.checks import Channels
+from leanat.library.data import AnyData, prepared
+
+
+class Accuracy(NamedTuple):
+    """Shares from 0 to 1 of ``n`` images, the 95 % Wilson interval of ``accuracy``, and what happened to each image."""
+
+    accuracy: float  # under the attack
+    low: float
+    high: float
+    n: int
+    clean: float
+    notes: tuple[str, ...]  # reasons to doubt it
+    outcome: Outcome
+
+
+def evaluate(
+    net: nn.Module,
+    data: AnyData,
+    attacks: Sequence[str] | Mapping[str, str | Attack] = ("clean", "pgd"),
+    *,
+    eps: float = 8 / 255,
+    norm: str = "linf",
+    mean: Channels | None = None,
+    std: Channels | None = None,
+    batch: int = 500,
+    limit: int | None = None,
+    seed: int = 0,
+) -> dict[str, Accuracy]:
+    """Accuracy under each attack, in fp32; with several, also ``worst``: images that are right under all of them.
+
+    ``attacks``: names (clean, fgsm, fgsm_rs, pgd, apgd, square, autoattack), all within the ball of radius ``eps``; or a mapping
+    of labels to names or to attacks of ``leanat.attacks``, which have radii of their own. ``data``: (x, y) with x
+    [N, C, H, W] in [0, 1] or uint8, a Dataset, or a folder of class folders. ``limit``: attack so many images at most, drawn
+    once for all networks. An image that is misclassified without an attack counts as wrong. ``mean``, ``std``: what the network
+    subtracts and divides by. Nothing of the network changes. Raises ValueError, TypeError or DataError, in one line.
+    """
+    if isinstance(attacks, str) or not len(attacks):
+        raise ValueError(f"attacks is {attacks!r}; a list of names, or labels and attacks, is expected")
+    mapping: Mapping[str, str | Attack] = attacks if isinstance(attacks, Mapping) else {name: name for name in attacks}
+    made = {label: attack_of(which, eps, norm) for label, which in mapping.items()}
+    wrapped, test = prepared(net, data, mean, std)
+    outcomes = {}
+    for label, attack in made.items():
+        outcomes[label] = evaluation.evaluate(wrapped, test, attack, seed=seed, batch=batch, limit=limit)
+    if len(outcomes) > 1 and "worst" not in outcomes:
+        outcomes["worst"] = worst_case(list(outcomes.values()))
+    return {label: _accuracy(outcome) for label, outcome in outcomes.items()}
+
+
+def _accuracy(outcome: Outcome) -> Accuracy:
+    found = summary(outcome)
+    accuracy, low, high = (float(found[key]) for key in ("accuracy", "low", "high"))
+    clean = float(found["clean"]["accuracy"])
+    return Accuracy(accuracy, low, high, found["n"], clean, tuple(found["notes"]), outcome)

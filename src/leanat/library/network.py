@@ -1,0 +1,108 @@
+"""Any network in the form that attacks, selection and the loop take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from leanat.core.errors import did_you_mean
+from leanat.core.nouns import eval_without_param_grad
+from leanat.library.checks import Channels, mean_std
+from leanat.models.classifier import PerChannel
+
+
+class Wrapped(nn.Module):
+    """Logits [B, K] of images [B, C, H, W] in [0, 1] by a network of the user's, which standardises after the attack.
+
+    The network gets contiguous images and keeps the layout of its weights, so that its code may take views; an object
+    with ``logits``, as Hugging Face's classifiers return it, counts as its logits.
+    """
+
+    def __init__(self, net: nn.Module, mean: Channels | None, std: Channels | None, channels: int):
+        super().__init__()
+        if not isinstance(net, nn.Module):
+            raise TypeError(f"net is a {type(net).__name__}; a torch.nn.Module is expected")
+        self.net, self.training = net, net.training
+        self.device = device_of(net)
+        given = mean_std(mean, std, channels)
+        self.standardise = nn.Identity() if given is None else PerChannel(*given).to(self.device)
+        self.labels_below = 0  # one more than the highest label, which the network must have a logit for
+        self._head: list[nn.Linear] = []  # in a list, so that its parameters are not there twice
+        self._no_head = "the last linear layer of this network was not looked for"
+
+    def forward(self, x: Tensor) -> Tensor:
+        found = self.net(self.standardise(x.contiguous()))
+        z = found if isinstance(found, Tensor) else getattr(found, "logits", None)
+        if not isinstance(z, Tensor) or z.dim() != 2 or len(z) != len(x):
+            got = f"shape {list(z.shape)}" if isinstance(z, Tensor) else type(found).__name__
+            raise ValueError(f"the network returns {got} for images {list(x.shape)}; logits [{len(x)}, K] are expected")
+        if z.shape[1] < self.labels_below:
+            raise ValueError(f"y has the class number {self.labels_below - 1}; the network has {z.shape[1]} logits")
+        return z
+
+    def to(self, *args: Any, **kwargs: Any) -> Wrapped:
+        """As a module's, but for a memory format, which would change the layout of the user's weights."""
+        kwargs.pop("memory_format", None)
+        return super().to(*args, **kwargs) if args or kwargs else self
+
+    @property
+    def head(self) -> nn.Linear:
+        """The linear layer whose outputs are the logits. Raises ValueError, one line, where ``find_head`` found none."""
+        if not self._head:
+            raise ValueError(self._no_head)
+        return self._head[0]
+
+    def find_head(self, layer: str | None, x: Tensor) -> None:
+        """Looks for ``head`` with the images x [B, C, H, W]: the layer of that name, or any.
+
+        Raises ValueError, one line with the names of the linear layers, for a name that is none of them.
+        """
+        linear = {name: m for name, m in self.net.named_modules() if isinstance(m, nn.Linear)}
+        if layer is not None and layer not in linear:
+            raise ValueError(
+                f"layer {layer!r}: no linear layer of the network has that name{did_you_mean(layer, linear)}"
+            )
+        with eval_without_param_grad(self), torch.no_grad(), _outputs(linear) as seen:
+            z = self(x)
+        for name in [layer] if layer is not None else list(seen)[::-1]:
+            if name in seen and seen[name].shape == z.shape and torch.equal(seen[name], z):
+                self._head = [linear[name]]
+                return
+        what = "no linear layer gives" if layer is None else f"layer {layer!r} does not give"
+        self._no_head = (
+            f"{what} the logits {list(z.shape)} of the network, which a selection by gradients needs "
+            f"(linear layers: {', '.join(linear) or 'none'})"
+        )
+        if layer is not None:
+            raise ValueError(self._no_head)
+
+
+@contextmanager
+def _outputs(linear: dict[str, nn.Linear]) -> Iterator[dict[str, Tensor]]:
+    """What each layer gives, by name, in the order of the calls."""
+    seen: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Any:
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            seen.pop(name, None)
+            seen[name] = output
+
+        return hook
+
+    hooks = [module.register_forward_hook(keep(name)) for name, module in linear.items()]
+    try:
+        yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def device_of(net: nn.Module) -> torch.device:
+    """The device of the network's first parameter or buffer; the CPU where it has neither."""
+    tensor: Tensor | None = next(net.parameters(), None)
+    tensor = next(net.buffers(), None) if tensor is None else tensor
+    return torch.device("cpu") if tensor is None else tensor.device

@@ -1,0 +1,275 @@
+"""Weighted subsets for anybody's training: chosen once, or anew every so many epochs by a sampler.
+
+The indices are those of the examples that are kept, never of those removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sized
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset, Sampler
+
+from leanat.core.errors import named
+from leanat.core.loop import shuffled
+from leanat.core.nouns import Attack, Method, Objective, Recipe, Run, Selector, Split, Subset
+from leanat.core.precision import exact_fp32
+from leanat.library.attacks import attack_of
+from leanat.library.checks import Channels
+from leanat.library.data import AnyData, as_data, moved, prepared
+from leanat.library.network import device_of
+from leanat.selection.basic import Every, Everything, Random
+from leanat.selection.craig import Craig
+from leanat.selection.glister import Glister
+from leanat.selection.grad_match import GradMatch
+from leanat.training.objectives import CrossEntropy
+from leanat.training.schedules import Constant
+
+BY = {"example": "example", "class": "class", "batch": "batch"}
+
+
+class Selected(NamedTuple):
+    """The examples that are kept: ``index`` int64 [n], and their ``weight`` float32 [n], both on the device of the network.
+
+    Weights are the method's own, for a weighted mean: loss = (weight * losses).sum() / weight.sum().
+    """
+
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index
+    weight: Tensor
+
+
+def make_selector(method: str = "grad_match", fraction: float = 0.1, by: str = "class", **settings: Any) -> Selector:
+    """What chooses ``fraction`` of the examples (rounded up), for ``make_method``, ``select`` and ``Reselect``.
+
+    grad_match   weights with which the chosen gradients add up to those of all (Killamsetty et al. 2021)
+    craig        facility location of the gradients; a weight is the size of a cluster (Mirzasoleiman et al. 2020)
+    glister      the examples whose step lowers the loss on a validation set most (Killamsetty et al. 2021)
+    random       at random, weight 1
+
+    ``by``: "class" gives each class its share, "example" chooses among all, "batch" whole random batches, as CORDS does.
+    ``settings``: further fields of the selector, see ``leanat.selection``. Raises ValueError for other names or values.
+    """
+    granularity = named(BY, by, "by")
+    makers = {
+        "grad_match": lambda: GradMatch(fraction=fraction, granularity=granularity, **settings),
+        "craig": lambda: Craig(fraction=fraction, granularity=granularity, **settings),
+        "glister": lambda: Glister(fraction=fraction, granularity=granularity, **{"eta": 0.1, **settings}),
+        "random": lambda: Random(fraction=fraction, whole_batches=granularity == "batch", **settings),
+    }
+    return named(makers, method, "method")()
+
+
+def select(
+    net: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    fraction: float = 0.1,
+    method: str | Selector = "grad_match",
+    by: str = "class",
+    *,
+    attack: str | Attack | None = None,
+    eps: float = 8 / 255,
+    norm: str = "linf",
+    objective: Objective | None = None,
+    layer: str | None = None,
+    mean: Channels | None = None,
+    std: Channels | None = None,
+    validation: AnyData | None = None,
+    batch: int = 128,
+    seed: int = 0,
+) -> Selected:
+    """The indices that are KEPT, about ``fraction`` of x [N, C, H, W] in [0, 1] (or uint8), y [N], and their weights.
+
+    ``attack``: None chooses by clean gradients, a name (pgd, fgsm_rs ...) within the ball of radius ``eps`` or an attack of
+    ``leanat.attacks`` by those at adversarial images (Dolatabadi et al. 2022). ``objective``: of the gradients; None:
+    cross-entropy. ``layer``: the last linear layer, by name, where its outputs are not the network's. ``method``: a name, see
+    ``make_selector``, or a selector. ``batch``: of passes, and of the batches of by="batch". Evaluation mode; nothing of the
+    network changes. Memory: N (K + D) numbers for K classes and D features, twice that for objectives that read clean and
+    adversarial logits, beside what the method keeps: CRAIG's n x n similarities and GRAD-MATCH's n x n products, of a class
+    or of all (up to 4 and 2 GiB, computed when needed beyond). Raises ValueError or TypeError, in one line.
+    """
+    chooser = Chooser(
+        net, (x, y), fraction, method, by, attack, eps, norm, objective, layer, mean, std, validation, batch, seed
+    )
+    subset = chooser.choose(chooser.selector)
+    return Selected(subset.index, subset.weight)
+
+
+class Chooser:
+    """A network with data and a selector: what ``select`` asks once and ``Reselect`` again and again."""
+
+    def __init__(
+        self,
+        net: nn.Module,
+        data: AnyData,
+        fraction: float,
+        method: str | Selector,
+        by: str,
+        attack: str | Attack | None,
+        eps: float,
+        norm: str,
+        objective: Objective | None,
+        layer: str | None,
+        mean: Channels | None,
+        std: Channels | None,
+        validation: AnyData | None,
+        batch: int,
+        seed: int,
+    ):
+        self.selector = make_selector(method, fraction, by) if isinstance(method, str) else method
+        wrapped, examples = prepared(net, data, mean, std, layer)
+        held_out = None if validation is None else as_data(validation, wrapped.device)
+        way = Method(objective=objective or CrossEntropy(), attack=attack_of(attack, eps, norm), selector=Everything())
+        plan = Recipe(epochs=1, batch=batch, lr=Constant(lr=0.0), momentum=0.0, nesterov=False, weight_decay=0.0)
+        with _trainable(wrapped):  # a Run has an optimiser, which refuses a network that is frozen
+            self.run = Run(wrapped, way, plan, seed)
+        self.split = Split(examples, held_out)
+
+    def choose(self, selector: Selector) -> Subset:
+        """What the selector keeps, on the network as it is now, and on the device where it is now."""
+        device = device_of(self.run.net)
+        if device != self.split.train.labels.device:
+            self.run.net.to(device)
+            held_out = self.split.validation
+            self.split = Split(moved(self.split.train, device), None if held_out is None else moved(held_out, device))
+        with exact_fp32():
+            return selector(self.run, self.split)
+
+
+@contextmanager
+def _trainable(net: nn.Module) -> Iterator[None]:
+    frozen = [] if any(p.requires_grad for p in net.parameters()) else list(net.parameters())[:1]
+    for p in frozen:
+        p.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for p in frozen:
+            p.requires_grad_(False)
+
+
+class Reselect(Sampler[int]):
+    """A sampler for anybody's loop: the epochs go over the examples that are kept, which are chosen anew every so often.
+
+    Before epoch ``warmup`` all examples are there, from then on those of ``select``, chosen anew every ``every`` epochs on the
+    network as it then is. The order is drawn anew for each epoch. ``weight`` float32 [N] has a weight for each of the N
+    examples of ``data``, 0 for those that are not kept. The DataLoader is that of ``indexed(dataset)``, so that a batch says
+    which examples it holds:
+
+        sampler = Reselect(net, (x, y), fraction=0.1, every=20, attack="pgd")
+        for x, y, i in DataLoader(indexed(dataset), batch_size=128, sampler=sampler):
+            w = sampler.weight[i]
+            loss = (w * F.cross_entropy(net(x), y, reduction="none")).sum() / w.sum()
+
+    ``data``: what the choice looks at, of the same examples in the same order as the Dataset: pixels in [0, 1] without random
+    transforms. A sampler iterates once per epoch and counts them; ``set_epoch`` says another number. ``len`` is that of the
+    epoch begun last. The other arguments are those of ``select``, and so are memory and errors.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        data: AnyData,
+        fraction: float = 0.1,
+        method: str | Selector = "grad_match",
+        by: str = "class",
+        *,
+        every: int = 20,
+        warmup: int = 0,
+        attack: str | Attack | None = None,
+        eps: float = 8 / 255,
+        norm: str = "linf",
+        objective: Objective | None = None,
+        layer: str | None = None,
+        mean: Channels | None = None,
+        std: Channels | None = None,
+        validation: AnyData | None = None,
+        batch: int = 128,
+        seed: int = 0,
+    ):
+        self._chooser = Chooser(
+            net, data, fraction, method, by, attack, eps, norm, objective, layer, mean, std, validation, batch, seed
+        )
+        self._plan = Every(period=every, warmup=warmup, inner=self._chooser.selector)
+        self._weight = torch.zeros(len(self._chooser.split.train))
+        self._next: int | None = 0  # the epoch that comes next; None: one more than the one begun last
+        self._chosen_in: int | None = None  # the epoch that the subset was last asked for
+
+    @property
+    def epoch(self) -> int:
+        """The number of the epoch begun last, from 0."""
+        return self._chooser.run.epoch
+
+    @property
+    def index(self) -> Tensor:
+        """The examples that are kept, int64 [n], on the CPU."""
+        return self._subset().index.cpu()
+
+    @property
+    def weight(self) -> Tensor:
+        """float32 [N], on the CPU; 0 for what is not kept."""
+        self._subset()
+        return self._weight
+
+    def set_epoch(self, epoch: int) -> None:
+        """The number of the epoch that comes next."""
+        self._next = epoch
+
+    def __len__(self) -> int:
+        return len(self._subset().index)
+
+    def __iter__(self) -> Iterator[int]:
+        epoch = self.epoch + 1 if self._next is None else self._next
+        self._next = None
+        return iter(shuffled(self._chooser.run, self._of_epoch(epoch)).index.tolist())
+
+    def state_dict(self) -> dict[str, Any]:
+        """The epoch begun last and what it keeps, for a checkpoint."""
+        subset = self._subset()
+        return {"epoch": self.epoch, "index": subset.index.cpu(), "weight": subset.weight.cpu()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on after the epoch of ``state_dict``."""
+        device = self._chooser.split.train.labels.device
+        self._keep(int(state["epoch"]), Subset(state["index"].to(device), state["weight"].to(device)))
+        self._next = None
+
+    def _subset(self) -> Subset:
+        """That of the epoch begun last; before the first one, what the first one will have."""
+        subset = self._chooser.run.subset
+        return self._of_epoch(self._next or 0) if subset is None else subset
+
+    def _of_epoch(self, epoch: int) -> Subset:
+        run, plan = self._chooser.run, self._plan
+        run.epoch = epoch
+        if self._chosen_in != epoch or run.subset is None:
+            late = run.subset is None and epoch >= plan.warmup  # the first epoch of all, between two choices
+            self._keep(epoch, self._chooser.choose(plan.inner if late else plan))
+        assert run.subset is not None
+        return run.subset
+
+    def _keep(self, epoch: int, subset: Subset) -> None:
+        run = self._chooser.run
+        run.epoch, run.subset, self._chosen_in = epoch, subset, epoch
+        self._weight = torch.zeros(len(self._weight))
+        self._weight[subset.index.cpu()] = subset.weight.float().cpu()
+
+
+class _Indexed(Dataset[tuple[Any, ...]]):
+    def __init__(self, dataset: Dataset[Any]):
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        assert isinstance(self.dataset, Sized)
+        return len(self.dataset)
+
+    def __getitem__(self, i: int) -> tuple[Any, ...]:
+        return (*self.dataset[i], i)
+
+
+def indexed(dataset: Dataset[Any]) -> Dataset[tuple[Any, ...]]:
+    """The Dataset with each example's own number behind it: (x, y, i)."""
+    return _Indexed(dataset)

@@ -1,0 +1,123 @@
+"""The loop of the papers on any network and any data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import nn
+
+from leanat.attacks.pgd import PGD, Clean
+from leanat.core import loop
+from leanat.core.errors import did_you_mean
+from leanat.core.nouns import Method, Recipe, Run, Selector, Split
+from leanat.data.augment import Piece
+from leanat.library.attacks import threat_model
+from leanat.library.checks import Channels
+from leanat.library.data import AnyData, as_data, prepared
+from leanat.selection.basic import Everything
+from leanat.training.objectives import MART, TRADES, CrossEntropy
+from leanat.training.schedules import Cosine
+
+TRAININGS = ("standard", "pgd", "fgsm_rs", "trades", "mart")
+
+
+def make_method(
+    training: str = "pgd",
+    eps: float = 8 / 255,
+    *,
+    norm: str = "linf",
+    steps: int = 10,
+    step_size: float | None = None,
+    beta: float = 6.0,
+    choose: Selector | None = None,
+) -> Method:
+    """A way to train. ``choose``: what each epoch trains on, see ``make_selector``; None: everything.
+
+    standard   cross-entropy on the images as they are
+    pgd        on those of PGD: ``steps`` of ``step_size`` (None: eps / 4) from a uniform start (Madry et al. 2018)
+    fgsm_rs    on those of one step of ``step_size`` (None: 1.25 eps) from a uniform start, in training mode (Wong et al. 2020)
+    trades     cross-entropy plus ``beta`` times the divergence (Zhang et al. 2019), its attack of ``steps`` from a Gaussian start
+    mart       boosted cross-entropy plus ``beta`` times a weighted divergence (Wang et al. 2020), a Gaussian start
+
+    Raises ValueError for another name or impossible values.
+    """
+    threat, selector = threat_model(norm, eps), choose or Everything()
+    quarter = eps / 4 if step_size is None else step_size
+    if training == "standard":
+        return Method(objective=CrossEntropy(), attack=Clean(), selector=selector)
+    if training == "fgsm_rs":
+        length = 1.25 * eps if step_size is None else step_size
+        attack = PGD(threat=threat, steps=1, step_size=length, start="uniform", training_mode=True)
+        return Method(objective=CrossEntropy(), attack=attack, selector=selector)
+    if training == "pgd":
+        attack = PGD(threat=threat, steps=steps, step_size=quarter, start="uniform")
+        return Method(objective=CrossEntropy(), attack=attack, selector=selector)
+    if training == "trades":
+        attack = PGD(threat=threat, steps=steps, step_size=quarter, start="gaussian", loss="kl")
+        return Method(objective=TRADES(beta=beta), attack=attack, selector=selector)
+    if training == "mart":
+        attack = PGD(threat=threat, steps=steps, step_size=quarter, start="gaussian")
+        return Method(objective=MART(beta=beta), attack=attack, selector=selector)
+    raise ValueError(f"method {training!r}{did_you_mean(training, TRAININGS)}")
+
+
+def make_recipe(
+    epochs: int = 30,
+    batch: int = 128,
+    lr: float = 0.1,
+    *,
+    momentum: float = 0.9,
+    weight_decay: float = 5e-4,
+    warmup_share: float = 0.3,
+    precision: str = "fp32",
+) -> Recipe:
+    """SGD with Nesterov's momentum; the learning rate rises to ``lr`` over ``warmup_share`` of the epochs and falls as a cosine.
+
+    ``precision``: fp32, or bf16 by autocast. For any other schedule: ``leanat.core.nouns.Recipe`` itself.
+    """
+    return Recipe(
+        epochs=epochs,
+        batch=batch,
+        lr=Cosine(lr=lr, warmup_share=warmup_share),
+        momentum=momentum,
+        nesterov=momentum > 0,
+        weight_decay=weight_decay,
+        precision=precision,
+    )
+
+
+def train(
+    net: nn.Module,
+    data: AnyData,
+    method: str | Method = "pgd",
+    recipe: Recipe | None = None,
+    *,
+    eps: float = 8 / 255,
+    norm: str = "linf",
+    mean: Channels | None = None,
+    std: Channels | None = None,
+    layer: str | None = None,
+    validation: AnyData | None = None,
+    augment: Sequence[Piece] = (),
+    seed: int = 0,
+    after_epoch: Callable[[dict[str, float]], bool | None] = lambda row: None,
+) -> list[dict[str, float]]:
+    """Trains ``net`` in place, on its own device, and returns a row per epoch: lr, loss, examples kept, passes, seconds.
+
+    method        a name, within the ball of radius ``eps``, or what ``make_method`` returns
+    recipe        None: ``make_recipe()``
+    data          (x, y) with x [N, C, H, W] in [0, 1] or uint8, a Dataset, or a folder of class folders
+    augment       pieces of ``leanat.data``, such as (Crop(pad=4), Flip())
+    validation    for methods that choose by it (glister)
+    layer         the last linear layer, for methods that choose by gradients, where it cannot be found
+    after_epoch   gets each row, and ends the training by True
+
+    The network ends in training mode. Every random draw comes from ``seed``, but for those of a Dataset's own transforms.
+    Raises ValueError, TypeError or DataError, in one line, and NonFiniteLoss.
+    """
+    way = make_method(method, eps, norm=norm) if isinstance(method, str) else method
+    wrapped, examples = prepared(net, data, mean, std, layer, augment, seed)
+    held_out = None if validation is None else as_data(validation, wrapped.device)
+    run = Run(wrapped, way, recipe or make_recipe(), seed)
+    loop.train(run, Split(examples, held_out), lambda run: after_epoch(run.history[-1]))
+    return run.history

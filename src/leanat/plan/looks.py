@@ -1,0 +1,37 @@
+"""The seeds that ``leanat decide`` gave to single items, kept below the results: at which looks their claims are tested.
+
+A look is a number of seeds, fixed beforehand, at which claims are tested; docs/verdicts.md says how the error is spent over them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from leanat.core.errors import ConfigError
+from leanat.core.files import atomic_write
+
+LOOKS = (3, 5, 8, 12, 20)  # seeds
+
+
+def path_of(results: Path, scale: str) -> Path:
+    return results / f"more_seeds.{scale}.json"
+
+
+def read(results: Path, scale: str) -> dict[str, int]:
+    """Seeds by ``<paper>/<item>``; none where nothing was ever decided on. Raises ConfigError for a damaged file."""
+    path = path_of(results, scale)
+    try:
+        more: dict[str, int] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        raise ConfigError([f"{path}: not JSON; remove it, and leanat decide begins with the first look"]) from None
+    return more
+
+
+def write(results: Path, scale: str, seeds: Mapping[str, int]) -> None:
+    results.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path_of(results, scale)) as beside:
+        beside.write_text(json.dumps(dict(sorted(seeds.items())), indent=1) + "\n")

@@ -1,0 +1,345 @@
+"""The public interface against closed forms, autograd and the package's own parts."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+from toys import Small, same, weights
+
+import leanat
+from leanat import Reselect, evaluate, fgsm, indexed, make_method, make_recipe, perturb, pgd, select, train
+from leanat.attacks.pgd import PGD
+from leanat.attacks.threat import Linf
+from leanat.core.nouns import Step
+from leanat.core.rng import Draws
+from leanat.models.classifier import PerChannel
+from leanat.selection.solvers import Gradients, facility_location, matching_pursuit, per_class
+
+MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)
+
+
+class Views(nn.Module):
+    """Takes views, as much code outside does, which needs contiguous images and weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.fc, self.scale = nn.Conv2d(3, 4, 3), nn.Linear(4 * 36, 5), nn.Linear(5, 5)
+
+    def forward(self, x):
+        z = F.relu(self.conv(x))
+        return self.fc(z.view(len(x), -1))
+
+
+@pytest.fixture
+def net():
+    return Views()
+
+
+@pytest.fixture
+def xy():
+    return torch.rand(30, 3, 8, 8), torch.arange(30) % 5
+
+
+def linear(classes=2):
+    """Two logits w.x and -w.x, whose input gradient is known."""
+    layer = nn.Linear(12, classes, bias=False)
+    with torch.no_grad():
+        layer.weight[1] = -layer.weight[0]
+    return nn.Sequential(nn.Flatten(), layer), layer.weight[0].detach()
+
+
+def test_every_name_is_there_and_importing_is_light():
+    assert all(callable(getattr(leanat, name)) for name in leanat.__all__)
+    assert set(leanat.__all__) <= set(dir(leanat))
+    code = "import sys, leanat; leanat.__version__; print({'torch', 'numpy'} & sys.modules.keys()); leanat.pgd"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "set()"
+    with pytest.raises(AttributeError, match="pdg"):
+        _ = leanat.pdg
+
+
+def test_fgsm_of_a_linear_network_is_known():
+    net, w = linear()
+    x, y = torch.rand(6, 3, 2, 2), torch.tensor([0, 1] * 3)
+    away = torch.where(y == 0, -1.0, 1.0)[:, None] * w.sign()
+    assert torch.allclose(fgsm(net, x, y, 0.1), (x + 0.1 * away.view_as(x)).clamp(0, 1))
+
+
+def test_radii_are_those_of_pixels_whatever_the_network_normalises_by(net, xy):
+    x, y = xy
+    inside = nn.Sequential(PerChannel(MEAN, STD), net)
+    ours = pgd(net, x, y, mean=MEAN, std=STD, seed=3)
+    assert torch.equal(ours, pgd(inside, x, y, seed=3))
+    assert (ours - x).abs().max() <= 8 / 255 + 1e-6
+    assert not torch.equal(ours, pgd(net, x, y, seed=3))
+
+
+def test_pgd_is_the_package_s_own(net, xy):
+    x, y = xy
+    index = torch.arange(len(x))
+    attack = PGD(threat=Linf(eps=0.1), steps=3, step_size=0.05, start="uniform")
+    right = attack(net, Step(0, index, x, y, torch.ones(len(x)), Draws(5, 0, index)))
+    assert torch.equal(pgd(net, x, y, 0.1, steps=3, step_size=0.05, seed=5), right)
+    assert torch.equal(perturb(net, x, y, attack, seed=5), right)
+
+
+def test_starts_come_from_torch_s_generator(net, xy):
+    def drawn(seed):
+        torch.manual_seed(seed)
+        return pgd(net, *xy), pgd(net, *xy)
+
+    first, again, other = drawn(0), drawn(0), drawn(1)
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not torch.equal(*first)
+    assert not torch.equal(first[0], other[0])
+
+
+@pytest.mark.parametrize(
+    "name", ["fgsm", "fgsm_rs", "pgd", "mi_fgsm", "di2_fgsm", "apgd", "fab", "square", "autoattack"]
+)
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_attacks_stay_in_ball_and_box_and_leave_the_network_as_it_was(name, norm, net, xy):
+    x, y = xy[0][:6], xy[1][:6]
+    few = {"square": {"queries": 20}, "apgd": {"steps": 3}, "fab": {"steps": 3}}.get(name, {})
+    if name == "autoattack":
+        x, y = x[:1], net(x[:1]).argmin(1)  # wrong already: nothing is left to do
+    net.conv.eval()
+    before, modes = weights(net), [m.training for m in net.modules()]
+    x_adv = getattr(leanat, name)(net, x, y, 0.1, norm=norm, **few)
+    change = (x_adv - x).flatten(1)
+    size = change.abs().amax(1) if norm == "linf" else change.norm(dim=1)
+    assert x_adv.shape == x.shape
+    assert size.max() <= 0.1 + 1e-5
+    assert x_adv.min() >= 0
+    assert x_adv.max() <= 1
+    assert same(weights(net), before)
+    assert modes == [m.training for m in net.modules()]
+    assert all(p.grad is None and p.requires_grad for p in net.parameters())
+
+
+@pytest.mark.parametrize("name", ["stadv", "recoloradv", "jpeg"])
+def test_attacks_without_a_ball(name, net, xy):
+    x_adv = getattr(leanat, name)(net, xy[0][:4], xy[1][:4], steps=2)
+    assert x_adv.shape == (4, 3, 8, 8)
+    assert 0 <= x_adv.min() <= x_adv.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda net, x, y: pgd(net, x * 255, y), r"x reaches from .* to 2\d\d.*; .* in \[0, 1\]: hand over x / 255"),
+        (lambda net, x, y: pgd(net, (x - 0.5) / 0.2, y), r"before they are normalised, and mean=..., std=..."),
+        (lambda net, x, y: pgd(net, x * torch.nan, y), r"x of shape \[30, 3, 8, 8\] has pixels that are not a number"),
+        (lambda net, x, y: pgd(net, x[0], y), r"x has shape \[3, 8, 8\]; \[B, C, H, W\] is expected"),
+        (lambda net, x, y: pgd(net, (x * 255).byte(), y), r"x is uint8; .* x / 255"),
+        (lambda net, x, y: pgd(net, x, y[:3]), r"y has shape \[3\]; \[30\]"),
+        (lambda net, x, y: pgd(net, x, y.float()), r"y is float32; whole class numbers"),
+        (lambda net, x, y: pgd(net, x, y + 3), r"y has the class number 7; the network has 5 logits"),
+        (lambda net, x, y: pgd(nn.Conv2d(3, 1, 3), x, y), r"returns shape \[30, 1, 6, 6\] for images \[30, 3, 8, 8\]"),
+        (lambda net, x, y: pgd(len, x, y), r"net is a builtin_function_or_method; a torch.nn.Module"),
+        (lambda net, x, y: pgd(net, x, y, mean=0.5), "mean and std go together"),
+        (lambda net, x, y: pgd(net, x, y, mean=(0.5,), std=(0.2,)), "mean has 1 numbers and std 1; the images have 3 channels"),
+        (lambda net, x, y: pgd(net, x, y, mean=125, std=60), "of pixels in"),
+        (lambda net, x, y: pgd(net, x, y, norm="l1"), "norm: there is no 'l1'"),
+        (lambda net, x, y: pgd(net, x, y, eps=-1), "eps"),
+        (lambda net, x, y: evaluate(net, (x, y), ["pdg"]), "attack: there is no 'pdg'; did you mean pgd"),
+        (lambda net, x, y: evaluate(net, (x, y), "pgd"), "a list of names"),
+        (lambda net, x, y: evaluate(net, DataLoader(TensorDataset(x, y))), "its dataset is expected: loader.dataset"),
+        (lambda net, x, y: evaluate(net, {"x": x}), "data is a dict"),
+        (lambda net, x, y: evaluate(net, "nowhere"), "no such folder"),
+        (lambda net, x, y: select(net, x, y, method="gradmatch"), "did you mean grad_match"),
+        (lambda net, x, y: select(net, x, y, by="classes"), "did you mean class"),
+        (lambda net, x, y: select(net, x, y, 0.0), "fraction"),
+        (lambda net, x, y: select(net, x, y, layer="fcc"), "no linear layer of the network has that name; did you mean fc"),
+        (lambda net, x, y: select(net, x, y, layer="scale"), r"layer 'scale' does not give the logits \[1, 5\]"),
+        (lambda net, x, y: select(nn.Sequential(net, nn.Softmax(1)), x, y), "no linear layer gives .* layers: 0.fc"),
+        (lambda net, x, y: select(net, x, y, method="glister"), "validation"),
+        (lambda net, x, y: train(net, (x, y), "pdg"), "did you mean pgd"),
+        (lambda net, x, y: train(net, TensorDataset(x * 255, y)), "hand over x / 255"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused_in_one_line(call, message, net, xy):
+    with pytest.raises((ValueError, TypeError), match=message) as error:
+        call(net, *xy)
+    assert "\n" not in str(error.value)
+
+
+def test_robust_accuracy_of_a_linear_network_is_known():
+    net, w = linear()
+    x = 0.3 + 0.4 * torch.rand(200, 3, 2, 2)  # no image of the ball leaves the box
+    score = x.flatten(1) @ w
+    y = (score < 0).long()
+    y[::10] = 1 - y[::10]
+    right = (score * torch.where(y == 0, 1.0, -1.0)) > 0.1 * w.abs().sum()
+    found = evaluate(net, (x, y), ["clean", "pgd"], eps=0.1)
+    assert found["clean"].accuracy == pytest.approx(0.9)
+    assert found["pgd"].accuracy == pytest.approx(right.float().mean().item())
+    assert 0 < found["pgd"].accuracy < 0.9
+    assert found["worst"].accuracy == found["pgd"].accuracy
+    assert found["pgd"].outcome.correct.tolist() == right.tolist()
+
+
+def own_gradients(net, x, y, mean=None, std=None):
+    """Of each example's loss with respect to ``fc``, by autograd."""
+    x = x if mean is None else (x - torch.tensor(mean).view(1, 3, 1, 1)) / torch.tensor(std).view(1, 3, 1, 1)
+    rows = []
+    for i in range(len(x)):
+        loss = F.cross_entropy(net(x[i : i + 1]), y[i : i + 1])
+        weight, bias = torch.autograd.grad(loss, (net.fc.weight, net.fc.bias))
+        rows.append(torch.cat([weight, bias[:, None]], 1).flatten())
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize("layer", [None, "fc"])
+@pytest.mark.parametrize("method", ["grad_match", "craig"])
+def test_a_selection_is_that_of_the_gradients_of_the_last_layer(method, layer, net, xy):
+    g = own_gradients(net, *xy, MEAN, STD)
+    solve = {
+        "grad_match": lambda rows, k: matching_pursuit(rows, rows.sum(0), k)[:2],
+        "craig": lambda rows, k: facility_location(Gradients.of(rows), k),
+    }[method]
+    index, weight = per_class(lambda members, k: solve(g[members], k), xy[1], 10)
+    found = select(net, *xy, 1 / 3, method, layer=layer, mean=MEAN, std=STD)
+    order, right = found.index.argsort(), index.argsort()
+    assert torch.equal(found.index[order], index[right])
+    assert torch.allclose(found.weight[order], weight[right], rtol=1e-3)
+    assert len(found.index) == 10, "these are kept"
+
+
+def test_an_adversarial_selection_is_that_of_adversarial_images(net, xy):
+    attack = PGD(threat=Linf(eps=0.2), steps=2, step_size=0.1, start="none")
+    x_adv = perturb(net, *xy, attack)
+    here, there = select(net, *xy, 0.3, attack=attack), select(net, x_adv, xy[1], 0.3)
+    assert torch.equal(here.index, there.index)
+    assert torch.allclose(here.weight, there.weight, rtol=1e-3)
+    assert not torch.equal(here.index.sort().values, select(net, *xy, 0.3).index.sort().values)
+
+
+def test_selection_leaves_the_network_as_it_was(net, xy):
+    net = nn.Sequential(nn.BatchNorm2d(3), net).requires_grad_(False)
+    before, strides = weights(net), [p.stride() for p in net.parameters()]
+    select(net, *xy, 0.3, attack="pgd")
+    assert same(weights(net), before)
+    assert strides == [p.stride() for p in net.parameters()]
+    assert not any(p.requires_grad for p in net.parameters())
+    assert net.training
+
+
+class Slow(Dataset):
+    """The same images one by one, without a list of labels."""
+
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, i):
+        return self.x[i], int(self.y[i])
+
+
+def test_tensors_datasets_and_folders_are_one(net, xy, tmp_path):
+    from torchvision.io import write_png
+
+    levels, y = (xy[0] * 255).byte(), xy[1]
+    for i, (image, label) in enumerate(zip(levels, y.tolist(), strict=True)):
+        (tmp_path / str(label)).mkdir(exist_ok=True)
+        write_png(image, str(tmp_path / str(label) / f"{i:03d}.png"))
+    order = y.argsort(stable=True)  # the folder's
+    x, y = levels[order] / 255, y[order]
+    sources = [(x, y), (levels[order], y), TensorDataset(x, y), Slow(x, y), Slow(levels[order], y), str(tmp_path)]
+    found = [evaluate(net, data, {"pgd": "pgd"}, seed=4)["pgd"].outcome.loss.tolist() for data in sources]
+    for other in found[1:]:
+        assert other == pytest.approx(found[0], rel=1e-5)
+    trained = []
+    for data in sources:
+        torch.manual_seed(0)
+        own = Views()
+        train(own, data, "pgd", make_recipe(epochs=2, batch=10))
+        trained.append(weights(own)["conv.weight"])
+    assert all(torch.allclose(other, trained[0], atol=1e-5) for other in trained[1:])
+
+
+def test_a_step_of_training_is_torch_s(net, xy):
+    by_hand = Views()
+    by_hand.load_state_dict(net.state_dict())
+    recipe = make_recipe(epochs=1, batch=30, lr=0.1, warmup_share=0.0)
+    rows = train(net, xy, "standard", recipe)
+    opt = torch.optim.SGD(by_hand.parameters(), 0.1, momentum=0.9, weight_decay=5e-4, nesterov=True)
+    loss = F.cross_entropy(by_hand(xy[0]), xy[1])
+    loss.backward()
+    opt.step()
+    assert rows[0]["loss"] == pytest.approx(loss.item(), rel=1e-5)
+    for ours, theirs in zip(net.parameters(), by_hand.parameters(), strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize("training", ["standard", "pgd", "fgsm_rs", "trades", "mart"])
+def test_every_training_learns_and_can_be_ended(training, xy):
+    net, seen = Small(3, 5), []
+    rows = train(
+        net, xy, training, make_recipe(epochs=9, batch=10), after_epoch=lambda row: seen.append(row) or len(seen) == 4
+    )
+    assert rows == seen
+    assert len(rows) == 4
+    assert rows[-1]["kept"] == 30
+
+
+def test_training_on_a_subset(net, xy):
+    chosen = make_method("pgd", steps=2, choose=leanat.make_selector("grad_match", 0.3))
+    assert train(net, xy, chosen, make_recipe(epochs=2, batch=10))[-1]["kept"] == 9
+
+
+def test_the_sampler_chooses_anew_and_knows_its_weights(net, xy):
+    calls = []
+    net.register_forward_hook(lambda module, inputs, output: calls.append(len(output)))
+    sampler = Reselect(net, xy, fraction=1 / 3, every=2, warmup=1)
+    loader = DataLoader(indexed(TensorDataset(*xy)), batch_size=4, sampler=sampler)
+    kept, orders = [], []
+    for epoch in range(5):
+        order = []
+        for x, y, i in loader:
+            assert torch.equal(x, xy[0][i])
+            assert torch.equal(y, xy[1][i])
+            order += i.tolist()
+        assert sampler.epoch == epoch
+        assert sorted(order) == sorted(sampler.index.tolist())
+        assert len(sampler) == len(order)
+        assert (sampler.weight > 0).nonzero().flatten().tolist() == sorted(order)
+        kept.append(sorted(order))
+        orders.append(order)
+        with torch.no_grad():
+            net.fc.weight.normal_()
+    assert kept[0] == list(range(30))
+    assert len(kept[1]) == 10
+    assert kept[1] == kept[2] != kept[3] == kept[4]
+    assert orders[1] != orders[2]
+    wanted = select(net, *xy, 1 / 3)
+    sampler.set_epoch(5)
+    list(sampler)
+    assert torch.equal(sampler.index, wanted.index)
+    assert torch.equal(sampler.weight[wanted.index], wanted.weight)
+
+
+def test_asking_for_the_length_does_not_choose_twice(net, xy):
+    sampler, calls = Reselect(net, xy, fraction=1 / 3, every=2), []
+    net.register_forward_hook(lambda module, inputs, output: calls.append(len(output)))
+    assert len(sampler) == 10
+    once = sum(calls)
+    list(sampler)
+    assert sum(calls) == once == 30
+
+
+def test_the_sampler_goes_on_from_a_checkpoint(net, xy):
+    first = Reselect(net, xy, fraction=1 / 3, every=4, seed=7)
+    orders = [list(first) for _ in range(2)]
+    state = first.state_dict()
+    orders.append(list(first))
+    again = Reselect(net, xy, fraction=1 / 3, every=4, seed=7)
+    again.load_state_dict(state)
+    assert list(again) == orders[2]
+    assert again.epoch == 2

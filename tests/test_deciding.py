@@ -1,0 +1,98 @@
+"""What ``leanat decide`` does next: the most claims per minute, nothing for what is decided or past hope."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from leanat import cli, deciding
+from leanat.experiments.claim import Claim, every
+from leanat.plan import looks, structure
+from leanat.report.claims import Line
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def grid():
+    return structure.load(ROOT / "config", {"papers": ["sat"], "scale": "demo"})
+
+
+def line(name, item, verdict="inconclusive", **chances):
+    cases = [{"a": (item, "r", "c")}]
+    claim = Claim(name, "s", "t", "ordering", cases, lambda a: a, every(above=0))
+    return Line(claim, "demo", verdict, chances={int(k[1:]): v for k, v in chances.items()})
+
+
+def finished(results, grid, item, seconds):
+    """All runs and attacks of an item, of so many seconds each."""
+    for run in grid.items[item]["all_runs"]:
+        (results / "runs" / run / "suites").mkdir(parents=True, exist_ok=True)
+        (results / "runs" / run / "metrics.json").write_text(json.dumps({"wall_seconds": seconds, "threads": 1}))
+    for evaluation in grid.items[item]["evaluations"]:
+        (results / "runs" / f"{evaluation}.json").write_text(json.dumps({"attacks": {"pgd": {"seconds": seconds}}}))
+
+
+def test_a_seed_costs_what_the_finished_ones_did(grid, tmp_path):
+    finished(tmp_path, grid, "sat/figure8", 30)
+    prices = deciding.Prices(grid, tmp_path)
+    parts = len(grid.items["sat/figure8"]["all_runs"]) + len(grid.items["sat/figure8"]["evaluations"])
+    assert prices.minutes(["sat/figure8"], 1) == 0, "all there"
+    assert prices.minutes(["sat/figure8"], 3) == pytest.approx(2 * parts * 0.5)
+    assert prices.minutes(["sat/figure8", "sat/figure8"], 3) == prices.minutes(["sat/figure8"], 3)
+
+
+def test_another_seed_is_the_same_run(grid):
+    """Upstream runs have the seed in their names too."""
+    more = structure.load(ROOT / "config", {"papers": ["sat"], "more_seeds": {"sat/figure8": 3}})
+    one, three = deciding.Prices(grid, Path("nowhere")), deciding.Prices(more, Path("nowhere"))
+    assert one.parts["sat/figure8"] == three.parts["sat/figure8"]
+
+
+def test_the_most_claims_per_minute_come_first_and_the_hopeless_never(grid, tmp_path):
+    for item in ("sat/figure4", "sat/figure8", "sat/figure7"):
+        finished(tmp_path, grid, item, 30)
+    prices, seeds = deciding.Prices(grid, tmp_path), dict.fromkeys(grid.items, 1)
+    lines = [
+        line("sat-01", "figure4", "not decidable", n3=0.5, n5=0.6),
+        line("sat-02", "figure8", "not decidable", n3=0.9),
+        line("sat-03", "figure8", "not decidable", n3=0.8),
+        line("sat-04", "figure7", "not decidable", n3=0.01, n5=0.02),
+        line("sat-05", "figure7", "supported", n3=1.0),
+    ]
+    first, second = deciding.candidates(lines, grid, seeds, prices)
+    assert (first.items, first.look, first.claims) == (("sat/figure8",), 3, ("sat-02", "sat-03"))
+    assert first.decided == pytest.approx(1.7)
+    assert second.claims == ("sat-01",)
+    assert deciding.candidates([replace(x, verdict="supported") for x in lines], grid, seeds, prices) == []
+
+
+def test_a_claim_that_needs_a_late_look_goes_there_step_by_step(grid, tmp_path):
+    """Its chance at the next look is nothing; what counts is the chance at the last, for all that it costs."""
+    finished(tmp_path, grid, "sat/figure8", 30)
+    (one,) = deciding.candidates(
+        [line("sat-01", "figure8", n5=0.0, n20=0.9)],
+        grid,
+        {"sat/figure8": 3},
+        prices := deciding.Prices(grid, tmp_path),
+    )
+    assert one.look == 5
+    assert one.decided / one.minutes == pytest.approx(0.9 / prices.minutes(["sat/figure8"], 20))
+    assert deciding.candidates([line("sat-01", "figure8", n20=0.9)], grid, {"sat/figure8": 20}, prices) == []
+
+
+def test_a_round_is_no_longer_than_its_share():
+    raises = [deciding.Raise((str(k),), 3, ("c",), 1.0, minutes) for k, minutes in enumerate((30, 50, 5, 20))]
+    assert [one.minutes for one in deciding.choose(raises, 40)] == [30, 5]
+    assert [one.minutes for one in deciding.choose(raises, 1)] == [30], "one at least"
+
+
+def test_nothing_is_done_in_a_dry_run(tmp_path, capsys, caplog):
+    where = ["--results", str(tmp_path), "--config-dir", str(ROOT / "config"), "--set", "scale=demo"]
+    assert cli.main(["decide", "sat", "--dry-run", *where]) == 0
+    assert re.search(r"0 of \d+ claims decided", caplog.text)
+    assert looks.read(tmp_path, "demo") == {}
+    assert cli.main(["decide", "sta", "--dry-run", *where]) == 1
+    assert "no paper 'sta'; did you mean sat" in capsys.readouterr().err
