@@ -5,6 +5,7 @@ from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import pytest
 from annotated_types import Interval
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
@@ -106,6 +107,14 @@ def test_all_problems_inside_are_said_at_once_and_each_once():
         "part.whole.more[1].linear: key 'slope' is missing",
         "part.whole: steps 0; allowed: 1 or more",
     ]
+
+
+def test_numbers_of_numpy_are_numbers():
+    built = Whole(np.int64(3), share=np.float64(0.5), angle=np.float32(0.25))
+    assert built == Whole(3, 0.5, 0.25)
+    assert type(built.steps) is int
+    with pytest.raises(ValueError, match="steps 0; allowed"):
+        Whole(np.int64(0))
 
 
 def test_a_type_must_stand_above():

@@ -14,17 +14,20 @@ asked for, and text where a path is. ``__post_init__`` is left for what holds be
 from __future__ import annotations
 
 import functools
+import numbers
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, dataclass_transform
+from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
 import pydantic
 from annotated_types import Interval, Predicate
 from pydantic import Field, PositiveInt, Strict
 
 from leanat.core.errors import ConfigError, did_you_mean, nearest
+
+T = TypeVar("T")
 
 # Ranges that several components ask for.
 Fraction = Annotated[float, Interval(gt=0, le=1)]
@@ -59,13 +62,13 @@ class FieldError(ValueError):
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def component(name: str | None = None) -> Callable[[type], type]:
+def component(name: str | None = None) -> Callable[[type[T]], type[T]]:
     """A frozen dataclass that a spec writes as ``{name: {field: value}}``; without a name, as its fields alone.
 
     Its constructor raises FieldError, a line for each wrong field: the class, the field, its value, what is allowed.
     """
 
-    def decorate(cls: type) -> type:
+    def decorate(cls: type[T]) -> type[T]:
         cls = pydantic.dataclasses.dataclass(cls, frozen=True, config=_CONFIG)
         if not cls.__pydantic_complete__:
             raise TypeError(f"{cls.__name__}: a type in its annotations stands below it")
@@ -75,7 +78,7 @@ def component(name: str | None = None) -> Callable[[type], type]:
         @functools.wraps(construct)
         def __init__(self, *args, **kwargs):
             try:
-                construct(self, *args, **kwargs)
+                construct(self, *map(_plain, args), **{key: _plain(value) for key, value in kwargs.items()})
             except pydantic.ValidationError as error:
                 raise FieldError(cls.__name__, list(_problems(cls, error))) from None
 
@@ -83,6 +86,11 @@ def component(name: str | None = None) -> Callable[[type], type]:
         return cls
 
     return decorate
+
+
+def _plain(value: Any) -> Any:
+    """A whole number of numpy's as Python's, which alone passes for one."""
+    return int(value) if isinstance(value, numbers.Integral) and not isinstance(value, bool) else value
 
 
 def by_name(*kinds: type) -> dict[str, type]:
