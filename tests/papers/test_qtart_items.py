@@ -293,7 +293,7 @@ def test_q_tart_costs_two_looks_and_saves_what_it_removes():
     once = {"once": {"tau": 50, "inner": {"instability": {"gamma": 125}}}}
     method = {"selector": once, "attack": {"free": {}}, "replays": 8}
     spec = {"method": method, "recipe": {"epochs": 300, "batch": 100}, "data": {}}
-    found = predict.seconds_an_epoch(spec, {"step": 3.0, "look": 0.5}, 50_000, None)
+    found = predict.seconds_per_epoch(spec, {"step": 3.0, "look": 0.5}, 50_000, None)
     steps = 8 * (300 * 500 - 250 * 1.25)
     assert found == pytest.approx((3.0 * steps + 2 * 500 * 0.5) / 300)
 

@@ -208,9 +208,9 @@ def in_turn(attack: Ensemble | AutoAttack, net: nn.Module, step: Step) -> Tensor
                 break
             few = Step(step.epoch, step.index[where], step.x[where], step.y[where], step.weight[where], step.draws)
             few.draws = step.draws.of(few.index)
-            found = part(net, few)
-            fooled = net(found).argmax(1) != few.y
-            x_adv[where[fooled]] = found[fooled]
+            candidates = part(net, few)
+            fooled = net(candidates).argmax(1) != few.y
+            x_adv[where[fooled]] = candidates[fooled]
             right[where[fooled]] = False
     return x_adv
 
@@ -223,25 +223,25 @@ def sanity(net: nn.Module, x: Tensor, y: Tensor) -> list[str]:
     """
     if not len(x):
         return []
-    said = []
+    doubts = []
     with _fenced(net, 0, x.device):
         if _warns(checks.check_randomized, net, x, y):
-            said.append("The outputs are random: they vary from call to call.")
+            doubts.append("The outputs are random: they vary from call to call.")
         if _warns(checks.check_range_output, net, x):
-            said.append("The outputs are probabilities, not logits.")
+            doubts.append("The outputs are probabilities, not logits.")
         if _warns(_check_dynamic, net, x):
-            said.append("The forward pass takes gradients itself: the defence may adapt to its input.")
+            doubts.append("The forward pass takes gradients itself: the defence may adapt to its input.")
         gradient = input_gradient(net, x, y).flatten(1)
         zero = (gradient.abs().amax(1) == 0).float().mean().item()
         lost = (~gradient.isfinite().all(1)).float().mean().item()
         bad = (~net(x).isfinite().all(1)).float().mean().item()
     if bad:
-        said.append(f"The logits are not finite for {bad:.1%} of the images.")
+        doubts.append(f"The logits are not finite for {bad:.1%} of the images.")
     if lost:
-        said.append(f"The input gradient is not finite for {lost:.1%} of the images.")
+        doubts.append(f"The input gradient is not finite for {lost:.1%} of the images.")
     if zero:
-        said.append(f"The input gradient is exactly 0 for {zero:.1%} of the images.")
-    return said
+        doubts.append(f"The input gradient is exactly 0 for {zero:.1%} of the images.")
+    return doubts
 
 
 def _warns(check: Callable[..., None], *args) -> bool:

@@ -195,8 +195,8 @@ def _perceptual(attack: FastLPA | LPA | PPGD, net: nn.Module, step: Step) -> Ten
         if not len(live):
             return x
         start = x + attack.noise * step.draws.normal("start/0", *x.shape[1:]).to(x.dtype)
-        found = attack.search(net, lpips, x[live], step.y[live], start[live])
-    return x.index_copy(0, live, found)
+        x_adv = attack.search(net, lpips, x[live], step.y[live], start[live])
+    return x.index_copy(0, live, x_adv)
 
 
 def refuse_budget(attack: Any, step: Step) -> None:

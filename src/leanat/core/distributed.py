@@ -79,9 +79,9 @@ def broadcast_from_rank0(make: Callable[[], tuple], device: torch.device) -> tup
     """Tensors and numbers that one process makes, on all of them."""
     if size() == 1:
         return make()
-    found = [tuple(v.cpu() if isinstance(v, Tensor) else v for v in make()) if rank() == 0 else None]
-    dist.broadcast_object_list(found, device=device)
-    return tuple(v.to(device) if isinstance(v, Tensor) else v for v in found[0])
+    values = [tuple(v.cpu() if isinstance(v, Tensor) else v for v in make()) if rank() == 0 else None]
+    dist.broadcast_object_list(values, device=device)
+    return tuple(v.to(device) if isinstance(v, Tensor) else v for v in values[0])
 
 
 def broadcast_choice(make: Callable[[], tuple], net: nn.Module, device: torch.device) -> tuple:
@@ -91,11 +91,11 @@ def broadcast_choice(make: Callable[[], tuple], net: nn.Module, device: torch.de
     moves the running ones, as on one GPU.
     """
     with alone(net):
-        found = broadcast_from_rank0(make, device)
+        choice = broadcast_from_rank0(make, device)
     if size() > 1:
         for buffer in net.buffers():
             dist.broadcast(buffer, 0)
-    return found
+    return choice
 
 
 @contextmanager

@@ -213,11 +213,11 @@ class Method:
     def hooks(self) -> tuple[Hook, ...]:
         """The extras in their order, then the other parts that are hooks, each once."""
         parts = (*self.extras, self.objective, self.attack, self.selector, self.budget)
-        found: list[Hook] = []
+        hooks: list[Hook] = []
         for part in parts:
-            if isinstance(part, Hook) and part not in found:
-                found.append(part)
-        return tuple(found)
+            if isinstance(part, Hook) and part not in hooks:
+                hooks.append(part)
+        return tuple(hooks)
 
     @property
     def fixed_shapes(self) -> bool:

@@ -111,15 +111,15 @@ def load_folder(
     return _streamed(folders.own(path, channels, size), device, NONE, 0)
 
 
-def _streamed(found: folders.Listing, device: torch.device | str, augment: Augmentation, seed: int) -> StreamedData:
-    folders.say_ignored(found.facts["name"], found.ignored)
-    labels = found.labels.to(device)
+def _streamed(listing: folders.Listing, device: torch.device | str, augment: Augmentation, seed: int) -> StreamedData:
+    folders.say_ignored(listing.facts["name"], listing.ignored)
+    labels = listing.labels.to(device)
     return StreamedData(
-        **found.facts,
-        files=found.files,
+        **listing.facts,
+        files=listing.files,
         labels=labels,
         numbers=torch.arange(len(labels)),
-        resize=found.resize,
+        resize=listing.resize,
         augment=augment,
         seed=seed,
     )

@@ -140,8 +140,8 @@ def build(name: str, weights: Weights) -> nn.Module:
     Images as its own program standardises them go in, logits come out. Raises NetworkError.
     """
     library, _, model = name.partition(":")
-    make, known = (_timm, _timm_names) if library == "timm" else (_torchvision, _torchvision_names)
-    if model not in (names := known()):
+    make, list_names = (_timm, _timm_names) if library == "timm" else (_torchvision, _torchvision_names)
+    if model not in (names := list_names()):
         nearest = ", ".join(get_close_matches(model, names, 3)) or "none"
         raise NetworkError(f"--network {name}: {library} has no network {model!r}; nearest: {nearest}")
     net = make(model, weights)

@@ -301,7 +301,7 @@ def _whole(part: dict[str, Any], sources: Sources) -> float:
 
 
 def _seconds(part: dict[str, Any], share: float | None, sources: Sources) -> float:
-    return predict.seconds_an_epoch(part["spec"], sources.primitives(part["spec"]), part["examples"], share)
+    return predict.seconds_per_epoch(part["spec"], sources.primitives(part["spec"]), part["examples"], share)
 
 
 def _attack_share(cell: dict[str, Any], sources: Sources) -> float | None:

@@ -100,13 +100,15 @@ def load(parts: components.Spec, data_dir: str | None, device: torch.device) -> 
 def initial(parts: components.Spec, about: dict[str, Any], device: torch.device) -> torch.nn.Module:
     """The network a run begins with: new, that of another run, or that one frozen under a new head."""
     if parts.init is not None and parts.init.frozen:
-        source, known = io.load(parts.init.file, device)
-        io.check_images(known, about, parts.init.file, any_size=True)  # saliency's teacher D comes from larger images
+        source, trained_on = io.load(parts.init.file, device)
+        io.check_images(
+            trained_on, about, parts.init.file, any_size=True
+        )  # saliency's teacher D comes from larger images
         return models.transfer_head(source, parts.init.hidden, about["n_classes"], parts.seed)
     net = io.build(parts.model.name, parts.model.standardise, about, parts.seed)
     if parts.init is not None:
-        tensors, known = io.read(parts.init.file)
-        io.check_images(known, about, parts.init.file)
+        tensors, trained_on = io.read(parts.init.file)
+        io.check_images(trained_on, about, parts.init.file)
         io.fit(net, tensors, parts.init.file)
     return net.to(device)
 
@@ -117,10 +119,10 @@ def made_from(spec: dict[str, Any], split: nouns.Split, test: nouns.Data, runs: 
     Raises IdentityError where a run that the spec names is not what its own training left.
     """
     cache = runs.parent / ".hashes"
-    known = {"spec": digest(spec), "training data": identity.of_data(split.train, cache)}
+    hashes = {"spec": digest(spec), "training data": identity.of_data(split.train, cache)}
     if split.validation is not None:
-        known["validation data"] = identity.of_data(split.validation, cache)
-    return known | {"test data": identity.of_data(test, cache)} | identity.upstream(spec, runs)
+        hashes["validation data"] = identity.of_data(split.validation, cache)
+    return hashes | {"test data": identity.of_data(test, cache)} | identity.upstream(spec, runs)
 
 
 def finished(folder: Path, spec: dict[str, Any], data_dir: str | None, device: torch.device) -> dict[str, Any] | None:

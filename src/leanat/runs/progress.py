@@ -110,7 +110,7 @@ class Progress:
     """The epochs of one training: number, loss, examples kept, time left."""
 
     def __init__(self, epochs: int, name: str = ""):
-        self.epochs, self.started, self.said, self.bar = epochs, time.monotonic(), 0.0, None
+        self.epochs, self.started, self.logged_at, self.bar = epochs, time.monotonic(), 0.0, None
         self.step, self.steps, self.done, self.loss = 0, 0, 0, ""  # steps of this epoch and of the last one
         self.job = Job("train", name)
 
@@ -129,13 +129,13 @@ class Progress:
         self.bar.set_postfix(loss=self.loss, kept=int(row["kept"]))
         self._say(float(run.epoch))
         now = time.monotonic()
-        if self.bar.disable and (now - self.said > 30 or run.epoch == self.epochs):
+        if self.bar.disable and (now - self.logged_at > 30 or run.epoch == self.epochs):
             left = (now - self.started) / (run.epoch - self.first) * (self.epochs - run.epoch)
             log.info(
                 "epoch %d/%d  loss %.4f  examples %d  %.2f s per epoch  %.0f s left",
                 run.epoch, self.epochs, row["loss"], row["kept"], row["seconds"], left,
             )  # fmt: skip
-            self.said = now
+            self.logged_at = now
 
     def tick(self) -> bool:
         """Called before each step; moves the bar. Returns False, so that it may stand in an ``or``."""

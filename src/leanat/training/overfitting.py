@@ -41,21 +41,21 @@ class OverfittingMonitor(Hook):
         """``watch_single`` and ``watch_strong``, shares of right answers; goes back an epoch where training has to end."""
         memory = run.memory[self.name]
         index, x, y = memory["index"], memory["x"], memory["y"]
-        found = []
+        accuracies = []
         for attack in (self.single, self.strong):
             step = Step(run.epoch, index, x, y, torch.ones_like(y, dtype=torch.float32), run.draws(index))
             with eval_without_param_grad(run.net), run.autocast():
                 x_adv = attack(run.net, step)
                 with torch.no_grad():
-                    found.append(float((run.net(x_adv).argmax(1) == y).float().mean()))
+                    accuracies.append(float((run.net(x_adv).argmax(1) == y).float().mean()))
         before = memory["rows"][-1][1] if memory["rows"] else 0.0
-        memory["rows"].append(tuple(found))
-        if self.drop is not None and before - found[1] > self.drop:
+        memory["rows"].append(tuple(accuracies))
+        if self.drop is not None and before - accuracies[1] > self.drop:
             run.net.load_state_dict(memory["kept"])
             memory["ended"] = True
         elif self.drop is not None:
             memory["kept"] = {k: v.detach().clone() for k, v in run.net.state_dict().items()}
-        return {"watch_single": found[0], "watch_strong": found[1]}
+        return {"watch_single": accuracies[0], "watch_strong": accuracies[1]}
 
     def ended(self, run: Run) -> bool:
         return run.memory[self.name]["ended"] if self.name in run.memory else False

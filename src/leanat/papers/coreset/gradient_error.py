@@ -65,12 +65,12 @@ class GradientError:
                 if isinstance(named.selector, Random):
                     weight = weight * (len(data) / len(index))
                 subset = Subset(index, weight)
-                found = {"": rows[index].sum(weight), "_all": of_all_layers(run, data, subset)}
-                shown = {"kept": float(len(index))}
+                estimate = {"": rows[index].sum(weight), "_all": of_all_layers(run, data, subset)}
+                comparison = {"kept": float(len(index))}
                 for layers, g in whole.items():
-                    shown[f"cosine{layers}"] = float(F.cosine_similarity(g, found[layers], dim=0))
-                    shown[f"error{layers}"] = float((g - found[layers]).norm() / g.norm())
-                numbers |= {f"{named.name}_{round(100 * fraction)}_{k}": v for k, v in shown.items()}
+                    comparison[f"cosine{layers}"] = float(F.cosine_similarity(g, estimate[layers], dim=0))
+                    comparison[f"error{layers}"] = float((g - estimate[layers]).norm() / g.norm())
+                numbers |= {f"{named.name}_{round(100 * fraction)}_{k}": v for k, v in comparison.items()}
         return Measured(numbers, {})
 
 

@@ -79,10 +79,10 @@ class Kept(Hook):
         """origin int64 [N] and planted bool [N], of all training examples."""
         data = split.train
         planted = list(getattr(data, "planted", {}).values())
-        found = {"planted": torch.stack(planted).any(0)} if planted else {}
-        return found if getattr(data, "origin", None) is None else found | {"origin": data.origin.clone()}
+        memory = {"planted": torch.stack(planted).any(0)} if planted else {}
+        return memory if getattr(data, "origin", None) is None else memory | {"origin": data.origin.clone()}
 
     def columns(self, run: Run) -> dict[str, float]:
         memory, index = run.memory[self.name], run.subset.index
-        found = {"kept_distinct": len(memory["origin"][index].unique())} if "origin" in memory else {}
-        return found | ({"kept_planted": int(memory["planted"][index].sum())} if "planted" in memory else {})
+        counts = {"kept_distinct": len(memory["origin"][index].unique())} if "origin" in memory else {}
+        return counts | ({"kept_planted": int(memory["planted"][index].sum())} if "planted" in memory else {})

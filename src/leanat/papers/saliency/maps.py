@@ -68,7 +68,7 @@ class Maps:
     picture_names: ClassVar = ("image", "saliency", "fgsm", "pgd", "fgsm_delta", "pgd_delta")
 
     def __call__(self, net: nn.Module, data: Data, seed: int) -> Measured:
-        found: dict[str, list[Tensor]] = {}
+        quantities: dict[str, list[Tensor]] = {}
         pictures: dict[str, list[Tensor]] = {}
         masks = getattr(data, "masks", None)
 
@@ -81,19 +81,19 @@ class Maps:
                 x = step.x
                 maps = {"saliency": saliency(net, x, step.y, self.of)}
                 aligned = alignment(net, x)
-                keep(found, **aligned._asdict())
+                keep(quantities, **aligned._asdict())
                 keep(pictures, image=x, saliency=maps["saliency"].abs().sum(1))
                 for name, attack in (("fgsm", self.fgsm), ("pgd", self.pgd)):
                     maps[name] = attack(net, step) - x
                     size = maps[name].abs() / attack.threat.eps
-                    keep(found, **{f"{name}_size": 100 * size.mean((1, 2, 3))})
+                    keep(quantities, **{f"{name}_size": 100 * size.mean((1, 2, 3))})
                     keep(pictures, **{name: x + maps[name], f"{name}_delta": size.clamp(max=1)})
                 if masks is not None:
                     mask = masks[step.index]
-                    keep(found, area=100 * mask.float().mean((1, 2)))
-                    keep(found, **{name: 100 * localisation(map, mask) for name, map in maps.items()})
-        numbers = {name: float(torch.cat(values).nanmean()) for name, values in found.items()}
-        numbers |= bound(Alignment(*(torch.cat(found[name]) for name in Alignment._fields)))
+                    keep(quantities, area=100 * mask.float().mean((1, 2)))
+                    keep(quantities, **{name: 100 * localisation(map, mask) for name, map in maps.items()})
+        numbers = {name: float(torch.cat(values).nanmean()) for name, values in quantities.items()}
+        numbers |= bound(Alignment(*(torch.cat(quantities[name]) for name in Alignment._fields)))
         numbers = {name: None if np.isnan(value) else value for name, value in numbers.items()}
         lost = dict.fromkeys(("area", "saliency", "fgsm", "pgd")) if masks is None else {}
         shown = {name: torch.cat(values)[: self.pictures] for name, values in pictures.items()}

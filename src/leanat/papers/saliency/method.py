@@ -83,8 +83,8 @@ def load_teacher(folder: Path, statistics: str, n_classes: int, like: Tensor) ->
     """
     path = folder / "model.safetensors"
     net, about = io.load(path, like.device)
-    if (known := about["data"]["n_classes"]) != n_classes:
-        raise ValueError(f"{path}: the teacher knows {known} classes, the student's data have {n_classes}")
+    if (taught := about["data"]["n_classes"]) != n_classes:
+        raise ValueError(f"{path}: the teacher knows {taught} classes, the student's data have {n_classes}")
     for layer in net.modules():
         if statistics == "batch" and isinstance(layer, _BatchNorm):
             layer.running_mean = layer.running_var = None
