@@ -168,7 +168,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _torch(arguments: argparse.Namespace) -> Any:
-    """torch with one thread: two a job are slower on a shared machine, and of one no bit depends on the number of cores."""
+    """torch with one thread: two per job are slower on a shared machine, and of one no bit depends on the number of cores."""
     import torch
 
     torch.set_num_threads(1)

@@ -50,7 +50,7 @@ def _fenced(net: nn.Module, seed: int, device: torch.device) -> Iterator[None]:
 
 
 def _run(threat: ThreatModel, net: nn.Module, step: Step, classes: int, perturb: Callable[..., Tensor]) -> Tensor:
-    """``perturb(x, logits, n_classes, **options)`` behind the fence; ``classes`` is how many the attack needs."""
+    """Calls ``perturb(x, logits, n_classes, **options)`` behind the fence; ``classes`` is how many classes the attack needs."""
     if step.steps is not None:
         raise ValueError("AutoAttack's parts take no budget per example")
     if not len(step.x):
@@ -162,7 +162,7 @@ class Ensemble:
         return {name: self._all_parts()[name] for name in self.attacks}
 
     def label(self, n_classes: int) -> str:
-        """What it is, e.g. "apgd-ce + square (20 steps, 3 targets, 200 queries)"."""
+        """Names the parts and their budgets, as in "apgd-ce + square (20 steps, 3 targets, 200 queries)"."""
         targets = min(self.targets, n_classes - 1)
         return f"{' + '.join(self.attacks)} ({self.steps} steps, {targets} targets, {self.queries} queries)"
 

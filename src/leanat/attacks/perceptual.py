@@ -181,7 +181,7 @@ def _both(net: nn.Module, lpips: Features, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _perceptual(attack: FastLPA | LPA | PPGD, net: nn.Module, step: Step) -> Tensor:
-    """What the three attacks share: find the distance, leave out what is wrong already, draw the start, search."""
+    """Does what the three attacks share: find the distance, leave out what is wrong already, draw the start, search."""
     refuse_budget(attack, step)
     lpips = Lpips(net) if attack.self_bounded else step.aux.get("lpips")
     if lpips is None:
@@ -228,6 +228,6 @@ class Perceptual:
 
 @cache
 def _distance(file: Path, time: int, device: torch.device) -> Lpips:
-    """``time``: of the file, which may be replaced while the process lives."""
+    """``time`` is when the file was last written: it may be replaced while the process lives."""
     net, _ = io.load(file, device)
     return Lpips(net.requires_grad_(False))

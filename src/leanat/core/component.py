@@ -54,7 +54,7 @@ _CONFIG = pydantic.ConfigDict(strict=True, extra="forbid", arbitrary_types_allow
 
 
 class FieldError(ValueError):
-    """What is wrong with the fields of a component: ``problems``, a phrase each, which do not name it."""
+    """Some fields of a component are wrong; ``problems`` has a phrase for each, without the name of the component."""
 
     def __init__(self, name: str, problems: list[str]):
         self.problems = problems
@@ -136,7 +136,7 @@ _UNREAD = object()  # in the place of a value whose problems are listed already
 
 
 def _each(arguments: Mapping[Any, tuple[Any, Any, str, Slots]]) -> tuple[dict[Any, Any], list[str]]:
-    """What ``from_json`` makes of each, and all problems."""
+    """Applies ``from_json`` to each; returns what it made and all problems."""
     values, problems = {}, []
     for key, own in arguments.items():
         try:
@@ -216,7 +216,7 @@ _WORDS = {int: "a whole number", float: "a finite number", str: "text", bool: "t
 
 
 def allowed(hint: Any, bounds_alone: bool = False) -> str:
-    """What a field may hold, in words; ``bounds_alone``: not that it is a number, which the value is."""
+    """Says what a field may hold; with ``bounds_alone`` it leaves out the kind of number, which the value has already."""
     kind, metadata, optional = _split(hint)
     descriptions = [m.description for m in metadata if isinstance(m, pydantic.fields.FieldInfo)]
     limits = _limits(kind, metadata)

@@ -85,7 +85,7 @@ def broadcast_from_rank0(make: Callable[[], tuple], device: torch.device) -> tup
 
 
 def broadcast_choice(make: Callable[[], tuple], net: nn.Module, device: torch.device) -> tuple:
-    """``broadcast_from_rank0`` on what process 0 makes with ``net``, whose statistics all have afterwards: a selection.
+    """Broadcasts a selection that process 0 makes with ``net``; afterwards all processes have the statistics of its network.
 
     The others wait meanwhile. An attack or a gradient in training mode sees the statistics of that process's own batches, and
     moves the running ones, as on one GPU.
@@ -112,7 +112,7 @@ def alone(net: nn.Module) -> Iterator[None]:
 
 
 def any_rank(flag: bool, device: torch.device) -> bool:
-    """Whether it holds for one of them: they leave a training together or not at all."""
+    """Whether the flag is set in any process: all of them leave a training together or not at all."""
     return bool(all_reduce_sum(torch.tensor(float(flag), device=device))) if size() > 1 else flag
 
 

@@ -16,19 +16,19 @@ class ConfigError(ValueError):
 
 
 def nearest(name: Any, names: Iterable[str]) -> str:
-    """``; did you mean ...?`` with the nearest of ``names``, or nothing where none is near."""
+    """Returns ``; did you mean ...?`` with the nearest of ``names``, or nothing where none is near."""
     guess = difflib.get_close_matches(str(name), list(names), 1)
     return f"; did you mean {guess[0]}?" if guess else ""
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """``; allowed: ...`` with the nearest of ``names`` first, for the end of an error line."""
+    """Returns ``; allowed: ...`` for the end of an error line, with the nearest of ``names`` first."""
     names = sorted(names)
     return f"{nearest(name, names)}; allowed: {', '.join(names) if names else 'none'}"
 
 
 def named(values: Mapping[str, Any], name: str, where: str) -> Any:
-    """``values[name]``; ValueError, one line, with the nearest names where there is none."""
+    """Returns ``values[name]``. Raises ValueError, one line with the nearest name, where there is none."""
     if name not in values:
         raise ValueError(f"{where}: there is no {name!r}{did_you_mean(name, values)}")
     return values[name]

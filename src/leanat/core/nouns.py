@@ -103,9 +103,10 @@ class Objective(Protocol):
 
 
 class Hook:
-    """What outlives a step. Its state lives in ``run.memory[name]``, and so in the checkpoint; every hook here does nothing.
+    """A part of a method that outlives a step. Its state lives in ``run.memory[name]``, and so in the checkpoint.
 
-    An objective, attack, selector or budget that is a Hook too is called by itself (``Method.hooks``).
+    Every method here does nothing. An objective, attack, selector or budget that is a Hook too is called by itself
+    (``Method.hooks``).
     """
 
     name: ClassVar[str]
@@ -117,16 +118,16 @@ class Hook:
         return {}
 
     def on_epoch(self, run: Run, split: Split) -> None:
-        """Before the selection of an epoch."""
+        """Called before the selection of an epoch."""
 
     def resumed(self, run: Run, split: Split) -> None:
-        """In place of ``on_epoch``, where an epoch goes on in its middle."""
+        """Called in place of ``on_epoch`` where an epoch goes on in its middle."""
 
     def after_backward(self, run: Run, step: Step) -> None:
-        """When the gradients are there and not yet clipped."""
+        """Called when the gradients are there and not yet clipped."""
 
     def after_step(self, run: Run, step: Step) -> None:
-        """When the optimiser has moved the weights."""
+        """Called when the optimiser has moved the weights."""
 
     def columns(self, run: Run) -> dict[str, float]:
         """Numbers for the epoch's row of the history."""
@@ -141,11 +142,11 @@ class Hook:
         return {}
 
     def arrays(self, run: Run) -> dict[str, Any]:
-        """What is left as ``<name>.npz`` in the run's folder; nothing: no file."""
+        """Arrays that are saved as ``<name>.npz`` in the run's folder; where there are none, there is no file."""
         return {}
 
     def tensors(self, run: Run) -> dict[str, Tensor]:
-        """What is left as ``<name>.safetensors`` in the run's folder; nothing: no file."""
+        """Tensors that are saved as ``<name>.safetensors`` in the run's folder; where there are none, there is no file."""
         return {}
 
 

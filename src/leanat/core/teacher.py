@@ -1,4 +1,4 @@
-"""What outlives a step and papers share: the averaged network, what a step says of its examples, a pass over the whole set."""
+"""The averaged network, measures of the examples of a step, and a pass over the whole set: several papers use them."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def per_example_loss(run: Run, data: Data, scale: float = 1.0) -> tuple[Tensor, 
 
 
 def per_example_loss_of(net: nn.Module, data: Data, batch: int, scale: float = 1.0) -> tuple[Tensor, Tensor]:
-    """``per_example_loss`` of a network that is no run's."""
+    """Does what ``per_example_loss`` does, for a network that belongs to no run."""
     data = data.plain()
     losses, hits = [], []
     with eval_without_param_grad(net), torch.no_grad():

@@ -50,7 +50,7 @@ def files_of(name: str, part: str) -> list[tuple[str, str]]:
 
 
 def contents(name: str, part: str, data_dir: Path | str | None) -> list[bytes]:
-    """What the files of ``files_of`` hold. Raises DataError if one is missing or its MD5 is not the published one."""
+    """The contents of the files of ``files_of``. Raises DataError if one is missing or its MD5 is not the published one."""
     if data_dir is None:
         raise DataError(f"{name}: needs data_dir, the folder that holds the data sets")
     blobs = []

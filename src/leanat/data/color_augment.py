@@ -1,7 +1,7 @@
 """Colour augmentation in batches: colour jitter, lighting noise, and AutoAugment's policy for CIFAR.
 
 Brightness, contrast, saturation and sharpness are one operation, ``factor * x + (1 - factor) * base``, with another
-base each; invert, posterize, solarize, autocontrast and equalize are tables of 256 entries a channel; shear, translate
+base each; invert, posterize, solarize, autocontrast and equalize are tables of 256 entries per channel; shear, translate
 and rotate are affine maps. So AutoAugment is three steps for the whole batch, whatever each image drew.
 """
 
@@ -64,7 +64,7 @@ def jitter(x: Tensor, factors: Tensor, order: Tensor) -> Tensor:
 
 
 # Of the pixels of ImageNet's training images in [0, 1] (fb.resnet.torch): standard deviations along the principal axes, and
-# the axes, a column each; a row a channel.
+# these axes as columns, with a row per channel.
 PCA_DEVIATIONS = (0.2175, 0.0188, 0.0045)
 PCA_AXES = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
 
@@ -90,7 +90,7 @@ BLENDS = ("Brightness", "Contrast", "Color", "Sharpness")
 TABLES = ("Invert", "Posterize", "Solarize", "AutoContrast", "Equalize")
 OPERATIONS = (*GEOMETRY, *BLENDS, *TABLES)
 
-# Cubuk et al. 2019, Table 7: the best policy on CIFAR-10, (operation, probability, magnitude of ten) twice a line.
+# Cubuk et al. 2019, Table 7: the best policy on CIFAR-10, (operation, probability, magnitude of ten) twice per policy.
 CIFAR_POLICY = """
 Invert .1 7 Contrast .2 6        | Rotate .7 2 TranslateX .3 9       | Sharpness .8 1 Sharpness .9 3
 ShearY .5 8 TranslateY .7 9      | AutoContrast .5 8 Equalize .9 2   | ShearY .2 7 Posterize .3 7
@@ -114,7 +114,7 @@ def policy() -> tuple[Tensor, Tensor, Tensor]:
 
 @cache
 def _policy(size: int, device: torch.device) -> tuple[Tensor, ...]:
-    """``policy`` and ``amounts`` on the device, put there once."""
+    """The policies and their amounts on the device, put there once."""
     return tuple(t.to(device) for t in (*policy(), amounts(size)))
 
 

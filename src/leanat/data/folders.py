@@ -107,7 +107,7 @@ def listing(name: str, part: str, data_dir: Path | str | None) -> Listing:
 
 
 def hidden(name: str) -> bool:
-    """What programs leave in folders for themselves: .ipynb_checkpoints, .DS_Store, ._photo.png, __MACOSX."""
+    """Whether a program left it in a folder for itself: .ipynb_checkpoints, .DS_Store, ._photo.png, __MACOSX."""
     return name.startswith(".") or name in ("__MACOSX", "__pycache__")
 
 

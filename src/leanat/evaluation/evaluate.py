@@ -128,7 +128,7 @@ def transfer(
 ) -> dict[str, dict[str, Outcome]]:
     """Adversarial examples made on each source, tested on each target: outcomes [target][source].
 
-    Every example is attacked once a source, whether or not the source has it right. ``correct`` is the target's answer
+    Every example is attacked once per source, whether or not the source has it right. ``correct`` is the target's answer
     to the adversarial image alone. ``over_sources`` gives Q-TART's mean and deviation (section 4.4.2).
     """
     _check(precision, "running", batch, data.labels.device)
@@ -199,7 +199,7 @@ def _in_batches(
     statistics: str = "running",
     progress: Callable[[int], None] = lambda done: None,
 ) -> None:
-    """``work`` on pieces of ``where``; a piece that runs out of CUDA memory is halved, and so are those after it."""
+    """Calls ``work`` on pieces of ``where``; a piece that runs out of CUDA memory is halved, and so are those after it."""
     start = 0
     while start < len(where):
         try:
@@ -216,7 +216,7 @@ def _in_batches(
 
 @torch.no_grad()
 def _clean(net: nn.Module, data: Data, index: Tensor, batch: int, precision: str, statistics: str = "running"):
-    """What is known of each example before any attack: tensors of length n."""
+    """The outcome of each example before any attack, as tensors of length n."""
     results = {
         "label": data.labels[index],
         "predicted": torch.zeros_like(index),

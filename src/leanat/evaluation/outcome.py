@@ -124,7 +124,7 @@ def worst_case(outcomes: Sequence[Outcome]) -> Outcome:
 
 
 def arrays(outcome: Outcome) -> dict[str, np.ndarray]:
-    """What a file of it holds."""
+    """The arrays that a file of it holds."""
     return {k: np.array(v, dtype=np.str_) if k in _TEXT else v for k, v in vars(outcome).items()}
 
 

@@ -39,7 +39,7 @@ MEANS, STDS = ("mean", "mu", "new_mean"), ("std", "sigma", "new_std")  # buffers
 
 @dataclass(frozen=True)
 class Weights:
-    """What a file holds: ``tensors`` without prefixes and without the standardisation of a wrapper, which is ``mean``, ``std``.
+    """A file of weights: ``tensors`` without prefixes and without the standardisation of a wrapper, which is ``mean``, ``std``.
 
     ``raw``: all tensors under the names of the file. ``config``: of a folder with ``config.json``. ``about``: leanat's own
     description, see ``io.save``; empty for other programs' files.

@@ -108,7 +108,7 @@ def build(name: str, standardise: str, about: dict[str, Any], seed: int) -> nn.M
 
 
 def save(path: Path, net: nn.Module, description: dict[str, Any]) -> None:
-    """``description``: {model: {name, standardise}, data: as ``describe``, ...}.
+    """Writes a network with its description, {model: {name, standardise}, data: as ``describe`` has it, ...}.
 
     The model also has ``hidden``, the units of the hidden layer of its head, where a frozen network got a new head.
     """
@@ -138,7 +138,7 @@ def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 
 def read_description(path: Path) -> dict[str, Any]:
-    """What ``read`` says beside the weights. Raises NetworkError."""
+    """The description that a file has beside its weights. Raises NetworkError."""
     return read(path)[1]
 
 

@@ -1,4 +1,4 @@
-"""A suite of attacks on one network: an outcome per example and attack, kept; a summary of the suite, written last."""
+"""A suite of attacks on one network: each outcome is kept, one per example and attack; a summary of the suite is written last."""
 
 from __future__ import annotations
 

@@ -235,7 +235,7 @@ def _rows(attacks: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _radius(attack: Any) -> str:
-    """``linf 8/255`` or ``l2 0.5``; nothing where an attack has no l_p ball."""
+    """The radius as in ``linf 8/255`` or ``l2 0.5``; nothing where an attack has no l_p ball."""
     fields = next(iter(attack.values())) if isinstance(attack, dict) else None
     threat = fields.get("threat") if isinstance(fields, dict) else None
     if not threat:

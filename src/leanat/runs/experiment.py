@@ -35,7 +35,7 @@ from leanat.papers.sat import method as sat
 from leanat.plan import components, jobs
 from leanat.plan.grid import UPSTREAM, digest
 from leanat.runs import checkpoint, devices, identity
-from leanat.runs.selection_log import Chosen, save_arrays
+from leanat.runs.selection_log import SelectionLog, save_arrays
 
 log = logging.getLogger("leanat")
 
@@ -51,7 +51,7 @@ class Experiment:
 
 
 def device_of(name: str) -> torch.device:
-    """``auto`` is the GPU where there is one, else the CPU.
+    """The device of that name; ``auto`` is the GPU where there is one, else the CPU.
 
     Raises ConfigError where a GPU is asked for and there is none, and where ``auto`` finds one that torch cannot use: the
     job would take hours on the CPU without a word.
@@ -88,7 +88,7 @@ def prepare(spec: dict[str, Any], data_dir: str | None, device: torch.device) ->
 
 
 def load(parts: components.Spec, data_dir: str | None, device: torch.device) -> tuple[nouns.Split, nouns.Data]:
-    """What a run trains on, and its test data. Raises DataError."""
+    """The training and validation data of a run, and its test data. Raises DataError."""
     augment = data.Augmentation(parts.data.augment)
     everyone = data.load(parts.data.name, "train", data_dir, device, parts.seed, augment)
     test = data.load(parts.data.name, "test", data_dir, device)
@@ -220,7 +220,7 @@ def train_run(
             log.info("%s: resumed after epoch %d", name, run.epoch)
         piece = {"epochs": [run.epoch, run.epoch], "wall_seconds": 0.0} | provenance(device)
         run.pieces.append(piece)
-        chosen = Chosen(folder / "selection.npz", run)
+        chosen = SelectionLog(folder / "selection.npz", run)
         started = time.perf_counter()
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
@@ -346,7 +346,7 @@ def peak_memory(device: torch.device) -> float:
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
-    """What a reader needs to know about where a number comes from."""
+    """Where a number comes from: code, machine, versions, time."""
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {
         "device": gpu or f"CPU ({platform.machine()})",

@@ -59,7 +59,7 @@ class Kept:
         return so_far, about["pieces"]
 
     def arrays(self) -> tuple[dict[str, np.ndarray] | None, dict[str, Any]]:
-        """What ``save`` was given, without ``about``, and that; (None, {}) where there is none that can be read."""
+        """The arrays that ``save`` was given, and its ``about``; (None, {}) where there is no file that can be read."""
         try:
             with np.load(self.path, allow_pickle=False) as file:
                 arrays, about = {k: file[k] for k in file.files if k != ABOUT}, json.loads(str(file[ABOUT]))
@@ -73,7 +73,7 @@ class Kept:
         return arrays, about
 
     def save(self, arrays: Mapping[str, np.ndarray], **about: Any) -> None:
-        """``about``: ``pieces`` and whatever belongs to the arrays, as JSON has it."""
+        """Writes the arrays; ``about`` has ``pieces`` and whatever else belongs to them, as JSON has it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         description = json.dumps(
             finite({"spec": dict(self.spec), "made_from": dict(self.made_from), **about}), allow_nan=False

@@ -39,7 +39,7 @@ class Job:
         return self.path is not None and time.time() - self.written >= EVERY
 
     def say(self, text: str, share: float) -> None:
-        """``share``: how much of the work is done, from 0 to 1."""
+        """Notes that ``share`` of the work is done, from 0 to 1."""
         now = time.time()
         if self.path is None or (0 < share < 1 and not self.due()):
             return
@@ -99,7 +99,7 @@ def _alive(note: dict[str, Any]) -> bool:
 
 
 def duration(seconds: float) -> str:
-    """``45 s``, ``3 min``, ``2 h 10 min``."""
+    """Seconds in words, such as ``45 s``, ``3 min``, ``2 h 10 min``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)

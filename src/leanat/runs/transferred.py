@@ -37,7 +37,7 @@ class Trained:
 
     @classmethod
     def load(cls, arguments: argparse.Namespace, run: str, snapshot: int | None = None) -> Trained:
-        """With the network as it was after ``snapshot`` epochs, or at the end.
+        """Loads a run with its network as it was after ``snapshot`` epochs, or at the end.
 
         Raises FileNotFoundError for a run that is not finished, IdentityError where its spec, its files or its data are
         not those of its training, and what networks and data raise.

@@ -59,7 +59,7 @@ class Once:
 
 @component("every")
 class Every:
-    """``before`` until epoch ``warmup``; from then on what ``inner`` chooses, anew every ``period`` epochs.
+    """Selects as ``before`` until epoch ``warmup``; from then on as ``inner`` chooses, anew every ``period`` epochs.
 
     ``before`` is everything, or say ``Once(0, Random(0.3))``: a random subset until the first selection.
     """

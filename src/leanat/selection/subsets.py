@@ -34,7 +34,7 @@ Solver = Callable[[Gradients, int, int | None], tuple[Tensor, Tensor]]
 def choose(
     run: Run, data: Data, rows: Gradients | AllLayers, solve: Solver, fraction: float, granularity: str
 ) -> Subset:
-    """``fraction`` of the examples (rounded up) by their gradients: of all, of each class, or whole batches.
+    """Chooses ``fraction`` of the examples (rounded up) by their gradients: of all, of each class, or whole batches.
 
     The batches are ``random_order`` cut at ``recipe.batch``; so many are chosen that they hold at least the fraction, the
     one that may be shorter counted as full. "whole_batches": the loop trains on them as they are, in the order of choice

@@ -1,4 +1,4 @@
-"""What is minimised: losses [B], never reduced, at the example the attack made (``step.x_adv``).
+"""The objectives: losses [B], never reduced, at the example the attack made (``step.x_adv``).
 
 Each objective forwards the images, leaves the logits in the step, and is otherwise a function of logits alone
 (``of_logits``), so that a selection can take its last-layer gradients.
@@ -16,7 +16,7 @@ from leanat.core.nouns import Step
 
 
 def _full(z: Tensor) -> Tensor:
-    """At least single precision."""
+    """The logits in single precision at least."""
     return z.to(torch.promote_types(z.dtype, torch.float32))
 
 

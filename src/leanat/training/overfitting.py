@@ -38,7 +38,7 @@ class OverfittingMonitor(Hook):
         return {"index": index, "x": x, "y": y, "rows": [], "kept": {}, "ended": False}
 
     def columns(self, run: Run) -> dict[str, float]:
-        """``watch_single`` and ``watch_strong``, shares of right answers; goes back an epoch where training has to end."""
+        """Measures ``watch_single`` and ``watch_strong``, shares of right answers; goes back one epoch where training ends."""
         memory = run.memory[self.name]
         index, x, y = memory["index"], memory["x"], memory["y"]
         accuracies = []
@@ -61,7 +61,7 @@ class OverfittingMonitor(Hook):
         return run.memory[self.name]["ended"] if self.name in run.memory else False
 
     def report(self, run: Run) -> dict[str, float]:
-        """In percentage points: the widest gap after any epoch, and the deepest fall of the stronger accuracy in one."""
+        """The widest gap after any epoch and the deepest fall of the stronger accuracy in one epoch, in percentage points."""
         single, strong = zip(*run.memory[self.name]["rows"], strict=True)
         falls = [a - b for a, b in zip((0.0, *strong), strong, strict=False)]
         gaps = [a - b for a, b in zip(single, strong, strict=True)]

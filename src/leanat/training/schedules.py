@@ -21,7 +21,7 @@ class Constant:
 
 @component("steps")
 class Steps:
-    """``lr``, multiplied by ``factor`` from each epoch in ``drops`` on; below ``warmup_epochs`` a linear rise from 0.
+    """The rate ``lr``, multiplied by ``factor`` from each epoch in ``drops`` on; before ``warmup_epochs`` it rises from 0.
 
     Perceptual adversarial training (Laidlaw et al. 2021) warms up over 5 epochs.
     """

@@ -106,7 +106,7 @@ def symmetric_beta(draws: Draws, alpha: float, tries: int = 32) -> Tensor:
 
 @component("mixup")
 class Mixup:
-    """Cross-entropy at lambda x_i + (1 - lambda) x_j, lambda ~ Beta(alpha, alpha) once a batch (Zhang et al. 2018).
+    """Cross-entropy at lambda x_i + (1 - lambda) x_j, lambda ~ Beta(alpha, alpha) once per batch (Zhang et al. 2018).
 
     The loss of an image is credited to both of its examples: lambda CE(y_i) to i and (1 - lambda) CE(y_j) to j, which
     is what the bandit is fed; the batch mean is that of mixup. The step's logits are those of the mixed images.
@@ -265,7 +265,7 @@ def beta(draws: Draws, a: Tensor, b: Tensor) -> Tensor:
 
 
 def without_replacement(draws: Draws, logp: Tensor, count: int) -> Tensor:
-    """``count`` positions, rising, drawn one after the other in proportion to exp(logp), each at most once.
+    """Draws ``count`` positions one after the other in proportion to exp(logp), each at most once; returns them rising.
 
     The ``count`` largest of logp + Gumbel noise (Kool et al. 2019) are distributed so; no probability can underflow.
     """

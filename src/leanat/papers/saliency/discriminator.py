@@ -29,7 +29,7 @@ _standardise = PerImage()
 
 @component()
 class Discriminator:
-    """``layers`` 4x4 convolutions of stride 2 with ``width``, 2 ``width``, ... channels, BatchNorm, leaky ReLU; linear.
+    """Has ``layers`` 4x4 convolutions of stride 2 with ``width``, 2 ``width``, ... channels, BatchNorm, leaky ReLU; linear.
 
     Reads one gradient map, brought to mean 0 and l2 norm 1. It is updated every ``every`` steps of the student, by SGD
     at the student's learning rate; weight decay spares biases and BatchNorm.

@@ -267,7 +267,7 @@ class Saliency(Hook):
 
 
 class Alignment(NamedTuple):
-    """What equations 4 to 7 say, [B] each. Equation 5 says: rho <= alpha_plus + C / jacobian."""
+    """The quantities of equations 4 to 7, [B] each. Equation 5 says: rho <= alpha_plus + C / jacobian."""
 
     alpha: Tensor
     rho: Tensor

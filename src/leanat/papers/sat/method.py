@@ -109,7 +109,7 @@ class SubsetAttack(Hook):
         return {"members": inside, "classes": torch.tensor(wholly)}
 
     def report(self, run: Run) -> dict[str, Any]:
-        """For the run's metrics: the classes that lie wholly in A, and the share of the examples that are in A."""
+        """Numbers for the run's metrics: the classes that lie wholly in A, and the share of the examples that are in A."""
         memory = run.memory[self.name]
         classes = memory["classes"].nonzero().flatten().tolist()
         return {"classes_attacked": classes, "share_attacked": float(memory["members"].float().mean())}
@@ -188,7 +188,7 @@ class MeanEntropy(Hook):
             memory["before"][step.index] = now
 
     def arrays(self, run: Run) -> dict[str, np.ndarray]:
-        """``example`` [N], the mean over the visits (nan where there was none), and ``class_`` [K], that over examples."""
+        """Has ``example`` [N], the mean over the visits (nan where there was none), and ``class_`` [K], that over examples."""
         total, visits, before, labels = (
             run.memory[self.name][k].cpu() for k in ("total", "visits", "before", "labels")
         )
@@ -198,7 +198,7 @@ class MeanEntropy(Hook):
         return {"example": example, "class_": of_class}
 
     def report(self, run: Run) -> dict[str, Any]:
-        """For the run's metrics: the means of the classes."""
+        """Numbers for the run's metrics: the means of the classes."""
         return {"difficulty": self.arrays(run)["class_"].tolist()}
 
 
@@ -206,7 +206,7 @@ class MeanEntropy(Hook):
 
 
 def holdout_indices(n: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """``share`` of the numbers below n at random, to choose the epoch by, and all others, to report: int64, rising.
+    """Draws ``share`` of the numbers below n to choose the epoch by, and returns them and all others, to report: int64, rising.
 
     The paper says 10 % and 90 %. (The authors' code slices the 90 % wrongly and reports 8,000 of 10,000 images.)
     Raises ValueError if either would be empty.
