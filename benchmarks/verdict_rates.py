@@ -3,7 +3,7 @@
     python benchmarks/verdict_rates.py            # all of docs/verdicts.md's tables, some 20 minutes of a core
 
 Each simulated paper has claims with a case or several; an effect's seeds are normal about its true mean, or collapse. Seeds are
-added to all claims that are not decided, up to the last look: the most looking that ``leanat decide`` ever does.
+added until a claim is decided, up to the last look: the most looking that ``leanat decide`` ever does.
 """
 
 from __future__ import annotations
@@ -41,19 +41,28 @@ def one_sided(rng: np.random.Generator, sd: float, n: int) -> np.ndarray:
 
 
 def paper(rng: np.random.Generator, means: Sequence[float], draw: Draw, spread: float, last: int) -> list[str]:
-    """The verdicts on a paper's claims, one for each mean, from ``last`` seeds. ``spread``: of the log of their sd.
+    """The verdicts on a paper's claims, one for each mean, up to ``last`` seeds. ``spread``: of the log of their sd.
 
-    Every other claim, from the first on, has one case, the others have six, as papers have.
+    Every other claim, from the first on, has one case, the others have six, as papers have. A claim keeps the verdict of the
+    look that decided it: no seeds are added to it any more.
     """
-    claims = []
-    for place, mean in enumerate(means):
-        parts = []
-        for _ in range(6 if place % 2 else 1):
-            values = (mean + draw(rng, float(np.exp(rng.normal(0, spread))), last)).tolist()
-            effect = Effect(statistics.fmean(values), last, statistics.stdev(values))
-            parts.append(CaseResult({}, {}, dict(enumerate(values)), effect))
-        claims.append((CLAIM, tuple(parts)))
-    return [one.decision.verdict for one in procedure(claims).tests if one is not None]
+    sizes = [6 if place % 2 else 1 for place in range(len(means))]
+    values = [
+        [mean + draw(rng, float(np.exp(rng.normal(0, spread))), last) for _ in range(size)]
+        for mean, size in zip(means, sizes, strict=True)
+    ]
+    found = ["inconclusive"] * len(means)
+    for look in (look for look in LOOKS if look <= last):
+        claims = [(CLAIM, tuple(_case(v[:look]) for v in cases)) for cases in values]
+        now = [one.decision.verdict for one in procedure(claims).tests if one is not None]
+        found = [new if old == "inconclusive" else old for old, new in zip(found, now, strict=True)]
+    return found
+
+
+def _case(values: np.ndarray) -> CaseResult:
+    by_seed = dict(enumerate(values.tolist()))
+    effect = Effect(statistics.fmean(by_seed.values()), len(by_seed), statistics.stdev(by_seed.values()))
+    return CaseResult({}, {}, by_seed, effect)
 
 
 def error(rng: np.random.Generator, papers: int, claims: int, draw: Draw, spread: float) -> tuple[float, float]:

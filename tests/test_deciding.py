@@ -4,10 +4,12 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from leanat import cli, deciding
+from leanat.core.errors import ConfigError
 from leanat.experiments.claim import Claim, every
 from leanat.plan import looks, structure
 from leanat.report.claims import Line
@@ -96,3 +98,37 @@ def test_nothing_is_done_in_a_dry_run(tmp_path, capsys, caplog):
     assert looks.read(tmp_path, "demo") == {}
     assert cli.main(["decide", "sta", "--dry-run", *where]) == 1
     assert "no paper 'sta'; did you mean sat" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("profile", "where"), [(None, ["--cores", "2"]), ("slurm", ["--workflow-profile", "slurm", "--jobs", "2"])]
+)
+def test_the_workflow_gets_the_user_s_settings_and_profile(monkeypatch, profile, where):
+    seen = []
+    monkeypatch.setattr(
+        deciding.subprocess, "run", lambda command: seen.append(command) or SimpleNamespace(returncode=1)
+    )
+    with pytest.raises(ConfigError, match="the same command goes on from there"):
+        deciding.workflow(["sat/figure8"], 2, ["scale=demo", "results=r"], profile)
+    assert seen[0][3:] == ["figures/sat/figure8.pdf", *where, "--config", "scale=demo", "results=r"]
+
+
+def test_rounds_go_on_until_nothing_is_left_to_decide(grid, tmp_path, monkeypatch):
+    """A claim that is decided at five seeds, and one past hope: two rounds, each kept before it begins."""
+    finished(tmp_path, grid, "sat/figure8", 1)
+
+    def load():
+        return structure.load(ROOT / "config", {"papers": ["sat"], "scale": "demo"}, tmp_path)
+
+    def judged(*_):
+        seeds = looks.read(tmp_path, "demo").get("sat/figure8", 1)
+        verdict = "supported" if seeds >= 5 else "not decidable"
+        return [[line("sat-01", "figure8", verdict, n3=0.2, n5=0.9), line("sat-02", "figure8", n20=0.01)]]
+
+    made = []
+    monkeypatch.setattr(deciding, "_ledger", judged)
+    deciding.decide(load, ["sat"], tmp_path, ROOT, 1.0, made.append, 1)
+    assert made[1:] == [["sat/figure8"], ["sat/figure8"]]
+    assert looks.read(tmp_path, "demo") == {"sat/figure8": 5}
+    deciding.decide(load, ["sat"], tmp_path, ROOT, 1.0, made.append, 1)  # the same command again
+    assert len(made) == 4, "only what is asked for first"

@@ -392,7 +392,7 @@ def decide(arguments: argparse.Namespace) -> None:
     settings = [*arguments.set, f"results={arguments.results}"]
 
     def make(items: Sequence[str]) -> None:
-        deciding.workflow(items, arguments.cores, settings)
+        deciding.workflow(items, arguments.cores, settings, arguments.workflow_profile)
 
     what = (arguments.papers, arguments.results, root, arguments.budget, None if arguments.dry_run else make)
     deciding.decide(lambda: options.grid(arguments), *what, arguments.cores)
@@ -416,8 +416,8 @@ def readme(arguments: argparse.Namespace) -> None:
     """Every number of the findings comes from a finished item; one that is missing is an error, and nothing is written."""
     from leanat.report import readme
 
-    readme.update(arguments.config_dir.parent, arguments.results)
-    log.info("README.md, docs/demo.csv")
+    readme.update(arguments.config_dir.parent, arguments.results, options.grid(arguments).papers)
+    log.info("README.md, docs/demo.csv, docs/claims_*.csv")
 
 
 def collect(arguments: argparse.Namespace) -> None:

@@ -221,10 +221,10 @@ def _made(grid: Grid, items: Iterable[str]) -> list[str]:
     return [item for item in items if item in grid.items and not targets.empty(grid.items[item])]
 
 
-def workflow(items: Sequence[str], cores: int, settings: Sequence[str]) -> None:
+def workflow(items: Sequence[str], cores: int, settings: Sequence[str], profile: str | None) -> None:
     """Makes the pages of the items. ``settings``: KEY=VALUE, over config.yaml. Raises ConfigError where that fails."""
     pages = [f"figures/{item}.pdf" for item in items]
-    config = ["--config", *settings] if settings else []
-    command = [sys.executable, "-m", "snakemake", "--cores", str(cores), *pages, *config]
+    where = ["--workflow-profile", profile, "--jobs", str(cores)] if profile else ["--cores", str(cores)]
+    command = [sys.executable, "-m", "snakemake", *pages, *where, "--config", *settings]
     if status := subprocess.run(command).returncode:
         raise ConfigError([f"decide: the workflow ended with status {status}; the same command goes on from there"])

@@ -15,6 +15,7 @@ NUMBERS = ROOT / "docs" / "demo.csv"
 def test_the_block_is_what_the_numbers_say():
     text = (ROOT / "README.md").read_text()
     assert readme.with_block(text, "demo", readme.demo(readme.of_cells(readme.read(NUMBERS)))) == text
+    assert readme.with_block(text, "claims", readme.claims(ROOT)) == text
     real = readme.of_replicated(ROOT / "replicated")
     assert readme.with_block(text, "photographs", readme.photographs(real)) == text
 

@@ -1,12 +1,15 @@
 """The verdict procedure on simulated numbers whose truth is known, and against closed forms."""
 
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from leanat.experiments.claim import Expect, above_all, every, some
+from leanat.plan.looks import LOOKS
 from leanat.report.variance import NO_PRIOR, Prior, prior
 from leanat.report.verdict import (
     ALPHA,
@@ -20,6 +23,10 @@ from leanat.report.verdict import (
     outlook,
     reached,
 )  # fmt: skip
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import verdict_rates  # noqa: E402 - a script, not a module of the package
 
 ABOVE = Expect("every", ">", 0.0)
 MATTERS = Expect("every", ">", 0.0, 0.5)
@@ -315,3 +322,45 @@ def test_the_best_of_five_rivals_is_rarely_rejected_by_noise():
             rejected[name] += verdicts([judge(seen, MATTERS, True)]) == ["not supported"]
     assert rejected["by parts"] <= 50
     assert rejected["by seed"] >= 250
+
+
+# --- the whole procedure, looks included (benchmarks/verdict_rates.py has all of docs/verdicts.md) -----------------------
+
+
+def stated(title):
+    """A table of docs/verdicts.md by its first heading: row -> cells."""
+    text = (ROOT / "docs" / "verdicts.md").read_text()
+    lines = text[text.index(f"| {title} |") :].split("\n\n")[0].splitlines()
+    return {row[1]: row[2:-1] for row in ([x.strip() for x in line.split("|")] for line in lines[2:])}
+
+
+@pytest.mark.parametrize("scene", [name for name in verdict_rates.SCENES if "hides" not in name])
+def test_no_false_claim_is_supported_more_often_than_said_over_all_looks(scene):
+    """All claims of a paper just on their bound, and everybody goes on looking until the last look."""
+    papers, rng = 120, np.random.default_rng(7)
+    found = verdict_rates.error(rng, papers, 8, *verdict_rates.SCENES[scene])
+    limit = ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / papers)
+    assert max(found) <= limit
+    as_stated = [
+        float(x.strip(" %")) / 100 for x in stated("all claims on their bound, all looks")[scene][1].split("/")
+    ]
+    assert found == pytest.approx(as_stated, abs=0.01 + 3.5 * math.sqrt(0.04 / papers))
+    assert max(as_stated) <= ALPHA
+
+
+def test_the_power_is_as_the_docs_state_it():
+    rng = np.random.default_rng(2)
+    for row, last in (("2 sd", 5), ("3 sd", 3)):
+        share = float(stated("true effect")[row][LOOKS.index(last)].strip(" %")) / 100
+        found = verdict_rates.power(rng, 100, 8, float(row[0]), last)
+        assert found == pytest.approx(share, abs=3.5 * math.sqrt(max(share * (1 - share), 0.01) / 100) + 0.01)
+
+
+def test_a_collapse_that_a_gain_hides_is_beyond_any_few_seeds():
+    """The limit that the docs state: no test on seeds without a collapse can know of one."""
+    rng = np.random.default_rng(3)
+    supported, _ = verdict_rates.error(rng, 60, 1, *verdict_rates.SCENES["one method collapses, its gain hides it"])
+    alone = float(
+        stated("all claims on their bound, all looks")["one method collapses, its gain hides it"][0].split("/")[0]
+    )
+    assert supported == pytest.approx(alone / 100, abs=0.01 + 3.5 * 0.5 / math.sqrt(60))

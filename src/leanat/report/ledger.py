@@ -30,6 +30,9 @@ COLUMNS = (
 )  # fmt: skip
 MARKS = {"supported": "✓", "not supported": "✗", "inconclusive": "?"}
 QUIET = ("not decidable", "not run yet", "not testable")
+# Verdicts in the order of the table of counts.
+ELSEWHERE = "not tested at this scale"
+COUNTED = ("supported", "not supported", "inconclusive", "not decidable", "not run yet", ELSEWHERE, "not testable")
 PPI = 110
 
 
@@ -220,7 +223,12 @@ def write_pdf(found: Mapping[str, list[Line]], titles: Mapping[str, str], papers
 
     from leanat.report.table import stack
 
-    data = {"notes": notes(found), "papers": [_section(p, ls, titles[p], papers) for p, ls in found.items()]}
+    data = {
+        "notes": notes(found),
+        "heads": [*COUNTED, "in all"],
+        "counts": [[paper, *_counts(lines)] for paper, lines in found.items()],
+        "papers": [_section(p, ls, titles[p], papers) for p, ls in found.items()],
+    }
     source = resources.files("leanat.report").joinpath("ledger.typ").read_bytes()
     compiler = typst.Compiler(sys_inputs={"data": json.dumps(data)}, ignore_system_fonts=True)
     pages = compiler.compile(source, format="png", ppi=PPI)
@@ -229,6 +237,33 @@ def write_pdf(found: Mapping[str, list[Line]], titles: Mapping[str, str], papers
     for kind, content in (("png", stack(pages)), ("pdf", compiler.compile(source, format="pdf"))):
         with atomic_write(Path(f"{stem}.{kind}")) as file:
             file.write_bytes(content)
+
+
+def _counts(lines: Sequence[Line]) -> list[str]:
+    """How many claims of this run have each verdict, in the order of ``COUNTED``, and how many there are."""
+    own = Counter(
+        ELSEWHERE if line.verdict.startswith("not tested at") else line.verdict
+        for line in lines
+        if line.origin == "this run"
+    )
+    part = sum(line.partial and line.verdict == "supported" for line in lines if line.origin == "this run")
+    found = [f"{own[verdict]}" for verdict in COUNTED]
+    found[0] += f" ({part} in part)" if part else ""
+    return [*found, str(own.total())]
+
+
+def _plot(line: Line) -> dict[str, float] | None:
+    """Places between 0 and 1 of a row's own axis: the effect, its interval, and the bound (of a distance: on both sides)."""
+    if line.effect is None or line.claim.expect is None or not math.isfinite(line.effect):
+        return None
+    expect = line.claim.expect
+    bounds = [-expect.bound, expect.bound] if expect.sign == "within" else [expect.bound]
+    low, high = (line.effect, line.effect) if line.low is None or line.high is None else (line.low, line.high)
+    ends = [low, high, *bounds]
+    width = max(ends) - min(ends) or 1.0
+    start = min(ends) - 0.06 * width
+    place = {"mean": line.effect, "low": low, "high": high, "bound": bounds[0], "other": bounds[-1]}
+    return {name: (value - start) / (1.12 * width) for name, value in place.items()}
 
 
 def _section(paper: str, lines: Sequence[Line], title: str, papers: Path) -> dict[str, Any]:
@@ -243,6 +278,8 @@ def _section(paper: str, lines: Sequence[Line], title: str, papers: Path) -> dic
                 "source": line.claim.source,
                 "mark": MARKS.get(line.verdict, "–"),
                 "verdict": named(line),
+                "kind": line.verdict,
+                "plot": _plot(line),
                 "effect": measured(line),
                 "expected": expected(line.claim),
                 "why": _why(line),

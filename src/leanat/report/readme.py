@@ -1,7 +1,8 @@
-"""The findings in README.md: sentences whose numbers are read from finished items and from ``replicated/``.
+"""The findings in README.md: sentences whose numbers are read from finished items, the ledger and ``replicated/``.
 
-``leanat readme`` writes them between marks of README.md, and each cell of the demo that they use into docs/demo.csv, from
-which tests/report/test_readme.py writes them again.
+``leanat readme`` writes them between marks of README.md, each cell of the demo that they use into docs/demo.csv, and the ledger
+into docs/claims_all.csv, or docs/claims_verdicts.csv once ``leanat decide`` has added seeds; from these files
+tests/report/test_readme.py writes them again.
 """
 
 from __future__ import annotations
@@ -10,15 +11,20 @@ import csv
 import json
 import re
 import textwrap
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from leanat.core.files import atomic_write
-from leanat.report import replicated
+from leanat.plan import looks
+from leanat.report import ledger, replicated
 from leanat.report.cells import Items
+from leanat.report.claims import load
 from leanat.report.statistics import Interval, paired_difference, t_interval
 
 BEGIN, END = '<!-- {}: written by "leanat readme" -->', "<!-- end of {} -->"
+LEDGERS = {False: "docs/claims_all.csv", True: "docs/claims_verdicts.csv"}  # whether seeds were added where they decide
+DECIDABLE = ("supported", "not supported", "inconclusive", "not decidable")
 COLUMNS = ["item", "row", "column", "values"]
 Values = dict[int, float]  # by seed
 Cells = dict[tuple[str, str, str], Values]  # by item, row, column
@@ -123,10 +129,13 @@ def with_block(text: str, name: str, lines: list[str]) -> str:
     return re.sub(re.escape(begin) + ".*?" + re.escape(end), lambda _: block, text, flags=re.S)
 
 
-def update(root: Path, results: Path) -> None:
-    """Writes both files of the checkout ``root``. Raises ValueError, naming the cell, for a number that is not there."""
+def update(root: Path, results: Path, papers: Iterable[str]) -> None:
+    """Writes the files of the checkout ``root``. Raises ValueError, naming the cell, for a number that is not there."""
     found, path = of_items(Items(results, "demo")), root / "README.md"
     text = with_block(path.read_text(encoding="utf-8"), "demo", demo(found))
+    lines = ledger.lines({paper: load(paper) for paper in papers}, results, root / "replicated", "demo")
+    ledger.write_csv(lines, ledger.price(lines, results), root / LEDGERS[bool(looks.read(results, "demo"))])
+    text = with_block(text, "claims", claims(root))
     text = with_block(text, "photographs", photographs(of_replicated(root / "replicated")))
     write(found.used, root / "docs" / "demo.csv")
     with atomic_write(path) as beside:
@@ -164,6 +173,37 @@ def photographs(of: Findings) -> list[str]:
         f"authors' weights, w_A = |B|/|A|: {classes('')}. With w = 1, as the text says: {classes('w = 1 | ')}. Without any "
         f"attack in training the others have {without} %; full adversarial training reaches {full} % (the paper: 69 %). On 900 "
         "test images differences below 3 points are noise.",
+    ]
+
+
+def claims(root: Path) -> list[str]:
+    """How many claims have which verdict, after ``make all`` and after ``make verdicts``, and the clearest rejections."""
+    counts, last = [], []
+    for name, planned in ((LEDGERS[False], False), (LEDGERS[True], True)):
+        if not (root / name).is_file():
+            continue
+        with (root / name).open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if row["origin"] == "this run"]
+        last = rows
+        of = Counter(row["verdict"] for row in rows)
+        part = sum(r["verdict"] == "supported" and r["cases"] != r["cases_in_all"] for r in rows)
+        counts.append(
+            f"after `make {'verdicts' if planned else 'all'}`: {of['supported']} supported ({part} of them in some of their "
+            f"cases alone), {of['not supported']} not supported, {of['inconclusive']} inconclusive, {of['not decidable']} "
+            f"with too few seeds to be tested, {len(rows) - sum(of[v] for v in DECIDABLE)} not for this scale or not testable"
+        )
+    against = [row for row in last if row["verdict"] == "not supported" and row["p_reject"]]
+    clearest = sorted(against, key=lambda row: float(row["p_reject"]))[:5]
+    entries = []
+    for row in clearest:
+        effect, low, high = (f"{float(row[name]):.1f}" for name in ("effect", "low", "high"))
+        entries.append(
+            f"{row['says']} ({row['claim']}): {effect} [{low}, {high}] {row['unit']}, expected {row['expected']}, "
+            f"{row['seeds']} seeds"
+        )
+    return [
+        f"- Of {len(last)} claims, {'; '.join(counts)}.",
+        "- The clearest of those that are not supported: " + "; ".join(entries) + ".",
     ]
 
 

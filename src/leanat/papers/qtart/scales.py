@@ -14,7 +14,6 @@ ON_SHAPES = ("figure1", "figure2", "figure3", "figure4", "figure5", "overfitting
 USUAL = ("sgd", "sgd_smoothed", "random", "qtart", "qtart_late", "qtart_bare", "loss_rank", "loss_rank_bare")
 # Methods with Q-TART's own removal.
 REMOVING = ("qtart", "qtart_late", "qtart_bare", "qtart_fgsm_rs", "qtart_free")
-FEW = ("mifgsm", "ffgsm", "di2fgsm", "pgd20", "cw", "apgd_ce", "apgd_dlr")
 PLANTED = "real data: no example is planted"
 
 
@@ -72,8 +71,7 @@ class Demo(scales.Demo):
 
     def attack(self, entry: dict[str, Any], name: str, cell: Cell) -> dict[str, Any]:
         entry = super().attack(entry, name, cell)
-        few = name in FEW and cell["suite"] in ("main", "transfer", "overfitting")
-        return merge(entry, {"examples": 256}) if few else entry
+        return merge(entry, {"examples": None}) if name in ("apgd_ce", "apgd_dlr") else entry
 
     def candidates(self, cell: Cell) -> list[int] | None:
         return [25, 125, 300]
@@ -100,7 +98,7 @@ class Demo(scales.Demo):
         if cell["data"] == "shapes10":
             yield (
                 "figures: drawn shapes (2,000 training and 500 test images of 16 x 16), radii x 0.5 (8/255 becomes 4/255), "
-                "attacks on 256 of them, crop and flip, batch 64; Free-AT for 6 outer passes of 8 replays"
+                "crop and flip, batch 64; Free-AT for 6 outer passes of 8 replays"
             )
         if cell["item"] == "planted":
             yield (
