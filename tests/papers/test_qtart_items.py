@@ -173,7 +173,7 @@ class Labelled(Toy):
 def test_distances_are_those_of_what_the_head_reads(nets):
     net, data = nets[0], toy(size=8).plain()
     attack = PGD(Linf(0.1), 2, 0.05, "none")
-    named = (features.Named("pgd", attack),)
+    named = (features.NamedAttack("pgd", attack),)
     found = features.distances(net, data, named, seed=0, limit=None, batch=7)
     x, y = data.batch(torch.arange(len(data)), 0)
     step = SimpleNamespace(x=x, y=y, steps=None, step_size=None, draws=None, z=None, aux={})

@@ -17,7 +17,7 @@ import functools
 import numbers
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import field, fields, is_dataclass
+from dataclasses import field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
@@ -111,7 +111,7 @@ def from_json(hint: Any, value: Any, where: str, slots: Slots) -> Any:
         return None
     if kind in slots:
         kind, value, where = _named(*slots[kind], value, where)
-    if is_dataclass(kind):
+    if hasattr(kind, "spec_name"):
         if not isinstance(value, dict):
             raise ConfigError([f"{where}: a mapping of fields is expected, got {value!r}"])
         hints = _hints(kind)
@@ -120,7 +120,7 @@ def from_json(hint: Any, value: Any, where: str, slots: Slots) -> Any:
             result = kind(**values)
         except FieldError as error:
             problems += [f"{where}: {problem}" for problem in error.problems]
-    elif inner in slots or is_dataclass(inner):
+    elif inner in slots or hasattr(inner, "spec_name"):
         if not isinstance(value, list):
             raise ConfigError([f"{where}: a list is expected, got {value!r}"])
         values, problems = _each({i: (inner, v, f"{where}[{i}]", slots) for i, v in enumerate(value)})

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import torch
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from leanat.core.component import component
@@ -17,8 +17,8 @@ from leanat.evaluation.measured import Measured
 PERPLEXITY = 30  # scikit-learn's default
 
 
-@dataclass(frozen=True)
-class Named:
+@component()
+class NamedAttack:
     """An attack and what its distances are called."""
 
     name: str
@@ -35,9 +35,9 @@ class Distances:
     first ``mapped`` by t-SNE.
     """
 
-    attacks: tuple[Named, ...]
-    examples: int | None
-    mapped: int
+    attacks: tuple[NamedAttack, ...]
+    examples: PositiveInt | None
+    mapped: PositiveInt
     part: ClassVar[str] = "test"
 
     @property
@@ -65,7 +65,7 @@ class Distances:
 
 
 def distances(
-    net: nn.Module, data: Data, attacks: tuple[Named, ...], *, seed: int, limit: int | None, batch: int = 500
+    net: nn.Module, data: Data, attacks: tuple[NamedAttack, ...], *, seed: int, limit: int | None, batch: int = 500
 ) -> dict[str, np.ndarray]:
     """Distances, ``norm`` and ``classes`` as ``Distances`` has them, and ``features`` [n, D], phi(x)."""
     index = sample(len(data), limit).to(data.labels.device)
