@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from leanat.report import published, style
-from leanat.report.plots import PLOTS
+from leanat.plan.item import Filled, from_json
+from leanat.report import plots, published, style
 
 PUBLISHED = Path(__file__).parents[1] / "published"
 CLASSES = ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -255,7 +255,11 @@ ARRAYS = {"histograms": qtart_histograms, "embedding": qtart_embedding, "images"
 def draw(item):
     style.apply()
     options = {key: value for key, value in item["options"].items() if key != "plot"}
-    return PLOTS[item["options"]["plot"]](item, **options)
+    return plots.PLOTS[item["options"]["plot"]](from_json(Filled, item), **options)
+
+
+def write_figure(item, stem):
+    plots.write_figure(from_json(Filled, item), stem)
 
 
 @cache

@@ -198,7 +198,7 @@ def test_a_device_that_does_not_exist(root, capsys, monkeypatch):
 @pytest.mark.parametrize("text", ["{}", "[]", '{"clean": {}}', "\x00", "NaN"])
 def test_metrics_that_hold_nothing(root, capsys, monkeypatch, text):
     monkeypatch.chdir(root)
-    for run in structure.load(root / "config").items["mine/table1"]["runs"]:
+    for run in structure.load(root / "config").items["mine/table1"].runs:
         (root / "results" / "runs" / run).mkdir(parents=True)
         (root / "results" / "runs" / run / "metrics.json").write_text(text)
     status, err = answer(capsys, ["table", "mine/table1", "--out", "x.pdf"])
@@ -342,8 +342,8 @@ def test_a_training_on_other_counts_is_refused_and_allowed_in_the_foot(root, cap
     assert status == 1
     assert "mini-imagenet: not as config/datasets.yaml has it: classes 3 in place of 100" in err
     allowed = structure.load(root / "config", {"other_counts": True})
-    assert "other_counts: mini-imagenet may have other" in allowed.items["mine/table1"]["factors"][-1]
-    assert not any("other_counts" in line for line in grid.items["mine/table1"]["factors"])
+    assert "other_counts: mini-imagenet may have other" in allowed.items["mine/table1"].factors[-1]
+    assert not any("other_counts" in line for line in grid.items["mine/table1"].factors)
 
 
 def test_a_file_system_without_locks(tmp_path, monkeypatch, caplog):

@@ -92,7 +92,7 @@ def test_a_spec_that_is_not_json(capsys, tmp_path):
 
 def test_damaged_metrics_are_named(capsys, tmp_path):
     item = structure.load(ROOT / "config").items["qtart/table1"]
-    for run in item["runs"]:
+    for run in item.runs:
         folder = tmp_path / "runs" / run
         folder.mkdir(parents=True)
         (folder / "metrics.json").write_text('{"clean": ')
@@ -122,7 +122,7 @@ def test_the_table_by_hand(tmp_path):
     """Figures from a copy of finished runs: a mean and an interval that can be computed by hand."""
     grid = structure.load(ROOT / "config")
     item = grid.items["qtart/table1"]
-    for i, run in enumerate(item["runs"]):
+    for i, run in enumerate(item.runs):
         folder = tmp_path / "runs" / run
         folder.mkdir(parents=True)
         metrics = {

@@ -30,17 +30,17 @@ def line(name, item, verdict="inconclusive", **chances):
 
 def finished(results, grid, item, seconds):
     """All runs and attacks of an item, of so many seconds each."""
-    for run in grid.items[item]["all_runs"]:
+    for run in grid.items[item].all_runs:
         (results / "runs" / run / "suites").mkdir(parents=True, exist_ok=True)
         (results / "runs" / run / "metrics.json").write_text(json.dumps({"wall_seconds": seconds, "threads": 1}))
-    for evaluation in grid.items[item]["evaluations"]:
+    for evaluation in grid.items[item].evaluations:
         (results / "runs" / f"{evaluation}.json").write_text(json.dumps({"attacks": {"pgd": {"seconds": seconds}}}))
 
 
 def test_a_seed_costs_what_the_finished_ones_did(grid, tmp_path):
     finished(tmp_path, grid, "sat/figure8", 30)
     prices = deciding.Prices(grid, tmp_path)
-    parts = len(grid.items["sat/figure8"]["all_runs"]) + len(grid.items["sat/figure8"]["evaluations"])
+    parts = len(grid.items["sat/figure8"].all_runs) + len(grid.items["sat/figure8"].evaluations)
     assert prices.minutes(["sat/figure8"], 1) == 0, "all there"
     assert prices.minutes(["sat/figure8"], 3) == pytest.approx(2 * parts * 0.5)
     assert prices.minutes(["sat/figure8", "sat/figure8"], 3) == prices.minutes(["sat/figure8"], 3)

@@ -33,7 +33,7 @@ def test_the_scale_of_the_guide_is_read_as_written(tmp_path, monkeypatch):
     mine.write_project(tmp_path)
     grid = structure.load(tmp_path / "config", {"scale": "quick"})
     assert {run.spec["recipe"]["epochs"] for run in grid.runs.values()} == {3}
-    assert "three epochs" in grid.items["mine/table1"]["factors"]
+    assert "three epochs" in grid.items["mine/table1"].factors
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

@@ -109,7 +109,7 @@ def trainings():
 @cache
 def paper_of():
     """{run: the first paper that asks for it}"""
-    return {run: item["paper"] for item in reversed(demo().items.values()) for run in item["all_runs"]}
+    return {run: item.paper for item in reversed(demo().items.values()) for run in item.all_runs}
 
 
 @cache

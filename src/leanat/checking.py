@@ -13,7 +13,7 @@ from leanat.runs import assess
 
 def problems(grid: Grid, published: Path) -> list[str]:
     """A line for each, with the file and the first run that has it. Builds the objects of every spec and suite."""
-    where = {run: item for item in grid.items.values() for run in reversed(item["all_runs"])}
+    where = {run: item for item in grid.items.values() for run in reversed(item.all_runs)}
     seen: dict[str, str] = {}  # each once, with the first run that has it
     given: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}  # by run: columns and numbers of its hooks
     for run in grid.runs.values():
@@ -44,6 +44,6 @@ def problems(grid: Grid, published: Path) -> list[str]:
     acted = [] if seen else sense.beyond(grid)  # of specs that can be read
     problems = dict.fromkeys([*items, *acted])
     for line, run in seen.items():
-        paper = where[run]["paper"] if run in where else "*"
+        paper = where[run].paper if run in where else "*"
         problems[f"leanat/papers/{paper}/experiments.py: run {run}: {line}"] = None
     return list(problems)

@@ -322,11 +322,11 @@ def figure(arguments: argparse.Namespace) -> None:
 def _item(arguments: argparse.Namespace, kinds: tuple[str, ...]) -> None:
     from leanat.report import items
 
-    known = {name: item for name, item in options.grid(arguments).items.items() if item["kind"] in kinds}
+    known = {name: item for name, item in options.grid(arguments).items.items() if item.kind in kinds}
     if arguments.item not in known:
         raise ConfigError([f"{arguments.name}: no item {arguments.item!r}{did_you_mean(arguments.item, known)}"])
     item, root = known[arguments.item], arguments.config_dir.parent
-    out = arguments.out or Path("figures") / item["paper"] / f"{item['item']}.pdf"
+    out = arguments.out or Path("figures") / f"{item.name}.pdf"
     if arguments.replicate:
         items.replicate(item, arguments.results, root / "replicated")
     items.make(item, arguments.results, root / "published", root / "replicated", out, arguments.keep)
@@ -357,7 +357,7 @@ def overview(arguments: argparse.Namespace) -> None:
         out = arguments.out or Path("figures/overview.pdf")
         summary.write(grid.items.values(), kept, out.with_suffix(""))
     else:
-        tables = [name for name, item in grid.items.items() if item["kind"] != "figure"]
+        tables = [name for name, item in grid.items.items() if item.kind != "figure"]
         if arguments.item not in tables:
             raise ConfigError([f"overview: no table {arguments.item!r}{did_you_mean(arguments.item, tables)}"])
         out = arguments.out or Path("figures") / f"{arguments.item}.overview.pdf"

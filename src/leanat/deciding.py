@@ -64,7 +64,7 @@ class Prices:
             measured.setdefault(keys[evaluation.id], []).extend(seconds)
         self.seconds = {key: sum(found) / len(found) if found else UNKNOWN for key, found in measured.items()}
         self.parts = {
-            name: {keys[one] for one in [*item["all_runs"], *item["evaluations"]]} for name, item in grid.items.items()
+            name: {keys[one] for one in [*item.all_runs, *item.evaluations]} for name, item in grid.items.items()
         }
         self.have = {key: len(found) for key, found in measured.items()}
 
@@ -171,7 +171,7 @@ def decide(
     while True:
         grid = load()
         lines = [line for part in _ledger(papers, grid, results, root) for line in part]
-        seeds = {name: len(item["seeds"]) for name, item in grid.items.items()}
+        seeds = {name: len(item.seeds) for name, item in grid.items.items()}
         raises = candidates(lines, grid, seeds, Prices(grid, results))
         left = (end - time.monotonic()) / 60
         log.info("%s", progress(lines, raises, left))

@@ -102,8 +102,8 @@ def test_what_timings_take_needs_no_runs(grid, monkeypatch, tmp_path):
     monkeypatch.setattr(Forecast, "_network", lambda self, *words: {"keep": 0.0})
     monkeypatch.setattr("leanat.cost.forecast._gradient_based", lambda selector: None)
     found = Forecast(grid, torch.device("cpu"), lambda line: None, 0.0, tmp_path)
-    for paper in {item["paper"] for item in grid.items.values() if item["timed"]}:
-        batches = {entry["step"]: entry["spec"]["recipe"]["batch"] for entry in grid.timed(paper).values()}
+    for paper in {item.paper for item in grid.items.values() if item.timed}:
+        batches = {entry.step: entry.spec["recipe"]["batch"] for entry in grid.timed(paper).values()}
         # One core's seconds, undivided: the bill divides by the cores.
         assert found.time(paper) == pytest.approx(sum(forecast.FEW / b * 4 * 5.5 for b in batches.values()))
 

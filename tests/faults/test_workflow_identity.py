@@ -47,7 +47,7 @@ def snakemake(project, *config):
 
 
 def runs_of(project, **settings):
-    return structure.load(project / "config", {"seeds": 1, **settings}).items["mine/table1"]["runs"]
+    return structure.load(project / "config", {"seeds": 1, **settings}).items["mine/table1"].runs
 
 
 def values(project):

@@ -18,9 +18,9 @@ def grid(request):
 def specs(grid, item, **wanted):
     """The specs of an item's rows that have these entries, of every seed."""
     found = []
-    for row, cells in zip(grid.items[f"advprune/{item}"]["rows"], grid.items[f"advprune/{item}"]["cells"], strict=True):
-        if wanted.items() <= row["entry"].items():
-            found += [grid.runs[run].spec for run in cells[0]["runs"]]
+    for row, cells in zip(grid.items[f"advprune/{item}"].rows, grid.items[f"advprune/{item}"].cells, strict=True):
+        if wanted.items() <= row.entry.items():
+            found += [grid.runs[run].spec for run in cells[0].runs]
     return found
 
 
@@ -73,8 +73,8 @@ def test_rows_of_one_beta_differ_in_the_data_alone(grid):
 
 def test_every_item_is_whole(grid):
     """Each cell has its runs, or a reason."""
-    items = [item for item in grid.items.values() if item["paper"] == "advprune"]
-    assert {item["item"] for item in items} == {f"table{k}" for k in range(1, 5)} | {"figure1", "figure2", "variants"}
+    items = [item for item in grid.items.values() if item.paper == "advprune"]
+    assert {item.item for item in items} == {f"table{k}" for k in range(1, 5)} | {"figure1", "figure2", "variants"}
     for item in items:
-        for cell in (cell for row in item["cells"] for cell in row):
-            assert cell["runs"] or cell["missing"] or "timed" in cell, item["item"]
+        for cell in (cell for row in item.cells for cell in row):
+            assert cell.runs or cell.missing or cell.timed, item.item

@@ -24,7 +24,7 @@ def demo():
 def coreset_runs(grid):
     """(method, spec, spec of the full training that it shortens) of every run of the paper's items with a warm start."""
     for item in (name for name in grid.items if name.startswith("coreset/")):
-        for run in [r for r in grid.items[item]["runs"] if "-few" not in r]:
+        for run in [r for r in grid.items[item].runs if "-few" not in r]:
             spec, (data, model, method) = grid.runs[run].spec, run.split("-s")[0].rsplit("-", 2)
             if spec["seed"] or "warm_start" not in spec["method"]["selector"]:
                 continue
@@ -107,10 +107,10 @@ def test_settings_of_the_authors_code(paper):
     assert (final["steps"], final["restarts"], final["step_size"]) == (50, 20, 0.765 / 255)
     assert attack("pat_cifar10", "jpeg", "cifar10")["bound"] == 0.25
     assert attack("pat_imagenet12", "jpeg", "imagenet12")["bound"] == 0.125
-    for row, cells in zip(paper.items["coreset/table1"]["rows"], paper.items["coreset/table1"]["cells"], strict=True):
-        trades = row["entry"]["objective"] == "TRADES"
-        assert cells[1]["metric"] == ("pgd50_20" if trades else "pgd50_10")
-        assert all(("coreset-trades" in e) == trades for e in cells[1]["evaluations"])
+    for row, cells in zip(paper.items["coreset/table1"].rows, paper.items["coreset/table1"].cells, strict=True):
+        trades = row.entry["objective"] == "TRADES"
+        assert cells[1].metric == ("pgd50_20" if trades else "pgd50_10")
+        assert all(("coreset-trades" in e) == trades for e in cells[1].evaluations)
 
 
 @pytest.mark.parametrize("scale", ["demo", "paper"])

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +25,7 @@ from leanat.evaluation.evaluate import transfer
 from leanat.papers.qtart.method import WINDOWS, Instability
 from leanat.papers.qtart.planted import Planted, removed
 from leanat.plan import structure
+from leanat.plan.item import Candidate, Cell, Item, Reference, Row
 from leanat.report import items
 from leanat.runs import assess, checkpoint, experiment, transferred
 from leanat.selection.basic import LossRank
@@ -265,10 +266,10 @@ def test_the_measure_of_planted_examples_checks_its_fields(share):
 def test_the_item_of_planted_examples_looks_at_seven_epochs_of_one_training():
     grid = grid_of("demo")
     item = grid.items["qtart/planted"]
-    assert len(item["runs"]) == 4 * 3
-    after = {grid.evaluations[e].snapshot for e in item["evaluations"]}
+    assert len(item.runs) == 4 * 3
+    after = {grid.evaluations[e].snapshot for e in item.evaluations}
     assert after == {1, 2, 3, 5, 7, 10, 20}  # of 20; of MobileNet's 23 too
-    assert {grid.runs[run].spec["data"]["name"] for run in item["runs"]} == {"shapes10-32"}
+    assert {grid.runs[run].spec["data"]["name"] for run in item.runs} == {"shapes10-32"}
     facts = {"paper": "qtart", "item": "planted", "data": "cifar10", "model": "vgg16", "method": "sgd_smoothed"}
     _, _, measures = assess.suite_parts(grid.suite(facts, "planted"))
     assert measures["planted"].part == "train"
@@ -281,11 +282,11 @@ def test_removed_samples_account_for_what_table_9_says():
     """gamma (E - tau) / batch iterations of N E / batch; the paper's 17.9 % is some 2,000 times that."""
     grid = grid_of("demo")
     item = grid.items["qtart/table3"]
-    entries = ((row["entry"]["data"], row["entry"]["model"]) for row in item["rows"])
-    cells = dict(zip(entries, item["cells"], strict=True))
-    spec = cells["cifar10", "densenet"][3]["timed"]["spec"]
+    entries = ((row.entry["data"], row.entry["model"]) for row in item.rows)
+    cells = dict(zip(entries, item.cells, strict=True))
+    spec = cells["cifar10", "densenet"][3].timed.spec
     assert predict.removed(spec, 50_000) == pytest.approx(100 * (5 * 250 / 64) / (50_000 * 300 / 64))
-    spec = cells["imagenet", "resnet50"][3]["timed"]["spec"]
+    spec = cells["imagenet", "resnet50"][3].timed.spec
     assert predict.removed(spec, 1_281_167) == pytest.approx(100 * 208 * 85 / (1_281_167 * 100))
 
 
@@ -300,11 +301,11 @@ def test_q_tart_costs_two_looks_and_saves_what_it_removes():
 
 def test_a_file_takes_a_while_to_decode_where_a_training_reads_files(tmp_path):
     grid, cells = grid_of("demo"), {}
-    for row, line in zip(grid.items["qtart/table3"]["rows"], grid.items["qtart/table3"]["cells"], strict=True):
-        cells[row["entry"]["data"], row["entry"]["model"]] = line[0]["timed"]
+    for row, line in zip(grid.items["qtart/table3"].rows, grid.items["qtart/table3"].cells, strict=True):
+        cells[row.entry["data"], row.entry["model"]] = line[0].timed
     decoded = {}
     for key in (("mini-imagenet", "mobilenet"), ("cifar10", "mobilenet")):
-        bench = timing.Bench.of(cells[key]["spec"], cells[key]["shape"] | {"size": 32}, torch.device("cpu"), 2, 1)
+        bench = timing.Bench.of(cells[key].spec, cells[key].shape | {"size": 32}, torch.device("cpu"), 2, 1)
         decoded[key[0]] = bench.crop and bench.decode()["decode"]
     assert decoded["cifar10"] is None
     assert 1e-4 < decoded["mini-imagenet"] < 1
@@ -365,47 +366,42 @@ def results(tmp_path):
     return tmp_path
 
 
-def part(*runs):
-    return {"runs": list(runs), "evaluations": []}
+LINE, BARE = Row("", "x"), Item("qtart", "none", "table", "", "", "demo", (), (), ())
 
 
 @pytest.mark.parametrize(("by", "gamma", "accuracies"), [("clean", 5, [90, 80]), ("validation", 50, [70, 80])])
 def test_the_best_of_several_values_by_test_or_by_validation_data(results, by, gamma, accuracies):
-    item = {"paper": "qtart", "item": "none", "options": {}}
-    sources = items.Sources(item, results, CONFIG.parent / "published", results)
-    candidates = [{"value": 5, **part("a0", "a1")}, {"value": 50, **part("b0", "b1")}]
-    cell = {"published": None, "metric": "clean", "missing": None, "candidates": candidates, "by": by, **part()}
-    line = {"group": "", "label": "x"}
-    shown = items._cell(line, line, cell, sources)
-    assert shown["values"] == pytest.approx(accuracies)
-    assert items._cell(line, line, cell | {"metric": "chosen"}, sources)["values"] == [gamma]
+    sources = items.Sources(BARE, results, CONFIG.parent / "published", results)
+    candidates = Candidate(("a0", "a1"), value=5), Candidate(("b0", "b1"), value=50)
+    cell = Cell(metric="clean", candidates=candidates, by=by)
+    shown = items._value(LINE, LINE, cell, sources)
+    assert shown.values == pytest.approx(accuracies)
+    assert items._value(LINE, LINE, replace(cell, metric="chosen"), sources).values == (gamma,)
 
 
 def test_a_difference_is_paired_by_seed(results):
-    item = {"paper": "qtart", "item": "none", "options": {}}
-    sources = items.Sources(item, results, CONFIG.parent / "published", results)
-    cell = {"published": None, "metric": "clean", "missing": None, **part("a0", "a1"), "against": part("b0", "b1")}
-    line = {"group": "", "label": "x"}
-    assert items._cell(line, line, cell | {"difference": True}, sources)["values"] == pytest.approx([20, 0])
+    sources = items.Sources(BARE, results, CONFIG.parent / "published", results)
+    cell = Cell(("a0", "a1"), metric="clean", against=Reference(("b0", "b1")), difference=True)
+    assert items._value(LINE, LINE, cell, sources).values == pytest.approx([20, 0])
 
 
 def test_table_2_and_the_decomposition_ask_for_what_they_say():
     whole, demo = (grid_of(s) for s in ("paper", "demo"))
     item = whole.items["qtart/table2"]
-    cells = dict(zip((row["entry"].get("choice") for row in item["rows"]), item["cells"], strict=True))
-    assert [c["value"] for c in cells["validation"][0]["candidates"]] == [5, 12, 25, 50, 100, 125, 150, 250, 300]
-    assert cells["validation"][0]["candidates"] == cells["clean"][0]["candidates"]  # one set of runs, two choices
-    assert (cells["validation"][0]["by"], cells["clean"][0]["by"]) == ("validation", "clean")
+    cells = dict(zip((row.entry.get("choice") for row in item.rows), item.cells, strict=True))
+    assert [c.value for c in cells["validation"][0].candidates] == [5, 12, 25, 50, 100, 125, 150, 250, 300]
+    assert cells["validation"][0].candidates == cells["clean"][0].candidates  # one set of runs, two choices
+    assert (cells["validation"][0].by, cells["clean"][0].by) == ("validation", "clean")
     item = demo.items["qtart/decomposition"]
-    for row, (clean, _) in zip(item["rows"], item["cells"], strict=True):
-        assert len(clean["runs"]) == 20
-        spec = demo.runs[clean["runs"][3]].spec
+    for row, (clean, _) in zip(item.rows, item.cells, strict=True):
+        assert len(clean.runs) == 20
+        spec = demo.runs[clean.runs[3]].spec
         assert spec["seed"] == 3
         smoothing = spec["method"]["objective"]["cross_entropy"]["smoothing"]
-        assert smoothing == (0.7 if row["entry"]["method"] in ("qtart", "sgd_smoothed") else 0.0)
-        if row["entry"]["share"]:
+        assert smoothing == (0.7 if row.entry["method"] in ("qtart", "sgd_smoothed") else 0.0)
+        if row.entry["share"]:
             inner = next(iter(spec["method"]["selector"]["once"]["inner"].values()))
-            assert inner.get("gamma", inner.get("count")) == round(row["entry"]["share"] / 100 * 600)
+            assert inner.get("gamma", inner.get("count")) == round(row.entry["share"] / 100 * 600)
 
 
 def without(spec, *path):
@@ -424,8 +420,8 @@ def test_rows_of_the_decomposition_differ_in_loss_and_removal_alone(scale):
     """Schedule, network, data, filters and tau are one for all; the smoothing is none or Q-TART's."""
     grid = grid_of(scale)
     item = grid.items["qtart/decomposition"]
-    cells = [cell for row in item["cells"] for cell in row]
-    specs = [grid.runs[part["runs"][0]].spec for cell in cells for part in (cell, cell["against"]) if part.get("runs")]
+    cells = [cell for row in item.cells for cell in row]
+    specs = [grid.runs[part.runs[0]].spec for cell in cells for part in (cell, cell.against) if part and part.runs]
     assert specs
     bare = [without(without(s, "method", "selector"), "method", "objective") for s in specs]
     assert all(spec == bare[0] for spec in bare)
@@ -442,7 +438,7 @@ def test_rows_of_the_decomposition_differ_in_loss_and_removal_alone(scale):
 def test_at_demo_the_removal_comes_after_the_warm_up():
     grid = grid_of("demo")
     taus = []
-    for run in {run for item in grid.items.values() if item["paper"] == "qtart" for run in item["runs"]}:
+    for run in {run for item in grid.items.values() if item.paper == "qtart" for run in item.runs}:
         spec = grid.runs[run].spec
         cosine, selector = spec["recipe"]["lr"].get("cosine"), spec["method"]["selector"]
         if cosine and "once" in selector:

@@ -153,7 +153,7 @@ def test_a_suite_with_measures_leaves_numbers_and_pictures(tmp_path):
 @pytest.mark.parametrize("name", ["demo", "lite", "paper"])
 def test_a_second_phase_has_network_and_discriminator_of_one_first_phase_and_a_teacher_of_its_own_seed(grids, name):
     grid, kinds = grids[name], set()
-    for run in dict.fromkeys(r for i in grid.items.values() if i["paper"] == "saliency" for r in i["all_runs"]):
+    for run in dict.fromkeys(r for i in grid.items.values() if i.paper == "saliency" for r in i.all_runs):
         spec = grid.runs[run].spec
         for key, value in _upstream(spec):
             assert grid.runs[value.removeprefix("run:")].spec["seed"] == spec["seed"], (run, key)
@@ -177,7 +177,7 @@ def _upstream(value, where=""):
 def test_the_losses_of_a_network_are_against_the_teacher_of_its_own_seed():
     grid = structure.load(CONFIG, {"scale": "demo", "seeds": 2})
     found = {}
-    for evaluation in grid.items["saliency/table7"]["evaluations"]:
+    for evaluation in grid.items["saliency/table7"].evaluations:
         teacher = grid.evaluations[evaluation].attacks["terms"]["measure"]["terms"]["teacher"].removeprefix("run:")
         run = grid.evaluations[evaluation].run
         assert grid.runs[teacher].spec["seed"] == grid.runs[run].spec["seed"]
@@ -220,7 +220,7 @@ def test_the_run_of_a_second_phase_begins_with_what_the_run_of_the_first_has_lef
 def test_what_decays_is_as_in_the_code_of_each_method(grids, name):
     """IGAM's and Madry's code spare biases and BatchNorm; torch's optimiser, of TRADES, MART, AWP and FAT, does not."""
     grid, found = grids[name], {}
-    for run in grid.items["saliency/table1"]["all_runs"]:
+    for run in grid.items["saliency/table1"].all_runs:
         spec = grid.runs[run].spec
         found[run.split("-")[2]] = spec["recipe"]["decays"]
     everything = {method for method, decays in found.items() if decays == "all"}
@@ -230,11 +230,11 @@ def test_what_decays_is_as_in_the_code_of_each_method(grids, name):
 
 def test_figure_2_reads_a_snapshot_for_each_k(grid):
     item = grid.items["saliency/figure2"]
-    row = next(cells for r, cells in zip(item["rows"], item["cells"], strict=True) if r["entry"]["gamma"] == 20)
-    ids = [cell["evaluations"][0] for cell in row]
+    row = next(cells for r, cells in zip(item.rows, item.cells, strict=True) if r.entry["gamma"] == 20)
+    ids = [cell.evaluations[0] for cell in row]
     assert [i.rpartition("-after-")[2] for i in ids[1:]] == ["2", "4", "6", "8", "10"]
     assert "-phase1-" in ids[0]
-    spec = grid.runs[row[-1]["runs"][0]].spec
+    spec = grid.runs[row[-1].runs[0]].spec
     assert spec["snapshots"] == [2, 4, 6, 8, 10]
     fields = spec["method"]["objective"]["saliency"]
     assert fields["ks"] == [90, 80, 70, 60, 50]
@@ -245,10 +245,10 @@ def test_figure_2_reads_a_snapshot_for_each_k(grid):
 
 def test_gamma_of_the_series_keeps_its_proportions_at_demo(grid):
     found = set()
-    for row, cells in zip(grid.items["saliency/figure5"]["rows"], grid.items["saliency/figure5"]["cells"], strict=True):
-        if cells[0]["runs"]:
-            fields = grid.runs[cells[0]["runs"][0]].spec["method"]["objective"]["saliency"]
-            found.add((row["entry"]["gamma"], fields["gamma"], fields["beta"]))
+    for row, cells in zip(grid.items["saliency/figure5"].rows, grid.items["saliency/figure5"].cells, strict=True):
+        if cells[0].runs:
+            fields = grid.runs[cells[0].runs[0]].spec["method"]["objective"]["saliency"]
+            found.add((row.entry["gamma"], fields["gamma"], fields["beta"]))
     assert found == {(g, 50 * g, 0.05) for g in (5, 10, 15, 20, 25)}
 
 
@@ -260,17 +260,17 @@ def test_fields_are_adjusted_wherever_they_stand():
 
 def test_rows_that_are_only_cited_say_so_and_keep_the_papers_numbers(grid):
     item = grid.items["saliency/table1"]
-    row = [r["label"] for r in item["rows"]].index("JARN-AT1[10]")
-    assert {cell["missing"] for cell in item["cells"][row]} == {"cited by the paper, not trained here"}
-    assert item["cells"][row][0]["published"]["row"] == "Non-Iterative Methods | NO | JARN-AT1[10]"
-    assert not any(cell["runs"] for cell in item["cells"][row])
+    row = [r.label for r in item.rows].index("JARN-AT1[10]")
+    assert {cell.missing for cell in item.cells[row]} == {"cited by the paper, not trained here"}
+    assert item.cells[row][0].published.row == "Non-Iterative Methods | NO | JARN-AT1[10]"
+    assert not any(cell.runs for cell in item.cells[row])
 
 
 def test_alignment_is_of_networks_that_standardise_by_channel(grids):
     grid = grids["paper"]
-    for run in grid.items["saliency/alignment"]["all_runs"]:
+    for run in grid.items["saliency/alignment"].all_runs:
         assert grid.runs[run].spec["model"]["standardise"] == "channel"
-    others = {grid.runs[run].spec["model"]["standardise"] for run in grid.items["saliency/table7"]["all_runs"]}
+    others = {grid.runs[run].spec["model"]["standardise"] for run in grid.items["saliency/table7"].all_runs}
     assert others == {"image"}
 
 
@@ -296,7 +296,7 @@ def test_robustness_that_vanishes_is_said_of_its_row():
 
 def test_a_table_of_losses_and_a_figure_of_pictures_from_files(grid, tmp_path):
     item = grid.items["saliency/figure6"]
-    for number, evaluation in enumerate(item["evaluations"]):
+    for number, evaluation in enumerate(item.evaluations):
         file = tmp_path / "runs" / f"{evaluation}.json"
         attacks = tmp_path / "runs" / evaluation.partition("/")[0] / "attacks"
         for folder in (file.parent, attacks):
@@ -305,13 +305,13 @@ def test_a_table_of_losses_and_a_figure_of_pictures_from_files(grid, tmp_path):
         pictures = {name: np.full((2, 4, 4, 3), 0.2 + number / 10) for name in names}
         np.savez(attacks / "maps.npz", rows=np.array(["ring", "disc"]), **pictures)
         file.write_text(json.dumps({"attacks": {}, "measures": {"maps": {"numbers": {}, "file": "attacks/maps.npz"}}}))
-    for run in item["runs"]:
+    for run in item.runs:
         about = record(grid.runs[run].spec, device="CPU", revision="x", date="2026-11-20")
         (tmp_path / "runs" / run / "metrics.json").write_text(json.dumps(about))
     filled = items.fill(item, tmp_path, CONFIG.parent / "published", CONFIG.parent / "replicated")
-    assert list(filled["files"]) == ["FGSM", "PGD-20"]
-    assert list(filled["files"]["FGSM"]) == ["rows", "image", "A attacked", "A change", "B attacked", "B change"]
-    assert filled["files"]["PGD-20"]["B change"].mean() == pytest.approx(0.3)
+    assert list(filled.files) == ["FGSM", "PGD-20"]
+    assert list(filled.files["FGSM"]) == ["rows", "image", "A attacked", "A change", "B attacked", "B change"]
+    assert filled.files["PGD-20"]["B change"].mean() == pytest.approx(0.3)
     write_figure(filled, tmp_path / "figure6")
     assert (tmp_path / "figure6.pdf").stat().st_size > 5000
 
@@ -321,8 +321,8 @@ def test_a_table_of_losses_and_a_figure_of_pictures_from_files(grid, tmp_path):
 
 def test_a_time_is_the_sum_of_its_trainings(grid):
     item = grid.items["saliency/time"]
-    rows = {row["label"]: row_cells for row, row_cells in zip(item["rows"], item["cells"], strict=True)}
-    primitives = {key: {"step": 2.0} for key in item["timed"]}
+    rows = {row.label: row_cells for row, row_cells in zip(item.rows, item.cells, strict=True)}
+    primitives = {key: {"step": 2.0} for key in item.timed}
 
     class Sources:
         def primitives(self, spec):
@@ -387,9 +387,9 @@ def test_a_step_with_two_jacobians_holds_more_than_one_of_adversarial_training(g
 
 def test_the_memory_of_a_row_is_that_of_its_largest_step(grid):
     item = grid.items["saliency/time"]
-    assert all(entry["memory"] for entry in item["timed"].values())
-    assert not any(entry["memory"] for entry in grid.items["coreset/table2"]["timed"].values())
-    rows = {row["label"]: row_cells for row, row_cells in zip(item["rows"], item["cells"], strict=True)}
+    assert all(entry.memory for entry in item.timed.values())
+    assert not any(entry.memory for entry in grid.items["coreset/table2"].timed.values())
+    rows = {row.label: row_cells for row, row_cells in zip(item.rows, item.cells, strict=True)}
 
     class Sources:
         def primitives(self, spec):

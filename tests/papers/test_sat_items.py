@@ -17,6 +17,7 @@ from leanat.models import io
 from leanat.papers.sat.method import SubsetWeights, holdout_indices
 from leanat.plan import jobs, structure
 from leanat.plan.grid import UPSTREAM
+from leanat.plan.item import Item
 from leanat.report import items, replicated
 from leanat.runs import assess
 from leanat.runs.experiment import planted_difficulty
@@ -34,10 +35,10 @@ def grids():
 def cells(grid, name):
     """(entry of row and column, cell) of every cell that has runs."""
     item = grid.items[name]
-    for row, line in zip(item["rows"], item["cells"], strict=True):
-        for column, cell in zip(item["columns"], line, strict=True):
-            if cell["runs"]:
-                yield {**row["entry"], **column["entry"]}, cell
+    for row, line in zip(item.rows, item.cells, strict=True):
+        for column, cell in zip(item.columns, line, strict=True):
+            if cell.runs:
+                yield {**row.entry, **column.entry}, cell
 
 
 def chosen(grid, run):
@@ -55,7 +56,7 @@ def chosen(grid, run):
 def test_a_cell_has_the_subset_that_its_entries_say(grids, scale, name):
     grid = grids[scale]
     for entry, cell in cells(grid, name):
-        for run in cell["runs"]:
+        for run in cell.runs:
             members = chosen(grid, run)
             if "share" in entry:
                 assert members["first"]["share"] == pytest.approx(entry["share"] / 100)
@@ -70,7 +71,7 @@ def test_a_random_order_is_drawn_as_often_as_the_paper_says(grids):
     wanted = {"demo": {"cifar10": 3}, "lite": {"cifar10": 1}, "paper": {"cifar10": 10, "cifar100": 5, "imagenet200": 3}}
     for scale, counts in wanted.items():
         for name in ("sat/figure5", "sat/figure6"):
-            found = {e["data"]: c["runs"] for e, c in cells(grids[scale], name) if e["order"] == "random"}
+            found = {e["data"]: c.runs for e, c in cells(grids[scale], name) if e["order"] == "random"}
             assert {k: len(set(runs)) for k, runs in found.items()} == counts
             for runs in found.values():
                 draws = [chosen(grids[scale], run)["first"]["order"]["at_random"]["draw"] for run in runs]
@@ -81,7 +82,7 @@ def test_a_random_order_is_drawn_as_often_as_the_paper_says(grids):
 def test_a_transfer_reads_the_network_of_its_own_share_and_draw(grids):
     grid = grids["demo"]
     for entry, cell in cells(grid, "sat/figure8"):
-        for draw, run in enumerate(cell["runs"]):
+        for draw, run in enumerate(cell.runs):
             (source,) = grid.runs[run].needs
             assert grid.runs[run].spec["init"]["frozen"]
             assert grid.runs[run].spec["method"]["attack"] == "clean"
@@ -93,9 +94,9 @@ def test_a_transfer_reads_the_network_of_its_own_share_and_draw(grids):
 
 def test_the_numbers_that_the_text_prints_of_figure_7_are_there(grids):
     found = {
-        (e["weights"], e["share"]): c["published"]
+        (e["weights"], e["share"]): c.published
         for e, c in cells(grids["paper"], "sat/figure7")
-        if c["published"] and e["measure"] == "robust"
+        if c.published and e["measure"] == "robust"
     }
     assert set(found) == {("vanilla", 10), ("balanced", 10)}
 
@@ -109,7 +110,7 @@ def sources(tmp_path, **metrics):
     outcome = {"accuracy": 0.5, "per_class": {"correct": [10, 4, 6], "n": [10, 20, 10]}}
     (run / "metrics.json").write_text(json.dumps(record(metrics.get("spec", {}), clean=outcome) | metrics))
     (run / "suites" / "s.json").write_text(json.dumps({"suite": "s", "attacks": {"pgd": outcome}}))
-    return items.Sources({"paper": "sat", "item": "none"}, tmp_path, tmp_path, tmp_path)
+    return items.Sources(Item("sat", "none", "figure", "", "", "demo", (), (), ()), tmp_path, tmp_path, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +168,7 @@ def test_one_class_is_weighted_as_in_the_authors_configurations(grids):
         specs = {}
         for entry, cell in cells(grids[scale], "sat/figure2"):
             if "attacked" in entry:
-                specs[entry["method"], entry["attacked"]] = grids[scale].runs[cell["runs"][0]].spec
+                specs[entry["method"], entry["attacked"]] = grids[scale].runs[cell.runs[0]].spec
         for (method, attacked), spec in specs.items():
             other = specs[{"csat_classes": "csat_classes_balanced"}.get(method, "csat_classes"), attacked]
             assert spec | {"method": None} == other | {"method": None}
@@ -186,14 +187,14 @@ def test_one_class_is_weighted_as_in_the_authors_configurations(grids):
 def test_the_printed_matrix_stands_beside_the_weighted_rows(grids):
     for entry, cell in cells(grids["paper"], "sat/figure2"):
         if entry["method"] == "csat_classes":
-            assert cell["published"] is None
+            assert cell.published is None
         if entry["method"] == "csat_classes_balanced":
-            assert cell["published"]
+            assert cell.published
 
 
 def test_a_ranking_has_the_seed_of_the_run_that_it_ranks_for(grids):
     grid = structure.load(CONFIG, {"scale": "paper", "seeds": 2})
-    needs = [(run, need) for name in FIGURES for run in grid.items[name]["all_runs"] for need in grid.runs[run].needs]
+    needs = [(run, need) for name in FIGURES for run in grid.items[name].all_runs for need in grid.runs[run].needs]
     assert {grid.runs[run].spec["seed"] for run, _ in needs} == {0, 1}
     for run, need in needs:
         assert grid.runs[need].spec["seed"] == grid.runs[run].spec["seed"], run
@@ -213,19 +214,19 @@ def test_replicated_numbers_of_the_matrix_stand_in_a_line_of_their_own():
 
 def test_names_of_stand_ins_are_shown_and_those_of_the_paper_kept(grids):
     item = grids["demo"].items["sat/figure2"]
-    assert item["labels"]["plane"] == "square"
-    assert item["rows"][0]["label"] == "plane"  # what replicated/ and published/ know it by
-    assert "plane" not in grids["paper"].items["sat/figure2"]["labels"]
+    assert item.labels["plane"] == "square"
+    assert item.rows[0].label == "plane"  # what replicated/ and published/ know it by
+    assert "plane" not in grids["paper"].items["sat/figure2"].labels
     classes = data.load("shapes10", "test", n=10).class_names
     names = ["plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
-    assert [item["labels"][name] for name in names] == list(classes)
+    assert [item.labels[name] for name in names] == list(classes)
 
 
 def test_what_is_kept_of_runs_on_real_data_is_found_again(tmp_path, grids):
     item = grids["subset"].items["sat/figure2"]
     outcome = {"accuracy": 0.5, "per_class": {"correct": list(range(10)), "n": [10] * 10}}
     about = {"device": "CPU", "revision": "abc", "date": "2026-01-02T03:04:05"}
-    for run, evaluation in zip(item["runs"], item["evaluations"], strict=True):
+    for run, evaluation in zip(item.runs, item.evaluations, strict=True):
         spec = grids["subset"].runs[run].spec
         members = chosen(grids["subset"], run)
         attacked = {"classes_attacked": members["classes"]["classes"]} if members else {}
@@ -239,7 +240,7 @@ def test_what_is_kept_of_runs_on_real_data_is_found_again(tmp_path, grids):
     found = replicated.load("sat", "figure2", tmp_path / "kept")
     assert found["cat", "car", "autoattack@1"].values == {0: 10.0}
     assert found["truck", "A", "autoattack@A"].values == {0: 90.0}
-    assert found["truck", "B", "autoattack@B"].summary()["mean"] == pytest.approx(40.0)
+    assert found["truck", "B", "autoattack@B"].summary().mean == pytest.approx(40.0)
     assert found["w = 1 | truck", "A", "autoattack@A"].values == {0: 90.0}
     assert found["full AT", "clean accuracy", "natural"].scale == "subset"
     assert ("full AT", "B", "autoattack@B") not in found
@@ -254,7 +255,7 @@ def test_the_kept_runs_are_cells_of_the_item(name, seeds):
     grid = structure.load(CONFIG, {"scale": "subset", "data_dir": "data", "seeds": seeds})
     found = replicated.load("sat", name, CONFIG.parent / "replicated")
     runs = {run for cell in found.values() for run in cell.runs.values()}
-    assert runs == set(grid.items[f"sat/{name}"]["runs"])
+    assert runs == set(grid.items[f"sat/{name}"].runs)
 
 
 # -- the authors' code, value by value
@@ -293,23 +294,21 @@ def test_cifar100_is_standardised_as_cifar10(grids):
 
 def test_beta_of_trades_falls_from_12_to_6(grids):
     betas = {
-        entry["share"]: grids["paper"].runs[cell["runs"][0]].spec["method"]["objective"]["trades"]["beta"]
+        entry["share"]: grids["paper"].runs[cell.runs[0]].spec["method"]["objective"]["trades"]["beta"]
         for entry, cell in cells(grids["paper"], "sat/supplement")
         if entry["method"] == "esat_trades"
     }
     assert betas == {share: pytest.approx(12 - 6 * (share - 10) / 80) for share in range(10, 100, 10)}
-    swept = [
-        grids["paper"].runs[c["runs"][0]].spec["method"]["objective"] for _, c in cells(grids["paper"], "sat/trades")
-    ]
+    swept = [grids["paper"].runs[c.runs[0]].spec["method"]["objective"] for _, c in cells(grids["paper"], "sat/trades")]
     assert [objective["trades"]["beta"] for objective in swept[::3]] == [1, 6, 12, 24]
 
 
 def test_every_known_value_of_the_supplement_is_shown(grids):
     shown = {
-        (cell["published"]["item"], cell["published"]["row"], cell["published"]["column"])
+        (cell.published.item, cell.published.row, cell.published.column)
         for name in ("sat/supplement", "sat/trades")
         for _, cell in cells(grids["paper"], name)
-        if cell["published"]
+        if cell.published
     }
     with open(CONFIG.parent / "published" / "sat.csv", newline="") as file:
         known = {
@@ -323,10 +322,10 @@ def test_a_run_on_linf_is_stopped_early_and_tested_on_linf(grids):
     for entry, cell in cells(grids["paper"], "sat/supplement"):
         if "linf" in entry["method"]:
             found.add((entry["method"], entry["data"]))
-            spec = grids["paper"].runs[cell["runs"][0]].spec
-            suite = grids["paper"].evaluations[cell["evaluations"][0]].attacks["autoattack"]["attack"]
+            spec = grids["paper"].runs[cell.runs[0]].spec
+            suite = grids["paper"].evaluations[cell.evaluations[0]].attacks["autoattack"]["attack"]
             assert spec["early_stop"]["attack"] == suite == {"autoattack": {"threat": {"linf": {"eps": 8 / 255}}}}
-            source = spec.get("init", {}).get("network", UPSTREAM + cell["runs"][0]).removeprefix(UPSTREAM)
+            source = spec.get("init", {}).get("network", UPSTREAM + cell.runs[0]).removeprefix(UPSTREAM)
             pgd = grids["paper"].runs[source].spec["method"]["attack"]["pgd"]
             steps = (10, 0.8 / 255) if entry["method"] == "esat_linf" else (7, 2 / 255)
             assert (pgd["steps"], pgd["step_size"]) == pytest.approx(steps)

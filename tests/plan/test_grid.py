@@ -51,19 +51,19 @@ def test_scales_never_share_a_folder_with_other_settings(grids):
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_cell_has_runs_or_a_reason(grids, scale):
     for item in grids[scale].items.values():
-        for row in item["cells"]:
+        for row in item.cells:
             for cell in row:
-                assert any(cell.get(k) for k in ("runs", "missing", "inputs", "timed")), item["item"]
+                assert any(getattr(cell, k) for k in ("runs", "missing", "inputs", "timed")), item.item
 
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_published_cell_exists(grids, scale):
     for item in grids[scale].items.values():
-        for row in item["cells"]:
+        for row in item.cells:
             for cell in row:
-                if cell["published"]:
-                    where = cell["published"]
-                    published.lookup(item["paper"], where["item"], where["row"], where["column"], ROOT / "published")
+                if cell.published:
+                    where = cell.published
+                    published.lookup(item.paper, where.item, where.row, where.column, ROOT / "published")
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -89,7 +89,7 @@ def test_a_paper_costs_little_at_demo(grids):
         return examples * spec["recipe"]["epochs"] * spec["method"].get("replays", 1) * (1 + steps)
 
     for paper in PAPERS:
-        runs = {r for item in grid.items.values() if item["paper"] == paper for r in item["all_runs"]}
+        runs = {r for item in grid.items.values() if item.paper == paper for r in item.all_runs}
         assert sum(passes(grid.runs[run].spec) for run in runs) <= 42e6, paper
 
 
@@ -119,11 +119,11 @@ def test_radii_scale_with_their_steps():
 def test_table_9_of_qtart_follows_from_the_configuration(grids):
     item = grids["paper"].items["qtart/table9"]
     filled = items.fill(item, ROOT / "results", ROOT / "published", ROOT / "replicated")
-    cells = [c for row in filled["cells"] for c in row]
-    assert [c["values"] for c in cells if c["published"] is not None] == [
-        [c["published"]] for c in cells if c["published"] is not None
+    cells = [c for row in filled.cells for c in row]
+    assert [c.values for c in cells if c.published is not None] == [
+        (c.published,) for c in cells if c.published is not None
     ]
-    assert sum(c["published"] is not None for c in cells) == 9
+    assert sum(c.published is not None for c in cells) == 9
     assert formulas.iterations_saved({"vars": {"gamma": 5, "tau": 50}, "recipe": {"epochs": 300, "batch": 128}}) == 9.76
 
 
@@ -310,12 +310,12 @@ def test_a_change_of_the_user_is_another_run_and_stands_in_the_foot():
     change = {"qtart": {"sgd": {"recipe.lr.lr": 0.05}}}
     usual, changed = (structure.load(CONFIG, {"papers": ["qtart"], "change": c}) for c in ({}, change))
     one, other = (grid.items["qtart/table1"] for grid in (usual, changed))
-    moved = {run.split("-")[2] for run in set(one["runs"]) ^ set(other["runs"])}
+    moved = {run.split("-")[2] for run in set(one.runs) ^ set(other.runs)}
     assert moved == {"sgd"}
     assert {r.spec["recipe"]["lr"]["cosine"]["lr"] for n, r in changed.runs.items() if "-sgd-" in n} == {0.05}
-    assert "changed by the user, sgd: recipe.lr.lr = 0.05" in other["factors"]
-    assert not [line for line in one["factors"] if "changed" in line]
-    assert not [line for line in changed.items["qtart/figure3"]["factors"] if "changed" in line]
+    assert "changed by the user, sgd: recipe.lr.lr = 0.05" in other.factors
+    assert not [line for line in one.factors if "changed" in line]
+    assert not [line for line in changed.items["qtart/figure3"].factors if "changed" in line]
 
 
 def test_a_change_stands_in_the_feet_of_what_reads_the_changed_run_and_of_what_is_timed():
@@ -323,25 +323,25 @@ def test_a_change_stands_in_the_feet_of_what_reads_the_changed_run_and_of_what_i
     grid = structure.load(CONFIG, {"papers": ["saliency", "qtart"], "change": change})
     line = "changed by the user, at: recipe.momentum = 0.8"
     for item in grid.items.values():
-        if not item["timed"]:
-            assert (line in item["factors"]) == any("-at-s" in run for run in item["all_runs"]), item["item"]
-    assert not any("-at-s" in run for run in grid.items["saliency/figure5"]["runs"]), "read by its runs, not shown"
-    assert line in grid.items["saliency/figure5"]["factors"]
+        if not item.timed:
+            assert (line in item.factors) == any("-at-s" in run for run in item.all_runs), item.item
+    assert not any("-at-s" in run for run in grid.items["saliency/figure5"].runs), "read by its runs, not shown"
+    assert line in grid.items["saliency/figure5"].factors
     timed = grid.items["qtart/table3"]
-    assert timed["runs"] == []
-    assert timed["factors"] == ['changed by the user, qtart: model.standardise = "image"']
+    assert timed.runs == ()
+    assert timed.factors == ('changed by the user, qtart: model.standardise = "image"',)
 
 
 def test_a_scale_of_a_paper_may_have_networks_of_its_own(monkeypatch):
     own = structure.all_papers(["qtart"])["qtart"].scales["demo"]
     monkeypatch.setattr(type(own), "models", {"vgg16": "resnet_tiny"})
     grid = structure.load(CONFIG, {"papers": ["qtart"]})
-    assert grid.items["qtart/decomposition"]["runs"]
-    assert {grid.runs[r].spec["model"]["name"] for r in grid.items["qtart/decomposition"]["runs"]} == {"resnet_tiny"}
+    assert grid.items["qtart/decomposition"].runs
+    assert {grid.runs[r].spec["model"]["name"] for r in grid.items["qtart/decomposition"].runs} == {"resnet_tiny"}
 
 
 def test_every_assumption_has_a_reason_and_reaches_an_item(grids):
-    said = json.dumps([item["assumptions"] for item in grids["paper"].items.values()])
+    said = json.dumps([item.assumptions for item in grids["paper"].items.values()])
     assert "Nesterov" in said
 
 

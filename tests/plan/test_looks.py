@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def seeds_of(grid, item):
-    return {grid.runs[run].spec["seed"] for run in grid.items[item]["runs"]}
+    return {grid.runs[run].spec["seed"] for run in grid.items[item].runs}
 
 
 def test_an_item_gets_more_seeds_and_no_other_does():

@@ -27,7 +27,7 @@ def demo():
 
 
 def feet(grid):
-    return {name: item["assumptions"] for name, item in grid.items.items()}
+    return {name: item.assumptions for name, item in grid.items.items()}
 
 
 def test_a_choice_without_a_value_is_in_the_foot_of_the_items_it_names_alone(monkeypatch):
@@ -46,7 +46,7 @@ def test_a_choice_without_a_value_is_in_the_foot_of_the_items_it_names_alone(mon
     grid = structure.load(CONFIG, {"scale": "lite"})
     found = feet(grid)
     printed = {name for name, lines in found.items() if "the order of ties = as they come: not in the paper" in lines}
-    assert printed == {name for name, item in grid.items.items() if any("mart_glister-" in r for r in item["all_runs"])}
+    assert printed == {name for name, item in grid.items.items() if any("mart_glister-" in r for r in item.all_runs)}
     assert "advprune/table2" in printed
     assert "advprune/table1" not in printed
     assert not any(line.startswith("never") for lines in found.values() for line in lines)
@@ -85,7 +85,7 @@ def test_marks_of_suites_items_and_seeds_reach_the_items_they_touch_and_no_other
     assert where("what it searched is not said") == {"qtart/table2"}
     seeds = grid.papers["sat"].seeds
     if isinstance(seeds, Assumed):
-        assert where(seeds.reason) == {n for n, item in grid.items.items() if n.startswith("sat/") and item["runs"]}
+        assert where(seeds.reason) == {n for n, item in grid.items.items() if n.startswith("sat/") and item.runs}
 
 
 def test_the_marks_of_a_formula_are_those_of_what_it_reads(grid):

@@ -37,11 +37,11 @@ def grids():
 def by_cell(grid, name):
     """The specs of seed 0 of an item by its cell, and in which table or figure they are compared: group, data, network."""
     item, found = grid.items[name], {}
-    for r, (row, cells) in enumerate(zip(item["rows"], item["cells"], strict=True)):
-        for c, (column, cell) in enumerate(zip(item["columns"], cells, strict=True)):
-            facts = {**row["entry"], **column["entry"]}
-            for part, of in ((cell, "own"), (cell.get("against", {}), "reference")):
-                for k, run in enumerate(part.get("runs", [])):
+    for r, (row, cells) in enumerate(zip(item.rows, item.cells, strict=True)):
+        for c, (column, cell) in enumerate(zip(item.columns, cells, strict=True)):
+            facts = {**row.entry, **column.entry}
+            for part, of in ((cell, "own"), (cell.against, "reference")):
+                for k, run in enumerate(part.runs if part else ()):
                     if grid.runs[run].spec["seed"] == 0:
                         found[r, c, of, k] = facts, grid.runs[run]
     return found
@@ -166,20 +166,18 @@ def test_no_item_is_empty_but_by_a_rule_that_leaves_out_the_item_its_paper_or_it
     """Rules that leave out methods, shares or views must leave something."""
     grid = grids[scale]
     for name, item in grid.items.items():
-        cells = [cell for row in item["cells"] for cell in row]
-        if item["kind"] == "formula" or any(cell["runs"] or "timed" in cell for cell in cells):
+        cells = [cell for row in item.cells for cell in row]
+        if item.kind == "formula" or any(cell.runs or cell.timed for cell in cells):
             continue
-        entries = [entry["entry"] for axis in ("rows", "columns") for entry in item[axis]]
+        entries = [line.entry for line in (*item.rows, *item.columns)]
         if any(entry.get("missing") for entry in entries):
             continue
-        facts = {"paper": item["paper"], "item": item["item"]} | dict(
-            grid.papers[item["paper"]].items[item["item"]].base
-        )
+        facts = {"paper": item.paper, "item": item.item} | dict(grid.papers[item.paper].items[item.item].base)
         data = {entry["data"] for entry in entries if "data" in entry} or {facts.get("data")}
         views = {entry.get("view") for entry in entries}
         for name_of_data, view in itertools.product(data, views):
             whole = facts | {"data": name_of_data} | ({"view": view} if view else {})
-            assert grid.scale_of(item["paper"]).skip(whole) or grid.papers[item["paper"]].skip(whole), (name, whole)
+            assert grid.scale_of(item.paper).skip(whole) or grid.papers[item.paper].skip(whole), (name, whole)
 
 
 def test_a_target_of_which_nothing_is_run_is_an_error_with_the_reason(grids):
@@ -191,14 +189,14 @@ def test_a_target_of_which_nothing_is_run_is_an_error_with_the_reason(grids):
 def test_a_note_of_a_scale_stands_under_the_items_it_names_alone(grids):
     grid = grids["lite"]
     note = "all the paper's epochs"
-    assert {name for name, item in grid.items.items() if note in item["factors"]} == {"coreset/table3"}
+    assert {name for name, item in grid.items.items() if note in item.factors} == {"coreset/table3"}
 
 
 def test_a_stand_in_is_named_under_the_items_of_its_data_alone(grids):
     """SVHN is the data of the l_2 rows of adversarial coreset selection, whose radius is the only one in l_2."""
     for item in grids["demo"].items.values():
-        svhn = item["paper"] == "coreset" and item["item"] == "table1"
-        assert any("SVHN" in line or "l_2 becomes" in line for line in item["factors"]) == svhn, item["item"]
+        svhn = item.paper == "coreset" and item.item == "table1"
+        assert any("SVHN" in line or "l_2 becomes" in line for line in item.factors) == svhn, item.item
 
 
 def test_the_suite_of_a_network_from_elsewhere_keeps_the_papers_radii(grids):

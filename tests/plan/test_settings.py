@@ -56,7 +56,7 @@ def advprune(spec, pgd, grid):
         return f"{found['period']} / {(200 - 1) // found['period']}"
 
     def epochs(item):
-        (only,) = {grid.runs[run].spec["recipe"]["epochs"] for run in grid.items[f"advprune/{item}"]["runs"]}
+        (only,) = {grid.runs[run].spec["recipe"]["epochs"] for run in grid.items[f"advprune/{item}"].runs}
         return only
 
     attack = {eps: pgd("advprune", "main", f"pgd50_10_{eps}") for eps in (4, 16)}
@@ -120,7 +120,7 @@ def coreset(spec, grid):
         ("Table 2 (PAT) | CIFAR-10", "coreset size"): size("cifar10", "resnet50", "pat_craig"),
         ("Table 2 (PAT) | ImageNet-12", "coreset size"): size("imagenet12", "resnet50", "pat_gradmatch"),
         ("Table 3 (FAT) | CIFAR-10", "coreset size"): size("cifar10", "resnet18", "fat_craig"),
-        ("Table 1", "runs averaged"): len(grid.items["coreset/table1"]["seeds"]),
+        ("Table 1", "runs averaged"): len(grid.items["coreset/table1"].seeds),
         ("coreset selection", "epochs between selections T (usually greater than)"): 15,
         ("TRADES and ℓ_p-PGD", "network"): grid.papers["coreset"].labels[
             spec("coreset", "cifar10", "resnet18", "trades")["model"]["name"]
@@ -187,7 +187,7 @@ def sat(spec, grid):
         return grid.papers["sat"].labels[name]
 
     def rows(item, **facts):
-        found = [r["entry"] for r in grid.items[f"sat/{item}"]["rows"]]
+        found = [r.entry for r in grid.items[f"sat/{item}"].rows]
         return [e for e in found if all(e.get(k) == v for k, v in facts.items())]
 
     def draws(data):

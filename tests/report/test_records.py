@@ -20,7 +20,7 @@ def finished(root, old=0, bad=None):  # noqa: F811
     """All runs of the one item, the first ``old`` of them without a record; ``bad``: run number whose logits are not finite."""
     grid = structure.load(root / "config")
     item = grid.items["mine/table1"]
-    for k, run in enumerate(item["runs"]):
+    for k, run in enumerate(item.runs):
         recorded = {} if k < old else {"made_from": MADE_FROM, "files": {"model.safetensors": "3"}}
         count = 7 if k == bad else 0
         clean = {"accuracy": 0.5 + 0.01 * k, "n": 1197, "not_finite": count}
@@ -38,7 +38,7 @@ def finished(root, old=0, bad=None):  # noqa: F811
 @pytest.fixture
 def here(root, monkeypatch):  # noqa: F811
     monkeypatch.chdir(root)
-    for run in structure.load(root / "config").items["mine/table1"]["runs"]:
+    for run in structure.load(root / "config").items["mine/table1"].runs:
         (root / "results/runs" / run).mkdir(parents=True)
     return root
 
@@ -51,7 +51,7 @@ def foot(item, root):  # noqa: F811
 @pytest.mark.parametrize("old", [0, 1, 4])
 def test_runs_without_a_record_are_said(here, capsys, caplog, old):
     item = finished(here, old)
-    assert len(item["runs"]) == 4
+    assert len(item.runs) == 4
     assert answer(capsys, ["table", "mine/table1", "--out", "x.pdf"]) == (0, "")
     said = f"{old} of 4 runs without a record of what it was made from"
     assert (said in caplog.text) == (old > 0)
@@ -60,7 +60,7 @@ def test_runs_without_a_record_are_said(here, capsys, caplog, old):
 
 def test_an_old_outcome_of_a_new_network_is_refused(here, capsys):
     item = finished(here)
-    path = here / "results/runs" / item["runs"][0] / "suites/mine-main.json"
+    path = here / "results/runs" / item.runs[0] / "suites/mine-main.json"
     write_json(path, {k: v for k, v in json.loads(path.read_text()).items() if k not in ("made_from", "file")})
     status, err = answer(capsys, ["table", "mine/table1", "--out", "x.pdf"])
     assert (status, len(err.splitlines())) == (1, 1)

@@ -46,7 +46,7 @@ def test_every_caption_is_clean(grid, trimmed):
         text = source.render(snakemake={"params": {"about": about}, "wildcards": {"item": name}})
         settings = {"report_level": 2, "halt_level": 2}  # a warning is an error
         shown = " ".join(docutils.core.publish_doctree(text, settings_overrides=settings).astext().split())
-        for line in [*item["assumptions"], *item["factors"]]:
+        for line in [*item.assumptions, *item.factors]:
             assert " ".join(line.split()) in shown, name
 
 

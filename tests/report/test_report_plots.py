@@ -6,10 +6,8 @@ import math
 import figure_items as made
 import numpy as np
 import pytest
-from figure_items import PRINTED, SEEDS, draw, drawn, grid_item
+from figure_items import PRINTED, SEEDS, draw, drawn, grid_item, write_figure
 from scipy.stats import rankdata, t
-
-from leanat.report.plots import write_figure
 
 
 def curves(axis):

@@ -9,12 +9,12 @@ import sys
 import figure_items as made
 import pandas
 import pytest
-from figure_items import ARRAYS, CELLS, PRINTED, SEEDS, draw, drawn, grid_item
+from figure_items import ARRAYS, CELLS, PRINTED, SEEDS, draw, drawn, grid_item, write_figure
 from PIL import Image
 from pypdf import PdfReader
 
+from leanat.plan.item import Filled, from_json
 from leanat.report import plots, style
-from leanat.report.plots import write_figure
 from leanat.report.table import frame
 
 
@@ -131,7 +131,7 @@ def test_csv_is_the_tidy_one_with_x(tmp_path):
 
 @pytest.mark.parametrize(("name", "rows", "column"), [("histograms", 120, "Baseline"), ("embedding", 2000, "x")])
 def test_csv_of_arrays_is_what_is_drawn(name, rows, column, tmp_path):
-    cells = frame(plots.CELLS[name](ARRAYS[name](tmp_path)))
+    cells = frame(plots.CELLS[name](from_json(Filled, ARRAYS[name](tmp_path))))
     own = cells[cells["column"] == column]
     assert len(own) == rows
     if name == "histograms":
@@ -149,7 +149,8 @@ def test_same_item_same_bytes_in_another_process(tmp_path):
     item = grid_item(SEEDS, {"plot": "bars"}, printed=PRINTED)
     (tmp_path / "item.json").write_text(json.dumps(item))
     code = (
-        "import json; from leanat.report.plots import write_figure; write_figure(json.load(open('item.json')), 'a/f')"
+        "import json; from leanat.plan.item import Filled, from_json; from leanat.report.plots import write_figure; "
+        "write_figure(from_json(Filled, json.load(open('item.json'))), 'a/f')"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=os.environ | {"PYTHONHASHSEED": "4"}, check=True)
     write_figure(item, tmp_path / "b/f")

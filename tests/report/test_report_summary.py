@@ -6,6 +6,7 @@ import math
 import pandas
 import pytest
 
+from leanat.plan.item import Item, Row
 from leanat.report import summary
 from leanat.report.summary import Cell, agreement
 
@@ -24,9 +25,9 @@ def row(label, published, values, block="", column="Clean", unit="%", **others):
     return COLUMNS | line | others
 
 
-def item(kind="table", scale="demo"):
+def item(kind="table", scale="demo", **others):
     about = {"paper": "qtart", "item": "table1", "title": "A title (Table 1)", "kind": kind, "scale": scale}
-    return about | {"options": {}, "one_block": False, "rows": []}
+    return Item(**{"caption": "", "rows": (), "columns": (), "cells": ()} | about | others)
 
 
 def csv(tmp_path, rows):
@@ -65,12 +66,9 @@ def test_nothing_to_order_has_no_tau():
 def test_lines_are_compared_at_each_x(tmp_path):
     """The first line rises as the paper's does; at x = 1 it lies above the second, at x = 2 below, as printed only there."""
     lines = {"a": [(1, 10, 6.0), (2, 20, 7.0)], "b": [(1, 30, 5.0), (2, 40, 8.0)]}
-    made = item(kind="figure") | {"options": {"plot": "lines", "x": "share", "panel": ["measure", "data"]}}
-    made["rows"] = [
-        {"group": name, "label": str(x), "entry": {"data": "d", "share": x}}
-        for name, at in lines.items()
-        for x, *_ in at
-    ]
+    options = {"plot": "lines", "x": "share", "panel": ["measure", "data"]}
+    named = [Row(name, str(x), {"data": "d", "share": x}) for name, at in lines.items() for x, *_ in at]
+    made = item(kind="figure", options=options, rows=named)
     rows = [row(str(x), printed, [ours], name) for name, at in lines.items() for x, printed, ours in at]
     (found,) = summary.rows(made, csv(tmp_path, rows))
     assert json.loads(found["taus"]) == [-1, 1]
@@ -85,8 +83,8 @@ def test_blocks_and_columns_are_ordered_apart(tmp_path):
     (found,) = summary.rows(item(), csv(tmp_path, rows))
     assert json.loads(found["taus"]) == [1, 1]
     assert (found["pairs"], found["columns"], found["cells_both"]) == (2, 2, 4)
-    named = [{"group": group, "label": label, "entry": {}} for group in ("net 1", "net 2") for label in "ab"]
-    (found,) = summary.rows(item() | {"one_block": True, "rows": named}, csv(tmp_path, rows))
+    named = [Row(group, label) for group in ("net 1", "net 2") for label in "ab"]
+    (found,) = summary.rows(item(one_block=True, rows=named), csv(tmp_path, rows))
     assert json.loads(found["taus"]) == [pytest.approx(-1 / 3, abs=1e-4)], "of six pairs two are as printed"
 
 
@@ -111,10 +109,8 @@ def test_what_is_replicated_has_a_line_of_its_own(tmp_path):
 
 def test_a_page_of_items_made_and_not_made(tmp_path):
     csv(tmp_path, [row("NA", 90, [70.0, 71]), row("None", 80, [60.0, 61]), row("c", 70, [])])
-    missing = item() | {
-        "item": "table2",
-        "title": "Dollars $ and a title that goes on and on and on and on and on (Table 2)",
-    }
+    long = "Dollars $ and a title that goes on and on and on and on and on (Table 2)"
+    missing = item(item="table2", title=long)
     summary.write([item(), missing], tmp_path, tmp_path / "out" / "overview")
     found = pandas.read_csv(tmp_path / "out" / "overview.csv")
     assert list(found["levels"]) == ["not comparable", "not made yet"]
@@ -128,7 +124,7 @@ def test_no_text_of_the_page_overlaps_or_leaves_it(tmp_path):
     """Sixty lines, long titles: every text lies on the page, and none on another."""
     rows = [row("a", 90, [70.0, 71]), row("b", 80, [60.0, 61])]
     path = csv(tmp_path, rows)
-    made = item() | {"title": "Robust accuracy and mean speed-up of every method " * 3}
+    made = item(title="Robust accuracy and mean speed-up of every method " * 3)
     entries = [
         e | {"item": "variants", "paper": f"paper{k // 12}"} for k in range(60) for e in summary.rows(made, path)
     ]

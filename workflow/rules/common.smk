@@ -12,6 +12,7 @@ os.environ.update(PYTHONPATH=CODE)
 
 from leanat.plan import caption, jobs, needed, structure, targets, walk
 from leanat.plan.grid import canonical, digest
+from leanat.plan.item import to_json
 from leanat.core.errors import ConfigError
 from leanat.runs import devices, progress, signals
 from snakemake.cli import get_argument_parser
@@ -41,7 +42,7 @@ except ConfigError as error:
 
 PAGES = [f"figures/{item}.pdf" for item in ITEMS]
 BESIDE = [
-    f"figures/{item}.overview.pdf" for item in ITEMS if ITEMS[item]["kind"] != "figure"
+    f"figures/{item}.overview.pdf" for item in ITEMS if ITEMS[item].kind != "figure"
 ]
 FIRST_TABLES = [
     f"figures/{paper}/table1.pdf" for paper in GRID.papers if f"{paper}/table1" in ITEMS

@@ -1,15 +1,15 @@
 rule item:
     input:
-        runs=lambda wildcards: expand(METRICS, run=ITEMS[wildcards.item]["runs"]),
+        runs=lambda wildcards: expand(METRICS, run=ITEMS[wildcards.item].runs),
         suites=lambda wildcards: expand(
-            SUITE, evaluation=ITEMS[wildcards.item]["evaluations"]
+            SUITE, evaluation=ITEMS[wildcards.item].evaluations
         ),
         timings=lambda wildcards: (
-            TIMINGS.format(paper=ITEMS[wildcards.item]["paper"])
-            if ITEMS[wildcards.item]["timed"]
+            TIMINGS.format(paper=ITEMS[wildcards.item].paper)
+            if ITEMS[wildcards.item].timed
             else []
         ),
-        published=lambda wildcards: PUBLISHED / f"{ITEMS[wildcards.item]['paper']}.csv",
+        published=lambda wildcards: PUBLISHED / f"{ITEMS[wildcards.item].paper}.csv",
     output:
         pdf=in_report("figures/{item}.pdf", "item", "PDF"),
         png=in_report("figures/{item}.png", "item", "picture"),
@@ -20,10 +20,10 @@ rule item:
         "logs/items/{item}.log",
     localrule: True
     params:
-        item=lambda wildcards: digest(ITEMS[wildcards.item]),
+        item=lambda wildcards: digest(to_json(ITEMS[wildcards.item])),
         about=lambda wildcards: caption.about(ITEMS[wildcards.item]),
         verb=lambda wildcards: (
-            "figure" if ITEMS[wildcards.item]["kind"] == "figure" else "table"
+            "figure" if ITEMS[wildcards.item].kind == "figure" else "table"
         ),
     message:
         "{params.verb} {wildcards.item}"
@@ -41,7 +41,9 @@ rule time:
         runtime=jobs.growing(240),
         mem_mb=jobs.growing(16_000),
     params:
-        timed=lambda wildcards: canonical(GRID.timed(wildcards.paper)),
+        timed=lambda wildcards: canonical(
+            {k: to_json(t) for k, t in GRID.timed(wildcards.paper).items()}
+        ),
     message:
         "measuring what the trainings of {wildcards.paper} take, alone on this machine"
     shell:

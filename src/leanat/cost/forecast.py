@@ -95,7 +95,7 @@ class Forecast:
         """
         seconds, seen = 0.0, set()
         for entry in self.grid.timed(paper).values():
-            kind, spec, shape = entry["step"], entry["spec"], entry["shape"]
+            kind, spec, shape = entry.step, entry.spec, entry.shape
             if kind in seen:
                 continue
             seen.add(kind)

@@ -13,7 +13,7 @@ import logging
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -35,6 +35,7 @@ from leanat.data.augment import RandomResizedCrop
 from leanat.models import io
 from leanat.papers.saliency.method import Saliency
 from leanat.plan import components
+from leanat.plan.item import Timed
 from leanat.runs import experiment
 from leanat.selection import glister, last_layer, solvers, subsets
 from leanat.selection.basic import Everything, everyone, unweighted
@@ -42,9 +43,7 @@ from leanat.selection.basic import Everything, everyone, unweighted
 log = logging.getLogger("leanat")
 
 
-def write(
-    timed: dict[str, dict[str, Any]], out: Path, device: str, batch: int | None, repeats: int | None, usual: int
-) -> None:
+def write(timed: dict[str, Timed], out: Path, device: str, batch: int | None, repeats: int | None, usual: int) -> None:
     """Measures every spec (see ``measure_all``) and writes the primitives with where they were measured.
 
     ``usual``: repeats on a GPU, where ``repeats`` does not say.
@@ -52,37 +51,42 @@ def write(
     where = experiment.device_of(device)
     cpu = where.type == "cpu"
     batch, repeats = batch or (4 if cpu else None), repeats or (3 if cpu else usual)
-    found = measure_all(timed, where, batch, repeats, log.info)
+    found, spread = measure_all(timed, where, batch, repeats, log.info)
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_json(out, {"primitives": found, "batch": batch, "repeats": repeats} | experiment.provenance(where))
+    write_json(
+        out, {"primitives": found, "batch": batch, "repeats": repeats, "spread": spread} | experiment.provenance(where)
+    )
 
 
 def measure_all(
-    timed: dict[str, dict[str, Any]], device: torch.device, batch: int | None, repeats: int, say: Callable[[str], None]
-) -> dict[str, dict[str, float]]:
+    timed: dict[str, Timed], device: torch.device, batch: int | None, repeats: int, say: Callable[[str], None]
+) -> tuple[dict[str, dict[str, float]], float]:
     """The primitives (see ``cost.predict``) of every spec, by the spec's digest; steps that are alike are measured once.
 
-    ``timed``: digest -> {spec, step: digest of what a step depends on, shape: {classes, channels, size, train}}.
+    And the spread of the measurements: of the repeats of each, half the range over the median; the median of those.
+
+    ``timed``: what is measured, by digest of its spec.
     """
     known: dict[str, dict[str, float]] = {}
-    found = {}
+    found, spreads = {}, []
     for number, (key, entry) in enumerate(timed.items(), 1):
-        bench = Bench.of(entry["spec"], entry["shape"], device, batch, repeats)
+        bench = Bench.of(entry.spec, entry.shape, device, batch, repeats)
         selector = gradient_based(bench.run.method.selector)
-        work = {entry["step"]: bench.step}
+        work = {entry.step: bench.step}
         if bench.crop is not None:
             work[f"decode {bench.crop}"] = bench.decode
-        if entry.get("memory"):
-            work[f"{entry['step']} memory"] = bench.memory
+        if entry.memory:
+            work[f"{entry.step} memory"] = bench.memory
         if selector is not None:
-            kind = f"{entry['step']} {selector.adversarial} {selector.features}"
-            work |= {kind: bench.select, f"{selector} {entry['shape']}": bench.solve}
+            kind = f"{entry.step} {selector.adversarial} {selector.features}"
+            work |= {kind: bench.select, f"{selector} {entry.shape}": bench.solve}
         for name, measure in work.items():
             known[name] = known.get(name) or measure()
         found[key] = {k: v for name in work for k, v in known[name].items()}
+        spreads += bench.spreads
         said = ", ".join(f"{name} {seconds:.3g} s" for name, seconds in found[key].items())
-        say(f"[{number}/{len(timed)}] {entry['spec']['model']['name']}: {said}")
-    return found
+        say(f"[{number}/{len(timed)}] {entry.spec['model']['name']}: {said}")
+    return found, statistics.median(spreads) if spreads else 0.0
 
 
 @dataclass
@@ -96,6 +100,7 @@ class Bench:
     factor: float
     repeats: int
     crop: RandomResizedCrop | None = None  # where images are streamed from files, and a training sees a box of each
+    spreads: list[float] = field(default_factory=list, init=False)  # of what was measured, see ``measure_all``
 
     @classmethod
     def of(
@@ -240,7 +245,9 @@ class Bench:
                 work()
                 wait(self.run.device)
                 seconds.append(time.perf_counter() - started)
-        return statistics.median(seconds[1:])
+        middle = statistics.median(seconds[1:])
+        self.spreads.append((max(seconds[1:]) - min(seconds[1:])) / 2 / middle)
+        return middle
 
 
 @dataclass(frozen=True)

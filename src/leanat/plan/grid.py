@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from leanat.experiments import scales as scaling
 from leanat.experiments.paper import Paper
 from leanat.experiments.scales import Scale
 from leanat.experiments.spec import Upstream, assumptions, merge, plain, with_field
+from leanat.plan.item import Item, Timed
 
 CODE = 3  # the meaning of the training code; bumped by hand when the same spec gives another result
 # What no spec depends on: how a row or a column is shown, and where the paper prints it.
@@ -85,7 +86,7 @@ class Grid:
     papers: dict[str, Paper]
     runs: dict[str, RunSpec] = field(default_factory=dict, init=False)  # in the order in which items ask for them
     evaluations: dict[str, Evaluation] = field(default_factory=dict, init=False)
-    items: dict[str, dict[str, Any]] = field(default_factory=dict, init=False)  # <paper>/<item>
+    items: dict[str, Item] = field(default_factory=dict, init=False)  # <paper>/<item>
     _paper_scale: Grid | None = field(default=None, init=False)
     _asked: dict[str, Any] = field(default_factory=dict, init=False)  # answers: items ask for each run many times
 
@@ -244,23 +245,23 @@ class Grid:
         made = Evaluation(run.id, name, self.suite(facts, suite, run.spec["seed"]), sources, after)
         return self.evaluations.setdefault(made.id, made)
 
-    def timed(self, paper: str) -> dict[str, Any]:
+    def timed(self, paper: str) -> dict[str, Timed]:
         """What ``leanat time`` measures for a paper: all that its items name, each spec once."""
-        return {k: v for item in self.items.values() if item["paper"] == paper for k, v in item["timed"].items()}
+        return {k: v for item in self.items.values() if item.paper == paper for k, v in item.timed.items()}
 
     def shards(self) -> list[list[str]]:
         """Run ids, a shard per process: start-up costs seconds, a demo run not much more.
 
         In the order of need, item by item; a run never shares a shard with one that it reads.
         """
-        return _shards(self.scale.shard, ((i["all_runs"], self.level) for i in self.items.values()))
+        return _shards(self.scale.shard, ((i.all_runs, self.level) for i in self.items.values()))
 
     def evaluation_shards(self) -> list[list[str]]:
         """Evaluation ids, a shard per process, with the same suite throughout.
 
         What is attacked from the same sources goes into one, so that each adversarial example is made once.
         """
-        groups = ((i["evaluations"], self._kind) for i in self.items.values())
+        groups = ((i.evaluations, self._kind) for i in self.items.values())
         return _shards(self.scale.shard, groups, whole=lambda kind: bool(kind[1]))
 
     def _kind(self, evaluation: str) -> tuple[str, tuple[str, ...]]:
@@ -287,7 +288,7 @@ def named_runs(value: Any) -> Iterator[str]:
             yield from named_runs(inner)
 
 
-def _shards(size: int, groups: Iterable[tuple[list[str], Any]], whole: Any = lambda kind: False) -> list[list[str]]:
+def _shards(size: int, groups: Iterable[tuple[Sequence[str], Any]], whole: Any = lambda kind: False) -> list[list[str]]:
     """Ids alike in kind, at most ``size`` a shard; of a kind that is to stay ``whole``, all."""
     shards, seen = [], set()
     for ids, kind in groups:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from leanat.core.errors import ConfigError
-from leanat.experiments.paper import Item
+from leanat.experiments import paper as declared
 from leanat.experiments.spec import plain
 from leanat.plan import marks
 from leanat.plan.grid import Grid, digest
+from leanat.plan.item import Anchor, Candidate, Cell, Column, Item, Printed, Reference, Row, Timed
 
 TIMED = {
     "minutes", "minutes_per_epoch", "seconds_per_epoch", "speedup", "speedup_per_epoch", "reference_minutes", "saved",
@@ -18,7 +20,7 @@ TIMED = {
 }  # fmt: skip
 
 
-def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
+def resolve(grid: Grid, paper: str, name: str) -> Item:
     """An item: title, rows, columns, and cells that name the runs (and evaluations) their numbers come from."""
     item, labels, scale = grid.papers[paper].items[name].plain(), dict(grid.papers[paper].labels), grid.scale_of(paper)
     rows, columns = item.rows, item.columns
@@ -26,52 +28,61 @@ def resolve(grid: Grid, paper: str, name: str) -> dict[str, Any]:
     cells = [[_cell(grid, item, {**base, **cell_facts(r, c)}, labels) for c in columns] for r in rows]
     for k, column in enumerate(columns):
         if "bullet" in column:
-            _anchor(rows, [row[k] for row in cells], column["bullet"])
-    both = [part for row in cells for cell in row for part in (cell, cell.get("against", {}))]
-    runs = list(dict.fromkeys(run for part in both for run in part.get("runs", [])))
+            anchored = _anchored(rows, [row[k] for row in cells], column["bullet"])
+            for row, cell in zip(cells, anchored, strict=True):
+                row[k] = cell
+    flat = [cell for row in cells for cell in row]
+    both = [part for cell in flat for part in (cell, cell.against) if part]
+    runs = list(dict.fromkeys(run for part in both for run in part.runs))
     assumed = _assumed(grid, item, base)
-    held = any(cell["metric"].startswith("memory") for row in cells for cell in row)
-    evaluations = list(dict.fromkeys(e for part in both for e in part.get("evaluations", [])))
+    held = any(cell.metric.startswith("memory") for cell in flat)
+    evaluations = list(dict.fromkeys(e for part in both for e in part.evaluations))
     all_runs = grid.with_needs([*runs, *(run for e in evaluations for run in grid.evaluations[e].needs)])
-    timings = [part["timed"] for part in both if "timed" in part] + [t for part in both for t in part.get("also", [])]
+    timings = [part.timed for part in both if part.timed] + [t for cell in flat for t in cell.also]
     facts = [{**base, **cell_facts(r, c)} for r in rows for c in columns]
-    return {
-        "paper": paper,
-        "item": name,
-        "kind": item.kind,
-        "draws": any("draws" in entry for entry in [*rows, *columns]),
-        "title": item.title,
-        "caption": item.caption,
-        "scale": scale.name,
-        "options": dict(item.options),
-        "one_block": item.one_block,
-        "labels": labels | dict(scale.labels),
-        "seeds": _seeds(grid, paper, name, item) if runs else [],
-        "factors": (_factors(grid, facts, runs) if runs else []) + _changes(grid, all_runs, timings),
-        "assumptions": assumed,
-        "rows": [_axis(r, labels) | {"ours": bool(r.get("ours"))} for r in rows],
-        "columns": [
-            _axis(c, labels) | _column(grid, item, {**base, **c}, [{**base, **cell_facts(r, c)} for r in rows])
+    return Item(
+        paper=paper,
+        item=name,
+        kind=item.kind,
+        draws=any("draws" in entry for entry in [*rows, *columns]),
+        title=item.title,
+        caption=item.caption,
+        scale=scale.name,
+        options=dict(item.options),
+        one_block=item.one_block,
+        labels=labels | dict(scale.labels),
+        seeds=tuple(_seeds(grid, paper, name, item)) if runs else (),
+        factors=(*(_factors(grid, facts, runs) if runs else []), *_changes(grid, all_runs, timings)),
+        assumptions=tuple(assumed),
+        rows=tuple(Row(*_axis(r, labels), ours=bool(r.get("ours"))) for r in rows),
+        columns=tuple(
+            Column(
+                *_axis(c, labels), **_column(grid, item, {**base, **c}, [{**base, **cell_facts(r, c)} for r in rows])
+            )
             for c in columns
-        ],
-        "cells": cells,
-        "runs": runs,
-        "evaluations": evaluations,
-        "timed": {digest(t["spec"]): t | {"memory": held} for t in timings},
-        "all_runs": all_runs,
-    }
+        ),
+        cells=tuple(map(tuple, cells)),
+        runs=tuple(runs),
+        evaluations=tuple(evaluations),
+        timed={digest(t.spec): replace(t, memory=held) for t in timings},
+        all_runs=tuple(all_runs),
+    )
 
 
-def _anchor(rows: list[dict[str, Any]], cells: list[dict[str, Any]], bullet: str) -> None:
-    """Gives every cell of Bullet-Train the cell of the method ``bullet`` on the same data, whose printed time says how
-    many attack steps it takes."""
+def _anchored(rows: Sequence[Mapping[str, Any]], cells: list[Cell], bullet: str) -> list[Cell]:
+    """The cells, each of Bullet-Train with the cell of the method ``bullet`` on the same data, whose printed time says
+    how many attack steps it takes."""
     by_data = {row.get("data"): cell for row, cell in zip(rows, cells, strict=True) if row["method"] == bullet}
+    found = []
     for row, cell in zip(rows, cells, strict=True):
-        if cell["timed"]["spec"]["method"].get("budget"):
-            cell["anchor"] = {k: by_data[row.get("data")][k] for k in ("timed", "published")}
+        if cell.timed.spec["method"].get("budget"):
+            other = by_data[row.get("data")]
+            cell = replace(cell, anchor=Anchor(other.timed, other.published))
+        found.append(cell)
+    return found
 
 
-def _assumed(grid: Grid, item: Item, base: Mapping[str, Any]) -> list[str]:
+def _assumed(grid: Grid, item: declared.Item, base: Mapping[str, Any]) -> list[str]:
     """What the paper leaves open of the cells that this scale has."""
     whole = grid.at_paper_scale() if item.kind == "formula" else grid
     made = (
@@ -95,10 +106,10 @@ def _factors(grid: Grid, entries: list[Mapping[str, Any]], runs: list[str]) -> l
     return lines
 
 
-def _changes(grid: Grid, runs: list[str], timings: list[Mapping[str, Any]]) -> list[str]:
+def _changes(grid: Grid, runs: list[str], timings: list[Timed]) -> list[str]:
     """Lines of the foot: what the user changed in the runs, in those that they read, and in what is timed."""
     changes = [change for run in runs for change in grid.runs[run].changes]
-    changes += [tuple(change) for timed in timings for change in timed.get("changes", ())]
+    changes += [change for timed in timings for change in timed.changes]
     return [f"changed by the user, {method}: {field} = {value}" for _, method, field, value in dict.fromkeys(changes)]
 
 
@@ -110,7 +121,7 @@ def cell_facts(row: Mapping[str, Any], column: Mapping[str, Any]) -> dict[str, A
     return joined
 
 
-def _seeds(grid: Grid, paper: str, name: str, item: Item, entry: Mapping[str, Any] | None = None) -> list[int]:
+def _seeds(grid: Grid, paper: str, name: str, item: declared.Item, entry: Mapping[str, Any] | None = None) -> list[int]:
     """The seeds of an item, or of one entry, which may have other trials than the paper's usual number."""
     scale = grid.scale_of(paper)
     count = grid.settings.get("seeds") or item.seeds.get(scale.name) or scale.seeds.get(item.kind)
@@ -119,11 +130,11 @@ def _seeds(grid: Grid, paper: str, name: str, item: Item, entry: Mapping[str, An
     return list(range(max(count or own or plain(grid.papers[paper].seeds), more)))
 
 
-def _axis(entry: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
-    """Group and label of a row or column: the labels of its entries, the last one is its own."""
+def _axis(entry: Mapping[str, Any], labels: Mapping[str, str]) -> tuple[str, str, dict[str, Any]]:
+    """Group, label and facts of a row or column: the labels of its entries, the last one is its own."""
     shown = [entry["label"]] if "label" in entry and "group" in entry else _shown(entry, labels)
     group = entry.get("group", " | ".join(shown[:-1]))
-    return {"group": str(labels.get(group, group)), "label": shown[-1], "entry": plain(entry)}
+    return str(labels.get(group, group)), shown[-1], plain(entry)
 
 
 def _shown(entry: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:
@@ -133,7 +144,9 @@ def _shown(entry: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:
     return [str(labels.get(v, v)) for k, v in entry.items() if k not in hidden and not isinstance(v, (dict, list))]
 
 
-def _column(grid: Grid, item: Item, entry: Mapping[str, Any], cells: list[Mapping[str, Any]]) -> dict[str, Any]:
+def _column(
+    grid: Grid, item: declared.Item, entry: Mapping[str, Any], cells: list[Mapping[str, Any]]
+) -> dict[str, Any]:
     stand_ins = dict.fromkeys(name for cell in cells for name in _stand_ins(grid, item, cell))
     return {
         "unit": entry.get("unit", item.unit),
@@ -144,7 +157,7 @@ def _column(grid: Grid, item: Item, entry: Mapping[str, Any], cells: list[Mappin
     }
 
 
-def _stand_ins(grid: Grid, item: Item, entry: Mapping[str, Any]) -> list[str]:
+def _stand_ins(grid: Grid, item: declared.Item, entry: Mapping[str, Any]) -> list[str]:
     """What this scale puts in the place of a cell's data set and of its attack, by its own name."""
     metric = entry.get("metric", item.metric)
     if item.kind == "formula" or "data" not in entry or _missing(grid, entry) or metric in TIMED:
@@ -165,57 +178,59 @@ class _Labels(dict):
         super().__init__({k: labels.get(v, v) if isinstance(v, str) else v for k, v in entry.items()})
 
 
-def _cell(grid: Grid, item: Item, entry: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
+def _cell(grid: Grid, item: declared.Item, entry: Mapping[str, Any], labels: Mapping[str, str]) -> Cell:
     printed = {**(item.published or {}), **(entry.get("published") or {})}
     nothing_chosen = entry.get("metric", item.metric) == "chosen" and "best" not in entry
     if ("published" in entry and entry["published"] is None) or nothing_chosen:
         printed = {}
     names = _Labels({**labels, **printed.pop("labels", {})}, entry)
-    cell: dict[str, Any] = {
-        "published": None if not printed or entry.get("ours") else _printed(printed, names, entry),
-        "metric": str(entry.get("metric", item.metric)).format_map(entry),
-        "runs": [],
-        "evaluations": [],
-        # Arithmetic on the paper's settings needs no data, so no scale leaves it out.
-        "missing": _missing(grid.at_paper_scale() if item.kind == "formula" else grid, entry),
-    }
-    if (
-        cell["metric"] in TIMED
-        and not entry.get("missing")
-        and not grid.unmeasured({**entry, "metric": cell["metric"]})
-    ):
-        cell["timed"] = _timed(grid, entry)
-        if "also" in entry:  # trainings whose time is part of this one's: phase1+at
-            others = entry["also"].split("+")
-            cell["also"] = [_timed(grid, {**entry, "method": method, "settings": None}) for method in others]
+    metric = str(entry.get("metric", item.metric)).format_map(entry)
+    # Arithmetic on the paper's settings needs no data, so no scale leaves it out.
+    missing = _missing(grid.at_paper_scale() if item.kind == "formula" else grid, entry)
+    timed, also, against = None, (), None
+    if metric in TIMED and not entry.get("missing") and not grid.unmeasured({**entry, "metric": metric}):
+        timed = _timed(grid, entry)
+        # trainings whose time is part of this one's: phase1+at
+        others = entry["also"].split("+") if "also" in entry else []
+        also = tuple(_timed(grid, {**entry, "method": method, "settings": None}) for method in others)
     reference = entry.get("reference", item.reference)
     if isinstance(reference, dict):
         reference = reference.get(entry.get("method"))
-    if reference and "timed" in cell:
-        cell["against"] = {"timed": _timed(grid, {**entry, "method": reference, "settings": None})}
-    if item.kind == "formula":
-        return cell | {"inputs": plain(item.inputs(entry))}
+    compared = {**entry, "method": reference, "settings": None}
+    if reference and timed:
+        against = Reference(timed=_timed(grid, compared))
     # Bullet-Train's cost is that of its groups' shares, which a run has to say, or the paper.
-    grouped = "bullet" not in entry and bool(cell.get("timed", {}).get("spec", {}).get("method", {}).get("budget"))
-    if cell["missing"] and grouped:
-        del cell["timed"]
-        cell.pop("against", None)
-    if cell["missing"] or not {"data", "model", "method"} <= set(entry) or ("timed" in cell and not grouped):
+    grouped = "bullet" not in entry and timed is not None and bool(timed.spec["method"].get("budget"))
+    if missing and grouped:
+        timed, against = None, None
+    cell = Cell(
+        metric=metric,
+        published=None if not printed or entry.get("ours") else _printed(printed, names, entry),
+        missing=missing,
+        timed=timed,
+        also=also,
+        against=against,
+    )
+    if item.kind == "formula":
+        return replace(cell, inputs=plain(item.inputs(entry)))
+    if missing or not {"data", "model", "method"} <= set(entry) or (timed and not grouped):
         return cell
     if nothing_chosen:
-        return cell | {"missing": "nothing is chosen"}
+        return replace(cell, missing="nothing is chosen")
     seeds, suite = _seeds(grid, entry["paper"], entry["item"], item, entry), entry.get("suite", item.suite)
     if "best" in entry:
-        found = _candidates(grid, entry, cell["metric"], suite, seeds)
+        found = _candidates(grid, entry, metric, suite, seeds)
+        runs, evaluations = ([x for one in found for x in getattr(one, k)] for k in ("runs", "evaluations"))
+        cell = replace(cell, candidates=found, by=entry["best"]["by"])
     else:
-        found = _numbers(grid, entry, cell["metric"], suite, seeds)
-    if reference and "timed" not in cell:
-        cell["against"] = _numbers(grid, {**entry, "method": reference, "settings": None}, cell["metric"], suite, seeds)
-        cell["difference"] = bool(entry.get("difference"))
-    return cell | found
+        runs, evaluations = _numbers(grid, entry, metric, suite, seeds)
+    if reference and not timed:
+        own = _numbers(grid, compared, metric, suite, seeds)
+        cell = replace(cell, against=Reference(*own), difference=bool(entry.get("difference")))
+    return replace(cell, runs=tuple(runs), evaluations=tuple(evaluations))
 
 
-def _printed(printed: Mapping[str, str], names: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, str]:
+def _printed(printed: Mapping[str, str], names: Mapping[str, Any], entry: Mapping[str, Any]) -> Printed:
     """Where the paper prints a cell: item, row and column of its CSV file, with the entry's names in them."""
     where = f"{entry['paper']}/{entry['item']}: published"
     if missing := {"item", "row", "column"} - printed.keys():
@@ -223,7 +238,7 @@ def _printed(printed: Mapping[str, str], names: Mapping[str, Any], entry: Mappin
             [f"{where}: {', '.join(sorted(missing))} missing; item, row and column name a printed number"]
         )
     try:
-        return {key: text.format_map(names) for key, text in printed.items()}
+        return Printed(**{key: text.format_map(names) for key, text in printed.items()})
     except (KeyError, ValueError, IndexError) as error:
         raise ConfigError([f"{where}: no row or column has what {error} stands for"]) from None
 
@@ -235,18 +250,19 @@ def _missing(grid: Grid, entry: Mapping[str, Any]) -> str | None:
 
 def _candidates(
     grid: Grid, entry: Mapping[str, Any], metric: Any, suite: str | None, seeds: list[int]
-) -> dict[str, Any]:
+) -> tuple[Candidate, ...]:
     """``best: {of, values, by}``: of the runs with each value of the variable ``of``, those best by a metric are shown."""
     best = entry["best"]
     found = []
     for value in grid.scale_of(entry["paper"]).candidates(entry) or best["values"]:
         settings = {**(entry.get("settings") or {}), best["of"]: value}
-        found.append({"value": value} | _numbers(grid, {**entry, "settings": settings}, metric, suite, seeds))
-    everything = {k: [x for part in found for x in part[k]] for k in ("runs", "evaluations")}
-    return {"candidates": found, "by": best["by"]} | everything
+        found.append(Candidate(*_numbers(grid, {**entry, "settings": settings}, metric, suite, seeds), value=value))
+    return tuple(found)
 
 
-def _numbers(grid: Grid, entry: Mapping[str, Any], metric: Any, suite: str | None, seeds: list[int]) -> dict[str, Any]:
+def _numbers(
+    grid: Grid, entry: Mapping[str, Any], metric: Any, suite: str | None, seeds: list[int]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The runs, and their evaluations where the metric is of a suite, that a cell is made of.
 
     An entry's ``draws``, numbers by scale, are random subsets to repeat it with: the variable ``draw`` of its runs.
@@ -259,13 +275,11 @@ def _numbers(grid: Grid, entry: Mapping[str, Any], metric: Any, suite: str | Non
         raise ConfigError([f"{where}: a snapshot needs a suite, and an attack 'clean' under another name"])
     own = metric in ("clean", "validation", "chosen") or str(metric).startswith(("history.", "metrics."))
     own = own or metric in TIMED
-    return {
-        "runs": [r.id for r in runs],
-        "evaluations": [grid.evaluation(r, entry, suite).id for r in runs] if suite and not own else [],
-    }
+    evaluated = runs if suite and not own else []
+    return tuple(r.id for r in runs), tuple(grid.evaluation(r, entry, suite).id for r in evaluated)
 
 
-def _timed(grid: Grid, entry: Mapping[str, Any]) -> dict[str, Any]:
+def _timed(grid: Grid, entry: Mapping[str, Any]) -> Timed:
     """What the cost of a training is composed of: the paper's own spec, whatever the scale, and its primitives' key."""
     run = grid.at_paper_scale().run(entry, 0, entry.get("settings"))
     spec = run.spec
@@ -281,5 +295,4 @@ def _timed(grid: Grid, entry: Mapping[str, Any]) -> dict[str, Any]:
         # radii and step sizes change no time
         "attack": [name, fields.get("steps"), fields.get("loss"), fields.get("training_mode"), fields.get("attack")],
     }
-    changes = {"changes": [list(change) for change in run.changes]} if run.changes else {}
-    return {"spec": spec, "examples": data["train"], "shape": data, "step": digest(step)} | changes
+    return Timed(spec, data["train"], data, digest(step), tuple(run.changes))

@@ -14,6 +14,7 @@ from typing import Any
 import leanat.papers
 from leanat.core.files import atomic_write
 from leanat.plan.grid import Evaluation, Grid, RunSpec, canonical
+from leanat.plan.item import Item, from_json, to_json
 
 MOST = 8  # plans that are kept; the oldest goes first
 
@@ -42,8 +43,8 @@ def read(grid: Grid, path: Path) -> bool:
             Evaluation(run, suite, attacks, tuple(sources), snapshot)
             for run, suite, attacks, sources, snapshot in kept["evaluations"]
         ]
-        items = kept["items"]
-    except (OSError, ValueError, KeyError, TypeError):
+        items = {name: from_json(Item, item) for name, item in kept["items"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
     grid.runs, grid.evaluations, grid.items = runs, {made.id: made for made in evaluations}, items
     return True
@@ -54,7 +55,7 @@ def write(grid: Grid, path: Path) -> None:
     kept = {
         "runs": [[run.id, run.spec, run.needs, run.assumed] for run in grid.runs.values()],
         "evaluations": [[e.run, e.suite, e.attacks, e.sources, e.snapshot] for e in grid.evaluations.values()],
-        "items": grid.items,
+        "items": {name: to_json(item) for name, item in grid.items.items()},
     }
     try:
         path.parent.mkdir(exist_ok=True)

@@ -22,8 +22,8 @@ def sets_of(targets: Iterable[str], grid: Grid, results: Path) -> set[str]:
     runs_folder = results / "runs"
     for name in items:
         item = grid.items[name]
-        runs = [run for run in item["all_runs"] if not (runs_folder / run / "metrics.json").is_file()]
-        runs += [grid.evaluations[e].run for e in item["evaluations"] if not (runs_folder / f"{e}.json").is_file()]
+        runs = [run for run in item.all_runs if not (runs_folder / run / "metrics.json").is_file()]
+        runs += [grid.evaluations[e].run for e in item.evaluations if not (runs_folder / f"{e}.json").is_file()]
         sets |= {grid.runs[run].spec["data"]["name"] for run in runs}
     return sets
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from leanat.core.errors import ConfigError, did_you_mean
 from leanat.plan.grid import Grid
+from leanat.plan.item import Item
 
 PAGES = ("table1", "overview", "claims")  # of all papers, figures/<page>.pdf
 
@@ -44,7 +45,7 @@ def check_targets(targets: Iterable[str], grid: Grid) -> None:
             continue
         elif paper is not None and f"{paper}/{item}" not in grid.items:
             problems.append(f"{target}: {paper} has no item {item!r}{did_you_mean(item, grid.papers[paper].items)}")
-        elif beside and grid.items[f"{paper}/{item}"]["kind"] == "figure":
+        elif beside and grid.items[f"{paper}/{item}"].kind == "figure":
             problems.append(f"{target}: a figure draws the paper's values itself; ask for figures/{paper}/{item}.pdf")
         elif paper is not None and (reasons := empty(grid.items[f"{paper}/{item}"])):
             problems.append(f"{target}: nothing of it is run at scale {grid.scale.name}: {'; '.join(reasons)}")
@@ -60,12 +61,12 @@ def check_touch(targets: Iterable[str]) -> None:
         raise ConfigError([f"--touch: {absent[0]} is not there; --touch accepts what was made, and makes nothing"])
 
 
-def empty(item: Mapping[str, Any]) -> list[str]:
+def empty(item: Item) -> list[str]:
     """Why no cell of an item has a number of ours, or nothing where one has."""
-    cells = [cell for row in item["cells"] for cell in row]
-    if item["kind"] == "formula" or any(cell["runs"] or "timed" in cell for cell in cells):
+    cells = [cell for _, _, cell in item.flat]
+    if item.kind == "formula" or any(cell.runs or cell.timed for cell in cells):
         return []
-    return list(dict.fromkeys(cell["missing"] for cell in cells if cell["missing"]))
+    return list(dict.fromkeys(cell.missing for cell in cells if cell.missing))
 
 
 def overrides(settings: Mapping[str, Any]) -> list[str]:

@@ -42,7 +42,7 @@ class Walk:
     def behind(self, items: Iterable[str]) -> Jobs:
         """Whole shards: a job that makes one run of a shard makes all of them, and what they need."""
         grid, items, train = self.grid, list(items), set()
-        attack = {self.by_evaluation[e] for item in items for e in grid.items[item]["evaluations"]}
+        attack = {self.by_evaluation[e] for item in items for e in grid.items[item].evaluations}
 
         def want(runs: Iterable[str]) -> None:
             for run in runs:
@@ -51,10 +51,10 @@ class Walk:
                     for other in self.train[shard]:
                         want(grid.runs[other].needs)
 
-        want(run for item in items for run in grid.items[item]["runs"])
+        want(run for item in items for run in grid.items[item].runs)
         attacked = [grid.evaluations[e] for k in attack for e in self.attack[k]]
         want(run for evaluation in attacked for run in (evaluation.run, *evaluation.sources))
-        papers = dict.fromkeys(grid.items[item]["paper"] for item in items if grid.items[item]["timed"])
+        papers = dict.fromkeys(grid.items[item].paper for item in items if grid.items[item].timed)
         shards = [self.train[k] for k in sorted(train)], [self.attack[k] for k in sorted(attack)]
         return Jobs(*shards, list(papers), items)
 
@@ -69,6 +69,6 @@ def by_paper(grid: Grid) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     runs: dict[str, dict[str, None]] = {paper: {} for paper in grid.papers}
     evaluations: dict[str, dict[str, None]] = {paper: {} for paper in grid.papers}
     for item in grid.items.values():
-        runs[item["paper"]] |= dict.fromkeys(item["all_runs"])
-        evaluations[item["paper"]] |= dict.fromkeys(item["evaluations"])
+        runs[item.paper] |= dict.fromkeys(item.all_runs)
+        evaluations[item.paper] |= dict.fromkeys(item.evaluations)
     return {k: list(v) for k, v in runs.items()}, {k: list(v) for k, v in evaluations.items()}

@@ -9,6 +9,7 @@ from typing import Any
 
 from leanat.core.errors import did_you_mean
 from leanat.plan.grid import Evaluation, Grid
+from leanat.plan.item import Cell, Item
 from leanat.plan.items import TIMED
 from leanat.report.items import printed_value
 
@@ -55,43 +56,40 @@ def item_problems(
     """
     found: dict[str, None] = {}
     for item in grid.items.values():
-        where = f"leanat/papers/{item['paper']}/experiments.py: {item['item']}"
-        columns = tuple(dict.fromkeys(name for run in item["runs"] for name in given.get(run, ((), ()))[0]))
-        asked = {cell["metric"] for cells in item["cells"] for cell in cells}
-        for name in dict.fromkeys(name for pair in item["options"].get("doubt", []) for name in pair):
+        where = f"leanat/papers/{item.paper}/experiments.py: {item.item}"
+        columns = tuple(dict.fromkeys(name for run in item.runs for name in given.get(run, ((), ()))[0]))
+        asked = {cell.metric for _, _, cell in item.flat}
+        for name in dict.fromkeys(name for pair in item.options.get("doubt", []) for name in pair):
             if name not in asked:
                 found[f"{where}: options.doubt: no column of metric {name!r}{did_you_mean(name, asked)}"] = None
         first: dict[str, str] = {}  # where each is seen first
-        for row, cells in zip(item["rows"], item["cells"], strict=True):
-            for column, cell in zip(item["columns"], cells, strict=True):
-                at = f"{where}: row {row['label']!r}, column {column['label']!r}"
-                if item["kind"] != "formula" and "timed" not in cell and set(cell["runs"]) <= given.keys():
-                    for metric in (cell["metric"], *([cell["by"]] if "by" in cell else [])):
-                        for text in metric_problems(metric, _offer(grid, item, cell, columns, given, measures)):
-                            first.setdefault(text, at)
-                if cell["published"]:
-                    try:
-                        printed_value(item["paper"], cell["published"], published)
-                    except ValueError as error:
-                        if str(error).startswith(str(published)):  # faults of the file itself, with their lines
-                            found |= dict.fromkeys(str(error).splitlines())
-                        else:
-                            found[f"{at}: published: {error}"] = None
+        for row, column, cell in item.flat:
+            at = f"{where}: row {row.label!r}, column {column.label!r}"
+            if item.kind != "formula" and not cell.timed and set(cell.runs) <= given.keys():
+                for metric in filter(None, (cell.metric, cell.by)):
+                    for text in metric_problems(metric, _offer(grid, item, cell, columns, given, measures)):
+                        first.setdefault(text, at)
+            if cell.published:
+                try:
+                    printed_value(item.paper, cell.published, published)
+                except ValueError as error:
+                    if str(error).startswith(str(published)):  # faults of the file itself, with their lines
+                        found |= dict.fromkeys(str(error).splitlines())
+                    else:
+                        found[f"{at}: published: {error}"] = None
         found |= dict.fromkeys(f"{at}: {text}" for text, at in first.items())
     return list(found)
 
 
-def _offer(
-    grid: Grid, item: Mapping[str, Any], cell: Mapping[str, Any], columns: Iterable[str], given: Any, measures: Any
-) -> Offer | None:
+def _offer(grid: Grid, item: Item, cell: Cell, columns: Iterable[str], given: Any, measures: Any) -> Offer | None:
     """None for a cell without runs, or of an evaluation that is not among ``measures``."""
-    if not cell["runs"] or not set(cell["evaluations"]) <= measures.keys():
+    if not cell.runs or not set(cell.evaluations) <= measures.keys():
         return None
-    data = grid.runs[cell["runs"][0]].spec["data"]
-    numbers = [given[run][1] for run in cell["runs"]]
+    data = grid.runs[cell.runs[0]].spec["data"]
+    numbers = [given[run][1] for run in cell.runs]
     own = tuple(name for name in numbers[0] if all(name in n for n in numbers) and name not in LISTS)
-    kind = "picture_names" if item["options"].get("plot") == "images" else "number_names"
-    first = cell["evaluations"][0] if cell["evaluations"] else None
+    kind = "picture_names" if item.options.get("plot") == "images" else "number_names"
+    first = cell.evaluations[0] if cell.evaluations else None
     return Offer(
         (*COLUMNS, *columns),
         (*NUMBERS, BY_CLASS[0], *own),

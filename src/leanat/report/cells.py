@@ -46,6 +46,15 @@ class Items:
             return Cell({}, f"not made yet: figures/{paper}/{item}.pdf")
         return cells.get((row, column)) or Cell({}, f"{item} has no cell {row!r}, {column!r}")
 
+    def time_spread(self, paper: str) -> float | None:
+        """By how much the repeats of the paper's measured times differ, as a share; None where that is not recorded."""
+        path = self.folder / "timings" / f"{paper}.json"
+        try:
+            spread = json.loads(path.read_text(encoding="utf-8"))["spread"]
+        except (OSError, ValueError, KeyError):
+            return None
+        return float(spread)
+
     def _load(self, paper: str, item: str) -> dict[tuple[str, str], Cell] | None:
         if self.real:
             found = replicated.load(paper, item, self.folder).items()

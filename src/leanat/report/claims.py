@@ -167,7 +167,7 @@ def _line(claim: Claim, items: Items) -> tuple[Line, tuple[CaseResult, ...]]:
         return Line(claim, items.scale, verdict, "; ".join(sorted(reasons)[:2])), ()
     places, cells = zip(*whole, strict=True)
     if claim.kind in ("time", "arithmetic"):
-        return _exact(claim, list(cells), items.scale), ()
+        return _exact(claim, list(cells), items), ()
     apart = [range(len(whole))] if claim.expect.of == "mean" else [[k] for k in range(len(whole))]
     cases = tuple(
         _case(piece, [cells[k] for k in some], {} if len(some) > 1 else places[some[0]])
@@ -358,12 +358,22 @@ def _case(claim: Claim, cases: list[dict[str, Cell]], places: Mapping[str, tuple
     return CaseResult(cells, places, by_seed, _over(by_seed, examples.error(claim, cases)))
 
 
-def _exact(claim: Claim, cases: list[dict[str, Cell]], scale: str) -> Line:
+def _exact(claim: Claim, cases: list[dict[str, Cell]], items: Items) -> Line:
     values = [statistics.fmean(_series(claim, case).values()) for case in cases]
     values = [statistics.fmean(values)] if claim.expect.of == "mean" else values
-    verdict, place = exact(values, claim.expect, TIMES if claim.kind == "time" else 0.0)
-    more = "within 5 % of the bound, which a measured time does not resolve" if verdict == "inconclusive" else ""
-    return Line(claim, scale, verdict, effect=values[place], used=len(cases), more=more)
+    if claim.kind != "time":
+        verdict, place = exact(values, claim.expect, 0.0)
+        return Line(claim, items.scale, verdict, effect=values[place], used=len(cases))
+    spread = items.time_spread(claim.paper)
+    # A ratio of two times differs by both.
+    tolerance = max(TIMES, 2 * (spread or 0.0))
+    verdict, place = exact(values, claim.expect, tolerance)
+    near = f"within {100 * tolerance:.0f} % of the bound, which a measured time does not resolve"
+    more = [near] if verdict == "inconclusive" else []
+    more += [] if spread is None else [f"repeated measurements differ by ±{100 * spread:.1f} %"]
+    return Line(
+        claim, items.scale, verdict, "; ".join(more), effect=values[place], used=len(cases), more="; ".join(more)
+    )
 
 
 def errata(folder: Path, paper: str) -> list[tuple[str, str]]:

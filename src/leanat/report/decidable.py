@@ -7,15 +7,15 @@ supported`` if they were as clear the other way. Cases of one trial show no spre
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from leanat.experiments.claim import Claim
+from leanat.plan.item import Item
 from leanat.report.claims import not_tested_at
 from leanat.report.verdict import few_trials, out_of_reach
 
 
 def undecidable(
-    claims: Iterable[Claim], items: Mapping[str, Any], seeds: Mapping[str, int], scale: str
+    claims: Iterable[Claim], items: Mapping[str, Item], seeds: Mapping[str, int], scale: str
 ) -> Iterator[tuple[str, str]]:
     """The id and a reason of each claim that ``scale`` tests over seeds and no effect could decide, or only one way.
 
@@ -37,20 +37,20 @@ def undecidable(
 
 
 def _trials(
-    paper: str, case: Mapping[str, tuple[str, str, str]], items: Mapping[str, Any], seeds: Mapping[str, int]
+    paper: str, case: Mapping[str, tuple[str, str, str]], items: Mapping[str, Item], seeds: Mapping[str, int]
 ) -> int:
     """The seeds that all cells of the case have in common; 0 where one of them is not run at this scale."""
     own = [_seeds(items.get(f"{paper}/{item}"), row, column, seeds) for item, row, column in case.values()]
     return len(set.intersection(*own))
 
 
-def _seeds(item: Mapping[str, Any] | None, row: str, column: str, seeds: Mapping[str, int]) -> set[int]:
+def _seeds(item: Item | None, row: str, column: str, seeds: Mapping[str, int]) -> set[int]:
     if item is None:
         return set()
-    names = [[" | ".join(filter(None, (x["group"], x["label"]))) for x in item[axis]] for axis in ("rows", "columns")]
+    names = [[line.name for line in axis] for axis in (item.rows, item.columns)]
     if row not in names[0] or column not in names[1]:  # a user may ask for fewer rows than the paper has
         return set()
-    cell = item["cells"][names[0].index(row)][names[1].index(column)]
-    if cell["missing"]:
+    cell = item.cells[names[0].index(row)][names[1].index(column)]
+    if cell.missing:
         return set()
-    return {seeds[run] for run in [*cell["runs"], *cell.get("against", {}).get("runs", [])]} or {0}
+    return {seeds[run] for run in [*cell.runs, *(cell.against.runs if cell.against else ())]} or {0}

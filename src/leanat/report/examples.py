@@ -20,36 +20,36 @@ if TYPE_CHECKING:
     import numpy
 
     from leanat.experiments.claim import Claim
+    from leanat.plan import item as planned
     from leanat.report.cells import Cell
 
 
-def write(item: dict[str, Any], results: Path, path: Path) -> None:
+def write(item: planned.Item, results: Path, path: Path) -> None:
     """One [2, examples] array a cell, positions and shares, and the names of rows and columns."""
     import numpy as np
 
     folder = results / "runs"
-    suites = {e.partition("/")[0]: folder / f"{e}.json" for e in item["evaluations"]}
+    suites = {e.partition("/")[0]: folder / f"{e}.json" for e in item.evaluations}
     names, arrays = [], {}
-    for row, cells in zip(item["rows"], item["cells"], strict=True):
-        for column, cell in zip(item["columns"], cells, strict=True):
-            found = _shares(cell, suites, folder)
-            if found is not None:
-                arrays[f"cell{len(names)}"] = found
-                names.append([" | ".join(filter(None, (part["group"], part["label"]))) for part in (row, column)])
+    for row, column, cell in item.flat:
+        found = _shares(cell, suites, folder)
+        if found is not None:
+            arrays[f"cell{len(names)}"] = found
+            names.append([row.name, column.name])
     with atomic_write(path) as beside, open(beside, "wb") as file:
         np.savez_compressed(file, names=np.array(names, dtype=np.str_).reshape(-1, 2), **arrays)
 
 
-def _shares(cell: dict[str, Any], suites: Mapping[str, Path], folder: Path) -> numpy.ndarray | None:
+def _shares(cell: planned.Cell, suites: Mapping[str, Path], folder: Path) -> numpy.ndarray | None:
     """Positions of the tested examples and the share of runs (and of the metric's attacks) that are right; None if unknown."""
     import numpy as np
 
-    attacks = cell["metric"].split("+")
-    if not cell["runs"] or {"timed", "against", "inputs"} & set(cell) or any("@" in name for name in attacks):
+    attacks = cell.metric.split("+")
+    if not cell.measured or any("@" in name for name in attacks):
         return None
-    evaluations = [folder / f"{e}.json" for e in cell["evaluations"]] or [suites.get(run) for run in cell["runs"]]
+    evaluations = [folder / f"{e}.json" for e in cell.evaluations] or [suites.get(run) for run in cell.runs]
     found = []
-    for run, path in zip(cell["runs"], evaluations, strict=True):
+    for run, path in zip(cell.runs, evaluations, strict=True):
         if path is None:
             return None
         summary = read_json(path, "the summary of a suite of attacks")

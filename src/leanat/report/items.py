@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import logging
 import shutil
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,19 @@ from leanat.core.files import read_json
 from leanat.cost import predict
 from leanat.plan.formulas import FORMULAS
 from leanat.plan.grid import digest
+from leanat.plan.item import (
+    Candidate,
+    Cell,
+    Column,
+    Filled,
+    Item,
+    Numbers,
+    Printed,
+    Provenance,
+    Row,
+    Timed,
+    Value,
+)
 from leanat.report import examples, notes, plots, published, replicated, table
 from leanat.report.measures import measure, not_finite, tested
 from leanat.report.notes import row_note
@@ -25,55 +40,47 @@ from leanat.runs import identity
 log = logging.getLogger("leanat")
 
 COUNTED = ("removed", "printed_over_removed")  # of what is reckoned from a plan, without a measured time
-SHOWN = ("paper", "item", "title", "caption", "scale", "options", "labels")
 
 
-def make(item: dict[str, Any], results: Path, papers: Path, real: Path, out: Path, keep: Path | None) -> None:
+def make(item: Item, results: Path, papers: Path, real: Path, out: Path, keep: Path | None) -> None:
     """Writes ``out`` (PDF) with PNG and CSV beside it, and the CSV once more at ``keep`` with the outcomes of its examples.
 
     Raises FileNotFoundError for a run that is not finished, ValueError for a damaged file, each naming the file.
     """
     filled = fill(item, results, papers, real)
-    if said := notes.unrecorded(filled["provenance"]):
-        log.warning("%s/%s: %s", item["paper"], item["item"], said)
+    if said := notes.unrecorded(filled.provenance):
+        log.warning("%s: %s", item.name, said)
     stem = out.with_suffix("")
-    (plots.write_figure if item["kind"] == "figure" else table.write_table)(filled, stem)
+    (plots.write_figure if item.kind == "figure" else table.write_table)(filled, stem)
     if keep is not None:
         keep.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(stem.with_suffix(".csv"), keep)
         examples.write(item, results, keep.with_suffix(".npz"))
 
 
-def replicate(item: dict[str, Any], results: Path, real: Path) -> Path:
+def replicate(item: Item, results: Path, real: Path) -> Path:
     """Writes what ``replicated`` reads, ``<real>/<paper>/<item>.csv``: every cell's value of each run, and its origin.
 
     Raises FileNotFoundError for a run that is not finished, ValueError for cells over several random subsets, which have
     no seed of their own.
     """
-    if any(len(cell["runs"]) > len(item["seeds"]) for cells in item["cells"] for cell in cells):
-        raise ValueError(f"{item['paper']}/{item['item']}: cells over random subsets have no seed to be kept by")
+    if any(len(cell.runs) > len(item.seeds) for _, _, cell in item.flat):
+        raise ValueError(f"{item.name}: cells over random subsets have no seed to be kept by")
     sources, rows = Sources(item, results, Path(), real), []
-    for row, cells in zip(item["rows"], item["cells"], strict=True):
-        for column, cell in zip(item["columns"], cells, strict=True):
-            where = [_name(row), _name(column), cell["metric"]]
-            suites = cell["evaluations"] or [None] * len(cell["runs"])
-            values = [
-                measure(cell["metric"], run, suite, sources) for run, suite in zip(cell["runs"], suites, strict=True)
-            ]
-            if not values or "timed" in cell or "against" in cell or None in values:
-                continue
-            for seed, run, value in zip(item["seeds"], cell["runs"], values, strict=True):
-                made = sources.metrics(run)
-                origin = [made["device"], made["revision"], made["date"][:10]]
-                seeds = [len(values), " ".join(map(str, item["seeds"]))]
-                rows.append([*where, seed, value, run, made["spec_hash"], item["scale"], *seeds, *origin])
-    out = real / item["paper"] / f"{item['item']}.csv"
+    for row, column, cell in item.flat:
+        where = [row.name, column.name, cell.metric]
+        suites = cell.evaluations or [None] * len(cell.runs)
+        values = [measure(cell.metric, run, suite, sources) for run, suite in zip(cell.runs, suites, strict=True)]
+        if not values or cell.timed or cell.against or None in values:
+            continue
+        for seed, run, value in zip(item.seeds, cell.runs, values, strict=True):
+            made = sources.metrics(run)
+            origin = [made["device"], made["revision"], made["date"][:10]]
+            seeds = [len(values), " ".join(map(str, item.seeds))]
+            rows.append([*where, seed, value, run, made["spec_hash"], item.scale, *seeds, *origin])
+    out = real / item.paper / f"{item.item}.csv"
     replicated.save(rows, out)
     return out
-
-
-def _name(line: dict[str, Any]) -> str:
-    return " | ".join(filter(None, (line["group"], line["label"])))
 
 
 def has(value: Any, keys: tuple[str, ...], path: Path) -> dict[str, Any]:
@@ -87,9 +94,9 @@ def has(value: Any, keys: tuple[str, ...], path: Path) -> dict[str, Any]:
 class Sources:
     """The files that an item's numbers come from, each read once."""
 
-    def __init__(self, item: dict[str, Any], results: Path, papers: Path, real: Path):
+    def __init__(self, item: Item, results: Path, papers: Path, real: Path):
         self.results, self.papers, self.item = results, papers, item
-        self.found = replicated.load(item["paper"], item["item"], real)
+        self.found = replicated.load(item.paper, item.item, real)
         self.data: dict[
             str, tuple[str, dict[str, str]]
         ] = {}  # by data set: the first run of it, and what it was made from
@@ -150,134 +157,142 @@ class Sources:
 
     @cache  # noqa: B019
     def timings(self) -> dict[str, Any]:
-        path = self.results / "timings" / f"{self.item['paper']}.json"
+        path = self.results / "timings" / f"{self.item.paper}.json"
         return read_json(path, "the measured primitives of a paper's trainings")
 
     def primitives(self, spec: dict[str, Any]) -> dict[str, Any]:
         """Those of one training; ValueError where these settings were not measured."""
-        paper, found = self.item["paper"], self.timings()["primitives"].get(digest(spec))
+        paper, found = self.item.paper, self.timings()["primitives"].get(digest(spec))
         if found is None:
             path = self.results / "timings" / f"{paper}.json"
             raise ValueError(f"{path}: these settings were not measured; measure again: leanat time {paper}")
         return found
 
 
-def fill(item: dict[str, Any], results: Path, papers: Path, real: Path) -> dict[str, Any]:
+def fill(item: Item, results: Path, papers: Path, real: Path) -> Filled:
     """The item in the form that ``table`` and ``plots`` read."""
     sources = Sources(item, results, papers, real)
-    if item["options"].get("plot") == "images":
-        return {k: item[k] for k in SHOWN} | pictured(item, sources) | {"provenance": _provenance(sources)}
-    cells = [
-        [_cell(row, column, cell, sources) for column, cell in zip(item["columns"], cells, strict=True)]
-        for row, cells in zip(item["rows"], item["cells"], strict=True)
-    ]
-    columns = [c | {"n_test": _n_test(k, sources)} for k, c in enumerate(item["columns"])]
-    rows = [row | {"note": row_note(item, row, shown)} for row, shown in zip(item["rows"], cells, strict=True)]
-    filled = {k: item[k] for k in SHOWN}
-    if item["options"].get("plot") == "features":
-        filled["files"] = {
-            row["label"]: sources.arrays(cells[0]["evaluations"][0], cells[0]["metric"].partition(".")[0])
-            for row, cells in zip(rows, item["cells"], strict=True)
-        }
-    return filled | {"rows": rows, "columns": columns, "cells": cells, "provenance": _provenance(sources)}
-
-
-def _cell(row: dict[str, Any], column: dict[str, Any], cell: dict[str, Any], sources: Sources) -> dict[str, Any]:
-    item, where = sources.item, cell["published"]
-    paper = printed_value(item["paper"], where, sources.papers) if where else None
-    match = sources.found.get((_name(row), _name(column), cell["metric"]))
-    runs = cell["runs"]
-    if cell["metric"] == "printed_over_removed":
-        values, paper = [paper / predict.removed(cell["timed"]["spec"], cell["timed"]["examples"])], None
-    elif "timed" in cell:
-        values = [v for v in [timed(cell, sources)] if v is not None]
-    elif "inputs" in cell and cell["missing"] is None:
-        values = [FORMULAS[item["options"]["formula"]](cell["inputs"])]
+    plot, caption, rows, columns, cells, files = item.options.get("plot"), item.caption, (), (), (), {}
+    if plot == "images":
+        files, left_out = pictured(item, sources)
+        caption = " ".join([caption, *(f"Not shown: {reason}." for reason in left_out)])
     else:
-        part = chosen(cell, sources) if "candidates" in cell else cell
-        runs = part["runs"]
-        values = (
-            [part["value"]]
-            if cell["metric"] == "chosen" and part is not cell
-            else _values(part, cell["metric"], sources)
-        )
-        if "against" in cell:
-            full = _values(cell["against"], cell["metric"], sources)
+        values = iter([_value(row, column, cell, sources) for row, column, cell in item.flat])
+        cells = tuple(tuple(itertools.islice(values, len(item.columns))) for _ in item.rows)
+        columns = tuple(replace(c, n_test=_n_test(k, sources)) for k, c in enumerate(item.columns))
+        rows = tuple(replace(row, note=row_note(item, row, own)) for row, own in zip(item.rows, cells, strict=True))
+    if plot == "features":
+        files = {
+            row.label: sources.arrays(own[0].evaluations[0], own[0].metric.partition(".")[0])
+            for row, own in zip(item.rows, item.cells, strict=True)
+        }
+    return Filled(
+        paper=item.paper,
+        item=item.item,
+        title=item.title,
+        caption=caption,
+        scale=item.scale,
+        provenance=_provenance(sources),
+        rows=rows,
+        columns=columns,
+        cells=cells,
+        options=item.options,
+        labels=item.labels,
+        files=files,
+    )
+
+
+def _value(row: Row, column: Column, cell: Cell, sources: Sources) -> Value:
+    item, where = sources.item, cell.published
+    paper = printed_value(item.paper, where, sources.papers) if where else None
+    match = sources.found.get((row.name, column.name, cell.metric))
+    runs = cell.runs
+    if cell.metric == "printed_over_removed":
+        values, paper = [paper / predict.removed(cell.timed.spec, cell.timed.examples)], None
+    elif cell.timed:
+        values = [v for v in [timed(cell, sources)] if v is not None]
+    elif cell.inputs is not None and cell.missing is None:
+        values = [FORMULAS[item.options["formula"]](cell.inputs)]
+    else:
+        part = chosen(cell, sources) if cell.candidates else cell
+        runs = part.runs
+        values = [part.value] if cell.metric == "chosen" and cell.candidates else _values(part, cell.metric, sources)
+        if cell.against:
+            full = _values(cell.against, cell.metric, sources)
             pairs = list(zip(values, full, strict=True))
-            values = [v - f for v, f in pairs] if cell["difference"] else [100 * (f - v) / f for v, f in pairs if f]
+            values = [v - f for v, f in pairs] if cell.difference else [100 * (f - v) / f for v, f in pairs if f]
         values = [v for v in values if v is not None]
-    return {
-        "published": paper,
-        "replicated": match.summary() if match else None,
-        "values": values,
-        "n": len(values),
-        "tested": tested(cell, sources) if values else None,
-        "runs": list(runs) if values else [],
-        "not_finite": not_finite(cell, sources) if values and cell["runs"] else 0,
-        "missing": None if values else cell["missing"] or "there is no such number",
-    }
+    return Value(
+        published=paper,
+        replicated=match.summary() if match else None,
+        values=tuple(values),
+        missing=None if values else cell.missing or "there is no such number",
+        tested=tested(cell, sources) if values else None,
+        not_finite=not_finite(cell, sources) if values and cell.runs else 0,
+        runs=runs if values else (),
+    )
 
 
-def chosen(cell: dict[str, Any], sources: Sources) -> dict[str, Any]:
+def chosen(cell: Cell, sources: Sources) -> Candidate:
     """The candidate whose runs are best by the cell's own metric for that, in the mean over seeds; the first of equals."""
 
-    def score(part: dict[str, Any]) -> float:
-        found = _values(part, cell["by"], sources)
+    def score(part: Candidate) -> float:
+        found = _values(part, cell.by, sources)
         return sum(found) / len(found)
 
-    return max(cell["candidates"], key=score)
+    return max(cell.candidates, key=score)
 
 
-def printed_value(paper: str, where: dict[str, str], papers: Path) -> float | None:
+def printed_value(paper: str, where: Printed, papers: Path) -> float | None:
     """The paper's number; where the text lost a cell, what the authors' README says in its place (``<item>_readme``).
 
     With ``against``, another row: by how many percent the number is below that row's.
     """
-    if "against" in where:
-        rows = ({"item": where["item"], "column": where["column"], "row": where[k]} for k in ("against", "row"))
+    if where.against:
+        rows = (replace(where, row=row, against=None) for row in (where.against, where.row))
         other, own = (printed_value(paper, row, papers) for row in rows)
         return round(100 * (other - own) / other, 3)
-    found = published.lookup(paper, where["item"], where["row"], where["column"], papers)
+    found = published.lookup(paper, where.item, where.row, where.column, papers)
     if found.text == "LOST":
-        found = published.lookup(paper, f"{where['item']}_readme", where["row"], where["column"], papers)
+        found = published.lookup(paper, f"{where.item}_readme", where.row, where.column, papers)
     return found.value
 
 
-def _values(part: dict[str, Any], metric: str, sources: Sources) -> list[float]:
-    suites = part["evaluations"] or [None] * len(part["runs"])
-    found = [measure(metric, run, suite, sources) for run, suite in zip(part["runs"], suites, strict=True)]
+def _values(part: Numbers, metric: str, sources: Sources) -> list[float]:
+    suites = part.evaluations or [None] * len(part.runs)
+    found = [measure(metric, run, suite, sources) for run, suite in zip(part.runs, suites, strict=True)]
     return [value for value in found if value is not None]
 
 
-def timed(cell: dict[str, Any], sources: Sources) -> float | None:
+def timed(cell: Cell, sources: Sources) -> float | None:
     """A time, in the unit that the metric names, composed of measured primitives; or set against a reference.
 
     None for the decoding of files where there are none.
     """
-    if cell["metric"] in ("decoding_minutes", "reference_decoding_minutes"):
-        part = cell["timed"] if cell["metric"] == "decoding_minutes" else cell["against"]["timed"]
-        seconds = predict.decoding(part["spec"], sources.primitives(part["spec"]), part["examples"])
+    if cell.metric in ("decoding_minutes", "reference_decoding_minutes"):
+        part = cell.timed if cell.metric == "decoding_minutes" else cell.against.timed
+        seconds = predict.decoding(part.spec, sources.primitives(part.spec), part.examples)
         return None if seconds is None else seconds / 60
-    own = _seconds(cell["timed"], _attack_share(cell, sources), sources)
-    match cell["metric"]:
+    own = _seconds(cell.timed, _attack_share(cell, sources), sources)
+    match cell.metric:
         case "seconds_per_epoch":
             return own
         case "memory" | "memory_share":
             return _memory(cell, sources)
-        case "minutes_per_epoch" if "against" in cell:  # over the reference's epochs: on coresets there are fewer
-            epochs = (part["spec"]["recipe"]["epochs"] for part in (cell["timed"], cell["against"]["timed"]))
+        case "minutes_per_epoch" if cell.against:  # over the reference's epochs: on coresets there are fewer
+            epochs = (part.spec["recipe"]["epochs"] for part in (cell.timed, cell.against.timed))
             return own * next(epochs) / next(epochs) / 60
         case "minutes_per_epoch":
             return own / 60
         case "speedup_per_epoch":
-            return _seconds(cell["against"]["timed"], None, sources) / own
-    whole = own * cell["timed"]["spec"]["recipe"]["epochs"] + sum(_whole(t, sources) for t in cell.get("also", []))
-    if cell["metric"] == "minutes":
+            return _seconds(cell.against.timed, None, sources) / own
+    whole = own * cell.timed.spec["recipe"]["epochs"] + sum(_whole(t, sources) for t in cell.also)
+    if cell.metric == "minutes":
         return whole / 60
-    if cell["metric"] == "removed":
-        return predict.removed(cell["timed"]["spec"], cell["timed"]["examples"])
-    reference = _whole(cell["against"]["timed"], sources)
-    match cell["metric"]:
+    if cell.metric == "removed":
+        return predict.removed(cell.timed.spec, cell.timed.examples)
+    reference = _whole(cell.against.timed, sources)
+    match cell.metric:
         case "time_share":
             return 100 * whole / reference
         case "reference_minutes":
@@ -287,35 +302,35 @@ def timed(cell: dict[str, Any], sources: Sources) -> float | None:
     return reference / whole
 
 
-def _memory(cell: dict[str, Any], sources: Sources) -> float:
+def _memory(cell: Cell, sources: Sources) -> float:
     """Memory in MB per image of the largest step among a row's trainings, or in percent of the reference's."""
-    parts = [cell["timed"], *cell.get("also", [])]
-    most = max(sources.primitives(part["spec"])["memory"] for part in parts)
-    if cell["metric"] == "memory":
+    parts = [cell.timed, *cell.also]
+    most = max(sources.primitives(part.spec)["memory"] for part in parts)
+    if cell.metric == "memory":
         return most
-    return 100 * most / sources.primitives(cell["against"]["timed"]["spec"])["memory"]
+    return 100 * most / sources.primitives(cell.against.timed.spec)["memory"]
 
 
-def _whole(part: dict[str, Any], sources: Sources) -> float:
-    return _seconds(part, None, sources) * part["spec"]["recipe"]["epochs"]
+def _whole(part: Timed, sources: Sources) -> float:
+    return _seconds(part, None, sources) * part.spec["recipe"]["epochs"]
 
 
-def _seconds(part: dict[str, Any], share: float | None, sources: Sources) -> float:
-    return predict.seconds_per_epoch(part["spec"], sources.primitives(part["spec"]), part["examples"], share)
+def _seconds(part: Timed, share: float | None, sources: Sources) -> float:
+    return predict.seconds_per_epoch(part.spec, sources.primitives(part.spec), part.examples, share)
 
 
-def _attack_share(cell: dict[str, Any], sources: Sources) -> float | None:
+def _attack_share(cell: Cell, sources: Sources) -> float | None:
     """Share of the attack steps by the groups of the cell's runs, or as the speed-up printed for Bullet-Train implies it."""
-    if "anchor" in cell:
-        part, where = cell["anchor"]["timed"], cell["anchor"]["published"]
-        spec, printed = part["spec"], printed_value(sources.item["paper"], where, sources.papers)
-        seconds = _whole(cell["against"]["timed"], sources) / printed / spec["recipe"]["epochs"]
-        return predict.implied_attack_share(spec, sources.primitives(spec), part["examples"], seconds)
-    if not cell["runs"]:
+    if cell.anchor:
+        part = cell.anchor.timed
+        spec, printed = part.spec, printed_value(sources.item.paper, cell.anchor.published, sources.papers)
+        seconds = _whole(cell.against.timed, sources) / printed / spec["recipe"]["epochs"]
+        return predict.implied_attack_share(spec, sources.primitives(spec), part.examples, seconds)
+    if not cell.runs:
         return None
-    shares = [_groups(sources.history(run)) for run in cell["runs"]]
+    shares = [_groups(sources.history(run)) for run in cell.runs]
     mean = {k: sum(s[k] for s in shares) / len(shares) for k in shares[0]}
-    return predict.attack_share(cell["timed"]["spec"], mean)
+    return predict.attack_share(cell.timed.spec, mean)
 
 
 def _groups(history: list[dict[str, str]]) -> dict[str, float]:
@@ -324,36 +339,40 @@ def _groups(history: list[dict[str, str]]) -> dict[str, float]:
 
 
 def _n_test(k: int, sources: Sources) -> int | None:
-    runs = [run for row in sources.item["cells"] for run in row[k]["runs"]]
+    runs = [run for row in sources.item.cells for run in row[k].runs]
     return sources.metrics(runs[0])["examples"]["test"] if runs else None
 
 
-def _provenance(sources: Sources) -> dict[str, Any]:
+def _provenance(sources: Sources) -> Provenance:
     item = sources.item
-    runs = [sources.metrics(run) for run in item["runs"]]
-    parts = [piece for run in runs for piece in run.get("pieces", [run])] + (
-        [sources.timings()] if item["timed"] else []
+    runs = [sources.metrics(run) for run in item.runs]
+    parts = [piece for run in runs for piece in run.get("pieces", [run])]
+    parts += [sources.timings()] if item.timed else []
+    made = Provenance(
+        seeds=item.seeds,
+        draws=item.draws,
+        device=_all(parts, "device"),
+        revision=_all(parts, "revision"),
+        date=max((part["date"][:10] for part in parts), default=""),
+        factors=item.factors,
+        assumptions=item.assumptions,
+        composed=any(cell.timed and cell.metric not in COUNTED for _, _, cell in item.flat),
+        unrecorded=(len(sources.unrecorded), len(runs)) if sources.unrecorded else (0, 0),
     )
-    shown = {"seeds": item["seeds"], "factors": item["factors"], "draws": item["draws"]}
-    for key in ("device", "revision"):
-        shown[key] = ", ".join(sorted({str(part[key] or "unknown") for part in parts}))
-    shown["date"] = max((part["date"][:10] for part in parts), default="")
-    composed = any("timed" in cell and cell["metric"] not in COUNTED for row in item["cells"] for cell in row)
-    if sources.unrecorded:
-        shown["unrecorded"] = [len(sources.unrecorded), len(runs)]
-    return shown | {"attacks": _attackers(sources, shown), "assumptions": item["assumptions"], "composed": composed}
+    return replace(made, attacks=_attackers(sources, made))
 
 
-def _attackers(sources: Sources, trained: dict[str, Any]) -> str:
+def _all(parts: list[dict[str, Any]], key: str) -> str:
+    return ", ".join(sorted({str(part[key] or "unknown") for part in parts}))
+
+
+def _attackers(sources: Sources, trained: Provenance) -> str:
     """Where and when the networks were attacked, if that differs from where and when they were trained; else nothing."""
-    suites = [sources.suite(evaluation) for evaluation in sources.item["evaluations"]]
+    suites = [sources.suite(evaluation) for evaluation in sources.item.evaluations]
     entries = [e for s in suites for kind in ("attacks", "measures") for e in s.get(kind, {}).values()]
     pieces = [piece for entry in entries for piece in entry.get("pieces", [])]
     if not pieces:
         return ""
-    found = {
-        key: ", ".join(sorted({str(piece[key] or "unknown") for piece in pieces})) for key in ("device", "revision")
-    }
-    found["date"] = max(piece["date"][:10] for piece in pieces)
-    same = all(found[key] == trained[key] for key in found)
-    return "" if same else f"attacks: {found['device']}, {found['date']}, revision {found['revision']}"
+    device, revision, date = _all(pieces, "device"), _all(pieces, "revision"), max(p["date"][:10] for p in pieces)
+    same = (device, revision, date) == (trained.device, trained.revision, trained.date)
+    return "" if same else f"attacks: {device}, {date}, revision {revision}"

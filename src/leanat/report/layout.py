@@ -6,24 +6,25 @@ import itertools
 from decimal import Decimal
 from typing import Any
 
+from leanat.plan.item import Column, Filled, Value
 from leanat.report.notes import marks as marks_of
 from leanat.report.notes import notes, usual_n
 from leanat.report.statistics import Interval, t_interval
 
-Item = dict[str, Any]
+Set = dict[str, Any]  # a cell of the page as table.typ reads it
 ABSENT, EMPTY = "—", "–"  # of ours, with its reason in the foot; in the paper
 WIDEST = 24  # letters of a stand-in that stand in the head of its column; longer ones are in the foot
 GUTTER = {"stub": 9, "column": 15, "sub": 8}  # points: after a stub, between columns, between the parts of one
 
 
-def layout(item: Item) -> dict[str, Any]:
-    parts = [_parts(item, c) for c in range(len(item["columns"]))]
+def layout(item: Filled) -> dict[str, Any]:
+    parts = [_parts(item, c) for c in range(len(item.columns))]
     flat = [(c, part) for c, found in enumerate(parts) for part in found]
-    stubs = 2 if any(row["group"] for row in item["rows"]) else 1
+    stubs = 2 if any(row.group for row in item.rows) else 1
     marks, usual = marks_of(item), usual_n(item)
     columns = []
     for c, part in flat:
-        cells = [_cell(item, r, c, part, usual, marks) for r in range(len(item["rows"]))]
+        cells = [_cell(item, r, c, part, usual, marks) for r in range(len(item.rows))]
         _embolden(item, c, part, cells)
         columns.append(cells)
     header, rules, depth = _header(item, parts, stubs)
@@ -31,10 +32,10 @@ def layout(item: Item) -> dict[str, Any]:
     for label, rows in _blocks(item):
         blocks.append({"label": label, "rows": [_row(item, r, [cells[r] for cells in columns], marks) for r in rows]})
     return {
-        "title": item["title"],
-        "caption": item["caption"],
-        "origin": f"{item['paper']} / {item['item']}",
-        "scale": f"scale: {item['scale']}",
+        "title": item.title,
+        "caption": item.caption,
+        "origin": f"{item.paper} / {item.item}",
+        "scale": f"scale: {item.scale}",
         "stubs": stubs,
         "depth": depth,
         "header": header,
@@ -45,40 +46,40 @@ def layout(item: Item) -> dict[str, Any]:
         "columns": [_widths(cells, part) for (_, part), cells in zip(flat, columns, strict=True)],
         "blocks": blocks,
         "notes": notes(item),
-        "assumptions": item["provenance"].get("assumptions", []),
+        "assumptions": item.provenance.assumptions,
     }
 
 
-def _parts(item: Item, c: int) -> list[str]:
+def _parts(item: Filled, c: int) -> list[str]:
     """The sub-columns of a column: what there is to show."""
-    cells, column = [row[c] for row in item["cells"]], item["columns"][c]
-    found = ["paper"] if column["skipped"] or any(cell["published"] is not None for cell in cells) else []
-    found += ["replicated"] if any(cell["replicated"] for cell in cells) else []
-    return found + ([] if column["skipped"] else ["this run"])
+    cells, column = [row[c] for row in item.cells], item.columns[c]
+    found = ["paper"] if column.skipped or any(cell.published is not None for cell in cells) else []
+    found += ["replicated"] if any(cell.replicated for cell in cells) else []
+    return found + ([] if column.skipped else ["this run"])
 
 
-def _cell(item: Item, r: int, c: int, part: str, usual: int | None, marks: dict[str, str]) -> dict[str, Any]:
-    cell, digits = item["cells"][r][c], item["columns"][c]["digits"]
+def _cell(item: Filled, r: int, c: int, part: str, usual: int | None, marks: dict[str, str]) -> Set:
+    cell, digits = item.cells[r][c], item.columns[c].digits
     shown = _estimate(cell, part)
     blank = {"mean": "", "pm": "", "n": "", "mark": "", "bold": False, "number": False}
     if part == "paper":
         digits = _printed_digits(item, c)
     if shown is None:
         if part == "this run":
-            return {**blank, "mean": ABSENT, "mark": marks[cell["missing"]]}
+            return {**blank, "mean": ABSENT, "mark": marks[cell.missing]}
         return {**blank, "mean": EMPTY if part == "paper" else ""}
     pm = "" if shown.half is None else f"± {number(shown.half, digits)}"
     n = f"n={shown.n}" if part == "this run" and shown.n != usual else ""
     return {**blank, "mean": number(shown.mean, digits), "pm": pm, "n": n, "number": True}
 
 
-def _estimate(cell: Item, part: str) -> Interval | None:
+def _estimate(cell: Value, part: str) -> Interval | None:
     if part == "paper":
-        return None if cell["published"] is None else Interval(cell["published"], None, None, 1)
+        return None if cell.published is None else Interval(cell.published, None, None, 1)
     if part == "this run":
-        return t_interval(cell["values"]) if cell["values"] else None
-    real = cell["replicated"]
-    return Interval(real["mean"], real["low"], real["high"], real["n"]) if real else None
+        return t_interval(cell.values) if cell.values else None
+    real = cell.replicated
+    return Interval(real.mean, real.low, real.high, real.n) if real else None
 
 
 def number(value: float, digits: int) -> str:
@@ -87,21 +88,21 @@ def number(value: float, digits: int) -> str:
     return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
 
 
-def _printed_digits(item: Item, c: int) -> int:
+def _printed_digits(item: Filled, c: int) -> int:
     """Decimals of the paper's numbers in a column, so that none is rounded; four at most, where they were computed."""
-    found = [cell["published"] for cell in (row[c] for row in item["cells"]) if cell["published"] is not None]
+    found = [row[c].published for row in item.cells if row[c].published is not None]
     places = (-int(Decimal(repr(float(value))).normalize().as_tuple().exponent) for value in found)
     return min(max((0, *places)), 4)
 
 
-def _embolden(item: Item, c: int, part: str, cells: list[Item]) -> None:
+def _embolden(item: Filled, c: int, part: str, cells: list[Set]) -> None:
     """The best mean of each block, as printed: what prints alike is bold alike."""
-    better = item["columns"][c]["better"]
+    better = item.columns[c].better
     if better is None:
         return
     for _, rows in _blocks(item):
-        digits = _printed_digits(item, c) if part == "paper" else item["columns"][c]["digits"]
-        found = {r: _estimate(item["cells"][r][c], part) for r in rows}
+        digits = _printed_digits(item, c) if part == "paper" else item.columns[c].digits
+        found = {r: _estimate(item.cells[r][c], part) for r in rows}
         means = {r: round(estimate.mean, digits) for r, estimate in found.items() if estimate}
         if len(set(means.values())) > 1:
             best = (max if better == "high" else min)(means.values())
@@ -109,28 +110,28 @@ def _embolden(item: Item, c: int, part: str, cells: list[Item]) -> None:
                 cells[r]["bold"] = mean == best
 
 
-def _blocks(item: Item) -> list[tuple[str, list[int]]]:
-    found = itertools.groupby(range(len(item["rows"])), lambda r: item["rows"][r]["group"] or "")
+def _blocks(item: Filled) -> list[tuple[str, list[int]]]:
+    found = itertools.groupby(range(len(item.rows)), lambda r: item.rows[r].group)
     return [(label, list(rows)) for label, rows in found]
 
 
-def _row(item: Item, r: int, cells: list[Item], marks: dict[str, str]) -> dict[str, Any]:
-    note = item["rows"][r]["note"]
+def _row(item: Filled, r: int, cells: list[Set], marks: dict[str, str]) -> dict[str, Any]:
+    note = item.rows[r].note
     mark = "" if note is None else " †" if note == "ours" else f" ({marks[note]})"
-    return {"label": item["rows"][r]["label"] + mark, "cells": cells}
+    return {"label": item.rows[r].label + mark, "cells": cells}
 
 
-def _widths(cells: list[Item], part: str) -> dict[str, Any]:
+def _widths(cells: list[Set], part: str) -> dict[str, Any]:
     """The widest string of each piece; every digit as wide as 0, so the longest will do."""
     plain = [cell for cell in cells if cell["number"]]
     longest = {key: max((cell[key] for cell in plain), key=len, default="") for key in ("mean", "pm", "n")}
     return {**longest, "quiet": part == "paper"}
 
 
-def _header(item: Item, parts: list[list[str]], stubs: int) -> tuple[list[Item], list[Item], int]:
+def _header(item: Filled, parts: list[list[str]], stubs: int) -> tuple[list[Set], list[Set], int]:
     """Header cells and partial rules. Where each group has one column and all the same label, the label goes on top."""
-    upper = [column["group"] or "" for column in item["columns"]]
-    lower = [_label(column) for column in item["columns"]]
+    upper = [column.group for column in item.columns]
+    lower = [_label(column) for column in item.columns]
     if len(set(lower)) == 1 and len(set(upper)) == len(upper) > 1:
         upper, lower = lower, upper
     starts = list(itertools.accumulate(map(len, parts), initial=stubs))
@@ -147,7 +148,7 @@ def _header(item: Item, parts: list[list[str]], stubs: int) -> tuple[list[Item],
         cells.append(_heading(label, starts[c], y, len(parts[c])))
         rules.append({"y": y + 1, "start": starts[c], "end": starts[c + 1]})
         for p, part in enumerate(parts[c]):
-            stand_in = item["columns"][c]["stand_in"] or ""
+            stand_in = item.columns[c].stand_in or ""
             stand_in = stand_in if len(stand_in) <= WIDEST else "stand-ins below"
             sub = {"replicated": "real data", "this run": stand_in}.get(part, "")
             heading = _heading(part, starts[c] + p, y + 1, 1)
@@ -159,8 +160,8 @@ def _heading(text: str, x: int, y: int, span: int) -> dict[str, Any]:
     return {"text": text, "x": x, "y": y, "span": span, "sub": "", "small": False, "quiet": False}
 
 
-def _label(column: Item) -> str:
-    label, unit = column["label"], column["unit"]
+def _label(column: Column) -> str:
+    label, unit = column.label, column.unit
     label = label if not unit or unit in label else f"{label} ({unit})"
-    arrow = {"high": "↑", "low": "↓", None: ""}[column["better"]]
+    arrow = {"high": "↑", "low": "↓", None: ""}[column.better]
     return label if not arrow or arrow in label else f"{label} {arrow}"

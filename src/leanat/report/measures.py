@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from leanat.core.errors import named
 
 if TYPE_CHECKING:
+    from leanat.plan.item import Cell
     from leanat.report.items import Sources
 
 
@@ -55,14 +56,14 @@ def measure(metric: str, run: str, evaluation: str | None, sources: Sources) -> 
     return _share(named(suite["attacks"], name, f"{metric} of suite {suite['suite']}"), metrics, part)
 
 
-def tested(cell: dict[str, Any], sources: Sources) -> int | None:
+def tested(cell: Cell, sources: Sources) -> int | None:
     """How many test examples an accuracy of this cell is a share of, the fewest of its parts; None for other numbers."""
-    if "timed" in cell or "against" in cell or not cell["runs"]:
+    if cell.timed or cell.against or not cell.runs:
         return None
     counts = []
-    for metric in cell["metric"].split("+"):
+    for metric in cell.metric.split("+"):
         name, _, part = metric.partition("@")
-        metrics, suite = sources.metrics(cell["runs"][0]), cell["evaluations"] and sources.suite(cell["evaluations"][0])
+        metrics, suite = sources.metrics(cell.runs[0]), cell.evaluations and sources.suite(cell.evaluations[0])
         shown = metrics["clean"] if name == "clean" else (suite or {"attacks": {}})["attacks"].get(name)
         if name == "worst":
             shown = suite["worst"]
@@ -72,12 +73,12 @@ def tested(cell: dict[str, Any], sources: Sources) -> int | None:
     return min(counts)
 
 
-def not_finite(cell: dict[str, Any], sources: Sources) -> int:
+def not_finite(cell: Cell, sources: Sources) -> int:
     """On how many images, of the run that has most of them, a network's logits were not finite behind this accuracy."""
     counts = [0]
-    for k, run in enumerate(cell["runs"]):
-        suite = sources.suite(cell["evaluations"][k]) if cell["evaluations"] else {}
-        for name in (metric.partition("@")[0] for part in cell["metric"].split("+") for metric in part.split("-")):
+    for k, run in enumerate(cell.runs):
+        suite = sources.suite(cell.evaluations[k]) if cell.evaluations else {}
+        for name in (metric.partition("@")[0] for part in cell.metric.split("+") for metric in part.split("-")):
             attacks = suite.get("attacks", {})
             shown = [sources.metrics(run).get(name)] if name in ("clean", "validation") else [attacks.get(name)]
             shown = list(attacks.values()) if name == "worst" else shown

@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import string
 from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-Item = dict[str, Any]
+from leanat.plan.item import Column, Filled, Item, Provenance, Replicated, Row, Value
 
 # What a composed time has and has not (timing, report.cost).
 TIMES = (
@@ -17,149 +18,141 @@ TIMES = (
 )
 
 
-def marks(item: Item) -> dict[str, str]:
+def marks(item: Filled) -> dict[str, str]:
     """A letter for each reason of a missing cell and each note of a row, in order of appearance."""
     found: dict[str, str] = {}
     letters = itertools.chain.from_iterable(itertools.product(string.ascii_lowercase, repeat=n) for n in (1, 2))
-    for row, cells in zip(item["rows"], item["cells"], strict=True):
-        blank = [c for c, column in enumerate(item["columns"]) if not cells[c]["values"] and not column["skipped"]]
-        reasons = [cells[c]["missing"] for c in blank]
-        for text in [row["note"], *reasons]:
+    for row, cells in zip(item.rows, item.cells, strict=True):
+        blank = [c for c, column in zip(cells, item.columns, strict=True) if not c.values and not column.skipped]
+        for text in [row.note, *(cell.missing for cell in blank)]:
             if text not in (None, "ours", *found):
                 found[text] = "".join(next(letters))
     return found
 
 
-def usual_n(item: Item) -> int | None:
+def usual_n(item: Filled) -> int | None:
     """The commonest number of seeds, said in the foot; other numbers stand beside their cell. Measured times have none."""
-    ns = [cell["n"] for row in item["cells"] for cell in row if cell["values"]]
+    ns = [cell.n for _, _, cell in item.flat if cell.values]
     counts = Counter([n for n in ns if n > 1] or ns)
     return min(counts, key=lambda n: (-counts[n], -n), default=None)
 
 
-def notes(item: Item) -> list[dict[str, str]]:
+def notes(item: Filled) -> list[dict[str, str]]:
     """Paragraphs {head, body}, in reading order."""
-    columns, provenance, n = item["columns"], item["provenance"], usual_n(item)
+    columns, provenance, n = item.columns, item.provenance, usual_n(item)
     found = [("", _reading(item, n))]
-    if item["scale"] != "paper":
+    if item.scale != "paper":
         said = "Smaller than the paper's: its values are there for the ordering of methods, not to compare levels."
-        found.append((f"Scale {item['scale']}.", said))
-    sizes = _by_value(columns, lambda column: column.get("n_test"))
-    made = [f"scale {item['scale']}", *_seeds(provenance.get("seeds"))]
+        found.append((f"Scale {item.scale}.", said))
+    sizes = _by_value(columns, lambda column: column.n_test)
+    made = [f"scale {item.scale}", *_seeds(provenance.seeds)]
     if len(sizes) == 1:
         made.append(f"{next(iter(sizes)):,} test examples")
     elif sizes:
         made.append("test examples: " + ", ".join(f"{size:,} ({', '.join(names)})" for size, names in sizes.items()))
-    made += [str(provenance[key]) for key in ("device", "date") if provenance.get(key)]
-    made += [f"revision {provenance['revision']}"] if provenance.get("revision") else []
-    made += [provenance["attacks"]] if provenance.get("attacks") else []
+    made += [part for part in (provenance.device, provenance.date) if part]
+    made += [f"revision {provenance.revision}"] if provenance.revision else []
+    made += [provenance.attacks] if provenance.attacks else []
     found.append(("This run.", "; ".join(made) + "."))
     found.append(("Not checked.", unrecorded(provenance)))
-    real = {_origin(cell["replicated"]): None for row in item["cells"] for cell in row if cell["replicated"]}
+    real = {_origin(cell.replicated): None for _, _, cell in item.flat if cell.replicated}
     found.append(("Replicated.", "Real data, mean ± half-width: " + "; ".join(real) + "." if real else ""))
-    stand_ins = _by_value(columns, lambda column: None if column["skipped"] else column["stand_in"])
-    everywhere = len(stand_ins) == 1 and all(column["stand_in"] and not column["group"] for column in columns)
+    stand_ins = _by_value(columns, lambda column: None if column.skipped else column.stand_in)
+    everywhere = len(stand_ins) == 1 and all(column.stand_in and not column.group for column in columns)
     told = (
         f"{data} {'in every column' if everywhere else 'for ' + ', '.join(names)}" for data, names in stand_ins.items()
     )
     found.append(("Stand-ins.", _list(told)))
-    found.append(("Scaled.", _list(provenance.get("factors", []))))
+    found.append(("Scaled.", _list(provenance.factors)))
     found.append(("Not finite.", _not_finite(item)))
-    found.append(("Times.", TIMES if provenance.get("composed") else ""))
-    skipped = _by_value(columns, lambda column: column["skipped"])
+    found.append(("Times.", TIMES if provenance.composed else ""))
+    skipped = _by_value(columns, lambda column: column.skipped)
     found.append(("Not run.", _list(f"{', '.join(names)}: {reason}" for reason, names in skipped.items())))
     found += [(f"({mark})", reason) for reason, mark in marks(item).items()]
     return [{"head": head, "body": body} for head, body in found if body]
 
 
-def unrecorded(provenance: Item) -> str:
+def unrecorded(provenance: Provenance) -> str:
     """That runs are older than the record of what they were made from; nothing where none is."""
-    old, runs = provenance.get("unrecorded", (0, 0))
+    old, runs = provenance.unrecorded
     said = f"{old} of {runs} run{'s' * (runs > 1)} without a record of what it was made from"
     return f"{said}: whether data and networks belong together is not checked." if old else ""
 
 
-def _not_finite(item: Item) -> str:
+def _not_finite(item: Filled) -> str:
     """Rows and columns with logits that were NaN or infinite, and on how many images of the worst run."""
     found = []
-    for row, cells in zip(item["rows"], item["cells"], strict=True):
-        bad = [
-            (c["label"], cell["not_finite"])
-            for c, cell in zip(item["columns"], cells, strict=True)
-            if cell.get("not_finite")
-        ]
+    for row, cells in zip(item.rows, item.cells, strict=True):
+        bad = [(c.label, cell.not_finite) for c, cell in zip(item.columns, cells, strict=True) if cell.not_finite]
         if bad:
-            name = " ".join(filter(None, (row["group"], row["label"])))
-            found.append(f"{name} ({', '.join(f'{label} {count:,}' for label, count in bad)})")
+            found.append(f"{row.words} ({', '.join(f'{label} {count:,}' for label, count in bad)})")
     return _list(
         ["Images whose logits are NaN or infinite count as wrong, in the worst run of " + "; ".join(found)]
         * bool(found)
     )
 
 
-def _reading(item: Item, n: int | None) -> str:
+def _reading(item: Filled, n: int | None) -> str:
     """How the numbers are to be read."""
     said = ["Grey: the paper's values."]
-    several = any(cell["n"] > 1 for row in item["cells"] for cell in row)
+    several = any(cell.n > 1 for _, _, cell in item.flat)
     if n is not None and several:
-        same = len({cell["n"] for row in item["cells"] for cell in row if cell["values"]}) == 1
+        same = len({cell.n for _, _, cell in item.flat if cell.values}) == 1
         unless = "" if same else " unless shown"
         said.append(f"This run: mean ± half-width of the 95 % t interval over n = {n} seed{'s' * (n > 1)}{unless}.")
-    elif n is not None and not _seeds(item["provenance"].get("seeds")):
+    elif n is not None and not item.provenance.seeds:
         said.append("This run: computed, no training.")
     elif n is not None:
         said.append("This run: one seed, so no interval.")
-    if any(column["better"] for column in item["columns"]):
+    if any(column.better for column in item.columns):
         said.append("Bold: best mean of the column in its block; it says nothing about significance.")
-    if any(row["note"] == "ours" for row in item["rows"]):
+    if any(row.note == "ours" for row in item.rows):
         said.append("†: the paper's own method.")
-    if any(cell["published"] is None for row in item["cells"] for cell in row):
+    if any(cell.published is None for _, _, cell in item.flat):
         said.append("–: no value in the paper, or none legible.")
     return " ".join(said)
 
 
-def _seeds(seeds: Any) -> list[str]:
-    """Seeds by name where they are listed, else how many; nothing where no run has a seed."""
-    if isinstance(seeds, list | tuple) and seeds:
-        return [f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"]
-    return [f"{seeds} seed{'s' * (str(seeds) != '1')}"] if seeds else []
+def _seeds(seeds: Sequence[int]) -> list[str]:
+    """Seeds by name; nothing where no run has a seed."""
+    return [f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"] if seeds else []
 
 
-def _origin(real: Item) -> str:
-    scale = f"scale {real['scale']}" if real.get("scale") else ""
-    return ", ".join(filter(None, (scale, f"n = {real['n']}", real["device"])))
+def _origin(real: Replicated) -> str:
+    scale = f"scale {real.scale}" if real.scale else ""
+    return ", ".join(filter(None, (scale, f"n = {real.n}", real.device)))
 
 
-def _by_value(columns: list[Item], of: Any) -> dict[Any, list[str]]:
+def _by_value(columns: Sequence[Column], of: Callable[[Column], Any]) -> dict[Any, list[str]]:
     """The groups that share a value, or labels of columns, where they have no group or one of several values."""
     found, groups = defaultdict(list), defaultdict(set)
     for column in columns:
-        groups[column["group"]].add(of(column))
+        groups[column.group].add(of(column))
     for column in columns:
-        name = column["group"] if column["group"] and len(groups[column["group"]]) == 1 else column["label"]
+        name = column.group if column.group and len(groups[column.group]) == 1 else column.label
         if of(column) and name not in found[of(column)]:
             found[of(column)].append(name)
     return dict(found)
 
 
-def _list(parts: Any) -> str:
+def _list(parts: Iterable[str]) -> str:
     text = "; ".join(parts)
     return text + "." if text and not text.endswith(".") else text
 
 
-def row_note(item: dict[str, Any], row: dict[str, Any], cells: list[dict[str, Any]]) -> str | None:
+def row_note(item: Item, row: Row, cells: Sequence[Value]) -> str | None:
     """What the foot says of a row: that it is ours, and where its robustness does not stand a second measurement.
 
     ``doubt`` among the options: pairs of metrics, a weaker and a stronger measurement; said where a robust accuracy of
     5 % or more is at most half as high in the second.
     """
-    said = ["not in the paper: our own reference"] if row["ours"] else []
+    said = ["not in the paper: our own reference"] if row.ours else []
     found = {}
-    for column, cell in zip(item["columns"], cells, strict=True):
-        if cell["values"]:
-            name = " of ".join(filter(None, (column["label"], column["group"])))
-            found[column["entry"].get("metric")] = name, sum(cell["values"]) / cell["n"]
-    for pair in item["options"].get("doubt", []):
+    for column, cell in zip(item.columns, cells, strict=True):
+        if cell.values:
+            name = " of ".join(filter(None, (column.label, column.group)))
+            found[column.entry.get("metric")] = name, sum(cell.values) / cell.n
+    for pair in item.options.get("doubt", []):
         if set(pair) <= set(found):
             (weak, high), (strong, low) = (found[metric] for metric in pair)
             if high >= 5 and low <= high / 2:

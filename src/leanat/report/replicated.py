@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from leanat.core.files import atomic_write
+from leanat.plan.item import Replicated
 from leanat.report.statistics import t_interval
 
 COLUMNS = "row column metric seed value run spec_hash scale n seeds device revision date".split()  # noqa: SIM905
@@ -28,10 +29,9 @@ class Cell(NamedTuple):
     scale: str
     device: str
 
-    def summary(self) -> dict:
-        """mean, low, high (None for one seed), n, scale, device: what an item shows of the cell."""
-        found = t_interval([self.values[seed] for seed in sorted(self.values)])
-        return {**found._asdict(), "scale": self.scale, "device": self.device}
+    def summary(self) -> Replicated:
+        """What an item shows of the cell."""
+        return Replicated(*t_interval([self.values[seed] for seed in sorted(self.values)]), self.scale, self.device)
 
 
 def load(paper: str, item: str, folder: Path | str = "replicated") -> dict[tuple[str, str, str], Cell]:

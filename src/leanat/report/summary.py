@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from leanat.plan.item import Item
 from leanat.report import style
 from leanat.report.overview import plain
 from leanat.report.plots.points import flat
@@ -83,18 +84,18 @@ def agreement(groups: Iterable[Sequence[Cell]]) -> Agreement:
     return Agreement(tuple(taus), pairs, apart, agree)
 
 
-def rows(item: Mapping[str, Any], csv: Path | None) -> list[dict[str, Any]]:
+def rows(item: Item, csv: Path | None) -> list[dict[str, Any]]:
     """One entry for this run, and one for what is replicated at real scale; ``csv``: the item's tidy CSV, if it is made."""
     import pandas
 
-    about = {k: item[k] for k in ("paper", "item", "title")}
+    about = {k: getattr(item, k) for k in ("paper", "item", "title")}
     if csv is None:
-        return [about | _entry({}, (0, 0, 0), item["scale"], "not made yet")]
+        return [about | _entry({}, (0, 0, 0), item.scale, "not made yet")]
     # An item may well have a method called "None" or "NA": only an empty field is a missing one.
     cells = pandas.read_csv(csv, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(TEXT, str))
     cells = cells.assign(**{name: cells[name].fillna("") for name in TEXT})
     cells["block"] = cells["row"].map(_blocks(item)).fillna(cells["row_group"])
-    scale = "no training" if item["kind"] == "formula" else item["scale"]
+    scale = "no training" if item.kind == "formula" else item.scale
     found = [_entry(_groups(cells, ""), _counts(cells, ""), scale, _levels(cells, "", scale))]
     for real in sorted(set(cells["replicated_scale"].dropna())):
         some = cells[cells["replicated_scale"] == real]
@@ -104,12 +105,12 @@ def rows(item: Mapping[str, Any], csv: Path | None) -> list[dict[str, Any]]:
     return [about | entry for entry in found]
 
 
-def _blocks(item: Mapping[str, Any]) -> dict[str, str]:
+def _blocks(item: Item) -> dict[str, str]:
     """What a row is compared within, by its name, where that is not its group: panel and x of lines, or the whole column."""
-    names = {" | ".join(filter(None, (row["group"], row["label"]))): row["entry"] for row in item["rows"]}
-    if item["one_block"]:
+    names = {row.name: row.entry for row in item.rows}
+    if item.one_block:
         return dict.fromkeys(names, "")
-    options = item["options"]
+    options = item.options
     if options.get("plot") != "lines":
         return {}
     keys = [*flat([options.get("panel")]), options["x"]]
@@ -168,7 +169,7 @@ def _entry(groups: Mapping[str, list[Cell]], counts: tuple[int, int, int], scale
     }
 
 
-def write(items: Iterable[Mapping[str, Any]], kept: Path, stem: Path | str) -> None:
+def write(items: Iterable[Item], kept: Path, stem: Path | str) -> None:
     """``stem``.csv, .pdf and .png of all items; ``kept``: where their CSVs lie, as <paper>/<item>.csv."""
     import pandas
 
@@ -176,7 +177,7 @@ def write(items: Iterable[Mapping[str, Any]], kept: Path, stem: Path | str) -> N
 
     found = []
     for item in items:
-        path = kept / item["paper"] / f"{item['item']}.csv"
+        path = kept / f"{item.name}.csv"
         found += rows(item, path if path.is_file() else None)
     table = pandas.DataFrame.from_records(found)
     Path(stem).parent.mkdir(parents=True, exist_ok=True)

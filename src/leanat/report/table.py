@@ -1,15 +1,4 @@
-"""One table of one item: the paper's numbers, replicated ones and this run's, as CSV, PDF and PNG.
-
-An item is a JSON object, made from the configuration and the runs:
-
-    paper, item, title, caption, scale
-    provenance  {seeds, device, date, revision, factors: [str], assumptions: [str]}
-    rows        [{group, label, note: null | "ours" (the paper's own method) | other text, a footnote}]
-    columns     [{group, label, unit, digits, better: "high" | "low" | null, stand_in, skipped, n_test (optional)}]
-    cells       [row][column] {published, replicated: {mean, low, high, n, scale, device} | null, values, n, missing,
-                          tested (optional: test examples behind an accuracy), not_finite (optional: images
-                          with logits that are not finite), runs (optional: their names, which end in the hash of a spec)}
-"""
+"""One table of one item: the paper's numbers, replicated ones and this run's, as CSV, PDF and PNG."""
 
 from __future__ import annotations
 
@@ -18,9 +7,10 @@ import json
 import math
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from leanat.core.files import atomic_write
+from leanat.plan.item import Filled
 from leanat.report.layout import layout
 from leanat.report.statistics import t_interval
 
@@ -30,84 +20,73 @@ if TYPE_CHECKING:
 PPI = 160
 
 
-def check(item: dict[str, Any]) -> None:
-    """ValueError, one line, if the item is not of the form above."""
-    name = f"{item.get('paper')} {item.get('item')}"
-    for key in ("paper", "item", "title", "caption", "scale", "provenance", "rows", "columns", "cells"):
-        if key not in item:
-            raise ValueError(f"item {name}: {key} missing")
-    shape = [len(row) for row in item["cells"]]
-    if not shape or shape != [len(item["columns"])] * len(item["rows"]):
-        raise ValueError(f"item {name}: {len(item['rows'])} rows x {len(item['columns'])} columns, but cells {shape}")
-    for column in item["columns"]:
-        if column["better"] not in ("high", "low", None):
-            where = f"item {name}, column {column['label']!r}"
-            raise ValueError(f"{where}: better must be high, low or null, not {column['better']!r}")
+def check(item: Filled) -> None:
+    """ValueError, one line, where the parts of an item do not fit each other."""
+    name, shape = f"item {item.paper} {item.item}", [len(row) for row in item.cells]
+    if not shape or shape != [len(item.columns)] * len(item.rows):
+        raise ValueError(f"{name}: {len(item.rows)} rows x {len(item.columns)} columns, but cells {shape}")
     for kind in ("rows", "columns"):
-        names = [(line["group"], line["label"]) for line in item[kind]]
+        names = [(line.group, line.label) for line in getattr(item, kind)]
         twice = sorted({label for group, label in names if names.count((group, label)) > 1})
         if twice:
-            raise ValueError(f"item {name}: two {kind} of one group are called {twice[0]!r}")
-    for row, cells in zip(item["rows"], item["cells"], strict=True):
-        for column, cell in zip(item["columns"], cells, strict=True):
-            where = f"item {name}, row {row['label']!r}, column {column['label']!r}"
-            if cell["n"] != len(cell["values"]):
-                raise ValueError(f"{where}: n = {cell['n']}, but {len(cell['values'])} values")
-            if not all(math.isfinite(value) for value in cell["values"]):
-                raise ValueError(f"{where}: values must be finite, not {cell['values']}")
-            if not (cell["values"] or cell["missing"] or column["skipped"]):
-                raise ValueError(f"{where}: neither values nor a reason why they are missing")
-            if column["skipped"] and cell["values"]:
-                raise ValueError(f"{where}: the column is skipped ({column['skipped']}), but has values")
+            raise ValueError(f"{name}: two {kind} of one group are called {twice[0]!r}")
+    for row, column, cell in item.flat:
+        where = f"{name}, row {row.label!r}, column {column.label!r}"
+        if not all(math.isfinite(value) for value in cell.values):
+            raise ValueError(f"{where}: values must be finite, not {list(cell.values)}")
+        if not (cell.values or cell.missing or column.skipped):
+            raise ValueError(f"{where}: neither values nor a reason why they are missing")
+        if column.skipped and cell.values:
+            raise ValueError(f"{where}: the column is skipped ({column.skipped}), but has values")
 
 
-def frame(item: dict[str, Any]) -> pandas.DataFrame:
+def frame(item: Filled) -> pandas.DataFrame:
     """The item as tidy rows, a cell each, in the table's order; of a figure over a key of its entries also ``x``."""
     import pandas
 
     check(item)
-    provenance, records = item["provenance"], []
-    key = item.get("options", {}).get("x")
-    numeric = any(key in line.get("entry", {}) for line in (*item["rows"], *item["columns"])) if key else False
-    for row, cells in zip(item["rows"], item["cells"], strict=True):
-        for column, cell in zip(item["columns"], cells, strict=True):
-            ours = t_interval(cell["values"])._asdict() if cell["values"] else {}
-            real = cell["replicated"] or {}
-            records.append(
-                {
-                    "paper": item["paper"],
-                    "item": item["item"],
-                    "row": " | ".join(filter(None, (row["group"], row["label"]))),
-                    "column": " | ".join(filter(None, (column["group"], column["label"]))),
-                    "metric": column["label"],
-                    "published": cell["published"],
-                    **{key: ours.get(key) for key in ("mean", "low", "high")},
-                    "n": cell["n"],
-                    "values": json.dumps(cell["values"]),
-                    "tested": cell.get("tested"),
-                    "not_finite": cell.get("not_finite"),
-                    "missing": None if cell["values"] else cell["missing"] or column["skipped"],
-                    "scale": item["scale"],
-                    **{f"replicated_{key}": real.get(key) for key in ("mean", "low", "high", "n", "scale", "device")},
-                    "unit": column["unit"],
-                    "digits": column["digits"],
-                    "better": column["better"],
-                    "stand_in": column["stand_in"],
-                    "row_group": row["group"],
-                    "row_label": row["label"],
-                    "column_group": column["group"],
-                    **({"x": {**row.get("entry", {}), **column.get("entry", {})}.get(key)} if numeric else {}),
-                    "note": row["note"],
-                    "title": item["title"],
-                    **{key: str(provenance.get(key, "")) for key in ("seeds", "device", "date", "revision", "attacks")},
-                    "runs": " ".join(cell.get("runs", [])),
-                }
-            )
+    made, records = item.provenance, []
+    key = item.options.get("x")
+    numeric = any(key in line.entry for line in (*item.rows, *item.columns)) if key else False
+    for row, column, cell in item.flat:
+        ours = t_interval(cell.values)._asdict() if cell.values else {}
+        real = cell.replicated._asdict() if cell.replicated else {}
+        records.append(
+            {
+                "paper": item.paper,
+                "item": item.item,
+                "row": row.name,
+                "column": column.name,
+                "metric": column.label,
+                "published": cell.published,
+                **{key: ours.get(key) for key in ("mean", "low", "high")},
+                "n": cell.n,
+                "values": json.dumps(cell.values),
+                "tested": cell.tested,
+                "not_finite": cell.not_finite,
+                "missing": None if cell.values else cell.missing or column.skipped,
+                "scale": item.scale,
+                **{f"replicated_{key}": real.get(key) for key in ("mean", "low", "high", "n", "scale", "device")},
+                "unit": column.unit,
+                "digits": column.digits,
+                "better": column.better,
+                "stand_in": column.stand_in,
+                "row_group": row.group,
+                "row_label": row.label,
+                "column_group": column.group,
+                **({"x": {**row.entry, **column.entry}.get(key)} if numeric else {}),
+                "note": row.note,
+                "title": item.title,
+                "seeds": str(list(made.seeds)),
+                **{key: getattr(made, key) for key in ("device", "date", "revision", "attacks")},
+                "runs": " ".join(cell.runs),
+            }
+        )
     whole = {"n": "Int64", "tested": "Int64", "not_finite": "Int64", "digits": "Int64", "replicated_n": "Int64"}
     return pandas.DataFrame.from_records(records).astype(whole)
 
 
-def write_table(item: dict[str, Any], stem: Path | str) -> None:
+def write_table(item: Filled, stem: Path | str) -> None:
     """Write ``stem``.csv, .pdf and .png (all pages, one below the other). Same item, same bytes."""
     csv = frame(item).to_csv(index=False, lineterminator="\n")
     pdf, pages = render(item)
@@ -117,7 +96,7 @@ def write_table(item: dict[str, Any], stem: Path | str) -> None:
             file.write_bytes(data)
 
 
-def render(item: dict[str, Any]) -> tuple[bytes, list[bytes]]:
+def render(item: Filled) -> tuple[bytes, list[bytes]]:
     """The PDF and its pages as PNG."""
     import typst
 

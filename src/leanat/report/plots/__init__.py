@@ -1,11 +1,6 @@
 """Figures of filled items: PDF, PNG and the tidy CSV of what is drawn.
 
-An item of kind figure is filled like a table (see table.py), and has besides:
-
-    rows, columns  each with ``entry``, what it stands for: {data: cifar10, method: sat, share: 10}
-    labels         how the paper prints a value of an entry: {cifar10: CIFAR-10} (optional)
-    options        ``plot``, a name of PLOTS, and the keyword arguments of its function
-    files          {panel: path of an .npz}, for plots of arrays (see plot_files.py); such an item needs no rows
+Of a figure, the item's ``options`` are ``plot``, a name of PLOTS, and the keyword arguments of its function.
 """
 
 from __future__ import annotations
@@ -18,6 +13,7 @@ import matplotlib
 
 from leanat.core.errors import did_you_mean
 from leanat.core.files import atomic_write
+from leanat.plan.item import Filled
 from leanat.report import style, table
 from leanat.report.plots.bars import bars, matrix
 from leanat.report.plots.features import features
@@ -45,13 +41,13 @@ CELLS = {
 }  # arrays as cells, for the CSV
 
 
-def write_figure(item: dict[str, Any], stem: Path | str) -> None:
+def write_figure(item: Filled, stem: Path | str) -> None:
     """Write ``stem``.csv, .pdf and .png, each whole or not at all. Same item, same bytes.
 
     Raises ValueError, one line with the item's name, for an unknown plot or option or an item that it cannot draw.
     """
-    name = f"item {item.get('paper')} {item.get('item')}"
-    options = dict(item.get("options", {}))
+    name = f"item {item.paper} {item.item}"
+    options = dict(item.options)
     kind = options.pop("plot", None)
     if kind not in PLOTS:
         raise ValueError(f"{name}: options: no plot is called {kind!r}{did_you_mean(kind, PLOTS)}")
@@ -65,7 +61,7 @@ def write_figure(item: dict[str, Any], stem: Path | str) -> None:
     except ValueError as error:
         raise ValueError(f"{name}: plot {kind}: {error}") from None
     for key in ("factors", "assumptions"):  # once, in the first row: the foot may have no room for them
-        cells[key] = ["; ".join(item["provenance"].get(key, []))] + [None] * (len(cells) - 1)
+        cells[key] = ["; ".join(getattr(item.provenance, key))] + [None] * (len(cells) - 1)
     Path(stem).parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(Path(f"{stem}.csv")) as file:
         file.write_text(cells.to_csv(index=False, lineterminator="\n"), encoding="utf-8")

@@ -11,6 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import withStroke
 
+from leanat.plan.item import Filled
 from leanat.report import style
 from leanat.report.layout import number as printed
 from leanat.report.plots.page import (
@@ -27,7 +28,6 @@ from leanat.report.plots.page import (
     tidy,
 )
 from leanat.report.plots.points import (
-    Item,
     Key,
     Point,
     SeriesStyle,
@@ -52,7 +52,7 @@ NO_SHADE = "#eeeeee"
 
 
 def bars(
-    item: Item,
+    item: Filled,
     *,
     group: Key = "row_label",
     series: Key = "column_label",
@@ -100,7 +100,7 @@ def bars(
 def _series(
     axis: Axes,
     own: Sequence[Point],
-    item: Item,
+    item: Filled,
     group: Key,
     groups: Sequence[str],
     place: tuple[int, int],
@@ -131,7 +131,7 @@ def _series(
 
 
 def matrix(
-    item: Item,
+    item: Filled,
     *,
     x_label: str = "",
     y_label: str = "",
@@ -146,12 +146,12 @@ def matrix(
     the cells whose row and column have the same label get a frame. ``digits`` are the decimals; without, the columns'.
     """
     found = points(item)
-    across = [c for c, column in enumerate(item["columns"]) if column["label"] not in bars]
-    beside = [c for c, column in enumerate(item["columns"]) if column["label"] in bars]
+    across = [c for c, column in enumerate(item.columns) if column.label not in bars]
+    beside = [c for c, column in enumerate(item.columns) if column.label in bars]
     if len(beside) != len(bars) or not across:
-        have = ", ".join(column["label"] for column in item["columns"])
+        have = ", ".join(column.label for column in item.columns)
         raise ValueError(f"bars {list(bars)} must be labels of columns, and not of all; the columns: {have}")
-    rows, columns = len(item["rows"]), len(item["columns"])
+    rows, columns = len(item.rows), len(item.columns)
     table = [found[r * columns : (r + 1) * columns] for r in range(rows)]
     kinds = {"this run": lambda p: p.ours.mean if p.ours else None, "paper": lambda p: p.paper,
              "replicated, real data": lambda p: p.real.mean if p.real else None}  # fmt: skip
@@ -169,8 +169,8 @@ def matrix(
         places["replicated, real data"] = axes[1][first]
         for axis in axes[1][first + 1 :]:
             axis.set_visible(False)
-    labels = [", ".join(_both(item, part) for part in (row["group"], row["label"]) if part) for row in item["rows"]]
-    decimals = [item["columns"][c]["digits"] if digits is None else digits for c in across]
+    labels = [", ".join(_both(item, part) for part in (row.group, row.label) if part) for row in item.rows]
+    decimals = [item.columns[c].digits if digits is None else digits for c in across]
     for line, of in zip(axes, (lambda p: p.ours, lambda p: p.real), strict=False):
         if beside:
             _bars_beside(line[0], [[row[c] for c in beside] for row in table], looks(bars), of)
@@ -179,13 +179,13 @@ def matrix(
     for kind, values in shown.items():
         axis = places[kind]
         _shaded(axis, np.array(values, float), decimals)
-        names = [name(item if kind == "this run" else {}, item["columns"][c]["label"]) for c in across]
+        names = [name(item.labels if kind == "this run" else {}, item.columns[c].label) for c in across]
         slant = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
         fits = max(map(len, names)) * LETTER < figure.get_figwidth() / sum(wide) * wide[-1] / len(across)
         axis.set_xticks(range(len(across)), names, **({} if fits else slant))
-        data = {name(item, p.keys["data"]) for p in found if "data" in p.keys}
+        data = {name(item.labels, p.keys["data"]) for p in found if "data" in p.keys}
         where = f", {data.pop()}" if kind == "paper" and len(data) == 1 else ""
-        axis.set_title(kind + where if kind != "this run" else f"this run ({item['scale']})")
+        axis.set_title(kind + where if kind != "this run" else f"this run ({item.scale})")
         axis.set_xlabel(x_label)
         if diagonal:
             _frame(axis, item, across)
@@ -200,9 +200,9 @@ def matrix(
     return finish(figure, item, handles + paper_handle(item, [row[c] for row in table for c in beside]), read)
 
 
-def _both(item: Item, label: str) -> str:
+def _both(item: Filled, label: str) -> str:
     """What this scale puts in the place of a class, and in brackets the paper's."""
-    ours, paper = name(item, label), name({}, label)
+    ours, paper = name(item.labels, label), name({}, label)
     return ours if ours == paper else f"{ours} ({paper})"
 
 
@@ -223,10 +223,10 @@ def _shaded(axis: Axes, values: np.ndarray, digits: Sequence[int]) -> None:
         side.set_visible(False)
 
 
-def _frame(axis: Axes, item: Item, across: Sequence[int]) -> None:
-    for r, row in enumerate(item["rows"]):
+def _frame(axis: Axes, item: Filled, across: Sequence[int]) -> None:
+    for r, row in enumerate(item.rows):
         for k, c in enumerate(across):
-            if row["label"] == item["columns"][c]["label"]:
+            if row.label == item.columns[c].label:
                 axis.add_patch(Rectangle((k - 0.5, r - 0.5), 1, 1, fill=False, ec=style.COLOURS[1], lw=1.6))
 
 

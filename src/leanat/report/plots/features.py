@@ -7,24 +7,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.lines import Line2D
 
+from leanat.plan.item import Filled
 from leanat.report.overview import plain
 from leanat.report.plots.files import Arrays, class_name, cloud, common_edges, distribution, read_files
 from leanat.report.plots.page import finish, page
-from leanat.report.plots.points import Item, looks
+from leanat.report.plots.points import looks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def features(item: Item, *, attacks: dict[str, str], bins: int = 40) -> Figure:
+def features(item: Filled, *, attacks: dict[str, str], bins: int = 40) -> Figure:
     """Above a histogram of the distances under each of ``attacks`` (array: title), a series per network; below the maps.
 
-    ``item["files"]``: an .npz per network with an array [n] of each attack, and points [m, 2], classes [n >= m], names.
+    ``item.files``: an .npz per network with an array [n] of each attack, and points [m, 2], classes [n >= m], names.
     """
     files = read_files(item)
     for title, arrays in files.items():
         if lost := {*attacks, "points", "classes"} - set(arrays):
-            raise ValueError(f"{item['files'][title]}: no array {', '.join(sorted(lost))}")
+            raise ValueError(f"{item.files[title]}: no array {', '.join(sorted(lost))}")
     panels = {
         title: {network: arrays[attack] for network, arrays in files.items()} for attack, title in attacks.items()
     }

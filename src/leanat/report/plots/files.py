@@ -1,6 +1,6 @@
 """Figures whose data are arrays, not cells: distributions, two-dimensional maps, and grids of pictures.
 
-``item["files"]`` gives a path to an .npz (no pickle), or its arrays, by the title of its panel. What each plot reads from it:
+``item.files`` gives a path to an .npz (no pickle), or its arrays, by the title of its panel. What each plot reads from it:
 
     histograms   one array [n] of finite numbers a series, under the series' name
     embedding    points [n, 2]; classes [n], integers from 0; names [k], of the classes (optional)
@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
@@ -19,9 +20,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
+from leanat.plan.item import Column, Filled, Row, Value
 from leanat.report.overview import plain
 from leanat.report.plots.page import WIDEST, finish, grid, page
-from leanat.report.plots.points import Item, SeriesStyle, looks
+from leanat.report.plots.points import SeriesStyle, looks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +33,7 @@ Arrays = dict[str, np.ndarray]
 GAP = 0.03  # of a picture, left free around it
 
 
-def histograms(item: Item, *, bins: int = 40, x_label: str = "") -> Figure:
+def histograms(item: Filled, *, bins: int = 40, x_label: str = "") -> Figure:
     """Shares of the values in bins that all panels and series have in common; each series' least and greatest value."""
     files = _histogram_arrays(item)
     edges = common_edges(files, bins)
@@ -69,7 +71,7 @@ def distribution(axis: Axes, title: str, arrays: Arrays, edges: np.ndarray, draw
     axis.margins(y=0.06)
 
 
-def histogram_cells(item: Item, *, bins: int = 40, x_label: str = "") -> Item:
+def histogram_cells(item: Filled, *, bins: int = 40, x_label: str = "") -> Filled:
     """The item with a row a panel and bin, a column a series, a cell the share of the values in percent."""
     files = _histogram_arrays(item)
     edges = common_edges(files, bins)
@@ -78,12 +80,12 @@ def histogram_cells(item: Item, *, bins: int = 40, x_label: str = "") -> Item:
     for title, arrays in files.items():
         counts = {name: np.histogram(values, edges)[0] / len(values) for name, values in arrays.items()}
         for k in range(bins):
-            rows.append(_line(title, f"{edges[k]:.6g} to {edges[k + 1]:.6g}"))
+            rows.append(Row(title, f"{edges[k]:.6g} to {edges[k + 1]:.6g}"))
             cells.append([_cell(100 * counts[name][k] if name in counts else None) for name in names])
     return _celled(item, rows, [_column(name, "%", 4) for name in names], cells)
 
 
-def embedding(item: Item) -> Figure:
+def embedding(item: Filled) -> Figure:
     """Maps side by side, a point per example; its class by colour and marker, and by name at the middle of the class."""
     files = _embedding_arrays(item)
     shape = grid(len(files))
@@ -117,17 +119,17 @@ def cloud(axis: Axes, title: str, arrays: Arrays, names: dict[int, str], drawn: 
         side.set_visible(True)
 
 
-def embedding_cells(item: Item) -> Item:
+def embedding_cells(item: Filled) -> Filled:
     """The item with a row a panel and point, columns x, y and class."""
     rows, cells = [], []
     for title, arrays in _embedding_arrays(item).items():
         for k, (point, c) in enumerate(zip(arrays["points"], arrays["classes"], strict=True)):
-            rows.append(_line(title, str(k)))
+            rows.append(Row(title, str(k)))
             cells.append([_cell(point[0]), _cell(point[1]), _cell(c)])
     return _celled(item, rows, [_column("x", None, 4), _column("y", None, 4), _column("class", None, 0)], cells)
 
 
-def images(item: Item) -> Figure:
+def images(item: Filled) -> Figure:
     """Pictures in rows and columns, a block per file. Maps in grey from their least to their greatest value, each by
     itself; a map with negative values from purple by white (zero) to orange."""
     files = _image_arrays(item)
@@ -159,14 +161,14 @@ def images(item: Item) -> Figure:
     return finish(figure, item, [], read)
 
 
-def image_cells(item: Item) -> Item:
+def image_cells(item: Filled) -> Filled:
     """The item with the mean value of each picture, so that a file tells which pictures were drawn."""
     rows, cells = [], []
     files = _image_arrays(item)
     names = list(dict.fromkeys(name for _, columns in files.values() for name in columns))
     for title, (labels, columns) in files.items():
         for r, label in enumerate(labels):
-            rows.append(_line(title, str(label)))
+            rows.append(Row(title, str(label)))
             shown = [columns[name][r] if name in columns else np.array([np.nan]) for name in names]
             cells.append([_cell(None if np.isnan(p).all() else p.mean()) for p in shown])
     return _celled(item, rows, [_column(name, "mean value", 4) for name in names], cells)
@@ -201,12 +203,12 @@ def _narrow(name: str, tile: float) -> str:
     return plain(textwrap.fill(str(name), max(6, int(tile / 0.062))))
 
 
-def _histogram_arrays(item: Item) -> dict[str, Arrays]:
+def _histogram_arrays(item: Filled) -> dict[str, Arrays]:
     files = read_files(item)
     for title, arrays in files.items():
         for name, values in arrays.items():
             if values.ndim != 1 or not values.size or not np.isfinite(values).all():
-                raise ValueError(f"{item['files'][title]}: {name} must be [n] finite numbers, not {_shape(values)}")
+                raise ValueError(f"{item.files[title]}: {name} must be [n] finite numbers, not {_shape(values)}")
     return files
 
 
@@ -217,23 +219,23 @@ def common_edges(files: dict[str, Arrays], bins: int) -> np.ndarray:
     return np.histogram_bin_edges(np.concatenate(both), bins)
 
 
-def _embedding_arrays(item: Item) -> dict[str, Arrays]:
+def _embedding_arrays(item: Filled) -> dict[str, Arrays]:
     files = read_files(item)
     for title, arrays in files.items():
         lost = {"points", "classes"} - set(arrays)
         if lost:
-            raise ValueError(f"{item['files'][title]}: no array {', '.join(sorted(lost))}")
+            raise ValueError(f"{item.files[title]}: no array {', '.join(sorted(lost))}")
         points, classes = arrays["points"], arrays["classes"]
         if points.ndim != 2 or points.shape != (len(classes), 2) or not np.isfinite(points).all():
-            raise ValueError(f"{item['files'][title]}: points must be [n, 2] and finite, classes [n]; "
+            raise ValueError(f"{item.files[title]}: points must be [n, 2] and finite, classes [n]; "
                              f"not {_shape(points)}, {_shape(classes)}")  # fmt: skip
     return files
 
 
-def _image_arrays(item: Item) -> dict[str, tuple[list[str], Arrays]]:
+def _image_arrays(item: Filled) -> dict[str, tuple[list[str], Arrays]]:
     found = {}
     for title, arrays in read_files(item).items():
-        where = item["files"][title]
+        where = item.files[title]
         if "rows" not in arrays or len(arrays) < 2:
             raise ValueError(f"{where}: rows (names) and at least one column of pictures expected, not {list(arrays)}")
         rows = [str(name) for name in arrays.pop("rows")]
@@ -248,11 +250,11 @@ def _image_arrays(item: Item) -> dict[str, tuple[list[str], Arrays]]:
     return found
 
 
-def read_files(item: Item) -> dict[str, Arrays]:
-    if not item.get("files"):
-        raise ValueError("this plot draws arrays: item['files'] must name at least one .npz")
+def read_files(item: Filled) -> dict[str, Arrays]:
+    if not item.files:
+        raise ValueError("this plot draws arrays: the item's files must name at least one .npz")
     found = {}
-    for title, path in item["files"].items():
+    for title, path in item.files.items():
         if isinstance(path, dict):
             found[title] = dict(path)
             continue
@@ -277,19 +279,13 @@ def _shape(array: np.ndarray) -> str:
     return f"{array.dtype} {list(array.shape)}"
 
 
-def _line(group: str, label: str) -> Item:
-    return {"group": group, "label": label, "note": None}
+def _column(label: str, unit: str | None, digits: int) -> Column:
+    return Column("", label, unit=unit, digits=digits)
 
 
-def _column(label: str, unit: str | None, digits: int) -> Item:
-    return _line("", label) | {"unit": unit, "digits": digits, "better": None, "stand_in": None, "skipped": None}
+def _cell(value: float | None) -> Value:
+    return Value(missing="not in the file") if value is None else Value(values=(float(value),))
 
 
-def _cell(value: float | None) -> Item:
-    values = [] if value is None else [float(value)]
-    missing = None if values else "not in the file"
-    return {"published": None, "replicated": None, "values": values, "n": len(values), "missing": missing}
-
-
-def _celled(item: Item, rows: list[Item], columns: list[Item], cells: list[list[Item]]) -> Item:
-    return item | {"rows": rows, "columns": columns, "cells": cells}
+def _celled(item: Filled, rows: list[Row], columns: list[Column], cells: list[list[Value]]) -> Filled:
+    return replace(item, rows=tuple(rows), columns=tuple(columns), cells=tuple(map(tuple, cells)))

@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import NullLocator
 
+from leanat.plan.item import Filled
 from leanat.report import style
 from leanat.report.plots.page import (
     INTERVAL,
@@ -25,7 +26,6 @@ from leanat.report.plots.page import (
     tidy,
 )
 from leanat.report.plots.points import (
-    Item,
     Key,
     Point,
     SeriesStyle,
@@ -50,7 +50,7 @@ BAND = 6  # points on a line, from which an interval is a band and no longer a b
 
 
 def lines(
-    item: Item,
+    item: Filled,
     *,
     x: str,
     series: Key = "column_label",
@@ -85,7 +85,7 @@ def lines(
         axis.grid(axis="y")
         cut(axis, part)
         axis.set_ylabel(y_label or measured(part, title))
-        axis.set_xlabel(x_label or name(item, x))
+        axis.set_xlabel(x_label or name(item.labels, x))
     _share(axes, panels)
     tidy(axes, panels)
     handles = [_handle(label, look) for label, look in (drawn | level).items()]
@@ -141,7 +141,7 @@ def _level(axis: Axes, own: Sequence[Point], label: str, look: SeriesStyle) -> N
 
 
 def areas(
-    item: Item,
+    item: Filled,
     *,
     x: str,
     series: Key = "column_label",
@@ -162,7 +162,7 @@ def areas(
         axis.set_title(title)
         empty(axis, part)
         axis.margins(x=0, y=0)
-        axis.set_xlabel(x_label or name(item, x))
+        axis.set_xlabel(x_label or name(item.labels, x))
         axis.set_ylabel(y_label or measured(found))
         axis.set_axisbelow(False)
     tidy(axes, panels)

@@ -15,10 +15,11 @@ from matplotlib.lines import Line2D
 from matplotlib.textpath import TextPath
 from numpy import ndarray
 
+from leanat.plan.item import Filled
 from leanat.report import style
 from leanat.report.notes import notes
 from leanat.report.overview import plain
-from leanat.report.plots.points import Item, Key, Point, name, split
+from leanat.report.plots.points import Key, Point, name, split
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +48,7 @@ def page(shape: tuple[int, int], panel: tuple[float, float], **subplots: Any) ->
     return figure, figure.subplots(*shape, squeeze=False, **subplots)
 
 
-def panels_of(item: Item, found: Sequence[Point], panel: Key) -> tuple[tuple[int, int], dict]:
+def panels_of(item: Filled, found: Sequence[Point], panel: Key) -> tuple[tuple[int, int], dict]:
     """The shape of the grid and, by place, each panel's title and points."""
     if not isinstance(panel, str) and panel and len(panel) == 2:
         down, across = split(item, found, panel[0]), split(item, found, panel[1])
@@ -85,7 +86,7 @@ def cut(axis: Axes, part: Sequence[Point]) -> None:
         axis.set_yticks([tick for tick in axis.get_yticks() if max(low, 0) <= tick <= min(high, 100)])
 
 
-def finish(figure: Figure, item: Item, handles: Sequence[Any], read: Sequence[str]) -> Figure:
+def finish(figure: Figure, item: Filled, handles: Sequence[Any], read: Sequence[str]) -> Figure:
     """Put the title above the panels, legend and foot below, and make the figure as much taller; lays it out."""
     width, body = figure.get_size_inches()
     inner = width - 2 * MARGIN
@@ -98,8 +99,8 @@ def finish(figure: Figure, item: Item, handles: Sequence[Any], read: Sequence[st
     height = MARGIN + above + body + tall + below
     figure.set_size_inches(width, height)
     figure.get_layout_engine().set(rect=(0, (below + tall) / height, 1, body / height))
-    _put(figure, f"{item['paper']} / {item['item']}", MARGIN, height - MARGIN, 7, colour=style.GREY)
-    _put(figure, f"scale: {item['scale']}", width - MARGIN, height - MARGIN, 7, colour=style.GREY, ha="right")
+    _put(figure, f"{item.paper} / {item.item}", MARGIN, height - MARGIN, 7, colour=style.GREY)
+    _put(figure, f"scale: {item.scale}", width - MARGIN, height - MARGIN, 7, colour=style.GREY, ha="right")
     y = height - MARGIN - ORIGIN
     for text, weight, size in head:
         _put(figure, text, MARGIN, y, size, weight)
@@ -117,12 +118,12 @@ def finish(figure: Figure, item: Item, handles: Sequence[Any], read: Sequence[st
     return figure
 
 
-def paper_handle(item: Item, found: Sequence[Point]) -> list[Line2D]:
+def paper_handle(item: Filled, found: Sequence[Point]) -> list[Line2D]:
     """The legend's entry of the paper's open markers, if there are any, saying what they were measured on."""
     shown = [point for point in found if point.paper is not None]
-    data = {name(item, point.keys["data"]) for point in shown if "data" in point.keys}
+    data = {name(item.labels, point.keys["data"]) for point in shown if "data" in point.keys}
     label = f"paper, {data.pop()}" if len(data) == 1 else "paper"
-    label += "" if item["scale"] == "paper" else " (not at this scale)"
+    label += "" if item.scale == "paper" else " (not at this scale)"
     return [Line2D([], [], ls="", marker="o", mec=style.GREY, label=label, **PAPER)] if shown else []
 
 
@@ -169,11 +170,11 @@ def _put(figure, text, x, y, size, weight="normal", colour="black", ha="left") -
     figure.text(x / width, y / height, text, **where)
 
 
-def _head(item: Item, width: float) -> list[tuple[str, str, float]]:
+def _head(item: Filled, width: float) -> list[tuple[str, str, float]]:
     """Lines as (text, weight, size), below the line of origin and scale."""
-    lines = [(line, "bold", TITLE) for line in wrap(plain(item["title"]), TITLE, width, weight="bold")]
-    if item["caption"]:
-        lines += [(line, "normal", TEXT) for line in wrap(plain(item["caption"]), TEXT, width)]
+    lines = [(line, "bold", TITLE) for line in wrap(plain(item.title), TITLE, width, weight="bold")]
+    if item.caption:
+        lines += [(line, "normal", TEXT) for line in wrap(plain(item.caption), TEXT, width)]
     return lines
 
 
@@ -208,47 +209,43 @@ def _paragraph(told: str, text: str, width: float) -> tuple[str, float, list[str
     return told, indent, lines
 
 
-def _foot(item: Item, read: Sequence[str]) -> list[tuple[str, str]]:
+def _foot(item: Filled, read: Sequence[str]) -> list[tuple[str, str]]:
     """Paragraphs (head, text) in reading order."""
-    printed = any(cell["published"] is not None for row in item["cells"] for cell in row)
+    printed = any(cell.published is not None for _, _, cell in item.flat)
     said = [("", " ".join(read))]
-    if printed and item["scale"] != "paper":
+    if printed and item.scale != "paper":
         text = "Smaller than the paper's: its open markers are there for the order of methods, not to compare levels."
-        said.append((f"Scale {item['scale']}.", text))
+        said.append((f"Scale {item.scale}.", text))
     wanted = ("This run.", "Not checked.", "Replicated.", "Stand-ins.", "Scaled.", "Not finite.", "Times.", "Not run.")
     said += [(note["head"], note["body"]) for note in notes(item) if note["head"] in wanted]
     said.append(("Missing.", missing(item)))
-    own = [f"{row['group']} {row['label']}".strip() for row in item["rows"] if row["note"] not in (None, "ours")]
+    own = [row.words for row in item.rows if row.note not in (None, "ours")]
     said.append(("Not in the paper.", _some(own)))
-    said.append(("Assumptions.", "; ".join(item["provenance"].get("assumptions", []))))
+    said.append(("Assumptions.", "; ".join(item.provenance.assumptions)))
     return [(told, text) for told, text in said if text]
 
 
-def missing(item: Item) -> str:
+def missing(item: Filled) -> str:
     """Why cells are empty that were to be run, a reason once, for whole rows and columns where it holds for these."""
-    rows, columns = range(len(item["rows"])), range(len(item["columns"]))
-    skipped = [column["skipped"] for column in item["columns"]]
+    rows, columns = range(len(item.rows)), range(len(item.columns))
+    skipped = [column.skipped for column in item.columns]
     reasons: dict[str, set[tuple[int, int]]] = {}
     for r in rows:
         for c in columns:
-            cell = item["cells"][r][c]
-            if not cell["values"] and not skipped[c]:
-                reasons.setdefault(cell["missing"], set()).add((r, c))
+            cell = item.cells[r][c]
+            if not cell.values and not skipped[c]:
+                reasons.setdefault(cell.missing, set()).add((r, c))
     said = []
     for reason, cells in reasons.items():
         whole = [r for r in rows if all((r, c) in cells or skipped[c] for c in columns)]
         across = [c for c in columns if not skipped[c] and all((r, c) in cells for r in rows)]
         rest = sorted((r, c) for r, c in cells if r not in whole and c not in across)
-        names = [_line(item["columns"][c]) for c in across] + [_line(item["rows"][r]) for r in whole]
+        names = [item.columns[c].words for c in across] + [item.rows[r].words for r in whole]
         if len(whole) == len(rows):
             names = ["all"]
-        names += [f"{_line(item['rows'][r])} / {_line(item['columns'][c])}" for r, c in rest]
+        names += [f"{item.rows[r].words} / {item.columns[c].words}" for r, c in rest]
         said.append(f"{_some(names)}: {reason}")
     return "; ".join(said) + "." * bool(said)
-
-
-def _line(line: Item) -> str:
-    return " ".join(filter(None, (line["group"], line["label"])))
 
 
 def _some(names: Sequence[str]) -> str:
@@ -256,22 +253,22 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(shown[:4]) + (f" and {len(shown) - 4} more" if len(shown) > 4 else "")
 
 
-def reading(item: Item, ours: str, interval: str, paper: str = "Open markers") -> list[str]:
+def reading(item: Filled, ours: str, interval: str, paper: str = "Open markers") -> list[str]:
     """Sentences that say what the marks are: ``ours`` names our marks, ``interval`` says how their interval is shown."""
-    cells = [cell for row in item["cells"] for cell in row]
-    counts = sorted({cell["n"] for cell in cells if cell["values"]})
+    cells = [cell for _, _, cell in item.flat]
+    counts = sorted({cell.n for cell in cells if cell.values})
     if not counts:
         said = ["No run of ours is shown."]
     elif counts[-1] == 1:
         said = [f"{ours}: this run, one seed, so no interval."]
-        if not item["provenance"].get("seeds"):
+        if not item.provenance.seeds:
             said = [f"{ours}: computed, no training."]
     else:
         n = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else counts[0]
-        of = "random subsets or seeds" if item["provenance"].get("draws") else "seeds"
+        of = "random subsets or seeds" if item.provenance.draws else "seeds"
         said = [f"{ours}: this run, mean over n = {n} {of}; {interval}."]
-    if any(cell["published"] is not None for cell in cells):
+    if any(cell.published is not None for cell in cells):
         said.append(f"{paper}: the paper's values.")
-    if any(cell["replicated"] for cell in cells):
+    if any(cell.replicated for cell in cells):
         said.append("Crosses: replicated on real data.")
     return said

@@ -1,4 +1,4 @@
-"""The cells of a filled item (see table.py) as points to draw: what each stands for, its estimate, the paper's value."""
+"""The cells of a filled item as points to draw: what each stands for, its estimate, the paper's value."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from leanat.core.errors import did_you_mean
+from leanat.plan.item import Filled
 from leanat.report import style
 from leanat.report.overview import plain
 from leanat.report.statistics import Interval, t_interval
 
-Item = dict[str, Any]
 Key = str | Sequence[str] | None
 HATCHES = ("", "///", "...", "\\\\\\", "xxx", "++", "ooo")  # of filled areas, to tell them in grey
 
@@ -35,20 +35,18 @@ class SeriesStyle(NamedTuple):
     hatch: str
 
 
-def points(item: Item) -> list[Point]:
+def points(item: Filled) -> list[Point]:
     """Every cell, row by row; a key of both row and column has the column's value."""
     found = []
-    for row, cells in zip(item["rows"], item["cells"], strict=True):
-        for column, cell in zip(item["columns"], cells, strict=True):
-            lines = (("row", row), ("column", column))
-            names = {f"{kind}_{part}": line[part] or "" for kind, line in lines for part in ("group", "label")}
-            keys = {**row.get("entry", {}), **column.get("entry", {}), **names}
-            keys = {key: value for key, value in keys.items() if value is not None}
-            ours = t_interval(cell["values"]) if cell["values"] else None
-            real = cell["replicated"]
-            real = Interval(real["mean"], real["low"], real["high"], real["n"]) if real else None
-            missing = None if ours else column["skipped"] or cell["missing"]
-            found.append(Point(keys, ours, cell["published"], real, missing, column["unit"]))
+    for row, column, cell in item.flat:
+        lines = (("row", row), ("column", column))
+        names = {f"{kind}_{part}": getattr(line, part) for kind, line in lines for part in ("group", "label")}
+        keys = {**row.entry, **column.entry, **names}
+        keys = {key: value for key, value in keys.items() if value is not None}
+        ours = t_interval(cell.values) if cell.values else None
+        real = Interval(*cell.replicated[:4]) if cell.replicated else None
+        missing = None if ours else column.skipped or cell.missing
+        found.append(Point(keys, ours, cell.published, real, missing, column.unit))
     return found
 
 
@@ -64,18 +62,18 @@ def flat(keys: Iterable[Key]) -> list[str]:
     return [one for key in keys if key for one in ([key] if isinstance(key, str) else key)]
 
 
-def name(item: Item, value: Any) -> str:
+def name(labels: Mapping[Any, str], value: Any) -> str:
     """A value of an entry as the paper prints it, ready for matplotlib."""
-    text = item.get("labels", {}).get(value, value) if isinstance(value, (str, int, float)) else value
+    text = labels.get(value, value) if isinstance(value, (str, int, float)) else value
     return plain(f"{text:g}" if isinstance(text, float) else str(text))
 
 
-def title(item: Item, point: Point, key: Key) -> str:
+def title(item: Filled, point: Point, key: Key) -> str:
     """The values of one or several keys in words; of those the point lacks, nothing."""
-    return ", ".join(name(item, point.keys[k]) for k in flat([key]) if point.keys.get(k) not in (None, ""))
+    return ", ".join(name(item.labels, point.keys[k]) for k in flat([key]) if point.keys.get(k) not in (None, ""))
 
 
-def split(item: Item, found: Sequence[Point], key: Key) -> dict[str, list[Point]]:
+def split(item: Filled, found: Sequence[Point], key: Key) -> dict[str, list[Point]]:
     """Points by the title of ``key``, in order of appearance; what has none of its keys belongs to every part."""
     parts: dict[str, list[Point]] = {title(item, p, key): [] for p in found if _has(p, key)} or {"": []}
     for point in found:
@@ -84,7 +82,7 @@ def split(item: Item, found: Sequence[Point], key: Key) -> dict[str, list[Point]
     return parts
 
 
-def series_of(item: Item, found: Sequence[Point], key: Key) -> dict[str, list[Point]]:
+def series_of(item: Filled, found: Sequence[Point], key: Key) -> dict[str, list[Point]]:
     """Points by the title of ``key``, in order of appearance; what has none of its keys by the name of its row."""
     parts: dict[str, list[Point]] = {}
     for point in found:

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
+from leanat.plan.item import Filled
 from leanat.report.plots.page import (
     INTERVAL,
     PAPER,
@@ -24,7 +25,6 @@ from leanat.report.plots.page import (
     real_handle,
 )
 from leanat.report.plots.points import (
-    Item,
     Key,
     Point,
     SeriesStyle,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 def polar(
-    item: Item,
+    item: Filled,
     *,
     axis: Key = "column_label",
     series: Key = "row_label",

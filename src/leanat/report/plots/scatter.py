@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from leanat.core.errors import did_you_mean
+from leanat.plan.item import Filled
 from leanat.report.plots.page import (
     INTERVAL,
     PAPER,
@@ -26,7 +27,6 @@ from leanat.report.plots.page import (
     tidy,
 )
 from leanat.report.plots.points import (
-    Item,
     Key,
     Point,
     SeriesStyle,
@@ -52,7 +52,7 @@ class Pair(NamedTuple):
 
 
 def scatter(
-    item: Item,
+    item: Filled,
     *,
     x: str,
     y: str,
@@ -120,11 +120,8 @@ def correlation(pairs: Sequence[Pair]) -> str:
     return f"ρ = {found.statistic:.2f}, p {p}, {len(known)} points".replace("-", "−")
 
 
-def _pairs(item: Item, found: Sequence[Point], x: str, y: str) -> list[Pair]:
-    known = [
-        {str(column["label"]), str(column.get("entry", {}).get("metric", column["label"]))}
-        for column in item["columns"]
-    ]
+def _pairs(item: Filled, found: Sequence[Point], x: str, y: str) -> list[Pair]:
+    known = [{column.label, str(column.entry.get("metric", column.label))} for column in item.columns]
     place = []
     for option in (x, y):
         match = [c for c, names in enumerate(known) if option in names]
@@ -132,7 +129,7 @@ def _pairs(item: Item, found: Sequence[Point], x: str, y: str) -> list[Pair]:
             how = "is no column" if not match else "names several columns"
             raise ValueError(f"{option!r} {how}{did_you_mean(option, {n for names in known for n in names})}")
         place += match
-    across = len(item["columns"])
+    across = len(item.columns)
     rows = [found[k : k + across] for k in range(0, len(found), across)]
     return [Pair(row[place[0]], row[place[1]]) for row in rows]
 
