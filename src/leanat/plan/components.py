@@ -32,87 +32,42 @@ from leanat.selection import basic, craig, glister, grad_match
 from leanat.training import awp, fat, free, objectives, overfitting, schedules
 
 # What may stand in each place of a spec.
+# fmt: off
 SLOTS: Slots = {
     threat.ThreatModel: ("threat model", by_name(threat.Linf, threat.L2)),
-    Attack: (
-        "attack",
-        by_name(
-            pgd.Clean,
-            pgd.PGD,
-            mifgsm.MIFGSM,
-            mifgsm.DI2FGSM,
-            autoattack.APGD,
-            autoattack.FAB,
-            autoattack.Square,
-            autoattack.Ensemble,
-            autoattack.AutoAttack,
-            free.Free,
-            fat.FAT,
-            perceptual.Perceptual,
-            perceptual.FastLPA,
-            perceptual.LPA,
-            perceptual.PPGD,
-            stadv.StAdv,
-            recoloradv.ReColorAdv,
-            jpeg.JPEG,
-        ),
-    ),
-    Objective: (
-        "objective",
-        by_name(objectives.CrossEntropy, objectives.TRADES, objectives.MART, dihcl.Mixup, saliency.Saliency, awp.AWP),
-    ),
-    Selector: (
-        "selector",
-        by_name(
-            basic.Everything,
-            basic.Once,
-            basic.Every,
-            basic.Random,
-            basic.LossRank,
-            sat.SubsetWeights,
-            qtart.Instability,
-            dihcl.Bandit,
-            craig.Craig,
-            grad_match.GradMatch,
-            glister.Glister,
-            advprune.ByLoss,
-            coreset.WarmStart,
-        ),
-    ),
+    Attack: ("attack", by_name(
+        pgd.Clean, pgd.PGD, mifgsm.MIFGSM, mifgsm.DI2FGSM,
+        autoattack.APGD, autoattack.FAB, autoattack.Square, autoattack.Ensemble, autoattack.AutoAttack,
+        free.Free, fat.FAT,
+        perceptual.Perceptual, perceptual.FastLPA, perceptual.LPA, perceptual.PPGD,
+        stadv.StAdv, recoloradv.ReColorAdv, jpeg.JPEG,
+    )),
+    Objective: ("objective", by_name(
+        objectives.CrossEntropy, objectives.TRADES, objectives.MART, dihcl.Mixup, saliency.Saliency, awp.AWP,
+    )),
+    Selector: ("selector", by_name(
+        basic.Everything, basic.Once, basic.Every, basic.Random, basic.LossRank,
+        craig.Craig, grad_match.GradMatch, glister.Glister,
+        sat.SubsetWeights, qtart.Instability, dihcl.Bandit, advprune.ByLoss, coreset.WarmStart,
+    )),
     sat.Order: ("order", by_name(sat.ByEntropy, sat.AtRandom)),
     sat.Members: ("set of members", by_name(sat.NamedClasses, sat.RankedSubset)),
     Budget: ("budget", by_name(sat.AttackOnlySubset, advprune.Bullet)),
-    Hook: (
-        "extra",
-        by_name(
-            Teacher, sat.SubsetAttack, sat.MeanEntropy, advprune.Groups, overfitting.OverfittingMonitor, coreset.Kept
-        ),
-    ),
-    maps.Measure: (
-        "measure",
-        by_name(maps.Maps, maps.Terms, features.Distances, gradient_error.GradientError, planted.Planted),
-    ),
-    Schedule: (
-        "learning rate",
-        by_name(
-            schedules.Constant, schedules.Steps, schedules.Cosine, schedules.Triangle, schedules.Linear, dihcl.Episodes
-        ),
-    ),
-    augment.Piece: (
-        "augmentation",
-        by_name(
-            augment.Crop,
-            augment.Flip,
-            augment.Cutout,
-            augment.Rotation,
-            augment.PixelNoise,
-            augment.RandomResizedCrop,
-            color_augment.ColorJitter,
-            color_augment.AutoAugment,
-            color_augment.Lighting,
-        ),
-    ),
+    Hook: ("extra", by_name(
+        Teacher, sat.SubsetAttack, sat.MeanEntropy, advprune.Groups, overfitting.OverfittingMonitor, coreset.Kept,
+    )),
+    maps.Measure: ("measure", by_name(
+        maps.Maps, maps.Terms, features.Distances, gradient_error.GradientError, planted.Planted,
+    )),
+    Schedule: ("learning rate", by_name(
+        schedules.Constant, schedules.Steps, schedules.Cosine, schedules.Triangle, schedules.Linear, dihcl.Episodes,
+    )),
+    augment.Piece: ("augmentation", by_name(
+        augment.Crop, augment.Flip, augment.Cutout, augment.Rotation, augment.PixelNoise, augment.RandomResizedCrop,
+        color_augment.ColorJitter, color_augment.AutoAugment, color_augment.Lighting,
+    )),
 }
+# fmt: on
 
 
 @component()
