@@ -15,7 +15,7 @@ from leanat.core.loop import make_step, one_step, train, train_epoch
 from leanat.core.nouns import Hook, Method, Split, Subset
 from leanat.core.passes import Passes
 from leanat.papers.coreset.lengths import Plan, epochs_for, plan
-from leanat.papers.coreset.method import WarmStart, relative_robust_error
+from leanat.papers.coreset.method import WarmStart
 from leanat.plan import components
 from leanat.selection.basic import Every, Everything, Once, Random, everyone, unweighted
 from leanat.selection.craig import Craig
@@ -558,11 +558,6 @@ def test_the_idle_gap_in_the_loop():
     train(run, split(toy()), lambda run: nets.append(weights(run.net)))
     assert same(nets[3], nets[6])
     assert not same(nets[6], nets[7])
-
-
-def test_relative_robust_error():
-    assert relative_robust_error(41.52, 44.19) == pytest.approx(6.042, abs=1e-3)
-    assert relative_robust_error(50, 50) == 0
 
 
 # -- by config alone

@@ -56,14 +56,6 @@ class WarmStart:
         return Random(self.inner.fraction)(run, split) if epoch == begin else run.subset
 
 
-def relative_robust_error(robust: float, full: float) -> float:
-    """The share of full training's robust accuracy that is lost, in percent; negative where there is a gain (Figure 3).
-
-    The paper does not define it; this is the relative error of GRAD-MATCH's figures with robust accuracies.
-    """
-    return 100 * (full - robust) / full
-
-
 @component("kept")
 class Kept(Hook):
     """An extra that counts what the current subset keeps, in columns of the history.
