@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class PerChannel(nn.Module):
-    """(x - mean) / std, one mean and one standard deviation a channel, in units of [0, 1] pixels."""
+    """(x - mean) / std, one mean and one standard deviation per channel, in units of [0, 1] pixels."""
 
     mean: Tensor
     std: Tensor
