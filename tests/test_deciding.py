@@ -113,6 +113,17 @@ def test_the_workflow_gets_the_user_s_settings_and_profile(monkeypatch, profile,
     assert seen[0][3:] == ["figures/sat/figure8.pdf", *where, "--config", "scale=demo", "results=r"]
 
 
+def test_the_command_line_hands_over_settings_and_profile(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        deciding, "decide", lambda load, papers, results, root, hours, make, cores: make(["sat/figure8"])
+    )
+    monkeypatch.setattr(deciding, "workflow", lambda *what: seen.append(what))
+    where = ["--results", str(tmp_path), "--config-dir", str(ROOT / "config"), "--set", "scale=demo"]
+    assert cli.main(["decide", *where, "--cores", "3", "--workflow-profile", "slurm"]) == 0
+    assert seen == [(["sat/figure8"], 3, ["scale=demo", f"results={tmp_path}"], "slurm")]
+
+
 def test_rounds_go_on_until_nothing_is_left_to_decide(grid, tmp_path, monkeypatch):
     """A claim that is decided at five seeds, and one past hope: two rounds, each kept before it begins."""
     finished(tmp_path, grid, "sat/figure8", 1)

@@ -146,6 +146,9 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--budget", type=options.hours, default=3.0, metavar="HOURS", help="of this machine (default: 3)")
     sub.add_argument("--cores", type=options.count, default=os.cpu_count(), help="that work at once (default: all)")
     sub.add_argument(
+        "--workflow-profile", metavar="NAME", help="of Snakemake, such as slurm; --cores: jobs at once there"
+    )
+    sub.add_argument(
         "--dry-run", action="store_true", help="say what would be done, from what is finished, and do nothing"
     )
     options.config_options(sub)

@@ -10,12 +10,12 @@ from leanat.plan.item import Item, Row
 from leanat.report import summary
 from leanat.report.summary import Cell, agreement
 
-EMPTY = ("replicated_mean", "replicated_scale", "stand_in", "column_group", "note")
+EMPTY = ("runs", "seeds", "replicated_mean", "replicated_scale", "stand_in", "column_group", "note")
 COLUMNS = {"metric": "Clean"} | dict.fromkeys(EMPTY)
 
 
 def cell(printed, *values, block=""):
-    return Cell(block, printed, sum(values) / len(values), values)
+    return Cell(block, printed, sum(values) / len(values), dict(enumerate(values)))
 
 
 def row(label, published, values, block="", column="Clean", unit="%", **others):
@@ -57,6 +57,13 @@ def test_told_apart_is_by_the_paired_difference():
     assert (found.pairs, found.apart, found.agree) == (1, 1, 0)
     noise = agreement([[cell(90, 50, 60, 70), cell(80, 60, 50, 75)]])
     assert (noise.apart, noise.taus) == (0, (-1.0,))
+
+
+def test_pairs_are_of_the_same_seed_wherever_it_stands():
+    """Of seeds 0 and 2, and 0, 1, 2: one point apart in both, which pairing by place would hide."""
+    a, b = {0: 50.0, 2: 70.0}, {0: 51.0, 1: 60.0, 2: 71.1}
+    found = agreement([[Cell("", 90, 60.0, a), Cell("", 80, 60.7, b)]])
+    assert (found.apart, found.agree) == (1, 0)
 
 
 def test_nothing_to_order_has_no_tau():

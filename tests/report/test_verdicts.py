@@ -199,6 +199,14 @@ def test_a_moderated_effect_is_student_s_test_with_the_pooled_variance():
     assert Effect(2.0, 1).moderated(Prior(4.0, 2.5)) == Effect(2.0, 1)
 
 
+def test_a_variance_that_is_improbably_large_borrows_nothing():
+    """Of an effect with a collapsed seed: moved towards the others', it would look surer than it is."""
+    usual = Prior(6.0, 1.0)
+    limit = float(stats.f.isf(0.05, 2, 6))
+    assert usual.posterior(0.99 * limit, 2) == (pytest.approx((6 + 2 * 0.99 * limit) / 8), 6.0)
+    assert usual.posterior(1.01 * limit, 2) == (1.01 * limit, 0.0)
+
+
 # --- looks that are planned -------------------------------------------------------------------------------------------
 
 

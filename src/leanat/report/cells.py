@@ -76,26 +76,28 @@ def _agreeing(right: numpy.ndarray | None, cell: Cell) -> numpy.ndarray | None:
 
 
 def _read_cell(row: Mapping[str, str]) -> Cell:
-    published, tested, runs = row["published"], row.get("tested"), (row.get("runs") or "").split()
-    values, seeds = json.loads(row["values"]), json.loads(row.get("seeds") or "[]")
-    if values and len(runs) == len(values):
-        seeds = [int(run.rpartition("-s")[2].partition("-")[0]) for run in runs]
+    published, tested = row["published"], row.get("tested")
+    runs, seeds = row.get("runs") or "", row.get("seeds") or "[]"
     return Cell(
-        _by_seed(values, seeds),
+        by_seed(row["values"], runs, seeds),
         row["missing"] or None,
         float(published) if published else None,
         int(float(tested)) if tested else None,
         not_finite=int(float(row.get("not_finite") or 0)),
-        runs=tuple(runs),
+        runs=tuple(runs.split()),
     )
 
 
-def _by_seed(values: list[float], seeds: list[int]) -> dict[int, float]:
-    """Values by seed; of random subsets drawn several times, the mean for each seed.
+def by_seed(text: str, runs: str, of_item: str) -> dict[int, float]:
+    """The values of a cell by seed, from the columns ``values``, ``runs`` and ``seeds`` of the item's CSV.
 
-    ``seeds``: one for each value, or those of the item, of which each has as many values, one after the other. Where a
-    seed's number is lacking, nothing can be paired, and there are no values.
+    Of random subsets drawn several times, the mean for each seed. Seeds are those in the names of the runs, one for each
+    value, or those of the item, of which each has as many values, one after the other. Where a seed's number is lacking,
+    nothing can be paired, and there are no values.
     """
+    values, seeds, names = json.loads(text), json.loads(of_item), runs.split()
+    if values and len(names) == len(values):
+        seeds = [int(name.rpartition("-s")[2].partition("-")[0]) for name in names]
     if len(values) < 2 or not seeds:
         return dict(enumerate(values))
     if len(values) % len(seeds):

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from leanat.plan.item import Item
 from leanat.report import style
+from leanat.report.cells import by_seed
 from leanat.report.overview import plain
 from leanat.report.plots.points import flat
 from leanat.report.statistics import paired_difference
@@ -45,12 +46,12 @@ WIDE = 11.9
 
 
 class Cell(NamedTuple):
-    """A cell that the paper prints and we have: ``values`` by seed, in order, empty where only a mean is known."""
+    """A cell that the paper prints and we have: ``values`` by seed, empty where only a mean is known."""
 
     block: str
     printed: float
     mean: float
-    values: tuple[float, ...]
+    values: Mapping[int, float]
 
 
 class Agreement(NamedTuple):
@@ -75,9 +76,8 @@ def agreement(groups: Iterable[Sequence[Cell]]) -> Agreement:
             if a.printed == b.printed:
                 continue
             pairs += 1
-            n = min(len(a.values), len(b.values))
-            if n > 1:
-                gap = paired_difference(dict(enumerate(a.values)), dict(enumerate(b.values)))
+            if len(a.values.keys() & b.values.keys()) > 1:
+                gap = paired_difference(a.values, b.values)
                 if gap.low > 0 or gap.high < 0:
                     apart += 1
                     agree += (gap.mean > 0) == (a.printed > b.printed)
@@ -125,7 +125,10 @@ def _groups(cells: pandas.DataFrame, kind: str) -> dict[str, list[Cell]]:
     """Cells by column and block, of those that the paper prints."""
     found: dict[str, list[Cell]] = {}
     for _, cell in cells[cells["published"].notna() & cells[f"{kind}mean"].notna()].iterrows():
-        values = () if kind else tuple(json.loads(cell["values"]))
+        runs = cell["runs"] if isinstance(cell["runs"], str) else ""
+        values = (
+            {} if kind else by_seed(cell["values"], runs, cell["seeds"] if isinstance(cell["seeds"], str) else "[]")
+        )
         made = Cell(cell["block"], float(cell["published"]), float(cell[f"{kind}mean"]), values)
         found.setdefault(f"{cell['column']} / {cell['block']}", []).append(made)
     return found

@@ -41,9 +41,10 @@ class Effect:
 
     def moderated(self, prior: Prior) -> Effect:
         """With the standard deviation moved towards the paper's usual one (Smyth 2004, equation of the posterior variance)."""
-        if self.sd is None or not prior.df:
+        if self.sd is None:
             return self
-        return replace(self, sd=math.sqrt(prior.posterior(self.sd**2, self.n - 1)), borrowed=prior.df)
+        variance, borrowed = prior.posterior(self.sd**2, self.n - 1)
+        return replace(self, sd=math.sqrt(variance), borrowed=borrowed)
 
     def half(self, tail: float, n: int | None = None) -> float:
         """Half-width of an interval that leaves ``tail`` on each side, of n seeds: nan for one seed.
