@@ -29,7 +29,7 @@ help:
 figures/%: .venv/ready FORCE
 	$(BIN)/snakemake $@ --cores all
 
-all qtart saliency advprune sat coreset: .venv/ready FORCE
+all qtart saliency advprune sat coreset bench: .venv/ready FORCE
 	$(BIN)/snakemake $@ --cores all
 
 report: .venv/ready FORCE

@@ -20,6 +20,7 @@ include: "workflow/rules/attack.smk"
 include: "workflow/rules/items.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/claims.smk"
+include: "workflow/rules/bench.smk"
 
 
 # Snakemake copies its global names several times for each job, and each rule adds one: with thousands of both that is minutes.

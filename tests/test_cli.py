@@ -151,8 +151,9 @@ def test_help_starts_fast_because_it_loads_no_torch():
     assert out.stdout.strip() == "False"
 
 
-def test_a_reader_of_the_ledger_that_leaves_is_no_error():
-    words = [sys.executable, "-m", "leanat.cli", "claims"]
+@pytest.mark.parametrize("verb", ["claims", "data"])  # one prints, the other logs
+def test_a_reader_that_leaves_is_no_error(verb):
+    words = [sys.executable, "-m", "leanat.cli", verb]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as done:
         done.stdout.close()
         assert done.stderr.read() == b""

@@ -18,14 +18,15 @@ FOLDERS = [
     "evaluation",
     "selection",
     "training",
-    "library",  # the public interface: networks and data of one's own
     "experiments",  # what the papers' settings are written with
     "papers",  # a folder each, none of which imports another
+    "library",  # the public interface: networks and data of one's own
     "plan",  # from the papers' settings to runs, evaluations, items and jobs
     "options",
     "runs",
     "cost",
     "report",
+    "bench",
     "checking",
     "deciding",
     "cli",
@@ -42,6 +43,7 @@ PURE = {  # what the Snakefile and the command line read at every start
             *("structure", "targets", "walk"),
         )
     ),
+    *(f"bench/{name}" for name in ("command", "experiments", "settings")),
     "options",
     "cli",
 }

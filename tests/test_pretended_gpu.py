@@ -227,10 +227,15 @@ def test_training(paper, runs, monkeypatch):
     trained_alike([run for run in cover(trainings()) if paper_of()[run] == paper], runs, monkeypatch)
 
 
+PARTS = 3  # of the kinds of a paper, seconds each
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("paper", PAPERS)
-def test_training_of_every_kind(paper, runs, monkeypatch):
-    trained_alike([run for run in trainings() if paper_of()[run] == paper], runs, monkeypatch)
+def test_training_of_every_kind(paper, part, runs, monkeypatch):
+    kinds = [run for run in trainings() if paper_of()[run] == paper]
+    trained_alike(kinds[part::PARTS], runs, monkeypatch)
 
 
 def test_an_epoch_left_on_a_cpu_goes_on_on_a_gpu(runs):

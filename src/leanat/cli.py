@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 import leanat
 from leanat import options
+from leanat.bench import command
 from leanat.core.errors import ConfigError, did_you_mean
 from leanat.runs import devices, signals
 
@@ -26,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     75 after SIGTERM, 130 after Ctrl-C: what was done is saved. 141, as a shell has it, when the reader of a pipe left.
     """
     arguments = parser().parse_args(argv)
-    logging.basicConfig(format="%(message)s", stream=sys.stdout)
+    logging.basicConfig(format="%(message)s", handlers=[_Lines(sys.stdout)])
     log.setLevel(logging.INFO)  # of other packages, warnings alone
     os.environ["MPLBACKEND"] = "agg"  # files are written, no window is opened, also where Jupyter set another one
     if hasattr(arguments, "results"):
@@ -48,6 +50,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("leanat: interrupted; what is done is kept, the same command goes on from there", file=sys.stderr)
         return 130
     return 0
+
+
+class _Lines(logging.StreamHandler):
+    """Lines on standard output; a reader that left ends the program, where logging would print a traceback and go on."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        raise
 
 
 def _expected(error: Exception) -> bool:
@@ -84,28 +93,7 @@ def parser() -> argparse.ArgumentParser:
     )
     sub = verb(attack, "run a suite of attacks on trained networks")
     sub.add_argument("runs", nargs="*", metavar="RUN", help="runs of the configuration, or folders of runs")
-    sub.add_argument("--suite", required=True, help="<paper>/<suite>, or a paper for its main suite")
-    sub.add_argument(
-        "--model", type=options.path, help="instead of runs: .safetensors, .pth, .pt, or a folder with config.json"
-    )
-    sub.add_argument(
-        "--network",
-        help="its network, where the file does not say: timm:NAME, torchvision:NAME, a name of ours, or module:function, "
-        "which is imported and called: code that runs",
-    )
-    sub.add_argument(
-        "--data", help="what to test on: folder:PATH (a folder of images for each class) or a data set by name"
-    )
-    sub.add_argument(
-        "--mean", type=options.numbers, metavar="R,G,B", help="what the network subtracts, of pixels in [0, 1]"
-    )
-    sub.add_argument("--std", type=options.numbers, metavar="R,G,B", help="and divides by")
-    sub.add_argument("--size", type=options.count, help="pixels to which images of a folder are resized and cropped")
-    sub.add_argument(
-        "--examples", type=options.count, metavar="N", help="attack N test images at most, the same for every network"
-    )
-    sub.add_argument("--precision", default="fp32", choices=["fp32", "bf16"], help="reported numbers are fp32")
-    sub.add_argument("--out", type=options.path, help="where a --model's outcomes go (default: beside the file)")
+    options.attack_options(sub)
     options.config_options(sub)
     options.run_options(sub)
     sub = verb(time_, "measure what a paper's trainings take on this machine, which should do nothing else meanwhile")
@@ -161,6 +149,11 @@ def parser() -> argparse.ArgumentParser:
     sub = verb(watch, "epoch, loss and time left of every job that works now, renewed every few seconds")
     sub.add_argument("--once", action="store_true", help="print it once")
     options.results_option(sub)
+    sub = verb(bench, "a fair trial: rules that choose data, of the literature and your own, against chance")
+    command.add_options(sub)
+    options.run_options(sub)
+    sub = verb(workflow, "the workflow in a folder of its own, where the package was installed without a checkout")
+    sub.add_argument("folder", type=options.path, metavar="DIR", help="a folder that does not exist yet, or is empty")
     sub = verb(readme, "write the findings of README.md from the finished items of the demo")
     options.config_options(sub)
     options.results_option(sub)
@@ -413,6 +406,25 @@ def runs(arguments: argparse.Namespace) -> None:
     made = walk.by_paper(grid)[0][arguments.paper]
     runs.write(arguments.paper, grid.scale.name, made, arguments.results, out.with_suffix(""))
     log.info("%s", out)
+
+
+def bench(arguments: argparse.Namespace) -> None:
+    """Trains a network with each rule, attacks it, and compares every rule with random subsets over paired seeds.
+
+    Writes a table and a figure for each data set, the verdicts, and the full settings of every row. What is finished stays
+    finished: the same command goes on. A rule of your own is called with fraction=; what that gives is called with
+    (run, split) and returns the numbers of the examples to keep, or these and their weights (docs/library.md).
+    """
+    command.run(arguments, _torch)
+
+
+def workflow(arguments: argparse.Namespace) -> None:
+    """Snakefile, rules, configuration, profiles and the papers' numbers, as this version of the package has them."""
+    folder = arguments.folder
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError([f"workflow: {folder} is there already; name a folder that does not exist, or is empty"])
+    shutil.copytree(Path(__file__).parent / "checkout", folder, dirs_exist_ok=True)
+    log.info("cd %s; snakemake --cores all figures/table1.pdf", folder)
 
 
 def readme(arguments: argparse.Namespace) -> None:

@@ -39,6 +39,14 @@ def count(text: str) -> int:
     return int(text)
 
 
+def part(text: str) -> tuple[int, int]:
+    """``2/4``, the second of four, as (1, 4)."""
+    own, _, of = text.partition("/")
+    if not (own.isdecimal() and of.isdecimal() and 1 <= int(own) <= int(of)):
+        raise argparse.ArgumentTypeError(f"{text} is not allowed; I/N with I from 1 to N")
+    return int(own) - 1, int(of)
+
+
 def hours(text: str) -> float:
     """A number above 0."""
     try:
@@ -74,9 +82,20 @@ def _with_suffix(text: str, suffix: str) -> Path:
     return path(text)
 
 
+def config_folder() -> Path:
+    """``config`` in this folder, as in a checkout; elsewhere the package's own copy of it."""
+    here, packaged = path(default("CONFIG_DIR", "config")), Path(__file__).parent / "checkout" / "config"
+    return packaged if str(here) == "config" and not here.is_dir() and packaged.is_dir() else here
+
+
 def config_options(sub: argparse.ArgumentParser) -> None:
-    folder, pairs = path(default("CONFIG_DIR", "config")), json.loads(default("SET", "[]"))
-    sub.add_argument("--config-dir", type=path, default=folder, help="folder of the configuration (default: config)")
+    folder, pairs = config_folder(), json.loads(default("SET", "[]"))
+    sub.add_argument(
+        "--config-dir",
+        type=path,
+        default=folder,
+        help="folder of the configuration (default: config here, else the package's)",
+    )
     sub.add_argument("--set", nargs="*", default=pairs, metavar="KEY=VALUE", help="settings over those of config.yaml")
 
 
@@ -89,6 +108,29 @@ def item_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--out", type=pdf, help="the PDF; CSV and PNG are written beside it")
     sub.add_argument("--keep", type=path, help="a second place for the CSV")
     sub.add_argument("--replicate", action="store_true", help="keep the numbers in replicated/<paper>/<item>.csv")
+
+
+def attack_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--suite", required=True, help="<paper>/<suite>, or a paper for its main suite")
+    sub.add_argument(
+        "--model", type=path, help="instead of runs: .safetensors, .pth, .pt, or a folder with config.json"
+    )
+    sub.add_argument(
+        "--network",
+        help="its network, where the file does not say: timm:NAME, torchvision:NAME, a name of ours, or module:function, "
+        "which is imported and called: code that runs",
+    )
+    sub.add_argument(
+        "--data", help="what to test on: folder:PATH (a folder of images for each class) or a data set by name"
+    )
+    sub.add_argument("--mean", type=numbers, metavar="R,G,B", help="what the network subtracts, of pixels in [0, 1]")
+    sub.add_argument("--std", type=numbers, metavar="R,G,B", help="and divides by")
+    sub.add_argument("--size", type=count, help="pixels to which images of a folder are resized and cropped")
+    sub.add_argument(
+        "--examples", type=count, metavar="N", help="attack N test images at most, the same for every network"
+    )
+    sub.add_argument("--precision", default="fp32", choices=["fp32", "bf16"], help="reported numbers are fp32")
+    sub.add_argument("--out", type=path, help="where a --model's outcomes go (default: beside the file)")
 
 
 def run_options(sub: argparse.ArgumentParser) -> None:

@@ -219,6 +219,18 @@ def test_an_adversarial_selection_is_that_of_adversarial_images(net, xy):
     assert not torch.equal(here.index.sort().values, select(net, *xy, 0.3).index.sort().values)
 
 
+@pytest.mark.parametrize("by", ["class", "example", "batch"])
+@pytest.mark.parametrize("method", ["grad_match", "craig", "glister", "loss", "el2n", "margin", "moderate", "random"])
+def test_every_method_keeps_about_its_fraction(method, by, net, xy):
+    if (method, by) in [("loss", "example"), ("loss", "batch")]:
+        pytest.skip("by class alone")
+    index, weight = select(net, *xy, 1 / 3, method, by, validation=xy, batch=5)
+    assert len(index) == len(index.unique()) == len(weight) == 10
+    assert weight.min() > 0
+    if by == "class":
+        assert xy[1][index].bincount().tolist() == [2] * 5
+
+
 def test_selection_leaves_the_network_as_it_was(net, xy):
     net = nn.Sequential(nn.BatchNorm2d(3), net).requires_grad_(False)
     before, strides = weights(net), [p.stride() for p in net.parameters()]

@@ -273,6 +273,19 @@ def test_equals_sklearn_where_its_weights_are_positive_anyway():
     assert compared > 20
 
 
+def test_many_vectors_have_one_gram_matrix():
+    """As many atoms as CIFAR-10 has batches: numpy's product of one matrix, and scikit-learn's set."""
+    atoms = atoms_of(0, 391, 500)
+    target = atoms.sum(0)
+    index, weight, _ = matching_pursuit(atoms, target, 60, nonnegative=False)
+    theirs = orthogonal_mp_gram((atoms @ atoms.T).numpy(), (atoms @ target).numpy(), n_nonzero_coefs=60)
+    assert sorted(index.tolist()) == np.flatnonzero(theirs).tolist()
+    np.testing.assert_allclose(weight.numpy(), theirs[index.numpy()], rtol=1e-5)
+    with_gram, without = (matching_pursuit(atoms, target, 60, gram_bytes=size) for size in (1 << 30, 0))
+    assert with_gram.index.tolist() == without.index.tolist()
+    torch.testing.assert_close(with_gram.weight, without.weight)
+
+
 @pytest.mark.parametrize("gram_bytes", [0, 1 << 30])
 @pytest.mark.parametrize("lam", [0.0, 0.5])
 def test_weights_are_the_nonnegative_least_squares(lam, gram_bytes):

@@ -21,10 +21,15 @@ from leanat.library.attacks import attack_of
 from leanat.library.checks import Channels
 from leanat.library.data import AnyData, as_data, moved, prepared
 from leanat.library.network import device_of
+from leanat.papers.advprune.method import ByLoss
+from leanat.selection.balanced import RandomPerClass
 from leanat.selection.basic import Every, Everything, Random
 from leanat.selection.craig import Craig
+from leanat.selection.el2n import EL2N
 from leanat.selection.glister import Glister
 from leanat.selection.grad_match import GradMatch
+from leanat.selection.margin import Margin
+from leanat.selection.moderate import Moderate
 from leanat.training.objectives import CrossEntropy
 from leanat.training.schedules import Constant
 
@@ -47,6 +52,9 @@ def make_selector(method: str = "grad_match", fraction: float = 0.1, by: str = "
     grad_match   weights with which the chosen gradients add up to those of all (Killamsetty et al. 2021)
     craig        facility location of the gradients; a weight is the size of a cluster (Mirzasoleiman et al. 2020)
     glister      the examples whose step lowers the loss on a validation set most (Killamsetty et al. 2021)
+    loss, el2n   the highest losses (by="class" alone), the longest error vectors (Paul et al. 2021)
+    margin       the smallest margins between the two likeliest classes
+    moderate     the middle by the distance to the centre of the class (Xia et al. 2023)
     random       at random, weight 1
 
     ``by``: "class" gives each class its share, "example" chooses among all, "batch" whole random batches, as CORDS does.
@@ -57,8 +65,18 @@ def make_selector(method: str = "grad_match", fraction: float = 0.1, by: str = "
         "grad_match": lambda: GradMatch(fraction=fraction, granularity=granularity, **settings),
         "craig": lambda: Craig(fraction=fraction, granularity=granularity, **settings),
         "glister": lambda: Glister(fraction=fraction, granularity=granularity, **{"eta": 0.1, **settings}),
-        "random": lambda: Random(fraction=fraction, whole_batches=granularity == "batch", **settings),
+        "loss": lambda: ByLoss(**{"fraction": fraction, "keep": "highest", **settings}),
+        "el2n": lambda: EL2N(fraction=fraction, granularity=granularity, **settings),
+        "margin": lambda: Margin(fraction=fraction, granularity=granularity, **settings),
+        "moderate": lambda: Moderate(fraction=fraction, granularity=granularity, **settings),
+        "random": lambda: (
+            RandomPerClass(fraction=fraction)
+            if granularity == "class"
+            else Random(fraction=fraction, whole_batches=granularity == "batch")
+        ),
     }
+    if method == "loss" and by != "class":
+        raise ValueError(f"by {by!r}: pruning by the loss is by class alone")
     return named(makers, method, "method")()
 
 
@@ -92,7 +110,21 @@ def select(
     or of all (up to 4 and 2 GiB, computed when needed beyond). Raises ValueError or TypeError, in one line.
     """
     chooser = Chooser(
-        net, (x, y), fraction, method, by, attack, eps, norm, objective, layer, mean, std, validation, batch, seed
+        net,
+        (x, y),
+        fraction=fraction,
+        method=method,
+        by=by,
+        attack=attack,
+        eps=eps,
+        norm=norm,
+        objective=objective,
+        layer=layer,
+        mean=mean,
+        std=std,
+        validation=validation,
+        batch=batch,
+        seed=seed,
     )
     subset = chooser.choose(chooser.selector)
     return Selected(subset.index, subset.weight)
@@ -105,6 +137,7 @@ class Chooser:
         self,
         net: nn.Module,
         data: AnyData,
+        *,
         fraction: float,
         method: str | Selector,
         by: str,
@@ -191,7 +224,21 @@ class Reselect(Sampler[int]):
         seed: int = 0,
     ):
         self._chooser = Chooser(
-            net, data, fraction, method, by, attack, eps, norm, objective, layer, mean, std, validation, batch, seed
+            net,
+            data,
+            fraction=fraction,
+            method=method,
+            by=by,
+            attack=attack,
+            eps=eps,
+            norm=norm,
+            objective=objective,
+            layer=layer,
+            mean=mean,
+            std=std,
+            validation=validation,
+            batch=batch,
+            seed=seed,
         )
         self._plan = Every(period=every, warmup=warmup, inner=self._chooser.selector)
         self._weight = torch.zeros(len(self._chooser.split.train))

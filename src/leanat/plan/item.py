@@ -233,6 +233,7 @@ class Filled:
     """A table or figure with its numbers: what is drawn, and nothing else is read for it.
 
     ``files``: for plots of arrays (see report/plots/files.py) the path of an npz, or its arrays, by the title of its panel.
+    ``of_a_paper``: False where there is no paper that the foot could speak of.
     """
 
     paper: str
@@ -247,6 +248,7 @@ class Filled:
     options: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, Any] = field(default_factory=dict)
+    of_a_paper: bool = True
 
     @property
     def name(self) -> str:

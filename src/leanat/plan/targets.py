@@ -27,7 +27,7 @@ def check_profile(name: str | None, profiles: Path) -> None:
 
 def check_targets(targets: Iterable[str], grid: Grid) -> None:
     """Names the items and papers that exist where a target is none of them."""
-    problems, rules = [], {"all", *PAGES, *grid.papers}
+    problems, rules = [], {"all", "bench", *PAGES, *grid.papers}
     for target in targets:
         match = re.fullmatch(r"figures/(?:([^/]+)/)?([^/]+?)(\.overview)?\.(pdf|png|csv|html)", target)
         if match is None:

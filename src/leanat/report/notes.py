@@ -41,11 +41,11 @@ def notes(item: Filled) -> list[dict[str, str]]:
     """Paragraphs {head, body}, in reading order."""
     columns, provenance, n = item.columns, item.provenance, usual_n(item)
     found = [("", _reading(item, n))]
-    if item.scale != "paper":
+    if item.scale != "paper" and item.of_a_paper:
         said = "Smaller than the paper's: its values are there for the ordering of methods, not to compare levels."
         found.append((f"Scale {item.scale}.", said))
     sizes = _by_value(columns, lambda column: column.n_test)
-    made = [f"scale {item.scale}", *_seeds(provenance.seeds)]
+    made = [*[f"scale {item.scale}"] * item.of_a_paper, *_seeds(provenance.seeds)]
     if len(sizes) == 1:
         made.append(f"{next(iter(sizes)):,} test examples")
     elif sizes:
@@ -94,7 +94,7 @@ def _not_finite(item: Filled) -> str:
 
 def _reading(item: Filled, n: int | None) -> str:
     """How the numbers are to be read."""
-    said = ["Grey: the paper's values."]
+    said = ["Grey: the paper's values."] * item.of_a_paper
     several = any(cell.n > 1 for _, _, cell in item.flat)
     if n is not None and several:
         same = len({cell.n for _, _, cell in item.flat if cell.values}) == 1
@@ -108,7 +108,7 @@ def _reading(item: Filled, n: int | None) -> str:
         said.append("Bold: best mean of the column in its block; it says nothing about significance.")
     if any(row.note == "ours" for row in item.rows):
         said.append("†: the paper's own method.")
-    if any(cell.published is None for _, _, cell in item.flat):
+    if item.of_a_paper and any(cell.published is None for _, _, cell in item.flat):
         said.append("–: no value in the paper, or none legible.")
     return " ".join(said)
 

@@ -2,6 +2,8 @@
 
 basic           everything, at random, by loss; once, every so many epochs
 craig, grad_match, glister: by last-layer gradients of the run's objective; subsets: of all examples, by class or by batch
+el2n, margin, forgetting, moderate: pruning by a score of each example (ranked); balanced: by chance, within each class
+from_file       the user's own rule
 last_layer      these gradients, at what the run's attack makes of the examples; outer_products: how they are kept
 solvers         the algorithms by name, over all examples, by class or by batch:
 facility        facility location by lazy greedy (CRAIG)

@@ -121,11 +121,14 @@ class Gradients:
         return torch.stack(means) if means else self.parts[0][0].new_zeros(0, self.dim)
 
 
-def row_blocks(n: int, whole: int = 256, size: int = 64) -> Iterator[slice]:
+WHOLE = 256  # rows of a symmetric matrix, up to which one product of everything is as fast as one of a triangle
+
+
+def row_blocks(n: int, size: int = 64) -> Iterator[slice]:
     """The rows of a symmetric matrix [n, n], some at a time: those of a block up to its last column, the rest mirrored.
 
-    That is half the products of the whole; up to ``whole`` rows one product is as fast.
+    That is half the products of the whole matrix; up to ``WHOLE`` rows there is one block.
     """
-    size = whole if n <= whole else size
+    size = WHOLE if n <= WHOLE else size
     for start in range(0, n, size):
         yield slice(start, min(start + size, n))

@@ -1,0 +1,57 @@
+"""The verb ``leanat bench``: its options, and what it does. Imports torch where a trial begins."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from leanat import options
+from leanat.bench import settings
+
+log = logging.getLogger("leanat")
+
+
+def add_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("own", nargs="*", metavar="FILE.py:NAME", help="a rule of your own, imported: code that runs")
+    sub.add_argument("--settings", type=options.path, metavar="FILE", help="a file such as config/bench.yaml")
+    for name, text in (
+        ("data", "data sets (default: digits)"),
+        ("trainings", "standard, pgd, trades, fgsm_rs (default: all)"),
+        ("methods", "rules in place of the usual ones, such as random craig:class; random has to be among them"),
+    ):
+        sub.add_argument(f"--{name}", nargs="+", metavar="NAME", help=text)
+    sub.add_argument("--fraction", type=float, help="of the training set that is kept (default: 0.1)")
+    sub.add_argument("--seeds", type=options.count, help="trainings of each kind (default: 5)")
+    sub.add_argument("--choices", type=options.count, help="how often a rule chooses in a training (default: 4)")
+    sub.add_argument("--epochs", type=options.count, help="of every training (default: by data set)")
+    sub.add_argument("--jobs", type=options.count, default=os.cpu_count(), help="processes (default: all cores)")
+    sub.add_argument("--part", type=options.part, metavar="I/N", help="train and attack a part of N, draw nothing")
+    sub.add_argument("--out", type=options.path, default=Path("figures/bench"), help="folder (default: figures/bench)")
+
+
+def run(arguments: argparse.Namespace, torch: Callable[[argparse.Namespace], Any]) -> None:
+    """``torch`` imports and sets it up. What is finished stays finished: the same command goes on."""
+    given = {f.name: getattr(arguments, f.name) or None for f in fields(settings.Settings)}
+    chosen = settings.read(arguments.settings, given)
+    torch(arguments)
+    from leanat.bench import pages, trials
+
+    arguments.precision, arguments.config_dir = "fp32", options.config_folder()
+    grid = trials.grid_of(chosen, arguments.data_dir or None)
+    if arguments.part is not None:
+        trials.work(grid, trials.runs_of(grid, arguments.part), arguments)
+        return
+    if left := trials.missing(grid, arguments.results):
+        log.info("%d of %d runs are to be trained and attacked", len(left), len(grid.runs))
+        if arguments.jobs == 1:
+            trials.work(grid, left, arguments)
+        else:
+            trials.spread(min(arguments.jobs, len(left)), arguments)
+    for line in pages.write(grid, arguments.results, arguments.out):
+        log.info("%s", line)
+    log.info("%s", arguments.out)

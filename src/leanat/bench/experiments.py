@@ -1,0 +1,175 @@
+"""The trial in the form of a paper's settings: every row is a run like those of the papers. Imports no torch.
+
+The same recipe, the same start and the same order of examples in each row; what differs is which examples the epochs see. A tenth
+of the training set is held out in every row, since GLISTER chooses by it. There is no warm start on all data: the choice alone acts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from leanat.bench.settings import METHODS, PROFILES, TRAININGS, Settings, chance
+from leanat.experiments.metrics import accuracy, column
+from leanat.experiments.paper import Cell, Item, Paper
+from leanat.experiments.scales import Scale, cosine
+from leanat.experiments.spec import part
+
+HELD_OUT = 0.1
+ATTACK = "pgd20"  # of the test: 20 steps of eps / 4 from a uniform start
+DATA = {
+    "digits": "digits as they are",
+    "digits-copies": "redundant digits: 500 near-copies of 25, and 100 others",
+    "digits-tail": "long-tailed digits: 58 of class 0 to 3 of class 9",
+    "digits-noise": "noisy digits: 40 % wrong labels",
+}
+
+
+class BenchScale(Scale):
+    """Every value as ``spec`` has it: the trial has no paper that a scale could shrink."""
+
+    name = "bench"
+    title = "bench: a trial of rules that choose data"
+
+
+def own_name(source: str) -> str:
+    """A user's rule in names of runs and rows: the name after the colon, with that of the file."""
+    where, _, name = source.rpartition(":")
+    return f"{name} ({Path(where).name})"
+
+
+def paper_of(settings: Settings, content: Callable[[str], str]) -> Paper:
+    """The trial as a paper. ``content``: the hash of the file of a user's rule, part of its runs' identity."""
+    own = {own_name(source): source for source in settings.own}
+    methods = [*settings.methods, *own]
+    hashes = {name: content(source) for name, source in own.items()}
+
+    def spec(cell: Cell) -> dict[str, Any]:
+        return spec_of(settings, cell, own, hashes)
+
+    labels = METHODS | TRAININGS | DATA
+    return Paper(
+        title="A trial of rules that choose data",
+        source="bench",
+        seeds=settings.seeds,
+        labels=labels,
+        spec=spec,
+        suites={data: suite_of(data) for data in settings.data},
+        items={name: item for data in settings.data for name, item in items_of(settings, data, methods).items()},
+        methods=methods,
+        scales={"bench": BenchScale()},
+    )
+
+
+def suite_of(data: str) -> dict[str, Any]:
+    eps = PROFILES[data].eps
+    attack = part("pgd", threat=part("linf", eps=eps), steps=20, step_size=eps / 4, start="uniform")
+    return {ATTACK: {"attack": attack}}
+
+
+def items_of(settings: Settings, data: str, methods: list[str]) -> dict[str, Item]:
+    """A table of every row, and a figure of the differences to a random subset."""
+    profile, rows = PROFILES[data], [{"training": t, "method": m} for t in settings.trainings for m in methods]
+    base = {"data": data, "model": profile.model}
+    about = (
+        f"{profile.model}, {settings.epochs_on(data)} epochs in every row, batch {profile.batch}; radius "
+        f"{255 * profile.eps:.3g}/255 in l_inf; test attack PGD-20. {100 * settings.fraction:.3g} % of the training set is "
+        f"kept, chosen {settings.choices} times; a tenth is held out in every row."
+    )
+    random = {method: reference for method in methods if (reference := chance(method)) is not None}
+    table = Item(
+        kind="table",
+        title=f"Which rule beats chance? {data}",
+        caption=f"{DATA.get(data, data)}. {about} Above random: accuracy (clean after standard training, else robust) above that of random examples, or random batches, over paired seeds; the intervals are not corrected, the verdicts below are.",
+        base=base,
+        suite=data,
+        rows=rows,
+        columns=[
+            accuracy("clean"),
+            accuracy("robust", ATTACK),
+            column("images", "history.kept", "kept", unit="images", digits=1),
+        ],
+    )
+    figure = Item(
+        kind="figure",
+        title=f"Above a random subset of the same size: {data}",
+        caption=f"{DATA.get(data, data)}. {about} Differences over paired seeds with their 95 % intervals, not corrected for their number.",
+        base=base,
+        suite=data,
+        rows=[row for row in rows if row["method"] in random],
+        columns=[
+            accuracy("clean", reference=random, difference=True),
+            accuracy("robust", ATTACK, reference=random, difference=True),
+        ],
+        options={"plot": "bars", "group": "method", "panel": "training", "y_label": "points above random"},
+    )
+    return {data: table, f"{data}-above-random": figure}
+
+
+def spec_of(settings: Settings, cell: Cell, own: dict[str, str], hashes: dict[str, str]) -> dict[str, Any]:
+    """What a run of (data, training, method) trains with."""
+    profile, epochs, method = PROFILES[cell["data"]], settings.epochs_on(cell["data"]), cell["method"]
+    if method == "full":
+        selector: Any = "everything"
+    else:
+        inner = (
+            part("from_file", source=own[method], fraction=settings.fraction, content=hashes[method])
+            if method in own
+            else rule(method, settings.fraction)
+        )
+        period = max(1, math.ceil(epochs / settings.choices))
+        selector = part("every", period=period, warmup=0, inner=inner)
+    extras = ["forgetting_events"] if method.startswith("forgetting") else []
+    planted = cell["data"] in ("digits-copies", "digits-tail", "digits-noise")
+    return {
+        "data": {"augment": list(profile.augment), "validation": HELD_OUT},
+        "model": {"name": profile.model, "standardise": "channel"},
+        "recipe": {
+            "epochs": epochs,
+            "batch": profile.batch,
+            "lr": cosine(0.1, 0.3),
+            "momentum": 0.9,
+            "nesterov": True,
+            "weight_decay": 0.0005,
+            "clip_value": None,
+            "drop_last": False,
+            "precision": "fp32",
+        },
+        "method": training_of(cell["training"], profile.eps)
+        | {"selector": selector, "extras": extras + ["kept"] * planted},
+    }
+
+
+def training_of(training: str, eps: float) -> dict[str, Any]:
+    """Objective and attack of a training; TRADES' beta and start are its authors'."""
+    ball, cross_entropy = part("linf", eps=eps), part("cross_entropy", smoothing=0.0)
+    if training == "standard":
+        return {"objective": cross_entropy, "attack": "clean"}
+    if training == "fgsm_rs":
+        attack = part("pgd", threat=ball, steps=1, step_size=1.25 * eps, start="uniform", training_mode=True)
+        return {"objective": cross_entropy, "attack": attack}
+    if training == "trades":
+        attack = part("pgd", threat=ball, steps=5, step_size=eps / 4, start="gaussian", loss="kl")
+        return {"objective": part("trades", beta=6.0), "attack": attack}
+    return {"objective": cross_entropy, "attack": part("pgd", threat=ball, steps=5, step_size=eps / 4, start="uniform")}
+
+
+def rule(method: str, fraction: float) -> dict[str, Any]:
+    """A rule of METHODS as a component."""
+    name, _, by = method.partition(":")
+    among = {"fraction": fraction, "granularity": by}
+    if name == "random":
+        return (
+            part("random_per_class", fraction=fraction)
+            if by == "class"
+            else part("random", fraction=fraction, whole_batches=by == "batch")
+        )
+    if name in ("loss", "low_loss"):
+        return part("by_loss", fraction=fraction, keep="highest" if name == "loss" else "lowest")
+    if name == "glister":
+        return part("glister", **among, eta=0.1)
+    if name == "grad_match":
+        return part("grad_match", **among, lam=0.0)
+    return part(name, **among)

@@ -1,0 +1,142 @@
+"""What a trial consists of: data, trainings, rules, how much is kept, seeds. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from leanat.core.errors import ConfigError, did_you_mean
+from leanat.experiments.scales import CROP2
+from leanat.experiments.spec import part
+from leanat.plan.settings import load_yaml
+
+TRAININGS = {
+    "standard": "Standard training",
+    "pgd": "PGD adversarial training",
+    "trades": "TRADES",
+    "fgsm_rs": "FGSM-RS",
+}
+METHODS = {  # in the order of the table; what stands after the colon is what is chosen among
+    "full": "All data",
+    "random": "Random",
+    "random:class": "Random, by class",
+    "random:batch": "Random, by batch",
+    "grad_match:class": "GRAD-MATCH, by class",
+    "grad_match:batch": "GRAD-MATCH, by batch",
+    "grad_match:example": "GRAD-MATCH, one by one",
+    "craig:class": "CRAIG, by class",
+    "craig:batch": "CRAIG, by batch",
+    "craig:example": "CRAIG, one by one",
+    "glister:class": "GLISTER, by class",
+    "glister:batch": "GLISTER, by batch",
+    "glister:example": "GLISTER, one by one",
+    "loss:class": "Highest loss, by class",
+    "low_loss:class": "Lowest loss, by class",
+    "margin:class": "Smallest margin, by class",
+    "margin:example": "Smallest margin",
+    "el2n:class": "EL2N, by class",
+    "el2n:example": "EL2N",
+    "forgetting:class": "Forgetting, by class",
+    "forgetting:example": "Forgetting",
+    "moderate:class": "Moderate, by class",
+    "moderate:example": "Moderate",
+}
+USUAL = (
+    *("full", "random", "random:class", "random:batch", "grad_match:class", "grad_match:batch", "craig:class", "craig:batch"),
+    *("glister:class", "glister:batch", "loss:class", "margin:class", "el2n:class", "forgetting:class", "moderate:class"),
+)  # fmt: skip
+
+
+def chance(method: str) -> str | None:
+    """The random subset that a rule is compared with: whole batches with whole batches, which are more; None: with nothing."""
+    if method in ("full", "random", "random:batch"):
+        return None
+    return "random:batch" if method.endswith(":batch") else "random"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How a network is trained and attacked on a data set: the network by name, the radius in l_inf, the recipe."""
+
+    model: str
+    eps: float
+    batch: int
+    epochs: int
+    augment: tuple[Any, ...] = ()
+
+
+DIGITS = Profile("resnet_tiny", 40 / 255, 16, 30)
+CIFAR = (part("crop", pad=4), "flip")
+PROFILES = {
+    **dict.fromkeys(("digits", "digits-copies", "digits-tail", "digits-noise"), DIGITS),
+    "shapes10": Profile("resnet18_small", 8 / 255, 64, 15, tuple(CROP2)),
+    "cifar10-tenth": Profile("resnet18_small", 8 / 255, 64, 20, CIFAR),
+    **dict.fromkeys(("cifar10", "cifar100", "svhn"), Profile("resnet18", 8 / 255, 128, 30, CIFAR)),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The fields are the keys of bench.yaml.
+
+    ``own``: rules of the user's, ``file.py:Name`` or ``module:Name``. ``choices``: how often a rule chooses in a training, at
+    equal distances. ``epochs``: of every training; None: as the data set's profile has it.
+    """
+
+    data: tuple[str, ...] = ("digits",)
+    trainings: tuple[str, ...] = tuple(TRAININGS)
+    methods: tuple[str, ...] = USUAL
+    own: tuple[str, ...] = ()
+    fraction: float = 0.1
+    seeds: int = 5
+    choices: int = 4
+    epochs: int | None = None
+
+    def __post_init__(self):
+        if problems := list(self._problems()):
+            raise ConfigError(problems)
+
+    def _problems(self) -> Iterator[str]:
+        for key, known in (("data", PROFILES), ("trainings", TRAININGS), ("methods", METHODS)):
+            values = getattr(self, key)
+            yield from (f"bench: {key}: there is no {v!r}{did_you_mean(v, known)}" for v in values if v not in known)
+            if len(set(values)) < len(values) or not values:
+                yield f"bench: {key}: {', '.join(values) or 'nothing'} is not allowed; at least one, each once"
+        if lost := {chance(method) for method in (*self.methods, *self.own)} - {None, *self.methods}:
+            yield f"bench: methods: {', '.join(sorted(lost))} missing; other rules are compared with it"
+        if not 0 < self.fraction < 1:
+            yield f"bench: fraction: {self.fraction} is not allowed; above 0, below 1"
+        for key in ("seeds", "choices", "epochs"):
+            if (value := getattr(self, key)) is not None and value < 1:
+                yield f"bench: {key}: {value} is not allowed; 1 or more"
+
+    def epochs_on(self, data: str) -> int:
+        return PROFILES[data].epochs if self.epochs is None else self.epochs
+
+
+def read(path: Path | None, given: Mapping[str, Any]) -> Settings:
+    """Those of a file, with what is ``given`` on the command line over them. Raises ConfigError, a line per problem."""
+    found = {} if path is None else load_yaml(path)
+    known = {f.name: f for f in fields(Settings)}
+    problems = [f"{path}: unknown key {key!r}{did_you_mean(key, known)}" for key in found if key not in known]
+    values: dict[str, Any] = {}
+    for key, value in {**found, **given}.items():
+        if key not in known or value is None:
+            continue
+        if isinstance(known[key].default, tuple):
+            texts = [value] if isinstance(value, str) else value
+            if not isinstance(texts, list | tuple) or not all(isinstance(v, str) for v in texts):
+                problems.append(f"{path}: {key}: {value!r} is not allowed; a list of names is expected")
+                continue
+            values[key] = tuple(texts)
+            continue
+        kinds = (int, float) if key == "fraction" else (int,)
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            problems.append(f"{path}: {key}: {value!r} is not allowed; a number is expected")
+            continue
+        values[key] = value
+    if problems:
+        raise ConfigError(problems)
+    return Settings(**values)

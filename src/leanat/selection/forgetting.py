@@ -1,0 +1,63 @@
+"""Forgetting: the examples that a network unlearns most often."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from leanat.core.component import Fraction, component
+from leanat.core.nouns import Hook, Run, Split, Subset
+from leanat.core.teacher import per_example_loss
+from leanat.selection.basic import everyone
+from leanat.selection.ranked import keep_highest
+from leanat.selection.subsets import Granularity
+
+
+@component("forgetting_events")
+class ForgettingEvents(Hook):
+    """An extra that counts the forgetting events of every training example (Toneva et al. 2019, definition 1): it was right
+    after one epoch and is wrong after the next.
+
+    The paper looks at an example when it is in a mini-batch; here all are looked at after each epoch, un-augmented and without
+    an attack, so that those that a subset leaves out are counted too. That is a forward pass over the set per epoch.
+    """
+
+    name: ClassVar[str] = "forgetting"
+
+    def start(self, run: Run, split: Split) -> dict[str, Any]:
+        labels = split.train.labels
+        return {"right": torch.zeros_like(labels, dtype=torch.bool), "events": torch.zeros_like(labels)} | {
+            "learnt": torch.zeros_like(labels, dtype=torch.bool)
+        }
+
+    def on_epoch(self, run: Run, split: Split) -> None:
+        if run.epoch:
+            note(run.memory[self.name], per_example_loss(run, split.train)[1].bool())
+
+
+def note(memory: dict[str, Tensor], right: Tensor) -> None:
+    """Counts what was right and is not any more; ``right`` bool [N] is how it is now."""
+    memory["events"] += memory["right"] & ~right
+    memory["learnt"] |= right
+    memory["right"] = right
+
+
+@component("forgetting")
+class Forgetting:
+    """Keeps the examples with most forgetting events; those that were never right come first, as in the paper (section 4).
+
+    Needs ``ForgettingEvents`` among the extras. Of equal counts, and before any epoch was seen, a random choice.
+    """
+
+    fraction: Fraction
+    granularity: Granularity
+
+    def __call__(self, run: Run, split: Split) -> Subset:
+        memory = run.memory.get(ForgettingEvents.name)
+        if memory is None:
+            raise ValueError("forgetting needs the extra forgetting_events, which counts them")
+        ties = run.draws(everyone(split.train)).uniform("forgetting")
+        score = torch.where(memory["learnt"], memory["events"], run.epoch + 1) + ties
+        return keep_highest(run, split.train, score, self.fraction, self.granularity)

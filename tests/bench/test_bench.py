@@ -1,0 +1,262 @@
+"""A trial of rules that choose data: its settings, its runs, its verdicts, and a small one from end to end."""
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import ttest_rel
+from toys import Small, make_run, split, toy
+
+from leanat import cli
+from leanat.bench import experiments, peers, settings, trials, verdicts
+from leanat.bench.settings import METHODS, TRAININGS, Settings
+from leanat.core.errors import ConfigError
+from leanat.plan import components
+from leanat.selection.last_layer import gradients
+from leanat.selection.solvers import facility_location_of
+
+ROOT = Path(__file__).parents[2]
+MINE = "import math\n\nfrom leanat.selection.basic import everyone\n\n\n"
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """The rule of docs/bench.md as written there."""
+    (code,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "bench.md").read_text(), re.M | re.S)
+    path = tmp_path / "my_selector.py"
+    path.write_text(MINE + code)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"data": ["digit"]}, "data: there is no 'digit'; did you mean digits?"),
+        ({"methods": ["random", "gradmatch:class"]}, "did you mean grad_match:class?"),
+        ({"methods": ["full", "craig:class"]}, "methods: random missing"),
+        ({"methods": ["random", "craig:batch"]}, "methods: random:batch missing"),
+        ({"trainings": []}, "trainings: nothing is not allowed"),
+        ({"fraction": 1.5}, "fraction: 1.5 is not allowed; above 0, below 1"),
+        ({"seeds": 0}, "seeds: 0 is not allowed"),
+        ({"seeds": "five"}, "seeds: 'five' is not allowed; a number"),
+    ],
+)
+def test_wrong_settings_are_one_clear_line(given, message):
+    with pytest.raises(ConfigError, match=re.escape(message).replace("'", ".")) as error:
+        settings.read(None, given)
+    assert "\n" not in str(error.value)
+
+
+def test_the_file_of_the_workflow_is_the_default(tmp_path):
+    assert settings.read(ROOT / "config" / "bench.yaml", {}) == Settings()
+    (tmp_path / "x.yaml").write_text("sedes: 3\n")
+    with pytest.raises(ConfigError, match="unknown key 'sedes'; did you mean seeds"):
+        settings.read(tmp_path / "x.yaml", {})
+
+
+def test_every_row_builds_and_differs_in_its_rule_alone(mine):
+    chosen = Settings(data=("digits", "cifar10"), methods=tuple(METHODS), own=(f"{mine}:Mine",), seeds=1)
+    paper = experiments.paper_of(chosen, lambda source: "12345678")
+    for data in chosen.data:
+        for training in TRAININGS:
+            bare = []
+            for method in paper.methods:
+                spec = paper.spec({"data": data, "training": training, "method": method})
+                whole = {"code": 3, "seed": 0} | spec | {"data": {"name": data} | spec["data"]}
+                built = components.read(whole)
+                assert built.method.hooks == built.method.extras
+                rule = spec["method"].pop("selector")
+                spec["method"].pop("extras")
+                bare.append(spec)
+                fraction = 1.0 if method == "full" else built.method.selector.inner.fraction
+                assert (rule == "everything") == (method == "full")
+                assert fraction == (1.0 if method == "full" else 0.1)
+            assert all(spec == bare[0] for spec in bare)
+
+
+def test_another_version_of_a_file_is_another_run(mine):
+    chosen = Settings(trainings=("pgd",), methods=("random",), own=(f"{mine}:Mine",), seeds=2)
+    first = trials.grid_of(chosen, None)
+    mine.write_text(mine.read_text() + "\n# changed\n")
+    second = trials.grid_of(chosen, None)
+    assert len(first.runs) == 4
+    assert len(first.runs.keys() & second.runs.keys()) == 2, "the random ones"
+
+
+def test_parts_are_all_runs_once():
+    grid = trials.grid_of(Settings(trainings=("pgd", "standard"), seeds=3), None)
+    parts = [trials.runs_of(grid, (i, 4)) for i in range(4)]
+    assert sorted(run for part in parts for run in part) == sorted(grid.runs)
+
+
+def test_verdicts_are_those_of_paired_t_tests_by_holm():
+    rng = np.random.default_rng(0)
+    random = rng.normal(50, 3, 6)
+    rows = {
+        "up": random + rng.normal(6, 0.5, 6),
+        "down": random - rng.normal(8, 0.5, 6),
+        "same": random + rng.normal(0, 2, 6),
+    }
+    by_seed = lambda values: dict(enumerate(values))  # noqa: E731
+    found = {
+        v.row: v
+        for v in verdicts.compared({k: by_seed(v) for k, v in rows.items()}, dict.fromkeys(rows, by_seed(random)))
+    }
+    p = {name: ttest_rel(values, random).pvalue for name, values in rows.items()}
+    order = sorted(p, key=p.get)
+    adjusted, last = {}, 0.0
+    for k, name in enumerate(order):
+        last = adjusted[name] = max(last, min(1.0, (3 - k) * p[name]))
+    for name, verdict in found.items():
+        assert verdict.p == pytest.approx(adjusted[name], rel=1e-6)
+        assert verdict.difference.mean == pytest.approx(np.mean(rows[name] - random))
+    assert {name: v.verdict for name, v in found.items()} == {
+        "up": "above chance",
+        "down": "below chance",
+        "same": "undecided",
+    }
+
+
+def test_one_seed_decides_nothing():
+    (found,) = verdicts.compared({"x": {0: 90.0}}, {"x": {0: 10.0}})
+    assert found.verdict == "undecided"
+    assert found.difference.low is None
+
+
+def test_false_verdicts_stay_below_five_percent_of_tables():
+    rng = np.random.default_rng(1)
+    wrong = 0
+    for _ in range(200):
+        random = rng.normal(50, 3, 5)
+        rows = {str(k): dict(enumerate(random + rng.normal(0, 2, 5))) for k in range(8)}
+        found = verdicts.compared(rows, {key: dict(enumerate(random)) for key in rows})
+        wrong += any(v.verdict != "undecided" for v in found)
+    assert wrong <= 19  # 10 expected at most; 19 or more would come up in 1 of 200
+
+
+@pytest.mark.parametrize("name", [pytest.param("Apricot", marks=pytest.mark.slow), "Submodlib"])  # numba compiles
+def test_peers_choose_as_the_built_in_solver_does(name):
+    pytest.importorskip({"Apricot": "apricot", "Submodlib": "submodlib"}[name], reason="pip install 'leanat[bench]'")
+    data = toy(n=60, size=8)
+    run = make_run(Small(seed=2))
+    index, weight = getattr(peers, name)(fraction=0.2)(run, split(data))
+    rows = gradients(run, data)
+    assert data.labels[index].bincount().tolist() == [4, 4, 4]
+    assert weight.sum() == 60
+    for c in range(3):
+        members = (data.labels == c).nonzero()[:, 0]
+        similarity = torch.from_numpy(peers.similarities(rows[members]))
+        ours, sizes = facility_location_of(similarity, 4)
+        theirs = torch.isin(members, index).nonzero()[:, 0]
+        covered = [float(similarity[:, chosen].max(1).values.sum()) for chosen in (ours, theirs)]
+        assert covered[1] == pytest.approx(covered[0], rel=1e-6)
+        order = theirs.argsort()
+        if torch.equal(theirs[order], ours.sort().values):
+            own = torch.stack([weight[index == members[i]][0] for i in ours.tolist()])
+            assert torch.equal(own, sizes)
+
+
+def rows_of(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_small_trial_from_end_to_end(mine, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = [
+        "bench",
+        "my_selector.py:Mine",
+        "--data",
+        "digits-copies",
+        "--trainings",
+        "pgd",
+        "--seeds",
+        "2",
+        "--epochs",
+        "1",
+    ]
+    words += ["--methods", "full", "random", "--jobs", "1", "--device", "cpu"]
+    assert cli.main(words) == 0
+    out = tmp_path / "figures" / "bench"
+    metrics = {path.parent: json.loads(path.read_text()) for path in tmp_path.glob("results/runs/*/metrics.json")}
+    assert len(metrics) == 6
+
+    def robust(method):
+        found = {}
+        for folder, made in metrics.items():
+            if f"-{method}-s" in folder.name:
+                suite = json.loads((folder / "suites" / "bench-digits-copies.json").read_text())
+                found[made["spec"]["seed"]] = 100 * suite["attacks"]["pgd20"]["accuracy"]
+        return np.array([found[0], found[1]])
+
+    table = {(r["row"].rpartition(" | ")[2], r["metric"]): r for r in rows_of(out / "digits-copies.csv")}
+    assert float(table["Mine (my_selector.py)", "images"]["mean"]) == 54
+    assert float(table["All data", "images"]["mean"]) == 540
+    assert json.loads(table["Random", "robust"]["values"]) == pytest.approx(robust("random"))
+    above = robust("mine_my_selector_py_") - robust("random")
+    assert json.loads(table["Mine (my_selector.py)", "points"]["values"]) == pytest.approx(above)
+    verdict = {r["method"]: r for r in rows_of(out / "digits-copies-verdicts.csv")}
+    assert verdict.keys() == {"Mine (my_selector.py)"}
+    assert float(verdict["Mine (my_selector.py)"]["above_random"]) == pytest.approx(above.mean())
+    assert (out / "digits-copies.pdf").read_bytes().startswith(b"%PDF")
+    assert (out / "digits-copies-above-random.png").is_file()
+    specs = json.loads((out / "settings.json").read_text())
+    assert {s["run"] for s in specs} == {folder.name for folder in metrics}
+    for row in specs:
+        name = row.pop("run")
+        assert row == metrics[tmp_path / "results" / "runs" / name]["spec"]
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.glob("results/runs/*/finished.json")}
+    assert cli.main(words) == 0
+    assert made == {path: path.stat().st_mtime_ns for path in tmp_path.glob("results/runs/*/finished.json")}
+    mine.write_text("1 +")
+    capsys.readouterr()
+    assert cli.main(words) == 1
+    assert "SyntaxError" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_several_processes_make_the_same_trial(mine, tmp_path):
+    words = [
+        "bench",
+        "my_selector.py:Mine",
+        "--trainings",
+        "standard",
+        "--seeds",
+        "2",
+        "--epochs",
+        "1",
+        "--methods",
+        "random",
+    ]
+    env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    made = []
+    for jobs in ("1", "2"):
+        more = ["--jobs", jobs, "--device", "cpu", "--results", jobs, "--out", f"out{jobs}"]
+        subprocess.run([sys.executable, "-m", "leanat.cli", *words, *more], cwd=tmp_path, env=env, check=True)
+        rows = rows_of(tmp_path / f"out{jobs}" / "digits.csv")
+        made.append([r["values"] for r in rows if r["metric"] != "seconds"])
+    assert made[0] == made[1]
+
+
+@pytest.mark.slow
+def test_the_workflow_makes_the_trial_in_parts(tmp_path):
+    words = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(ROOT / "Snakefile"),
+        "--directory",
+        str(tmp_path),
+        "-n",
+        "bench",
+    ]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert re.search(r"bench_part +8\n", said)

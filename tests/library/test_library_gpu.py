@@ -1,0 +1,84 @@
+"""The public interface and the pruning rules on the pretended GPU: nothing is on another device, the numbers are the CPU's."""
+
+import warnings
+from dataclasses import replace
+
+import pytest
+import torch
+from pretended_gpu import GPU, bare, pretended
+from torch import nn
+from torch.utils.data import TensorDataset
+
+import leanat
+from leanat import Reselect, evaluate, make_method, make_recipe, select, train
+from leanat.library.data import DatasetData
+from leanat.selection.basic import Every
+from leanat.selection.forgetting import Forgetting, ForgettingEvents
+
+CPU = torch.device("cpu")
+
+
+class OneByOne(TensorDataset):
+    """A Dataset whose tensors are not to be had at once."""
+
+    tensors = property(lambda self: (), lambda self, given: setattr(self, "held", given))
+
+    def __len__(self):
+        return len(self.held[0])
+
+    def __getitem__(self, i):
+        return self.held[0][i], int(self.held[1][i])
+
+
+def network(device):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 5)).to(device)
+
+
+def attacks(device, x, y):
+    net, normalised = network(device), {"mean": (0.4, 0.5, 0.6), "std": (0.2, 0.3, 0.4)}
+    for name in ("fgsm", "mi_fgsm"):
+        yield getattr(leanat, name)(net, x.to(device), y.to(device), **normalised)
+    for name in ("fgsm_rs", "pgd", "apgd"):
+        yield getattr(leanat, name)(net, x.to(device), y.to(device), seed=1, **normalised)
+    yield torch.tensor(evaluate(net, (x, y), ["clean", "pgd"])["pgd"].outcome.loss)
+
+
+def selections(device, x, y):
+    net = network(device)
+    for method in ("grad_match", "craig", "glister", "loss", "el2n", "margin", "moderate", "random"):
+        index, weight = select(net, x, y, 1 / 3, method, validation=(x, y), attack="pgd")
+        yield from (index, weight)
+    sampler = Reselect(net, OneByOne(x, y), 1 / 3, every=1, method="el2n")
+    assert isinstance(sampler._chooser.split.train, DatasetData)
+    for _ in range(2):
+        yield torch.tensor(list(sampler))
+        yield sampler.weight
+
+
+def trainings(device, x, y):
+    chosen = Every(period=1, warmup=1, inner=Forgetting(fraction=0.4, granularity="class"))
+    method = replace(make_method("trades", steps=2, choose=chosen), extras=(ForgettingEvents(),))
+    yield torch.tensor([row["loss"] for row in train(network(device), (x, y), method, make_recipe(epochs=3, batch=10))])
+
+
+@pytest.mark.parametrize("work", [attacks, selections, trainings])
+def test_a_gpu_does_what_the_cpu_does(work):
+    x, y = torch.rand(30, 3, 8, 8), torch.arange(30) % 5
+    right = list(work(CPU, x, y))
+    with pretended(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = [bare(t) if t.device.type != "cpu" else t for t in work(GPU, x, y)]
+    assert len(found) == len(right)
+    for ours, theirs in zip(found, right, strict=True):
+        assert torch.allclose(ours.float(), theirs.float(), atol=1e-4)
+
+
+def test_a_sampler_follows_its_network_to_another_device():
+    x, y = torch.rand(30, 3, 8, 8), torch.arange(30) % 5
+    net = network(CPU)
+    sampler = Reselect(net, (x, y), 1 / 3, every=1)
+    with pretended():
+        net.to(GPU)
+        assert len(list(sampler)) == 10
+        assert sampler._chooser.split.train.labels.device == GPU

@@ -1,0 +1,219 @@
+"""Pruning by a score of each example, against the papers' formulas, and rules out of a user's file."""
+
+import numpy as np
+import pytest
+import torch
+from toys import Small, make_run, split, toy
+
+from leanat.attacks.pgd import PGD
+from leanat.attacks.threat import Linf
+from leanat.core import loop
+from leanat.core.nouns import Step
+from leanat.core.rng import Draws
+from leanat.selection import el2n, forgetting, margin, moderate
+from leanat.selection.balanced import RandomPerClass
+from leanat.selection.basic import Every
+from leanat.selection.from_file import FromFile, hash_of
+from leanat.selection.solvers import shares
+
+DATA = toy(n=30, n_classes=3)
+
+
+@pytest.fixture
+def run():
+    made = make_run(Small(seed=1))
+    made.net.train()
+    return made
+
+
+def logits(run, x):
+    run.net.eval()
+    with torch.no_grad():
+        z = run.net(x).double().numpy()
+    run.net.train()
+    e = np.exp(z - z.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+def kept(selector, run):
+    return sorted(selector(run, split(DATA)).index.tolist())
+
+
+def top(score, k):
+    return sorted(np.argsort(-score, kind="stable")[:k].tolist())
+
+
+def per_class(score, k):
+    labels = DATA.labels.numpy()
+    counts = shares(np.bincount(labels).tolist(), k)
+    return sorted(i for c, n in enumerate(counts) for i in np.flatnonzero(labels == c)[top(score[labels == c], n)])
+
+
+def test_el2n_is_the_length_of_the_error_vector(run):
+    x, y = DATA.batch(torch.arange(30), 0)
+    p = logits(run, x)
+    score = np.linalg.norm(p - np.eye(3)[y.numpy()], axis=1)
+    assert kept(el2n.EL2N(fraction=0.4, granularity="example"), run) == top(score, 12)
+    assert kept(el2n.EL2N(fraction=0.4, granularity="class"), run) == per_class(score, 12)
+
+
+def test_margin_is_between_the_two_likeliest(run):
+    p = np.sort(logits(run, DATA.batch(torch.arange(30), 0)[0]), axis=1)
+    score = p[:, -2] - p[:, -1]
+    assert kept(margin.Margin(fraction=0.3, granularity="example"), run) == top(score, 9)
+    assert kept(margin.Margin(fraction=0.3, granularity="class"), run) == per_class(score, 9)
+
+
+def test_scores_are_those_of_adversarial_images(run):
+    attack = PGD(threat=Linf(eps=0.3), steps=2, step_size=0.2, start="none")
+    x, y = DATA.batch(torch.arange(30), 0)
+    index = torch.arange(30)
+    x_adv = attack(run.net, Step(0, index, x, y, torch.ones(30), Draws(0, 0, index)))
+    score = np.linalg.norm(logits(run, x_adv) - np.eye(3)[y.numpy()], axis=1)
+    attacked = make_run(run.net, attack=attack)
+    assert kept(el2n.EL2N(fraction=0.4, granularity="example"), attacked) == top(score, 12)
+    assert top(score, 12) != kept(el2n.EL2N(fraction=0.4, granularity="example"), run)
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.4, 0.6])
+def test_moderate_is_the_middle_by_distance_as_in_the_authors_code(run, rate):
+    x, y = DATA.batch(torch.arange(30), 0)
+    run.net.eval()
+    with torch.no_grad():
+        phi = run.net.body(x).double().numpy()
+    run.net.train()
+    centres = np.stack([phi[y.numpy() == c].mean(0) for c in range(3)])
+    distance = np.linalg.norm(phi - centres[y.numpy()], axis=1)
+    order = distance.argsort()
+    middle = order[round(30 * (0.5 - rate / 2)) : round(30 * (0.5 + rate / 2))]
+    assert kept(moderate.Moderate(fraction=rate, granularity="example"), run) == sorted(middle.tolist())
+
+
+def test_moderate_by_class_is_the_middle_of_each(run):
+    distance, groups = torch.tensor([5.0, 1, 3, 9, 2, 4, 8]), torch.tensor([0, 0, 0, 1, 1, 1, 1])
+    # ranks within class 0: 2 0 1, within class 1: 3 0 1 2
+    assert moderate.centrality(distance, groups).tolist() == [-1, -1, 0, -1.5, -1.5, -0.5, -0.5]
+
+
+def test_forgetting_events_by_hand():
+    memory = {
+        "right": torch.zeros(4, dtype=torch.bool),
+        "learnt": torch.zeros(4, dtype=torch.bool),
+        "events": torch.zeros(4).long(),
+    }
+    for right in ([1, 0, 0, 1], [0, 0, 1, 1], [1, 0, 0, 1], [0, 0, 1, 1]):
+        forgetting.note(memory, torch.tensor(right, dtype=torch.bool))
+    assert memory["events"].tolist() == [2, 0, 1, 0]
+    assert memory["learnt"].tolist() == [True, False, True, True]
+
+
+def test_forgetting_counts_what_a_subset_leaves_out_and_keeps_most_forgotten_first():
+    selector = Every(period=3, warmup=3, inner=forgetting.Forgetting(fraction=0.2, granularity="example"))
+    run = make_run(Small(seed=1), selector, epochs=7, lr=0.5, batch=4, extras=(forgetting.ForgettingEvents(),))
+    before, events, seen = torch.zeros(30, dtype=torch.bool), torch.zeros(30).long(), []
+
+    def look(run):
+        nonlocal before, events
+        run.net.eval()
+        with torch.no_grad():
+            now = run.net(DATA.plain().batch(torch.arange(30), 0)[0]).argmax(1) == DATA.labels
+        run.net.train()
+        events, before = events + (before & ~now), now
+        seen.append((events.clone(), len(run.subset.index), run.subset.index.tolist()))
+
+    loop.train(run, split(DATA), look)
+    assert run.memory["forgetting"]["events"].tolist() == seen[5][0].tolist(), "after all epochs but the last"
+    assert [n for _, n, _ in seen] == [30, 30, 30, 6, 6, 6, 6]
+    assert int(seen[-1][0].sum()) > 0
+    chosen, counts = seen[-1][2], seen[5][0]
+    learnt = run.memory["forgetting"]["learnt"]
+    rank = torch.where(learnt, counts, 100)
+    assert rank[chosen].min() >= rank[[i for i in range(30) if i not in chosen]].max()
+
+
+def test_forgetting_says_what_it_needs(run):
+    with pytest.raises(ValueError, match="needs the extra forgetting_events"):
+        forgetting.Forgetting(fraction=0.2, granularity="class")(run, split(DATA))
+
+
+def test_random_per_class_gives_equal_shares_and_depends_on_the_seed():
+    found = [RandomPerClass(fraction=0.3)(make_run(Small(), seed=s), split(DATA)).index for s in (0, 0, 1)]
+    assert DATA.labels[found[0]].bincount().tolist() == [3, 3, 3]
+    assert torch.equal(found[0], found[1])
+    assert found[0].sort().values.tolist() != found[2].sort().values.tolist()
+
+
+CODE = """
+import torch
+
+
+class First:
+    def __init__(self, fraction):
+        self.n = round(30 * fraction)
+
+    def __call__(self, run, split):
+        return torch.arange(self.n), torch.full((self.n,), 2.0)
+
+
+class Twice(First):
+    def __call__(self, run, split):
+        return torch.zeros(3, dtype=torch.int64)
+
+
+class Mask(First):
+    def __call__(self, run, split):
+        return torch.ones(30, dtype=torch.bool)
+
+
+class Negative(First):
+    def __call__(self, run, split):
+        return torch.arange(2), torch.tensor([1.0, -1.0])
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "rules.py"
+    path.write_text(CODE)
+    return path
+
+
+def test_a_rule_of_the_user_s_own(run, file):
+    source = f"{file}:First"
+    subset = FromFile(source=source, fraction=0.2, content=hash_of(source))(run, split(DATA))
+    assert subset.index.tolist() == list(range(6))
+    assert subset.weight.tolist() == [2.0] * 6
+    file.write_text(CODE + "\n# another version\n")
+    with pytest.raises(ValueError, match="the file changed since this run was planned"):
+        FromFile(source=source, fraction=0.2, content="0" * 8)(run, split(DATA))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Frist", "no class or function 'Frist'; there are: First, Twice, Mask, Negative"),
+        ("Twice", "returns 3 numbers; different ones from 0 to 29"),
+        ("Mask", r"returns torch.bool \[30\]; the numbers of the examples to keep"),
+        ("Negative", r"weights of shape \[2\]; \[2\] of 0 or more"),
+    ],
+)
+def test_a_rule_that_chooses_what_is_not_there(run, file, name, message):
+    source = f"{file}:{name}"
+    with pytest.raises(ValueError, match=message) as error:
+        FromFile(source=source, fraction=0.2, content=hash_of(source))(run, split(DATA))
+    assert "\n" not in str(error.value)
+
+
+def test_sources_that_are_none(tmp_path):
+    (tmp_path / "broken.py").write_text("1 +")
+    for source, message in {
+        "rules.py": "file.py:Name or module:Name is expected",
+        f"{tmp_path}/nowhere.py:First": "no such file",
+        "leanat.nowhere:First": "ModuleNotFoundError",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            hash_of(source)
+    from leanat.selection.from_file import load
+
+    with pytest.raises(ValueError, match="SyntaxError"):
+        load(f"{tmp_path}/broken.py:First")
