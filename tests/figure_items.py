@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from leanat.plan.item import Filled, from_json
-from leanat.report import plots, published, style
+from leanat.report import plots, published, style, typeset
 
 PUBLISHED = Path(__file__).parents[1] / "published"
 CLASSES = ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -255,7 +255,15 @@ ARRAYS = {"histograms": qtart_histograms, "embedding": qtart_embedding, "images"
 def draw(item):
     style.apply()
     options = {key: value for key, value in item["options"].items() if key != "plot"}
-    return plots.PLOTS[item["options"]["plot"]](from_json(Filled, item), **options)
+    return plots.PLOTS[item["options"]["plot"]](from_json(Filled, item), **options).figure
+
+
+def around(item):
+    """What stands above and below a figure on its page: a text for each paragraph."""
+    made = from_json(Filled, item)
+    data = typeset.frame(made, plots.foot(made, plots.drawn(made).read))
+    notes = [f"{note['head']} {note['body']}".strip() for note in data["notes"]]
+    return [data["origin"], data["scale"], data["title"], data["caption"], *notes, *data["assumptions"]]
 
 
 def write_figure(item, stem):

@@ -25,6 +25,7 @@ from leanat.papers.saliency import method as paper
 from leanat.papers.saliency.maps import Maps, Terms, bound
 from leanat.plan import components, structure
 from leanat.plan.grid import digest
+from leanat.plan.item import Column, Item, Row, Value
 from leanat.report import items
 from leanat.report.notes import row_note
 from leanat.report.plots import write_figure
@@ -277,21 +278,19 @@ def test_alignment_is_of_networks_that_standardise_by_channel(grids):
 # -- the report
 
 
-def column(label, metric):
-    return {"group": "", "label": label, "entry": {"metric": metric}}
-
-
-def cells(*values):
-    return [{"values": [v], "n": 1} for v in values]
+def accuracies(*found):
+    return [Value(values=(value,)) for value in found]
 
 
 def test_robustness_that_vanishes_is_said_of_its_row():
-    item = {"columns": [column("PGD-20", "pgd20"), column("AA", "aa")], "options": {"doubt": [["pgd20", "aa"]]}}
-    ours = {"ours": False}
-    assert row_note(item, ours, cells(40.0, 3.0)) == "its robustness vanishes: 40.0 % by PGD-20, 3.0 % by AA"
-    assert row_note(item, ours, cells(40.0, 30.0)) is None
-    assert row_note(item, ours, cells(2.0, 0.0)) is None
-    assert row_note(item, {"ours": True}, cells(40.0, 3.0)).startswith("not in the paper: our own reference; its")
+    columns = Column("", "PGD-20", {"metric": "pgd20"}), Column("", "AA", {"metric": "aa"})
+    doubt = {"doubt": [["pgd20", "aa"]]}
+    item = Item("saliency", "none", "table", "", "", "demo", (), columns, (), options=doubt)
+    theirs, ours = Row("", "x"), Row("", "x", ours=True)
+    assert row_note(item, theirs, accuracies(40.0, 3.0)) == "its robustness vanishes: 40.0 % by PGD-20, 3.0 % by AA"
+    assert row_note(item, theirs, accuracies(40.0, 30.0)) is None
+    assert row_note(item, theirs, accuracies(2.0, 0.0)) is None
+    assert row_note(item, ours, accuracies(40.0, 3.0)).startswith("not in the paper: our own reference; its")
 
 
 def test_a_table_of_losses_and_a_figure_of_pictures_from_files(grid, tmp_path):

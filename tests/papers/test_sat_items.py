@@ -205,11 +205,11 @@ def test_replicated_numbers_of_the_matrix_stand_in_a_line_of_their_own():
     for cell in item["cells"][3]:
         cell["replicated"] = {"mean": 33.0, "low": None, "high": None, "n": 1, "scale": "subset", "device": "CPU"}
     axes = [axis for axis in made.draw(item).axes if axis.get_visible()]
-    titles = ["", "this run (demo)", "paper, CIFAR-10", "", "replicated, real data"]
+    titles = ["", "this run (demo)", "paper", "paper, CIFAR-10", "", "replicated, real data"]
     assert [axis.get_title(loc="left") for axis in axes] == titles
-    shown = {tuple(text.get_position()): text.get_text() for text in axes[4].texts}
+    shown = {tuple(text.get_position()): text.get_text() for text in axes[5].texts}
     assert [shown[k, 3] for k in range(10)] == ["33"] * 10
-    assert [bar.get_width() for bar in axes[3].patches] == [33.0, 33.0]
+    assert [bar.get_width() for bar in axes[4].patches] == [33.0, 33.0]
 
 
 def test_names_of_stand_ins_are_shown_and_those_of_the_paper_kept(grids):

@@ -13,6 +13,7 @@ from leanat.core.files import write_json
 from leanat.plan import structure
 from leanat.report import items, notes
 
+USUAL = {"statistics": "running", "holdout": None}
 MADE_FROM = {"spec": "0", "training data": "1", "test data": "2"}
 
 
@@ -29,7 +30,7 @@ def finished(root, old=0, bad=None):  # noqa: F811
             root / "results/runs" / run / "metrics.json", record(grid.runs[run].spec, run=run, **more, **recorded)
         )
         (root / "results/runs" / run / "suites").mkdir()
-        suite = {"suite": "mine-main", "attacks": {"pgd20": clean | {"accuracy": 0.25, "pieces": []}}}
+        suite = {"suite": "mine-main", "attacks": {"pgd20": clean | {"accuracy": 0.25, "pieces": [], "spec": USUAL}}}
         suite |= {} if k < old else {"made_from": {"data": "2"}, "file": {"model.safetensors": "3"}}
         write_json(root / "results/runs" / run / "suites" / "mine-main.json", suite)
     return item

@@ -19,7 +19,7 @@ def curves(axis):
 
 
 def test_lines_draw_means_intervals_and_the_paper_s_values():
-    axis = draw(grid_item(SEEDS, {"plot": "lines", "x": "step"}, printed=PRINTED)).axes[0]
+    axis = draw(grid_item(SEEDS, {"plot": "lines", "x": "step"}, "paper", PRINTED)).axes[0]
     a, b = axis.containers
     assert (list(a[0].get_xdata()), list(a[0].get_ydata())) == ([1, 2, 4], [2, 4, 7])
     assert (list(b[0].get_xdata()), list(b[0].get_ydata())) == ([1, 4], [20, 50])  # 2 is missing
@@ -47,12 +47,34 @@ def test_many_points_have_a_band():
 
 def test_panels_share_an_axis_where_they_measure_the_same():
     axes = drawn("sat_lines").axes
-    assert [axis.get_title(loc="left") for axis in axes][:2] == [
-        "CIFAR-10, robust accuracy",
-        "CIFAR-100, robust accuracy",
-    ]
+    robust, clean = axes[:5], axes[5:]
+    said = [" ".join(axis.get_title(loc="left").split()) for axis in robust]
+    sets = ("CIFAR-10", "CIFAR-10", "CIFAR-100", "CIFAR-100", "ImageNet-200")
+    whose = ("this run, shapes10", "paper", "this run, shapes20", "paper", "paper")
+    assert said == [f"{data}, robust accuracy {who}" for data, who in zip(sets, whose, strict=True)]
     limits = [axis.get_ylim() for axis in axes]
-    assert limits[0] == limits[1] == limits[2] != limits[3] == limits[4]
+    assert limits[0] == limits[2] != limits[5] == limits[7]
+    assert len(clean) == len(robust)
+
+
+def test_below_its_scale_the_paper_s_values_have_panels_of_their_own():
+    """No axis holds both: what is drawn in ours is ours alone, and the paper's open markers stand beside, in its."""
+    for plot in ({"plot": "lines", "x": "step"}, {"plot": "bars"}):
+        ours, paper = draw(grid_item(SEEDS, plot, printed=PRINTED)).axes
+        open_ = {axis: [y for _, y, face in curves(axis) if face == "white"] for axis in (ours, paper)}
+        assert not open_[ours]
+        assert sorted(value for values in open_[paper] for value in values) == [1.5, 6.5, 33.0]
+        assert (ours.get_title(loc="left"), paper.get_title(loc="left")) == ("this run", "paper, CIFAR-10")
+
+
+def test_few_seeds_are_drawn_and_one_has_the_interval_of_its_images():
+    item = grid_item([[[50.0], [60, 62, 64], [70]], [[1], [2], [3]]], {"plot": "lines", "x": "step"})
+    item["cells"][0][0]["tested"] = 100
+    axis = draw(item).axes[0]
+    assert [60, 62, 64] in [list(line.get_ydata()) for line in axis.lines]
+    z, p = 1.959963984540054, 0.5
+    half = z / (1 + z * z / 100) * math.sqrt(p * (1 - p) / 100 + z * z / 40000)  # Wilson's, around 50 %
+    assert any(list(line.get_ydata()) == pytest.approx([50 - 100 * half, 50 + 100 * half]) for line in axis.lines)
 
 
 def test_an_axis_of_accuracies_ends_at_0_and_100_whatever_the_intervals_do():
@@ -67,7 +89,9 @@ def test_an_axis_of_accuracies_ends_at_0_and_100_whatever_the_intervals_do():
 
 
 def test_a_cell_without_x_is_a_level_and_a_constant_is_named():
-    item = grid_item(SEEDS, {"plot": "lines", "x": "step", "series": "method", "references": {"guessing": 10.0}})
+    item = grid_item(
+        SEEDS, {"plot": "lines", "x": "step", "series": "method", "references": {"guessing": 10.0}}, "paper"
+    )
     item["rows"].append(made.row("", "full AT"))
     item["rows"][-1]["entry"] = {}
     item["cells"].append([made.cell([60, 62], 61.5), made.cell([70.0])])
@@ -76,7 +100,7 @@ def test_a_cell_without_x_is_a_level_and_a_constant_is_named():
     assert level == [61, 61.5, 70, 10]
     assert [text.get_text() for text in axis.figure.legends[0].get_texts()][-2:] == [
         "guessing",
-        "paper (not at this scale)",
+        "paper",
     ]
 
 
@@ -99,7 +123,7 @@ def test_ticks_and_what_is_no_number():
 
 
 def test_bars_are_as_high_as_their_means_and_a_missing_one_is_marked():
-    axis = draw(grid_item(SEEDS, {"plot": "bars"}, printed=PRINTED)).axes[0]
+    axis = draw(grid_item(SEEDS, {"plot": "bars"}, "paper", PRINTED)).axes[0]
     bars = sorted((bar.get_x() + bar.get_width() / 2, bar.get_height()) for bar in axis.patches)
     assert [height for _, height in bars] == [2, 20, 4, 7, 50]
     assert [at for at, _ in bars] == pytest.approx([-0.2, 0.2, 0.8, 1.8, 2.2])
@@ -112,7 +136,7 @@ def test_bars_are_as_high_as_their_means_and_a_missing_one_is_marked():
 
 def test_matrix_prints_every_number_and_the_paper_s_beside():
     item = made.sat_matrix()
-    bars, ours, paper = drawn("sat_matrix").axes
+    bars, ours, beside, paper = drawn("sat_matrix").axes
     shown = {tuple(text.get_position()): text.get_text() for text in ours.texts}
     for r, row in enumerate(item["cells"]):
         for k, cell in enumerate(row[2:]):
@@ -125,6 +149,10 @@ def test_matrix_prints_every_number_and_the_paper_s_beside():
     assert [bar.get_width() for bar in bars.patches[:2]] == pytest.approx(
         [np.mean(item["cells"][0][0]["values"]), np.mean(item["cells"][1][0]["values"])]
     )
+    assert len(beside.patches) >= 2
+    assert not [
+        line for line in bars.lines if line.get_markerfacecolor() == "white"
+    ]  # the paper's have an axis of their own
     for axis in (ours, paper):  # a number is legible on its shade
         for text in axis.texts:
             c, r = text.get_position()
@@ -167,9 +195,9 @@ def test_scatter_draws_pairs_and_spearman_s_rho():
 
 def test_scatter_labels_do_not_cover_each_other():
     for figure in (drawn("sat_scatter"), drawn("coreset_scatter")):
-        boxes = [text.get_window_extent() for text in figure.axes[0].texts]
-        assert len(boxes) >= 10
-        assert not [1 for k, box in enumerate(boxes) for other in boxes[:k] if box.overlaps(other)]
+        found = [[text.get_window_extent() for text in axis.texts] for axis in figure.axes]
+        assert sum(map(len, found)) >= 10
+        assert not [1 for boxes in found for k, box in enumerate(boxes) for other in boxes[:k] if box.overlaps(other)]
 
 
 def test_scatter_without_a_correlation_to_tell():
@@ -186,16 +214,22 @@ def test_polar_has_one_radius_closed_lines_and_a_gap_where_a_value_is_missing():
     item = made.qtart_polar()
     figure = drawn("qtart_polar")
     axes = figure.axes
-    assert [axis.get_title(loc="center") for axis in axes] == ["VGG16", "MobileNet", "DenseNet", "ResNet50"]
+    heads = [axis.get_title(loc="center").split("\n") for axis in axes if axis.get_visible()]
+    assert [name for name, who in heads if not who.startswith("paper")] == [
+        "VGG16",
+        "MobileNet",
+        "DenseNet",
+        "ResNet50",
+    ]
     highest = max(v for row in item["cells"] for c in row for v in c["values"])
-    assert len({axis.get_ylim() for axis in axes}) == 1
+    assert len({axis.get_ylim() for axis in axes if axis.get_visible()}) == 1
     assert axes[0].get_ylim()[1] >= highest
     line = axes[0].lines[0]
     means = [np.mean(c["values"]) for c in item["cells"][0]]
     assert list(line.get_ydata()) == pytest.approx([*means, means[0]])
     assert line.get_xdata()[0] == line.get_xdata()[-1]
     assert np.diff(line.get_xdata()[:-1]) == pytest.approx([2 * math.pi / 7] * 6)
-    lines = [line for line in axes[1].lines if len(line.get_xdata()) == 8]
+    lines = [line for line in axes[2].lines if len(line.get_xdata()) == 8]
     assert [int(np.isnan(line.get_ydata()).sum()) for line in lines] == [0, 1, 0]
     page = figure.bbox
     for axis in axes:

@@ -21,6 +21,7 @@ from leanat.report import layout as laid
 from leanat.report import published, style, table
 from leanat.report.collect import collect
 from leanat.report.layout import number
+from leanat.report.notes import notes
 from leanat.report.overview import draw, overview
 
 PUBLISHED = Path(__file__).parents[2] / "published"
@@ -152,22 +153,38 @@ def test_numbers_keep_the_paper_s_digits_and_signs():
 
 
 @pytest.mark.parametrize(
-    ("better", "bold"), [("high", [False, True, False]), ("low", [True, False, False]), (None, [False] * 3)]
+    ("better", "values", "bold"),
+    [
+        ("high", [[1, 2, 3], [5, 6, 7.5], [3, 4, 5]], [False, True, False]),  # differences to the next: 2, 2, 2.5
+        ("low", [[1, 2, 3], [5, 6, 7.5], [3, 4, 5]], [True, False, False]),  # exactly 2 in every seed
+        (None, [[1, 2, 3], [5, 6, 7.5], [3, 4, 5]], [False] * 3),
+        ("high", [[1, 2, 3], [3, 9, 3], [3, 4, 5]], [False] * 3),  # 0, 5, -2 from the next
+        ("high", [[1], [9], [3]], [False] * 3),  # one seed tells nothing apart
+    ],
 )
-def test_bold_is_the_best_mean_of_a_block(better, bold):
-    rows = [{"group": "a", "label": str(k), "note": None} for k in range(3)] + [
-        {"group": "b", "label": "x", "note": None}
-    ]
-    cells = [[cell([v])] for v in (1, 3, 2)] + [[cell([99])]]
+def test_bold_is_the_best_of_a_block_where_it_is_told_apart_from_the_next(better, values, bold):
+    rows = [{"group": "a", "label": str(k), "note": None} for k in range(3)]
+    rows += [{"group": "b", "label": "x", "note": None}]
+    cells = [[cell(own)] for own in values] + [[cell([99, 99, 99])]]
     item = small(rows=rows, columns=[column(better=better)], cells=cells)
     assert [printed(item, r, 0)["bold"] for r in range(3)] == bold
     assert printed(item, 3, 0)["bold"] is False  # alone in its block: best of nothing
+    assert "told apart from the next" in notes(from_json(Filled, item))[0]["body"] or better is None
 
 
-def test_what_prints_alike_is_bold_alike():
-    rows = [{"group": "a", "label": str(k), "note": None} for k in range(3)]
-    item = small(rows=rows, columns=[column(digits=1)], cells=[[cell([v])] for v in (91.02, 91.04, 90)])
-    assert [printed(item, r, 0)["bold"] for r in range(3)] == [True, True, False]
+def test_what_is_set_against_the_baseline_is_paired_and_times_are_ratios():
+    rows = [{"group": "", "label": "full", "note": None}, {"group": "", "label": "half", "note": None}]
+    columns = [column(digits=1), column("", "T") | {"unit": "minutes", "better": "low"}]
+    cells = [[cell([10, 20, 30]), cell([200.0], 50)], [cell([12, 23, 31]), cell([104.8], 26)]]
+    item = small(rows=rows, columns=columns, cells=cells, options={"baseline": "full"})
+    heads = [h["text"] for h in layout(item)["header"] if h["small"]]
+    assert heads == ["this run", "−", "paper", "paper ÷", "this run", "÷"]
+    half = 4.302652729911275 * 1 / math.sqrt(3)  # the differences 2, 3, 1
+    assert printed(item, 1, 1) | {"n": ""} == {
+        "mean": "+2.0", "pm": f"[−{half - 2:.1f}, {half + 2:.1f}]", "n": "", "mark": "", "bold": False, "number": True,
+    }  # fmt: skip
+    assert (printed(item, 1, 3)["mean"], printed(item, 1, 5)["mean"]) == ("0.520", "0.524")
+    assert printed(item, 0, 1)["mean"] == ""
 
 
 def test_sub_columns_are_shown_only_where_there_is_something_to_show():
@@ -186,15 +203,15 @@ def test_another_number_of_seeds_is_shown_beside_the_cell():
     item["cells"][1][0] = cell([95.0, 96.0], 93.19)
     assert printed(item, 1, 1)["n"] == "n=2"
     assert printed(item, 0, 1)["n"] == ""
-    assert "n = 3 seeds unless shown" in layout(item)["notes"][0]["body"]
+    assert "n = 3 seeds unless shown" in notes(from_json(Filled, item))[0]["body"]
 
 
 def test_foot_of_items_with_one_seed_and_without_runs():
     rows, columns = [{"group": "", "label": "a", "note": None}], [column()]
     one = small(rows=rows, columns=columns, cells=[[cell([1.0])]])
-    assert "one seed, so no interval" in layout(one)["notes"][0]["body"]
+    assert "one seed, so no interval" in notes(from_json(Filled, one))[0]["body"]
     one["provenance"] = one["provenance"] | {"seeds": []}
-    assert "computed, no training" in layout(one)["notes"][0]["body"]
+    assert "computed, no training" in notes(from_json(Filled, one))[0]["body"]
 
 
 @pytest.mark.parametrize(
@@ -227,7 +244,7 @@ def test_pdf_says_everything_there_is_to_know(tmp_path):
         "scale: demo", "Table 1.", "VGG16", "CIFAR-10", "Q-TART †", "94.04", "92.00", "± 4.97", "82.75", "digits",
         "n = 3 seeds", "1,197 test examples", "seeds 0, 1, 2", "2026-11-20", "abc1234", "digits for CIFAR-10",
         "epochs × 1/20", "STL-10: needs data_dir", "(a) loss not finite in epoch 7", "The paper names no batch size.",
-        "nothing about significance",
+        "told apart from the next",
     ):  # fmt: skip
         assert said in text, said
     assert "2.04" not in text  # 94.04 - 92.00: levels of a demo run are not compared with the paper's

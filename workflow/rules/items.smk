@@ -10,6 +10,7 @@ rule item:
             else []
         ),
         published=lambda wildcards: PUBLISHED / f"{ITEMS[wildcards.item].paper}.csv",
+        claims=lambda wildcards: claims_of([ITEMS[wildcards.item].paper]),
     output:
         pdf=in_report("figures/{item}.pdf", "item", "PDF"),
         png=in_report("figures/{item}.png", "item", "picture"),

@@ -82,7 +82,7 @@ def items_of(settings: Settings, data: str, methods: list[str]) -> dict[str, Ite
     table = Item(
         kind="table",
         title=f"Which rule beats chance? {data}",
-        caption=f"{DATA.get(data, data)}. {about} Above random: accuracy (clean after standard training, else robust) above that of random examples, or random batches, over paired seeds; the intervals are not corrected, the verdicts below are.",
+        caption=f"{DATA.get(data, data)}. {about} Above random: accuracy (clean after standard training, else robust) above that of random examples, or random batches, over paired seeds; the intervals are not corrected. A letter at a row: above or below chance after a correction for all comparisons; none: undecided.",
         base=base,
         suite=data,
         rows=rows,

@@ -208,6 +208,16 @@ class Value:
     def n(self) -> int:
         return len(self.values)
 
+    @property
+    def by_seed(self) -> dict[int, float]:
+        """The mean of each seed's values (over random subsets there are several), by the seeds in the runs' names."""
+        if len(self.runs) != self.n:
+            return dict(enumerate(self.values))
+        found: dict[int, list[float]] = {}
+        for run, value in zip(self.runs, self.values, strict=True):
+            found.setdefault(int(run.rpartition("-s")[2].partition("-")[0]), []).append(value)
+        return {seed: sum(own) / len(own) for seed, own in found.items()}
+
 
 @dataclass(frozen=True)
 class Provenance:
@@ -246,6 +256,7 @@ class Filled:
     columns: tuple[Column, ...] = ()
     cells: tuple[tuple[Value, ...], ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    one_block: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, Any] = field(default_factory=dict)
     of_a_paper: bool = True

@@ -205,17 +205,17 @@ def _judge(claim: Claim, cases: Sequence[CaseResult], prior: Prior, look: int | 
         )
         for c in cases
     ]
-    return judge(effects, expect, points, _overall(cases, look, own))
+    return judge(effects, expect, points, _overall(cases, look))
 
 
-def _overall(cases: Sequence[CaseResult], look: int | None, prior: Prior) -> Effect | None:
-    """The mean of the cases by seed; None where they have too few seeds in common."""
+def _overall(cases: Sequence[CaseResult], look: int | None) -> Effect | None:
+    """The mean of the cases by seed; None where they have too few seeds in common. It is none of the effects that lend."""
     common = sorted(set.intersection(*(set(case.by_seed) for case in cases)))
     if len(common) < max(LOOKS[0], look or 0) or len(cases) < 2:
         return None
     means = {seed: statistics.fmean(case.by_seed[seed] for case in cases) for seed in common}
     # The cases share their test images, at worst wholly: the mean of their errors, no smaller.
-    return _over(means, statistics.fmean(case.effect.examples for case in cases), look).moderated(prior)
+    return _over(means, statistics.fmean(case.effect.examples for case in cases), look)
 
 
 def _decided(line: Line, one: Tested, prior: Prior) -> Line:

@@ -9,6 +9,7 @@ import shutil
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ from leanat.plan.item import (
     Timed,
     Value,
 )
-from leanat.report import examples, notes, plots, published, replicated, table
+from leanat.report import examples, notes, page_claims, plots, published, replicated, table
 from leanat.report.measures import measure, not_finite, tested
 from leanat.report.notes import row_note
 from leanat.report.pictures import pictured
@@ -50,12 +51,17 @@ def make(item: Item, results: Path, papers: Path, real: Path, out: Path, keep: P
     filled = fill(item, results, papers, real)
     if said := notes.unrecorded(filled.provenance):
         log.warning("%s: %s", item.name, said)
-    stem = out.with_suffix("")
-    (plots.write_figure if item.kind == "figure" else table.write_table)(filled, stem)
-    if keep is not None:
-        keep.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(stem.with_suffix(".csv"), keep)
-        examples.write(item, results, keep.with_suffix(".npz"))
+    figure, stem = item.kind == "figure", out.with_suffix("")
+    with TemporaryDirectory() as place:
+        own = Path(place, "items", item.scale, item.paper, item.item)
+        table.write_csv(plots.numbers(filled) if figure else table.frame(filled), own)
+        examples.write(item, results, own.with_suffix(".npz"))
+        claims = page_claims.lines(item, Path(place))
+        (plots.write_figure if figure else table.write_table)(filled, stem, claims)
+        if keep is not None:
+            keep.parent.mkdir(parents=True, exist_ok=True)
+            for kind in ("csv", "npz"):
+                shutil.copyfile(own.with_suffix(f".{kind}"), keep.with_suffix(f".{kind}"))
 
 
 def replicate(item: Item, results: Path, real: Path) -> Path:
@@ -197,6 +203,7 @@ def fill(item: Item, results: Path, papers: Path, real: Path) -> Filled:
         columns=columns,
         cells=cells,
         options=item.options,
+        one_block=item.one_block,
         labels=item.labels,
         files=files,
     )

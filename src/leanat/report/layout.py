@@ -1,4 +1,4 @@
-"""From an item (see table.py) to what table.typ sets: strings, spans and rules, every decision already taken."""
+"""From an item (see table.py) to what item.typ sets: strings, spans and rules, every decision already taken."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 
 from leanat.plan.item import Column, Filled, Value
 from leanat.report.notes import marks as marks_of
-from leanat.report.notes import notes, usual_n
-from leanat.report.statistics import Interval, t_interval
+from leanat.report.notes import usual_n
+from leanat.report.statistics import Interval, paired_difference, t_interval
 
-Set = dict[str, Any]  # a cell of the page as table.typ reads it
+Set = dict[str, Any]  # a cell of the page as item.typ reads it
 ABSENT, EMPTY = "—", "–"  # of ours, with its reason in the foot; in the paper
 WIDEST = 24  # letters of a stand-in that stand in the head of its column; longer ones are in the foot
+WHOLE_TIMES = ("minutes",)  # of a whole training, which are set against the baseline's as a ratio
 GUTTER = {"stub": 9, "column": 15, "sub": 8}  # points: after a stub, between columns, between the parts of one
 
 
@@ -25,17 +26,14 @@ def layout(item: Filled) -> dict[str, Any]:
     columns = []
     for c, part in flat:
         cells = [_cell(item, r, c, part, usual, marks) for r in range(len(item.rows))]
-        _embolden(item, c, part, cells)
+        if part == "this run":
+            _embolden(item, c, cells)
         columns.append(cells)
     header, rules, depth = _header(item, parts, stubs)
     blocks = []
     for label, rows in _blocks(item):
         blocks.append({"label": label, "rows": [_row(item, r, [cells[r] for cells in columns], marks) for r in rows]})
     return {
-        "title": item.title,
-        "caption": item.caption,
-        "origin": f"{item.paper} / {item.item}",
-        "scale": f"scale: {item.scale}",
         "stubs": stubs,
         "depth": depth,
         "header": header,
@@ -45,8 +43,6 @@ def layout(item: Filled) -> dict[str, Any]:
         + [GUTTER["sub" if a[0] == b[0] else "column"] for a, b in itertools.pairwise(flat)],
         "columns": [_widths(cells, part) for (_, part), cells in zip(flat, columns, strict=True)],
         "blocks": blocks,
-        "notes": notes(item),
-        "assumptions": item.provenance.assumptions,
     }
 
 
@@ -55,13 +51,41 @@ def _parts(item: Filled, c: int) -> list[str]:
     cells, column = [row[c] for row in item.cells], item.columns[c]
     found = ["paper"] if column.skipped or any(cell.published is not None for cell in cells) else []
     found += ["replicated"] if any(cell.replicated for cell in cells) else []
-    return found + ([] if column.skipped else ["this run"])
+    found += [] if column.skipped else ["this run"]
+    if item.options.get("baseline") is None:
+        return found
+    if column.unit in WHOLE_TIMES:
+        return [name for part in found for name in (part, *[f"{part} ÷"] * (part in ("paper", "this run")))]
+    apart = any(_against_baseline(item, r, c, "this run −") for r in range(len(item.rows)))
+    return found + ["this run −"] * apart
+
+
+def _against_baseline(item: Filled, r: int, c: int, part: str) -> Interval | None:
+    """A row's number set against that of its block's baseline: the difference, paired by seed (−), or the ratio (÷)."""
+    base = next((o for o in _block(item, r) if item.rows[o].label == item.options["baseline"]), None)
+    if base is None or base == r:
+        return None
+    own, other = item.cells[r][c], item.cells[base][c]
+    if part == "this run −":
+        common = own.by_seed.keys() & other.by_seed.keys()
+        return paired_difference(own.by_seed, other.by_seed) if len(common) > 1 else None
+    pair = [_estimate(cell, part.removesuffix(" ÷")) for cell in (own, other)]
+    return Interval(pair[0].mean / pair[1].mean, None, None, 1) if all(pair) else None
 
 
 def _cell(item: Filled, r: int, c: int, part: str, usual: int | None, marks: dict[str, str]) -> Set:
     cell, digits = item.cells[r][c], item.columns[c].digits
-    shown = _estimate(cell, part)
     blank = {"mean": "", "pm": "", "n": "", "mark": "", "bold": False, "number": False}
+    if part.endswith(("−", "÷")):
+        found = _against_baseline(item, r, c, part)
+        if found is None:
+            return blank
+        if part.endswith("÷"):
+            return {**blank, "mean": number(found.mean, 3), "number": True}
+        sign = "+" * (round(found.mean, digits) > 0)
+        pm = f"[{number(found.low, digits)}, {number(found.high, digits)}]"
+        return {**blank, "mean": sign + number(found.mean, digits), "pm": pm, "number": True}
+    shown = _estimate(cell, part)
     if part == "paper":
         digits = _printed_digits(item, c)
     if shown is None:
@@ -95,19 +119,27 @@ def _printed_digits(item: Filled, c: int) -> int:
     return min(max((0, *places)), 4)
 
 
-def _embolden(item: Filled, c: int, part: str, cells: list[Set]) -> None:
-    """The best mean of each block, as printed: what prints alike is bold alike."""
+def _embolden(item: Filled, c: int, cells: list[Set]) -> None:
+    """The best mean of each block, where the interval of its paired difference to the next best leaves out zero."""
     better = item.columns[c].better
-    if better is None:
-        return
-    for _, rows in _blocks(item):
-        digits = _printed_digits(item, c) if part == "paper" else item.columns[c].digits
-        found = {r: _estimate(item.cells[r][c], part) for r in rows}
-        means = {r: round(estimate.mean, digits) for r, estimate in found.items() if estimate}
-        if len(set(means.values())) > 1:
-            best = (max if better == "high" else min)(means.values())
-            for r, mean in means.items():
-                cells[r]["bold"] = mean == best
+    blocks = [list(range(len(item.rows)))] if item.one_block else [rows for _, rows in _blocks(item)]
+    for rows in blocks if better else []:
+        found = [(item.cells[r][c], r) for r in rows if item.cells[r][c].values]
+        found.sort(key=lambda pair: sum(pair[0].values) / pair[0].n, reverse=better == "high")
+        if len(found) > 1 and told_apart(found[0][0], found[1][0]):
+            cells[found[0][1]]["bold"] = True
+
+
+def told_apart(one: Value, other: Value) -> bool:
+    """Whether the 95 % t interval of the difference, paired by seed, leaves out zero; two common seeds are needed."""
+    if len(one.by_seed.keys() & other.by_seed.keys()) < 2:
+        return False
+    found = paired_difference(one.by_seed, other.by_seed)
+    return found.low > 0 or found.high < 0
+
+
+def _block(item: Filled, r: int) -> list[int]:
+    return next(rows for _, rows in _blocks(item) if r in rows)
 
 
 def _blocks(item: Filled) -> list[tuple[str, list[int]]]:
@@ -125,7 +157,7 @@ def _widths(cells: list[Set], part: str) -> dict[str, Any]:
     """The widest string of each piece; every digit as wide as 0, so the longest will do."""
     plain = [cell for cell in cells if cell["number"]]
     longest = {key: max((cell[key] for cell in plain), key=len, default="") for key in ("mean", "pm", "n")}
-    return {**longest, "quiet": part == "paper"}
+    return {**longest, "quiet": part.startswith("paper")}
 
 
 def _header(item: Filled, parts: list[list[str]], stubs: int) -> tuple[list[Set], list[Set], int]:
@@ -151,8 +183,10 @@ def _header(item: Filled, parts: list[list[str]], stubs: int) -> tuple[list[Set]
             stand_in = item.columns[c].stand_in or ""
             stand_in = stand_in if len(stand_in) <= WIDEST else "stand-ins below"
             sub = {"replicated": "real data", "this run": stand_in}.get(part, "")
+            if part.endswith(("−", "÷")):
+                sub, part = item.options["baseline"], f"{part.removeprefix('this run ')}"
             heading = _heading(part, starts[c] + p, y + 1, 1)
-            cells.append({**heading, "sub": sub, "small": True, "quiet": part == "paper"})
+            cells.append({**heading, "sub": sub, "small": True, "quiet": part.startswith("paper")})
     return cells, rules, y + 2
 
 

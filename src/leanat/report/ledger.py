@@ -221,7 +221,7 @@ def write_pdf(found: Mapping[str, list[Line]], titles: Mapping[str, str], papers
     """``stem``.pdf and .png, a section per paper; same lines, same bytes."""
     import typst
 
-    from leanat.report.table import stack
+    from leanat.report.typeset import stack
 
     data = {
         "notes": notes(found),

@@ -44,12 +44,20 @@ def notes(item: Filled) -> list[dict[str, str]]:
     if item.scale != "paper" and item.of_a_paper:
         said = "Smaller than the paper's: its values are there for the ordering of methods, not to compare levels."
         found.append((f"Scale {item.scale}.", said))
+    stand_ins = _by_value(columns, lambda column: None if column.skipped else column.stand_in)
+    everywhere = len(stand_ins) == 1 and all(column.stand_in and not column.group for column in columns)
+    told = (
+        f"{data} {'in every column' if everywhere else 'for ' + ', '.join(names)}" for data, names in stand_ins.items()
+    )
+    found.append(("Stand-ins.", _list(told)))
     sizes = _by_value(columns, lambda column: column.n_test)
     made = [*[f"scale {item.scale}"] * item.of_a_paper, *_seeds(provenance.seeds)]
     if len(sizes) == 1:
         made.append(f"{next(iter(sizes)):,} test examples")
     elif sizes:
         made.append("test examples: " + ", ".join(f"{size:,} ({', '.join(names)})" for size, names in sizes.items()))
+    fewer = _by_value(columns, lambda column: _fewest(item, column))
+    made += [f"of them {size} for {', '.join(names)}" for size, names in fewer.items()]
     made += [part for part in (provenance.device, provenance.date) if part]
     made += [f"revision {provenance.revision}"] if provenance.revision else []
     made += [provenance.attacks] if provenance.attacks else []
@@ -57,12 +65,6 @@ def notes(item: Filled) -> list[dict[str, str]]:
     found.append(("Not checked.", unrecorded(provenance)))
     real = {_origin(cell.replicated): None for _, _, cell in item.flat if cell.replicated}
     found.append(("Replicated.", "Real data, mean ± half-width: " + "; ".join(real) + "." if real else ""))
-    stand_ins = _by_value(columns, lambda column: None if column.skipped else column.stand_in)
-    everywhere = len(stand_ins) == 1 and all(column.stand_in and not column.group for column in columns)
-    told = (
-        f"{data} {'in every column' if everywhere else 'for ' + ', '.join(names)}" for data, names in stand_ins.items()
-    )
-    found.append(("Stand-ins.", _list(told)))
     found.append(("Scaled.", _list(provenance.factors)))
     found.append(("Not finite.", _not_finite(item)))
     found.append(("Times.", TIMES if provenance.composed else ""))
@@ -70,6 +72,15 @@ def notes(item: Filled) -> list[dict[str, str]]:
     found.append(("Not run.", _list(f"{', '.join(names)}: {reason}" for reason, names in skipped.items())))
     found += [(f"({mark})", reason) for reason, mark in marks(item).items()]
     return [{"head": head, "body": body} for head, body in found if body]
+
+
+def _fewest(item: Filled, column: Column) -> str | None:
+    """The test examples behind a column's accuracies, where they are fewer than its data set has."""
+    k = item.columns.index(column)
+    counts = [row[k].tested for row in item.cells if row[k].tested]
+    if not counts or not column.n_test or min(counts) >= column.n_test:
+        return None
+    return f"{min(counts):,}" + f" to {max(counts):,}" * (max(counts) > min(counts))
 
 
 def unrecorded(provenance: Provenance) -> str:
@@ -105,7 +116,12 @@ def _reading(item: Filled, n: int | None) -> str:
     elif n is not None:
         said.append("This run: one seed, so no interval.")
     if any(column.better for column in item.columns):
-        said.append("Bold: best mean of the column in its block; it says nothing about significance.")
+        said.append(
+            "Bold: best of its column and block, and told apart from the next by the 95 % interval of the paired difference."
+        )
+    if item.options.get("baseline"):
+        name = item.options["baseline"]
+        said.append(f"−: less {name} of the block, paired by seed, with its 95 % interval. ÷: of its time.")
     if any(row.note == "ours" for row in item.rows):
         said.append("†: the paper's own method.")
     if item.of_a_paper and any(cell.published is None for _, _, cell in item.flat):

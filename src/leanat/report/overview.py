@@ -84,8 +84,8 @@ def _panel(axis: Axes, cells: pandas.DataFrame, heights: dict[str, float]) -> No
 
 
 def plain(text: str) -> str:
-    """User text for matplotlib, where a dollar would begin mathematics; ℓ with an index becomes mathematics."""
-    text = text.replace("$", r"\$")
+    """User text for matplotlib, where a dollar would begin mathematics; ℓ and what the font lacks become mathematics."""
+    text = text.replace("$", r"\$").replace("⁺", "$^{+}$").replace("⟹", r"$\Rightarrow$")  # the text font has neither
     for norm, index in (("∞", r"\infty"), ("2", "2"), ("p", "p")):
         text = text.replace(f"ℓ_{norm}", rf"$\ell_{{{index}}}$")
     return text

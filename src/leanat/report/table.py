@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
-from importlib import resources
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from leanat.core.files import atomic_write
 from leanat.plan.item import Filled
+from leanat.report import typeset
 from leanat.report.layout import layout
+from leanat.report.notes import notes
 from leanat.report.statistics import t_interval
 
 if TYPE_CHECKING:
     import pandas
-
-PPI = 160
 
 
 def check(item: Filled) -> None:
@@ -86,38 +85,20 @@ def frame(item: Filled) -> pandas.DataFrame:
     return pandas.DataFrame.from_records(records).astype(whole)
 
 
-def write_table(item: Filled, stem: Path | str) -> None:
+def write_table(item: Filled, stem: Path | str, claims: Sequence[Mapping[str, Any]] = ()) -> None:
     """Write ``stem``.csv, .pdf and .png (all pages, one below the other). Same item, same bytes."""
-    csv = frame(item).to_csv(index=False, lineterminator="\n")
-    pdf, pages = render(item)
+    write_csv(frame(item), stem)
+    typeset.write(*render(item, claims), stem)
+
+
+def write_csv(cells: pandas.DataFrame, stem: Path | str) -> None:
+    """``stem``.csv, whole or not at all."""
     Path(stem).parent.mkdir(parents=True, exist_ok=True)
-    for kind, data in (("csv", csv.encode()), ("png", stack(pages)), ("pdf", pdf)):
-        with atomic_write(Path(f"{stem}.{kind}")) as file:
-            file.write_bytes(data)
+    with atomic_write(Path(f"{stem}.csv")) as file:
+        file.write_text(cells.to_csv(index=False, lineterminator="\n"), encoding="utf-8")
 
 
-def render(item: Filled) -> tuple[bytes, list[bytes]]:
+def render(item: Filled, claims: Sequence[Mapping[str, Any]] = ()) -> tuple[bytes, list[bytes]]:
     """The PDF and its pages as PNG."""
-    import typst
-
     check(item)
-    source = resources.files("leanat.report").joinpath("table.typ").read_bytes()
-    compiler = typst.Compiler(sys_inputs={"data": json.dumps(layout(item))}, ignore_system_fonts=True)
-    pages = compiler.compile(source, format="png", ppi=PPI)
-    return compiler.compile(source, format="pdf"), [pages] if isinstance(pages, bytes) else pages
-
-
-def stack(pages: list[bytes]) -> bytes:
-    if len(pages) == 1:
-        return pages[0]
-    from PIL import Image
-
-    images = [Image.open(io.BytesIO(page)).convert("RGB") for page in pages]
-    whole = Image.new("RGB", (max(image.width for image in images), sum(image.height for image in images)), "white")
-    top = 0
-    for image in images:
-        whole.paste(image, (0, top))
-        top += image.height
-    file = io.BytesIO()
-    whole.save(file, "PNG", optimize=False)
-    return file.getvalue()
+    return typeset.render(layout(item) | typeset.frame(item, notes(item), claims))

@@ -383,6 +383,7 @@ ITEMS = {
         rows=rows(TRADES, data=["cifar10", "cifar100"]),
         columns=[*ACCURACIES, *times("trades")],
         published={"item": "table1", "row": "{data} | {method}"},
+        options={"baseline": "TRADES [20]"},
     ),
     "table2": Item(
         kind="table",
@@ -393,6 +394,7 @@ ITEMS = {
         rows=[row | SO_PRINTED.get((row["data"], row["method"]), {}) for row in rows(MART, data=["cifar10", "cifar100"])],
         columns=[*ACCURACIES, *times("mart")],
         published={"item": "table2", "row": "{data} | {method}"},
+        options={"baseline": "MART [21]"},
     ),
     "table3": Item(
         kind="table",

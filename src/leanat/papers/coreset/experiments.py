@@ -478,6 +478,7 @@ ITEMS = {
             column("T", "minutes", **MINUTES, digits=0, published={"column": "↓ T (mins)"}),
         ],
         published={"item": "table1", "row": "{objective} | {data} | {method}"},
+        options={"baseline": "Full Adv. Training"},
     ),
     "table2": Item(
         kind="table", seeds={"demo": 1},
@@ -496,6 +497,7 @@ ITEMS = {
             *(accuracy(label, attack, "each attack", published=None) for label, attack in UNSEEN.items()),
         ],
         published={"item": "table2", "row": "{data} | {method}"},
+        options={"baseline": "Full PAT (Fast-LPA)"},
     ),
     "table3": Item(
         kind="table",
@@ -510,6 +512,7 @@ ITEMS = {
             column("T", "minutes", **MINUTES, digits=3, published={"column": "↓ T (min)"}),
         ],
         published={"item": "table3", "row": "{method}"},
+        options={"baseline": "Fast Adv. Training"},
     ),
     "figure2": Item(
         kind="figure", seeds={"demo": 3, "lite": 1},  # those of Tables 1 and 3
@@ -523,7 +526,7 @@ ITEMS = {
     "figure3": Item(
         kind="figure", seeds={"demo": 1, "lite": 1},
         title="Relative robust error against speed-up, TRADES (Figure 3)",
-        caption="The share of full training's robust accuracy that is lost (assumed: the paper gives no formula). GRAD-MATCH against random subsets of the same size, and warm starts of other lengths at 50 %. The paper's subset sizes and warm starts are only in its picture; ours are.",
+        caption="The share of full training's robust accuracy that is lost (assumed: the paper gives no formula). GRAD-MATCH against random subsets of the same size, and warm starts of other lengths at 50 %. The paper's subset sizes and warm starts are only in its picture; ours stand at the points: examples kept (%), and kappa of the warm start.",
         base=CIFAR10, suite="trades",
         rows=[
             *(row for size in (10, 30, 50, 70) for row in product(series="size", size=size, method=TRADES_SUBSETS, settings={"fraction": size / 100})),
@@ -533,7 +536,7 @@ ITEMS = {
             speedup("speed-up", "trades"),
             column("relative robust error", "pgd50_20", unit="%", better="low", reference="trades"),
         ],
-        options={"plot": "scatter", "x": "speed-up", "y": "relative robust error", "series": "method", "panel": "series", "join": True},
+        options={"plot": "scatter", "x": "speed-up", "y": "relative robust error", "series": "method", "panel": "series", "label": ["size", "warm"], "join": True},
     ),
     "gradient_error": Item(
         kind="figure", seeds={"demo": 3, "lite": 1},  # those of Table 1

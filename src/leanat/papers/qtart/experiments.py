@@ -624,6 +624,7 @@ ITEMS = {
         rows=rows(["sgd", "random", "dihcl", "qtart", "sgd_smoothed", "loss_rank", "qtart_late"], model=NETWORKS),
         columns=product(data=["cifar10", "cifar100", "stl10", "mini-imagenet", "imagenet"]),
         published={"item": "table1", "row": "{model} | {method}", "column": "{data}"},
+        options={"baseline": "Baseline"},
     ),
     "figure1": Item(
         kind="figure",

@@ -530,7 +530,7 @@ ITEMS = {
             {"class": "clean accuracy", "metric": "natural", "published": {"column": "clean accuracy"}},
         ],
         published={"item": "figure2", "row": "CIFAR-10 | CSAT A={label}", "column": "robust accuracy on {class}"},
-        options={"plot": "matrix", "bars": ["A", "B"], "diagonal": True, "x_label": "tested class", "y_label": "attacked class"},
+        options={"plot": "matrix", "bars": ["A", "B"], "diagonal": True, "level": "without AT", "x_label": "tested class", "y_label": "attacked class"},
     ),
     "figure3": Item(
         kind="figure", seeds=THREE,

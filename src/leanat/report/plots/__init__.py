@@ -6,21 +6,26 @@ Of a figure, the item's ``options`` are ``plot``, a name of PLOTS, and the keywo
 from __future__ import annotations
 
 import inspect
+import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 
 from leanat.core.errors import did_you_mean
-from leanat.core.files import atomic_write
 from leanat.plan.item import Filled
-from leanat.report import style, table
+from leanat.report import style, table, typeset
 from leanat.report.plots.bars import bars, matrix
 from leanat.report.plots.features import features
 from leanat.report.plots.files import embedding, embedding_cells, histogram_cells, histograms, image_cells, images
 from leanat.report.plots.lines import areas, lines
+from leanat.report.plots.page import Plot, foot
 from leanat.report.plots.polar import polar
 from leanat.report.plots.scatter import scatter
+
+if TYPE_CHECKING:
+    import pandas
 
 PLOTS = {
     "lines": lines,
@@ -41,38 +46,58 @@ CELLS = {
 }  # arrays as cells, for the CSV
 
 
-def write_figure(item: Filled, stem: Path | str) -> None:
+def write_figure(item: Filled, stem: Path | str, claims: Sequence[Mapping[str, Any]] = ()) -> None:
     """Write ``stem``.csv, .pdf and .png, each whole or not at all. Same item, same bytes.
 
     Raises ValueError, one line with the item's name, for an unknown plot or option or an item that it cannot draw.
     """
-    name = f"item {item.paper} {item.item}"
+    try:
+        cells, plot = numbers(item), drawn(item)
+    except ValueError as error:
+        plot = f": plot {item.options['plot']}" if item.options.get("plot") in PLOTS else ""
+        raise ValueError(f"item {item.paper} {item.item}{plot}: {error}") from None
+    pictures = {}
+    for form, about in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
+        file = io.BytesIO()
+        plot.figure.savefig(file, format=form, dpi=2 * style.DPI, metadata=about)
+        pictures[form] = file.getvalue()
+    data = typeset.frame(item, foot(item, plot.read), claims) | {"width": float(plot.figure.get_figwidth())}
+    table.write_csv(cells, stem)
+    typeset.write(*typeset.render(data, pictures), stem)
+
+
+def numbers(item: Filled) -> pandas.DataFrame:
+    """What an item's CSV holds. Raises ValueError as ``write_figure`` does."""
+    kind, options = _asked(item)
+    cells = table.frame(CELLS[kind](item, **options) if kind in CELLS else item)
+    for key in ("factors", "assumptions"):  # once, in the first row
+        cells[key] = ["; ".join(getattr(item.provenance, key))] + [None] * (len(cells) - 1)
+    return cells
+
+
+def drawn(item: Filled) -> Plot:
+    """An item's plot. Raises ValueError as ``write_figure`` does."""
+    kind, options = _asked(item)
+    style.apply()
+    matplotlib.rcParams["hatch.linewidth"] = 0.5
+    return PLOTS[kind](item, **options)
+
+
+def _asked(item: Filled) -> tuple[str, dict[str, Any]]:
+    """The name of the plot, and the keyword arguments of its function."""
     options = dict(item.options)
     kind = options.pop("plot", None)
     if kind not in PLOTS:
-        raise ValueError(f"{name}: options: no plot is called {kind!r}{did_you_mean(kind, PLOTS)}")
-    _check(name, kind, options)
-    style.apply()
-    matplotlib.rcParams["hatch.linewidth"] = 0.5
-    try:
-        drawn = CELLS[kind](item, **options) if kind in CELLS else item
-        cells = table.frame(drawn)
-        figure = PLOTS[kind](item, **options)
-    except ValueError as error:
-        raise ValueError(f"{name}: plot {kind}: {error}") from None
-    for key in ("factors", "assumptions"):  # once, in the first row: the foot may have no room for them
-        cells[key] = ["; ".join(getattr(item.provenance, key))] + [None] * (len(cells) - 1)
-    Path(stem).parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(Path(f"{stem}.csv")) as file:
-        file.write_text(cells.to_csv(index=False, lineterminator="\n"), encoding="utf-8")
-    style.save(figure, stem)
+        raise ValueError(f"options: no plot is called {kind!r}{did_you_mean(kind, PLOTS)}")
+    _check(kind, options)
+    return kind, options
 
 
-def _check(name: str, kind: str, options: dict[str, Any]) -> None:
+def _check(kind: str, options: dict[str, Any]) -> None:
     known = {k: p for k, p in inspect.signature(PLOTS[kind]).parameters.items() if k != "item"}
     for option in options:
         if option not in known:
-            raise ValueError(f"{name}: plot {kind} has no option {option!r}{did_you_mean(option, known)}")
+            raise ValueError(f"plot {kind} has no option {option!r}{did_you_mean(option, known)}")
     lost = [k for k, p in known.items() if p.default is inspect.Parameter.empty and k not in options]
     if lost:
-        raise ValueError(f"{name}: plot {kind} needs the option{'s' * (len(lost) > 1)} {', '.join(lost)}")
+        raise ValueError(f"plot {kind} needs the option{'s' * (len(lost) > 1)} {', '.join(lost)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
@@ -18,6 +18,7 @@ from leanat.report.plots.page import (
     INTERVAL,
     PAPER,
     REAL,
+    Plot,
     empty,
     finish,
     page,
@@ -25,6 +26,7 @@ from leanat.report.plots.page import (
     paper_handle,
     reading,
     real_handle,
+    seeds,
     tidy,
 )
 from leanat.report.plots.points import (
@@ -40,10 +42,10 @@ from leanat.report.plots.points import (
     single,
     spread,
 )
+from leanat.report.statistics import Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 BAR = 0.8  # of a group's room
 LETTER = 0.062  # inches of a letter of a tick label
@@ -59,7 +61,7 @@ def bars(
     panel: Key = None,
     x_label: str = "",
     y_label: str = "",
-) -> Figure:
+) -> Plot:
     """A group of bars for each value of ``group``, in it a bar a series, with intervals; keys as for ``lines``."""
     found = points(item)
     require(found, [group, series, panel])
@@ -69,7 +71,7 @@ def bars(
     letters = max(4, int(wide / len(groups) / LETTER))
     turned = max(len(word) for label in groups for word in label.split()) > letters
     rest = max(map(len, groups)) * LETTER * 0.6 if turned else 0.0
-    figure, axes = page(shape, (wide, 2.2 + rest), sharey=True)
+    figure, axes = page(shape, (wide, 2.2 + rest), sharey=item.scale == "paper")
     for (r, c), (title, part) in panels.items():
         axis = axes[r][c]
         for k, (label, look) in enumerate(drawn.items()):
@@ -94,7 +96,7 @@ def bars(
     read = reading(item, "Bars", f"whiskers: {INTERVAL}")
     if any(point.missing for point in found):
         read.append("–: not measured.")
-    return finish(figure, item, handles + paper_handle(item, found) + real_handle(found), read)
+    return finish(figure, handles + paper_handle(item, found) + real_handle(found), read)
 
 
 def _series(
@@ -115,6 +117,8 @@ def _series(
         where, estimates = [at[label] for label in ours], list(ours.values())
         colours = {"color": look.colour, "hatch": look.hatch, "ec": "white", "lw": 0.4}
         axis.bar(where, [e.mean for e in estimates], wide, zorder=2, **colours)
+        for label in ours:
+            seeds(axis, by[label], "#333333", x=at[label])
         axis.errorbar(
             where, [e.mean for e in estimates], yerr=spread(estimates), fmt="none", ecolor="#333333", capsize=1.8,
             elinewidth=0.9, zorder=3,
@@ -137,13 +141,15 @@ def matrix(
     y_label: str = "",
     bars: Sequence[str] = (),
     diagonal: bool = False,
+    level: str = "",
     digits: int | None = None,
-) -> Figure:
+) -> Plot:
     """The item as a heat map of means with the numbers printed, the paper's and replicated values beside it.
 
     Shades go from the least to the greatest number of each matrix. Columns labelled as in ``bars`` are drawn as bars
     left of it, a row each. Replicated values, where there are any, stand in a second line of panels. With ``diagonal``
-    the cells whose row and column have the same label get a frame. ``digits`` are the decimals; without, the columns'.
+    the cells whose row and column have the same label get a frame. ``level``: a row whose bars are drawn as lines across
+    all others. ``digits`` are the decimals; without, the columns'.
     """
     found = points(item)
     across = [c for c, column in enumerate(item.columns) if column.label not in bars]
@@ -162,9 +168,12 @@ def matrix(
     }
     real, first = int("replicated, real data" in shown), int(bool(beside))
     tall = 0.85 + 0.26 * rows
-    wide = [1.5] * first + [0.3 * len(across) + 0.2] * (len(shown) - real)
+    # Below the paper's scale its bars have an axis of their own, left of its matrix.
+    own = int(bool(beside) and item.scale != "paper" and "paper" in shown)
+    matrix_wide = 0.3 * len(across) + 0.2
+    wide = [1.5] * first + [matrix_wide] + ([1.2] * own + [matrix_wide]) * ("paper" in shown)
     figure, axes = page((1 + real, len(wide)), ((0.9 + sum(wide)) / len(wide), tall), sharey=True, width_ratios=wide)
-    places = {kind: axes[0][first + k] for k, kind in enumerate(list(shown)[: len(shown) - real])}
+    places = {"this run": axes[0][first], "paper": axes[0][-1]}
     if real:
         places["replicated, real data"] = axes[1][first]
         for axis in axes[1][first + 1 :]:
@@ -173,9 +182,15 @@ def matrix(
     decimals = [item.columns[c].digits if digits is None else digits for c in across]
     for line, of in zip(axes, (lambda p: p.ours, lambda p: p.real), strict=False):
         if beside:
-            _bars_beside(line[0], [[row[c] for c in beside] for row in table], looks(bars), of)
+            _bars_beside(line[0], [[row[c] for c in beside] for row in table], looks(bars), of, rings=not own)
+            _level(line[0], item, table, beside, level, looks(bars), of)
         line[0].set_yticks(range(rows), labels)
         line[0].set_ylabel(y_label)
+    if own:
+        printed_bars = [[row[c] for c in beside] for row in table]
+        as_printed = lambda p: None if p.paper is None else Interval(p.paper, None, None, 1)  # noqa: E731
+        _bars_beside(axes[0][first + 1], printed_bars, looks(bars), as_printed, rings=False)
+        axes[0][first + 1].set_title("paper")
     for kind, values in shown.items():
         axis = places[kind]
         _shaded(axis, np.array(values, float), decimals)
@@ -193,11 +208,21 @@ def matrix(
     handles = [Patch(fc=look.colour, hatch=look.hatch, ec="white", lw=0, label=label)
                for label, look in looks(bars).items()]  # fmt: skip
     widest = max((p.ours.half for row in table for p in row if p.ours and p.ours.half is not None), default=0)
-    paper = "Matrix" + " and open markers" * bool(beside) + " named paper"
+    paper = "Matrix" + (" and bars" if own else " and open markers" * bool(beside)) + " named paper"
     read = reading(item, "Numbers" + " and bars" * bool(beside), f"{INTERVAL}: ± {widest:.2g} at most", paper)
     read = [said for said in read if not said.startswith("Crosses")]
     read.append("Shades run from the least to the greatest number of each matrix by itself.")
-    return finish(figure, item, handles + paper_handle(item, [row[c] for row in table for c in beside]), read)
+    if level:
+        read.append(f"Dashed: {level}.")
+    return finish(figure, handles + ([] if own else paper_handle(item, [r[c] for r in table for c in beside])), read)
+
+
+def _level(axis: Axes, item: Filled, table: Any, beside: Sequence[int], level: str, drawn: Any, of: Callable) -> None:
+    """A dashed line at each bar's number in the row called ``level``, which the bars of the other rows are read against."""
+    for row, cells in zip(item.rows, table, strict=True):
+        for c, look in zip(beside, drawn.values(), strict=True):
+            if row.label == level and of(cells[c]):
+                axis.axvline(of(cells[c]).mean, color=look.colour, ls=(0, (3, 2)), lw=1.0, zorder=4)
 
 
 def _both(item: Filled, label: str) -> str:
@@ -230,7 +255,9 @@ def _frame(axis: Axes, item: Filled, across: Sequence[int]) -> None:
                 axis.add_patch(Rectangle((k - 0.5, r - 0.5), 1, 1, fill=False, ec=style.COLOURS[1], lw=1.6))
 
 
-def _bars_beside(axis: Axes, table: Sequence[Sequence[Point]], drawn: dict[str, SeriesStyle], of: Callable) -> None:
+def _bars_beside(
+    axis: Axes, table: Sequence[Sequence[Point]], drawn: dict[str, SeriesStyle], of: Callable, rings: bool
+) -> None:
     """Horizontal bars of the estimates ``of`` each point."""
     wide = BAR / len(drawn)
     for k, look in enumerate(drawn.values()):
@@ -240,7 +267,7 @@ def _bars_beside(axis: Axes, table: Sequence[Sequence[Point]], drawn: dict[str, 
                 axis.barh([at], [of(point).mean], wide, color=look.colour, hatch=look.hatch, ec="white", lw=0.4)
                 bar = {"fmt": "none", "ecolor": "#333333", "capsize": 1.2, "elinewidth": 0.8}
                 axis.errorbar([of(point).mean], [at], xerr=spread([of(point)]), **bar)
-            if point.paper is not None:
+            if point.paper is not None and rings:
                 ring = {**PAPER, "mec": "black", "mew": 0.9, "ms": 4}
                 axis.plot([point.paper], [at], marker="o", ls="", **ring)
     axis.set_xlabel(measured([p for row in table for p in row]))

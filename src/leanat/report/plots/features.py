@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from matplotlib.lines import Line2D
 
 from leanat.plan.item import Filled
 from leanat.report.overview import plain
 from leanat.report.plots.files import Arrays, class_name, cloud, common_edges, distribution, read_files
-from leanat.report.plots.page import finish, page
+from leanat.report.plots.page import Plot, finish, page
 from leanat.report.plots.points import looks
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
-
-def features(item: Filled, *, attacks: dict[str, str], bins: int = 40) -> Figure:
+def features(item: Filled, *, attacks: dict[str, str], bins: int = 40) -> Plot:
     """Above a histogram of the distances under each of ``attacks`` (array: title), a series per network; below the maps.
 
     ``item.files``: an .npz per network with an array [n] of each attack, and points [m, 2], classes [n >= m], names.
@@ -53,7 +48,7 @@ def features(item: Filled, *, attacks: dict[str, str], bins: int = 40) -> Figure
         f"Below: {points} examples a map without attack; its axes have no unit.",
         "No interval: one network a series.",
     ]
-    return finish(figure, item, handles, read)
+    return finish(figure, handles, read)
 
 
 def _map(arrays: Arrays) -> Arrays:

@@ -22,18 +22,17 @@ from matplotlib.patheffects import withStroke
 
 from leanat.plan.item import Column, Filled, Row, Value
 from leanat.report.overview import plain
-from leanat.report.plots.page import WIDEST, finish, grid, page
+from leanat.report.plots.page import WIDEST, Plot, finish, grid, page
 from leanat.report.plots.points import SeriesStyle, looks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Arrays = dict[str, np.ndarray]
 GAP = 0.03  # of a picture, left free around it
 
 
-def histograms(item: Filled, *, bins: int = 40, x_label: str = "") -> Figure:
+def histograms(item: Filled, *, bins: int = 40, x_label: str = "") -> Plot:
     """Shares of the values in bins that all panels and series have in common; each series' least and greatest value."""
     files = _histogram_arrays(item)
     edges = common_edges(files, bins)
@@ -53,7 +52,7 @@ def histograms(item: Filled, *, bins: int = 40, x_label: str = "") -> Figure:
     counts = _counts([len(values) for arrays in files.values() for values in arrays.values()])
     read = [f"{bins} bins from {edges[0]:.3g} to {edges[-1]:.3g}, the same in every panel; {counts} values a series.",
             "No interval: one network a series."]  # fmt: skip
-    return finish(figure, item, handles, read)
+    return finish(figure, handles, read)
 
 
 def distribution(axis: Axes, title: str, arrays: Arrays, edges: np.ndarray, drawn: dict[str, SeriesStyle]) -> None:
@@ -85,7 +84,7 @@ def histogram_cells(item: Filled, *, bins: int = 40, x_label: str = "") -> Fille
     return _celled(item, rows, [_column(name, "%", 4) for name in names], cells)
 
 
-def embedding(item: Filled) -> Figure:
+def embedding(item: Filled) -> Plot:
     """Maps side by side, a point per example; its class by colour and marker, and by name at the middle of the class."""
     files = _embedding_arrays(item)
     shape = grid(len(files))
@@ -101,7 +100,7 @@ def embedding(item: Filled) -> Figure:
                for name, look in drawn.items()]  # fmt: skip
     counts = _counts([len(arrays["points"]) for arrays in files.values()])
     read = [f"{counts} examples a map; the axes have no unit, and no map's scale is another's."]
-    return finish(figure, item, handles, read)
+    return finish(figure, handles, read)
 
 
 def cloud(axis: Axes, title: str, arrays: Arrays, names: dict[int, str], drawn: dict[str, SeriesStyle]) -> None:
@@ -129,7 +128,7 @@ def embedding_cells(item: Filled) -> Filled:
     return _celled(item, rows, [_column("x", None, 4), _column("y", None, 4), _column("class", None, 0)], cells)
 
 
-def images(item: Filled) -> Figure:
+def images(item: Filled) -> Plot:
     """Pictures in rows and columns, a block per file. Maps in grey from their least to their greatest value, each by
     itself; a map with negative values from purple by white (zero) to orange."""
     files = _image_arrays(item)
@@ -158,7 +157,7 @@ def images(item: Filled) -> Figure:
     read += ["With negative values: purple below zero, white zero, orange above, symmetric."] if signed else []
     if any(np.isnan(p).all() for _, columns in files.values() for own in columns.values() for p in own):
         read.append("–: no picture.")
-    return finish(figure, item, [], read)
+    return finish(figure, [], read)
 
 
 def image_cells(item: Filled) -> Filled:

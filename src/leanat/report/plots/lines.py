@@ -15,6 +15,7 @@ from leanat.report.plots.page import (
     INTERVAL,
     PAPER,
     REAL,
+    Plot,
     cut,
     empty,
     finish,
@@ -23,6 +24,7 @@ from leanat.report.plots.page import (
     paper_handle,
     reading,
     real_handle,
+    seeds,
     tidy,
 )
 from leanat.report.plots.points import (
@@ -42,7 +44,6 @@ from leanat.report.plots.points import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 # Of stacked areas: no black, and neighbours differ in lightness.
 FILLS = ("#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7")
@@ -58,7 +59,7 @@ def lines(
     x_label: str = "",
     y_label: str = "",
     references: Mapping[str, float] | None = None,
-) -> Figure:
+) -> Plot:
     """One line a series over the number ``x`` of the entries; a cell without ``x`` is a horizontal line.
 
     ``series`` and ``panel`` are keys of the entries, or lists of them; two keys of ``panel`` make a grid, the first one
@@ -94,7 +95,7 @@ def lines(
         for k, label in enumerate(references or {})
     ]
     read = reading(item, "Lines and filled markers", f"bands or bars: {INTERVAL}")
-    return finish(figure, item, handles + paper_handle(item, found) + real_handle(found), read)
+    return finish(figure, handles + paper_handle(item, found) + real_handle(found), read)
 
 
 def _line(axis: Axes, own: Sequence[Point], x: str, label: str, look: SeriesStyle) -> None:
@@ -116,6 +117,8 @@ def _line(axis: Axes, own: Sequence[Point], x: str, label: str, look: SeriesStyl
             at, [e.mean for e in estimates], yerr=None if as_band else bars, color=look.colour, marker=look.marker,
             ls=look.dash, capsize=2, elinewidth=0.9, zorder=3,
         )  # fmt: skip
+    for at, p in by_x:
+        seeds(axis, p, look.colour, x=at)
     paper = [(at, p.paper) for at, p in by_x if p.paper is not None]
     if paper:
         ring = {**PAPER, "marker": look.marker, "mec": look.colour}
@@ -148,7 +151,7 @@ def areas(
     panel: Key = None,
     x_label: str = "",
     y_label: str = "",
-) -> Figure:
+) -> Plot:
     """Means of the series stacked over the number ``x``, in the order of the columns; a gap where one is missing."""
     found = points(item)
     require(found, [x, series, panel])
@@ -171,7 +174,7 @@ def areas(
     widest = max((p.ours.half for p in found if p.ours and p.ours.half is not None), default=None)
     interval = f"{INTERVAL}, not drawn: ± {widest or 0:.2g} at most"
     read = reading(item, "Areas", interval, "Open markers, stacked")
-    return finish(figure, item, handles + paper_handle(item, found), read)
+    return finish(figure, handles + paper_handle(item, found), read)
 
 
 def _stack(axis: Axes, part: Sequence[Point], x: str, series: Mapping[str, Sequence[Point]], drawn: dict) -> None:
@@ -192,10 +195,13 @@ def _stack(axis: Axes, part: Sequence[Point], x: str, series: Mapping[str, Seque
 def _share(axes: Any, panels: Mapping) -> None:
     """One vertical axis for the panels of a row that measure the same metric."""
     for r in range(axes.shape[0]):
-        same: dict[frozenset, list] = {}
+        same: dict[tuple, list] = {}
         for (row, c), (_, part) in panels.items():
             if row == r and part:
-                same.setdefault(frozenset(p.keys.get("metric") for p in part), []).append(axes[r][c])
+                where = (
+                    c if not any(p.ours for p in part) else None
+                )  # the paper's, of several data sets, have their own
+                same.setdefault((where, *{p.keys.get("metric") for p in part}), []).append(axes[r][c])
         for shared in same.values():
             limits = [axis.get_ylim() for axis in shared]
             for axis in shared:

@@ -1,33 +1,28 @@
-"""A figure's page: title and scale above, panels, legend, and a foot that says what the marks are and how made."""
+"""What the plots share: panels, legend, and the paragraphs that say what the marks are and how they were made."""
 
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import matplotlib
-from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
-from matplotlib.textpath import TextPath
 from numpy import ndarray
 
 from leanat.plan.item import Filled
 from leanat.report import style
 from leanat.report.notes import notes
 from leanat.report.overview import plain
-from leanat.report.plots.points import Key, Point, name, split
+from leanat.report.plots.points import Key, Point, name, over_images, split
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MARGIN = 0.08  # inches, around the page
-ORIGIN = 0.15  # inches, of the line that says item and scale
-TITLE, TEXT, FOOT = 9.5, 8, 6.8  # points
-LINE = 1.22  # of the type size
+LETTER = 0.085  # inches of a letter of a panel's title
+MARGIN = 0.08  # inches, beside the legend
 WIDEST = 7.2  # inches
 INTERVAL = "95 % t interval over seeds"
 PAPER = {"mfc": "white", "mew": 1.1, "ms": 5.5, "zorder": 4}  # open markers
@@ -42,7 +37,7 @@ def grid(count: int) -> tuple[int, int]:
 
 def page(shape: tuple[int, int], panel: tuple[float, float], **subplots: Any) -> tuple[Figure, ndarray]:
     """A figure and its axes [rows, columns]; ``panel`` is a panel's size in inches, labels included, if there is room."""
-    width = min(WIDEST, max(style.WIDTH, shape[1] * panel[0]))
+    width = min(max(WIDEST, 1.9 * shape[1]), max(style.WIDTH, shape[1] * panel[0]))
     figure = Figure(figsize=(width, shape[0] * panel[1]))
     FigureCanvasAgg(figure)
     return figure, figure.subplots(*shape, squeeze=False, **subplots)
@@ -57,20 +52,61 @@ def panels_of(item: Filled, found: Sequence[Point], panel: Key) -> tuple[tuple[i
             for r, (row, ours) in enumerate(down.items())
             for c, (column, theirs) in enumerate(across.items())
         }
-        return (len(down), len(across)), places
+        return apart(item, (len(down), len(across)), places)
     parts = split(item, found, panel) if panel else {"": found}
-    shape = grid(len(parts))
-    return shape, {divmod(k, shape[1]): part for k, part in enumerate(parts.items())}
+    (_, count), places = apart(item, (1, len(parts)), {(0, k): part for k, part in enumerate(parts.items())})
+    shape = grid(count)
+    return shape, {divmod(c, shape[1]): part for (_, c), part in places.items()}
+
+
+def apart(item: Filled, shape: tuple[int, int], panels: dict) -> tuple[tuple[int, int], dict]:
+    """Below the paper's scale its levels and ours have panels of their own: ours say on what, the paper's that they are its.
+
+    A panel that is of one of them alone stays one.
+    """
+    if item.scale == "paper" or not any(p.paper is not None for _, part in panels.values() for p in part):
+        return shape, panels
+    columns: dict[int, list[str]] = {}
+    for c in range(shape[1]):
+        own = [p for (_, at), (_, part) in panels.items() if at == c for p in part]
+        kinds = ["ours"] * any(p.ours or p.real for p in own) + ["paper"] * any(p.paper is not None for p in own)
+        columns[c] = kinds or ["ours"]
+    order = [(c, kind) for c, kinds in columns.items() for kind in kinds]
+    found = {}
+    for (r, c), (head, part) in panels.items():
+        for kind in columns[c]:
+            if kind == "paper" and not any(p.paper is not None for p in part):
+                continue
+            found[r, order.index((c, kind))] = _headed(item, head, part, kind)
+    return (shape[0], len(order)), found
+
+
+def _headed(item: Filled, head: str, part: Sequence[Point], kind: str) -> tuple[str, list[Point]]:
+    if kind == "paper":
+        own = [
+            p._replace(ours=None, real=None, seeds=(), images=None, missing=None) for p in part if p.paper is not None
+        ]
+        where = {name(item.labels, p.keys["data"]) for p in own if "data" in p.keys}
+        told = ", ".join(where) if len(where) == 1 and not any(place in head for place in where) else ""
+        return "\n".join(filter(None, (head, ", ".join(filter(None, ("paper", told)))))), own
+    own = [p._replace(paper=None) for p in part]
+    used = dict.fromkeys(p.stand_in.partition(",")[0] for p in own if p.stand_in and p.ours)
+    return "\n".join(filter(None, (head, f"this run, {', '.join(used)}" if used else "this run"))), own
 
 
 def tidy(axes: Any, panels: Any) -> None:
     """Labels of an axis once where neighbours share it; no axes where no panel is."""
     rows, columns = axes.shape
+    letters = int(axes[0][0].figure.get_figwidth() / columns / LETTER)
     for r in range(rows):
         labels = {axes[r][c].get_ylabel() for c in range(columns) if (r, c) in panels}
         for c in range(columns):
             if (r, c) not in panels:
                 axes[r][c].set_visible(False)
+            lines = [
+                line for text in axes[r][c].get_title(loc="left").split("\n") for line in textwrap.wrap(text, letters)
+            ]
+            axes[r][c].set_title("\n".join(lines))
             if (r + 1, c) in panels:
                 axes[r][c].set_xlabel("")
             if c and len(labels) == 1:
@@ -86,36 +122,26 @@ def cut(axis: Axes, part: Sequence[Point]) -> None:
         axis.set_yticks([tick for tick in axis.get_yticks() if max(low, 0) <= tick <= min(high, 100)])
 
 
-def finish(figure: Figure, item: Filled, handles: Sequence[Any], read: Sequence[str]) -> Figure:
-    """Put the title above the panels, legend and foot below, and make the figure as much taller; lays it out."""
+class Plot(NamedTuple):
+    """Panels and legend, and the sentences that say what the marks are."""
+
+    figure: Figure
+    read: tuple[str, ...]
+
+
+def finish(figure: Figure, handles: Sequence[Any], read: Sequence[str]) -> Plot:
+    """Puts the legend below the panels, makes the figure as much taller, and lays it out once."""
     width, body = figure.get_size_inches()
-    inner = width - 2 * MARGIN
-    head = _head(item, inner)
-    legend = _legend(figure, handles, inner)
+    legend = _legend(figure, handles, width - 2 * MARGIN)
     tall = legend.get_window_extent(figure.canvas.get_renderer()).height / figure.dpi + 0.08 if legend else 0.0
-    foot = [_paragraph(told, text, inner) for told, text in _foot(item, read)]
-    above = ORIGIN + sum(size * LINE / 72 for *_, size in head) + 0.03
-    below = sum(len(lines) for _, _, lines in foot) * FOOT * LINE / 72 + MARGIN
-    height = MARGIN + above + body + tall + below
+    height = body + tall
     figure.set_size_inches(width, height)
-    figure.get_layout_engine().set(rect=(0, (below + tall) / height, 1, body / height))
-    _put(figure, f"{item.paper} / {item.item}", MARGIN, height - MARGIN, 7, colour=style.GREY)
-    _put(figure, f"scale: {item.scale}", width - MARGIN, height - MARGIN, 7, colour=style.GREY, ha="right")
-    y = height - MARGIN - ORIGIN
-    for text, weight, size in head:
-        _put(figure, text, MARGIN, y, size, weight)
-        y -= size * LINE / 72
+    figure.get_layout_engine().set(rect=(0, tall / height, 1, body / height))
     if legend:
-        legend.set_bbox_to_anchor((0.5, (below + tall - 0.03) / height), figure.transFigure)
-    y = below - 0.02
-    for told, indent, lines in foot:
-        _put(figure, told, MARGIN, y, FOOT, "bold")
-        for k, line in enumerate(lines):
-            _put(figure, line, MARGIN + (0 if k else indent), y, FOOT)
-            y -= FOOT * LINE / 72
+        legend.set_bbox_to_anchor((0.5, (tall - 0.03) / height), figure.transFigure)
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # laid out once
-    return figure
+    figure.set_layout_engine("none")
+    return Plot(figure, tuple(read))
 
 
 def paper_handle(item: Filled, found: Sequence[Point]) -> list[Line2D]:
@@ -134,48 +160,28 @@ def real_handle(found: Sequence[Point]) -> list[Line2D]:
     return [made] if any(point.real for point in found) else []
 
 
+FEW = 5  # seeds, up to which each is drawn
+
+
+def seeds(axis: Axes, point: Point, colour: str, **at: float) -> None:
+    """Draws few seeds one by one, or over the test examples the interval of a single one; ``at``: x or y of the mark."""
+    place = next(iter(at.values()))
+    if 1 < len(point.seeds) <= FEW:
+        where = ([place] * len(point.seeds), point.seeds) if "x" in at else (point.seeds, [place] * len(point.seeds))
+        axis.plot(*where, ls="", marker=".", ms=2.6, mew=0, color=colour, alpha=0.75, zorder=4)
+    elif point.images:
+        ends = [point.images.low, point.images.high]
+        where = ([place] * 2, ends) if "x" in at else (ends, [place] * 2)
+        axis.plot(*where, ls="-", marker="", lw=2.6, color=colour, alpha=0.25, zorder=2, solid_capstyle="butt")
+
+
 def empty(axis: Any, found: Sequence[Point]) -> None:
     """Say in a panel that has nothing to draw why it has not."""
     if not any(p.ours or p.real or p.paper is not None for p in found):
         reason = next((p.missing for p in found if p.missing), "no value")
-        text = "\n".join(wrap(plain(reason), TEXT, 1.5))
+        text = textwrap.fill(plain(reason), 28)
         axis.text(0.5, 0.5, text, transform=axis.transAxes, ha="center", va="center", color=style.GREY)
         axis.set_yticks([])
-
-
-def wrap(text: str, size: float, width: float, first: float = 0.0, weight: str = "normal") -> list[str]:
-    """Lines no wider than ``width`` inches as set; ``first`` inches of the first one are taken."""
-    lines, line, used, space = [], [], first, 0.34 * size / 72  # a space, and what letters keep free beside their ink
-    for word in text.split():
-        wide = _width(word, size, weight)
-        if used + wide > width and (line or first):
-            lines.append(" ".join(line))
-            line, used, first = [], 0.0, 0.0
-        line.append(word)
-        used += wide + space
-    return [*lines, " ".join(line)]
-
-
-@lru_cache(maxsize=4096)
-def _width(word: str, size: float, weight: str) -> float:
-    """Inches of one word, in the PDF or in the PNG, where letters stand on whole pixels: the wider."""
-    font = FontProperties(family=matplotlib.rcParams["font.serif"], weight=weight, size=size)
-    drawn = RendererAgg(1, 1, style.DPI).get_text_width_height_descent(word, font, ismath="$" in word)[0] / style.DPI
-    return max(drawn, TextPath((0, 0), word, size=size, prop=font).get_extents().width / 72)
-
-
-def _put(figure, text, x, y, size, weight="normal", colour="black", ha="left") -> None:
-    width, height = figure.get_size_inches()
-    where = {"ha": ha, "va": "top", "fontsize": size, "fontweight": weight, "color": colour}
-    figure.text(x / width, y / height, text, **where)
-
-
-def _head(item: Filled, width: float) -> list[tuple[str, str, float]]:
-    """Lines as (text, weight, size), below the line of origin and scale."""
-    lines = [(line, "bold", TITLE) for line in wrap(plain(item.title), TITLE, width, weight="bold")]
-    if item.caption:
-        lines += [(line, "normal", TEXT) for line in wrap(plain(item.caption), TEXT, width)]
-    return lines
 
 
 def _legend(figure: Figure, handles: Sequence[Any], width: float) -> Any:
@@ -202,27 +208,19 @@ def _by_row(handles: list[Any], columns: int) -> list[Any]:
     return order if full and (rest == 0 or len(rows) > 1) else handles
 
 
-def _paragraph(told: str, text: str, width: float) -> tuple[str, float, list[str]]:
-    """Head, the room it takes on the first line, and the lines."""
-    indent = sum(_width(word, FOOT, "bold") + 0.3 * FOOT / 72 for word in told.split()) + 0.02 * bool(told)
-    lines = wrap(plain(text), FOOT, width, indent)
-    return told, indent, lines
-
-
-def _foot(item: Filled, read: Sequence[str]) -> list[tuple[str, str]]:
-    """Paragraphs (head, text) in reading order."""
+def foot(item: Filled, read: Sequence[str]) -> list[dict[str, str]]:
+    """Paragraphs {head, body} below a figure, the most important first; ``read``: what the marks are."""
     printed = any(cell.published is not None for _, _, cell in item.flat)
-    said = [("", " ".join(read))]
+    found = [("", " ".join(read))]
     if printed and item.scale != "paper":
-        text = "Smaller than the paper's: its open markers are there for the order of methods, not to compare levels."
-        said.append((f"Scale {item.scale}.", text))
-    wanted = ("This run.", "Not checked.", "Replicated.", "Stand-ins.", "Scaled.", "Not finite.", "Times.", "Not run.")
-    said += [(note["head"], note["body"]) for note in notes(item) if note["head"] in wanted]
-    said.append(("Missing.", missing(item)))
-    own = [row.words for row in item.rows if row.note not in (None, "ours")]
-    said.append(("Not in the paper.", _some(own)))
-    said.append(("Assumptions.", "; ".join(item.provenance.assumptions)))
-    return [(told, text) for told, text in said if text]
+        text = "Smaller than the paper's, whose values have panels of their own: for the order of methods, not to compare levels."
+        found.append((f"Scale {item.scale}.", text))
+    wanted = ("Stand-ins.", "Replicated.", "Not finite.", "This run.", "Not checked.", "Scaled.", "Times.", "Not run.")
+    own = {note["head"]: note["body"] for note in notes(item)}
+    found += [(head, own[head]) for head in wanted if head in own]
+    found.append(("Missing.", missing(item)))
+    found.append(("Not in the paper.", _some([row.words for row in item.rows if row.note not in (None, "ours")])))
+    return [{"head": head, "body": body} for head, body in found if body]
 
 
 def missing(item: Filled) -> str:
@@ -260,13 +258,17 @@ def reading(item: Filled, ours: str, interval: str, paper: str = "Open markers")
     if not counts:
         said = ["No run of ours is shown."]
     elif counts[-1] == 1:
-        said = [f"{ours}: this run, one seed, so no interval."]
+        said = [f"{ours}: this run, one seed."]
+        if any(over_images(cell, column.unit) for _, column, cell in item.flat):
+            said.append("Pale bars: Wilson's 95 % interval over its test examples, which says nothing of other seeds.")
         if not item.provenance.seeds:
             said = [f"{ours}: computed, no training."]
     else:
         n = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else counts[0]
-        of = "random subsets or seeds" if item.provenance.draws else "seeds"
-        said = [f"{ours}: this run, mean over n = {n} {of}; {interval}."]
+        one = len(item.provenance.seeds) == 1
+        of = ("random subsets" if one else "random subsets and seeds") if item.provenance.draws else "seeds"
+        said = [f"{ours}: this run, mean over n = {n} {of}; {interval.replace('seeds', of)}."]
+        said += ["Small dots: the seeds, one by one."] * (2 <= max(len(cell.by_seed) for cell in cells) <= FEW)
     if any(cell.published is not None for cell in cells):
         said.append(f"{paper}: the paper's values.")
     if any(cell.replicated for cell in cells):

@@ -16,6 +16,7 @@ from leanat.report.plots.page import (
     INTERVAL,
     PAPER,
     REAL,
+    Plot,
     empty,
     finish,
     page,
@@ -38,7 +39,6 @@ from leanat.report.plots.points import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 def polar(
@@ -49,7 +49,7 @@ def polar(
     panel: Key = "row_group",
     r_label: str = "",
     r_max: float | None = None,
-) -> Figure:
+) -> Plot:
     """A circle a ``panel``, an axis around it for each value of ``axis``, a closed line a ``series``; from 0 to ``r_max``.
 
     A line is open where a value is missing. Without ``r_max`` the axis ends above the greatest number of all panels.
@@ -84,7 +84,7 @@ def polar(
     read += reading(item, "Closed lines", f"bars: {INTERVAL}")
     if any(point.missing for point in found):
         read.append("A line is open where a value is missing.")
-    return finish(figure, item, handles + paper_handle(item, found) + real_handle(found), read)
+    return finish(figure, handles + paper_handle(item, found) + real_handle(found), read)
 
 
 def _numbers(point: Point) -> list[float]:

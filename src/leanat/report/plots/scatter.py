@@ -16,6 +16,7 @@ from leanat.report.plots.page import (
     INTERVAL,
     PAPER,
     REAL,
+    Plot,
     cut,
     empty,
     finish,
@@ -63,7 +64,7 @@ def scatter(
     y_label: str = "",
     join: bool = False,
     spearman: bool = False,
-) -> Figure:
+) -> Plot:
     """A point per row: column ``x`` against column ``y``, both named by their label or by the ``metric`` they measure.
 
     ``series``, ``panel`` and ``label`` (written at each point) are keys of the rows' entries. ``join`` draws a line
@@ -80,14 +81,14 @@ def scatter(
     for (r, c), (head, part) in panels.items():
         axis, correlations = axes[r][c], []
         for name, own in series_of(item, part, series).items():
-            mine = [pair for pair in pairs if any(pair.y is point for point in own)]
+            mine = [pair._replace(y=point) for pair in pairs for point in own if pair.y.keys is point.keys]
             _series(axis, mine, drawn[name], join)
             if spearman and (said := correlation(mine)):
                 correlations.append(f"{name}: {said}" if len(drawn) > 1 else said)
             if label:
                 told += [(axis, pair, title(item, pair.y, label)) for pair in mine]
         axis.set_title("\n".join(filter(None, [head, *correlations])))
-        empty(axis, [p for pair in pairs if any(pair.y is point for point in part) for p in pair])
+        empty(axis, [p for pair in pairs for point in part if pair.y.keys is point.keys for p in (pair.x, point)])
         axis.grid()
         axis.set_axisbelow(True)
         axis.margins(0.08)
@@ -103,9 +104,9 @@ def scatter(
     if spearman:
         read.append("ρ: Spearman's rank correlation of the means shown, p two-sided by the t approximation.")
     handles += paper_handle(item, [pair.y for pair in pairs if None not in (pair.x.paper, pair.y.paper)])
-    finish(figure, item, handles + real_handle(found), read)
+    plot = finish(figure, handles + real_handle(found), read)
     _annotate(figure, told)
-    return figure
+    return plot
 
 
 def correlation(pairs: Sequence[Pair]) -> str:

@@ -1,0 +1,40 @@
+"""The claims that an item's numbers bear on, for its page: what they say by themselves, whatever other items are made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from leanat.experiments.claim import Claim
+from leanat.plan.item import Item
+from leanat.report.cells import Items
+from leanat.report.claims import Line, ledger, load
+from leanat.report.ledger import MARKS, measured, named
+
+
+def lines(item: Item, folder: Path) -> list[dict[str, Any]]:
+    """What page.typ sets: {mark, id, says, effect, quiet} for each claim with a case in this item.
+
+    ``folder``: where ``items/<scale>/<paper>/<item>.csv`` and its npz are, of this item alone, so that a page never depends on
+    which others are finished. A claim that also reads others is named with them, without a number.
+    """
+    own = {claim.id: others for claim in load(item.paper) if (others := _others(claim, item)) is not None}
+    alone = [claim for claim in load(item.paper) if own.get(claim.id) == []]
+    found = {line.claim.id: line for line in ledger(alone, Items(folder, item.scale))}
+    claims = {claim.id: claim for claim in load(item.paper)}
+    return [_line(claims[name], found.get(name), others) for name, others in own.items()]
+
+
+def _others(claim: Claim, item: Item) -> list[str] | None:
+    """The other items that a claim reads; None where it does not read this one."""
+    read = dict.fromkeys(place[0] for case in claim.cases for place in case.values())
+    return [name for name in read if name != item.item] if item.item in read else None
+
+
+def _line(claim: Claim, line: Line | None, others: list[str]) -> dict[str, Any]:
+    about = {"id": claim.id, "says": claim.says}
+    if line is None:
+        needs = ", ".join(f"figures/{claim.paper}/{other}" for other in others)
+        return about | {"mark": "–", "effect": f"needs also {needs}", "quiet": True}
+    effect = measured(line) or named(line)
+    return about | {"mark": MARKS.get(line.verdict, "–"), "effect": effect, "quiet": line.verdict not in MARKS}
