@@ -101,9 +101,9 @@ def test_all_that_is_to_be_light_is_there():
     assert {name_of(path) for path in FILES} >= PURE
 
 
-def test_core_imports_torch_only():
+def test_core_imports_torch_and_what_checks_fields_only():
     outside = {n.split(".")[0] for p in (SOURCE / "core").glob("*.py") for n in imports(p, True)}
-    assert outside - sys.stdlib_module_names == {"torch", "leanat"}
+    assert outside - sys.stdlib_module_names == {"torch", "pydantic", "annotated_types", "leanat"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

@@ -341,12 +341,10 @@ def test_waits_of_attacks(name):
         },
         "fat": {"fat": threat | {"patience": 1}},
     }
-    problems = []
     entry = kinds.get(
         name, {name: {"bound": 1e-3, "steps": 2} | ({"lattice": [4, 4, 4]} if name == "recoloradv" else {})}
     )
-    attack = components.component(nouns.Attack, entry, name, problems)
-    assert not problems
+    attack = components.build(nouns.Attack, entry, name)
     with gpu() as total:
         test = small_load("shapes10", "test", device=GPU)
         net = io.build("resnet_tiny", "channel", io.describe(test), 0).to(GPU).eval()

@@ -112,3 +112,15 @@ class Losses(Hook):
         memory["last"][step.index] = value
         memory["total"][step.index] += value
         memory["visits"][step.index] += 1
+
+
+def convolutions(net, x):
+    """The shape that each Conv2d of the network gives for ``x``, by module name in forward order."""
+    shapes = {}
+    named = [(name, module) for name, module in net.named_modules() if isinstance(module, nn.Conv2d)]
+    hooks = [m.register_forward_hook(lambda m, i, o, name=name: shapes.update({name: o.shape})) for name, m in named]
+    with torch.no_grad():
+        net.eval()(x)
+    for hook in hooks:
+        hook.remove()
+    return shapes

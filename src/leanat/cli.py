@@ -191,7 +191,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _torch(arguments: argparse.Namespace) -> Any:
-    """torch with one thread: two a job are slower on a shared machine, and of one no bit depends on the number of cores."""
+    """torch with one thread: two per job are slower on a shared machine, and of one no bit depends on the number of cores."""
     import torch
 
     torch.set_num_threads(1)
@@ -244,7 +244,7 @@ def data(arguments: argparse.Namespace) -> None:
     if unknown := [
         name
         for name in [*(wanted or []), *([arguments.download] if arguments.download else [])]
-        if not sets.known(name)
+        if not sets.is_data_set(name)
     ]:
         raise ConfigError([f"data: no data set {unknown[0]!r}{did_you_mean(unknown[0], sets.NAMES)}"])
     if arguments.download:
@@ -255,14 +255,14 @@ def data(arguments: argparse.Namespace) -> None:
         raise ConfigError([f"data: {folder}: no such folder"])
     places = [place for place in sets.survey(folder) if wanted is None or place.name in wanted]
     for place in places:
-        if place.found:
+        if place.complete:
             log.info("%-14s found    %s", place.name, place.path or "comes with the package")
         else:
             log.info("%-14s missing  %s; %s", place.name, place.missing, sets.how(place.name, folder))
-    lost = [place.name for place in places if not place.found and (wanted or [])]
+    lost = [place.name for place in places if not place.complete and (wanted or [])]
     if lost:
         raise ConfigError([f"data: missing in {folder or 'data_dir, which is not set'}: {', '.join(lost)}"])
-    if folder is not None and not any(place.found for place in places if place.path):
+    if folder is not None and not any(place.complete for place in places if place.path):
         raise ConfigError([f"data: {folder} holds none of these data sets"])
 
 

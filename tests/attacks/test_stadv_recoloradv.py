@@ -121,9 +121,9 @@ def test_stadv_takes_images_that_are_not_square(trained):
 @pytest.mark.parametrize("make", [StAdv, ReColorAdv, JPEG])
 def test_errors(trained, make):
     net, x, y = trained
-    with pytest.raises(ValueError, match=r"steps is 0; allowed: 1 or more"):
+    with pytest.raises(ValueError, match=r"steps 0; allowed: 1 or more"):
         make(0.5, 0)
-    with pytest.raises(ValueError, match=r"bound is 0.0; allowed: above 0"):
+    with pytest.raises(ValueError, match=r"bound 0.0; allowed: above 0"):
         make(0.0, 10)
     step = step_of(x, y)
     step.step_size = torch.ones(len(x))
@@ -135,7 +135,7 @@ def test_errors(trained, make):
     else:
         with pytest.raises(ValueError, match="needs 3 colour channels; these images have 1"):
             make(0.5, 2)(net, grey)
-    with pytest.raises(ValueError, match="lattice is"):
+    with pytest.raises(ValueError, match=r"lattice\[0\] 1; allowed: 2 or more"):
         ReColorAdv(0.06, 1, lattice=(1, 8, 8))
 
 

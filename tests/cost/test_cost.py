@@ -18,20 +18,20 @@ def spec(selector, epochs=100, batch=100, validation=None, budget=None):
 
 
 def test_full_training_is_batches_times_steps():
-    assert predict.seconds_an_epoch(spec("everything"), P, 50_000, None) == pytest.approx(500 * 3.0)
+    assert predict.seconds_per_epoch(spec("everything"), P, 50_000, None) == pytest.approx(500 * 3.0)
 
 
 def test_selections_are_amortised():
     """A random 30 % for 20 epochs, then four selections of 30 % in 100 epochs: the paper's 9 in 200."""
     every = {"period": 20, "warmup": 20, "inner": {"glister": {"fraction": 0.3}}}
     every["before"] = {"once": {"tau": 0, "inner": {"random": {"fraction": 0.3}}}}
-    found = predict.seconds_an_epoch(spec({"every": every}, validation=0.1), P, 50_000, None)
+    found = predict.seconds_per_epoch(spec({"every": every}, validation=0.1), P, 50_000, None)
     training = 0.3 * (45_000 / 100) * 3.0
     selecting = 4 * (500 * 2.5 + 7.0) / 100
     assert found == pytest.approx(training + selecting)
     assert sum(e.selects for e in predict.plan(spec({"every": every}, epochs=200))) == 9
     every["inner"] = {"grad_match": {"fraction": 0.3}}  # attacks the training part alone
-    found = predict.seconds_an_epoch(spec({"every": every}, validation=0.1), P, 50_000, None)
+    found = predict.seconds_per_epoch(spec({"every": every}, validation=0.1), P, 50_000, None)
     assert found == pytest.approx(training + 4 * (450 * 2.5 + 7.0) / 100)
 
 
@@ -40,11 +40,11 @@ def test_bullet_train_costs_what_its_groups_do():
     shares = {"boundary": 0.4, "robust": 0.5}
     mean = 0.4 * 10 + 0.5 * 2
     share = predict.attack_share(bullet, shares)
-    took = predict.seconds_an_epoch(bullet, P, 50_000, share)
+    took = predict.seconds_per_epoch(bullet, P, 50_000, share)
     assert took == pytest.approx(500 * (0.25 + 1.0 + mean / 10 * 2.0))
     assert predict.implied_attack_share(bullet, P, 50_000, took) == pytest.approx(share)
     with pytest.raises(ValueError, match="shares of its groups"):
-        predict.seconds_an_epoch(bullet, P, 50_000, None)
+        predict.seconds_per_epoch(bullet, P, 50_000, None)
 
 
 @pytest.mark.parametrize("idle", [False, True])

@@ -138,7 +138,7 @@ def test_missing_data_say_what_is_missing_and_where(name, tmp_path):
     assert str(tmp_path) in str(error.value)
     assert "\n" not in str(error.value)
     place = next(p for p in survey(tmp_path) if p.name == name)
-    assert not place.found
+    assert not place.complete
     assert place.missing
 
 
@@ -226,18 +226,18 @@ def test_stl10_files(tmp_path, monkeypatch):
 
 
 def test_survey_of_no_folder_finds_what_is_embedded():
-    assert {place.name for place in survey(None) if place.found} == set(EMBEDDED)
+    assert {place.name for place in survey(None) if place.complete} == set(EMBEDDED)
     assert {place.name for place in survey(None)} == set(NAMES)
 
 
 def test_survey_sees_files_that_are_there(tmp_path, monkeypatch):
     small_cifar(tmp_path, monkeypatch, "cifar10")
     places = {place.name: place for place in survey(tmp_path)}
-    assert places["cifar10"].found
+    assert places["cifar10"].complete
     assert places["cifar10"].path == tmp_path / "cifar-10-batches-py"
     (tmp_path / "cifar-10-batches-py/test_batch").unlink()
     missing = {place.name: place for place in survey(tmp_path)}["cifar10"]
-    assert not missing.found
+    assert not missing.complete
     assert missing.missing == "cifar-10-batches-py/test_batch"
 
 

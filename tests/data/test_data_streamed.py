@@ -167,7 +167,7 @@ def test_imagenet200_is_its_list(tmp_path):
             (tmp_path / "ILSVRC2012" / part / wnid / "a.JPEG").touch()
     data = load("imagenet200", "train", tmp_path)
     assert (len(data), data.class_names) == (200, wnids)
-    assert next(p for p in survey(tmp_path) if p.name == "imagenet200").found
+    assert next(p for p in survey(tmp_path) if p.name == "imagenet200").complete
     (tmp_path / "ILSVRC2012/train" / wnids[7] / "a.JPEG").unlink()
     (tmp_path / "ILSVRC2012/train" / wnids[7]).rmdir()
     with pytest.raises(DataError, match=wnids[7]):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from leanat.models import BODIES, PerChannel, PerImage, build, conv_layers, conv_outputs
+from leanat.models import BODIES, PerChannel, PerImage, build
 
 SMALL = [name for name in BODIES if name.endswith("_small") or "tiny" in name or name == "resnet_78k"]
 
@@ -66,60 +66,6 @@ def test_statistics_of_a_new_network_are_untouched():
         assert all(m.num_batches_tracked == 0 and not m.running_mean.any() for m in norms)
 
 
-def test_conv_layers_are_in_forward_order():
-    assert conv_layers(make("resnet_tiny")) == [
-        *("body.stem.0", "body.stage1.0.conv1", "body.stage1.0.conv2"),
-        *("body.stage2.0.conv1", "body.stage2.0.conv2", "body.stage2.0.shortcut.0"),
-        *("body.stage3.0.conv1", "body.stage3.0.conv2", "body.stage3.0.shortcut.0"),
-    ]
-    net = make("resnet_tiny")
-    for p in net.body.stem.parameters():
-        p.requires_grad_(False)
-    net.body.stem.eval()
-    conv_layers(net)
-    assert not net.body.stem.training
-    assert net.body.stage1.training
-    assert sum(p.requires_grad for p in net.parameters()) == len(list(net.parameters())) - 3
-    assert not net.body.stem[1].num_batches_tracked
-
-
-@pytest.mark.parametrize("name", SMALL)
-def test_conv_outputs_are_what_the_convolutions_gave(name):
-    net, x = make(name, 16, 3).eval(), torch.rand(2, 3, 16, 16)
-    copies = {}
-    hooks = [
-        m.register_forward_hook(lambda m, i, o, n=n: copies.update({n: o.detach().clone()}))
-        for n, m in net.named_modules()
-        if isinstance(m, nn.Conv2d)
-    ]
-    outputs = conv_outputs(net, x)
-    for hook in hooks:
-        hook.remove()
-    assert list(outputs) == list(copies) == conv_layers(net)
-    assert all(torch.equal(outputs[n], copies[n]) for n in copies)  # fails if something later works in place
-    first = net.get_submodule(next(iter(outputs)))
-    torch.testing.assert_close(outputs[next(iter(outputs))], first(net.normalise(x)))
-
-
-def test_conv_outputs_of_some_layers_carry_gradient():
-    net, x = make("vgg16_small"), torch.rand(2, 1, 8, 8, requires_grad=True)
-    names = conv_layers(net)
-    outputs = conv_outputs(net, x, layers=[names[3], names[1]])
-    assert list(outputs) == [names[1], names[3]]
-    (g,) = torch.autograd.grad(outputs[names[3]].sum(), x)
-    assert g.any()
-    with pytest.raises(ValueError, match=r"no Conv2d named nothing; there are: body.convs.0"):
-        conv_outputs(net, x, layers=["nothing"])
-
-
-def test_no_hook_stays_behind():
-    net = make("resnet_tiny")
-    conv_outputs(net, torch.rand(2, 1, 8, 8))
-    with pytest.raises(RuntimeError):
-        conv_outputs(net, torch.rand(2, 5, 8, 8))
-    assert not any(m._forward_hooks for m in net.modules())
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -144,7 +90,6 @@ def test_timm_networks_by_name():
     net = make("timm:resnet10t", 32, 1)
     assert net(torch.rand(2, 1, 32, 32)).shape == (2, 10)
     assert not any(getattr(m, "inplace", False) for m in net.modules())
-    assert len(conv_layers(net)) == sum(isinstance(m, nn.Conv2d) for m in net.modules())
     with pytest.raises(ValueError, match="timm has no network 'resnet50x'; nearest: resnet50"):
         make("timm:resnet50x")
     with pytest.raises(ValueError, match="timm:vit_tiny_patch16_224 cannot take 3x32x32 images"):

@@ -6,8 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from toys import convolutions
 
-from leanat.models import BODIES, build, conv_outputs
+from leanat.models import BODIES, build
 from leanat.models.residual import BasicBlock, Bottleneck, MadryUnit, PreActBlock
 
 SMALL = [name for name in BODIES if name.endswith("_small") or "tiny" in name or name == "resnet_78k"]
@@ -174,8 +175,7 @@ def test_small_networks_take_small_images_and_differentiate_twice(name, size, ch
 def test_small_networks_see_32_pixels_at_the_cost_of_16(name):
     sides = []
     for size in (16, 32):
-        out = conv_outputs(make(name, size, 3).eval(), torch.rand(1, 3, size, size))
-        sides.append([o.shape[2:] for o in out.values()])
+        sides.append([shape[2:] for shape in convolutions(make(name, size, 3), torch.rand(1, 3, size, size)).values()])
     assert sides[0] == sides[1]
 
 

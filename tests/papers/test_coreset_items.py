@@ -83,7 +83,7 @@ def test_perceptual_training_on_coresets_is_as_fast_as_its_plan(paper, data, spe
         spec = paper.run(facts, 0).spec
         pieces = {"step": 1.0, "select": 0.85, "solve": 0.0}
         examples = paper.datasets[data]["train"]
-        return spec["recipe"]["epochs"] * predict.seconds_an_epoch(spec, pieces, examples, None)
+        return spec["recipe"]["epochs"] * predict.seconds_per_epoch(spec, pieces, examples, None)
 
     for method in ("pat_craig", "pat_gradmatch"):
         assert seconds("pat") / seconds(method) == pytest.approx(speed_up, abs=0.01)

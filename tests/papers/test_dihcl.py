@@ -13,7 +13,7 @@ from leanat.core.loop import train
 from leanat.core.nouns import Hook, Step
 from leanat.core.rng import Draws
 from leanat.core.teacher import Teacher, per_example_loss, teaching
-from leanat.papers.qtart.dihcl import RULES, Bandit, Episodes, Mixup, beta, symmetric_beta, without_replacement
+from leanat.papers.qtart.dihcl import Bandit, Episodes, Mixup, beta, symmetric_beta, without_replacement
 
 PAPER = (0, 5, 10, 15, 20, 30, 40, 60, 90, 140, 210, 300)
 SHORT = Episodes((0, 2, 4, 6, 8, 10), explore=3, min_k=0.5)
@@ -255,7 +255,7 @@ def test_how_many_are_drawn():
     assert [row["forward"] - row["backward"] for row in run.history] == [0, 0, 24, 0, 24, 0, 24, 0, 24, 0]
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", ["exp3", "ucb", "thompson"])
 @pytest.mark.parametrize("options", [{}, {"teacher": False, "mixup": False}], ids=str)
 def test_it_learns(rule, options):
     episodes = Episodes((0, 4, 8, 12, 16, 20), lr_max=0.05, explore=3, min_k=0.5)
@@ -310,7 +310,7 @@ def test_the_first_episode_starts_the_teacher_from_the_network():
         assert run.memory["teacher"]["state"][k].equal(p)
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", ["exp3", "ucb", "thompson"])
 def test_resumed_through_a_file_it_has_the_same_bits(rule, tmp_path):
     whole, part = make(rule, "change"), make(rule, "change")
     train(whole, split(toy(N)))

@@ -4,13 +4,13 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import nn
-from toys import Small, make_run, same, split, toy, weights
+from toys import Small, convolutions, make_run, same, split, toy, weights
 
 from leanat.core.loop import train
 from leanat.core.passes import Passes
 from leanat.core.rng import Draws
 from leanat.data import load
-from leanat.models import BODIES, build, conv_layers
+from leanat.models import BODIES, build
 from leanat.papers.qtart.method import (
     WINDOWS,
     Instability,
@@ -66,7 +66,7 @@ SMALL = [name for name in BODIES if name.endswith("_small")]
 def test_layers_come_in_forward_order_without_shortcuts(name):
     net = network(name)
     names = [layer.name for layer in layers(net, IMAGES)]
-    assert names == [n for n in conv_layers(net) if "shortcut" not in n]
+    assert names == [n for n in convolutions(net, IMAGES) if "shortcut" not in n]
 
 
 @pytest.mark.parametrize("name", SMALL)

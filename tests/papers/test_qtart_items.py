@@ -174,7 +174,7 @@ class Labelled(Toy):
 def test_distances_are_those_of_what_the_head_reads(nets):
     net, data = nets[0], toy(size=8).plain()
     attack = PGD(Linf(0.1), 2, 0.05, "none")
-    named = (features.Named("pgd", attack),)
+    named = (features.NamedAttack("pgd", attack),)
     found = features.distances(net, data, named, seed=0, limit=None, batch=7)
     x, y = data.batch(torch.arange(len(data)), 0)
     step = SimpleNamespace(x=x, y=y, steps=None, step_size=None, draws=None, z=None, aux={})
@@ -294,7 +294,7 @@ def test_q_tart_costs_two_looks_and_saves_what_it_removes():
     once = {"once": {"tau": 50, "inner": {"instability": {"gamma": 125}}}}
     method = {"selector": once, "attack": {"free": {}}, "replays": 8}
     spec = {"method": method, "recipe": {"epochs": 300, "batch": 100}, "data": {}}
-    found = predict.seconds_an_epoch(spec, {"step": 3.0, "look": 0.5}, 50_000, None)
+    found = predict.seconds_per_epoch(spec, {"step": 3.0, "look": 0.5}, 50_000, None)
     steps = 8 * (300 * 500 - 250 * 1.25)
     assert found == pytest.approx((3.0 * steps + 2 * 500 * 0.5) / 300)
 

@@ -10,6 +10,7 @@ from torch import nn
 from toys import Small, make_run, same, split, toy, weights
 
 from leanat.core import nouns
+from leanat.core.errors import ConfigError
 from leanat.core.loop import make_step, train
 from leanat.core.nouns import Hook, Step, Subset
 from leanat.core.rng import Draws
@@ -600,17 +601,17 @@ def test_what_is_missing_is_named(teacher, tmp_path):
 
 
 def test_a_spec_builds_it():
-    problems = []
     fields = {"teacher": "results/runs/x", "beta": 2, "gamma": 20, "ks": [90, 50], "epochs_each": 15}
-    built = components.build(Saliency, {**fields, "discriminator": {"layers": 3}}, "s", problems)
-    assert not problems
+    built = components.build(Saliency, {**fields, "discriminator": {"layers": 3}}, "s")
     expected = Saliency(
         Path("results/runs/x"), 2.0, 20.0, ks=(90.0, 50.0), epochs_each=15, discriminator=Discriminator(layers=3)
     )
     assert built == expected
-    assert components.build(Saliency, {**fields, "k": 50, "discriminator": {"layers": 9}}, "s", problems) is None
-    assert any("unknown key 'k'" in p for p in problems)
-    assert any("layers 9" in p for p in problems)
+    with pytest.raises(ConfigError) as error:
+        components.build(Saliency, {**fields, "k": 50, "discriminator": {"layers": 9}}, "s")
+    inside, own = error.value.problems
+    assert inside == "s.discriminator: layers 9; allowed: from 3 to 5"
+    assert own.startswith("s: unknown key 'k'")
 
 
 def test_of_logits_is_the_cross_entropy():

@@ -52,19 +52,17 @@ def test_every_spec_of_every_scale_can_be_built(scale):
 
 
 def test_attacks_are_written_by_name():
-    problems = []
     pgd = {"pgd": {"threat": {"linf": {"eps": 0.1}}, "steps": 5, "step_size": 0.02, "start": "uniform"}}
-    assert components.component(Attack, pgd, "attack", problems) == PGD(Linf(0.1), 5, 0.02, "uniform")
+    assert components.build(Attack, pgd, "attack") == PGD(Linf(0.1), 5, 0.02, "uniform")
     pgd["pgd"]["threat"] = {"l2": {"eps": 0.5}}
-    assert components.component(Attack, pgd, "attack", problems).threat == L2(0.5)
-    assert not problems
+    assert components.build(Attack, pgd, "attack").threat == L2(0.5)
 
 
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ("recipe.epochs", "thirty", "spec.recipe.epochs: input should be a valid integer"),
-        ("recipe.epochs", 0, "spec.recipe: epochs and batch are at least 1"),
+        ("recipe.epochs", "thirty", "spec.recipe: epochs 'thirty'; allowed: a whole number, 1 or more"),
+        ("recipe.epochs", 0, "spec.recipe: epochs 0; allowed: 1 or more"),
         ("recipe.epocs", 3, "spec.recipe: unknown key 'epocs'; did you mean epochs?"),
         ("recipe.batch", None, "spec.recipe: key 'batch' is missing"),
         ("recipe.precision", "fp16", "precision 'fp16'; allowed: fp32, bf16"),
@@ -79,7 +77,7 @@ def test_attacks_are_written_by_name():
         ("method.selector.once.inner.instability.window", "lats", "lats"),
         ("method.objective", {"cross_entropy": {"smoothing": 2}}, "smoothing"),
         ("data.augment", "flip", "spec.data.augment: a list is expected"),
-        ("data.augment", [{"crop": {"pad": -1}}], "pad is -1, allowed: 0 or more pixels"),
+        ("data.augment", [{"crop": {"pad": -1}}], "spec.data.augment[0].crop: pad -1; allowed: 0 or more pixels"),
     ],
 )
 def test_a_wrong_spec_is_one_clear_line(spec, path, value, said):

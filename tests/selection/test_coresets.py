@@ -10,11 +10,12 @@ from toys import Small, Toy, clean, make_run, same, split, toy, weights
 from leanat import models
 from leanat.attacks.pgd import PGD, Clean
 from leanat.attacks.threat import Linf
+from leanat.core.errors import ConfigError
 from leanat.core.loop import make_step, one_step, train, train_epoch
 from leanat.core.nouns import Hook, Method, Split, Subset
 from leanat.core.passes import Passes
 from leanat.papers.coreset.lengths import Plan, epochs_for, plan
-from leanat.papers.coreset.method import WarmStart, relative_robust_error
+from leanat.papers.coreset.method import WarmStart
 from leanat.plan import components
 from leanat.selection.basic import Every, Everything, Once, Random, everyone, unweighted
 from leanat.selection.craig import Craig
@@ -559,11 +560,6 @@ def test_the_idle_gap_in_the_loop():
     assert not same(nets[6], nets[7])
 
 
-def test_relative_robust_error():
-    assert relative_robust_error(41.52, 44.19) == pytest.approx(6.042, abs=1e-3)
-    assert relative_robust_error(50, 50) == 0
-
-
 # -- by config alone
 
 PGD_SPEC = {"pgd": {"threat": {"linf": {"eps": 0.1}}, "steps": 2, "step_size": 0.05, "start": "gaussian"}}
@@ -581,10 +577,7 @@ SELECTOR_SPECS = {
 
 
 def built(spec):
-    problems = []
-    method = components.build(Method, spec, "method", problems)
-    assert problems == []
-    return method
+    return components.build(Method, spec, "method")
 
 
 @pytest.mark.parametrize("granularity", ["example", "class", "batch", "whole_batches"])
@@ -619,11 +612,10 @@ def test_perceptual_training_runs_by_config_alone(name, granularity):
 
 
 def test_wrong_values_are_said_by_config():
-    problems = []
     selector = {"craig": {"fraction": 0.5, "granularity": "batches"}}
-    components.build(Method, {"objective": "cross_entropy", "attack": "clean", "selector": selector}, "m", problems)
-    assert len(problems) == 1
-    assert "allowed: example, class, batch, whole_batches" in problems[0]
+    with pytest.raises(ConfigError, match="allowed: example, class, batch, whole_batches") as error:
+        components.build(Method, {"objective": "cross_entropy", "attack": "clean", "selector": selector}, "m")
+    assert len(error.value.problems) == 1
 
 
 @pytest.mark.parametrize(

@@ -320,11 +320,7 @@ def test_awp_acts_under_autocast():
 
 
 def test_awp_and_the_config():
-    problems = []
-    built = components.build(
-        AWP, {"objective": {"trades": {"beta": 6}}, "gamma": 0.005, "warmup_epochs": 10}, "s", problems
-    )
-    assert not problems
+    built = components.build(AWP, {"objective": {"trades": {"beta": 6}}, "gamma": 0.005, "warmup_epochs": 10}, "s")
     assert built == AWP(TRADES(6.0), 0.005, 10)
     for fields in ({"gamma": -1}, {"gamma": 0.1, "warmup_epochs": -1}):
         with pytest.raises(ValueError, match="allowed"):
@@ -334,8 +330,7 @@ def test_awp_and_the_config():
     z = torch.randn(4, 3)
     y = torch.tensor([0, 1, 2, 0])
     assert torch.equal(AWP(TRADES(6.0), 0.1).of_logits(z, z + 1, y), TRADES(6.0).of_logits(z, z + 1, y))
-    free = components.build(Free, {"threat": {"linf": {"eps": 0.1}}, "step_size": 0.1}, "s", problems)
+    free = components.build(Free, {"threat": {"linf": {"eps": 0.1}}, "step_size": 0.1}, "s")
     assert free == Free(Linf(0.1), 0.1)
     fields = {"threat": {"linf": {"eps": 0.1}}, "steps": 10, "step_size": 0.1, "patience": 0, "bounds": [50, 90]}
-    assert components.build(FAT, fields, "s", problems) == FAT(Linf(0.1), 10, 0.1, 0, (50, 90))
-    assert not problems
+    assert components.build(FAT, fields, "s") == FAT(Linf(0.1), 10, 0.1, 0, (50, 90))

@@ -11,20 +11,30 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import MinLen, Predicate
 from pyautoattack import checks
 from pyautoattack.autopgd_base import APGDAttack, APGDAttack_targeted
 from pyautoattack.fab_pt import FABAttack_PT
 from pyautoattack.square import SquareAttack
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from leanat.attacks.pgd import input_gradient
 from leanat.attacks.threat import L2, Linf, ThreatModel
+from leanat.core.component import component, distinct
 from leanat.core.nouns import Attack, Step, eval_without_param_grad
 
 NORMS = {Linf: "Linf", L2: "L2"}
+Ball = Annotated[ThreatModel, Predicate(lambda threat: type(threat) in NORMS), Field(description="linf and l2")]
+Parts = Annotated[
+    tuple[Literal["apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square"], ...],
+    MinLen(1),
+    Predicate(distinct),
+    Field(description="one or more, each once"),
+]
 _silent = logging.Logger("leanat.autoattack", logging.CRITICAL + 1)  # what it would say, ``sanity`` says
 
 
@@ -40,7 +50,7 @@ def _fenced(net: nn.Module, seed: int, device: torch.device) -> Iterator[None]:
 
 
 def _run(threat: ThreatModel, net: nn.Module, step: Step, classes: int, perturb: Callable[..., Tensor]) -> Tensor:
-    """``perturb(x, logits, n_classes, **options)`` behind the fence; ``classes`` is how many the attack needs."""
+    """Calls ``perturb(x, logits, n_classes, **options)`` behind the fence; ``classes`` is how many classes the attack needs."""
     if step.steps is not None:
         raise ValueError("AutoAttack's parts take no budget per example")
     if not len(step.x):
@@ -60,15 +70,7 @@ def _run(threat: ThreatModel, net: nn.Module, step: Step, classes: int, perturb:
         return perturb(step.x.contiguous(), logits, n_classes, **common).detach()
 
 
-def _check(threat: ThreatModel, **counts: int) -> None:
-    if type(threat) not in NORMS:
-        raise ValueError(f"AutoAttack's parts know Linf and L2, not {threat}")
-    for name, value in counts.items():
-        if value < 1:
-            raise ValueError(f"{name} is {value}; allowed: at least 1")
-
-
-@dataclass(frozen=True)
+@component("apgd")
 class APGD:
     """Auto-PGD on cross-entropy ("ce"), on the difference of logits ratio ("dlr", 3 classes or more), or targeted at
     the ``targets`` likeliest wrong classes, or all if there are fewer ("t", 4 classes or more).
@@ -77,17 +79,16 @@ class APGD:
     With ``highest`` every image gets its point of highest loss instead (not for "t"): for attacks that transfer.
     """
 
-    threat: ThreatModel
-    loss: str
-    steps: int = 100
-    restarts: int = 1
-    targets: int = 9
+    threat: Ball
+    loss: Literal["ce", "dlr", "t"]
+    steps: PositiveInt = 100
+    restarts: PositiveInt = 1
+    targets: PositiveInt = 9
     highest: bool = False
 
     def __post_init__(self):
-        _check(self.threat, steps=self.steps, restarts=self.restarts, targets=self.targets)
-        if self.loss not in ("ce", "dlr", "t") or (self.loss == "t" and self.highest):
-            raise ValueError(f"loss {self.loss!r}, highest {self.highest}; allowed: ce, dlr, and t without highest")
+        if self.loss == "t" and self.highest:
+            raise ValueError("highest with loss 't'; allowed: with ce and dlr")
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         def perturb(x, logits, n_classes, **common):
@@ -100,18 +101,15 @@ class APGD:
         return _run(self.threat, net, step, {"ce": 2, "dlr": 3, "t": 4}[self.loss], perturb)
 
 
-@dataclass(frozen=True)
+@component("fab")
 class FAB:
     """Fast adaptive boundary attack (Croce and Hein 2020): the nearest adversarial point, kept if inside the ball."""
 
-    threat: ThreatModel
+    threat: Ball
     targeted: bool
-    steps: int = 100
-    restarts: int = 1
-    targets: int = 9
-
-    def __post_init__(self):
-        _check(self.threat, steps=self.steps, restarts=self.restarts, targets=self.targets)
+    steps: PositiveInt = 100
+    restarts: PositiveInt = 1
+    targets: PositiveInt = 9
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         def perturb(x, logits, n_classes, **common):
@@ -121,15 +119,12 @@ class FAB:
         return _run(self.threat, net, step, 2, perturb)
 
 
-@dataclass(frozen=True)
+@component("square")
 class Square:
     """Square Attack (Andriushchenko et al. 2020): random search on the margin, without gradients."""
 
-    threat: ThreatModel
-    queries: int = 5000
-
-    def __post_init__(self):
-        _check(self.threat, queries=self.queries)
+    threat: Ball
+    queries: PositiveInt = 5000
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         def perturb(x, logits, n_classes, **common):
@@ -139,25 +134,20 @@ class Square:
         return _run(self.threat, net, step, 2, perturb)
 
 
-@dataclass(frozen=True)
+@component("ensemble")
 class Ensemble:
     """AutoAttack's parts, chosen and shortened; each is spent on the examples that the ones before left standing.
 
     attacks: of apgd-ce, apgd-dlr, apgd-t, fab, fab-t, square, in order of use. Not AutoAttack, and never called so.
     """
 
-    threat: ThreatModel
-    attacks: tuple[str, ...]
-    steps: int = 100
-    targets: int = 9
-    queries: int = 5000
+    threat: Ball
+    attacks: Parts
+    steps: PositiveInt = 100
+    targets: PositiveInt = 9
+    queries: PositiveInt = 5000
 
-    def __post_init__(self):
-        known = self._known()
-        if not self.attacks or len(set(self.attacks)) < len(self.attacks) or not set(self.attacks) <= set(known):
-            raise ValueError(f"attacks {self.attacks}; allowed: each once, of {', '.join(known)}")
-
-    def _known(self) -> dict[str, Attack]:
+    def _all_parts(self) -> dict[str, Attack]:
         steps, targets = self.steps, self.targets
         return {
             "apgd-ce": APGD(self.threat, "ce", steps),
@@ -169,10 +159,10 @@ class Ensemble:
         }
 
     def parts(self, n_classes: int) -> dict[str, Attack]:
-        return {name: self._known()[name] for name in self.attacks}
+        return {name: self._all_parts()[name] for name in self.attacks}
 
     def label(self, n_classes: int) -> str:
-        """What it is, e.g. "apgd-ce + square (20 steps, 3 targets, 200 queries)"."""
+        """Names the parts and their budgets, as in "apgd-ce + square (20 steps, 3 targets, 200 queries)"."""
         targets = min(self.targets, n_classes - 1)
         return f"{' + '.join(self.attacks)} ({self.steps} steps, {targets} targets, {self.queries} queries)"
 
@@ -180,7 +170,7 @@ class Ensemble:
         return in_turn(self, net, step)
 
 
-@dataclass(frozen=True)
+@component("autoattack")
 class AutoAttack:
     """The standard version, every value fixed: apgd-ce, apgd-t, fab-t (9 targets, 100 steps), square (5,000 queries).
 
@@ -188,10 +178,7 @@ class AutoAttack:
     is left is apgd-ce, fab and square, and ``label`` says so instead of "AutoAttack".
     """
 
-    threat: ThreatModel
-
-    def __post_init__(self):
-        _check(self.threat)
+    threat: Ball
 
     def ensemble(self, n_classes: int) -> Ensemble:
         names = ("apgd-ce", "apgd-t", "fab-t", "square") if n_classes >= 4 else ("apgd-ce", "fab", "square")
@@ -221,9 +208,9 @@ def in_turn(attack: Ensemble | AutoAttack, net: nn.Module, step: Step) -> Tensor
                 break
             few = Step(step.epoch, step.index[where], step.x[where], step.y[where], step.weight[where], step.draws)
             few.draws = step.draws.of(few.index)
-            found = part(net, few)
-            fooled = net(found).argmax(1) != few.y
-            x_adv[where[fooled]] = found[fooled]
+            candidates = part(net, few)
+            fooled = net(candidates).argmax(1) != few.y
+            x_adv[where[fooled]] = candidates[fooled]
             right[where[fooled]] = False
     return x_adv
 
@@ -236,25 +223,25 @@ def sanity(net: nn.Module, x: Tensor, y: Tensor) -> list[str]:
     """
     if not len(x):
         return []
-    said = []
+    doubts = []
     with _fenced(net, 0, x.device):
         if _warns(checks.check_randomized, net, x, y):
-            said.append("The outputs are random: they vary from call to call.")
+            doubts.append("The outputs are random: they vary from call to call.")
         if _warns(checks.check_range_output, net, x):
-            said.append("The outputs are probabilities, not logits.")
+            doubts.append("The outputs are probabilities, not logits.")
         if _warns(_check_dynamic, net, x):
-            said.append("The forward pass takes gradients itself: the defence may adapt to its input.")
+            doubts.append("The forward pass takes gradients itself: the defence may adapt to its input.")
         gradient = input_gradient(net, x, y).flatten(1)
         zero = (gradient.abs().amax(1) == 0).float().mean().item()
         lost = (~gradient.isfinite().all(1)).float().mean().item()
         bad = (~net(x).isfinite().all(1)).float().mean().item()
     if bad:
-        said.append(f"The logits are not finite for {bad:.1%} of the images.")
+        doubts.append(f"The logits are not finite for {bad:.1%} of the images.")
     if lost:
-        said.append(f"The input gradient is not finite for {lost:.1%} of the images.")
+        doubts.append(f"The input gradient is not finite for {lost:.1%} of the images.")
     if zero:
-        said.append(f"The input gradient is exactly 0 for {zero:.1%} of the images.")
-    return said
+        doubts.append(f"The input gradient is exactly 0 for {zero:.1%} of the images.")
+    return doubts
 
 
 def _warns(check: Callable[..., None], *args) -> bool:

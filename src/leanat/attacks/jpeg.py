@@ -8,13 +8,14 @@ both directions (4:2:0). They are never rounded: the "relaxed rounding" replaces
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from leanat.attacks.perceptual import check, refuse_budget
+from leanat.attacks.perceptual import refuse_budget
+from leanat.core.component import component
 from leanat.core.nouns import Step, eval_without_param_grad
 from leanat.core.uploads import constant
 
@@ -39,7 +40,7 @@ _YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.
 _RGB = ((1, 0, 1.402), (1, -0.344136, -0.714136), (1, 1.772, 0))
 
 
-@dataclass(frozen=True)
+@component("jpeg")
 class JPEG:
     """Sign ascent of the cross-entropy over all quantised coefficients, from a random point, step bound / sqrt(steps).
 
@@ -49,11 +50,8 @@ class JPEG:
     ValueError for other channels.
     """
 
-    bound: float
-    steps: int
-
-    def __post_init__(self):
-        check(self, "bound")
+    bound: PositiveFloat
+    steps: PositiveInt
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         refuse_budget(self, step)

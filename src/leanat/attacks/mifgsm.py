@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from annotated_types import Interval
+from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
-from leanat.attacks.pgd import ascent, check_steps
+from leanat.attacks.pgd import ascent
 from leanat.attacks.threat import ThreatModel, per_example
+from leanat.core.component import Probability, component
 from leanat.core.nouns import Step, eval_without_param_grad
 from leanat.core.rng import Draws
 
 
-@dataclass(frozen=True)
+@component("mi_fgsm")
 class MIFGSM:
     """Momentum iterative FGSM (Dong et al. 2018, equations 6 and 7), no random start.
 
@@ -23,19 +26,15 @@ class MIFGSM:
     """
 
     threat: ThreatModel
-    steps: int
-    step_size: float
-    decay: float
-
-    def __post_init__(self):
-        check_steps(self.steps, self.step_size)
-        _check_decay(self.decay)
+    steps: PositiveInt
+    step_size: NonNegativeFloat
+    decay: NonNegativeFloat
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         return _momentum(net, step, self, step.x, lambda z, t: z)
 
 
-@dataclass(frozen=True)
+@component("di2_fgsm")
 class DI2FGSM:
     """Diverse inputs iterative FGSM (Xie et al. 2019): with probability ``diversity_prob`` the network sees the image
     shrunk to a random size from int(H * resize_rate) to H - 1 and padded with zeros at a random place.
@@ -45,21 +44,13 @@ class DI2FGSM:
     """
 
     threat: ThreatModel
-    steps: int
-    step_size: float
-    decay: float
-    resize_rate: float
-    diversity_prob: float
+    steps: PositiveInt
+    step_size: NonNegativeFloat
+    decay: NonNegativeFloat
+    resize_rate: Annotated[float, Interval(gt=0, lt=1)]
+    diversity_prob: Probability
     random_start: bool
     per_batch: bool = False
-
-    def __post_init__(self):
-        check_steps(self.steps, self.step_size)
-        _check_decay(self.decay)
-        if not (0 < self.resize_rate < 1 and 0 <= self.diversity_prob <= 1):
-            raise ValueError(
-                f"resize_rate {self.resize_rate}, diversity_prob {self.diversity_prob}; allowed: (0, 1) and [0, 1]"
-            )
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         start = self.threat.start(step.x, step.draws, "start/0") if self.random_start else step.x
@@ -111,8 +102,3 @@ def _momentum(net: nn.Module, step: Step, attack: MIFGSM | DI2FGSM, z: Tensor, s
             momentum = attack.decay * momentum + grad / grad.abs().mean(dims, keepdim=True).clamp_min(tiny)
             z = attack.threat.project(z + attack.step_size * attack.threat.ascend(momentum), step.x)
     return z
-
-
-def _check_decay(decay: float) -> None:
-    if not decay >= 0:
-        raise ValueError(f"decay {decay}; allowed: at least 0")

@@ -13,24 +13,25 @@ bisection), each example here decides for itself, so that a result does not depe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from leanat.attacks.lpips import Features, Lpips, length, project
 from leanat.attacks.pgd import margin
 from leanat.attacks.threat import per_example
+from leanat.core.component import File, component
 from leanat.core.nouns import Attack, Step, eval_without_param_grad
 from leanat.models import io
 
 _FLAT = 1e-4  # an image whose gradient is shorter has nothing to climb (authors' code)
 
 
-@dataclass(frozen=True)
+@component("fast_lpa")
 class FastLPA:
     """Fast Lagrangian perceptual attack: one ascent of max_{k != y} z_k - z_y - lambda max(0, d - bound).
 
@@ -38,17 +39,14 @@ class FastLPA:
     bound 0.1^(t / T). ``bound`` is soft unless ``project``. Returns x_adv like step.x, in [0, 1].
     """
 
-    bound: float
-    steps: int
+    bound: PositiveFloat
+    steps: PositiveInt
     only_correct: bool = False  # leave misclassified examples as they are, as PAT trains
     self_bounded: bool = False  # measure with the attacked network
     project: bool = False
-    lam: float = 10.0
-    h: float = 0.1  # length of the finite difference
-    noise: float = 0.01  # standard deviation of the start
-
-    def __post_init__(self):
-        check(self, "bound", "lam", "h", "noise")
+    lam: PositiveFloat = 10.0
+    h: PositiveFloat = 0.1  # length of the finite difference
+    noise: PositiveFloat = 0.01  # standard deviation of the start
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         return _perceptual(self, net, step)
@@ -67,7 +65,7 @@ class FastLPA:
         return project(lpips, self.bound, x, x_adv) if self.project else x_adv
 
 
-@dataclass(frozen=True)
+@component("lpa")
 class LPA:
     """Lagrangian perceptual attack: ``searches`` rounds of ``steps`` moves as in Fast-LPA, then the projection.
 
@@ -76,18 +74,15 @@ class LPA:
     code moves it once more). The margin is capped at kappa. Returns x_adv like step.x, in [0, 1] and in the ball.
     """
 
-    bound: float
-    steps: int
+    bound: PositiveFloat
+    steps: PositiveInt
     only_correct: bool = False
     self_bounded: bool = False
-    searches: int = 5
-    lam: float = 0.01
-    kappa: float = 1.0
-    h: float = 0.1
-    noise: float = 0.01
-
-    def __post_init__(self):
-        check(self, "bound", "searches", "lam", "kappa", "h", "noise")
+    searches: PositiveInt = 5
+    lam: PositiveFloat = 0.01
+    kappa: PositiveFloat = 1.0
+    h: PositiveFloat = 0.1
+    noise: PositiveFloat = 0.01
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         return _perceptual(self, net, step)
@@ -115,7 +110,7 @@ class LPA:
         return project(lpips, self.bound, x, x_adv)
 
 
-@dataclass(frozen=True)
+@component("ppgd")
 class PPGD:
     """Perceptual PGD: steps of LPIPS length 2 bound / T, each followed by the projection.
 
@@ -124,17 +119,14 @@ class PPGD:
     h v itself, and so depends on the scale of the logits). Returns x_adv like step.x, in [0, 1] and in the ball.
     """
 
-    bound: float
-    steps: int
+    bound: PositiveFloat
+    steps: PositiveInt
     only_correct: bool = False
     self_bounded: bool = False
-    cg_steps: int = 5
-    kappa: float = 1.0
-    h: float = 1e-3
-    noise: float = 0.01
-
-    def __post_init__(self):
-        check(self, "bound", "cg_steps", "kappa", "h", "noise")
+    cg_steps: PositiveInt = 5
+    kappa: PositiveFloat = 1.0
+    h: PositiveFloat = 1e-3
+    noise: PositiveFloat = 0.01
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         return _perceptual(self, net, step)
@@ -189,7 +181,7 @@ def _both(net: nn.Module, lpips: Features, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _perceptual(attack: FastLPA | LPA | PPGD, net: nn.Module, step: Step) -> Tensor:
-    """What the three attacks share: find the distance, leave out what is wrong already, draw the start, search."""
+    """Does what the three attacks share: find the distance, leave out what is wrong already, draw the start, search."""
     refuse_budget(attack, step)
     lpips = Lpips(net) if attack.self_bounded else step.aux.get("lpips")
     if lpips is None:
@@ -203,17 +195,8 @@ def _perceptual(attack: FastLPA | LPA | PPGD, net: nn.Module, step: Step) -> Ten
         if not len(live):
             return x
         start = x + attack.noise * step.draws.normal("start/0", *x.shape[1:]).to(x.dtype)
-        found = attack.search(net, lpips, x[live], step.y[live], start[live])
-    return x.index_copy(0, live, found)
-
-
-def check(attack: Any, *positive: str) -> None:
-    """Raises ValueError unless ``steps`` is at least 1 and the named fields are above 0."""
-    for name, least in (("steps", 1), *((name, 0) for name in positive)):
-        value = getattr(attack, name)
-        if not (value >= 1 if least else value > 0):
-            allowed = "1 or more" if least else "above 0"
-            raise ValueError(f"{type(attack).__name__}: {name} is {value!r}; allowed: {allowed}")
+        x_adv = attack.search(net, lpips, x[live], step.y[live], start[live])
+    return x.index_copy(0, live, x_adv)
 
 
 def refuse_budget(attack: Any, step: Step) -> None:
@@ -222,14 +205,14 @@ def refuse_budget(attack: Any, step: Step) -> None:
         raise ValueError(f"{type(attack).__name__} has one schedule for all examples; use it without a budget")
 
 
-@dataclass(frozen=True)
+@component("perceptual")
 class Perceptual:
     """An attack with the distance of a trained network: ``network`` is the folder of the run that trained it.
 
     For the attacks of this module that are not self-bounded; PAT trains by them and is evaluated by them.
     """
 
-    network: Path
+    network: File
     attack: Attack
 
     @property
@@ -245,6 +228,6 @@ class Perceptual:
 
 @cache
 def _distance(file: Path, time: int, device: torch.device) -> Lpips:
-    """``time``: of the file, which may be replaced while the process lives."""
+    """``time`` is when the file was last written: it may be replaced while the process lives."""
     net, _ = io.load(file, device)
     return Lpips(net.requires_grad_(False))

@@ -13,14 +13,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
 from leanat.attacks.threat import ThreatModel, per_example
+from leanat.core.component import component
 from leanat.core.nouns import Attack, Step, eval_without_param_grad
 from leanat.core.precision import cast_once
 
@@ -56,7 +58,6 @@ SETTLED = (
     8  # examples whose iterates repeat leave the batch when they are an eighth of it: another size costs new kernels
 )
 LONG = 40  # steps from which on looking for repeated iterates pays: of 20 the kernels for new sizes take what is saved
-STARTS = ("none", "uniform", "gaussian", "any_norm")
 
 
 def ascent(
@@ -84,7 +85,7 @@ def input_gradient(net: nn.Module, x: Tensor, y: Tensor, loss: str = "ce", creat
     return ascent(net, x, y, loss, create_graph)[0]
 
 
-@dataclass(frozen=True)
+@component("clean")
 class Clean:
     """No attack: x itself."""
 
@@ -92,7 +93,7 @@ class Clean:
         return step.x
 
 
-@dataclass(frozen=True)
+@component("pgd")
 class PGD:
     """Projected gradient ascent (Madry et al. 2018), on any threat model.
 
@@ -111,11 +112,11 @@ class PGD:
     """
 
     threat: ThreatModel
-    steps: int
-    step_size: float
-    start: str
-    loss: str = "ce"
-    restarts: int = 1
+    steps: PositiveInt
+    step_size: NonNegativeFloat
+    start: Literal["none", "uniform", "gaussian", "any_norm"]
+    loss: Literal["ce", "margin", "kl"] = "ce"
+    restarts: PositiveInt = 1
     only_correct: bool = False
     use_best: bool = False
     training_mode: bool = False
@@ -126,13 +127,10 @@ class PGD:
         return self.only_correct
 
     def __post_init__(self):
-        check_steps(self.steps, self.step_size)
-        if self.start not in STARTS or self.loss not in LOSSES:
-            raise ValueError(f"start {self.start!r}, loss {self.loss!r}; allowed: {STARTS} and {tuple(LOSSES)}")
         if self.start == "any_norm" and not hasattr(self.threat, "start_any_norm"):
             raise ValueError(f"start any_norm needs the threat model l2, not {self.threat}")
-        if self.restarts < 1 or (self.restarts > 1 and self.start == "none"):
-            raise ValueError(f"{self.restarts} restarts, start {self.start!r}; allowed: 1, or more with a random start")
+        if self.restarts > 1 and self.start == "none":
+            raise ValueError(f"restarts {self.restarts}, start none; allowed: 1, or more with a random start")
         if self.loss == "kl" and self.start == "none":
             raise ValueError("loss kl needs a random start: its gradient at x is 0")
         if self.use_best and self.only_correct:
@@ -257,11 +255,6 @@ class PGD:
         budgets = sorted(step.steps.tolist())  # the only host synchronisation
         sizes = [len(budgets) - bisect_right(budgets, t) for t in range(max(budgets, default=0))]
         return order, sizes, per_example(step_size[order], step.x)
-
-
-def check_steps(steps: int, step_size: float) -> None:
-    if steps < 1 or not step_size >= 0:
-        raise ValueError(f"steps {steps}, step_size {step_size}; allowed: at least 1 and at least 0")
 
 
 def refuse_own_steps(step: Step, name: str) -> None:

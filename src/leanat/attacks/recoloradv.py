@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from annotated_types import Ge
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from leanat.attacks.cieluv import luv_to_rgb, rgb_to_luv
-from leanat.attacks.perceptual import check, refuse_budget
+from leanat.attacks.perceptual import refuse_budget
 from leanat.attacks.smooth_fields import adam_on_field
+from leanat.core.component import component
 from leanat.core.nouns import Step
 from leanat.core.uploads import constant
 
+Nodes = Annotated[int, Ge(2)]
 
-@dataclass(frozen=True)
+
+@component("recoloradv")
 class ReColorAdv:
     """Recolours the image: one map of CIELUV for all its pixels, at most ``bound`` in each coordinate.
 
@@ -24,16 +29,11 @@ class ReColorAdv:
     like step.x, in [0, 1]. Raises ValueError for other channels.
     """
 
-    bound: float
-    steps: int
-    lr: float = 0.001
-    smoothness: float = 0.0036  # divided by bound
-    lattice: tuple[int, int, int] = (16, 32, 32)
-
-    def __post_init__(self):
-        check(self, "bound", "lr", "smoothness")
-        if len(self.lattice) != 3 or min(self.lattice) < 2:
-            raise ValueError(f"ReColorAdv: lattice is {self.lattice}; allowed: three numbers of nodes, 2 or more each")
+    bound: PositiveFloat
+    steps: PositiveInt
+    lr: PositiveFloat = 0.001
+    smoothness: PositiveFloat = 0.0036  # divided by bound
+    lattice: tuple[Nodes, Nodes, Nodes] = (16, 32, 32)
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         refuse_budget(self, step)

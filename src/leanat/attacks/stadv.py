@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from leanat.attacks.perceptual import check, refuse_budget
+from leanat.attacks.perceptual import refuse_budget
 from leanat.attacks.smooth_fields import adam_on_field
+from leanat.core.component import component
 from leanat.core.nouns import Step
 
 
-@dataclass(frozen=True)
+@component("stadv")
 class StAdv:
     """Resamples the image at points moved by a flow field, at most ``bound`` in each coordinate.
 
@@ -21,13 +21,10 @@ class StAdv:
     with zeros beyond the border. Returns x_adv like step.x, in [0, 1].
     """
 
-    bound: float
-    steps: int
-    lr: float = 0.01
-    smoothness: float = 0.0025  # divided by bound
-
-    def __post_init__(self):
-        check(self, "bound", "lr", "smoothness")
+    bound: PositiveFloat
+    steps: PositiveInt
+    lr: PositiveFloat = 0.01
+    smoothness: PositiveFloat = 0.0025  # divided by bound
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         refuse_budget(self, step)

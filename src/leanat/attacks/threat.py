@@ -6,15 +6,17 @@ Every image is x + delta with delta in an l_p ball around the clean image and x 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
+from pydantic import NonNegativeFloat
 from torch import Tensor
 
+from leanat.core.component import component
 from leanat.core.rng import Draws
 
 
+@runtime_checkable
 class ThreatModel(Protocol):
     """An l_p ball of radius eps; x, z and gradients are [B, ...]."""
 
@@ -34,19 +36,11 @@ class ThreatModel(Protocol):
         ...
 
 
-def _check(eps: float) -> None:
-    if not (eps >= 0 and math.isfinite(eps)):
-        raise ValueError(f"eps is {eps}; allowed: a finite number of at least 0")
-
-
-@dataclass(frozen=True)
+@component("linf")
 class Linf:
     """Every pixel changes by at most eps. The projection onto ball and box together is exact."""
 
-    eps: float
-
-    def __post_init__(self):
-        _check(self.eps)
+    eps: NonNegativeFloat
 
     def start(self, x: Tensor, draws: Draws, purpose: str) -> Tensor:
         noise = draws.uniform(purpose, *x.shape[1:]).to(x.dtype)
@@ -59,7 +53,7 @@ class Linf:
         return z.clamp(x - self.eps, x + self.eps).clamp(0, 1)
 
 
-@dataclass(frozen=True)
+@component("l2")
 class L2:
     """The Euclidean norm of the change, over all pixels and channels, is at most eps.
 
@@ -67,10 +61,7 @@ class L2:
     x, so the result lies in both; it is not the nearest such point.
     """
 
-    eps: float
-
-    def __post_init__(self):
-        _check(self.eps)
+    eps: NonNegativeFloat
 
     def start(self, x: Tensor, draws: Draws, purpose: str) -> Tensor:
         direction = self.ascend(draws.normal(purpose, *x.shape[1:]).to(x.dtype))

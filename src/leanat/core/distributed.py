@@ -79,23 +79,23 @@ def broadcast_from_rank0(make: Callable[[], tuple], device: torch.device) -> tup
     """Tensors and numbers that one process makes, on all of them."""
     if size() == 1:
         return make()
-    found = [tuple(v.cpu() if isinstance(v, Tensor) else v for v in make()) if rank() == 0 else None]
-    dist.broadcast_object_list(found, device=device)
-    return tuple(v.to(device) if isinstance(v, Tensor) else v for v in found[0])
+    values = [tuple(v.cpu() if isinstance(v, Tensor) else v for v in make()) if rank() == 0 else None]
+    dist.broadcast_object_list(values, device=device)
+    return tuple(v.to(device) if isinstance(v, Tensor) else v for v in values[0])
 
 
 def broadcast_choice(make: Callable[[], tuple], net: nn.Module, device: torch.device) -> tuple:
-    """``broadcast_from_rank0`` on what process 0 makes with ``net``, whose statistics all have afterwards: a selection.
+    """Broadcasts a selection that process 0 makes with ``net``; afterwards all processes have the statistics of its network.
 
     The others wait meanwhile. An attack or a gradient in training mode sees the statistics of that process's own batches, and
     moves the running ones, as on one GPU.
     """
     with alone(net):
-        found = broadcast_from_rank0(make, device)
+        choice = broadcast_from_rank0(make, device)
     if size() > 1:
         for buffer in net.buffers():
             dist.broadcast(buffer, 0)
-    return found
+    return choice
 
 
 @contextmanager
@@ -112,7 +112,7 @@ def alone(net: nn.Module) -> Iterator[None]:
 
 
 def any_rank(flag: bool, device: torch.device) -> bool:
-    """Whether it holds for one of them: they leave a training together or not at all."""
+    """Whether the flag is set in any process: all of them leave a training together or not at all."""
     return bool(all_reduce_sum(torch.tensor(float(flag), device=device))) if size() > 1 else flag
 
 

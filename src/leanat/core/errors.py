@@ -15,16 +15,20 @@ class ConfigError(ValueError):
         super().__init__("\n".join(self.problems))
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """``; allowed: ...`` with the nearest known name first, for the end of an error line."""
-    known = sorted(known)
-    guess = difflib.get_close_matches(str(name), known, 1)
-    hint = f"; did you mean {guess[0]}?" if guess else ""
-    return f"{hint}; allowed: {', '.join(known) if known else 'none'}"
+def nearest(name: Any, names: Iterable[str]) -> str:
+    """Returns ``; did you mean ...?`` with the nearest of ``names``, or nothing where none is near."""
+    guess = difflib.get_close_matches(str(name), list(names), 1)
+    return f"; did you mean {guess[0]}?" if guess else ""
 
 
-def named(found: Mapping[str, Any], name: str, where: str) -> Any:
-    """``found[name]``; ValueError, one line, with the nearest names where there is none."""
-    if name not in found:
-        raise ValueError(f"{where}: there is no {name!r}{did_you_mean(name, found)}")
-    return found[name]
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Returns ``; allowed: ...`` for the end of an error line, with the nearest of ``names`` first."""
+    names = sorted(names)
+    return f"{nearest(name, names)}; allowed: {', '.join(names) if names else 'none'}"
+
+
+def named(values: Mapping[str, Any], name: str, where: str) -> Any:
+    """Returns ``values[name]``. Raises ValueError, one line with the nearest name, where there is none."""
+    if name not in values:
+        raise ValueError(f"{where}: there is no {name!r}{did_you_mean(name, values)}")
+    return values[name]

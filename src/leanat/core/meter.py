@@ -1,4 +1,4 @@
-"""What an epoch adds up as it goes. It is part of a checkpoint, so that an epoch can be left in its middle and resumed."""
+"""The sums of an epoch. They are part of a checkpoint, so that an epoch can be left in its middle and resumed."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Meter:
         return torch.stack([torch.stack(self.losses), torch.stack(self.weights)])
 
     def mean(self, where: str, replays: int) -> float:
-        """Of the losses, weighted; waits for the device. Raises NonFiniteLoss, ``where`` with the batch filled in."""
+        """The weighted mean of the losses; waits for the device. Raises NonFiniteLoss with ``where``, the batch filled in."""
         loss, weight = distributed.all_reduce_sum(self.sums()).cpu()
         if len(bad := (~loss.isfinite()).nonzero()):
             raise NonFiniteLoss(f"loss not finite: {where.format(int(bad[0]) // replays)}")

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
+from leanat.core.component import component
 from leanat.core.meter import Meter
 from leanat.core.rng import Draws
 
@@ -87,6 +89,7 @@ Attack = Callable[[nn.Module, Step], Tensor]  # -> x_adv in [0, 1] and in the ba
 Schedule = Callable[[float, int], float]  # (fractional epoch, epochs) -> learning rate
 
 
+@runtime_checkable
 class Objective(Protocol):
     """What is minimised, example by example."""
 
@@ -100,9 +103,10 @@ class Objective(Protocol):
 
 
 class Hook:
-    """What outlives a step. Its state lives in ``run.memory[name]``, and so in the checkpoint; every hook here does nothing.
+    """A part of a method that outlives a step. Its state lives in ``run.memory[name]``, and so in the checkpoint.
 
-    An objective, attack, selector or budget that is a Hook too is called by itself (``Method.hooks``).
+    Every method here does nothing. An objective, attack, selector or budget that is a Hook too is called by itself
+    (``Method.hooks``).
     """
 
     name: ClassVar[str]
@@ -114,16 +118,16 @@ class Hook:
         return {}
 
     def on_epoch(self, run: Run, split: Split) -> None:
-        """Before the selection of an epoch."""
+        """Called before the selection of an epoch."""
 
     def resumed(self, run: Run, split: Split) -> None:
-        """In place of ``on_epoch``, where an epoch goes on in its middle."""
+        """Called in place of ``on_epoch`` where an epoch goes on in its middle."""
 
     def after_backward(self, run: Run, step: Step) -> None:
-        """When the gradients are there and not yet clipped."""
+        """Called when the gradients are there and not yet clipped."""
 
     def after_step(self, run: Run, step: Step) -> None:
-        """When the optimiser has moved the weights."""
+        """Called when the optimiser has moved the weights."""
 
     def columns(self, run: Run) -> dict[str, float]:
         """Numbers for the epoch's row of the history."""
@@ -138,71 +142,12 @@ class Hook:
         return {}
 
     def arrays(self, run: Run) -> dict[str, Any]:
-        """What is left as ``<name>.npz`` in the run's folder; nothing: no file."""
+        """Arrays that are saved as ``<name>.npz`` in the run's folder; where there are none, there is no file."""
         return {}
 
     def tensors(self, run: Run) -> dict[str, Tensor]:
-        """What is left as ``<name>.safetensors`` in the run's folder; nothing: no file."""
+        """Tensors that are saved as ``<name>.safetensors`` in the run's folder; where there are none, there is no file."""
         return {}
-
-
-@dataclass(frozen=True)
-class Method:
-    objective: Objective
-    attack: Attack
-    selector: Selector
-    budget: Budget | None = None
-    extras: tuple[Hook, ...] = ()
-    replays: int = 1  # optimiser steps on each batch (Free-AT)
-
-    def __post_init__(self):
-        names = [hook.name for hook in self.hooks]
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise ValueError(f"{twice[0]}: two parts of the method need the same fields")
-
-    @property
-    def hooks(self) -> tuple[Hook, ...]:
-        """The extras in their order, then the other parts that are hooks, each once."""
-        parts = (*self.extras, self.objective, self.attack, self.selector, self.budget)
-        found: list[Hook] = []
-        for part in parts:
-            if isinstance(part, Hook) and part not in found:
-                found.append(part)
-        return tuple(found)
-
-    @property
-    def fixed_shapes(self) -> bool:
-        """Whether all passes of a step are of whole mini-batches: no budget or stopping attack leaves examples out."""
-        return self.budget is None and not getattr(self.attack, "shrinks", False)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is optimised; the learning rate is a function of the fractional epoch, replays counted.
-
-    ``decays``: "all" parameters, or the "kernels" of convolutions and linear layers alone, not biases nor BatchNorm.
-    """
-
-    epochs: int
-    batch: int
-    lr: Schedule
-    momentum: float
-    nesterov: bool
-    weight_decay: float
-    clip_value: float | None = None
-    drop_last: bool = False
-    precision: str = "fp32"  # or bf16: autocast
-    decays: str = "all"
-
-    def __post_init__(self):
-        if self.epochs < 1 or self.batch < 1:
-            raise ValueError("epochs and batch are at least 1")
-        if self.precision not in ("fp32", "bf16"):
-            raise ValueError(f"precision {self.precision!r}; allowed: fp32, bf16")
-        if self.decays not in ("all", "kernels"):
-            raise ValueError(f"decays {self.decays!r}; allowed: all, kernels")
-        if self.nesterov and not self.momentum > 0:
-            raise ValueError("nesterov needs momentum above 0")
 
 
 @dataclass
@@ -249,6 +194,59 @@ Selector = Callable[[Run, Split], Subset]
 
 
 Budget = Callable[[Run, Step], tuple[Tensor, Tensor] | None]  # attack steps [B] and step sizes [B]
+
+
+@component()
+class Method:
+    objective: Objective
+    attack: Attack
+    selector: Selector
+    budget: Budget | None = None
+    extras: tuple[Hook, ...] = ()
+    replays: PositiveInt = 1  # optimiser steps on each batch (Free-AT)
+
+    def __post_init__(self):
+        names = [hook.name for hook in self.hooks]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"{twice[0]}: two parts of the method need the same fields")
+
+    @property
+    def hooks(self) -> tuple[Hook, ...]:
+        """The extras in their order, then the other parts that are hooks, each once."""
+        parts = (*self.extras, self.objective, self.attack, self.selector, self.budget)
+        hooks: list[Hook] = []
+        for part in parts:
+            if isinstance(part, Hook) and part not in hooks:
+                hooks.append(part)
+        return tuple(hooks)
+
+    @property
+    def fixed_shapes(self) -> bool:
+        """Whether all passes of a step are of whole mini-batches: no budget or stopping attack leaves examples out."""
+        return self.budget is None and not getattr(self.attack, "shrinks", False)
+
+
+@component()
+class Recipe:
+    """How a network is optimised; the learning rate is a function of the fractional epoch, replays counted.
+
+    ``decays``: "all" parameters, or the "kernels" of convolutions and linear layers alone, not biases nor BatchNorm.
+    """
+
+    epochs: PositiveInt
+    batch: PositiveInt
+    lr: Schedule
+    momentum: NonNegativeFloat
+    nesterov: bool
+    weight_decay: NonNegativeFloat
+    clip_value: PositiveFloat | None = None
+    drop_last: bool = False
+    precision: Literal["fp32", "bf16"] = "fp32"  # or bf16: autocast
+    decays: Literal["all", "kernels"] = "all"
+
+    def __post_init__(self):
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs momentum above 0")
 
 
 @contextmanager

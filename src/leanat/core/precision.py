@@ -60,7 +60,7 @@ def deterministic() -> None:
 
 
 def emulates_bf16(device: torch.device) -> bool:
-    """Whether it is a CPU without instructions for bf16, where each operation converts to fp32 and back."""
+    """Whether the device is a CPU without instructions for bf16, where each operation converts to fp32 and back."""
     if device.type != "cpu":
         return False
     return not (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
@@ -68,7 +68,7 @@ def emulates_bf16(device: torch.device) -> bool:
 
 @cache
 def say_emulation(device: torch.device, instead: str) -> None:
-    """One line, once a process, before the first batch in bf16 on a device that emulates it; ``instead``: what to set."""
+    """Logs one line, once per process, before the first batch in bf16 on a device that emulates it; ``instead``: what to set."""
     if emulates_bf16(device):
         log.warning(
             "precision bf16: this CPU has no bf16 instructions and emulates them, 3 to 8 times slower than fp32; %s",

@@ -1,20 +1,20 @@
-"""What outlives a step and papers share: the averaged network, what a step says of its examples, a pass over the whole set."""
+"""The averaged network, measures of the examples of a step, and a pass over the whole set: several papers use them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from leanat.core.component import Decay, component
 from leanat.core.nouns import Data, Hook, Run, Split, Step, eval_without_param_grad
 
 
-@dataclass(frozen=True)
+@component("teacher")
 class Teacher(Hook):
     """Mean teacher (Tarvainen and Valpola 2017): a running average of the network's floating-point state.
 
@@ -23,12 +23,8 @@ class Teacher(Hook):
     which a method may set back to 0, and ``state``.
     """
 
-    decay: float
+    decay: Decay
     name: ClassVar[str] = "teacher"
-
-    def __post_init__(self):
-        if not 0 <= self.decay < 1:
-            raise ValueError(f"decay {self.decay}; allowed: from 0, below 1")
 
     def start(self, run: Run, split: Split) -> dict:
         return {"t": 0, "state": {k: v.clone() for k, v in _floats(run).items()}}
@@ -80,7 +76,7 @@ def per_example_loss(run: Run, data: Data, scale: float = 1.0) -> tuple[Tensor, 
 
 
 def per_example_loss_of(net: nn.Module, data: Data, batch: int, scale: float = 1.0) -> tuple[Tensor, Tensor]:
-    """``per_example_loss`` of a network that is no run's."""
+    """Does what ``per_example_loss`` does, for a network that belongs to no run."""
     data = data.plain()
     losses, hits = [], []
     with eval_without_param_grad(net), torch.no_grad():

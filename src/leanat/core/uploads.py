@@ -11,5 +11,5 @@ from torch import Tensor
 
 @cache
 def constant(values: tuple[Any, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """``values``, numbers or tuples of them, as a tensor that all callers share: it is never changed in place."""
+    """A tensor of ``values``, numbers or tuples of them, that all callers share: it is never changed in place."""
     return torch.tensor(values, dtype=dtype, device=device)

@@ -98,11 +98,11 @@ def attack_share(spec: Spec, shares: dict[str, float]) -> float:
 
 def implied_attack_share(spec: Spec, primitives: dict[str, float], examples: int, seconds: float) -> float:
     """The ``attack_share`` at which an epoch would take ``seconds``; outside 0 to 1 where none does."""
-    none, full = (seconds_an_epoch(spec, primitives, examples, share) for share in (0.0, 1.0))
+    none, full = (seconds_per_epoch(spec, primitives, examples, share) for share in (0.0, 1.0))
     return (seconds - none) / (full - none)
 
 
-def seconds_an_epoch(spec: Spec, primitives: dict[str, float], examples: int, share: float | None) -> float:
+def seconds_per_epoch(spec: Spec, primitives: dict[str, float], examples: int, share: float | None) -> float:
     """Mean seconds of an epoch, selections amortised.
 
     A selection attacks what it chooses from; GLISTER the validation part as well, which is taken to cost as much for each
@@ -256,7 +256,7 @@ def training(spec: Spec, primitives: dict[str, float], examples: int, test: int,
     method = spec["method"]
     if budget := method.get("budget"):
         share = _members(method, classes) if budget == "only_members" else BULLET
-    seconds = epochs * (seconds_an_epoch(spec, primitives, examples, share) + primitives["keep"])
+    seconds = epochs * (seconds_per_epoch(spec, primitives, examples, share) + primitives["keep"])
     groups = [next(iter(e.values())) for e in method.get("extras", []) if isinstance(e, dict) and "groups" in e]
     for group in groups:  # an attack on all training images that are right, each epoch
         steps = next(iter(group["attack"].values()))["steps"]

@@ -21,7 +21,7 @@ from leanat.data import archives, folders
 from leanat.data.augment import NONE, Augmentation, Crop, Cutout, Flip, PixelNoise, RandomResizedCrop, Rotation
 from leanat.data.color_augment import AutoAugment, ColorJitter, Lighting
 from leanat.data.facts import DataError, Facts
-from leanat.data.places import EMBEDDED, NAMES, Place, download, how, known, survey
+from leanat.data.places import EMBEDDED, NAMES, Place, download, how, is_data_set, survey
 from leanat.data.redundant import load_redundant
 from leanat.data.shapes import is_shapes, load_shapes
 from leanat.data.streamed import StreamedData
@@ -47,8 +47,8 @@ __all__ = [
     "TensorData",
     "download",
     "how",
+    "is_data_set",
     "is_embedded",
-    "known",
     "load",
     "load_folder",
     "split",
@@ -111,15 +111,15 @@ def load_folder(
     return _streamed(folders.own(path, channels, size), device, NONE, 0)
 
 
-def _streamed(found: folders.Listing, device: torch.device | str, augment: Augmentation, seed: int) -> StreamedData:
-    folders.say_ignored(found.facts["name"], found.ignored)
-    labels = found.labels.to(device)
+def _streamed(listing: folders.Listing, device: torch.device | str, augment: Augmentation, seed: int) -> StreamedData:
+    folders.say_ignored(listing.facts["name"], listing.ignored)
+    labels = listing.labels.to(device)
     return StreamedData(
-        **found.facts,
-        files=found.files,
+        **listing.facts,
+        files=listing.files,
         labels=labels,
         numbers=torch.arange(len(labels)),
-        resize=found.resize,
+        resize=listing.resize,
         augment=augment,
         seed=seed,
     )

@@ -50,25 +50,25 @@ def files_of(name: str, part: str) -> list[tuple[str, str]]:
 
 
 def contents(name: str, part: str, data_dir: Path | str | None) -> list[bytes]:
-    """What the files of ``files_of`` hold. Raises DataError if one is missing or its MD5 is not the published one."""
+    """The contents of the files of ``files_of``. Raises DataError if one is missing or its MD5 is not the published one."""
     if data_dir is None:
         raise DataError(f"{name}: needs data_dir, the folder that holds the data sets")
-    found = []
+    blobs = []
     for file, md5 in files_of(name, part):
         path = Path(data_dir) / file
         if not path.is_file():
             raise DataError(f"{name}: {path} is missing; to get it: leanat data {data_dir} --download {name}")
-        found.append(path.read_bytes())
-        actual = hashlib.md5(found[-1], usedforsecurity=False).hexdigest()
+        blobs.append(path.read_bytes())
+        actual = hashlib.md5(blobs[-1], usedforsecurity=False).hexdigest()
         if actual != md5:
             raise DataError(f"{name}: {path} is damaged (MD5 {actual}, should be {md5}); delete it and get it again")
-    return found
+    return blobs
 
 
-def tensor_data(images: np.ndarray | Tensor, labels: np.ndarray | Tensor, **known) -> TensorData:
+def tensor_data(images: np.ndarray | Tensor, labels: np.ndarray | Tensor, **own_facts) -> TensorData:
     """TensorData from uint8 [N, C, H, W] and whole-number labels [N]."""
     labels = torch.as_tensor(labels).long()
-    return TensorData(images=torch.as_tensor(images), labels=labels, numbers=torch.arange(len(labels)), **known)
+    return TensorData(images=torch.as_tensor(images), labels=labels, numbers=torch.arange(len(labels)), **own_facts)
 
 
 def digits(part: str) -> TensorData:

@@ -10,11 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Ge, Interval, MinLen
+from pydantic import Field, PositiveFloat
 from torch import Tensor
 from torch.nn import functional as F
 
+from leanat.core.component import Fraction, Probability, component
 from leanat.core.rng import Draws
 from leanat.core.uploads import constant
 
@@ -47,15 +51,11 @@ class Augmentation:
 NONE = Augmentation()
 
 
-@dataclass(frozen=True)
+@component("crop")
 class Crop:
     """A window of the image's own size out of the image with ``pad`` black pixels round it."""
 
-    pad: int
-
-    def __post_init__(self):
-        if self.pad < 0:
-            raise ValueError(f"crop: pad is {self.pad}, allowed: 0 or more pixels")
+    pad: Annotated[int, Ge(0), Field(description="0 or more pixels")]
 
     def __call__(self, x: Tensor, draws: Draws) -> Tensor:
         side = 2 * self.pad + 1
@@ -65,7 +65,7 @@ class Crop:
         return windows[torch.arange(len(x), device=x.device), :, top, left]
 
 
-@dataclass(frozen=True)
+@component("flip")
 class Flip:
     """Mirrored left to right with probability one half."""
 
@@ -73,21 +73,15 @@ class Flip:
         return torch.where(per_image(draws.bits("flip") < 0), x.flip(3), x)
 
 
-@dataclass(frozen=True)
+@component("cutout")
 class Cutout:
     """A square of ``size`` pixels round a random pixel is overwritten; what lies outside the image is cut off.
 
     DeVries and Taylor 2017. They fill with zero after normalisation, which is the channel mean here.
     """
 
-    size: int
-    fill: tuple[float, ...] = (0.0,)
-
-    def __post_init__(self):
-        if self.size < 1:
-            raise ValueError(f"cutout: size is {self.size}, allowed: 1 or more pixels")
-        if not self.fill or not all(0 <= v <= 1 for v in self.fill):
-            raise ValueError(f"cutout: fill is {self.fill}, allowed: one value in [0, 1], or one a channel")
+    size: Annotated[int, Ge(1), Field(description="1 or more pixels")]
+    fill: Annotated[tuple[Probability, ...], MinLen(1)] = (0.0,)
 
     def __call__(self, x: Tensor, draws: Draws) -> Tensor:
         inside = []
@@ -98,18 +92,12 @@ class Cutout:
         return torch.where(hole, constant(tuple(self.fill), torch.float32, x.device).view(1, -1, 1, 1), unit(x))
 
 
-@dataclass(frozen=True)
+@component("rotation")
 class Rotation:
     """Turned about the centre by U(-degrees, degrees), black outside; sampled as torchvision's RandomRotation does."""
 
-    degrees: float
-    mode: str = "nearest"
-
-    def __post_init__(self):
-        if not 0 <= self.degrees <= 180:
-            raise ValueError(f"rotation: degrees is {self.degrees}, allowed: 0 to 180")
-        if self.mode not in ("nearest", "bilinear"):
-            raise ValueError(f"rotation: mode is {self.mode!r}, allowed: nearest, bilinear")
+    degrees: Annotated[float, Interval(ge=0, le=180)]
+    mode: Literal["nearest", "bilinear"] = "nearest"
 
     def __call__(self, x: Tensor, draws: Draws) -> Tensor:
         angle = (draws.uniform("rotation") * 2 - 1) * math.radians(self.degrees)
@@ -136,36 +124,31 @@ def warp(x: Tensor, matrix: Tensor, mode: str = "nearest") -> Tensor:
     return F.grid_sample(x, grid, mode=mode, padding_mode="zeros", align_corners=False)
 
 
-@dataclass(frozen=True)
+@component("pixel_noise")
 class PixelNoise:
     """U(-amplitude, amplitude) on every channel of every pixel, clipped to [0, 1] (saliency paper's lineage: 8/255)."""
 
-    amplitude: float
-
-    def __post_init__(self):
-        if not 0 <= self.amplitude <= 1:
-            raise ValueError(f"pixel noise: amplitude is {self.amplitude}, allowed: 0 to 1")
+    amplitude: Probability
 
     def __call__(self, x: Tensor, draws: Draws) -> Tensor:
         noise = draws.uniform("pixel noise", *x.shape[1:]).mul_(2).sub_(1)
         return (unit(x) + self.amplitude * noise).clamp_(0, 1)
 
 
-@dataclass(frozen=True)
+@component("random_resized_crop")
 class RandomResizedCrop:
     """A box of random area and aspect, resized to the data set's image size; for streamed images, and first in line.
 
     Ten tries at a box that fits, else the largest central box whose aspect is allowed, as torchvision does.
     """
 
-    scale: tuple[float, float] = (0.08, 1.0)
-    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    scale: tuple[Fraction, Fraction] = (0.08, 1.0)
+    ratio: tuple[PositiveFloat, PositiveFloat] = (3 / 4, 4 / 3)
 
     def __post_init__(self):
-        if not 0 < self.scale[0] <= self.scale[1] <= 1:
-            raise ValueError(f"random resized crop: scale is {self.scale}, allowed: 0 < least <= most <= 1")
-        if not 0 < self.ratio[0] <= self.ratio[1]:
-            raise ValueError(f"random resized crop: ratio is {self.ratio}, allowed: 0 < least <= most")
+        for name, (least, most) in (("scale", self.scale), ("ratio", self.ratio)):
+            if least > most:
+                raise ValueError(f"{name} {(least, most)}; allowed: least <= most")
 
     def tries(self, draws: Draws) -> Tensor:
         """float32 [B, 10, 4] in [0, 1): area, aspect, row and column of ten tries."""

@@ -1,20 +1,23 @@
 """Colour augmentation in batches: colour jitter, lighting noise, and AutoAugment's policy for CIFAR.
 
 Brightness, contrast, saturation and sharpness are one operation, ``factor * x + (1 - factor) * base``, with another
-base each; invert, posterize, solarize, autocontrast and equalize are tables of 256 entries a channel; shear, translate
+base each; invert, posterize, solarize, autocontrast and equalize are tables of 256 entries per channel; shear, translate
 and rotate are affine maps. So AutoAugment is three steps for the whole batch, whatever each image drew.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import cache
+from typing import Annotated
 
 import torch
+from annotated_types import Interval
+from pydantic import NonNegativeFloat
 from torch import Tensor
 from torch.nn import functional as F
 
+from leanat.core.component import component
 from leanat.core.rng import Draws
 from leanat.core.uploads import constant
 from leanat.data.augment import per_image, unit, warp
@@ -28,21 +31,16 @@ def grey(x: Tensor) -> Tensor:
     return (x * weights).sum(1, keepdim=True)
 
 
-@dataclass(frozen=True)
+@component("colour_jitter")
 class ColorJitter:
     """Brightness, contrast and saturation by factors U(max(0, 1 - a), 1 + a), in an order drawn for each image.
 
     SAT and ACS's perceptual training: .25 each (their code; robustness library's defaults).
     """
 
-    brightness: float
-    contrast: float
-    saturation: float
-
-    def __post_init__(self):
-        for name in ("brightness", "contrast", "saturation"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"colour jitter: {name} is {getattr(self, name)}, allowed: 0 or more")
+    brightness: NonNegativeFloat
+    contrast: NonNegativeFloat
+    saturation: NonNegativeFloat
 
     def __call__(self, x: Tensor, draws: Draws) -> Tensor:
         amount = constant((self.brightness, self.contrast, self.saturation), torch.float32, x.device)
@@ -66,12 +64,12 @@ def jitter(x: Tensor, factors: Tensor, order: Tensor) -> Tensor:
 
 
 # Of the pixels of ImageNet's training images in [0, 1] (fb.resnet.torch): standard deviations along the principal axes, and
-# the axes, a column each; a row a channel.
+# these axes as columns, with a row per channel.
 PCA_DEVIATIONS = (0.2175, 0.0188, 0.0045)
 PCA_AXES = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
 
 
-@dataclass(frozen=True)
+@component("lighting")
 class Lighting:
     """AlexNet's colour noise (Krizhevsky et al. 2012, section 4.1): one colour is added to the whole image, then clipped.
 
@@ -79,11 +77,7 @@ class Lighting:
     For images of three channels.
     """
 
-    deviation: float
-
-    def __post_init__(self):
-        if not 0 <= self.deviation < math.inf:
-            raise ValueError(f"lighting: deviation is {self.deviation}, allowed: a finite number, 0 or more")
+    deviation: NonNegativeFloat
 
     def __call__(self, x: Tensor, draws: Draws) -> Tensor:
         axes = constant(PCA_AXES, torch.float32, x.device) * constant(PCA_DEVIATIONS, torch.float32, x.device)
@@ -96,7 +90,7 @@ BLENDS = ("Brightness", "Contrast", "Color", "Sharpness")
 TABLES = ("Invert", "Posterize", "Solarize", "AutoContrast", "Equalize")
 OPERATIONS = (*GEOMETRY, *BLENDS, *TABLES)
 
-# Cubuk et al. 2019, Table 7: the best policy on CIFAR-10, (operation, probability, magnitude of ten) twice a line.
+# Cubuk et al. 2019, Table 7: the best policy on CIFAR-10, (operation, probability, magnitude of ten) twice per policy.
 CIFAR_POLICY = """
 Invert .1 7 Contrast .2 6        | Rotate .7 2 TranslateX .3 9       | Sharpness .8 1 Sharpness .9 3
 ShearY .5 8 TranslateY .7 9      | AutoContrast .5 8 Equalize .9 2   | ShearY .2 7 Posterize .3 7
@@ -120,7 +114,7 @@ def policy() -> tuple[Tensor, Tensor, Tensor]:
 
 @cache
 def _policy(size: int, device: torch.device) -> tuple[Tensor, ...]:
-    """``policy`` and ``amounts`` on the device, put there once."""
+    """The policies and their amounts on the device, put there once."""
     return tuple(t.to(device) for t in (*policy(), amounts(size)))
 
 
@@ -136,18 +130,14 @@ def amounts(size: int) -> Tensor:
     return torch.stack([shear, shear, shift, shift, turn, *[blend] * 4, zero, bits, threshold, zero, zero]).double()
 
 
-@dataclass(frozen=True)
+@component("auto_augment")
 class AutoAugment:
     """AutoAugment's policy for CIFAR (Cubuk et al. 2019): one of 25 pairs of operations per image, on 256 levels.
 
     ``fill``: of 256, what comes in from outside where an image is sheared, shifted or turned (128 in DIHCL's code).
     """
 
-    fill: int = 0
-
-    def __post_init__(self):
-        if not 0 <= self.fill <= 255:
-            raise ValueError(f"auto augment: fill is {self.fill}, allowed: 0 to 255")
+    fill: Annotated[int, Interval(ge=0, le=255)] = 0
 
     def __call__(self, x: Tensor, draws: Draws) -> Tensor:
         operations, probabilities, levels, values = _policy(x.shape[3], x.device)

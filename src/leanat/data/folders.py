@@ -107,7 +107,7 @@ def listing(name: str, part: str, data_dir: Path | str | None) -> Listing:
 
 
 def hidden(name: str) -> bool:
-    """What programs leave in folders for themselves: .ipynb_checkpoints, .DS_Store, ._photo.png, __MACOSX."""
+    """Whether a program left it in a folder for itself: .ipynb_checkpoints, .DS_Store, ._photo.png, __MACOSX."""
     return name.startswith(".") or name in ("__MACOSX", "__pycache__")
 
 
@@ -129,10 +129,10 @@ def others(folder: Path, beside_folders: bool = False) -> list[str]:
     ``beside_folders``: a folder of class folders, where every file is one too many.
     """
     with os.scandir(folder) as inside:
-        shown = [e for e in inside if not hidden(e.name)]
+        visible = [e for e in inside if not hidden(e.name)]
         if beside_folders:
-            return sorted(e.path for e in shown if not e.is_dir())
-        return sorted(e.path for e in shown if not e.name.lower().endswith(SUFFIXES))
+            return sorted(e.path for e in visible if not e.is_dir())
+        return sorted(e.path for e in visible if not e.name.lower().endswith(SUFFIXES))
 
 
 def _photographs(name: str, root: Path, groups: dict[str, list[str]] | None, inner: str = "") -> Listing:
@@ -214,19 +214,19 @@ def _flowers(part: str, root: Path) -> Listing:
     return Listing(paths, labels[torch.tensor(numbers) - 1], facts("flowers102", names, "photographs"), 256)
 
 
-def check_counts(name: str, data_dir: Path | str | None, known: Mapping[str, int]) -> None:
-    """Raises DataError, one line, where classes or images are not as many as ``known`` says: {classes, train, test}.
+def check_counts(name: str, data_dir: Path | str | None, expected: Mapping[str, int]) -> None:
+    """Raises DataError, one line, where classes or images are not as many as ``expected`` says: {classes, train, test}.
 
-    Only names of files are read. A set that is approximate (``about: true`` among ``known``) may differ by a tenth.
+    Only names of files are read. A set that is approximate (``about: true`` among ``expected``) may differ by a tenth.
     """
     parts = {part: listing(name, part, data_dir) for part in ("train", "test")}
-    found = {"classes": len(parts["train"].facts["class_names"])} | {k: len(v.files) for k, v in parts.items()}
-    slack = 0.1 if known.get("about") else 0.0
-    wrong = [k for k, n in found.items() if abs(n - known[k]) > slack * known[k]]
+    counts = {"classes": len(parts["train"].facts["class_names"])} | {k: len(v.files) for k, v in parts.items()}
+    slack = 0.1 if expected.get("about") else 0.0
+    wrong = [k for k, n in counts.items() if abs(n - expected[k]) > slack * expected[k]]
     if wrong:
-        shown = ", ".join(f"{k} {found[k]:,} in place of {known[k]:,}" for k in wrong)
+        differences = ", ".join(f"{k} {counts[k]:,} in place of {expected[k]:,}" for k in wrong)
         raise DataError(
-            f"{name}: not as config/datasets.yaml has it: {shown}; to use it all the same: other_counts=true "
+            f"{name}: not as config/datasets.yaml has it: {differences}; to use it all the same: other_counts=true "
             "(--set or --config), which the foot of every item then says"
         )
 
@@ -241,16 +241,16 @@ def own(path: str, channels: int = 3, size: int | None = None) -> Listing:
     root, name = Path(path).expanduser(), f"folder:{path}"
     if not root.is_dir():
         raise DataError(f"{name}: no such folder; a folder with a folder of images for each class is expected")
-    found = _photographs(name, root, None)
-    same = _size(name, found.files)
+    photographs = _photographs(name, root, None)
+    same = _size(name, photographs.files)
     size = size or same or 224
     resize = size if size < 128 or size == same else size * 256 // 224
     if channels not in (1, 3):
         raise DataError(f"{name}: images of {channels} channels cannot be read from files; allowed: 1 or 3")
-    about = found.facts | {"image_size": size, "channels": channels}
+    about = photographs.facts | {"image_size": size, "channels": channels}
     if channels == 1:
         about |= {k: (sum(about[k]) / 3,) for k in ("mean", "std")}
-    return replace(found, facts=about, resize=resize)
+    return replace(photographs, facts=about, resize=resize)
 
 
 def _size(name: str, files: tuple[str, ...]) -> int | None:

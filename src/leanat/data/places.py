@@ -50,15 +50,15 @@ def how(name: str, data_dir: Path | str | None) -> str:
 
 
 class Place(NamedTuple):
-    """One data set: the path it is expected at (None: embedded), whether all of it is found, and what is missing."""
+    """One data set: the path it is expected at (None: embedded), whether all of it is there, and what is missing."""
 
     name: str
     path: Path | None
-    found: bool
+    complete: bool
     missing: str
 
 
-def known(name: str) -> bool:
+def is_data_set(name: str) -> bool:
     return name in NAMES or name == "cifar10-tenth" or is_shapes(name)
 
 

@@ -41,7 +41,7 @@ def near_copies(whole: TensorData) -> TensorData:
     noise[COPIES * len(often) :] = 0
     images = (whole.images[origin].long() + noise).clamp(0, 255).to(torch.uint8)
     rare = torch.arange(len(origin)) >= COPIES * len(often)
-    return _made(whole, images[order], whole.labels[origin][order], origin[order], {"rare": rare[order]})
+    return _derived(whole, images[order], whole.labels[origin][order], origin[order], {"rare": rare[order]})
 
 
 def long_tail(whole: TensorData) -> TensorData:
@@ -50,7 +50,7 @@ def long_tail(whole: TensorData) -> TensorData:
     quota = (int(whole.labels.bincount().min()) * LEAST ** (-classes / (len(classes) - 1))).round().long()
     kept, _ = some_of_each(whole.labels, quota, 0, "tail")
     labels = whole.labels[kept]
-    return _made(whole, whole.images[kept], labels, kept, {"rare": labels >= len(classes) // 2})
+    return _derived(whole, whole.images[kept], labels, kept, {"rare": labels >= len(classes) // 2})
 
 
 def wrong_labels(whole: TensorData) -> TensorData:
@@ -60,13 +60,15 @@ def wrong_labels(whole: TensorData) -> TensorData:
     wrong[index] = True
     other = 1 + _draws("noise", len(whole)).integers("label", whole.n_classes - 1)
     labels = torch.where(wrong, (whole.labels + other) % whole.n_classes, whole.labels)
-    return _made(whole, whole.images, labels, torch.arange(len(whole)), {"wrong": wrong})
+    return _derived(whole, whole.images, labels, torch.arange(len(whole)), {"wrong": wrong})
 
 
 def _draws(name: str, n: int) -> Draws:
     return Draws(key(name), 0, torch.arange(n))
 
 
-def _made(whole: TensorData, images: Tensor, labels: Tensor, origin: Tensor, planted: dict[str, Tensor]) -> TensorData:
+def _derived(
+    whole: TensorData, images: Tensor, labels: Tensor, origin: Tensor, planted: dict[str, Tensor]
+) -> TensorData:
     numbers = torch.arange(len(labels))
     return replace(whole, images=images, labels=labels, numbers=numbers, origin=origin, planted=planted)

@@ -55,7 +55,7 @@ def is_shapes(name: str) -> bool:
 
 
 def load_shapes(name: str, part: str, n: int | None = None) -> TensorData:
-    """``shapes10`` (16x16), ``shapes10-32`` (32x32), ``shapes8u`` (8 classes that no plain name has), any number to 40.
+    """Draws the set of a name such as ``shapes10`` (16x16), ``shapes10-32`` (32x32), ``shapes8u`` (8 other classes).
 
     ``n`` images of the part; by default 2,000 to train and 500 to test. Faint examples (5 %) and blends (2 %) are
     planted in the training part alone. Raises DataError for a name or a number out of range.

@@ -29,7 +29,7 @@ ORIENTATION = 0x0112  # EXIF: how a viewer turns the image
 
 
 def pixels(name: str, file: str, channels: int) -> Picture:
-    """An image of 8 bits a channel, ``channels`` 3 or 1, as it is stored: EXIF's orientation is not applied, as in
+    """An image of 8 bits per channel, ``channels`` 3 or 1, as it is stored: EXIF's orientation is not applied, as in
     torchvision's ImageFolder, and transparency is dropped. 16-bit grey levels are scaled, 65535 to 255.
 
     Raises DataError, one line with the file: not an image, cut short, too large, or of a depth whose range is not known.
@@ -57,7 +57,7 @@ def _eight_bits(source: Picture) -> Picture:
         levels = np.asarray(source).astype(np.int64)
         return Image.fromarray(((levels * 255 + 32767) // 65535).astype(np.uint8))
     if source.mode[0] in "IF":
-        raise ValueError(f"mode {source.mode} has no known range; allowed: 8 or 16 bits a channel")
+        raise ValueError(f"mode {source.mode} has no known range; allowed: 8 or 16 bits per channel")
     return source
 
 

@@ -93,13 +93,13 @@ def stratified(labels: Tensor, fraction: float, seed: int, purpose: str) -> tupl
 
 
 def at_random(labels: Tensor, count: int, seed: int, purpose: str) -> tuple[Tensor, Tensor]:
-    """``count`` random examples whatever their class, and the others: sorted int64 index tensors."""
+    """Draws ``count`` examples whatever their class; returns them and the others as sorted int64 index tensors."""
     order = Draws(key(seed, "split"), 0, torch.arange(len(labels), device=labels.device)).order(purpose)
     return order[:count].sort().values, order[count:].sort().values
 
 
 def some_of_each(labels: Tensor, quota: Tensor, seed: int, purpose: str) -> tuple[Tensor, Tensor]:
-    """``quota`` int64 [K] random examples of each class (all, if it has fewer), and the others; both sorted."""
+    """Draws ``quota`` int64 [K] examples of each class (all, if it has fewer); returns them and the others, both sorted."""
     everyone = torch.arange(len(labels), device=labels.device)
     counts = labels.bincount()
     order = Draws(key(seed, "split"), 0, everyone).order(purpose)

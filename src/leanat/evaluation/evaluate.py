@@ -88,13 +88,13 @@ def evaluate(
     parts = attack.parts(data.n_classes) if hasattr(attack, "parts") else {type(attack).__name__: attack}
     with _setting(net, index.device, precision, statistics):
         if resume is None:
-            found = _clean(net, data, index, batch, precision, statistics)
+            results = _clean(net, data, index, batch, precision, statistics)
             done, notes = (), ()
             if isinstance(attack, AutoAttack | Ensemble) and len(index):
                 step = step_of(data, index[:batch], seed, precision)
                 notes = tuple(sanity(net, step.x, step.y))
         else:
-            found, done, notes = _resumed(resume, index, tuple(parts)), resume.parts, resume.notes
+            results, done, notes = _resumed(resume, index, tuple(parts)), resume.parts, resume.notes
         left = len(done) < len(parts)
         copy = _attacked(net, attack, data, index, precision, statistics) if left else net
         for number, (name, part) in enumerate(parts.items()):
@@ -105,16 +105,16 @@ def evaluate(
                 step = step_of(data, index[where], seed, precision)
                 step.aux[EACH_ALONE] = copy is not net
                 x_adv = part(copy, step)
-                _record(found, where, number, step, x_adv, net)
+                _record(results, where, number, step, x_adv, net)
 
-            attacked = found["correct"] | (statistics == "batch")
+            attacked = results["correct"] | (statistics == "batch")
             where = attacked.nonzero().squeeze(1)
             _in_batches(spend, where, batch, statistics, partial(progress, name, of=len(where)))
             done += (name,)
-            if name == "square" and number and (gain := (found["broken_by"] == number).float().mean()) > SQUARE_GAIN:
+            if name == "square" and number and (gain := (results["broken_by"] == number).float().mean()) > SQUARE_GAIN:
                 notes += (f"Square, without gradients, broke another {gain:.1%} of the images.",)
-            after_part(_outcome(index, found, done, notes))
-    return _outcome(index, found, done, notes)
+            after_part(_outcome(index, results, done, notes))
+    return _outcome(index, results, done, notes)
 
 
 def transfer(
@@ -131,7 +131,7 @@ def transfer(
 ) -> dict[str, dict[str, Outcome]]:
     """Adversarial examples made on each source, tested on each target: outcomes [target][source].
 
-    Every example is attacked once a source, whether or not the source has it right. ``correct`` is the target's answer
+    Every example is attacked once per source, whether or not the source has it right. ``correct`` is the target's answer
     to the adversarial image alone. ``over_sources`` gives Q-TART's mean and deviation (section 4.4.2).
     """
     _check(precision, "running", batch, data.labels.device)
@@ -142,21 +142,21 @@ def transfer(
         with _setting(net, index.device, precision):
             clean[name] = _clean(net, data, index, batch, precision)
     for source, net in sources.items():
-        found = {name: {key: value.clone() for key, value in clean[name].items()} for name in targets}
+        results = {name: {key: value.clone() for key, value in clean[name].items()} for name in targets}
         with _setting(net, index.device, precision):
             copy = _attacked(net, attack, data, index, precision)
 
-        def spend(where: Tensor, net=net, copy=copy, found=found) -> None:
+        def spend(where: Tensor, net=net, copy=copy, results=results) -> None:
             step = step_of(data, index[where], seed, precision)
             with _setting(net, index.device, precision):
                 x_adv = attack(copy, step)
             for name, target in targets.items():
                 with _setting(target, index.device, precision):
-                    _record(found[name], where, 0, step, x_adv, target, always=True)
+                    _record(results[name], where, 0, step, x_adv, target, always=True)
 
         _in_batches(spend, torch.arange(len(index), device=index.device), batch)
         for name in targets:
-            out[name][source] = _outcome(index, found[name], (type(attack).__name__,), ())
+            out[name][source] = _outcome(index, results[name], (type(attack).__name__,), ())
     return out
 
 
@@ -202,7 +202,7 @@ def _in_batches(
     statistics: str = "running",
     progress: Callable[[int], None] = lambda done: None,
 ) -> None:
-    """``work`` on pieces of ``where``; a piece that runs out of CUDA memory is halved, and so are those after it."""
+    """Calls ``work`` on pieces of ``where``; a piece that runs out of CUDA memory is halved, and so are those after it."""
     start = 0
     while start < len(where):
         try:
@@ -219,8 +219,8 @@ def _in_batches(
 
 @torch.no_grad()
 def _clean(net: nn.Module, data: Data, index: Tensor, batch: int, precision: str, statistics: str = "running"):
-    """What is known of each example before any attack: tensors of length n."""
-    found = {
+    """The outcome of each example before any attack, as tensors of length n."""
+    results = {
         "label": data.labels[index],
         "predicted": torch.zeros_like(index),
         "correct": torch.zeros_like(index, dtype=torch.bool),
@@ -230,12 +230,12 @@ def _clean(net: nn.Module, data: Data, index: Tensor, batch: int, precision: str
 
     def look(where: Tensor) -> None:
         step = step_of(data, index[where], 0, precision)
-        found["predicted"][where], found["loss"][where] = _answers(net, step.x, step.y)
+        results["predicted"][where], results["loss"][where] = _answers(net, step.x, step.y)
 
     _in_batches(look, torch.arange(len(index), device=index.device), batch, statistics)
-    found["correct"] = found["predicted"] == found["label"]
-    found["clean_correct"] = found["correct"].clone()
-    return found
+    results["correct"] = results["predicted"] == results["label"]
+    results["clean_correct"] = results["correct"].clone()
+    return results
 
 
 def _answers(net: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -247,24 +247,22 @@ def _answers(net: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def _record(
-    found: dict, where: Tensor, number: int, step: Step, x_adv: Tensor, net: nn.Module, always: bool = False
+    results: dict, where: Tensor, number: int, step: Step, x_adv: Tensor, net: nn.Module, always: bool = False
 ) -> None:
     predicted, loss = _answers(net, x_adv, step.y)
     change = (x_adv - step.x).flatten(1)
-    fooled, was = predicted != step.y, found["correct"][where]
-    counts = torch.ones_like(fooled) if always else was & (fooled | (loss > found["loss"][where]))
+    fooled, was = predicted != step.y, results["correct"][where]
+    counts = torch.ones_like(fooled) if always else was & (fooled | (loss > results["loss"][where]))
     now = {"predicted": predicted, "loss": loss, "linf": change.abs().amax(1), "l2": change.norm(dim=1)}
     for name, value in now.items():
-        found[name][where] = torch.where(counts, value, found[name][where])
-    found["broken_by"][where] = torch.where(was & fooled, number, found["broken_by"][where]).to(torch.int16)
-    found["correct"][where] = ~fooled if always else was & ~fooled
+        results[name][where] = torch.where(counts, value, results[name][where])
+    results["broken_by"][where] = torch.where(was & fooled, number, results["broken_by"][where]).to(torch.int16)
+    results["correct"][where] = ~fooled if always else was & ~fooled
 
 
-def _outcome(index: Tensor, found: dict[str, Tensor], parts: tuple[str, ...], notes: tuple[str, ...]) -> Outcome:
-    """What is known so far; a copy, since ``found`` changes with every part."""
-    arrays = {
-        name: value.cpu().numpy().copy() for name, value in {"index": index, **found}.items()
-    }  # found goes on changing
+def _outcome(index: Tensor, results: dict[str, Tensor], parts: tuple[str, ...], notes: tuple[str, ...]) -> Outcome:
+    """The outcome so far; a copy, since ``results`` changes with every part."""
+    arrays = {name: value.cpu().numpy().copy() for name, value in {"index": index, **results}.items()}
     return Outcome(**arrays, parts=parts, notes=notes)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import torch
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
+from leanat.core.component import component
 from leanat.core.nouns import Attack, Data, eval_without_param_grad
 from leanat.evaluation.evaluate import sample, step_of
 from leanat.evaluation.measured import Measured
@@ -16,15 +17,15 @@ from leanat.evaluation.measured import Measured
 PERPLEXITY = 30  # scikit-learn's default
 
 
-@dataclass(frozen=True)
-class Named:
+@component()
+class NamedAttack:
     """An attack and what its distances are called."""
 
     name: str
     attack: Attack
 
 
-@dataclass(frozen=True)
+@component("feature_distances")
 class Distances:
     """A measure: ||phi(x) - phi(x_adv)||_2 under each of some attacks, with phi what the classifier's head reads.
 
@@ -34,9 +35,9 @@ class Distances:
     first ``mapped`` by t-SNE.
     """
 
-    attacks: tuple[Named, ...]
-    examples: int | None
-    mapped: int
+    attacks: tuple[NamedAttack, ...]
+    examples: PositiveInt | None
+    mapped: PositiveInt
     part: ClassVar[str] = "test"
 
     @property
@@ -45,20 +46,26 @@ class Distances:
         return tuple(f"{attack.name}_{kind}" for attack in self.attacks for kind in kinds)
 
     def __call__(self, net: nn.Module, data: Data, seed: int) -> Measured:
-        found = distances(net, data, self.attacks, seed=seed, limit=self.examples)
-        norm, numbers = float(found["norm"].mean()), {}
+        arrays = distances(net, data, self.attacks, seed=seed, limit=self.examples)
+        norm, numbers = float(arrays["norm"].mean()), {}
         for name in (attack.name for attack in self.attacks):
-            low, high, mean = (float(f(found[name])) for f in (np.min, np.max, np.mean))
-            middle = float(np.diff(np.quantile(found[name], [0.05, 0.95]))[0])
-            shown = {"mean": mean, "least": low, "greatest": high, "range": high - low, "relative": (high - low) / norm}
-            shown |= {"middle": middle, "middle_relative": middle / norm}
-            numbers |= {f"{name}_{k}": v for k, v in shown.items()}
-        points = tsne(found.pop("features")[: self.mapped], seed)
-        return Measured(numbers, found | {"points": points, "names": np.array(data.class_names, dtype=np.str_)})
+            low, high, mean = (float(f(arrays[name])) for f in (np.min, np.max, np.mean))
+            middle = float(np.diff(np.quantile(arrays[name], [0.05, 0.95]))[0])
+            statistics = {
+                "mean": mean,
+                "least": low,
+                "greatest": high,
+                "range": high - low,
+                "relative": (high - low) / norm,
+            }
+            statistics |= {"middle": middle, "middle_relative": middle / norm}
+            numbers |= {f"{name}_{k}": v for k, v in statistics.items()}
+        points = tsne(arrays.pop("features")[: self.mapped], seed)
+        return Measured(numbers, arrays | {"points": points, "names": np.array(data.class_names, dtype=np.str_)})
 
 
 def distances(
-    net: nn.Module, data: Data, attacks: tuple[Named, ...], *, seed: int, limit: int | None, batch: int = 500
+    net: nn.Module, data: Data, attacks: tuple[NamedAttack, ...], *, seed: int, limit: int | None, batch: int = 500
 ) -> dict[str, np.ndarray]:
     """Distances, ``norm`` and ``classes`` as ``Distances`` has them, and ``features`` [n, D], phi(x)."""
     index = sample(len(data), limit).to(data.labels.device)
@@ -67,9 +74,9 @@ def distances(
         for where in index.split(batch):
             step = step_of(data, where, seed)
             phi = _features(net, step.x)
-            found = {"norm": phi.norm(dim=1), "features": phi, "classes": step.y}
-            found |= {a.name: (_features(net, a.attack(net, step)) - phi).norm(dim=1) for a in attacks}
-            for name, value in found.items():
+            values = {"norm": phi.norm(dim=1), "features": phi, "classes": step.y}
+            values |= {a.name: (_features(net, a.attack(net, step)) - phi).norm(dim=1) for a in attacks}
+            for name, value in values.items():
                 parts.setdefault(name, []).append(value.cpu())
     return {name: torch.cat(part).numpy() for name, part in parts.items()}
 

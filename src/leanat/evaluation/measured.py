@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Measured(NamedTuple):
-    """``numbers``: None where the data cannot tell. ``arrays``: what figures draw."""
+    """A number is None where the data cannot tell; the arrays are what figures draw."""
 
     numbers: dict[str, float | None]
     arrays: dict[str, np.ndarray]

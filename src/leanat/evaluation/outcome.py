@@ -74,14 +74,14 @@ def summary(outcome: Outcome) -> dict:
     }
     finite = outcome.loss[np.isfinite(outcome.loss)]
     bad = int((outcome.predicted == NOT_FINITE).sum())
-    said = [f"Logits are not finite for {bad} of {len(outcome)} images, which count as wrong."] if bad else []
+    notes = [f"Logits are not finite for {bad} of {len(outcome)} images, which count as wrong."] if bad else []
     return {
         **accuracy(outcome.correct),
         "clean": accuracy(outcome.clean_correct),
         "loss": float(finite.mean()) if len(finite) else np.nan,
         "after": after,
         "not_finite": bad,
-        "notes": [*outcome.notes, *said],
+        "notes": [*outcome.notes, *notes],
     }
 
 
@@ -124,7 +124,7 @@ def worst_case(outcomes: Sequence[Outcome]) -> Outcome:
 
 
 def arrays(outcome: Outcome) -> dict[str, np.ndarray]:
-    """What a file of it holds."""
+    """The arrays that a file of it holds."""
     return {k: np.array(v, dtype=np.str_) if k in _TEXT else v for k, v in vars(outcome).items()}
 
 
@@ -138,8 +138,8 @@ def load(path: str | os.PathLike) -> Outcome:
     """Read what ``save`` wrote. Raises ValueError, with the path, for any other file."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            found = {f.name: file[f.name] for f in fields(Outcome)}
-        return Outcome(**{k: tuple(map(str, v)) if k in _TEXT else v for k, v in found.items()})
+            contents = {f.name: file[f.name] for f in fields(Outcome)}
+        return Outcome(**{k: tuple(map(str, v)) if k in _TEXT else v for k, v in contents.items()})
     except FileNotFoundError:
         raise
     except Exception as error:

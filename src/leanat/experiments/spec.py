@@ -30,7 +30,7 @@ def assumed(value: Any, reason: str) -> Assumed:
 
 
 def part(name: str, **fields: Any) -> dict[str, dict[str, Any]]:
-    """A component: ``part("pgd", steps=10, ...)``; its names and fields are those of ``plan.components.SLOTS``."""
+    """A component: ``part("pgd", steps=10, ...)``; its name is that of a class's ``@component``, the fields are the class's."""
     return {name: fields}
 
 

@@ -1,6 +1,6 @@
 """Networks by name; pixels in [0, 1] go in, logits come out."""
 
-from leanat.models.classifier import Classifier, PerChannel, PerImage, conv_layers, conv_outputs
+from leanat.models.classifier import Classifier, PerChannel, PerImage
 from leanat.models.frozen import Transferred, transfer_head
 from leanat.models.names import BODIES, build
 
@@ -11,7 +11,5 @@ __all__ = [
     "PerImage",
     "Transferred",
     "build",
-    "conv_layers",
-    "conv_outputs",
     "transfer_head",
 ]

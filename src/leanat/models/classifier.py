@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from leanat.core.nouns import eval_without_param_grad
-
 
 class PerChannel(nn.Module):
-    """(x - mean) / std, one mean and one standard deviation a channel, in units of [0, 1] pixels."""
+    """(x - mean) / std, one mean and one standard deviation per channel, in units of [0, 1] pixels."""
 
     mean: Tensor
     std: Tensor
@@ -55,35 +52,3 @@ class Classifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
-
-
-def conv_outputs(net: nn.Module, x: Tensor, layers: Iterable[str] | None = None) -> dict[str, Tensor]:
-    """Outputs [B, O, h, w] of the Conv2d layers (all, or those named), by module name in forward order.
-
-    One forward pass in the network's current mode; gradients flow unless the caller turned them off. Raises ValueError
-    for a name that is no Conv2d of the network.
-    """
-    convs = {name: module for name, module in net.named_modules() if isinstance(module, nn.Conv2d)}
-    wanted = set(convs) if layers is None else set(layers)
-    if unknown := wanted - set(convs):
-        raise ValueError(f"no Conv2d named {', '.join(sorted(unknown))}; there are: {', '.join(convs)}")
-    outputs: dict[str, Tensor] = {}
-
-    def keep(name):
-        # Returns nothing on purpose: what a forward hook returns would replace the layer's output.
-        def hook(module, inputs, output):
-            outputs[name] = output
-
-        return hook
-
-    with ExitStack() as hooks:
-        for name in wanted:
-            hooks.enter_context(convs[name].register_forward_hook(keep(name)))
-        net(x)
-    return outputs
-
-
-def conv_layers(net: Classifier) -> list[str]:
-    """Names of the Conv2d layers in forward order, found by passing one blank image."""
-    with eval_without_param_grad(net), torch.no_grad():
-        return list(conv_outputs(net, torch.zeros(1, *net.shape, device=next(net.parameters()).device)))

@@ -39,7 +39,7 @@ MEANS, STDS = ("mean", "mu", "new_mean"), ("std", "sigma", "new_std")  # buffers
 
 @dataclass(frozen=True)
 class Weights:
-    """What a file holds: ``tensors`` without prefixes and without the standardisation of a wrapper, which is ``mean``, ``std``.
+    """A file of weights: ``tensors`` without prefixes and without the standardisation of a wrapper, which is ``mean``, ``std``.
 
     ``raw``: all tensors under the names of the file. ``config``: of a folder with ``config.json``. ``about``: leanat's own
     description, see ``io.save``; empty for other programs' files.
@@ -140,8 +140,8 @@ def build(name: str, weights: Weights) -> nn.Module:
     Images as its own program standardises them go in, logits come out. Raises NetworkError.
     """
     library, _, model = name.partition(":")
-    make, known = (_timm, _timm_names) if library == "timm" else (_torchvision, _torchvision_names)
-    if model not in (names := known()):
+    make, list_names = (_timm, _timm_names) if library == "timm" else (_torchvision, _torchvision_names)
+    if model not in (names := list_names()):
         nearest = ", ".join(get_close_matches(model, names, 3)) or "none"
         raise NetworkError(f"--network {name}: {library} has no network {model!r}; nearest: {nearest}")
     net = make(model, weights)

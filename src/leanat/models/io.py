@@ -77,16 +77,18 @@ def check_images(about: dict[str, Any], here: dict[str, Any], where: Path | str,
     """
     if not about:
         return
-    known = about.get("data", about)
-    if known["channels"] != here["channels"]:
+    trained_on = about.get("data", about)
+    if trained_on["channels"] != here["channels"]:
         raise NetworkError(
-            f"{where}: takes {_channels(known['channels'])}, {here['name']} has {_channels(here['channels'])}"
+            f"{where}: takes {_channels(trained_on['channels'])}, {here['name']} has {_channels(here['channels'])}"
         )
-    if known["image_size"] != here["image_size"] and not any_size:
-        sizes = (f"{n}x{n}" for n in (known["image_size"], here["image_size"]))
+    if trained_on["image_size"] != here["image_size"] and not any_size:
+        sizes = (f"{n}x{n}" for n in (trained_on["image_size"], here["image_size"]))
         raise NetworkError(f"{where}: takes images of {next(sizes)}, {here['name']} has {next(sizes)}")
-    if max(map(abs, known["mean"])) > 1 or max(known["std"]) > 1:
-        raise NetworkError(f"{where}: its mean {known['mean']} and std {known['std']} are not of pixels in [0, 1]")
+    if max(map(abs, trained_on["mean"])) > 1 or max(trained_on["std"]) > 1:
+        raise NetworkError(
+            f"{where}: its mean {trained_on['mean']} and std {trained_on['std']} are not of pixels in [0, 1]"
+        )
 
 
 def _channels(n: int) -> str:
@@ -106,7 +108,7 @@ def build(name: str, standardise: str, about: dict[str, Any], seed: int) -> nn.M
 
 
 def save(path: Path, net: nn.Module, description: dict[str, Any]) -> None:
-    """``description``: {model: {name, standardise}, data: as ``describe``, ...}.
+    """Writes a network with its description, {model: {name, standardise}, data: as ``describe`` has it, ...}.
 
     The model also has ``hidden``, the units of the hidden layer of its head, where a frozen network got a new head.
     """
@@ -136,7 +138,7 @@ def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 
 def read_description(path: Path) -> dict[str, Any]:
-    """What ``read`` says beside the weights. Raises NetworkError."""
+    """The description that a file has beside its weights. Raises NetworkError."""
     return read(path)[1]
 
 

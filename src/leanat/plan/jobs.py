@@ -18,7 +18,7 @@ GMACS = {
 }  # fmt: skip
 SMALL = 0.02  # of the demo's networks, the largest of them
 UNKNOWN = 5.0  # of timm's
-# Multiply-accumulates a second that these networks reach on an H100, about: derived, not measured. An epoch of PGD-10 training
+# Multiply-accumulates per second that these networks reach on an H100, about: derived, not measured. An epoch of PGD-10 training
 # of ResNet-18 on CIFAR-10 is 50,000 images x 23 passes (10 attack steps of two, and 3) x 0.56e9 = 0.64e15 of them. The floor
 # derived for bf16 is 8 to 10 s, 71e12 a second; half of that is what plain code reaches. fp32 without TF32: the card's peak
 # is 33e12, a third of it. An older card is slower by 2 to 10: a job that is cut short gets more time, and goes on.

@@ -323,7 +323,7 @@ def _whole(part: Timed, sources: Sources) -> float:
 
 
 def _seconds(part: Timed, share: float | None, sources: Sources) -> float:
-    return predict.seconds_an_epoch(part.spec, sources.primitives(part.spec), part.examples, share)
+    return predict.seconds_per_epoch(part.spec, sources.primitives(part.spec), part.examples, share)
 
 
 def _attack_share(cell: Cell, sources: Sources) -> float | None:

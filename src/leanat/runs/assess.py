@@ -1,19 +1,20 @@
-"""A suite of attacks on one network: an outcome per example and attack, kept; a summary of the suite, written last."""
+"""A suite of attacks on one network: each outcome is kept, one per example and attack; a summary of the suite is written last."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import PositiveInt
 from torch import nn
 from tqdm import tqdm
 
 from leanat.attacks.threat import ThreatModel
 from leanat.core import nouns
+from leanat.core.component import component
 from leanat.core.errors import ConfigError
 from leanat.core.files import finite
 from leanat.evaluation import evaluate, outcome
@@ -68,17 +69,17 @@ def assess(
     for name, attack in attacks.items():
         entry, started = suite[name], time.perf_counter()
         with Bar(name, list(attacks).index(name) + 1, len(attacks), folder.name) as bar:
-            found, pieces = _attack(net, test, attack, entry, seed, precision, files[name], about, bar)
+            result, pieces = _attack(net, test, attack, entry, seed, precision, files[name], about, bar)
         makers += pieces
-        shown = outcome.summary(found) | {"per_class": outcome.per_class(found, test.n_classes)}
-        results[name] = shown | {
+        numbers = outcome.summary(result) | {"per_class": outcome.per_class(result, test.n_classes)}
+        results[name] = numbers | {
             "spec": entry,
             "seconds": kept.seconds(pieces),
             "file": f"{folder.name}/{files[name].path.name}",
             "pieces": pieces,
         }
-        outcomes.append(found)
-        _say(f"{name} ({entry['label']})" if entry["label"] else name, shown, time.perf_counter() - started)
+        outcomes.append(result)
+        _say(f"{name} ({entry['label']})" if entry["label"] else name, numbers, time.perf_counter() - started)
     whole = [o for o in outcomes if len(o) == len(test)]
     summary = {"attacks": results, "worst": outcome.accuracy(outcome.worst_case(whole).correct) if whole else None}
     if whole:
@@ -93,8 +94,8 @@ def assess(
             record = {"numbers": finite(numbers), "pieces": maker.pieces()}
             file.save(arrays, **record)
         makers += record["pieces"]
-        shown = {"numbers": record["numbers"], "file": f"{folder.name}/{file.path.name}", "pieces": record["pieces"]}
-        summary.setdefault("measures", {})[name] = shown
+        row = {"numbers": record["numbers"], "file": f"{folder.name}/{file.path.name}", "pieces": record["pieces"]}
+        summary.setdefault("measures", {})[name] = row
         lines = [f"{k} {v:.4g}" for k, v in record["numbers"].items() if v is not None]
         more = f" and {len(lines) - FEW} more" if len(lines) > FEW else ""
         log.info("%s: %s%s", name, ", ".join(lines[:FEW]), more)
@@ -117,13 +118,13 @@ def upstream_networks(suite: dict[str, Any], runs: Path) -> list[Path]:
     return [folder / "model.safetensors" for folder in folders]
 
 
-@dataclass(frozen=True)
+@component()
 class MaskingCheck:
     """The search for signs of gradient masking (see ``gradient_masking``) on ``limit`` examples."""
 
     threat: ThreatModel
-    limit: int
-    queries: int
+    limit: PositiveInt
+    queries: PositiveInt
 
 
 def suite_parts(
@@ -132,28 +133,29 @@ def suite_parts(
     """Raises ConfigError with every problem of the suite. ``runs``: the folder of the runs that it names."""
     problems: list[str] = []
     attacks, alarms, measures = {}, {}, {}
+    kinds = {"measure": (maps.Measure, measures), "masking": (MaskingCheck, alarms), "attack": (nouns.Attack, attacks)}
     for name, entry in experiment.resolve_run_paths(suite, runs).items():
-        if "measure" in entry:
-            where = f"suite.{name}.measure"
-            measures[name] = components.component(maps.Measure, entry["measure"], where, problems)
-        elif "masking" in entry:
-            alarms[name] = components.build(MaskingCheck, entry["masking"], f"suite.{name}.masking", problems)
-        elif "attack" in entry:
-            attacks[name] = components.component(nouns.Attack, entry["attack"], f"suite.{name}.attack", problems)
-        else:
+        kind = next((kind for kind in kinds if kind in entry), None)
+        if kind is None:
             problems.append(f"suite.{name}: attack, masking or measure is expected")
+            continue
+        hint, parts = kinds[kind]
+        try:
+            parts[name] = components.build(hint, entry[kind], f"suite.{name}.{kind}")
+        except ConfigError as error:
+            problems += error.problems
     if problems:
         raise ConfigError(problems)
     return attacks, alarms, measures
 
 
-def _say(name: str, shown: dict[str, Any], seconds: float) -> None:
-    if not shown["n"]:
+def _say(name: str, numbers: dict[str, Any], seconds: float) -> None:
+    if not numbers["n"]:
         log.info("%-32s no images", name)
         return
-    low, high = (100 * shown[k] for k in ("low", "high"))
-    notes = "".join(f"\n    note: {note}" for note in shown.get("notes", ()))
-    line = f"{name:<32}{100 * shown['accuracy']:6.2f} %   [{low:5.2f}, {high:5.2f}]   {shown['n']} images"
+    low, high = (100 * numbers[k] for k in ("low", "high"))
+    notes = "".join(f"\n    note: {note}" for note in numbers.get("notes", ()))
+    line = f"{name:<32}{100 * numbers['accuracy']:6.2f} %   [{low:5.2f}, {high:5.2f}]   {numbers['n']} images"
     log.info("%s   %.1f s%s", line, seconds, notes)
 
 
@@ -200,12 +202,12 @@ def _attack(
     so_far, pieces = file.outcome()
     maker = kept.Maker(pieces, about)
 
-    def keep(found: outcome.Outcome) -> None:
+    def keep(result: outcome.Outcome) -> None:
         nonlocal pieces
         pieces = maker.pieces()
-        file.save(outcome.arrays(found), pieces=pieces)
+        file.save(outcome.arrays(result), pieces=pieces)
 
-    found = evaluate.evaluate(
+    result = evaluate.evaluate(
         net,
         test,
         attack,
@@ -219,4 +221,4 @@ def _attack(
         after_part=keep,
         progress=bar,
     )
-    return found, pieces
+    return result, pieces

@@ -30,16 +30,16 @@ def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Nam
 
     Runs that are attacked from the same sources go together: each adversarial example is made once.
     """
-    known = {e.run: e for e in grid.evaluations.values() if e.suite == suite}
+    evaluations = {e.run: e for e in grid.evaluations.values() if e.suite == suite}
     named = {Path(run).name for run in runs} & grid.runs.keys()
     training.check_counts({grid.runs[run].spec["data"]["name"] for run in named}, arguments)
     groups: dict[object, list[Evaluation]] = {}
     for run in runs:
-        if (found := known.get(Path(run).name)) is None:
+        if (evaluation := evaluations.get(Path(run).name)) is None:
             raise ConfigError(
-                [f"attack: no item evaluates run {run!r} by suite {suite!r}{did_you_mean(run, known)[:300]}"]
+                [f"attack: no item evaluates run {run!r} by suite {suite!r}{did_you_mean(run, evaluations)[:300]}"]
             )
-        groups.setdefault(found.sources or found.run, []).append(found)
+        groups.setdefault(evaluation.sources or evaluation.run, []).append(evaluation)
     for number, group in enumerate(groups.values(), 1):
         log.info("[%d/%d] %s", number, len(groups), ", ".join(e.run for e in group))
         targets = {e.run: Trained.load(arguments, e.run, e.snapshot) for e in group}
@@ -48,14 +48,14 @@ def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Nam
             sources = {run: targets.get(run) or Trained.load(arguments, run) for run in group[0].sources}
             for t in {**sources, **targets}.values():
                 io.check(t.net, io.describe(t.test), first.test, t.folder)
-            made = transferred.assess(sources, targets, first.test, group[0].attacks, first.seed)
+            summaries = transferred.assess(sources, targets, first.test, group[0].attacks, first.seed)
         else:
             one, load = group[0], _loader(first.test.name, arguments, first.device)
             kept = first.folder / ("attacks" if one.snapshot is None else f"attacks-after-{one.snapshot}")
             runs_folder, precision = first.folder.parent, arguments.precision
-            found = assess.assess(first.net, load, one.attacks, kept, first.seed, runs_folder, precision=precision)
-            made = {one.run: found}
-        for run, summary in made.items():
+            summary = assess.assess(first.net, load, one.attacks, kept, first.seed, runs_folder, precision=precision)
+            summaries = {one.run: summary}
+        for run, summary in summaries.items():
             about = {"run": run, "suite": suite, "seed": first.seed, "file": targets[run].file}
             folder = targets[run].folder / "suites"
             folder.mkdir(exist_ok=True)
@@ -94,7 +94,7 @@ def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespac
     rows = _rows(summary["attacks"])
     with atomic_write(out.with_suffix(".csv")) as beside, open(beside, "w", newline="") as file:
         csv.DictWriter(file, rows[0]).writerows([dict(zip(rows[0], rows[0], strict=True)), *rows])
-    log.info("\n%s\n\n%s and .csv", _shown(rows), out)
+    log.info("\n%s\n\n%s and .csv", _as_text(rows), out)
 
 
 def _any_network(
@@ -123,8 +123,8 @@ def _any_network(
             raise ConfigError([f"{where}: a run's file knows its mean and std; leave --mean and --std away"])
         net, _ = io.load(path, device)
         load = _loader_for(set_name, arguments, device, about["data"]["channels"], about["data"]["image_size"])
-        said = {"model": where, "network": about["model"]["name"], "data": set_name, "trained on": about}
-        return net, load, said
+        description = {"model": where, "network": about["model"]["name"], "data": set_name, "trained on": about}
+        return net, load, description
     config = weights.config if weights else {}
     if name is None and config:
         name = foreign.named_by(config, path)
@@ -151,11 +151,11 @@ def _any_network(
     elif mean is not None:
         net = foreign.standardised(net, mean, std)
     pixels = "as they are, in [0, 1]" if mean is None else f"minus {_digits(mean)}, over {_digits(std)} ({source})"
-    said = {"model": where, "network": name, "data": set_name, "pixels": pixels, "trained on": {}}
+    description = {"model": where, "network": name, "data": set_name, "pixels": pixels, "trained on": {}}
     if isinstance(test, data.StreamedData):
         size = f"central {test.image_size} x {test.image_size} of a shorter side of {test.resize}"
-        said["images"] = f"{len(test):,} of {test.n_classes} classes ({', '.join(test.class_names[:8])}), {size}"
-    return net.to(device).eval(), load, said
+        description["images"] = f"{len(test):,} of {test.n_classes} classes ({', '.join(test.class_names[:8])}), {size}"
+    return net.to(device).eval(), load, description
 
 
 def _standardisation(
@@ -168,16 +168,19 @@ def _standardisation(
     if own[0] is not None:
         if arguments.mean is not None:
             raise ConfigError([f"{weights.path}: standardises by its own mean and std; leave --mean and --std away"])
-        found = *own, "the file's own"
+        mean, std, source = *own, "the file's own"
     elif arguments.mean is not None:
-        found = arguments.mean, arguments.std, "--mean and --std"
+        mean, std, source = arguments.mean, arguments.std, "--mean and --std"
     elif code:
         return None, None, ""
     elif "mean" in pretrained and "std" in pretrained:
-        found = pretrained["mean"], pretrained["std"], "config.json"
+        mean, std, source = pretrained["mean"], pretrained["std"], "config.json"
     else:
-        found = test.mean, test.std, "ImageNet's" if test.name.startswith("folder:") else f"those of {test.name}"
-    mean, std, source = found
+        mean, std, source = (
+            test.mean,
+            test.std,
+            "ImageNet's" if test.name.startswith("folder:") else f"those of {test.name}",
+        )
     mean, std = ([*v] * test.channels if len(v) == 1 else [*v] for v in (mean, std))
     if not len(mean) == len(std) == test.channels:
         raise ConfigError([f"mean {_digits(mean)} and std {_digits(std)}: {test.channels} numbers each are needed"])
@@ -217,22 +220,22 @@ def _rows(attacks: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "attack": name,
-            "as_run": found["spec"]["label"] or name,
-            "radius": _radius(found["spec"]["attack"]),
-            "images": found["n"],
-            "clean": round(100 * found["clean"]["accuracy"], 2),
-            "robust": round(100 * found["accuracy"], 2),
-            "low": round(100 * found["low"], 2),
-            "high": round(100 * found["high"], 2),
-            "seconds": round(found["seconds"], 1),
-            "file": found["file"],
+            "as_run": result["spec"]["label"] or name,
+            "radius": _radius(result["spec"]["attack"]),
+            "images": result["n"],
+            "clean": round(100 * result["clean"]["accuracy"], 2),
+            "robust": round(100 * result["accuracy"], 2),
+            "low": round(100 * result["low"], 2),
+            "high": round(100 * result["high"], 2),
+            "seconds": round(result["seconds"], 1),
+            "file": result["file"],
         }
-        for name, found in attacks.items()
+        for name, result in attacks.items()
     ]
 
 
 def _radius(attack: Any) -> str:
-    """``linf 8/255`` or ``l2 0.5``; nothing where an attack has no l_p ball."""
+    """The radius as in ``linf 8/255`` or ``l2 0.5``; nothing where an attack has no l_p ball."""
     fields = next(iter(attack.values())) if isinstance(attack, dict) else None
     threat = fields.get("threat") if isinstance(fields, dict) else None
     if not threat:
@@ -241,7 +244,7 @@ def _radius(attack: Any) -> str:
     return f"{norm} {255 * ball['eps']:.4g}/255" if norm == "linf" else f"{norm} {ball['eps']:.4g}"
 
 
-def _shown(rows: list[dict[str, Any]]) -> str:
+def _as_text(rows: list[dict[str, Any]]) -> str:
     """The rows as a table for a terminal."""
     lines = [["attack", "as run", "radius", "images", "clean %", "robust %", "95 % interval", "seconds"]]
     for row in rows:

@@ -22,9 +22,9 @@ def visible() -> list[str]:
 
     Raises ConfigError where LEANAT_GPUS is no number.
     """
-    shown = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if shown is not None:  # like CUDA, up to the first that is none
-        return list(itertools.takewhile(lambda name: name not in ("", "-1"), map(str.strip, shown.split(","))))
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if listed is not None:  # like CUDA, up to the first that is none
+        return list(itertools.takewhile(lambda name: name not in ("", "-1"), map(str.strip, listed.split(","))))
     return [str(k) for k in range(installed())]
 
 

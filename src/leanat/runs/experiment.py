@@ -35,7 +35,7 @@ from leanat.papers.sat import method as sat
 from leanat.plan import components, jobs
 from leanat.plan.grid import UPSTREAM, digest
 from leanat.runs import checkpoint, curves, devices, identity
-from leanat.runs.selection_log import Chosen, save_arrays
+from leanat.runs.selection_log import SelectionLog, save_arrays
 
 log = logging.getLogger("leanat")
 
@@ -51,7 +51,7 @@ class Experiment:
 
 
 def device_of(name: str) -> torch.device:
-    """``auto`` is the GPU where there is one, else the CPU.
+    """The device of that name; ``auto`` is the GPU where there is one, else the CPU.
 
     Raises ConfigError where a GPU is asked for and there is none, and where ``auto`` finds one that torch cannot use: the
     job would take hours on the CPU without a word.
@@ -88,7 +88,7 @@ def prepare(spec: dict[str, Any], data_dir: str | None, device: torch.device) ->
 
 
 def load(parts: components.Spec, data_dir: str | None, device: torch.device) -> tuple[nouns.Split, nouns.Data]:
-    """What a run trains on, and its test data. Raises DataError."""
+    """The training and validation data of a run, and its test data. Raises DataError."""
     augment = data.Augmentation(parts.data.augment)
     everyone = data.load(parts.data.name, "train", data_dir, device, parts.seed, augment)
     test = data.load(parts.data.name, "test", data_dir, device)
@@ -100,13 +100,15 @@ def load(parts: components.Spec, data_dir: str | None, device: torch.device) -> 
 def initial(parts: components.Spec, about: dict[str, Any], device: torch.device) -> torch.nn.Module:
     """The network a run begins with: new, that of another run, or that one frozen under a new head."""
     if parts.init is not None and parts.init.frozen:
-        source, known = io.load(parts.init.file, device)
-        io.check_images(known, about, parts.init.file, any_size=True)  # saliency's teacher D comes from larger images
+        source, trained_on = io.load(parts.init.file, device)
+        io.check_images(
+            trained_on, about, parts.init.file, any_size=True
+        )  # saliency's teacher D comes from larger images
         return models.transfer_head(source, parts.init.hidden, about["n_classes"], parts.seed)
     net = io.build(parts.model.name, parts.model.standardise, about, parts.seed)
     if parts.init is not None:
-        tensors, known = io.read(parts.init.file)
-        io.check_images(known, about, parts.init.file)
+        tensors, trained_on = io.read(parts.init.file)
+        io.check_images(trained_on, about, parts.init.file)
         io.fit(net, tensors, parts.init.file)
     return net.to(device)
 
@@ -117,10 +119,10 @@ def made_from(spec: dict[str, Any], split: nouns.Split, test: nouns.Data, runs: 
     Raises IdentityError where a run that the spec names is not what its own training left.
     """
     cache = runs.parent / ".hashes"
-    known = {"spec": digest(spec), "training data": identity.of_data(split.train, cache)}
+    hashes = {"spec": digest(spec), "training data": identity.of_data(split.train, cache)}
     if split.validation is not None:
-        known["validation data"] = identity.of_data(split.validation, cache)
-    return known | {"test data": identity.of_data(test, cache)} | identity.upstream(spec, runs)
+        hashes["validation data"] = identity.of_data(split.validation, cache)
+    return hashes | {"test data": identity.of_data(test, cache)} | identity.upstream(spec, runs)
 
 
 def finished(folder: Path, spec: dict[str, Any], data_dir: str | None, device: torch.device) -> dict[str, Any] | None:
@@ -218,7 +220,7 @@ def train_run(
             log.info("%s: resumed after epoch %d", name, run.epoch)
         piece = {"epochs": [run.epoch, run.epoch], "wall_seconds": 0.0} | provenance(device)
         run.pieces.append(piece)
-        chosen, accuracies = Chosen(folder / "selection.npz", run), curves.of(run)
+        chosen, accuracies = SelectionLog(folder / "selection.npz", run), curves.of(run)
         started = time.perf_counter()
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
@@ -345,7 +347,7 @@ def peak_memory(device: torch.device) -> float:
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
-    """What a reader needs to know about where a number comes from."""
+    """Where a number comes from: code, machine, versions, time."""
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {
         "device": gpu or f"CPU ({platform.machine()})",

@@ -51,20 +51,20 @@ def of_network(net: nn.Module) -> str:
     """Hash of a network's parameters and buffers, of the kinds and plain settings of its modules, and of the source files
     of modules that are of none of INSTALLED. Training mode, device and memory format do not count.
     """
-    found = hashlib.sha256()
+    sha = hashlib.sha256()
     for name, tensor in itertools.chain(net.named_parameters(), net.named_buffers()):
-        found.update(name.encode())
-        _add(found, tensor)
+        sha.update(name.encode())
+        _add(sha, tensor)
     sources = set()
     for name, module in net.named_modules():
         kind = type(module)
         settings = {k: v for k, v in vars(module).items() if k[0] != "_" and k != "training" and _plain(v)}
-        found.update(f"{name} {kind.__module__}.{kind.__qualname__} {sorted(settings.items())}".encode())
+        sha.update(f"{name} {kind.__module__}.{kind.__qualname__} {sorted(settings.items())}".encode())
         if kind.__module__.split(".")[0] not in INSTALLED:
             sources.add(getattr(sys.modules.get(kind.__module__), "__file__", None) or "")
     for source in sorted(sources):
-        found.update((of_file(Path(source)) if os.path.isfile(source) else "").encode())
-    return found.hexdigest()[:LENGTH]
+        sha.update((of_file(Path(source)) if os.path.isfile(source) else "").encode())
+    return sha.hexdigest()[:LENGTH]
 
 
 def of_data(data: Data, cache: Path | None = None) -> str:
@@ -75,17 +75,17 @@ def of_data(data: Data, cache: Path | None = None) -> str:
     """
     import torch
 
-    found = hashlib.sha256(f"{data.n_classes}".encode())
-    _add(found, data.labels)
+    sha = hashlib.sha256(f"{data.n_classes}".encode())
+    _add(sha, data.labels)
     if hasattr(data, "images"):
-        _add(found, data.images)
+        _add(sha, data.images)
     elif hasattr(data, "files"):
-        found.update(f"{data.image_size} {data.resize} {_of_files(data.files, cache)}".encode())
+        sha.update(f"{data.image_size} {data.resize} {_of_files(data.files, cache)}".encode())
     else:
         plain, everyone = data.plain(), torch.arange(len(data), device=data.labels.device)
         for part in everyone.split(500):
-            _add(found, plain.batch(part, 0)[0])
-    return found.hexdigest()[:LENGTH]
+            _add(sha, plain.batch(part, 0)[0])
+    return sha.hexdigest()[:LENGTH]
 
 
 def of_run(folder: Path) -> str:
@@ -100,19 +100,19 @@ def of_run(folder: Path) -> str:
 
 def upstream(value: Any, runs: Path) -> dict[str, str]:
     """A hash for each run (``run:<id>``) and each path of this machine that a spec names. Raises what ``of_run`` raises."""
-    found = {}
+    hashes = {}
     for text in _texts(value):
         if text.startswith(UPSTREAM):
-            found[text] = of_run(runs / text.removeprefix(UPSTREAM))
+            hashes[text] = of_run(runs / text.removeprefix(UPSTREAM))
         elif os.sep in text and os.path.exists(text):
-            found[text] = of_value(files_of(Path(text))) if os.path.isdir(text) else of_file(Path(text))
-    return found
+            hashes[text] = of_value(files_of(Path(text))) if os.path.isdir(text) else of_file(Path(text))
+    return hashes
 
 
 def files_of(folder: Path) -> dict[str, str]:
     """The files that a run leaves for others, with their hashes."""
-    found = (p for p in folder.iterdir() if p.suffix in KEPT and not p.name.startswith((".", "resume")) and p.is_file())
-    return {path.name: of_file(path) for path in sorted(found)}
+    paths = (p for p in folder.iterdir() if p.suffix in KEPT and not p.name.startswith((".", "resume")) and p.is_file())
+    return {path.name: of_file(path) for path in sorted(paths)}
 
 
 def differences(kept: Any, now: Any) -> str:
@@ -175,12 +175,12 @@ def check_files(folder: Path, metrics: Mapping[str, Any]) -> None:
         )
 
 
-def _add(found: Any, tensor: Tensor) -> None:
+def _add(sha: Any, tensor: Tensor) -> None:
     import torch
 
     tensor = tensor.detach().cpu().contiguous()
-    found.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
-    found.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    sha.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+    sha.update(tensor.reshape(-1).view(torch.uint8).numpy())
 
 
 def _plain(value: Any) -> bool:
@@ -207,13 +207,13 @@ def _of_files(files: Iterable[str], cache: Path | None) -> str:
         stamps.update(f"{file}\0{s.st_size} {s.st_mtime_ns} {s.st_ctime_ns} {s.st_ino}\n".encode())
         newest = max(newest, s.st_ctime)
     kept = None if cache is None else cache / stamps.hexdigest()[:32]
-    if kept is not None and kept.is_file() and len(known := kept.read_text()) == LENGTH:
-        return known
+    if kept is not None and kept.is_file() and len(cached := kept.read_text()) == LENGTH:
+        return cached
     settled = time.time() - newest > RECENT
     with ThreadPoolExecutor(8) as pool:
-        found = of_value(list(pool.map(of_file, map(Path, files))))
+        sha = of_value(list(pool.map(of_file, map(Path, files))))
     if kept is not None and settled:
         cache.mkdir(parents=True, exist_ok=True)
         with atomic_write(kept) as beside:
-            beside.write_text(found)
-    return found
+            beside.write_text(sha)
+    return sha

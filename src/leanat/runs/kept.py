@@ -47,7 +47,7 @@ class Kept:
     def outcome(self) -> tuple[Outcome | None, Pieces]:
         """The outcome so far, and who made it; None, with a warning, for a file that is damaged or made from else."""
         try:
-            found, about = outcome.load(self.path), read_about(self.path)
+            so_far, about = outcome.load(self.path), read_about(self.path)
         except FileNotFoundError:
             return None, []
         except ValueError as error:
@@ -56,10 +56,10 @@ class Kept:
         if about.get("made_from") != self.made_from or about.get("spec") != self.spec:
             log.warning("%s: made from something else than its name says; it is made again", self.path)
             return None, []
-        return found, about["pieces"]
+        return so_far, about["pieces"]
 
     def arrays(self) -> tuple[dict[str, np.ndarray] | None, dict[str, Any]]:
-        """What ``save`` was given, without ``about``, and that; (None, {}) where there is none that can be read."""
+        """The arrays that ``save`` was given, and its ``about``; (None, {}) where there is no file that can be read."""
         try:
             with np.load(self.path, allow_pickle=False) as file:
                 arrays, about = {k: file[k] for k in file.files if k != ABOUT}, json.loads(str(file[ABOUT]))
@@ -73,23 +73,23 @@ class Kept:
         return arrays, about
 
     def save(self, arrays: Mapping[str, np.ndarray], **about: Any) -> None:
-        """``about``: ``pieces`` and whatever belongs to the arrays, as JSON has it."""
+        """Writes the arrays; ``about`` has ``pieces`` and whatever else belongs to them, as JSON has it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        said = json.dumps(
+        description = json.dumps(
             finite({"spec": dict(self.spec), "made_from": dict(self.made_from), **about}), allow_nan=False
         )
         with atomic_write(self.path) as beside, open(beside, "wb") as file:
-            np.savez_compressed(file, **arrays, **{ABOUT: np.array(said, dtype=np.str_)})
+            np.savez_compressed(file, **arrays, **{ABOUT: np.array(description, dtype=np.str_)})
 
     def others(self) -> str | None:
         """How what is kept of the same attack differs from this, in words; None where nothing is kept of it."""
         if self.path.exists():
             return None
-        found = []
+        differing = []
         for path in sorted(self.folder.glob(f"{glob.escape(self._of_spec)}-*.npz")):
             with suppress(ValueError):
-                found.append(differences(read_about(path).get("made_from"), self.made_from))
-        return min(found, key=len, default=None)  # of several the nearest
+                differing.append(differences(read_about(path).get("made_from"), self.made_from))
+        return min(differing, key=len, default=None)  # of several the nearest
 
 
 ABOUT = "about"  # the array of an npz that holds JSON
@@ -106,9 +106,9 @@ def read_about(path: Path) -> dict[str, Any]:
 
 def say_others(kept: Sequence[Kept]) -> None:
     """One line where outcomes are there that were made from something else."""
-    said = [words for words in (k.others() for k in kept) if words]
-    if said:
-        log.info("%s: outcomes of other %s are not used; attacked again", kept[0].folder, said[0])
+    others = [words for words in (k.others() for k in kept) if words]
+    if others:
+        log.info("%s: outcomes of other %s are not used; attacked again", kept[0].folder, others[0])
 
 
 class Maker:

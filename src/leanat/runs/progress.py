@@ -39,7 +39,7 @@ class Job:
         return self.path is not None and time.time() - self.written >= EVERY
 
     def say(self, text: str, share: float) -> None:
-        """``share``: how much of the work is done, from 0 to 1."""
+        """Notes that ``share`` of the work is done, from 0 to 1."""
         now = time.time()
         if self.path is None or (0 < share < 1 and not self.due()):
             return
@@ -99,7 +99,7 @@ def _alive(note: dict[str, Any]) -> bool:
 
 
 def duration(seconds: float) -> str:
-    """``45 s``, ``3 min``, ``2 h 10 min``."""
+    """Seconds in words, such as ``45 s``, ``3 min``, ``2 h 10 min``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)
@@ -110,7 +110,7 @@ class Progress:
     """The epochs of one training: number, loss, examples kept, time left."""
 
     def __init__(self, epochs: int, name: str = ""):
-        self.epochs, self.started, self.said, self.bar = epochs, time.monotonic(), 0.0, None
+        self.epochs, self.started, self.logged_at, self.bar = epochs, time.monotonic(), 0.0, None
         self.step, self.steps, self.done, self.loss = 0, 0, 0, ""  # steps of this epoch and of the last one
         self.job = Job("train", name)
 
@@ -129,13 +129,13 @@ class Progress:
         self.bar.set_postfix(loss=self.loss, kept=int(row["kept"]))
         self._say(float(run.epoch))
         now = time.monotonic()
-        if self.bar.disable and (now - self.said > 30 or run.epoch == self.epochs):
+        if self.bar.disable and (now - self.logged_at > 30 or run.epoch == self.epochs):
             left = (now - self.started) / (run.epoch - self.first) * (self.epochs - run.epoch)
             log.info(
                 "epoch %d/%d  loss %.4f  examples %d  %.2f s per epoch  %.0f s left",
                 run.epoch, self.epochs, row["loss"], row["kept"], row["seconds"], left,
             )  # fmt: skip
-            self.said = now
+            self.logged_at = now
 
     def tick(self) -> bool:
         """Called before each step; moves the bar. Returns False, so that it may stand in an ``or``."""

@@ -12,10 +12,10 @@ from leanat.core import nouns
 from leanat.core.files import atomic_write
 
 
-class Chosen:
+class SelectionLog:
     """Which examples were trained on, at which weight, from which epoch on; an entry whenever that changes.
 
-    A file an entry while training, so that a killed run has them all; one file at the end.
+    There is one file per entry while training, so that a killed run has them all, and one file at the end.
     """
 
     def __init__(self, path: Path, run: nouns.Run):
@@ -59,7 +59,7 @@ class Chosen:
         save_arrays(self.path, arrays)
 
     def clear(self) -> None:
-        """Removes the file an entry, all or none of them: a killed run must never make its one file from some."""
+        """Removes the files of the entries, all or none of them: a killed run must never make its one file from some."""
         gone = self.parts.with_name(f".{os.getpid()}.{self.parts.name}")
         self.parts.rename(gone)
         shutil.rmtree(gone)

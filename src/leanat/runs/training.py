@@ -61,11 +61,11 @@ def launch(processes: int) -> None:
     with signals.heard() as asked:
         # A session of its own, so that Ctrl-C comes once, through us.
         child = subprocess.Popen([*command, "-m", "leanat.cli", *sys.argv[1:]], start_new_session=True)
-        told = False
+        stopping = False
         while child.poll() is None:
-            if asked() and not told:
+            if asked() and not stopping:
                 child.terminate()  # torchrun hands it on, and gives the processes 30 seconds
-                told = True
+                stopping = True
             time.sleep(0.1)
     if asked():
         log.info("stopped; torchrun shows that as an error of its own")

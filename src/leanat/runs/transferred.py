@@ -37,7 +37,7 @@ class Trained:
 
     @classmethod
     def load(cls, arguments: argparse.Namespace, run: str, snapshot: int | None = None) -> Trained:
-        """With the network as it was after ``snapshot`` epochs, or at the end.
+        """Loads a run with its network as it was after ``snapshot`` epochs, or at the end.
 
         Raises FileNotFoundError for a run that is not finished, IdentityError where its spec, its files or its data are
         not those of its training, and what networks and data raise.
@@ -70,7 +70,7 @@ def assess(
     attacks, *_ = suite_parts(suite)
     hashes = {run: identity.of_network(t.net) for run, t in {**sources, **targets}.items()}
     here, about = identity.of_data(test, runs.parent / ".hashes"), experiment.provenance(test.labels.device)
-    made: dict[str, dict[str, Any]] = {run: {"attacks": {}} for run in targets}
+    summaries: dict[str, dict[str, Any]] = {run: {"attacks": {}} for run in targets}
     makers: dict[str, kept.Pieces] = {run: [] for run in targets}
 
     def file(run: str, source: str, name: str) -> kept.Kept:
@@ -83,7 +83,7 @@ def assess(
         kept.say_others([file(run, source, name) for name in attacks for source in sources])
     for name, attack in tqdm(attacks.items(), unit="attack", leave=False, disable=None):
         entry, started = suite[name], time.perf_counter()
-        found: dict[str, dict[str, outcome.Outcome]] = {run: {} for run in targets}
+        by_target: dict[str, dict[str, outcome.Outcome]] = {run: {} for run in targets}
         pieces: dict[str, kept.Pieces] = {run: [] for run in targets}
         for source, trained in sources.items():
             files = {run: file(run, source, name) for run in targets}
@@ -96,14 +96,18 @@ def assess(
                     files[run].save(outcome.arrays(new[run][source]), pieces=own)
                     there[run] = new[run][source], own
             for run in targets:
-                found[run][source] = there[run][0]
+                by_target[run][source] = there[run][0]
                 pieces[run] += there[run][1]
-        for run, outcomes in found.items():
+        for run, outcomes in by_target.items():
             over = outcome.over_sources(outcomes)
             each = {source: outcome.summary(o) for source, o in outcomes.items()}
-            shown = {"accuracy": over["mean"], "sd": over["sd"], "sources": {s: o["accuracy"] for s, o in each.items()}}
-            shown |= {"not_finite": max(o["not_finite"] for o in each.values()), "pieces": pieces[run]}
-            made[run]["attacks"][name] = shown | {"n": len(next(iter(outcomes.values()))), "spec": entry}
+            record = {
+                "accuracy": over["mean"],
+                "sd": over["sd"],
+                "sources": {s: o["accuracy"] for s, o in each.items()},
+            }
+            record |= {"not_finite": max(o["not_finite"] for o in each.values()), "pieces": pieces[run]}
+            summaries[run]["attacks"][name] = record | {"n": len(next(iter(outcomes.values()))), "spec": entry}
             makers[run] += pieces[run]
             log.info("%-20s %-60s %6.2f %% +- %.2f", name, run, 100 * over["mean"], 100 * over["sd"])
             for note in dict.fromkeys(note for o in each.values() for note in o["notes"]):
@@ -114,5 +118,5 @@ def assess(
         run: summary
         | {"made_from": {"network": hashes[run], "data": here}, "sources": models}
         | kept.latest(makers[run])
-        for run, summary in made.items()
+        for run, summary in summaries.items()
     }

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from leanat.core.component import Fraction, component
 from leanat.core.nouns import Run, Split, Subset
 from leanat.selection.basic import everyone
 from leanat.selection.ranked import keep_highest
-from leanat.selection.subsets import check
 
 
-@dataclass(frozen=True)
+@component("random_per_class")
 class RandomPerClass:
     """Of each class the share ``fraction`` at random, weight 1."""
 
-    fraction: float
-
-    def __post_init__(self):
-        check(self.fraction, "class")
+    fraction: Fraction
 
     def __call__(self, run: Run, split: Split) -> Subset:
         score = run.draws(everyone(split.train)).uniform("random per class")

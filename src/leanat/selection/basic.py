@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import torch
+from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor
 
+from leanat.core.component import Fraction, component
 from leanat.core.nouns import Data, Run, Selector, Split, Subset
 from leanat.core.teacher import per_example_loss
 
@@ -34,12 +36,7 @@ def all_but_top(scores: Tensor, count: int) -> Tensor:
     return scores.argsort(descending=True, stable=True)[count:].sort().values
 
 
-def _check_count(count: int) -> None:
-    if count < 0:
-        raise ValueError(f"count {count}; allowed: 0 or more")
-
-
-@dataclass(frozen=True)
+@component("everything")
 class Everything:
     """All examples, weight 1: the full-data baseline."""
 
@@ -47,16 +44,12 @@ class Everything:
         return unweighted(everyone(split.train))
 
 
-@dataclass(frozen=True)
+@component("once")
 class Once:
     """Everything before epoch ``tau``; then what ``inner`` chooses at ``tau``, for good (Q-TART, section 3.3.1)."""
 
-    tau: int
+    tau: NonNegativeInt
     inner: Selector
-
-    def __post_init__(self):
-        if self.tau < 0:
-            raise ValueError(f"tau {self.tau}; allowed: 0 or more")
 
     def __call__(self, run: Run, split: Split) -> Subset:
         if run.epoch < self.tau:
@@ -64,23 +57,17 @@ class Once:
         return self.inner(run, split) if run.epoch == self.tau else run.subset
 
 
-@dataclass(frozen=True)
+@component("every")
 class Every:
-    """``before`` until epoch ``warmup``; from then on what ``inner`` chooses, anew every ``period`` epochs.
+    """Selects as ``before`` until epoch ``warmup``; from then on as ``inner`` chooses, anew every ``period`` epochs.
 
     ``before`` is everything, or say ``Once(0, Random(0.3))``: a random subset until the first selection.
     """
 
-    period: int
-    warmup: int
+    period: PositiveInt
+    warmup: NonNegativeInt
     inner: Selector
     before: Selector = field(default_factory=Everything)
-
-    def __post_init__(self):
-        if self.period < 1:
-            raise ValueError(f"period {self.period}; allowed: 1 or more")
-        if self.warmup < 0:
-            raise ValueError(f"warmup {self.warmup}; allowed: 0 or more")
 
     def __call__(self, run: Run, split: Split) -> Subset:
         if run.epoch < self.warmup:
@@ -88,24 +75,20 @@ class Every:
         return self.inner(run, split) if (run.epoch - self.warmup) % self.period == 0 else run.subset
 
 
-@dataclass(frozen=True)
+@component("random")
 class Random:
     """Examples drawn without replacement: the share ``fraction`` (rounded up), or all but ``count``.
 
     ``whole_batches``: the share is rounded up to whole mini-batches, which is what a batch-wise selection keeps.
     """
 
-    fraction: float | None = None
-    count: int | None = None
+    fraction: Fraction | None = None
+    count: NonNegativeInt | None = None
     whole_batches: bool = False
 
     def __post_init__(self):
         if (self.fraction is None) == (self.count is None):
-            raise ValueError("Random takes fraction (kept) or count (left out), one of the two")
-        if self.fraction is not None and not 0 < self.fraction <= 1:
-            raise ValueError(f"fraction {self.fraction}; allowed: above 0, at most 1")
-        if self.count is not None:
-            _check_count(self.count)
+            raise ValueError("takes fraction (kept) or count (left out), one of the two")
         if self.whole_batches and self.fraction is None:
             raise ValueError("whole_batches goes with a fraction")
 
@@ -120,14 +103,11 @@ class Random:
         return unweighted(all_but_top(run.draws(index).bits("random subset"), count))
 
 
-@dataclass(frozen=True)
+@component("loss_rank")
 class LossRank:
     """All but the ``count`` examples of highest cross-entropy (un-augmented, evaluation mode): a row for reference."""
 
-    count: int
-
-    def __post_init__(self):
-        _check_count(self.count)
+    count: NonNegativeInt
 
     def __call__(self, run: Run, split: Split) -> Subset:
         return unweighted(all_but_top(per_example_loss(run, split.train)[0], self.count))

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from torch import Tensor
 
+from leanat.core.component import Fraction, component
 from leanat.core.nouns import Run, Split, Subset
 from leanat.selection.solvers import (
     Gradients,
     facility_location,
 )
-from leanat.selection.subsets import check, choose, rows_of
+from leanat.selection.subsets import Granularity, check_batches, choose, rows_of
 
 
-@dataclass(frozen=True)
+@component("craig")
 class Craig:
     """CRAIG (Mirzasoleiman et al. 2020): facility location of the gradients; a weight is the size of a cluster.
 
@@ -23,15 +22,15 @@ class Craig:
     ``training_mode`` and ``all_layers``: see GradMatch.
     """
 
-    fraction: float
-    granularity: str
+    fraction: Fraction
+    granularity: Granularity
     adversarial: bool = True
     features: bool = True
     training_mode: bool = False
     all_layers: bool = False
 
     def __post_init__(self):
-        check(self.fraction, self.granularity, self.all_layers)
+        check_batches(self.granularity, self.all_layers)
 
     def __call__(self, run: Run, split: Split) -> Subset:
         return choose(run, split.train, rows_of(run, split.train, self), self.solve, self.fraction, self.granularity)

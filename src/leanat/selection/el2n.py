@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch.nn.functional as F
 from torch import Tensor
 
+from leanat.core.component import Fraction, component
 from leanat.core.nouns import Run, Split, Subset
 from leanat.selection.ranked import keep_highest, last_layer
-from leanat.selection.subsets import check
+from leanat.selection.subsets import Granularity
 
 
-@dataclass(frozen=True)
+@component("el2n")
 class EL2N:
     """Keeps the highest EL2N scores, ||softmax(z) - onehot(y)||_2 (Paul, Ganguli and Dziugaite 2021, definition 2.1).
 
@@ -20,11 +19,8 @@ class EL2N:
     prunes once; here the score is that of the run's one network, whenever it is asked.
     """
 
-    fraction: float
-    granularity: str
-
-    def __post_init__(self):
-        check(self.fraction, self.granularity)
+    fraction: Fraction
+    granularity: Granularity
 
     def __call__(self, run: Run, split: Split) -> Subset:
         data = split.train

@@ -89,27 +89,27 @@ def _lazy_greedy(columns: _Stored | _Computed, budget: int, widest: int) -> tupl
     best, owner = np.zeros(n, columns.dtype), np.zeros(n, np.int64)
     heap = [(-gain, j) for j, gain in enumerate(gains.tolist())]
     heapq.heapify(heap)
-    known_at = [0] * n  # how many points were chosen when the gain was computed
+    computed_at = [0] * n  # how many points were chosen when the gain was computed
     chosen: list[int] = []
     for size in range(budget):
         width = 1
-        while known_at[heap[0][1]] != size:
+        while computed_at[heap[0][1]] != size:
             stale = []
-            while heap and len(stale) < width and known_at[heap[0][1]] != size:
+            while heap and len(stale) < width and computed_at[heap[0][1]] != size:
                 stale.append(heapq.heappop(heap)[1])
             for j, (where, values) in zip(stale, columns(stale, best, size), strict=True):
-                known_at[j] = size
+                computed_at[j] = size
                 heapq.heappush(heap, (-float(np.maximum(values - best[where], 0).sum()), j))
             width = min(2 * width, widest)
         j = heapq.heappop(heap)[1]
         where, values = columns([j], best, size)[0]
-        known = best[where]
-        improved = values > known
+        highest = best[where]
+        improved = values > highest
         if isinstance(where, slice):
             owner[improved] = size
         else:
             owner[where[improved]] = size
-        best[where] = np.maximum(values, known)
+        best[where] = np.maximum(values, highest)
         chosen.append(j)
     return chosen, owner
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from leanat.core.component import Fraction, component
 from leanat.core.nouns import Hook, Run, Split, Subset
 from leanat.core.teacher import per_example_loss
 from leanat.selection.basic import everyone
 from leanat.selection.ranked import keep_highest
-from leanat.selection.subsets import check
+from leanat.selection.subsets import Granularity
 
 
-@dataclass(frozen=True)
+@component("forgetting_events")
 class ForgettingEvents(Hook):
     """An extra that counts the forgetting events of every training example (Toneva et al. 2019, definition 1): it was right
     after one epoch and is wrong after the next.
@@ -44,18 +44,15 @@ def note(memory: dict[str, Tensor], right: Tensor) -> None:
     memory["right"] = right
 
 
-@dataclass(frozen=True)
+@component("forgetting")
 class Forgetting:
     """Keeps the examples with most forgetting events; those that were never right come first, as in the paper (section 4).
 
     Needs ``ForgettingEvents`` among the extras. Of equal counts, and before any epoch was seen, a random choice.
     """
 
-    fraction: float
-    granularity: str
-
-    def __post_init__(self):
-        check(self.fraction, self.granularity)
+    fraction: Fraction
+    granularity: Granularity
 
     def __call__(self, run: Run, split: Split) -> Subset:
         memory = run.memory.get(ForgettingEvents.name)

@@ -7,17 +7,17 @@ import importlib
 import importlib.util
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from leanat.core.component import Fraction, component
 from leanat.core.nouns import Run, Split, Subset
 
 
-@dataclass(frozen=True)
+@component("from_file")
 class FromFile:
     """``source``, written ``file.py:Name`` or ``module:Name``, called with ``fraction=`` gives what chooses.
 
@@ -27,12 +27,8 @@ class FromFile:
     """
 
     source: str
-    fraction: float
+    fraction: Fraction
     content: str
-
-    def __post_init__(self):
-        if not 0 < self.fraction <= 1:
-            raise ValueError(f"fraction {self.fraction}; allowed: above 0, at most 1")
 
     def __call__(self, run: Run, split: Split) -> Subset:
         if self.content != (now := hash_of(self.source)):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from typing import Literal
 
 import torch
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from leanat.attacks.pgd import Clean
+from leanat.core.component import Fraction, component
 from leanat.core.nouns import Attack, Data, Run, Split, Subset
 from leanat.core.rng import Draws
 from leanat.selection.last_layer import at_last_layer, gradients
@@ -18,12 +19,10 @@ from leanat.selection.solvers import (
     candidates,
     taylor_greedy,
 )
-from leanat.selection.subsets import check, choose
-
-VARIANTS = ("rounds", "naive", "stochastic")
+from leanat.selection.subsets import Granularity, choose
 
 
-@dataclass(frozen=True)
+@component("glister")
 class Glister:
     """GLISTER (Killamsetty et al. 2021): the examples whose gradient step lowers the validation loss most; weights 1.
 
@@ -37,21 +36,14 @@ class Glister:
     classes out. "class" keeps their shares.
     """
 
-    fraction: float
-    granularity: str
-    eta: float
+    fraction: Fraction
+    granularity: Granularity
+    eta: PositiveFloat
     adversarial: bool = True
     features: bool = True
-    variant: str = "rounds"
-    rounds: int = 15
+    variant: Literal["rounds", "naive", "stochastic"] = "rounds"
+    rounds: PositiveInt = 15
     validation_attack: Attack | None = None
-
-    def __post_init__(self):
-        check(self.fraction, self.granularity)
-        if not 0 < self.eta < math.inf or self.rounds < 1:
-            raise ValueError(f"eta {self.eta}, rounds {self.rounds}; allowed: a finite number above 0, and 1 or more")
-        if self.variant not in VARIANTS:
-            raise ValueError(f"variant {self.variant!r}; allowed: {', '.join(VARIANTS)}")
 
     def __call__(self, run: Run, split: Split) -> Subset:
         if split.validation is None:

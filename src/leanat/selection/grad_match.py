@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
+from pydantic import NonNegativeFloat
 from torch import Tensor
 
+from leanat.core.component import Fraction, component
 from leanat.core.nouns import Run, Split, Subset
 from leanat.selection.basic import everyone
 from leanat.selection.solvers import (
@@ -14,10 +15,10 @@ from leanat.selection.solvers import (
     matching_pursuit,
     top_up,
 )
-from leanat.selection.subsets import check, choose, rows_of
+from leanat.selection.subsets import Granularity, check_batches, choose, rows_of
 
 
-@dataclass(frozen=True)
+@component("grad_match")
 class GradMatch:
     """GRAD-MATCH (Killamsetty et al. 2021): weights w >= 0 with which the chosen gradients add up to those of all.
 
@@ -31,19 +32,17 @@ class GradMatch:
     "gradient approximation"), batch by batch.
     """
 
-    fraction: float
-    granularity: str
+    fraction: Fraction
+    granularity: Granularity
     adversarial: bool = True
     features: bool = True
-    lam: float = 0.0
+    lam: NonNegativeFloat = 0.0
     as_published: bool = False
     training_mode: bool = False
     all_layers: bool = False
 
     def __post_init__(self):
-        check(self.fraction, self.granularity, self.all_layers)
-        if not 0 <= self.lam < math.inf:
-            raise ValueError(f"lam {self.lam}; allowed: a finite number, 0 or more")
+        check_batches(self.granularity, self.all_layers)
 
     def __call__(self, run: Run, split: Split) -> Subset:
         data = split.train

@@ -149,8 +149,8 @@ class AllLayers:
                     step.x_adv = attack(net, step)
                     net.train(self.training_mode)
                     loss = self.run.method.objective(net, step).float().mean()
-                found = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
-            rows.append(torch.cat([g.flatten() for g in found]).float())
+                per_parameter = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+            rows.append(torch.cat([g.flatten() for g in per_parameter]).float())
             for module, mode in modes:
                 module.training = mode
         return torch.stack(rows)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from torch import Tensor
 
+from leanat.core.component import Fraction, component
 from leanat.core.nouns import Run, Split, Subset
 from leanat.selection.ranked import keep_highest, last_layer
-from leanat.selection.subsets import check
+from leanat.selection.subsets import Granularity
 
 
-@dataclass(frozen=True)
+@component("margin")
 class Margin:
     """Keeps the smallest margins between the probabilities of the two likeliest classes (Scheffer, Decomain and Wrobel 2001),
     one of the uncertainties by which Coleman et al. 2020 select data. Labels play no part but in by-class shares.
@@ -19,11 +18,8 @@ class Margin:
     At what the run's own attack makes of each example.
     """
 
-    fraction: float
-    granularity: str
-
-    def __post_init__(self):
-        check(self.fraction, self.granularity)
+    fraction: Fraction
+    granularity: Granularity
 
     def __call__(self, run: Run, split: Split) -> Subset:
         score = scores(last_layer(run, split.train, features=False).z)

@@ -32,7 +32,7 @@ def matching_pursuit(
     as_published: bool = False,
     gram_bytes: int = 2 << 30,
 ) -> Matching:
-    """At most ``budget`` atoms and weights w with sum_j w_j atom_j close to ``target``.
+    """Chooses at most ``budget`` atoms and weights w with sum_j w_j atom_j close to ``target``.
 
     Repeats: take the atom with the largest inner product with the residual (largest absolute value if not
     ``nonnegative``; atoms are not normalised, ties go to the lowest index), then minimise |target - A w|^2 + lam |w|^2

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
+from leanat.core.component import Fraction, component
 from leanat.core.nouns import Run, Split, Subset
 from leanat.selection.ranked import keep_highest, last_layer
-from leanat.selection.subsets import check
+from leanat.selection.subsets import Granularity
 
 
-@dataclass(frozen=True)
+@component("moderate")
 class Moderate:
     """Keeps the middle of the examples in the order of their distance to the centre of their class (Xia et al. 2023, section 3).
 
@@ -21,11 +20,8 @@ class Moderate:
     example; the paper selects once, by the features of a trained network.
     """
 
-    fraction: float
-    granularity: str
-
-    def __post_init__(self):
-        check(self.fraction, self.granularity)
+    fraction: Fraction
+    granularity: Granularity
 
     def __call__(self, run: Run, split: Split) -> Subset:
         data = split.train

@@ -35,11 +35,11 @@ __all__ = [
     "top_up",
 ]
 
-Chosen = tuple[Tensor, ...]  # index, weight, and whatever else a solver says
+Selection = tuple[Tensor, ...]  # index, weight, and whatever else a solver says
 
 
 def shares(sizes: Sequence[int], budget: int) -> list[int]:
-    """``budget`` split over classes of these ``sizes`` in proportion, by largest remainders (ties to the first class).
+    """Splits ``budget`` over classes of these ``sizes`` in proportion, by largest remainders (ties to the first class).
 
     The shares sum to min(budget, all), none exceeds its class, and a class that is not empty gets at least one if the
     budget allows one for each. Integer arithmetic. Raises ValueError for a negative budget.
@@ -70,7 +70,7 @@ def batch_budget(n: int, size: int, budget: int) -> int:
     return min(-(-budget // size), -(-n // size))
 
 
-def per_class(solver: Callable[[Tensor, int], Chosen], labels: Tensor, budget: int) -> tuple[Tensor, Tensor]:
+def per_class(solver: Callable[[Tensor, int], Selection], labels: Tensor, budget: int) -> tuple[Tensor, Tensor]:
     """Solve each class by itself, with its share of the budget (``shares``).
 
     ``solver(members, k)`` gets the examples of one class (int64 [n_c], ascending) and chooses up to k positions among
@@ -88,7 +88,7 @@ def per_class(solver: Callable[[Tensor, int], Chosen], labels: Tensor, budget: i
 
 
 def per_batch(
-    solver: Callable[[Tensor, int], Chosen], gradients: Gradients, order: Tensor, size: int, budget: int
+    solver: Callable[[Tensor, int], Selection], gradients: Gradients, order: Tensor, size: int, budget: int
 ) -> tuple[Tensor, Tensor]:
     """Choose whole batches by their mean gradients; each example gets its batch's weight.
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ from leanat.selection.solvers import (
     per_class,
 )
 
-GRANULARITIES = ("example", "class", "batch", "whole_batches")
+Granularity = Literal["example", "class", "batch", "whole_batches"]
 
 # (gradients, how many to choose, the class if only one is looked at) -> index, weight
 Solver = Callable[[Gradients, int, int | None], tuple[Tensor, Tensor]]
@@ -34,7 +34,7 @@ Solver = Callable[[Gradients, int, int | None], tuple[Tensor, Tensor]]
 def choose(
     run: Run, data: Data, rows: Gradients | AllLayers, solve: Solver, fraction: float, granularity: str
 ) -> Subset:
-    """``fraction`` of the examples (rounded up) by their gradients: of all, of each class, or whole batches.
+    """Chooses ``fraction`` of the examples (rounded up) by their gradients: of all, of each class, or whole batches.
 
     The batches are ``random_order`` cut at ``recipe.batch``; so many are chosen that they hold at least the fraction, the
     one that may be shorter counted as full. "whole_batches": the loop trains on them as they are, in the order of choice
@@ -59,11 +59,8 @@ def _float(index: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     return index, weight.float()
 
 
-def check(fraction: float, granularity: str, all_layers: bool = False) -> None:
-    if not 0 < fraction <= 1:
-        raise ValueError(f"fraction {fraction}; allowed: above 0, at most 1")
-    if granularity not in GRANULARITIES:
-        raise ValueError(f"granularity {granularity!r}; allowed: {', '.join(GRANULARITIES)}")
+def check_batches(granularity: Granularity, all_layers: bool) -> None:
+    """Raises ValueError where gradients of all layers are asked for but not of batches."""
     if all_layers and granularity not in ("batch", "whole_batches"):
         raise ValueError(f"all_layers with granularity {granularity!r}; allowed: batch, whole_batches")
 

@@ -5,18 +5,18 @@ Method(AWP(CrossEntropy(), gamma=0.01), PGD(Linf(8 / 255), 10, 2 / 255, "uniform
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from pydantic import NonNegativeFloat, NonNegativeInt
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from leanat.core.component import component
 from leanat.core.nouns import Hook, Objective, Run, Step
 
 
-@dataclass(frozen=True)
+@component("awp")
 class AWP(Hook):
     """Adversarial weight perturbation (Wu et al. 2020): ``objective`` at w + v, where v raises its loss on this batch.
 
@@ -28,15 +28,9 @@ class AWP(Hook):
     """
 
     objective: Objective
-    gamma: float
-    warmup_epochs: int = 0
+    gamma: NonNegativeFloat
+    warmup_epochs: NonNegativeInt = 0
     name: ClassVar[str] = "awp"
-
-    def __post_init__(self):
-        if not 0 <= self.gamma < math.inf:
-            raise ValueError(f"gamma {self.gamma}; allowed: a finite number, 0 or more")
-        if self.warmup_epochs < 0:
-            raise ValueError(f"warmup_epochs {self.warmup_epochs}; allowed: 0 or more")
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         step.aux[self.name] = self._perturb(net, step) if self.gamma and step.epoch >= self.warmup_epochs else []

@@ -5,20 +5,20 @@ Method(CrossEntropy(), FAT(Linf(8 / 255), 10, 2 / 255, patience=0, bounds=(50, 9
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
-from leanat.attacks.pgd import ascent, check_steps, refuse_own_steps
+from leanat.attacks.pgd import ascent, refuse_own_steps
 from leanat.attacks.threat import ThreatModel
+from leanat.core.component import Epochs, component
 from leanat.core.nouns import Step, eval_without_param_grad
 from leanat.core.precision import cast_once
 
 
-@dataclass(frozen=True)
+@component("fat")
 class FAT:
     """Friendly adversarial training (Zhang et al. 2020, Algorithm 1): PGD that stops soon after the decision flips.
 
@@ -29,24 +29,13 @@ class FAT:
     """
 
     threat: ThreatModel
-    steps: int
-    step_size: float
-    patience: int
-    bounds: tuple[int, ...] = ()
-    start: str = "uniform"
-    omega: float = 0.0
+    steps: PositiveInt
+    step_size: NonNegativeFloat
+    patience: NonNegativeInt
+    bounds: Epochs = ()
+    start: Literal["uniform", "none"] = "uniform"
+    omega: NonNegativeFloat = 0.0
     shrinks: ClassVar[bool] = True  # examples leave the batch on the way
-
-    def __post_init__(self):
-        check_steps(self.steps, self.step_size)
-        if self.patience < 0:
-            raise ValueError(f"patience {self.patience}; allowed: 0 or more")
-        if any(b < 1 for b in self.bounds) or list(self.bounds) != sorted(set(self.bounds)):
-            raise ValueError(f"bounds {self.bounds}; allowed: epochs from 1 on, rising")
-        if self.start not in ("uniform", "none"):
-            raise ValueError(f"start {self.start!r}; allowed: uniform, none")
-        if not 0 <= self.omega < math.inf:
-            raise ValueError(f"omega {self.omega}; allowed: a finite number, 0 or more")
 
     def tau(self, epoch: int) -> int:
         """Steps allowed after the decision has flipped."""

@@ -5,18 +5,19 @@ Method(CrossEntropy(), Free(Linf(8 / 255), step_size=8 / 255), Everything(), rep
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
-from leanat.attacks.pgd import check_steps, refuse_own_steps
+from leanat.attacks.pgd import refuse_own_steps
 from leanat.attacks.threat import ThreatModel
+from leanat.core.component import component
 from leanat.core.nouns import Hook, Run, Split, Step
 
 
-@dataclass(frozen=True)
+@component("free")
 class Free(Hook):
     """Free adversarial training (Shafahi et al. 2019): one backward pass moves the weights and the perturbation.
 
@@ -28,11 +29,8 @@ class Free(Hook):
     """
 
     threat: ThreatModel
-    step_size: float
+    step_size: NonNegativeFloat
     name: ClassVar[str] = "free"
-
-    def __post_init__(self):
-        check_steps(1, self.step_size)
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         """x_adv as a leaf, so that the training step's own backward pass leaves its gradient there."""

@@ -1,4 +1,4 @@
-"""What is minimised: losses [B], never reduced, at the example the attack made (``step.x_adv``).
+"""The objectives: losses [B], never reduced, at the example the attack made (``step.x_adv``).
 
 Each objective forwards the images, leaves the logits in the step, and is otherwise a function of logits alone
 (``of_logits``), so that a selection can take its last-layer gradients.
@@ -6,18 +6,17 @@ Each objective forwards the images, leaves the logits in the step, and is otherw
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
+from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
+from leanat.core.component import Probability, component
 from leanat.core.nouns import Step
 
 
 def _full(z: Tensor) -> Tensor:
-    """At least single precision."""
+    """The logits in single precision at least."""
     return z.to(torch.promote_types(z.dtype, torch.float32))
 
 
@@ -26,23 +25,14 @@ def _kl(z: Tensor, z_adv: Tensor) -> Tensor:
     return F.kl_div(z_adv.log_softmax(1), z.log_softmax(1), reduction="none", log_target=True).sum(1)
 
 
-def _check_beta(beta: float) -> None:
-    if not 0 <= beta < math.inf:
-        raise ValueError(f"beta {beta}; allowed: a finite number, 0 or more")
-
-
-@dataclass(frozen=True)
+@component("cross_entropy")
 class CrossEntropy:
     """Cross-entropy at x_adv: adversarial training (Madry et al. 2018), or standard training where x_adv is x.
 
     With ``smoothing`` epsilon the target is (1 - epsilon) onehot(y) + epsilon / C (Q-TART, section 3.3.1, eq. 4).
     """
 
-    smoothing: float = 0.0
-
-    def __post_init__(self):
-        if not 0 <= self.smoothing <= 1:
-            raise ValueError(f"smoothing {self.smoothing}; allowed: from 0 to 1")
+    smoothing: Probability = 0.0
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         step.z_adv = net(step.x_adv)
@@ -52,7 +42,7 @@ class CrossEntropy:
         return F.cross_entropy(z_adv, y, reduction="none", label_smoothing=self.smoothing)
 
 
-@dataclass(frozen=True)
+@component("trades")
 class TRADES:
     """CE(f(x), y) + beta KL(p(x) || p(x')) (Zhang et al. 2019, eq. 5; ``beta`` is their 1 / lambda).
 
@@ -63,11 +53,8 @@ class TRADES:
     one would write it for speed: x, x'.
     """
 
-    beta: float
+    beta: NonNegativeFloat
     clean_twice: bool = True
-
-    def __post_init__(self):
-        _check_beta(self.beta)
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         step.z, step.z_adv = net(step.x), net(step.x_adv)
@@ -81,7 +68,7 @@ class TRADES:
         return F.cross_entropy(z, y, reduction="none") + self.beta * _kl(z, z_adv)
 
 
-@dataclass(frozen=True)
+@component("mart")
 class MART:
     """Boosted cross-entropy at x' plus beta KL(p(x) || p(x')) (1 - p_y(x)) (Wang et al. 2020, eq. 12).
 
@@ -90,10 +77,7 @@ class MART:
     in their code: x, x'.
     """
 
-    beta: float
-
-    def __post_init__(self):
-        _check_beta(self.beta)
+    beta: NonNegativeFloat
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         step.z, step.z_adv = net(step.x), net(step.x_adv)

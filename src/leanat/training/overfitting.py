@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
+from annotated_types import Interval
+from pydantic import PositiveInt
 
+from leanat.core.component import component
 from leanat.core.nouns import Attack, Hook, Run, Split, Step, eval_without_param_grad
 from leanat.selection.basic import everyone
 
 
-@dataclass(frozen=True)
+@component("watch")
 class OverfittingMonitor(Hook):
     """Training accuracy under a ``single`` step and under a ``strong`` attack after each epoch, and their gap.
 
@@ -23,17 +25,11 @@ class OverfittingMonitor(Hook):
 
     single: Attack
     strong: Attack
-    examples: int
-    drop: float | None = None
+    examples: PositiveInt
+    drop: Annotated[float, Interval(gt=0, lt=1)] | None = None
     name: ClassVar[str] = "watch"
     column_names: ClassVar = ("watch_single", "watch_strong")
     report_names: ClassVar = ("watch_gap", "watch_fall")
-
-    def __post_init__(self):
-        if self.examples < 1:
-            raise ValueError(f"examples {self.examples}; allowed: 1 or more")
-        if self.drop is not None and not 0 < self.drop < 1:
-            raise ValueError(f"drop {self.drop}; allowed: above 0, below 1, or null")
 
     def start(self, run: Run, split: Split) -> dict[str, Any]:
         data = split.train.plain()
@@ -42,30 +38,30 @@ class OverfittingMonitor(Hook):
         return {"index": index, "x": x, "y": y, "rows": [], "kept": {}, "ended": False}
 
     def columns(self, run: Run) -> dict[str, float]:
-        """``watch_single`` and ``watch_strong``, shares of right answers; goes back an epoch where training has to end."""
+        """Measures ``watch_single`` and ``watch_strong``, shares of right answers; goes back one epoch where training ends."""
         memory = run.memory[self.name]
         index, x, y = memory["index"], memory["x"], memory["y"]
-        found = []
+        accuracies = []
         for attack in (self.single, self.strong):
             step = Step(run.epoch, index, x, y, torch.ones_like(y, dtype=torch.float32), run.draws(index))
             with eval_without_param_grad(run.net), run.autocast():
                 x_adv = attack(run.net, step)
                 with torch.no_grad():
-                    found.append(float((run.net(x_adv).argmax(1) == y).float().mean()))
+                    accuracies.append(float((run.net(x_adv).argmax(1) == y).float().mean()))
         before = memory["rows"][-1][1] if memory["rows"] else 0.0
-        memory["rows"].append(tuple(found))
-        if self.drop is not None and before - found[1] > self.drop:
+        memory["rows"].append(tuple(accuracies))
+        if self.drop is not None and before - accuracies[1] > self.drop:
             run.net.load_state_dict(memory["kept"])
             memory["ended"] = True
         elif self.drop is not None:
             memory["kept"] = {k: v.detach().clone() for k, v in run.net.state_dict().items()}
-        return {"watch_single": found[0], "watch_strong": found[1]}
+        return {"watch_single": accuracies[0], "watch_strong": accuracies[1]}
 
     def ended(self, run: Run) -> bool:
         return run.memory[self.name]["ended"] if self.name in run.memory else False
 
     def report(self, run: Run) -> dict[str, float]:
-        """In percentage points: the widest gap after any epoch, and the deepest fall of the stronger accuracy in one."""
+        """The widest gap after any epoch and the deepest fall of the stronger accuracy in one epoch, in percentage points."""
         single, strong = zip(*run.memory[self.name]["rows"], strict=True)
         falls = [a - b for a, b in zip((0.0, *strong), strong, strict=False)]
         gaps = [a - b for a, b in zip(single, strong, strict=True)]

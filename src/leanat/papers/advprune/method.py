@@ -11,13 +11,15 @@ subset first, then a selection at epochs 20, 40, ..., as the "9 selections" of 2
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import NonNegativeFloat, NonNegativeInt
 from torch import Tensor
 
+from leanat.core.component import Decay, Fraction, Probability, component
 from leanat.core.loop import make_step
 from leanat.core.nouns import Attack, Hook, Run, Split, Step, Subset, eval_without_param_grad
 from leanat.core.uploads import constant
@@ -39,7 +41,7 @@ def bullet_groups(p: Tensor, y: Tensor, robust_share: Tensor) -> Tensor:
     return (score >= 0).long() + (score > threshold).long()
 
 
-@dataclass(frozen=True)
+@component("bullet")
 class Bullet(Hook):
     """Bullet-Train (Hua et al. 2021): attack steps by how near to the decision boundary an example seems to be.
 
@@ -54,20 +56,12 @@ class Bullet(Hook):
     logits, where AttackRider spends another forward pass.
     """
 
-    robust_steps: int = 2
-    robust_stride: float = 3.0
-    gamma: float = 0.8
-    momentum: float = 0.9
+    robust_steps: NonNegativeInt = 2
+    robust_stride: NonNegativeFloat = 3.0
+    gamma: Probability = 0.8
+    momentum: Decay = 0.9
     name: ClassVar[str] = "bullet"
     column_names: ClassVar = tuple(f"bullet_{group}" for group in GROUPS)
-
-    def __post_init__(self):
-        if self.robust_steps < 0 or not self.robust_stride >= 0:
-            raise ValueError(
-                f"robust_steps {self.robust_steps}, robust_stride {self.robust_stride}; allowed: 0 or more each"
-            )
-        if not 0 <= self.gamma <= 1 or not 0 <= self.momentum < 1:
-            raise ValueError(f"gamma {self.gamma}, momentum {self.momentum}; allowed: from 0 to 1, and below 1")
 
     # Budget
 
@@ -108,7 +102,7 @@ class Bullet(Hook):
         return {column: n / max(1, sum(seen)) for column, n in zip(self.column_names, seen, strict=True)}
 
 
-@dataclass(frozen=True)
+@component("by_loss")
 class ByLoss:
     """Selector: of each class the share ``fraction`` (of all, rounded up) whose loss is "lowest" or "highest"; weights 1.
 
@@ -117,14 +111,8 @@ class ByLoss:
     trains on, in evaluation mode; of equal ones the lower number is kept.
     """
 
-    fraction: float
-    keep: str
-
-    def __post_init__(self):
-        if not 0 < self.fraction <= 1:
-            raise ValueError(f"fraction {self.fraction}; allowed: above 0, at most 1")
-        if self.keep not in ("lowest", "highest"):
-            raise ValueError(f"keep {self.keep!r}; allowed: lowest, highest")
+    fraction: Fraction
+    keep: Literal["lowest", "highest"]
 
     def __call__(self, run: Run, split: Split) -> Subset:
         data = split.train
@@ -138,7 +126,7 @@ class ByLoss:
         return Subset(*per_class(first, data.labels, math.ceil(self.fraction * len(data) - 1e-9)))
 
 
-@dataclass(frozen=True)
+@component("groups")
 class Groups(Hook):
     """The shares of outlier, boundary and robust training examples before each epoch (section 4.2, Figure 1).
 

@@ -7,8 +7,10 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
+from leanat.core.component import Fraction, component
 from leanat.core.loop import make_step
 from leanat.core.nouns import Attack, Data, Method, Objective, Recipe, Run, Selector, Split, Step, Subset
 from leanat.evaluation.measured import Measured
@@ -19,7 +21,7 @@ from leanat.training.schedules import Constant
 BATCH = 500
 
 
-@dataclass(frozen=True)
+@component()
 class NamedSelector:
     """A selector and what its numbers are called; its fraction is replaced by each of the measure's."""
 
@@ -27,7 +29,7 @@ class NamedSelector:
     selector: Selector
 
 
-@dataclass(frozen=True)
+@component("gradient_error")
 class GradientError:
     """A measure: the gradient of each selector's weighted subset against that of all training examples.
 
@@ -40,14 +42,10 @@ class GradientError:
 
     objective: Objective
     attack: Attack
-    batch: int  # examples of a batch that is chosen as a whole
-    fractions: tuple[float, ...]
+    batch: PositiveInt  # examples of a batch that is chosen as a whole
+    fractions: tuple[Fraction, ...]
     selectors: tuple[NamedSelector, ...]
     part: ClassVar[str] = "train"
-
-    def __post_init__(self):
-        if not all(0 < fraction <= 1 for fraction in self.fractions):
-            raise ValueError(f"fractions {self.fractions}; allowed: above 0, at most 1")
 
     @property
     def number_names(self) -> tuple[str, ...]:
@@ -67,12 +65,12 @@ class GradientError:
                 if isinstance(named.selector, Random):
                     weight = weight * (len(data) / len(index))
                 subset = Subset(index, weight)
-                found = {"": rows[index].sum(weight), "_all": of_all_layers(run, data, subset)}
-                shown = {"kept": float(len(index))}
+                estimate = {"": rows[index].sum(weight), "_all": of_all_layers(run, data, subset)}
+                comparison = {"kept": float(len(index))}
                 for layers, g in whole.items():
-                    shown[f"cosine{layers}"] = float(F.cosine_similarity(g, found[layers], dim=0))
-                    shown[f"error{layers}"] = float((g - found[layers]).norm() / g.norm())
-                numbers |= {f"{named.name}_{round(100 * fraction)}_{k}": v for k, v in shown.items()}
+                    comparison[f"cosine{layers}"] = float(F.cosine_similarity(g, estimate[layers], dim=0))
+                    comparison[f"error{layers}"] = float((g - estimate[layers]).norm() / g.norm())
+                numbers |= {f"{named.name}_{round(100 * fraction)}_{k}": v for k, v in comparison.items()}
         return Measured(numbers, {})
 
 

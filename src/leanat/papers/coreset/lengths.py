@@ -13,7 +13,7 @@ class Plan(NamedTuple):
     coreset: int
 
     def cost(self, fraction: float) -> float:
-        """In epochs on everything."""
+        """The cost in epochs on everything."""
         return self.full + self.coreset * fraction
 
 

@@ -8,18 +8,19 @@ l_p or a perceptual attack, TRADES) and its attack.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from pydantic import PositiveInt
 from torch import Tensor
 
+from leanat.core.component import Decay, component
 from leanat.core.nouns import Hook, Run, Selector, Split, Subset
 from leanat.papers.coreset.lengths import plan
 from leanat.selection.basic import Everything, Random
 
 
-@dataclass(frozen=True)
+@component("warm_start")
 class WarmStart:
     """Everything at first, then what ``inner`` chooses, anew every ``period`` epochs (section 3.3 and algorithm 1).
 
@@ -31,16 +32,12 @@ class WarmStart:
     chosen at multiples of ``period`` alone, and until the first of them a random subset of weight 1 is trained on.
     """
 
-    kappa: float
-    period: int
+    kappa: Decay
+    period: PositiveInt
     inner: Selector
     idle: bool = False
 
     def __post_init__(self):
-        if not 0 <= self.kappa < 1:
-            raise ValueError(f"kappa {self.kappa}; allowed: from 0, below 1")
-        if self.period < 1:
-            raise ValueError(f"period {self.period}; allowed: 1 or more")
         if getattr(self.inner, "fraction", None) is None:
             raise ValueError(
                 "a warm start needs an inner selector with a fraction, such as craig, grad_match or random"
@@ -59,15 +56,7 @@ class WarmStart:
         return Random(self.inner.fraction)(run, split) if epoch == begin else run.subset
 
 
-def relative_robust_error(robust: float, full: float) -> float:
-    """The share of full training's robust accuracy that is lost, in percent; negative where there is a gain (Figure 3).
-
-    The paper does not define it; this is the relative error of GRAD-MATCH's figures with robust accuracies.
-    """
-    return 100 * (full - robust) / full
-
-
-@dataclass(frozen=True)
+@component("kept")
 class Kept(Hook):
     """An extra that counts what the current subset keeps, in columns of the history.
 
@@ -82,10 +71,10 @@ class Kept(Hook):
         """origin int64 [N] and planted bool [N], of all training examples."""
         data = split.train
         planted = list(getattr(data, "planted", {}).values())
-        found = {"planted": torch.stack(planted).any(0)} if planted else {}
-        return found if getattr(data, "origin", None) is None else found | {"origin": data.origin.clone()}
+        memory = {"planted": torch.stack(planted).any(0)} if planted else {}
+        return memory if getattr(data, "origin", None) is None else memory | {"origin": data.origin.clone()}
 
     def columns(self, run: Run) -> dict[str, float]:
         memory, index = run.memory[self.name], run.subset.index
-        found = {"kept_distinct": len(memory["origin"][index].unique())} if "origin" in memory else {}
-        return found | ({"kept_planted": int(memory["planted"][index].sum())} if "planted" in memory else {})
+        counts = {"kept_distinct": len(memory["origin"][index].unique())} if "origin" in memory else {}
+        return counts | ({"kept_planted": int(memory["planted"][index].sum())} if "planted" in memory else {})

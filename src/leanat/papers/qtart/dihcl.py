@@ -14,21 +14,23 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from contextlib import nullcontext
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Ge
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from scipy.special import betaincinv
 from torch import Tensor, nn
 
+from leanat.core.component import Decay, Fraction, component, rising
 from leanat.core.nouns import Hook, Run, Split, Step, Subset
 from leanat.core.rng import Draws
 from leanat.core.teacher import per_example_loss, teaching
 from leanat.selection.basic import everyone, unweighted
 
 
-@dataclass(frozen=True)
+@component("episodes")
 class Episodes:
     """What changes from episode to episode, in closed form; as a Schedule, the learning rate.
 
@@ -37,38 +39,27 @@ class Episodes:
     cosine. At each start lr_max is divided by its decay up to episode ``explore`` - 1; later both are multiplied.
     """
 
-    bounds: tuple[int, ...]
-    lr_max: float = 0.1
-    lr_min: float = 5e-4
-    lr_max_decay: float = 0.9
-    lr_min_decay: float = 0.8
-    explore: int = 5
-    k: float = 1.0
-    dk: float = 0.1
-    min_k: float = 0.3
-    temperature: float = 20.0
-    temperature_rate: float = 0.8
-    alpha: float = 0.5
-    alpha_rate: float = 1.1
+    bounds: tuple[NonNegativeInt, ...]
+    lr_max: NonNegativeFloat = 0.1
+    lr_min: NonNegativeFloat = 5e-4
+    lr_max_decay: Fraction = 0.9
+    lr_min_decay: Fraction = 0.8
+    explore: PositiveInt = 5
+    k: Fraction = 1.0
+    dk: Decay = 0.1
+    min_k: Fraction = 0.3
+    temperature: Annotated[float, Ge(1)] = 20.0
+    temperature_rate: Fraction = 0.8
+    alpha: Fraction = 0.5
+    alpha_rate: Annotated[float, Ge(1)] = 1.1
 
     def __post_init__(self):
-        if len(self.bounds) < 2 or self.bounds[0] != 0 or list(self.bounds) != sorted(set(self.bounds)):
+        if len(self.bounds) < 2 or self.bounds[0] != 0 or not rising(self.bounds):
             raise ValueError(f"bounds {self.bounds}; allowed: two or more epochs, from 0, rising")
-        if not 0 <= self.lr_min <= self.lr_max < math.inf:
-            raise ValueError(f"lr_min {self.lr_min}, lr_max {self.lr_max}; allowed: 0 <= lr_min <= lr_max")
-        for name in ("lr_max_decay", "lr_min_decay", "temperature_rate"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"{name} {getattr(self, name)}; allowed: above 0, at most 1")
-        if self.explore < 1:
-            raise ValueError(f"explore {self.explore}; allowed: 1 or more")
-        if not 0 < self.min_k <= self.k <= 1:
-            raise ValueError(f"k {self.k}, min_k {self.min_k}; allowed: 0 < min_k <= k <= 1")
-        if not 0 <= self.dk < 1:
-            raise ValueError(f"dk {self.dk}; allowed: from 0, below 1")
-        if not self.temperature >= 1:
-            raise ValueError(f"temperature {self.temperature}; allowed: 1 or more")
-        if not (0 < self.alpha <= 1 and self.alpha_rate >= 1):
-            raise ValueError(f"alpha {self.alpha}, alpha_rate {self.alpha_rate}; allowed: 0 < alpha <= 1 <= alpha_rate")
+        if self.lr_min > self.lr_max:
+            raise ValueError(f"lr_min {self.lr_min}; allowed: at most lr_max, {self.lr_max}")
+        if self.min_k > self.k:
+            raise ValueError(f"min_k {self.min_k}; allowed: at most k, {self.k}")
 
     def number(self, epoch: float) -> int:
         """The episode of an epoch."""
@@ -113,9 +104,9 @@ def symmetric_beta(draws: Draws, alpha: float, tries: int = 32) -> Tensor:
     return (u[..., 0] - u[..., 1]).gather(1, first)[:, 0].sigmoid()
 
 
-@dataclass(frozen=True)
+@component("mixup")
 class Mixup:
-    """Cross-entropy at lambda x_i + (1 - lambda) x_j, lambda ~ Beta(alpha, alpha) once a batch (Zhang et al. 2018).
+    """Cross-entropy at lambda x_i + (1 - lambda) x_j, lambda ~ Beta(alpha, alpha) once per batch (Zhang et al. 2018).
 
     The loss of an image is credited to both of its examples: lambda CE(y_i) to i and (1 - lambda) CE(y_j) to j, which
     is what the bandit is fed; the batch mean is that of mixup. The step's logits are those of the mixed images.
@@ -135,12 +126,11 @@ class Mixup:
         return F.cross_entropy(z_adv, y, reduction="none")
 
 
-RULES, FEEDBACKS = ("exp3", "ucb", "thompson"), ("loss", "change")
 CAP = 10.0  # of a change of loss
 TINY = 1e-8  # added to a probability before dividing by it
 
 
-@dataclass(frozen=True)
+@component("bandit")
 class Bandit(Hook):
     """Draws floor(k n) examples each epoch, without replacement, with probability softmax(temperature * utility).
 
@@ -151,24 +141,12 @@ class Bandit(Hook):
     """
 
     episodes: Episodes
-    rule: str
-    feedback: str
-    decay: float = 0.9
-    noise: float = 0.01
-    survey_scale: float = 0.4  # of the logits in that pass
+    rule: Literal["exp3", "ucb", "thompson"]
+    feedback: Literal["loss", "change"]
+    decay: Fraction = 0.9
+    noise: NonNegativeFloat = 0.01
+    survey_scale: PositiveFloat = 0.4  # of the logits in that pass
     name: ClassVar[str] = "bandit"
-
-    def __post_init__(self):
-        if self.rule not in RULES:
-            raise ValueError(f"rule {self.rule!r}; allowed: {', '.join(RULES)}")
-        if self.feedback not in FEEDBACKS:
-            raise ValueError(f"feedback {self.feedback!r}; allowed: {', '.join(FEEDBACKS)}")
-        if not 0 < self.decay <= 1:
-            raise ValueError(f"decay {self.decay}; allowed: above 0, at most 1")
-        if not self.noise >= 0:
-            raise ValueError(f"noise {self.noise}; allowed: 0 or more")
-        if not self.survey_scale > 0:
-            raise ValueError(f"survey_scale {self.survey_scale}; allowed: above 0")
 
     # Hook: gathers feedback. All tensors are float64 [N].
 
@@ -287,7 +265,7 @@ def beta(draws: Draws, a: Tensor, b: Tensor) -> Tensor:
 
 
 def without_replacement(draws: Draws, logp: Tensor, count: int) -> Tensor:
-    """``count`` positions, rising, drawn one after the other in proportion to exp(logp), each at most once.
+    """Draws ``count`` positions one after the other in proportion to exp(logp), each at most once; returns them rising.
 
     The ``count`` largest of logp + Gumbel noise (Kool et al. 2019) are distributed so; no probability can underflow.
     """

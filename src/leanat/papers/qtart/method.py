@@ -12,14 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Ge
+from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from leanat.core.component import component
 from leanat.core.nouns import Data, Run, Split, Subset, eval_without_param_grad
 from leanat.core.rng import Draws
 from leanat.selection.basic import all_but_top, everyone, unweighted
@@ -58,7 +60,7 @@ def layers(net: nn.Module, x: Tensor) -> list[Layer]:
             if isinstance(module, kinds) and not SHORTCUTS & set(name.split(".")):
                 hooks.callback(module.register_forward_hook(note(name)).remove)
         net(x[:1])
-    found: list[Layer] = []
+    result: list[Layer] = []
     for i, (name, module, _, output) in enumerate(calls):
         if isinstance(module, nn.Conv2d):
             later = next(j for j in range(i + 1, len(calls)) if isinstance(calls[j][1], nn.Conv2d | nn.Linear))
@@ -66,10 +68,10 @@ def layers(net: nn.Module, x: Tensor) -> list[Layer]:
             for _, candidate, read, _ in calls[i + 1 : later]:
                 if norm is None and (place := _place(output, read)) is not None:
                     norm, first, channels = candidate, place, read.shape[1]
-            found.append(Layer(name, module, norm, first, channels, calls[later][1]))
-    if not found:
+            result.append(Layer(name, module, norm, first, channels, calls[later][1]))
+    if not result:
         raise ValueError("Q-TART needs a network with convolutions")
-    return found
+    return result
 
 
 def _place(part: Tensor, whole: Tensor) -> int | None:
@@ -116,18 +118,18 @@ def features(chosen: dict[Layer, Tensor]) -> Iterator[dict[str, Tensor]]:
     Equations 1 and 5: f = sigma(W x + b), with the normalisation counted into W and b (it is affine in evaluation mode)
     and sigma the ReLU, which in a residual block comes before the addition here.
     """
-    seen: dict[str, Tensor] = {}
+    projections: dict[str, Tensor] = {}
 
     def note(layer, filters):
         def hook(module, inputs, output):
-            seen[layer.name] = project(output[:, filters + layer.first].float().relu())
+            projections[layer.name] = project(output[:, filters + layer.first].float().relu())
 
         return hook
 
     with ExitStack() as hooks:
         for layer, filters in chosen.items():
             hooks.callback((layer.norm or layer.conv).register_forward_hook(note(layer, filters)).remove)
-        yield seen
+        yield projections
 
 
 @contextmanager
@@ -148,14 +150,14 @@ def distances(
     delta_i ~ N(0, ``noise``), as standard deviation. Two forward passes per batch; only distances are kept.
     """
     rows: list[list[Tensor]] = []
-    with eval_without_param_grad(net), torch.no_grad(), features(chosen) as seen:
+    with eval_without_param_grad(net), torch.no_grad(), features(chosen) as projections:
         for index in draws.index.split(batch):
             x, _ = data.batch(index, 0)
             net(x)
-            clean = dict(seen)
+            clean = dict(projections)
             with noisy(net, noise * draws.of(index).normal("qtart", *x.shape[1:])):
                 net(x)
-            rows.append([(clean[layer.name] - seen[layer.name]).norm(dim=2) for layer in chosen])
+            rows.append([(clean[layer.name] - projections[layer.name]).norm(dim=2) for layer in chosen])
     return [torch.cat(parts) for parts in zip(*rows, strict=True)]
 
 
@@ -168,7 +170,8 @@ def normalised(delta: Tensor) -> Tensor:
     return (delta - low) / torch.where(high > low, high - low, 1)
 
 
-WINDOWS = ("last", "first_half", "second_half", "gaussian")
+Window = Literal["last", "first_half", "second_half", "gaussian"]
+WINDOWS = get_args(Window)
 
 
 def window(name: str, count: int) -> Tensor:
@@ -204,7 +207,7 @@ def worst_labels(deltas: list[Tensor], alpha: list[float], y: Tensor, count: int
     return labels[mean.argsort(descending=True, stable=True)[:count]]
 
 
-@dataclass(frozen=True)
+@component("instability")
 class Instability:
     """Selects all examples but the ``gamma`` of highest instability xi (eq. 11); made to be used in ``Once(tau, ...)``.
 
@@ -212,22 +215,11 @@ class Instability:
     ``labels``: appendix A's variant in two phases, which searches only the labels of highest mean distance (10).
     """
 
-    gamma: int
-    filters: int
-    noise: float = 0.5
-    window: str = "last"
-    labels: int | None = None
-
-    def __post_init__(self):
-        if self.gamma < 0:
-            raise ValueError(f"gamma {self.gamma}; allowed: 0 or more examples")
-        if self.filters < 1:
-            raise ValueError(f"filters {self.filters}; allowed: 1 or more")
-        if not self.noise >= 0:
-            raise ValueError(f"noise {self.noise}; allowed: 0 or more")
-        if self.labels is not None and self.labels < 1:
-            raise ValueError(f"labels {self.labels}; allowed: 1 or more, or none")
-        window(self.window, 1)
+    gamma: Annotated[int, Ge(0), Field(description="0 or more examples")]
+    filters: PositiveInt
+    noise: NonNegativeFloat = 0.5
+    window: Window = "last"
+    labels: PositiveInt | None = None
 
     def __call__(self, run: Run, split: Split) -> Subset:
         xi = self.scores(run, split.train)
@@ -245,9 +237,9 @@ class Instability:
         ``draws``: of all examples, for the noise.
         """
         index, data = everyone(data), data.plain()
-        found = layers(net, data.batch(index[:1], 0)[0])
-        alpha = window(self.window, len(found)).tolist()
-        chosen = {layer: sensitive(layer, self.filters) for layer, a in zip(found, alpha, strict=True) if a}
+        convolutions = layers(net, data.batch(index[:1], 0)[0])
+        alpha = window(self.window, len(convolutions)).tolist()
+        chosen = {layer: sensitive(layer, self.filters) for layer, a in zip(convolutions, alpha, strict=True) if a}
         alpha = [a for a in alpha if a]
         deltas = distances(net, data, draws, self.noise, chosen, batch)
         if self.labels is None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Interval
+from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
+from leanat.core.component import component
 from leanat.core.nouns import Data
 from leanat.core.rng import Draws
 from leanat.core.teacher import per_example_loss_of
@@ -18,7 +20,7 @@ from leanat.selection.basic import all_but_top, everyone
 BATCH = 250
 
 
-@dataclass(frozen=True)
+@component("planted")
 class Planted:
     """A measure: what a network at epoch tau would remove of the training set, ``share`` of it, by each ranking.
 
@@ -27,16 +29,11 @@ class Planted:
     "ambiguous"), None on data where nothing is planted. Nothing is trained: Q-TART trains on everything until tau.
     """
 
-    share: float
-    filters: int
-    noise: float = 0.5
+    share: Annotated[float, Interval(gt=0, lt=1)]
+    filters: PositiveInt
+    noise: NonNegativeFloat = 0.5
     part: ClassVar[str] = "train"
     number_names: ClassVar = tuple(f"{r}_{k}" for r in (*WINDOWS, "loss", "random") for k in ("faint", "ambiguous"))
-
-    def __post_init__(self):
-        if not 0 < self.share < 1:
-            raise ValueError(f"share {self.share}; allowed: above 0, below 1")
-        Instability(0, self.filters, self.noise)
 
     def __call__(self, net: nn.Module, data: Data, seed: int) -> Measured:
         gone = {name: removed(scores, round(self.share * len(data))) for name, scores in self.rankings(net, data, seed)}

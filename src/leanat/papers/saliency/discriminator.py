@@ -12,41 +12,34 @@ code the paper builds on (Chan et al., IGAM, CVPR 2020); the paper itself prints
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Interval
+from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
+from leanat.core.component import Decay, component
 from leanat.core.rng import Draws
 from leanat.models.classifier import PerImage
 
 _standardise = PerImage()
 
 
-@dataclass(frozen=True)
+@component()
 class Discriminator:
-    """``layers`` 4x4 convolutions of stride 2 with ``width``, 2 ``width``, ... channels, BatchNorm, leaky ReLU; linear.
+    """Has ``layers`` 4x4 convolutions of stride 2 with ``width``, 2 ``width``, ... channels, BatchNorm, leaky ReLU; linear.
 
     Reads one gradient map, brought to mean 0 and l2 norm 1. It is updated every ``every`` steps of the student, by SGD
     at the student's learning rate; weight decay spares biases and BatchNorm.
     """
 
-    layers: int = 5
-    width: int = 16
-    every: int = 5
-    momentum: float = 0.9
-    weight_decay: float = 2e-4
-
-    def __post_init__(self):
-        if not 3 <= self.layers <= 5:
-            raise ValueError(f"layers {self.layers}; allowed: 3 to 5")
-        if self.width < 1 or self.every < 1:
-            raise ValueError(f"width {self.width}, every {self.every}; allowed: 1 or more")
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum {self.momentum}; allowed: from 0, below 1")
-        if not 0 <= self.weight_decay < math.inf:
-            raise ValueError(f"weight_decay {self.weight_decay}; allowed: a finite number, 0 or more")
+    layers: Annotated[int, Interval(ge=3, le=5)] = 5
+    width: PositiveInt = 16
+    every: PositiveInt = 5
+    momentum: Decay = 0.9
+    weight_decay: NonNegativeFloat = 2e-4
 
     def start(self, shape: tuple[int, int, int], seed: int, name: str, like: Tensor) -> dict[str, dict[str, Tensor]]:
         """Fresh state for maps of ``shape`` (C, H, W), of the dtype and on the device of ``like``; depends on seed, name.

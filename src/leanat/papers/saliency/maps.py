@@ -6,21 +6,21 @@ Each is a measure of a suite: ``{measure: {maps: {...}}}`` beside the attacks.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
+from leanat.core.component import File, component
 from leanat.core.nouns import Attack, Data, Step, eval_without_param_grad
 from leanat.core.rng import Draws
 from leanat.evaluation.measured import Measured
 from leanat.papers.saliency.method import (
-    SCORES,
     Alignment,
+    Score,
     alignment,
     load_teacher,
     localisation,
@@ -42,7 +42,7 @@ def _batches(data: Data, examples: int | None, seed: int):
         yield Step(0, part, x, y, torch.ones(len(part), device=x.device), Draws(seed, 0, part))
 
 
-@dataclass(frozen=True)
+@component("maps")
 class Maps:
     """Saliency (equation 8), alignment (4 to 7), and the perturbations of two attacks, of the first test images.
 
@@ -57,9 +57,9 @@ class Maps:
 
     fgsm: Attack
     pgd: Attack
-    of: str = "probability"
-    examples: int | None = None
-    pictures: int = 6
+    of: Score = "probability"
+    examples: PositiveInt | None = None
+    pictures: PositiveInt = 6
     part: ClassVar[str] = "test"
     number_names: ClassVar = (
         *("area", "saliency", "fgsm", "pgd", "fgsm_size", "pgd_size"),
@@ -67,14 +67,8 @@ class Maps:
     )
     picture_names: ClassVar = ("image", "saliency", "fgsm", "pgd", "fgsm_delta", "pgd_delta")
 
-    def __post_init__(self):
-        if self.of not in SCORES:
-            raise ValueError(f"of {self.of!r}; allowed: {', '.join(SCORES)}")
-        if self.pictures < 1 or (self.examples is not None and self.examples < 1):
-            raise ValueError(f"examples {self.examples}, pictures {self.pictures}; allowed: 1 or more")
-
     def __call__(self, net: nn.Module, data: Data, seed: int) -> Measured:
-        found: dict[str, list[Tensor]] = {}
+        quantities: dict[str, list[Tensor]] = {}
         pictures: dict[str, list[Tensor]] = {}
         masks = getattr(data, "masks", None)
 
@@ -87,19 +81,19 @@ class Maps:
                 x = step.x
                 maps = {"saliency": saliency(net, x, step.y, self.of)}
                 aligned = alignment(net, x)
-                keep(found, **aligned._asdict())
+                keep(quantities, **aligned._asdict())
                 keep(pictures, image=x, saliency=maps["saliency"].abs().sum(1))
                 for name, attack in (("fgsm", self.fgsm), ("pgd", self.pgd)):
                     maps[name] = attack(net, step) - x
                     size = maps[name].abs() / attack.threat.eps
-                    keep(found, **{f"{name}_size": 100 * size.mean((1, 2, 3))})
+                    keep(quantities, **{f"{name}_size": 100 * size.mean((1, 2, 3))})
                     keep(pictures, **{name: x + maps[name], f"{name}_delta": size.clamp(max=1)})
                 if masks is not None:
                     mask = masks[step.index]
-                    keep(found, area=100 * mask.float().mean((1, 2)))
-                    keep(found, **{name: 100 * localisation(map, mask) for name, map in maps.items()})
-        numbers = {name: float(torch.cat(values).nanmean()) for name, values in found.items()}
-        numbers |= bound(Alignment(*(torch.cat(found[name]) for name in Alignment._fields)))
+                    keep(quantities, area=100 * mask.float().mean((1, 2)))
+                    keep(quantities, **{name: 100 * localisation(map, mask) for name, map in maps.items()})
+        numbers = {name: float(torch.cat(values).nanmean()) for name, values in quantities.items()}
+        numbers |= bound(Alignment(*(torch.cat(quantities[name]) for name in Alignment._fields)))
         numbers = {name: None if np.isnan(value) else value for name, value in numbers.items()}
         lost = dict.fromkeys(("area", "saliency", "fgsm", "pgd")) if masks is None else {}
         shown = {name: torch.cat(values)[: self.pictures] for name, values in pictures.items()}
@@ -119,7 +113,7 @@ def bound(aligned: Alignment) -> dict[str, float]:
     }
 
 
-@dataclass(frozen=True)
+@component("terms")
 class Terms:
     """Table 7: the mean cross-entropy ``ce`` on the training images as they are, and ``difference`` from the teacher's maps.
 
@@ -128,7 +122,7 @@ class Terms:
     mode.
     """
 
-    teacher: Path
+    teacher: File
     of: str = "probability"
     statistics: str = "running"
     part: ClassVar[str] = "train"

@@ -10,15 +10,18 @@ What the paper leaves open follows the code it builds on (Chan et al., IGAM, CVP
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Interval
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from leanat.core.component import File, component, rising
 from leanat.core.nouns import Hook, Run, Split, Step, eval_without_param_grad
 from leanat.models import io
 from leanat.papers.saliency.discriminator import Discriminator
@@ -47,6 +50,7 @@ def logit(z: Tensor, y: Tensor) -> Tensor:
     return z.gather(1, y[:, None]).squeeze(1)
 
 
+Score = Literal["probability", "logit"]
 SCORES = {"probability": probability, "logit": logit}
 SIGNS = {"literal": 1, "corrected": -1}
 
@@ -79,8 +83,8 @@ def load_teacher(folder: Path, statistics: str, n_classes: int, like: Tensor) ->
     """
     path = folder / "model.safetensors"
     net, about = io.load(path, like.device)
-    if (known := about["data"]["n_classes"]) != n_classes:
-        raise ValueError(f"{path}: the teacher knows {known} classes, the student's data have {n_classes}")
+    if (taught := about["data"]["n_classes"]) != n_classes:
+        raise ValueError(f"{path}: the teacher knows {taught} classes, the student's data have {n_classes}")
     for layer in net.modules():
         if statistics == "batch" and isinstance(layer, _BatchNorm):
             layer.running_mean = layer.running_var = None
@@ -101,7 +105,10 @@ def load_discriminator(folder: Path, weights: dict[str, Tensor]) -> None:
         weight.copy_(kept[key])
 
 
-@dataclass(frozen=True)
+Percentage = Annotated[float, Interval(gt=0, le=100)]
+
+
+@component("saliency")
 class Saliency(Hook):
     """L_CE + beta L_robust + gamma L_diff (equations 8 to 14), and with ``ks`` the curriculum (equations 15 to 19).
 
@@ -127,40 +134,31 @@ class Saliency(Hook):
     done in float32, whatever the recipe's precision. The teacher's passes are not among those that the loop counts.
     """
 
-    teacher: Path
-    beta: float
-    gamma: float
-    first_phase: Path | None = None
-    warmup_epochs: int = 0
-    ks: tuple[float, ...] = ()
-    epochs_each: int | None = None
+    teacher: File
+    beta: NonNegativeFloat
+    gamma: NonNegativeFloat
+    first_phase: File | None = None
+    warmup_epochs: NonNegativeInt = 0
+    ks: tuple[Percentage, ...] = ()
+    epochs_each: PositiveInt | None = None
     align: bool = True
-    sign: str = "literal"
-    of: str = "probability"
-    statistics: str = "running"
+    sign: Literal["literal", "corrected"] = "literal"
+    of: Score = "probability"
+    statistics: Literal["running", "batch"] = "running"
     discriminator: Discriminator = field(default_factory=Discriminator)
     name: ClassVar[str] = "saliency"
 
     def __post_init__(self):
-        if not (0 <= self.beta < math.inf and 0 <= self.gamma < math.inf):
-            raise ValueError(f"beta {self.beta}, gamma {self.gamma}; allowed: finite numbers, 0 or more")
-        if self.warmup_epochs < 0:
-            raise ValueError(f"warmup_epochs {self.warmup_epochs}; allowed: 0 or more")
-        if any(not 0 < k <= 100 for k in self.ks) or list(self.ks) != sorted(set(self.ks), reverse=True):
-            raise ValueError(f"ks {self.ks}; allowed: percentages above 0, at most 100, falling")
+        if not rising(self.ks[::-1]):
+            raise ValueError(f"ks {self.ks}; allowed: percentages, falling")
         if bool(self.ks) != (self.epochs_each is not None):
             raise ValueError("ks and epochs_each go together")
-        if self.epochs_each is not None and self.epochs_each < 1:
-            raise ValueError(f"epochs_each {self.epochs_each}; allowed: 1 or more")
         if not (self.align or self.ks):
             raise ValueError("align false leaves no term; allowed only with ks")
         if self.first_phase is not None and not (self.align and self.beta):
             raise ValueError(
                 "first_phase is of the discriminator of the alignment, which needs align true and beta above 0"
             )
-        for key, names in (("sign", SIGNS), ("of", SCORES), ("statistics", ("running", "batch"))):
-            if getattr(self, key) not in names:
-                raise ValueError(f"{key} {getattr(self, key)!r}; allowed: {', '.join(names)}")
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -269,7 +267,7 @@ class Saliency(Hook):
 
 
 class Alignment(NamedTuple):
-    """What equations 4 to 7 say, [B] each. Equation 5 says: rho <= alpha_plus + C / jacobian."""
+    """The quantities of equations 4 to 7, [B] each. Equation 5 says: rho <= alpha_plus + C / jacobian."""
 
     alpha: Tensor
     rho: Tensor

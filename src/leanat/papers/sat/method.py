@@ -12,14 +12,15 @@ training-mode forward pass as in the authors' code. CSAT chooses whole classes, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from annotated_types import Interval, MinLen, Predicate
+from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor
 
+from leanat.core.component import Epochs, File, Probability, component, distinct
 from leanat.core.nouns import Attack, Data, Hook, Run, Split, Step, Subset
 from leanat.core.rng import Draws
 from leanat.core.teacher import correct, entropy
@@ -29,7 +30,7 @@ Order = Callable[[str, int], Tensor]  # ("class" or "example", how many) -> int6
 Members = Callable[[Data], Tensor]  # -> bool [N]
 
 
-@dataclass(frozen=True)
+@component("by_entropy")
 class ByEntropy:
     """The order of the mean entropies (equation 3) that MeanEntropy measured in the run of folder ``ranking``.
 
@@ -37,15 +38,11 @@ class ByEntropy:
     is missing, damaged, of another number of classes or examples, or not finite.
     """
 
-    ranking: Path
-    first: str
-
-    def __post_init__(self):
-        if self.first not in ("hardest", "easiest"):
-            raise ValueError(f"first {self.first!r}; allowed: hardest, easiest")
+    ranking: File
+    first: Literal["hardest", "easiest"]
 
     def __call__(self, unit: str, n: int) -> Tensor:
-        path = Path(self.ranking) / "entropy.npz"
+        path = self.ranking / "entropy.npz"
         try:
             with np.load(path, allow_pickle=False) as file:
                 scores = torch.from_numpy(file["class_" if unit == "class" else unit])
@@ -57,7 +54,7 @@ class ByEntropy:
         return order if self.first == "hardest" else order.flip(0)
 
 
-@dataclass(frozen=True)
+@component("at_random")
 class AtRandom:
     """Random order number ``draw``, whatever the run's seed."""
 
@@ -67,15 +64,11 @@ class AtRandom:
         return Draws(self.draw, 0, torch.arange(n)).order(f"sat {unit}")
 
 
-@dataclass(frozen=True)
+@component("classes")
 class NamedClasses:
     """CSAT with named classes: A holds all their examples."""
 
-    classes: tuple[int, ...]
-
-    def __post_init__(self):
-        if any(c < 0 for c in self.classes) or len(set(self.classes)) < len(self.classes):
-            raise ValueError(f"classes {self.classes}; allowed: each once, from 0")
+    classes: Annotated[tuple[NonNegativeInt, ...], Predicate(distinct), Field(description="each once, from 0")]
 
     def __call__(self, data: Data) -> Tensor:
         if any(c >= data.n_classes for c in self.classes):
@@ -83,20 +76,16 @@ class NamedClasses:
         return torch.isin(data.labels, torch.tensor(self.classes, dtype=torch.int64, device=data.labels.device))
 
 
-@dataclass(frozen=True)
+@component("first")
 class RankedSubset:
     """The first ``share`` (rounded) of an order, so that A grows: ``of`` "class", CSAT; "example", ESAT.
 
     All subset sizes of the paper are tenths: the i-th decile is 0.1 i, and 10 of 100 classes are 0.1.
     """
 
-    share: float
-    of: str
+    share: Probability
+    of: Literal["class", "example"]
     order: Order
-
-    def __post_init__(self):
-        if self.of not in ("class", "example") or not 0 <= self.share <= 1:
-            raise ValueError(f"share {self.share} of {self.of!r}; allowed: from 0 to 1, of class or example")
 
     def __call__(self, data: Data) -> Tensor:
         units, n = (data.labels, data.n_classes) if self.of == "class" else (everyone(data), len(data))
@@ -106,7 +95,7 @@ class RankedSubset:
 # -- equation 2
 
 
-@dataclass(frozen=True)
+@component("sat")
 class SubsetAttack(Hook):
     """Fixes A at the start of the run; AttackOnlySubset and SubsetWeights read it from ``run.memory["sat"]["members"]``."""
 
@@ -120,7 +109,7 @@ class SubsetAttack(Hook):
         return {"members": inside, "classes": torch.tensor(wholly)}
 
     def report(self, run: Run) -> dict[str, Any]:
-        """For the run's metrics: the classes that lie wholly in A, and the share of the examples that are in A."""
+        """Numbers for the run's metrics: the classes that lie wholly in A, and the share of the examples that are in A."""
         memory = run.memory[self.name]
         classes = memory["classes"].nonzero().flatten().tolist()
         return {"classes_attacked": classes, "share_attacked": float(memory["members"].float().mean())}
@@ -133,7 +122,7 @@ def members(run: Run) -> Tensor:
     return run.memory[SubsetAttack.name]["members"]
 
 
-@dataclass(frozen=True)
+@component("only_members")
 class AttackOnlySubset:
     """Budget: the attack's own steps and step size in A, 0 in B, which PGD returns untouched (equation 2)."""
 
@@ -144,7 +133,7 @@ class AttackOnlySubset:
         return inside * attack.steps, inside * attack.step_size
 
 
-@dataclass(frozen=True)
+@component("weighted")
 class SubsetWeights:
     """Selector: all examples, w_B = 1 in B and w_A in A (sections 3.2 and 4.3).
 
@@ -155,11 +144,7 @@ class SubsetWeights:
     Raises ValueError if A or B is empty: w_A is then 0 or infinite.
     """
 
-    rule: str
-
-    def __post_init__(self):
-        if self.rule not in ("balanced", "increasing"):
-            raise ValueError(f"rule {self.rule!r}; allowed: balanced, increasing")
+    rule: Literal["balanced", "increasing"]
 
     def __call__(self, run: Run, split: Split) -> Subset:
         inside = members(run)
@@ -174,7 +159,7 @@ class SubsetWeights:
 MEASURES: dict[str, Callable[[Step], Tensor]] = {"entropy": entropy, "error": lambda step: 1 - correct(step)}
 
 
-@dataclass(frozen=True)
+@component("mean_entropy")
 class MeanEntropy(Hook):
     """H-bar of every example and class (equation 3), running along with a training.
 
@@ -184,16 +169,10 @@ class MeanEntropy(Hook):
     keeps the value of its visit before them.
     """
 
-    measure: str
-    last: int | None
+    measure: Literal["entropy", "error"]
+    last: PositiveInt | None
     name: ClassVar[str] = "entropy"
     report_names: ClassVar = ("difficulty",)
-
-    def __post_init__(self):
-        if self.measure not in MEASURES:
-            raise ValueError(f"measure {self.measure!r}; allowed: {', '.join(MEASURES)}")
-        if self.last is not None and self.last < 1:
-            raise ValueError(f"last {self.last}; allowed: 1 or more epochs, or none for all")
 
     def start(self, run: Run, split: Split) -> dict[str, Tensor]:
         labels = split.train.labels
@@ -209,7 +188,7 @@ class MeanEntropy(Hook):
             memory["before"][step.index] = now
 
     def arrays(self, run: Run) -> dict[str, np.ndarray]:
-        """``example`` [N], the mean over the visits (nan where there was none), and ``class_`` [K], that over examples."""
+        """Has ``example`` [N], the mean over the visits (nan where there was none), and ``class_`` [K], that over examples."""
         total, visits, before, labels = (
             run.memory[self.name][k].cpu() for k in ("total", "visits", "before", "labels")
         )
@@ -219,7 +198,7 @@ class MeanEntropy(Hook):
         return {"example": example, "class_": of_class}
 
     def report(self, run: Run) -> dict[str, Any]:
-        """For the run's metrics: the means of the classes."""
+        """Numbers for the run's metrics: the means of the classes."""
         return {"difficulty": self.arrays(run)["class_"].tolist()}
 
 
@@ -227,7 +206,7 @@ class MeanEntropy(Hook):
 
 
 def holdout_indices(n: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """``share`` of the numbers below n at random, to choose the epoch by, and all others, to report: int64, rising.
+    """Draws ``share`` of the numbers below n to choose the epoch by, and returns them and all others, to report: int64, rising.
 
     The paper says 10 % and 90 %. (The authors' code slices the 90 % wrongly and reports 8,000 of 10,000 images.)
     Raises ValueError if either would be empty.
@@ -238,7 +217,7 @@ def holdout_indices(n: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
     return order[:count].sort().values, order[count:].sort().values
 
 
-@dataclass(frozen=True)
+@component()
 class EarlyStop:
     """Keeps the state of the epoch with the highest robust accuracy on a fixed part of the validation data (section 4).
 
@@ -247,16 +226,10 @@ class EarlyStop:
     each check, and the best epoch's ``state``; of equal ones the later stays. The paper's validation data are test data.
     """
 
-    checks: tuple[int, ...]
+    checks: Annotated[Epochs, MinLen(1), Field(description="one or more epochs from 1 on, rising")]
     attack: Attack
-    share: float
+    share: Annotated[float, Interval(gt=0, lt=1)]
     name: ClassVar[str] = "early_stop"
-
-    def __post_init__(self):
-        if not self.checks or self.checks[0] < 1 or list(self.checks) != sorted(set(self.checks)):
-            raise ValueError(f"checks {self.checks}; allowed: one or more epochs from 1 on, rising")
-        if not 0 < self.share < 1:
-            raise ValueError(f"share {self.share}; allowed: above 0, below 1")
 
     def __call__(self, run: Run, n: int, robust: Callable[[Tensor], float]) -> None:
         if run.epoch not in self.checks:
