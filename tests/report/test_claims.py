@@ -549,6 +549,16 @@ def test_a_collapsed_seed_is_printed_with_the_others(tmp_path):
     assert "3 of 4 seeds on the claim's side (sign test p = 0.31)" in ledger.remarks(line)
 
 
+def test_means_that_agree_by_chance_reject_nothing(tmp_path):
+    """Of six cases a different one collapses in each seed: every seed's mean is 5 points lower, to the digit."""
+    rows, columns = [("B", c, "", [90.0] * 3, "", "") for c in "cdefgh"], tuple("cdefgh")
+    for k, c in enumerate(columns):
+        rows.append(("A", c, "", [90.0 - 30 * (k == seed) for seed in range(3)], "", ""))
+    write_item(tmp_path, rows)
+    (line,) = claims.ledger([claim(columns=columns, least=0)], Items(tmp_path, "demo"))
+    assert line.verdict == "inconclusive"
+
+
 def test_what_later_seeds_do_not_confirm_is_withheld(tmp_path):
     """Three seeds agree; two of the next ones collapse."""
     rows = [("A", "c", "", [91, 90.5, 91.5, 12, 13], "", ""), ("B", "c", "", [80, 80, 80, 80, 80], "", "")]

@@ -209,13 +209,20 @@ def _judge(claim: Claim, cases: Sequence[CaseResult], prior: Prior, look: int | 
 
 
 def _overall(cases: Sequence[CaseResult], look: int | None) -> Effect | None:
-    """The mean of the cases by seed; None where they have too few seeds in common. It is none of the effects that lend."""
-    common = sorted(set.intersection(*(set(case.by_seed) for case in cases)))
+    """The mean of the cases by seed; None where they have too few seeds in common.
+
+    Its variance is at least what it would be were the cases independent: three means can agree by chance where the cases do
+    not, of seeds that have a collapse each, say.
+    """
+    common = sorted(set.intersection(*(set(case.by_seed) for case in cases)))[:look]
     if len(common) < max(LOOKS[0], look or 0) or len(cases) < 2:
         return None
-    means = {seed: statistics.fmean(case.by_seed[seed] for case in cases) for seed in common}
+    by_seed = [[case.by_seed[seed] for case in cases] for seed in common]
+    alone = statistics.fmean(statistics.variance(values) for values in zip(*by_seed, strict=True)) / len(cases)
     # The cases share their test images, at worst wholly: the mean of their errors, no smaller.
-    return _over(means, statistics.fmean(case.effect.examples for case in cases), look)
+    error = statistics.fmean(case.effect.examples for case in cases)
+    found = _over({seed: statistics.fmean(values) for seed, values in zip(common, by_seed, strict=True)}, error)
+    return replace(found, sd=max(found.sd or 0.0, math.sqrt(alone)))
 
 
 def _decided(line: Line, one: Tested, prior: Prior) -> Line:
