@@ -8,6 +8,8 @@ not its parameters, not their gradients. Everything that does not fit raises Val
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
@@ -25,6 +27,8 @@ from leanat.library import checks
 from leanat.library.checks import Channels
 from leanat.library.network import Wrapped
 
+Start = Literal["none", "uniform", "gaussian", "any_norm"]
+PGDLoss = Literal["ce", "margin", "kl"]
 THREATS = {"linf": Linf, "l2": L2}
 
 
@@ -99,8 +103,8 @@ def pgd(
     norm: str = "linf",
     steps: int = 10,
     step_size: float | None = None,
-    start: str = "uniform",
-    loss: str = "ce",
+    start: Start = "uniform",
+    loss: PGDLoss = "ce",
     restarts: int = 1,
     mean: Channels | None = None,
     std: Channels | None = None,
@@ -176,7 +180,7 @@ def apgd(
     *,
     norm: str = "linf",
     steps: int = 100,
-    loss: str = "ce",
+    loss: Literal["ce", "dlr", "t"] = "ce",
     restarts: int = 1,
     mean: Channels | None = None,
     std: Channels | None = None,
@@ -300,8 +304,8 @@ def _pgd(
     threat: ThreatModel,
     steps: int = 10,
     step_size: float | None = None,
-    start: str = "uniform",
-    loss: str = "ce",
+    start: Start = "uniform",
+    loss: PGDLoss = "ce",
     restarts: int = 1,
 ) -> PGD:
     step_size = threat.eps / 4 if step_size is None else step_size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from torch import nn
 
@@ -69,7 +70,7 @@ def make_recipe(
     momentum: float = 0.9,
     weight_decay: float = 5e-4,
     warmup_share: float = 0.3,
-    precision: str = "fp32",
+    precision: Literal["fp32", "bf16"] = "fp32",
 ) -> Recipe:
     """SGD with Nesterov's momentum; the learning rate rises to ``lr`` over ``warmup_share`` of the epochs and falls as a cosine.
 
