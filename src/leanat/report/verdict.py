@@ -176,7 +176,7 @@ def decide(tested: Sequence[Mapping[int, TestResult]], others: int = 0) -> list[
 
 
 def _adjusted(looks: Sequence[Mapping[int, float]], others: int) -> list[float]:
-    return holm([min(1.0, *p.values()) for p in looks] + [1.0] * others)[: len(looks)]
+    return holm([min([1.0, *p.values()]) for p in looks] + [1.0] * others)[: len(looks)]
 
 
 def _decision(support: Mapping[int, float], reject: Mapping[int, float], p: float, q: float) -> Decision:
