@@ -1,6 +1,7 @@
 """What a run is said to have before it is trained is what it has afterwards."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from leanat.runs import experiment
 from leanat.training.overfitting import OverfittingMonitor
 
 ATTACK = PGD(Linf(0.1), 1, 0.1, "uniform")
-SALIENCY = Saliency(beta=0.0, gamma=0.0, teacher=None)
+SALIENCY = Saliency(beta=0.0, gamma=0.0, teacher=Path("teacher"))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ import pytest
 from leanat.plan import structure
 from leanat.plan.item import Column, Filled, Provenance, Replicated, Row, Value
 from leanat.report import formats
-from leanat.report.layout import layout
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,7 +28,7 @@ def drawn():
         (Value(1.5, None, (-0.5, -1.5, -2.5)), Value(2.0, None, (3.0,))),
     )
     made = Provenance(seeds=(0, 1, 2), device="CPU", assumptions=("lr = 0.1: the paper's $x^2$ has none",))
-    return layout(Filled("toy", "table1", "A title: 100 %", "", "demo", made, rows, columns, cells))
+    return formats.drawn(Filled("toy", "table1", "A title: 100 %", "", "demo", made, rows, columns, cells))
 
 
 def strings(drawn):

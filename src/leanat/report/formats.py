@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from leanat.core.files import atomic_write
 from leanat.plan.item import Filled
+from leanat.report import typeset
 from leanat.report.layout import layout
+from leanat.report.notes import notes
 
 if TYPE_CHECKING:
     import pandas
@@ -23,8 +25,13 @@ def write(item: Filled, stem: Path, suffix: str) -> Path:
     path = Path(f"{stem}.{suffix}")
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as beside:
-        beside.write_text(FORMATS[suffix](layout(item)), encoding="utf-8")
+        beside.write_text(FORMATS[suffix](drawn(item)), encoding="utf-8")
     return path
+
+
+def drawn(item: Filled) -> Layout:
+    """What a page sets: the table, and what stands around it."""
+    return layout(item) | typeset.frame(item, notes(item))
 
 
 def table(drawn: Layout, bold: Callable[[str], str] = str, text: Callable[[str], str] = str) -> pandas.DataFrame:

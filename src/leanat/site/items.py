@@ -11,9 +11,8 @@ from typing import Any
 from leanat.plan import item as planned
 from leanat.plan.grid import Grid
 from leanat.plan.items import cell_facts
+from leanat.report import formats, plots
 from leanat.report import items as filling
-from leanat.report import plots
-from leanat.report.layout import layout
 
 SEED = re.compile(r"-s(\d+)-[0-9a-f]{8}$")
 
@@ -102,7 +101,7 @@ def _filled(item: planned.Item, filled: planned.Filled) -> Item:
     if item.options.get("plot") in plots.CELLS or not filled.rows:  # pictures, which have no cells
         shown = {"heads": [], "stubs": 1, "rows": [], "columns": [], "notes": []}
         return Item(**about, **shown)
-    drawn = layout(filled)
+    drawn = formats.drawn(filled)
     spans = [(r["start"], r["end"]) for r in drawn["rules"] if r["y"] == drawn["depth"] - 1]
     column_of = [c for c, (start, end) in enumerate(spans) for _ in range(end - start)]
     kinds = [h["text"] for h in sorted(drawn["header"], key=lambda h: h["x"]) if h["small"]]

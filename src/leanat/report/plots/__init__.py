@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib
 
 from leanat.core.errors import did_you_mean
+from leanat.core.files import atomic_write
 from leanat.plan.item import Filled
 from leanat.report import style, table, typeset
 from leanat.report.plots.bars import bars, matrix
@@ -47,7 +48,7 @@ CELLS = {
 
 
 def write_figure(item: Filled, stem: Path | str, claims: Sequence[Mapping[str, Any]] = ()) -> None:
-    """Write ``stem``.csv, .pdf and .png, each whole or not at all. Same item, same bytes.
+    """Write ``stem``.csv, .pdf, .png, and .svg of the plot alone, each whole or not at all. Same item, same bytes.
 
     Raises ValueError, one line with the item's name, for an unknown plot or option or an item that it cannot draw.
     """
@@ -57,12 +58,14 @@ def write_figure(item: Filled, stem: Path | str, claims: Sequence[Mapping[str, A
         plot = f": plot {item.options['plot']}" if item.options.get("plot") in PLOTS else ""
         raise ValueError(f"item {item.paper} {item.item}{plot}: {error}") from None
     pictures = {}
-    for form, about in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
+    for form, about in (("pdf", {"CreationDate": None}), ("png", {"Software": None}), ("svg", {"Date": None})):
         file = io.BytesIO()
         plot.figure.savefig(file, format=form, dpi=2 * style.DPI, metadata=about)
         pictures[form] = file.getvalue()
     data = typeset.frame(item, foot(item, plot.read), claims) | {"width": float(plot.figure.get_figwidth())}
     table.write_csv(cells, stem)
+    with atomic_write(Path(f"{stem}.svg")) as beside:
+        beside.write_bytes(pictures.pop("svg"))
     typeset.write(*typeset.render(data, pictures), stem)
 
 
