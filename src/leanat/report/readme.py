@@ -177,7 +177,7 @@ def photographs(of: Findings) -> list[str]:
 
 
 def claims(root: Path) -> list[str]:
-    """How many claims have which verdict, after ``make all`` and after ``make verdicts``, and the clearest rejections."""
+    """How many claims have which verdict, after ``make all`` and with the seeds added since, and the clearest rejections."""
     counts, last = [], []
     for name, planned in ((LEDGERS[False], False), (LEDGERS[True], True)):
         if not (root / name).is_file():
@@ -187,9 +187,10 @@ def claims(root: Path) -> list[str]:
         last = rows
         of = Counter(row["verdict"] for row in rows)
         part = sum(r["verdict"] == "supported" and r["cases"] != r["cases_in_all"] for r in rows)
+        when = "with the seeds that `leanat decide` has added so far" if planned else "after `make all`"
         counts.append(
-            f"after `make {'verdicts' if planned else 'all'}`: {of['supported']} supported ({part} of them in some of their "
-            f"cases alone), {of['not supported']} not supported, {of['inconclusive']} inconclusive, {of['not decidable']} "
+            f"{when}: {of['supported']} supported ({part} of them in some of their cases alone), "
+            f"{of['not supported']} not supported, {of['inconclusive']} inconclusive, {of['not decidable']} "
             f"with too few seeds to be tested, {len(rows) - sum(of[v] for v in DECIDABLE)} not for this scale or not testable"
         )
     against = [row for row in last if row["verdict"] == "not supported" and row["p_reject"]]
