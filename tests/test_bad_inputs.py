@@ -87,7 +87,7 @@ CONFIGURATIONS = [
     (PRINT, "50,%", "fifty,%", "value 'fifty' is neither a number nor NA nor LOST"),
     (PAPER, '["full", "half"]', '["full", "hafl"]', "there is no method 'hafl'; did you mean half?"),
     (PAPER, 'kind="table"', 'kind="tabel"', "'tabel' is not allowed; did you mean table?"),
-    (PAPER, "epochs=30", 'epochs="thirty"', "spec.recipe.epochs: input should be a valid integer"),
+    (PAPER, "epochs=30", 'epochs="thirty"', "spec.recipe: epochs 'thirty'; allowed: a whole number, 1 or more"),
     (PAPER, '"batch": 128', '"batsh": 128', "unknown key 'batsh'; did you mean batch?"),
     (PAPER, '"full": "everything"', '"full": "evrything"', "no selector 'evrything'; did you mean everything?"),
     (PAPER, "seeds=3", "seeds=0", "seeds: 0 is not allowed; a whole number from 1"),
@@ -109,7 +109,7 @@ CONFIGURATIONS = [
     (CONFIG, "change: {}", "change: {mine: {half: [1]}}", "change.mine.half: a mapping of fields to values is expected, got [1]"),
     (CONFIG, "change: {}", "change: {mine: {half: null}}", "change.mine.half: a mapping of fields to values is expected"),
     (CONFIG, "change: {}", "change: {mien: {}}", "change: there is no paper 'mien'; did you mean mine?"),
-    (CONFIG, "change: {}", "change: {mine: {half: {recipe.batch: many}}}", "spec.recipe.batch: input should be a valid integer"),
+    (CONFIG, "change: {}", "change: {mine: {half: {recipe.batch: many}}}", "spec.recipe: batch 'many'; allowed: a whole number, 1 or more"),
 ]  # fmt: skip
 
 
