@@ -14,7 +14,7 @@ from leanat.report.run_files import training_data
 if TYPE_CHECKING:
     import numpy as np
 
-COLOURS = 48  # of a figure: lines and letters look the same, at a third of the bytes
+COLOURS = 128  # of a figure: lines and letters look the same, at a third of the bytes
 ACROSS = 40  # images in a row of a sheet
 
 
@@ -26,7 +26,7 @@ def small(png: Path, width: int | None = None) -> tuple[bytes, tuple[int, int]]:
     if width is not None and image.width > width:
         image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
     file = io.BytesIO()
-    few = image.quantize(COLOURS, dither=Image.Dither.NONE).convert("RGB")
+    few = image.quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).convert("RGB")
     few.save(file, "WEBP", lossless=True, quality=100, method=4)
     return file.getvalue(), image.size
 
