@@ -223,6 +223,8 @@ def _made(grid: Grid, items: Iterable[str]) -> list[str]:
 
 def workflow(items: Sequence[str], cores: int, settings: Sequence[str], profile: str | None) -> None:
     """Makes the pages of the items. ``settings``: KEY=VALUE, over config.yaml. Raises ConfigError where that fails."""
+    if not items:  # Snakemake without a target makes everything
+        return
     pages = [f"figures/{item}.pdf" for item in items]
     where = ["--workflow-profile", profile, "--jobs", str(cores)] if profile else ["--cores", str(cores)]
     command = [sys.executable, "-m", "snakemake", *pages, *where, "--config", *settings]

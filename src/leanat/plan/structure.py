@@ -29,8 +29,10 @@ def load(folder: Path, overrides: Mapping[str, Any] | None = None, results: Path
     Raises ConfigError with every problem.
     """
     chosen, data_sets = settings.load(folder, overrides or {}), settings.data_sets(folder)
-    if results is not None and not chosen.get("more_seeds"):
-        chosen["more_seeds"] = looks.read(results, chosen["scale"])
+    if results is not None:
+        asked = chosen.get("more_seeds") or {}
+        kept_seeds = looks.read(results, chosen["scale"])
+        chosen["more_seeds"] = {k: max(asked.get(k, 0), kept_seeds.get(k, 0)) for k in asked | kept_seeds}
     papers = all_papers(chosen.get("papers"))
     grid = Grid(folder, chosen, SCALES[chosen["scale"]], data_sets, papers)
     file = None if results is None else kept.path_of(grid, results)

@@ -297,15 +297,14 @@ def _more(chances: Mapping[int, float]) -> str:
 def _waiting(line: Line, prior: Prior) -> Line:
     """No effect could decide the claim with the seeds that its cases have."""
     expect, own = line.claim.parts()[0].expect, prior if _points(line.claim) else NO_PRIOR
-    fewest = min((case.effect for case in line.cases), key=lambda effect: effect.n)
     now = judge([replace(c.effect, sd=None) for c in line.cases], expect, _points(line.claim))
     cases = [line.cases[place].effect for place in (now.shown, now.against)]
     return replace(
         line,
         verdict="not decidable",
         reason=few_trials([c.effect.n for c in line.cases]),
-        effect=fewest.mean,
-        n=fewest.n,
+        effect=cases[0].mean,
+        n=min(case.effect.n for case in line.cases),
         chances=outlook(*cases, expect, _points(line.claim), _level(line, expect), own),
         prior=own,
     )

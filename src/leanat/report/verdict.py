@@ -182,8 +182,9 @@ def _adjusted(looks: Sequence[Mapping[int, float]], others: int) -> list[float]:
 def _decision(support: Mapping[int, float], reject: Mapping[int, float], p: float, q: float) -> Decision:
     for verdict, adjusted, looks in (("supported", p, support), ("not supported", q, reject)):
         if adjusted < ALPHA:
-            times = adjusted / max(min(looks.values()), TINY)  # Holm's factor
-            return Decision(verdict, p, q, next(n for n in sorted(looks) if times * looks[n] < ALPHA))
+            times = max(1.0, adjusted / max(min(looks.values()), TINY))  # Holm's factor
+            reached_at = next((n for n in sorted(looks) if times * looks[n] < ALPHA), max(looks))
+            return Decision(verdict, p, q, reached_at)
     return Decision("inconclusive", p, q, None)
 
 
