@@ -85,6 +85,26 @@ def test_a_claim_that_needs_a_late_look_goes_there_step_by_step(grid, tmp_path):
     assert deciding.candidates([line("sat-01", "figure8", n20=0.9)], grid, {"sat/figure8": 20}, prices) == []
 
 
+def test_a_raise_is_for_the_claims_whose_items_it_raises(grid, tmp_path):
+    """One claim reads two items, one of which has more seeds; the other claim is on that one alone."""
+    for item in ("sat/figure4", "sat/figure8"):
+        finished(tmp_path, grid, item, 30)
+    both = line("sat-01", "figure4", n5=0.9)
+    cases = [{"a": ("figure4", "r", "c")}, {"a": ("figure8", "r", "c")}]
+    both = replace(both, claim=replace(both.claim, cases=cases))
+    seeds = {"sat/figure4": 8, "sat/figure8": 3}
+    lines = [both, line("sat-02", "figure4", n12=0.9)]
+    found = {r.items: r.claims for r in deciding.candidates(lines, grid, seeds, deciding.Prices(grid, tmp_path))}
+    assert found == {("sat/figure8",): ("sat-01",), ("sat/figure4",): ("sat-02",)}
+
+
+def test_nothing_to_make_starts_no_workflow(monkeypatch):
+    monkeypatch.setattr(
+        deciding.subprocess, "run", lambda command: pytest.fail("Snakemake without a target makes everything")
+    )
+    deciding.workflow([], 2, [], None)
+
+
 def test_a_round_is_no_longer_than_its_share():
     raises = [deciding.Raise((str(k),), 3, ("c",), 1.0, minutes) for k, minutes in enumerate((30, 50, 5, 20))]
     assert [one.minutes for one in deciding.choose(raises, 40)] == [30, 5]

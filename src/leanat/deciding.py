@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leanat.core.errors import ConfigError
+from leanat.experiments.claim import Claim
 from leanat.plan import looks, targets
 from leanat.plan.grid import UPSTREAM, Grid, canonical, digest
 from leanat.plan.looks import LOOKS
@@ -39,7 +40,7 @@ class Raise:
     items: tuple[str, ...]
     look: int
     claims: tuple[str, ...]
-    decided: float  # expected number of claims
+    decided: float  # what it is worth: claims per minute up to the best look of each, times its minutes
     minutes: float  # of one core
 
     def __str__(self) -> str:
@@ -116,10 +117,11 @@ def candidates(lines: Sequence[Line], grid: Grid, seeds: Mapping[str, int], pric
         found[items, following] = None
     raises = []
     for items, look in found:
-        served = [other for other, own in waiting.values() if set(own) <= set(items)]
+        low = {item for item in items if seeds[item] < look}
+        served = [other for other, own in waiting.values() if low & set(own) and set(own) <= set(items)]
         gains = {other.claim.id: _rate(other, items, prices) for other in served}
         names = tuple(name for name, gain in gains.items() if gain > 0)
-        short = [item for item in items if seeds[item] < look]
+        short = [item for item in items if item in low]
         minutes = max(prices.minutes(short, look), 0.1)
         if names:
             raises.append(Raise(tuple(short), look, names, minutes * sum(gains.values()), minutes))
@@ -135,8 +137,7 @@ def _rate(line: Line, items: Sequence[str], prices: Prices) -> float:
 
 
 def _items(line: Line) -> tuple[str, ...]:
-    claim = line.claim
-    return tuple(sorted({f"{claim.paper}/{item}" for case in claim.cases for item, _, _ in case.values()}))
+    return tuple(_items_of(line.claim))
 
 
 def choose(raises: Sequence[Raise], minutes: float) -> list[Raise]:
@@ -158,7 +159,9 @@ def decide(
     make: Callable[[Sequence[str]], None] | None,
     cores: int,
 ) -> None:
-    """Rounds of the workflow until every claim is decided or past hope, or the hours are used up.
+    """Rounds of the workflow until every claim is decided or past hope, or no further one fits into the hours.
+
+    The items that claims are tested on are made first, whatever the hours; a round that has begun is finished.
 
     ``load``: the grid with what was chosen so far. ``make``: computes items; None: what would be done is said, and nothing
     done. Raises ConfigError where a round fails.
@@ -167,7 +170,7 @@ def decide(
     grid = load()
     papers = papers or list(grid.papers)
     if make is not None:
-        make(_made(grid, _claimed(papers)))
+        make(_made(grid, _claimed(papers, grid.scale.name)))
     while True:
         grid = load()
         lines = [line for part in _ledger(papers, grid, results, root) for line in part]
@@ -190,12 +193,14 @@ def decide(
     log.info("The ledger: leanat claims, or snakemake figures/claims.pdf")
 
 
-def _claimed(papers: Iterable[str]) -> list[str]:
-    """The items that claims are tested on."""
-    places = [
-        (c.paper, item) for p in papers for c in claims.load(p) for case in c.cases for item, _, _ in case.values()
-    ]
-    return list(dict.fromkeys(f"{paper}/{item}" for paper, item in places))
+def _claimed(papers: Iterable[str], scale: str) -> list[str]:
+    """The items that claims are tested on at this scale."""
+    tested = [claim for paper in papers for claim in claims.load(paper) if not claims.not_tested_at(claim, scale)]
+    return list(dict.fromkeys(item for claim in tested for item in _items_of(claim)))
+
+
+def _items_of(claim: Claim) -> list[str]:
+    return sorted({f"{claim.paper}/{item}" for case in claim.cases for item, _, _ in case.values()})
 
 
 def _ledger(papers: Iterable[str], grid: Grid, results: Path, root: Path) -> Iterable[list[Line]]:

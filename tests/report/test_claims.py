@@ -232,6 +232,49 @@ def test_one_trial_decides_nothing(tmp_path):
     assert (line.verdict, line.reason, line.effect, line.n) == ("not decidable", "one seed", 98, 1)
 
 
+def test_a_claim_that_waits_shows_the_case_that_its_words_name(tmp_path):
+    rows = [(n, c, "", [v], "", "") for n, c, v in (("A", "c", 90), ("B", "c", 66), ("A", "d", 60), ("B", "d", 82))]
+    write_item(tmp_path, rows)
+    (weakest,) = claims.ledger([claim(columns=("c", "d"))], Items(tmp_path, "demo"))
+    assert (weakest.effect, ledger.of_cases(weakest)) == (-22, "weakest of 2 cases")
+    (strongest,) = claims.ledger([claim(some(above=0), columns=("c", "d"))], Items(tmp_path, "demo"))
+    assert (strongest.effect, ledger.of_cases(strongest)) == (24, "strongest of 2 cases")
+
+
+def test_what_the_mean_of_the_cases_rejects_shows_that_mean(tmp_path):
+    """Eight cases of 1 point too little, none clear by itself; by chance of the seeds they differ, their mean does not."""
+    noise = np.random.default_rng(1).normal(0, 1.5, (8, 8))
+    columns = tuple("cdefghij")
+    rows = [("B", c, "", [50.0] * 8, "", "") for c in columns]
+    rows += [("A", c, "", (49.0 + noise[k]).tolist(), "", "") for k, c in enumerate(columns)]
+    write_item(tmp_path, rows)
+    (line,) = claims.ledger([claim(columns=columns)], Items(tmp_path, "demo"))
+    assert (line.verdict, line.by_mean) == ("not supported", True)
+    assert line.effect == pytest.approx(-1 + noise.mean())
+    assert ledger.of_cases(line) == "mean of 8 cases"
+
+
+def test_support_that_later_seeds_turn_round_is_a_rejection(tmp_path):
+    rows = [("A", "c", "", [85, 85.1, 84.9] + [75.0] * 17, "", ""), ("B", "c", "", [80.0] * 20, "", "")]
+    write_item(tmp_path, rows)
+    (line,) = claims.ledger([claim()], Items(tmp_path, "demo"))
+    assert line.verdict == "not supported"
+
+
+def test_means_over_cases_name_the_cells_and_runs_of_each(tmp_path):
+    rows = [(n, c, "", [v, v + 1, v + 2], "", "") for n, v in (("A", 9), ("B", 5)) for c in "cd"]
+    write_item(tmp_path, rows)
+    lines = {"qtart": claims.ledger([claim(mean(above=0), columns=("c", "d"))], Items(tmp_path, "demo"))}
+    ledger.write_json(lines, {}, tmp_path / "claims.json")
+    (case,) = json.loads((tmp_path / "claims.json").read_text())["claims"][0]["cases"]
+    assert {name: cell["column"] for name, cell in case["cells"].items()} == {
+        "a 1": "c",
+        "b 1": "c",
+        "a 2": "d",
+        "b 2": "d",
+    }
+
+
 def test_a_claim_of_one_trial_is_none_of_those_that_are_corrected_for(tmp_path):
     """Fourteen of them beside it would else hide a difference of 30 points over three seeds."""
     write_item(
@@ -465,7 +508,8 @@ def test_how_many_examples_stand_behind_an_accuracy(metric, n):
 
 
 def test_a_page_says_what_its_own_claims_come_to_and_names_what_others_need(tmp_path, monkeypatch):
-    write_item(tmp_path, [("A", "c", 94, [94, 95, 96], "", 400), ("B", "c", 90, [90, 90.5, 91], "", 400)])
+    values = [94, 95, 96] * 2, [90, 90.5, 91] * 2
+    write_item(tmp_path, [("A", "c", 94, values[0], "", 4000), ("B", "c", 90, values[1], "", 4000)])
     both = dataclasses.replace(claim(), id="qtart-02", cases=[{"a": ("table1", "A", "c"), "b": ("table2", "B", "c")}])
     other = dataclasses.replace(claim(), id="qtart-03", cases=[{"a": ("table2", "A", "c"), "b": ("table2", "B", "c")}])
     monkeypatch.setattr(page_claims, "load", lambda paper: [claim(), both, other])
@@ -474,6 +518,17 @@ def test_a_page_says_what_its_own_claims_come_to_and_names_what_others_need(tmp_
     assert (own["id"], own["mark"], own["quiet"]) == ("qtart-01", "✓", False)
     assert own["effect"].startswith("4.50 [")
     assert (shared["id"], shared["effect"], shared["quiet"]) == ("qtart-02", "needs also figures/qtart/table2", True)
+
+
+def test_a_page_supports_no_more_than_its_share_of_the_paper(tmp_path, monkeypatch):
+    """The only claim of its page, and one of fifteen of the paper."""
+    write_item(tmp_path, [("A", "c", "", [61, 64, 66], "", ""), ("B", "c", "", [47, 48, 54], "", "")])
+    item = planned.Item("qtart", "table1", "table", "", "", "demo", (), (), ())
+    elsewhere = [{"a": ("table2", "A", "c"), "b": ("table2", "B", "c")}]
+    many = [dataclasses.replace(claim(), id=f"qtart-{k:02}", cases=elsewhere) for k in range(2, 16)]
+    for others, mark in (([], "✓"), (many, "?")):
+        monkeypatch.setattr(page_claims, "load", lambda paper, others=others: [claim(), *others])
+        assert page_claims.lines(item, tmp_path)[0]["mark"] == mark
 
 
 # --- what it looks like ----------------------------------------------------------------------------------------------

@@ -242,7 +242,7 @@ def test_later_looks_decide_as_often_as_is_said():
     rng = np.random.default_rng(3)
     values = np.array([1.0, 2.0, 3.0])
     now = effect(values)
-    chances = outlook(now, now, MATTERS, True, ALPHA)
+    chances = outlook(now, now, MATTERS, True, (ALPHA, ALPHA), 3)
     assert list(chances) == [5, 8, 12, 20]
     for look in (5, 20):
         level, trials, found = ALPHA * SHARES[look], 4000, 0
@@ -252,7 +252,30 @@ def test_later_looks_decide_as_often_as_is_said():
             found += known.above(0) < level and mean > 0.5
             found += known.flipped().above(-0.5) < level
         assert found / trials == pytest.approx(chances[look], abs=0.04)
-    assert outlook(effect([0.0, 0.1, 30.0]), effect([0.0, 0.1, 30.0]), MATTERS, True, ALPHA)[5] < 0.3
+    collapsed = effect([0.0, 0.1, 30.0])
+    assert outlook(collapsed, collapsed, MATTERS, True, (ALPHA, ALPHA), 3)[5] < 0.3
+
+
+def test_one_seed_of_another_unit_promises_nothing():
+    """Its spread is in another unit than points, and nothing else says how large it is."""
+    for mean in (0.001, 1000.0):
+        assert set(outlook(Effect(mean, 1), Effect(mean, 1), ABOVE, False, (ALPHA, ALPHA)).values()) == {0.5}
+
+
+def test_the_case_that_is_clear_has_itself_to_be_large():
+    """One is large and loose, one is clear and small: some case above 0 by half a point is shown by neither."""
+    loose, small = Effect(5.0, 8, 9.0), Effect(0.1, 8, 0.02)
+    some_matter = Expect("some", ">", 0.0, 0.5)
+    assert verdicts([judge([loose, small], some_matter, True)], look=8) == ["inconclusive"]
+    assert verdicts([judge([Effect(30.0, 1), small], some_matter, True)], look=8) == ["inconclusive"]
+    clear = judge([loose, Effect(3.0, 8, 0.02)], some_matter, True)
+    assert (verdicts([clear], look=8), clear.shown) == (["supported"], 1)
+
+
+def test_a_case_of_one_seed_makes_no_rule_of_few_seeds_for_the_others():
+    cases = [Effect(1.5, 5, 0.02), Effect(1.4, 5, 0.02), Effect(1.0, 1)]
+    assert verdicts([judge(cases, Expect("most", ">", 0.0, 0.5), True)], look=5) == ["supported"]
+    assert verdicts([judge(cases[:2], Expect("most", ">", 0.0, 0.5), True)], look=5) == ["supported"]
 
 
 # --- against "every" --------------------------------------------------------------------------------------------------
@@ -283,7 +306,8 @@ def test_no_false_claim_is_supported_more_often_than_said(seeds, cases):
         wrong += "supported" in verdicts([judge(e, ABOVE, False) for e in claims])
         just = [judge([Effect(e.mean + 0.5, e.n, e.sd) for e in c], MATTERS, False) for c in claims]
         rejected += "not supported" in verdicts(just)
-    limit = ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / papers)
+    level = ALPHA * SHARES[3]
+    limit = level + 3 * math.sqrt(level * (1 - level) / papers)
     assert wrong / papers <= limit
     assert rejected / papers <= limit
     if cases == 1:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from leanat.core.errors import ConfigError
 from leanat.core.files import atomic_write
@@ -23,11 +24,15 @@ def read(results: Path, scale: str) -> dict[str, int]:
     """Seeds by ``<paper>/<item>``; none where nothing was ever decided on. Raises ConfigError for a damaged file."""
     path = path_of(results, scale)
     try:
-        more: dict[str, int] = json.loads(path.read_text())
+        more: Any = json.loads(path.read_text())
     except FileNotFoundError:
         return {}
     except ValueError:
-        raise ConfigError([f"{path}: not JSON; remove it, and leanat decide begins with the first look"]) from None
+        more = None
+    if not isinstance(more, dict) or not all(type(seeds) is int and seeds > 0 for seeds in more.values()):
+        raise ConfigError(
+            [f"{path}: not JSON of seeds by item; remove it, and leanat decide begins with the first look"]
+        )
     return more
 
 

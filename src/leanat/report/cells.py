@@ -98,7 +98,9 @@ def by_seed(text: str, runs: str, of_item: str) -> dict[int, float]:
     values, seeds, names = json.loads(text), json.loads(of_item), runs.split()
     if values and len(names) == len(values):
         seeds = [int(name.rpartition("-s")[2].partition("-")[0]) for name in names]
-    if len(values) < 2 or not seeds:
+    if not seeds or (
+        len(values) == 1 and len(seeds) > 1
+    ):  # one number of an item of several seeds is a time or arithmetic
         return dict(enumerate(values))
     if len(values) % len(seeds):
         return {}

@@ -68,6 +68,7 @@ class Line:
     outlying: str = ""  # seeds far from the others of their cell
     chances: Mapping[int, float] = field(default_factory=dict)  # that later looks decide it
     cases: tuple[CaseResult, ...] = ()
+    by_mean: bool = False  # whether the mean of the cases rejected it, which is then the effect
     prior: Prior = NO_PRIOR
     family: int = 0  # hypotheses that are corrected for together
 
@@ -88,11 +89,12 @@ def load(paper: str) -> list[Claim]:
     return found
 
 
-def ledger(claims: list[Claim], items: Items, planned: bool = False) -> list[Line]:
+def ledger(claims: list[Claim], items: Items, planned: bool = False, beside: int = 0) -> list[Line]:
     """A line for each claim of one paper.
 
     Holm's correction is over the claims that have reached the first look; where seeds are ``planned`` (``leanat decide``
-    chooses by what it has seen), over all that it could have chosen.
+    chooses by what it has seen), over all that it could have chosen. ``beside``: further claims of the paper that are tested
+    elsewhere.
     """
     lines: dict[str, Line] = {}
     waiting: dict[str, tuple[CaseResult, ...]] = {}
@@ -101,10 +103,17 @@ def ledger(claims: list[Claim], items: Items, planned: bool = False) -> list[Lin
         lines[claim.id] = line
         if cases:
             waiting[claim.id] = cases
-    found = procedure([(lines[name].claim, cases) for name, cases in waiting.items()], planned)
+    found = procedure([(lines[name].claim, cases) for name, cases in waiting.items()], planned, beside)
+    planned_family = len(waiting) + beside  # that of ``leanat decide``, which would add the seeds
     for (name, cases), one in zip(waiting.items(), found.tests, strict=True):
-        line = replace(lines[name], cases=cases, family=found.family)
-        lines[name] = _decided(line, one, found.prior) if one is not None else _waiting(line, found.prior)
+        line, levels = (
+            replace(lines[name], cases=cases, family=found.family),
+            _levels(cases, lines[name].claim, planned_family),
+        )
+        if one is None:
+            lines[name] = _waiting(line, levels, found.prior)
+        else:
+            lines[name] = _decided(line, one, levels, found.prior)
     origin = "replicated" if items.real else "this run"
     return [replace(lines[claim.id], origin=origin) for claim in claims]
 
@@ -127,8 +136,10 @@ class PaperResult:
     family: int
 
 
-def procedure(claims: Sequence[tuple[Claim, tuple[CaseResult, ...]]], planned: bool = False) -> PaperResult:
-    """The whole procedure on the cases of a paper's claims; ``planned`` as for ``ledger``."""
+def procedure(
+    claims: Sequence[tuple[Claim, tuple[CaseResult, ...]]], planned: bool = False, beside: int = 0
+) -> PaperResult:
+    """The whole procedure on the cases of a paper's claims; ``planned`` and ``beside`` as for ``ledger``."""
     prior = _prior(claims)
     results: list[tuple[dict[int, TestResult], TestResult] | None] = []
     for claim, cases in claims:
@@ -139,16 +150,24 @@ def procedure(claims: Sequence[tuple[Claim, tuple[CaseResult, ...]]], planned: b
             looks = {look: _judge(claim, cases, prior, look) for look in reached(trials)}
             results.append((looks, _judge(claim, cases, prior)))
     tested = [looks for looks, _ in filter(None, results)]
-    others = len(claims) - len(tested) if planned else 0
+    others = beside + (len(claims) - len(tested) if planned else 0)
     decisions = iter(decide(tested, others))
     tests = tuple(Tested(*one, _confirmed(next(decisions), one[1])) if one is not None else None for one in results)
     return PaperResult(tests, prior, len(tested) + others)
 
 
 def _confirmed(decision: Decision, now: TestResult) -> Decision:
-    """Withheld where all seeds together, later ones included, no longer say by themselves what a look decided."""
+    """Withheld where all seeds together, later ones included, no longer say by themselves what a look decided.
+
+    A claim whose support is withheld may have been rejected by another look.
+    """
     p = {"supported": now.support if now.large else 1.0, "not supported": now.reject}.get(decision.verdict, 0.0)
-    return decision if p < ALPHA else replace(decision, verdict="inconclusive")
+    if p < ALPHA:
+        return decision
+    rejected = decision.verdict == "supported" and max(decision.reject, now.reject) < ALPHA
+    return (
+        replace(decision, verdict="not supported", look=None) if rejected else replace(decision, verdict="inconclusive")
+    )
 
 
 def _points(claim: Claim) -> bool:
@@ -165,20 +184,16 @@ def _line(claim: Claim, items: Items) -> tuple[Line, tuple[CaseResult, ...]]:
         absent = any(r.startswith("not made yet") for r in reasons)
         verdict = "not run yet" if absent else f"not tested at {items.scale}"
         return Line(claim, items.scale, verdict, "; ".join(sorted(reasons)[:2])), ()
-    places, cells = zip(*whole, strict=True)
+    cells = [own for _, own in whole]
     if claim.kind in ("time", "arithmetic"):
-        return _exact(claim, list(cells), items), ()
+        return _exact(claim, cells, items), ()
     apart = [range(len(whole))] if claim.expect.of == "mean" else [[k] for k in range(len(whole))]
-    cases = tuple(
-        _case(piece, [cells[k] for k in some], {} if len(some) > 1 else places[some[0]])
-        for some in apart
-        for piece in claim.parts()
-    )
-    return Line(claim, items.scale, "", _not_finite(list(cells)), used=len(whole)), cases
+    cases = tuple(_case(piece, [whole[k] for k in some]) for some in apart for piece in claim.parts())
+    return Line(claim, items.scale, "", _not_finite(cells), used=len(whole)), cases
 
 
 def _prior(tested: Sequence[tuple[Claim, tuple[CaseResult, ...]]]) -> Prior:
-    """What a paper's effects in points borrow from one another: by their first look, so that later ones change nothing."""
+    """What a paper's effects in points borrow from one another: by their first look, so that their later ones change nothing."""
     first = LOOKS[0]
     seen = [_first(case, first) for claim, cases in tested if _points(claim) for case in cases]
     return variance.prior([effect.sd**2 for effect in seen if effect is not None and effect.sd is not None], first - 1)
@@ -225,18 +240,21 @@ def _overall(cases: Sequence[CaseResult], look: int | None) -> Effect | None:
     return replace(found, sd=max(found.sd or 0.0, math.sqrt(alone)))
 
 
-def _decided(line: Line, one: Tested, prior: Prior) -> Line:
+def _decided(line: Line, one: Tested, levels: tuple[float, float], prior: Prior) -> Line:
     claim, cases, expect = line.claim, line.cases, line.claim.parts()[0].expect
     own = prior if _points(claim) else NO_PRIOR
-    shown = cases[one.now.against if one.decision.verdict == "not supported" else one.now.shown]
-    effect = shown.effect.moderated(own)
+    refuted, undecided = one.decision.verdict == "not supported", one.decision.verdict == "inconclusive"
+    shown = cases[one.now.against if refuted else one.now.shown]
+    by_mean = refuted and one.now.by_mean
+    overall = _overall(cases, None) if by_mean else None
+    effect = overall or shown.effect.moderated(own)
     low, high = effect.interval() or (None, None)
-    chances = {}
-    if one.decision.verdict == "inconclusive":
+    chances, more = {}, ""
+    if undecided:
         against = cases[one.now.against].effect.moderated(own)
-        chances = outlook(effect, against, expect, _points(claim), _level(line, expect), own)
-    more = _more(chances) if one.decision.verdict == "inconclusive" else ""
-    if more and one.decision.look:
+        chances = outlook(effect, against, expect, _points(claim), levels, max(one.looks), own)
+        more = _more(chances)
+    if undecided and one.decision.look:
         more = f"decided at {one.decision.look} seeds, and not confirmed by all {effect.n}; {more}"
     return replace(
         line,
@@ -248,6 +266,7 @@ def _decided(line: Line, one: Tested, prior: Prior) -> Line:
         more="; ".join(filter(None, (more, line.reason))),
         looks=tuple(one.looks),
         decision=one.decision,
+        by_mean=by_mean,
         signs=_signs(shown, expect),
         outlying=_outlying(shown, prior),
         chances=chances,
@@ -255,10 +274,15 @@ def _decided(line: Line, one: Tested, prior: Prior) -> Line:
     )
 
 
-def _level(line: Line, expect: Expect) -> float:
-    """What a case needs at a look that has all of the error, by Bonferroni over claims and cases: a little too little."""
-    cases = len(line.cases)
-    return ALPHA / max(1, line.family) / (cases - expect.needed(cases) + 1)
+def _levels(cases: Sequence[CaseResult], claim: Claim, family: int) -> tuple[float, float]:
+    """What a case for a claim, and one against it, need at a look that has all of the error: Bonferroni over claims and cases.
+
+    A little too little, where the tests correct by Holm.
+    """
+    expect, level = claim.parts()[0].expect, ALPHA / max(1, family)
+    needed = expect.needed(len(cases))
+    by_mean_too = expect.of == "every" and expect.sign != "within" and len(cases) > 1
+    return level / (len(cases) - needed + 1), level / needed / (2 if by_mean_too else 1)
 
 
 def _signs(case: CaseResult, expect: Expect) -> tuple[int, int] | None:
@@ -294,7 +318,7 @@ def _more(chances: Mapping[int, float]) -> str:
     return f"{first} seeds would decide with a probability of {100 * chances[first]:.0f} %{tail} (leanat decide)"
 
 
-def _waiting(line: Line, prior: Prior) -> Line:
+def _waiting(line: Line, levels: tuple[float, float], prior: Prior) -> Line:
     """No effect could decide the claim with the seeds that its cases have."""
     expect, own = line.claim.parts()[0].expect, prior if _points(line.claim) else NO_PRIOR
     now = judge([replace(c.effect, sd=None) for c in line.cases], expect, _points(line.claim))
@@ -305,7 +329,7 @@ def _waiting(line: Line, prior: Prior) -> Line:
         reason=few_trials([c.effect.n for c in line.cases]),
         effect=cases[0].mean,
         n=min(case.effect.n for case in line.cases),
-        chances=outlook(*cases, expect, _points(line.claim), _level(line, expect), own),
+        chances=outlook(*cases, expect, _points(line.claim), levels, prior=own),
         prior=own,
     )
 
@@ -355,12 +379,18 @@ def _series(claim: Claim, case: Mapping[str, Cell]) -> dict[int, float]:
     return {seed: value for seed, value in found.items() if math.isfinite(value)}
 
 
-def _case(claim: Claim, cases: list[dict[str, Cell]], places: Mapping[str, tuple[str, str, str]]) -> CaseResult:
-    """The mean effect of the cases by seed, with its uncertainty."""
+def _case(claim: Claim, whole: Sequence[Whole]) -> CaseResult:
+    """The mean effect of the cases by seed, with its uncertainty; cells of several cases are numbered."""
+    cases = [cells for _, cells in whole]
+
+    def numbered(name: str, place: int) -> str:
+        return name if len(whole) == 1 else f"{name} {place}"
+
+    places = {numbered(name, k): at for k, (own, _) in enumerate(whole, 1) for name, at in own.items()}
+    cells = {numbered(name, k): cell for k, (_, own) in enumerate(whole, 1) for name, cell in own.items()}
     series = [_series(claim, case) for case in cases]
     common = sorted(set.intersection(*map(set, series))) or sorted(series[0])
     by_seed = {seed: statistics.fmean(s[seed] for s in series if seed in s) for seed in common}
-    cells = cases[0] if len(cases) == 1 else {}
     return CaseResult(cells, places, by_seed, _over(by_seed, examples.error(claim, cases)))
 
 

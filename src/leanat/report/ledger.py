@@ -207,7 +207,8 @@ def remarks(line: Line) -> str:
         fits, n = line.signs
         said.append(f"one seed far from the others ({line.outlying})")
         said.append(f"{fits} of {n} seeds on the claim's side (sign test p = {sign_test(fits, n):.2g})")
-    if line.decision and line.decision.look and line.n and line.decision.look < line.n:
+    decided = line.verdict in ("supported", "not supported") and line.decision and line.decision.look
+    if decided and line.n and line.decision.look < line.n:
         said.append(f"decided at {line.decision.look} seeds")
     return "; ".join(said)
 
@@ -340,7 +341,9 @@ def of_cases(line: Line) -> str:
     expect = line.claim.expect
     which = {"mean": "mean of ", "every": "weakest of ", "some": "strongest of "}
     of = which.get(expect.of, f"no. {expect.needed(used)} of ") if used > 1 else ""
-    if line.verdict == "not supported" and line.n and expect.of != "mean" and used > 1:
+    if line.by_mean:
+        of = "mean of "
+    elif line.verdict == "not supported" and line.n and expect.of != "mean" and used > 1:
         place = used - expect.needed(used) + 1  # so many cases, surely not as claimed, are enough
         of = "clearest against it of " if place == 1 else f"no. {place} against it of "
     return f"{of}{used} case{'s' * (used > 1)}" + (f", {left} not tested" if left else "")

@@ -8,7 +8,7 @@ from typing import Any
 from leanat.experiments.claim import Claim
 from leanat.plan.item import Item
 from leanat.report.cells import Items
-from leanat.report.claims import Line, ledger, load
+from leanat.report.claims import Line, ledger, load, not_tested_at
 from leanat.report.ledger import MARKS, measured, named
 
 
@@ -16,13 +16,19 @@ def lines(item: Item, folder: Path) -> list[dict[str, Any]]:
     """What page.typ sets: {mark, id, says, effect, quiet} for each claim with a case in this item.
 
     ``folder``: where ``items/<scale>/<paper>/<item>.csv`` and its npz are, of this item alone, so that a page never depends on
-    which others are finished. A claim that also reads others is named with them, without a number.
+    which others are finished. A claim that also reads others is named with them, without a number. Verdicts are corrected for
+    all claims of the paper that this scale tests, so that a page supports no more than its share.
     """
     own = {claim.id: others for claim in load(item.paper) if (others := _others(claim, item)) is not None}
     alone = [claim for claim in load(item.paper) if own.get(claim.id) == []]
-    found = {line.claim.id: line for line in ledger(alone, Items(folder, item.scale))}
+    beside = sum(_tested(claim, item.scale) for claim in load(item.paper)) - sum(_tested(c, item.scale) for c in alone)
+    found = {line.claim.id: line for line in ledger(alone, Items(folder, item.scale), planned=True, beside=beside)}
     claims = {claim.id: claim for claim in load(item.paper)}
     return [_line(claims[name], found.get(name), others) for name, others in own.items()]
+
+
+def _tested(claim: Claim, scale: str) -> bool:
+    return claim.kind not in ("time", "arithmetic") and not not_tested_at(claim, scale)
 
 
 def _others(claim: Claim, item: Item) -> list[str] | None:

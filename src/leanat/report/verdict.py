@@ -14,15 +14,14 @@ from leanat.experiments.claim import Expect
 from leanat.plan.looks import LOOKS
 from leanat.report.variance import NO_PRIOR, Prior
 
-ALPHA = (
-    0.05  # of ever supporting a claim that is false, and of ever rejecting one that is true, over the claims of a paper
-)
+ALPHA = 0.05  # of supporting a claim that is false, and of rejecting one that is true, over the claims of a paper and all looks
 # The share of ALPHA that each look may spend. The first gets most: at few degrees of freedom a small tail lies far out.
 SHARES = dict(zip(LOOKS, (0.4, 0.25, 0.15, 0.1, 0.1), strict=True))
 FEW, LARGE = 5, 2.0  # below this many seeds, only effects over this many points support
 TIMES = 0.05  # a measured time ratio this close to its bound decides nothing
 TINY = 1e-12  # p values below are this
 HOPE = 0.1  # a claim that later looks decide with a smaller probability is past hope
+UNKNOWN = 0.5  # chance of a look on what nothing is known of
 TYPICAL_SD = 2.0  # points: of a difference over seeds, where a paper has too few to say
 
 
@@ -98,17 +97,19 @@ class TestResult:
 
     support: float
     reject: float
-    large: bool  # whether the estimate itself says what the claim says, by as much as matters
+    large: bool  # whether as many estimates as needed say what the claim says, by as much as matters
     shown: int
     against: int
+    by_mean: bool = False  # whether the mean of the cases is the clearer evidence against the claim
 
 
 def judge(effects: Sequence[Effect], expect: Expect, points: bool, overall: Effect | None = None) -> TestResult:
     """Tests a claim on its cases; ``points``: accuracies, for which few seeds need large effects.
 
-    ``k of K``: the partial conjunction test of Benjamini and Heller (2008), which for every is the largest p. Against
-    ``every`` stand two tests, each at half of the level: that of the clearest case, corrected for their number, and that
-    of ``overall``, the mean of the cases, which cannot be beyond the bound where every case is within it.
+    ``k of K``: the partial conjunction test of Benjamini and Heller (2008), which for every is the largest p; a case whose own
+    estimate is too small counts for nothing. Against ``every`` stand two tests, each at half of the level: that of the
+    clearest case, corrected for their number, and that of ``overall``, the mean of the cases, which cannot be beyond the
+    bound where every case is within it.
     """
     k, cases = expect.needed(len(effects)), len(effects)
     if expect.sign == "within":
@@ -116,25 +117,29 @@ def judge(effects: Sequence[Effect], expect: Expect, points: bool, overall: Effe
             (max(e.above(-expect.bound), e.flipped().above(-expect.bound)), _outside(e, expect.bound)) for e in effects
         ]
         fits = [expect.bound - abs(e.mean) for e in effects]
-        enough = 0.0
     else:
         sign = 1 if expect.sign == ">" else -1
         turned = [e if sign > 0 else e.flipped() for e in effects]
         bound = sign * expect.bound
         tests = [(e.above(bound), e.flipped().above(-bound - expect.least)) for e in turned]
         fits = [e.mean - bound for e in turned]
-        few = points and min(e.n for e in effects) < FEW
-        enough = max(expect.least, LARGE) if few else expect.least
-    support = min(1.0, (cases - k + 1) * sorted(p for p, _ in tests)[k - 1])
-    reject = min(1.0, k * sorted(q for _, q in tests)[cases - k])
-    if overall is not None and expect.of == "every" and expect.sign != "within" and cases > 1:
-        mean = overall if expect.sign == ">" else overall.flipped()
-        reject = min(1.0, 2 * min(reject, mean.flipped().above(-bound - expect.least)))
-    order = sorted(range(cases), key=lambda i: -fits[i])
-    fit = fits[order[k - 1]]
-    large = fit > enough or (fit == enough and enough == expect.least and fit > 0)
+    large = [_large(fit, e.n, expect, points) for fit, e in zip(fits, effects, strict=True)]
+    fitting = [p if big else 1.0 for (p, _), big in zip(tests, large, strict=True)]
+    order = sorted(range(cases), key=lambda i: (fitting[i], -fits[i]))
+    support = min(1.0, (cases - k + 1) * fitting[order[k - 1]])
     against = sorted(range(cases), key=lambda i: (tests[i][1], fits[i]))[cases - k]
-    return TestResult(support, reject, large, order[k - 1], against)
+    reject, by_mean = min(1.0, k * tests[against][1]), False
+    if overall is not None and expect.of == "every" and expect.sign != "within" and cases > 1:
+        mean = (overall if expect.sign == ">" else overall.flipped()).flipped().above(-bound - expect.least)
+        reject, by_mean = min(1.0, 2 * min(reject, mean)), mean < reject
+    return TestResult(support, reject, sum(large) >= k, order[k - 1], against, by_mean)
+
+
+def _large(fit: float, n: int, expect: Expect, points: bool) -> bool:
+    """Whether an estimate is beyond the bound by as much as matters; of few seeds, by as much as few seeds have to show."""
+    few = points and n < FEW and expect.sign != "within"
+    enough = max(expect.least, LARGE) if few else expect.least
+    return fit > enough or fit == enough == expect.least > 0
 
 
 def _outside(effect: Effect, distance: float) -> float:
@@ -208,25 +213,35 @@ def reached(trials: Sequence[int]) -> list[int]:
 
 def few_trials(trials: Sequence[int]) -> str:
     few = [n for n in trials if n < LOOKS[0]]
+    if not few:
+        return "whatever the effects are"
     what = "one seed" if max(few) == 1 else f"fewer than {LOOKS[0]} seeds"
     return what if len(few) == len(trials) else f"{what} in {len(few)} of {len(trials)} cases"
 
 
 def outlook(
-    effect: Effect, against: Effect, expect: Expect, points: bool, level: float, prior: Prior = NO_PRIOR
+    effect: Effect,
+    against: Effect,
+    expect: Expect,
+    points: bool,
+    levels: tuple[float, float],
+    after: int = 0,
+    prior: Prior = NO_PRIOR,
 ) -> dict[int, float]:
-    """The probability that each later look decides a claim, were the spread as seen: from the estimate and its own error.
+    """The probability that each look ``after`` one decides a claim, were the spread as seen: from the estimate and its own error.
 
-    ``effect``, ``against``: the cases that decide for and against it, at all their seeds. ``level``: that of one look
-    with all of the error, so ALPHA over the number of hypotheses that are corrected for.
+    ``effect``, ``against``: the cases that decide for and against it, at all their seeds; the mean of the cases, which may
+    reject ``every`` too, is left out. ``levels``: what a case for it and one against it need at a look that has all of the
+    error. A single seed of a number that is no accuracy tells nothing: UNKNOWN.
     """
     sign = -1 if expect.sign == "<" else 1
     chances = {}
-    for look in LOOKS:
-        if look <= effect.n:
-            continue
+    for look in (look for look in LOOKS if look > after):
         chance = 0.0
-        for one, support in ((effect, True), (against, False)):
+        for one, support, level in ((effect, True, levels[0]), (against, False, levels[1])):
+            if one.sd is None and not (points or prior.df):
+                chance += UNKNOWN / 2
+                continue
             spread = one.sd if one.sd is not None else math.sqrt(prior.variance) if prior.df else TYPICAL_SD
             known = replace(one, sd=spread, n=max(one.n, 1))
             if expect.sign == "within":
