@@ -54,9 +54,8 @@ def _full(z: Tensor) -> Tensor:
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"ce": cross_entropy, "margin": margin, "kl": divergence}
 EACH_ALONE = "each image alone"  # in ``Step.aux``: the network answers each image by itself, the same each time
-SETTLED = (
-    8  # examples whose iterates repeat leave the batch when they are an eighth of it: another size costs new kernels
-)
+# Examples whose iterates repeat leave the batch when they are one in so many of it: another size costs new kernels.
+SETTLED = 8
 LONG = 40  # steps from which on looking for repeated iterates pays: of 20 the kernels for new sizes take what is saved
 
 
