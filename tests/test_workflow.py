@@ -22,7 +22,7 @@ def snakemake(folder, *words, **env):
     )
 
 
-@pytest.mark.parametrize("scale", ["demo", "lite", "paper", "subset"])
+@pytest.mark.parametrize("scale", ["demo", "lite", "paper", "cpu"])
 def test_a_dry_run_needs_no_data(tmp_path, scale):
     done = snakemake(tmp_path, "all", "-n", "--quiet", "--config", f"scale={scale}")
     assert done.returncode == 0, done.stdout + done.stderr

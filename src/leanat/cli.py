@@ -114,7 +114,7 @@ def parser() -> argparse.ArgumentParser:
         options.results_option(sub)
     sub = verb(cost, "what a target will take here, before it is started")
     sub.add_argument("target", help="a target of the workflow: figures/qtart/table1.pdf, a paper, table1, all")
-    sub.add_argument("--scale", help="demo, subset, lite or paper (default: that of config.yaml)")
+    sub.add_argument("--scale", help="demo, cpu, lite or paper (default: that of config.yaml)")
     sub.add_argument("--deadline", type=options.hours, metavar="HOURS", help="say which items these hours allow")
     sub.add_argument("--devices", type=options.count, help="cores or GPUs that work at once (default: all here)")
     options.config_options(sub)

@@ -10,7 +10,7 @@ from leanat.plan import structure
 CONFIG = Path(__file__).parents[2] / "config"
 
 
-@pytest.fixture(scope="module", params=["demo", "lite", "subset", "paper"])
+@pytest.fixture(scope="module", params=["demo", "lite", "paper"])
 def grid(request):
     return structure.load(CONFIG, {"scale": request.param})
 

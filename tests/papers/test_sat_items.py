@@ -29,7 +29,7 @@ UNITS = {f"sat/figure{n}": "example" if n in (6, 8) else "class" for n in (4, 5,
 
 @pytest.fixture(scope="module")
 def grids():
-    return {scale: structure.load(CONFIG, {"scale": scale}) for scale in ("demo", "lite", "paper", "subset")}
+    return {scale: structure.load(CONFIG, {"scale": scale}) for scale in ("demo", "lite", "paper", "cpu")}
 
 
 def cells(grid, name):
@@ -164,7 +164,7 @@ def test_a_shortened_attack_never_sees_what_early_stopping_chose_by(tmp_path):
 
 def test_one_class_is_weighted_as_in_the_authors_configurations(grids):
     """5 on A and 5/9 on B, as a mean over the mini-batch is taken: nine to one. With w = 1 the rest of the spec is the same."""
-    for scale in ("demo", "lite", "subset", "paper"):
+    for scale in ("demo", "lite", "cpu", "paper"):
         specs = {}
         for entry, cell in cells(grids[scale], "sat/figure2"):
             if "attacked" in entry:
@@ -203,7 +203,7 @@ def test_a_ranking_has_the_seed_of_the_run_that_it_ranks_for(grids):
 def test_replicated_numbers_of_the_matrix_stand_in_a_line_of_their_own():
     item = made.sat_matrix()
     for cell in item["cells"][3]:
-        cell["replicated"] = {"mean": 33.0, "low": None, "high": None, "n": 1, "scale": "subset", "device": "CPU"}
+        cell["replicated"] = {"mean": 33.0, "low": None, "high": None, "n": 1, "scale": "cpu", "device": "CPU"}
     axes = [axis for axis in made.draw(item).axes if axis.get_visible()]
     titles = ["", "this run (demo)", "paper", "paper, CIFAR-10", "", "replicated, real data"]
     assert [axis.get_title(loc="left") for axis in axes] == titles
@@ -223,12 +223,12 @@ def test_names_of_stand_ins_are_shown_and_those_of_the_paper_kept(grids):
 
 
 def test_what_is_kept_of_runs_on_real_data_is_found_again(tmp_path, grids):
-    item = grids["subset"].items["sat/figure2"]
+    item = grids["cpu"].items["sat/figure2"]
     outcome = {"accuracy": 0.5, "per_class": {"correct": list(range(10)), "n": [10] * 10}}
     about = {"device": "CPU", "revision": "abc", "date": "2026-01-02T03:04:05"}
     for run, evaluation in zip(item.runs, item.evaluations, strict=True):
-        spec = grids["subset"].runs[run].spec
-        members = chosen(grids["subset"], run)
+        spec = grids["cpu"].runs[run].spec
+        members = chosen(grids["cpu"], run)
         attacked = {"classes_attacked": members["classes"]["classes"]} if members else {}
         (tmp_path / "runs" / evaluation).parent.mkdir(parents=True)
         (tmp_path / "runs" / run / "metrics.json").write_text(
@@ -242,20 +242,11 @@ def test_what_is_kept_of_runs_on_real_data_is_found_again(tmp_path, grids):
     assert found["truck", "A", "autoattack@A"].values == {0: 90.0}
     assert found["truck", "B", "autoattack@B"].summary().mean == pytest.approx(40.0)
     assert found["w = 1 | truck", "A", "autoattack@A"].values == {0: 90.0}
-    assert found["full AT", "clean accuracy", "natural"].scale == "subset"
+    assert found["full AT", "clean accuracy", "natural"].scale == "cpu"
     assert ("full AT", "B", "autoattack@B") not in found
     assert len(found) == 10 * 13 - 2  # four classes of the ten, with two weights
     with pytest.raises(ValueError, match="random subsets have no seed"):
         items.replicate(grids["demo"].items["sat/figure5"], tmp_path, tmp_path / "kept")
-
-
-@pytest.mark.parametrize(("name", "seeds"), [("figure2", 1)])
-def test_the_kept_runs_are_cells_of_the_item(name, seeds):
-    """What stands under replicated/ is what the configuration still asks for, run by run."""
-    grid = structure.load(CONFIG, {"scale": "subset", "data_dir": "data", "seeds": seeds})
-    found = replicated.load("sat", name, CONFIG.parent / "replicated")
-    runs = {run for cell in found.values() for run in cell.runs.values()}
-    assert runs == set(grid.items[f"sat/{name}"].runs)
 
 
 # -- the authors' code, value by value

@@ -22,7 +22,7 @@ def drawn():
     cells = (
         (
             Value(50.25, None, (48.0, 49.0, 51.0)),
-            Value(91.0, Replicated(88.0, 87.0, 89.0, 3, "subset", "CPU"), (90.0,)),
+            Value(91.0, Replicated(88.0, 87.0, 89.0, 3, "cpu", "CPU"), (90.0,)),
         ),
         (Value(None, None, (10.0, 11.0, 12.0)), Value(missing="not run {here}")),
         (Value(1.5, None, (-0.5, -1.5, -2.5)), Value(2.0, None, (3.0,))),

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leanat.plan import structure
 from leanat.report import published, replicated
 from leanat.report.statistics import paired_difference, t_interval, wilson
 
@@ -112,8 +113,8 @@ def test_reading_published_numbers_loads_nothing_heavy():
 
 HEAD = ",".join(replicated.COLUMNS)
 SEEDS = [
-    "VGG16 | Baseline,CIFAR-10,clean,0,94.0,run-s0,0123abcd,paper,2,0 1,NVIDIA H200,abc,2026-11-20",
-    "VGG16 | Baseline,CIFAR-10,clean,1,95.0,run-s1,4567abcd,paper,2,0 1,NVIDIA H200,abc,2026-11-20",
+    "VGG16 | Baseline,CIFAR-10,clean,0,94.0,run-s0,0123abcd,paper,2,0 1,10000,NVIDIA H200,abc,2026-11-20",
+    "VGG16 | Baseline,CIFAR-10,clean,1,95.0,run-s1,4567abcd,paper,2,0 1,10000,NVIDIA H200,abc,2026-11-20",
 ]
 
 
@@ -149,7 +150,7 @@ def test_nothing_replicated_is_no_error(tmp_path):
         ("paper,2", "demo,2", "scale 'demo'"),
         ("2026-11-20", "20.11.2026", "date"),
         ("H200", "A100", "device differs"),
-        (",2026-11-20", "", "13 fields"),
+        (",2026-11-20", "", "14 fields"),
     ],
 )
 def test_faults_of_a_replicated_file(tmp_path, old, new, fault):
@@ -167,7 +168,15 @@ def test_a_lost_row_and_a_wrong_head_are_noticed(tmp_path):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "replicated").glob("*/*.csv")), ids=str)
 def test_committed_replications_are_sound(path):
-    assert replicated.load(path.parent.name, path.stem, ROOT / "replicated")
+    """They can be read, and are of runs that the configuration still asks for."""
+    cells = replicated.load(path.parent.name, path.stem, ROOT / "replicated")
+    assert cells
+    for scale in {cell.scale for cell in cells.values()}:
+        item = structure.load(ROOT / "config", {"scale": scale, "data_dir": "data"}).items[
+            f"{path.parent.name}/{path.stem}"
+        ]
+        runs = {run for cell in cells.values() if cell.scale == scale for run in cell.runs.values()}
+        assert runs <= set(item.runs)
 
 
 # --- statistics ------------------------------------------------------------------------------------------------------

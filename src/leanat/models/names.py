@@ -57,6 +57,11 @@ BODIES: dict[str, Callable[[int, int], nn.Module]] = {
     "mobilenet_imagenet": lambda c, s: _timm("mobilenetv1_100", c),
     "densenet_imagenet": lambda c, s: _timm("densenet121", c),
     "resnet50_imagenet": lambda c, s: _timm("resnet50", c, zero_init_last=False),
+    # The same blocks on half the side of the images, for all of CIFAR-10 on a CPU: 0.3 million parameters; wide: 1.2.
+    "vgg_half": lambda c, s: vgg(c, (32, 32, "M", 64, 64, "M", 128, 128, "M"), 128, 2),
+    "resnet_half": lambda c, s: resnet(BasicBlock, c, 32, (32, 64, 128), (1, 1, 1), 2),
+    "resnet_half_wide": lambda c, s: resnet(BasicBlock, c, 64, (64, 128, 256), (1, 1, 1), 2),
+    "preact_resnet_half": lambda c, s: preact_resnet(c, 32, (32, 64, 128), (1, 1, 1), 2),
     # The same blocks, about 20 to 80 thousand parameters, for 8x8 images and up.
     "vgg16_small": lambda c, s: vgg(c, (16, 16, "M", 32, 32, "M", 48, 48, "M"), 48, s),
     "mobilenet_small": lambda c, s: mobilenet(c, 16, ((32, 2), (64, 1), (128, 2), (128, 1)), s),

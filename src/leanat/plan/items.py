@@ -75,7 +75,7 @@ def _anchored(rows: Sequence[Mapping[str, Any]], cells: list[Cell], bullet: str)
     by_data = {row.get("data"): cell for row, cell in zip(rows, cells, strict=True) if row["method"] == bullet}
     found = []
     for row, cell in zip(rows, cells, strict=True):
-        if cell.timed.spec["method"].get("budget"):
+        if cell.timed and cell.timed.spec["method"].get("budget"):
             other = by_data[row.get("data")]
             cell = replace(cell, anchor=Anchor(other.timed, other.published))
         found.append(cell)

@@ -57,15 +57,21 @@ class Items:
 
     def _load(self, paper: str, item: str) -> dict[tuple[str, str], Cell] | None:
         if self.real:
+            path = self.folder / paper / f"{item}.csv"
             found = replicated.load(paper, item, self.folder).items()
-            return {(r, c): Cell(dict(cell.values)) for (r, c, _), cell in found if cell.scale == self.scale} or None
-        path = self.folder / "items" / self.scale / paper / f"{item}.csv"
-        if not path.is_file():
-            return None
-        with path.open(newline="", encoding="utf-8") as file:
-            cells = {(r["row"], r["column"]): _read_cell(r) for r in csv.DictReader(file)}
+            cells = {
+                (row, column): Cell(dict(cell.values), tested=cell.tested or None, runs=tuple(cell.runs.values()))
+                for (row, column, _), cell in found
+                if cell.scale == self.scale
+            }
+        else:
+            path = self.folder / "items" / self.scale / paper / f"{item}.csv"
+            if not path.is_file():
+                return None
+            with path.open(newline="", encoding="utf-8") as file:
+                cells = {(r["row"], r["column"]): _read_cell(r) for r in csv.DictReader(file)}
         known = examples.read(path.with_suffix(".npz"))
-        return {name: cell._replace(right=_agreeing(known.get(name), cell)) for name, cell in cells.items()}
+        return {name: cell._replace(right=_agreeing(known.get(name), cell)) for name, cell in cells.items()} or None
 
 
 def _agreeing(right: numpy.ndarray | None, cell: Cell) -> numpy.ndarray | None:

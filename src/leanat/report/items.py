@@ -67,6 +67,8 @@ def make(item: Item, results: Path, papers: Path, real: Path, out: Path, keep: P
 def replicate(item: Item, results: Path, real: Path) -> Path:
     """Writes what ``replicated`` reads, ``<real>/<paper>/<item>.csv``: every cell's value of each run, and its origin.
 
+    Beside it ``<item>.npz``, the outcomes image by image (``report.examples``), so that verdicts count images too.
+
     Raises FileNotFoundError for a run that is not finished, ValueError for cells over several random subsets, which have
     no seed of their own.
     """
@@ -75,17 +77,20 @@ def replicate(item: Item, results: Path, real: Path) -> Path:
     sources, rows = Sources(item, results, Path(), real), []
     for row, column, cell in item.flat:
         where = [row.name, column.name, cell.metric]
-        suites = cell.evaluations or [None] * len(cell.runs)
-        values = [measure(cell.metric, run, suite, sources) for run, suite in zip(cell.runs, suites, strict=True)]
-        if not values or cell.timed or cell.against or None in values:
+        if not cell.runs or cell.timed or (cell.against and not cell.difference):
             continue
+        values = _by_run(cell, cell, sources)
+        if None in values:
+            continue
+        count = tested(cell, sources) or 0
         for seed, run, value in zip(item.seeds, cell.runs, values, strict=True):
             made = sources.metrics(run)
             origin = [made["device"], made["revision"], made["date"][:10]]
-            seeds = [len(values), " ".join(map(str, item.seeds))]
+            seeds = [len(values), " ".join(map(str, item.seeds)), count]
             rows.append([*where, seed, value, run, made["spec_hash"], item.scale, *seeds, *origin])
     out = real / item.paper / f"{item.item}.csv"
     replicated.save(rows, out)
+    examples.write(item, results, out.with_suffix(".npz"))
     return out
 
 
@@ -223,12 +228,8 @@ def _value(row: Row, column: Column, cell: Cell, sources: Sources) -> Value:
     else:
         part = chosen(cell, sources) if cell.candidates else cell
         runs = part.runs
-        values = [part.value] if cell.metric == "chosen" and cell.candidates else _values(part, cell.metric, sources)
-        if cell.against:
-            full = _values(cell.against, cell.metric, sources)
-            pairs = list(zip(values, full, strict=True))
-            values = [v - f for v, f in pairs] if cell.difference else [100 * (f - v) / f for v, f in pairs if f]
-        values = [v for v in values if v is not None]
+        found = [part.value] if cell.metric == "chosen" and cell.candidates else _by_run(cell, part, sources)
+        values = [v for v in found if v is not None]
     return Value(
         published=paper,
         replicated=match.summary() if match else None,
@@ -238,6 +239,15 @@ def _value(row: Row, column: Column, cell: Cell, sources: Sources) -> Value:
         not_finite=not_finite(cell, sources) if values and cell.runs else 0,
         runs=runs if values else (),
     )
+
+
+def _by_run(cell: Cell, part: Cell | Candidate, sources: Sources) -> list[float | None]:
+    """The number of each run of ``part``, or its difference to the reference's, in the number's unit or as a share in percent."""
+    values = _values(part, cell.metric, sources)
+    if not cell.against:
+        return values
+    pairs = list(zip(values, _values(cell.against, cell.metric, sources), strict=True))
+    return [v - f for v, f in pairs] if cell.difference else [100 * (f - v) / f for v, f in pairs if f]
 
 
 def chosen(cell: Cell, sources: Sources) -> Candidate:

@@ -1,7 +1,8 @@
 """Committed summaries of runs at real scale: ``replicated/<paper>/<item>.csv``, one row per cell and seed.
 
 ``row`` and ``column`` name the cell as the item's own CSV does, ``metric`` what was measured; ``n`` and ``seeds`` (such
-as ``0 1 2``) are all seeds of the cell, so that a lost row is noticed; ``run`` and ``spec_hash`` say which run it was.
+as ``0 1 2``) are all seeds of the cell, so that a lost row is noticed; ``tested``: examples behind an accuracy, 0 where the
+number is none; ``run`` and ``spec_hash`` say which run it was. ``<item>.npz`` holds the outcomes image by image.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from leanat.core.files import atomic_write
 from leanat.plan.item import Replicated
 from leanat.report.statistics import t_interval
 
-COLUMNS = "row column metric seed value run spec_hash scale n seeds device revision date".split()  # noqa: SIM905
-SHARED = ("scale", "n", "seeds", "device")  # a cell's runs may be of several days
+COLUMNS = "row column metric seed value run spec_hash scale n seeds tested device revision date".split()  # noqa: SIM905
+SHARED = ("scale", "n", "seeds", "tested", "device")  # a cell's runs may be of several days
 
 
 class Cell(NamedTuple):
@@ -28,6 +29,7 @@ class Cell(NamedTuple):
     runs: dict[int, str]
     scale: str
     device: str
+    tested: int
 
     def summary(self) -> Replicated:
         """What an item shows of the cell."""
@@ -54,7 +56,7 @@ def load(paper: str, item: str, folder: Path | str = "replicated") -> dict[tuple
             if fault:
                 faults.append(f"{path}:{rows.line_num}: {' | '.join(map(str, key))}: {fault}")
                 continue
-            cell = cells.setdefault(key, Cell({}, {}, row["scale"], row["device"]))
+            cell = cells.setdefault(key, Cell({}, {}, row["scale"], row["device"], int(row["tested"])))
             cell.values[int(row["seed"])] = float(row["value"])
             cell.runs[int(row["seed"])] = row["run"]
     for key, cell in cells.items():
@@ -83,9 +85,10 @@ def _fault(row: dict[str, str | None]) -> str | None:
     for name, pattern in {
         "seed": r"\d+",
         "n": r"[1-9]\d*",
+        "tested": r"\d+",
         "seeds": r"\d+( \d+)*",
         "spec_hash": r"[0-9a-f]{8,64}",
-        "scale": r"subset|lite|paper",
+        "scale": r"cpu|lite|paper",
         "date": r"\d{4}-\d\d-\d\d",
     }.items():
         if not re.fullmatch(pattern, row[name]):

@@ -6,6 +6,8 @@ from torch import Tensor
 
 from leanat.core.component import Fraction, component
 from leanat.core.nouns import Run, Split, Subset
+from leanat.selection.basic import everyone
+from leanat.selection.last_layer import random_order
 from leanat.selection.solvers import (
     Gradients,
     facility_location,
@@ -19,7 +21,8 @@ class Craig:
 
     ``features`` False, gradients of the bias alone, is the setting of the authors of the adversarial version. Of more than
     32,768 examples one by one the similarities are computed when needed, which is slow; "class" and "batch" are fast.
-    ``training_mode`` and ``all_layers``: see GradMatch.
+    ``training_mode`` and ``all_layers``: see GradMatch. ``as_published``: the batches that are trained on are not those that
+    were scored, but the ones of the same numbers in another random order, as in the authors' code.
     """
 
     fraction: Fraction
@@ -28,12 +31,20 @@ class Craig:
     features: bool = True
     training_mode: bool = False
     all_layers: bool = False
+    as_published: bool = False
 
     def __post_init__(self):
         check_batches(self.granularity, self.all_layers)
+        if self.as_published and self.granularity not in ("batch", "whole_batches"):
+            raise ValueError(f"as_published with granularity {self.granularity!r}; allowed: batch, whole_batches")
 
     def __call__(self, run: Run, split: Split) -> Subset:
-        return choose(run, split.train, rows_of(run, split.train, self), self.solve, self.fraction, self.granularity)
+        data = split.train
+        chosen = choose(run, data, rows_of(run, data, self), self.solve, self.fraction, self.granularity)
+        if not self.as_published:
+            return chosen
+        places = random_order(run, data).argsort()[chosen.index]
+        return chosen._replace(index=run.draws(everyone(data)).order("batches that were not scored")[places])
 
     def solve(self, rows: Gradients, budget: int, label: int | None) -> tuple[Tensor, Tensor]:
         return facility_location(rows, budget)

@@ -23,7 +23,7 @@ WEIGHTS = {  # of the loss of the attacked examples, Figure 7
 }
 TRANSFERRED = "on CIFAR-10 | CIFAR-10 | "
 MEASURES = "ESAT, other measures | CIFAR-10 | ResNet-18"  # of difficulty, in the supplement
-NAMED = {"scales": ("subset", "lite", "paper"), "why": "the classes it names are those of CIFAR-10"}
+NAMED = {"scales": ("cpu", "lite", "paper"), "why": "the classes it names are those of CIFAR-10"}
 
 
 def animals_above_vehicles(plane, car, bird, cat, deer, dog, frog, horse, ship, truck):

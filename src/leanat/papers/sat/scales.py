@@ -121,31 +121,31 @@ class Lite(scales.Lite):
         )
 
 
-class Subset(scales.Subset):
-    """Single classes, and ESAT at three sizes."""
+class Cpu(scales.Cpu):
+    """ESAT at three sizes (Figure 6), and the two hardest and the two easiest classes alone (Figure 2), which show levels."""
+
+    def epochs(self, cell: Cell) -> tuple[float, int]:
+        return 0.06, 5
 
     def change(self, spec: dict[str, Any], cell: Cell) -> dict[str, Any]:
-        return stopped_by_pgd(super().change(spec, cell), cell, 0.5, 0.1)
-
-    def attack(self, entry: dict[str, Any], name: str, cell: Cell) -> dict[str, Any]:
-        entry = super().attack(entry, name, cell)
-        return merge(entry, {"examples": None}) if name == "autoattack" else entry
+        spec = scales.fewer_steps(super().change(spec, cell), 2, 0.3125)
+        return stopped_by_pgd(spec, cell, 0.5, 0.1)
 
     def skip(self, cell: Cell) -> str | None:
-        item, few = cell["item"], "not run at subset: single classes, and ESAT at three sizes alone"
-        if item in ("figure4", "figure5", "figure7", "figure8", "supplement"):
-            return few
-        if item == "figure6" and cell.get("share") in (20, 40, 60, 70, 80, 90):
-            return "not run at subset: ESAT at three sizes alone"
+        item = cell["item"]
+        if item not in ("figure2", "figure6"):
+            return "not run at cpu: single classes, and ESAT at three sizes alone"
+        if cell.get("share") in (20, 40, 60, 70, 80, 90) or cell.get("order") == "easiest":
+            return "not run at cpu: the hardest and random examples at three sizes alone"
         if cell.get("attacked") in (0, 2, 4, 6, 7, 8):
-            return "not run at subset: the two hardest and the two easiest classes alone"
-        return REAL if cell.get("view") == "planted difficulty" else super().skip(cell)
+            return "not run at cpu: the two hardest and the two easiest classes alone"
+        return super().skip(cell)
 
     def notes(self, cell: Cell) -> Iterable[str]:
         yield (
-            "epochs x 1/8 (at least 12), and every other count of epochs in proportion; cosine learning rate from 0.1 after "
-            "30 % warm-up; early stopping by PGD-20"
+            "epochs x 0.06, and every other count of epochs in proportion; training attack of 2 steps of 0.3125; early "
+            "stopping by PGD-20"
         )
 
 
-SCALES = {scale.name: scale for scale in (PaperScale(), Demo(), Lite(), Subset())}
+SCALES = {scale.name: scale for scale in (PaperScale(), Demo(), Lite(), Cpu())}
