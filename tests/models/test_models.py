@@ -67,7 +67,13 @@ PUBLISHED_IMAGENET = {
 
 
 def test_every_network_that_is_not_small_has_a_reference_count():
-    assert set(BODIES) == {*SMALL, *HALF, *PUBLISHED, *PUBLISHED_IMAGENET, "mlp"}  # which SAT ranks by, of no stated size
+    assert set(BODIES) == {
+        *SMALL,
+        *HALF,
+        *PUBLISHED,
+        *PUBLISHED_IMAGENET,
+        "mlp",
+    }  # which SAT ranks by, of no stated size
     assert wide(5, 10, project=True) == PUBLISHED["wrn34_10"]
 
 

@@ -83,7 +83,7 @@ def test_latex_is_plain_ascii_and_escaped(drawn):
     assert r"\textbf{" in text
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex: apt install texlive-latex-recommended")
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex: apt install texlive-latex-extra")
 def test_latex_compiles(drawn, tmp_path):
     used = r"\usepackage{booktabs,multirow,graphicx,amssymb}"
     text = f"\\documentclass{{article}}{used}\\begin{{document}}{formats.latex(drawn)}\\end{{document}}"

@@ -1,5 +1,6 @@
 """The findings of README.md are those of the numbers beside it, and those numbers are the items'."""
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,17 @@ def test_the_block_is_what_the_numbers_say():
     text = (ROOT / "README.md").read_text()
     assert readme.with_block(text, "demo", readme.demo(readme.of_cells(readme.read(NUMBERS)))) == text
     assert readme.with_block(text, "claims", readme.claims(ROOT)) == text
-    real = readme.of_replicated(ROOT / "replicated")
-    assert readme.with_block(text, "photographs", readme.photographs(real)) == text
+    assert readme.with_block(text, "photographs", readme.photographs(ROOT / "replicated", ROOT / "published")) == text
+
+
+def test_the_search_is_told_as_it_was():
+    """Every row of the search for the recipe of scale cpu stands in its page."""
+    text = (ROOT / "docs" / "cpu.md").read_text()
+    with (ROOT / "docs" / "cpu_search.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    columns = ("network", "epochs", "batch", "lr", "precision", "clean", "pgd20", "minutes")
+    told = [line for line in text.splitlines() if line.startswith("| resnet")]
+    assert sorted(told) == sorted(f"| {' | '.join(row[name] for name in columns)} |" for row in rows)
 
 
 def test_every_number_is_used():
