@@ -10,6 +10,15 @@ from leanat.plan import structure
 from leanat.site import build
 
 ROOT = Path(__file__).parents[2]
+TRIAL = """row_group,row_label,column,mean,low,high,seeds
+FGSM-RS,Random,robust,20.31,18.0,22.62,"[0, 1, 2]"
+FGSM-RS,Random,above random,,,,"[0, 1, 2]"
+FGSM-RS,"EL2N, by class",robust,11.74,10.0,13.5,"[0, 1, 2]"
+FGSM-RS,"EL2N, by class",above random,-8.57,-20.0,2.8,"[0, 1, 2]"
+"""
+VERDICTS = """training,method,judged_by,above_random,low,high,seeds,p_holm,verdict
+fgsm_rs,el2n:class,robust,-8.57,-20.0,2.8,3,1.0,undecided
+"""
 QUIET = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -33,6 +42,12 @@ def results(grid, tmp_path_factory):
         kind = "" if grid.items[name].kind == "figure" else ".overview"
         Image.new("RGB", (2000, 900), "white").save(folder / "figures" / f"{name}{kind}.png")
         (folder / "figures" / f"{name}.csv").write_text("a,b\n1,2\n")
+    trial = folder / "figures" / "bench"
+    trial.mkdir()
+    (trial / "digits.csv").write_text(TRIAL)
+    (trial / "digits-verdicts.csv").write_text(VERDICTS)
+    (trial / "settings.json").write_text("[]")
+    Image.new("RGB", (900, 500), "white").save(trial / "digits-above-random.png")
     return folder
 
 

@@ -94,6 +94,13 @@ def test_the_values_are_those_of_the_metrics(site, grid, results):
             assert re.search(rf'runs/{run}\.html">seed \d+</a> {100 * metrics["clean"]["accuracy"]:.4g}\b', text)
 
 
+def test_a_trial_has_its_numbers_and_verdicts(site):
+    text = (site / "bench.html").read_text(encoding="utf-8")
+    for told in ("20.3 [18.0, 22.6]", "−8.6 [−20.0, 2.8]", "EL2N, by class", "undecided", 'href="bench/settings.json"'):
+        assert told in text
+    assert 'href="bench.html"' in (site / "index.html").read_text(encoding="utf-8")
+
+
 def test_assumptions_come_from_the_marks(site, grid):
     import html
 

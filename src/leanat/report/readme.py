@@ -243,11 +243,12 @@ def _classes(of: Findings, printed: Printed) -> str:
         return ", ".join(found)
 
     without, full = of.mean(matrix, "without AT", "B"), of.mean(matrix, "full AT", "A")
+    paper = printed("sat/figure6", "CIFAR-10 | hardest | full AT", "robust accuracy (AutoAttack l2)")
     return (
         f"- Four classes of SAT's Figure 2 ({_seeds(of, matrix, 'cat', 'A')}): robust accuracy on the attacked class and "
         f"on the nine others. With the authors' weights, w_A = |B|/|A|: {classes('')}. With w = 1, as the text says: "
-        f"{classes('w = 1 | ')}. Without any attack in training the others have {without} %; full adversarial training reaches {full} % (the paper: "
-        f"{printed('sat/figure6', 'CIFAR-10 | hardest | full AT', 'robust accuracy (AutoAttack l2)')} %)."
+        f"{classes('w = 1 | ')}. Without any attack in training the others have {without} %; full adversarial training "
+        f"reaches {full} % (the paper: {paper} %)."
     )
 
 

@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from leanat.core.errors import ConfigError
 from leanat.plan.grid import Grid
 from leanat.report import formats
-from leanat.site import charts, claims, items, pictures, prose, runs
+from leanat.site import charts, claims, items, pictures, prose, runs, trials
 
 log = logging.getLogger("leanat")
 
@@ -105,6 +105,7 @@ class Writer:
             self.put(f"assets/{name}", source.read_bytes())
         shown = {name: self.pictures(item) for name, item in self.site.items.items()}
         self.put("claims/claims.json", self.site.ledger.text.encode())
+        self.bench(trials.read(self.figures / "bench"))
         self.home()
         for paper in self.site.grid.papers:
             self.paper(paper, shown)
@@ -141,6 +142,25 @@ class Writer:
         name = f"pictures/{item.paper}-{item.name}.webp"
         self.put(name, content)
         return {"file": name, "width": size[0], "height": size[1]}
+
+    def bench(self, found: list[trials.Trial]) -> None:
+        """The page of the trials, where there are any, and the settings of their rows."""
+        self.env.globals["tried"] = bool(found)
+        if not found:
+            return
+        shown: dict[str, dict[str, Any] | None] = {}
+        for trial in found:
+            shown[trial.data] = None
+            if trial.picture.is_file():
+                content, size = pictures.small(trial.picture, WIDE)
+                name = f"pictures/bench-{trial.data}.webp"
+                self.put(name, content)
+                shown[trial.data] = {"file": name, "width": size[0], "height": size[1]}
+        self.put("bench/settings.json", (self.figures / "bench" / "settings.json").read_bytes())
+        title = "Which rule of choosing beats chance?"
+        numbers = {"number": trials.number, "interval": trials.interval}
+        self.page("bench.html", "bench.html", title, trials=found, shown=shown, **numbers)
+        self.known.append(("trial", "bench.html", title, trials.words(found)))
 
     def home(self) -> None:
         counts = {paper: count(part) for paper, part in self.site.ledger.claims.items()}
