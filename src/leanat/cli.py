@@ -381,7 +381,7 @@ def overview(arguments: argparse.Namespace) -> None:
     kept = arguments.results / "items" / grid.scale.name
     if arguments.item is None:
         out = arguments.out or Path("figures/overview.pdf")
-        summary.write(grid.items.values(), kept, out.with_suffix(""))
+        summary.write(grid.items.values(), kept, arguments.config_dir.parent / "replicated", out.with_suffix(""))
     else:
         tables = [name for name, item in grid.items.items() if item.kind != "figure"]
         if arguments.item not in tables:

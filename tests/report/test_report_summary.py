@@ -67,7 +67,21 @@ def test_pairs_are_of_the_same_seed_wherever_it_stands():
 
 
 def test_nothing_to_order_has_no_tau():
-    assert agreement([[cell(1, 5)], [cell(1, 5), cell(1, 6)], []]) == ((), 0, 0, 0)
+    assert agreement([[cell(1, 5)], [cell(1, 5), cell(1, 6)], []]) == ((), (), 0, 0, 0)
+
+
+def test_what_says_little_is_marked():
+    """One pair, or one seed: hollow dots."""
+    two, one_seed = [cell(1, 10, 11), cell(2, 30, 31)], [cell(1, 10), cell(2, 30), cell(3, 40)]
+    assert agreement([two, one_seed, [*two, cell(3, 40, 41)]]).thin == (True, True, False)
+
+
+def test_rows_that_stand_for_others_by_number_alone_are_in_no_order(tmp_path):
+    """Drawn squares are no planes."""
+    rows = [row("plane", 90, [70.0, 71.0]), row("car", 80, [60.0, 61.0]), row("full AT", 85, [65.0, 66.0])]
+    shapes = item(labels={"plane": "square", "car": "ring"})
+    assert summary.rows(item(), csv(tmp_path, rows), tmp_path / "real")[0]["pairs"] == 3
+    assert summary.rows(shapes, csv(tmp_path, rows), tmp_path / "real")[0]["pairs"] == 0
 
 
 def test_lines_are_compared_at_each_x(tmp_path):
@@ -77,9 +91,9 @@ def test_lines_are_compared_at_each_x(tmp_path):
     named = [Row(name, str(x), {"data": "d", "share": x}) for name, at in lines.items() for x, *_ in at]
     made = item(kind="figure", options=options, rows=named)
     rows = [row(str(x), printed, [ours], name) for name, at in lines.items() for x, printed, ours in at]
-    (found,) = summary.rows(made, csv(tmp_path, rows))
+    (found,) = summary.rows(made, csv(tmp_path, rows), tmp_path / "real")
     assert json.loads(found["taus"]) == [-1, 1]
-    (found,) = summary.rows(item(), csv(tmp_path, rows))
+    (found,) = summary.rows(item(), csv(tmp_path, rows), tmp_path / "real")
     assert json.loads(found["taus"]) == [1, 1]
 
 
@@ -87,11 +101,11 @@ def test_blocks_and_columns_are_ordered_apart(tmp_path):
     """Between blocks the order is the reverse of the paper's, inside each it is the paper's: tau is 1 twice."""
     rows = [row("a", 1, [9.0], "net 1"), row("b", 2, [10.0], "net 1")]
     rows += [row("a", 3, [1.0], "net 2"), row("b", 4, [2.0], "net 2")]
-    (found,) = summary.rows(item(), csv(tmp_path, rows))
+    (found,) = summary.rows(item(), csv(tmp_path, rows), tmp_path / "real")
     assert json.loads(found["taus"]) == [1, 1]
     assert (found["pairs"], found["columns"], found["cells_both"]) == (2, 2, 4)
     named = [Row(group, label) for group in ("net 1", "net 2") for label in "ab"]
-    (found,) = summary.rows(item(one_block=True, rows=named), csv(tmp_path, rows))
+    (found,) = summary.rows(item(one_block=True, rows=named), csv(tmp_path, rows), tmp_path / "real")
     assert json.loads(found["taus"]) == [pytest.approx(-1 / 3, abs=1e-4)], "of six pairs two are as printed"
 
 
@@ -99,17 +113,20 @@ def test_levels_are_compared_at_the_papers_scale_alone(tmp_path):
     rows = [row("a", 90, [92.0]), row("b", 80, [81.0]), row("c", None, [5.0])]
     rows += [row("a", 100, [7.0], column="T", unit="minutes")]
     path = csv(tmp_path, rows)
-    assert summary.rows(item(), path)[0]["levels"] == "not comparable"
-    assert summary.rows(item(scale="lite"), path)[0]["levels"] == "not comparable"
-    assert summary.rows(item(scale="paper"), path)[0]["levels"] == "1.50 points, 2 cells"
+    assert summary.rows(item(), path, tmp_path / "real")[0]["levels"] == "not comparable"
+    assert summary.rows(item(scale="lite"), path, tmp_path / "real")[0]["levels"] == "not comparable"
+    assert summary.rows(item(scale="paper"), path, tmp_path / "real")[0]["levels"] == "1.50 points, 2 cells"
     times = csv(tmp_path, rows[-1:])
-    assert summary.rows(item(scale="paper"), times)[0]["levels"] == "not comparable: times of other devices"
+    assert (
+        summary.rows(item(scale="paper"), times, tmp_path / "real")[0]["levels"]
+        == "not comparable: times of other devices"
+    )
 
 
 def test_what_is_replicated_has_a_line_of_its_own(tmp_path):
     real = {"replicated_scale": "paper", "replicated_mean": 91.0}
     rows = [row("a", 90, [70.0], **real), row("b", 80, [60.0], **real | {"replicated_mean": 80.0})]
-    mine, found = summary.rows(item(), csv(tmp_path, rows))
+    mine, found = summary.rows(item(), csv(tmp_path, rows), tmp_path / "real")
     assert (mine["scale"], mine["levels"]) == ("demo", "not comparable")
     assert (found["scale"], found["levels"], found["tau_median"]) == ("paper, replicated", "0.50 points, 2 cells", 1.0)
 
@@ -118,12 +135,12 @@ def test_a_page_of_items_made_and_not_made(tmp_path):
     csv(tmp_path, [row("NA", 90, [70.0, 71]), row("None", 80, [60.0, 61]), row("c", 70, [])])
     long = "Dollars $ and a title that goes on and on and on and on and on (Table 2)"
     missing = item(item="table2", title=long)
-    summary.write([item(), missing], tmp_path, tmp_path / "out" / "overview")
+    summary.write([item(), missing], tmp_path, tmp_path / "real", tmp_path / "out" / "overview")
     found = pandas.read_csv(tmp_path / "out" / "overview.csv")
     assert list(found["levels"]) == ["not comparable", "not made yet"]
     assert list(found["cells_run"]) == [2, 0]
     first = (tmp_path / "out" / "overview.pdf").read_bytes()
-    summary.write([item(), missing], tmp_path, tmp_path / "out" / "overview")
+    summary.write([item(), missing], tmp_path, tmp_path / "real", tmp_path / "out" / "overview")
     assert (tmp_path / "out" / "overview.pdf").read_bytes() == first
 
 
@@ -133,7 +150,9 @@ def test_no_text_of_the_page_overlaps_or_leaves_it(tmp_path):
     path = csv(tmp_path, rows)
     made = item(title="Robust accuracy and mean speed-up of every method " * 3)
     entries = [
-        e | {"item": "variants", "paper": f"paper{k // 12}"} for k in range(60) for e in summary.rows(made, path)
+        e | {"item": "variants", "paper": f"paper{k // 12}"}
+        for k in range(60)
+        for e in summary.rows(made, path, tmp_path / "real")
     ]
     figure = summary.draw(pandas.DataFrame(entries))
     renderer = figure.canvas.get_renderer()

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from leanat.plan.item import Item
-from leanat.report import style
+from leanat.report import replicated, style
 from leanat.report.cells import by_seed
 from leanat.report.overview import plain
 from leanat.report.plots.points import flat
@@ -55,9 +55,13 @@ class Cell(NamedTuple):
 
 
 class Agreement(NamedTuple):
-    """``taus``: of each group of cells. Of ``pairs`` of cells, ``apart`` are told apart, ``agree`` of them as printed."""
+    """``taus``: of each group of cells. Of ``pairs`` of cells, ``apart`` are told apart, ``agree`` of them as printed.
+
+    ``thin``: of each group, whether it has one pair or a cell of one seed, so that its tau says little.
+    """
 
     taus: tuple[float, ...]
+    thin: tuple[bool, ...]
     pairs: int
     apart: int
     agree: int
@@ -67,11 +71,12 @@ def agreement(groups: Iterable[Sequence[Cell]]) -> Agreement:
     """Kendall's tau of each group of cells that may be ordered; a group whose printed or own values are all equal has none."""
     from scipy.stats import kendalltau
 
-    taus, pairs, apart, agree = [], 0, 0, 0
+    taus, thin, pairs, apart, agree = [], [], 0, 0, 0
     for cells in groups:
         printed, ours = [c.printed for c in cells], [c.mean for c in cells]
         if len(set(printed)) > 1 and len(set(ours)) > 1:
             taus.append(float(kendalltau(printed, ours).statistic))
+            thin.append(len(cells) == 2 or any(len(cell.values) < 2 for cell in cells))
         for a, b in itertools.combinations(cells, 2):
             if a.printed == b.printed:
                 continue
@@ -81,11 +86,14 @@ def agreement(groups: Iterable[Sequence[Cell]]) -> Agreement:
                 if gap.low > 0 or gap.high < 0:
                     apart += 1
                     agree += (gap.mean > 0) == (a.printed > b.printed)
-    return Agreement(tuple(taus), pairs, apart, agree)
+    return Agreement(tuple(taus), tuple(thin), pairs, apart, agree)
 
 
-def rows(item: Item, csv: Path | None) -> list[dict[str, Any]]:
-    """One entry for this run, and one for what is replicated at real scale; ``csv``: the item's tidy CSV, if it is made."""
+def rows(item: Item, csv: Path | None, real: Path) -> list[dict[str, Any]]:
+    """One entry for this run, and one for what is replicated; ``csv``: the item's tidy CSV, if it is made; ``real``: replicated/.
+
+    Rows that stand for others by their number alone, such as classes of drawn shapes for those of CIFAR-10, are in no order.
+    """
     import pandas
 
     about = {k: getattr(item, k) for k in ("paper", "item", "title")}
@@ -95,13 +103,17 @@ def rows(item: Item, csv: Path | None) -> list[dict[str, Any]]:
     cells = pandas.read_csv(csv, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(TEXT, str))
     cells = cells.assign(**{name: cells[name].fillna("") for name in TEXT})
     cells["block"] = cells["row"].map(_blocks(item)).fillna(cells["row_group"])
+    kept = {name: cell.values for name, cell in replicated.load(item.paper, item.item, real).items()}
+    cells["replicated_values"] = [
+        kept.get(name, {}) for name in zip(cells["row"], cells["column"], cells["metric"], strict=True)
+    ]
+    in_order = cells[~cells["row_label"].isin(item.labels)]
     scale = "no training" if item.kind == "formula" else item.scale
-    found = [_entry(_groups(cells, ""), _counts(cells, ""), scale, _levels(cells, "", scale))]
-    for real in sorted(set(cells["replicated_scale"].dropna())):
-        some = cells[cells["replicated_scale"] == real]
-        name = f"{real}, replicated"
-        found.append(_entry(_groups(some, "replicated_"), _counts(some, "replicated_"), name,
-                            _levels(some, "replicated_", real)))  # fmt: skip
+    found = [_entry(_groups(in_order, ""), _counts(cells, ""), scale, _levels(cells, "", scale))]
+    for at in sorted(set(cells["replicated_scale"].dropna())):
+        some = cells[cells["replicated_scale"] == at]
+        found.append(_entry(_groups(some, "replicated_"), _counts(some, "replicated_"), f"{at}, replicated",
+                            _levels(some, "replicated_", at)))  # fmt: skip
     return [about | entry for entry in found]
 
 
@@ -126,9 +138,8 @@ def _groups(cells: pandas.DataFrame, kind: str) -> dict[str, list[Cell]]:
     found: dict[str, list[Cell]] = {}
     for _, cell in cells[cells["published"].notna() & cells[f"{kind}mean"].notna()].iterrows():
         runs = cell["runs"] if isinstance(cell["runs"], str) else ""
-        values = (
-            {} if kind else by_seed(cell["values"], runs, cell["seeds"] if isinstance(cell["seeds"], str) else "[]")
-        )
+        seeds = cell["seeds"] if isinstance(cell["seeds"], str) else "[]"
+        values = cell["replicated_values"] if kind else by_seed(cell["values"], runs, seeds)
         made = Cell(cell["block"], float(cell["published"]), float(cell[f"{kind}mean"]), values)
         found.setdefault(f"{cell['column']} / {cell['block']}", []).append(made)
     return found
@@ -164,6 +175,7 @@ def _entry(groups: Mapping[str, list[Cell]], counts: tuple[int, int, int], scale
         "tau_median": statistics.median(found.taus) if found.taus else None,
         "tau_mean": statistics.fmean(found.taus) if found.taus else None,
         "taus": json.dumps([round(tau, 4) for tau in found.taus]),
+        "thin": json.dumps(found.thin),
         "columns": len(found.taus),
         "pairs": found.pairs,
         "told_apart": found.apart,
@@ -172,8 +184,8 @@ def _entry(groups: Mapping[str, list[Cell]], counts: tuple[int, int, int], scale
     }
 
 
-def write(items: Iterable[Item], kept: Path, stem: Path | str) -> None:
-    """``stem``.csv, .pdf and .png of all items; ``kept``: where their CSVs lie, as <paper>/<item>.csv."""
+def write(items: Iterable[Item], kept: Path, real: Path, stem: Path | str) -> None:
+    """``stem``.csv, .pdf and .png of all items; ``kept``: where their CSVs lie, as <paper>/<item>.csv; ``real``: replicated/."""
     import pandas
 
     from leanat.core.files import atomic_write
@@ -181,7 +193,7 @@ def write(items: Iterable[Item], kept: Path, stem: Path | str) -> None:
     found = []
     for item in items:
         path = kept / f"{item.name}.csv"
-        found += rows(item, path if path.is_file() else None)
+        found += rows(item, path if path.is_file() else None, real)
     table = pandas.DataFrame.from_records(found)
     Path(stem).parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(Path(f"{stem}.csv")) as file:
@@ -197,7 +209,7 @@ def draw(table: pandas.DataFrame) -> Any:
     lines: list[tuple[str | None, Any]] = []
     for paper, part in table.groupby("paper", sort=False):
         lines += [(paper, None), *((None, row) for _, row in part.iterrows())]
-    high = (len(lines) + 1) * ROW + 1.55
+    high = (len(lines) + 1) * ROW + 1.7
     figure = pyplot.figure(figsize=(WIDE, high))
     figure.set_layout_engine("none")  # every edge is set by hand
     page = figure.add_axes((0, 0, 1, 1))
@@ -227,9 +239,11 @@ def draw(table: pandas.DataFrame) -> Any:
 _FOOT = (
     "τ: Kendall's tau-b between the paper's numbers and ours, over the rows of one column in one block of the table, or a "
     "figure's lines at one x; median and mean over such groups. 1: the paper's order, 0: chance, −1: the reverse.\n"
+    "Hollow, and a grey bar: of two rows, or of one seed, which says little. Rows that stand for others by their number "
+    "alone are in no order.\n"
     "Told apart: pairs of rows that our seeds tell apart (95 % t interval of the paired difference without 0; needs two "
     "seeds or more), not corrected for how many there are.\n"
-    "Where few are told apart, τ is mostly noise. Levels at demo and lite are not comparable with the papers', so no "
+    "Where few are told apart, τ is mostly noise. Levels at demo, cpu and lite are not comparable with the papers', so no "
     "difference is shown."
 )
 
@@ -254,5 +268,9 @@ def _line(page: Axes, taus: Axes, y: float, row: pandas.Series) -> None:
         return
     put("tau", f"{row['tau_median']:.2f} ({row['tau_mean']:.2f})".replace("-", "−"))
     colour = style.COLOURS[0]
-    taus.plot(found, [y] * len(found), "o", ms=3.6, mec="none", mfc=colour, alpha=0.35)
-    taus.vlines(row["tau_median"], y - ROW * 0.42, y + ROW * 0.42, color=colour, lw=1.8)
+    thin = json.loads(row["thin"])
+    firm = [tau for tau, little in zip(found, thin, strict=True) if not little]
+    hollow = [tau for tau, little in zip(found, thin, strict=True) if little]
+    taus.plot(firm, [y] * len(firm), "o", ms=3.6, mec="none", mfc=colour, alpha=0.35)
+    taus.plot(hollow, [y] * len(hollow), "o", ms=3.2, mec="#999999", mew=0.5, mfc="none")
+    taus.vlines(row["tau_median"], y - ROW * 0.42, y + ROW * 0.42, color=colour if firm else "#999999", lw=1.8)
