@@ -14,7 +14,7 @@ OFF = {  # what is not there unless a spec asks for it
     "pgd": {"only_correct", "restarts", "training_mode", "use_best"},
     "fast_lpa": {"project", "self_bounded"},
     "grad_match": {"all_layers", "as_published", "training_mode"},
-    "craig": {"all_layers", "training_mode"},
+    "craig": {"all_layers", "as_published", "training_mode"},
     "random": {"count", "fraction", "whole_batches"},  # one of count and fraction is given
     "every": {"before"},
     "warm_start": {"idle"},

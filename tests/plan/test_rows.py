@@ -29,7 +29,7 @@ OWN = [
     (
         "coreset",
         "recipe.epochs recipe.lr",
-        [["linf"], ["trades"], ["l2"], ["pat"], ["fat"], ["linf_gradmatch_idle"]],
+        [["linf"], ["trades"], ["l2"], ["pat"], ["fat"], ["*_gradmatch_idle"]],
         "a coreset run costs c E of the full one's E epochs (section 3.3); idle epochs, as in the code, are counted",
     ),
     (

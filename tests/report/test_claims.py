@@ -44,7 +44,7 @@ def grids():
 def test_every_claim_of_the_papers_is_there():
     for paper, own in CLAIMS.items():
         assert [c.id for c in own] == [r["id"] for r in LISTED if r["id"].startswith(paper)]
-    assert len(ALL) == 114
+    assert len(ALL) == 115
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -378,9 +378,9 @@ def test_a_time_that_repeats_badly_decides_less(tmp_path):
 def test_replications_are_read_beside(tmp_path):
     path = tmp_path / "real" / "qtart" / "table1.csv"
     path.parent.mkdir(parents=True)
-    head = "row,column,metric,seed,value,run,spec_hash,scale,n,seeds,device,revision,date\n"
+    head = "row,column,metric,seed,value,run,spec_hash,scale,n,seeds,tested,device,revision,date\n"
     rows = [
-        f"{name},c,clean,{seed},{value + seed},r,{'0' * 8},paper,5,0 1 2 3 4,GPU,abc,2026-01-01\n"
+        f"{name},c,clean,{seed},{value + seed},r,{'0' * 8},paper,5,0 1 2 3 4,10000,GPU,abc,2026-01-01\n"
         for name, value in (("A", 92), ("B", 90.4))
         for seed in range(5)
     ]

@@ -158,7 +158,7 @@ def _column(
 
 
 def _stand_ins(grid: Grid, item: declared.Item, entry: Mapping[str, Any]) -> list[str]:
-    """What this scale puts in the place of a cell's data set and of its attack, by its own name."""
+    """What this scale puts in the place of a cell's data set, of its attack, by its own name, and of its radius."""
     metric = entry.get("metric", item.metric)
     if item.kind == "formula" or "data" not in entry or _missing(grid, entry) or metric in TIMED:
         return []
@@ -168,7 +168,21 @@ def _stand_ins(grid: Grid, item: declared.Item, entry: Mapping[str, Any]) -> lis
         attacks = grid.suite(entry, suite)
         named = [attacks[part] for part in metric.partition("@")[0].split("+") if part in attacks]
         found += [attack["label"] for attack in named if attack.get("label")]
+        papers = grid.at_paper_scale().suite(entry, suite)
+        printed = [_radius(papers[part]) for part in metric.partition("@")[0].split("+") if part in attacks]
+        found += [own for own, other in zip(map(_radius, named), printed, strict=True) if own and own != other]
     return found
+
+
+def _radius(attack: Mapping[str, Any]) -> str | None:
+    """The radius of an entry of a suite, where it has a norm: ``40/255``, or ``0.8 in l2``; short, for the head of a column."""
+    spec = plain(attack.get("attack"))
+    fields = next(iter(spec.values())) if isinstance(spec, dict) else {}
+    threat = fields.get("threat") if isinstance(fields, dict) else None
+    if not isinstance(threat, dict):
+        return None
+    ((norm, within),) = threat.items()
+    return f"{255 * within['eps']:.3g}/255" if norm == "linf" else f"{within['eps']:.3g} in {norm}"
 
 
 class _Labels(dict):

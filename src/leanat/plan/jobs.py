@@ -14,6 +14,7 @@ Spec = Mapping[str, Any]
 GMACS = {
     "vgg16": 0.31, "mobilenet": 0.046, "densenet": 0.13, "resnet18": 0.56, "resnet50": 1.30, "preact_resnet18": 0.56,
     "preact_resnet18_wide": 1.82, "wrn32_10": 6.63, "wrn34_10": 6.66, "wrn16_4": 0.39, "alexnet_cifar": 0.063, "mlp": 0.0018,
+    "vgg_half": 0.0097, "resnet_half": 0.0123, "resnet_half_wide": 0.049, "preact_resnet_half": 0.0123,
     "vgg16_imagenet": 15.5, "mobilenet_imagenet": 0.57, "densenet_imagenet": 2.83, "resnet50_imagenet": 4.09,
 }  # fmt: skip
 SMALL = 0.02  # of the demo's networks, the largest of them
