@@ -28,6 +28,7 @@ LAUNCH = 8e-6  # seconds of an operator's launch by Python, which small networks
 OPERATORS = {  # of a forward pass, about; a backward pass has as many
     "vgg16": 45, "mobilenet": 85, "densenet": 430, "resnet50": 175, "alexnet_cifar": 25, "mlp": 10, "vgg16_imagenet": 40,
     "mobilenet_imagenet": 85, "densenet_imagenet": 430, "resnet50_imagenet": 175,
+    "vgg_half": 32, "resnet_half": 38, "resnet_half_wide": 38, "preact_resnet_half": 36,
 }  # fmt: skip
 OTHERS = 100  # operators, of 18 to 34 layers
 OBJECTIVE = {  # passes of an optimiser step, a backward pass to weights and inputs as two; others look at one view: 3
