@@ -430,6 +430,21 @@ def test_gradmatch_as_published_fills_up_whole_batches():
     assert subset.shuffle is False
 
 
+def test_craig_as_published_trains_on_batches_that_it_did_not_score():
+    """As many whole batches, with the weights of those that were chosen, but other ones: by the same number in another order."""
+    run, data = make_run(Small(), attack=ATTACK, batch=4), toy(40)
+    chosen, published = Craig(0.5, "batch")(run, split(data)), Craig(0.5, "batch", as_published=True)(run, split(data))
+    assert published.weight.equal(chosen.weight)
+    assert len(set(published.index.tolist())) == len(chosen.index) == 20
+    other = run.draws(torch.arange(40)).order("batches that were not scored")
+    place = {int(i): k // 4 for k, i in enumerate(other)}
+    scored = {int(i): k // 4 for k, i in enumerate(torch.cat(batches(run, data)))}
+    assert [place[int(i)] for i in published.index] == [scored[int(i)] for i in chosen.index]
+    assert set(published.index.tolist()) != set(chosen.index.tolist())
+    with pytest.raises(ValueError, match="as_published with granularity 'class'"):
+        Craig(0.5, "class", as_published=True)
+
+
 def test_glister_uses_the_adversarial_validation_loss():
     data, watch = parts(), Watch(STEADY)
     run = make_run(Small(), attack=ATTACK, batch=5, objective=TRADES(6.0))
