@@ -213,7 +213,7 @@ def test_scatter_without_a_correlation_to_tell():
 def test_polar_has_one_radius_closed_lines_and_a_gap_where_a_value_is_missing():
     item = made.qtart_polar()
     figure = drawn("qtart_polar")
-    axes = figure.axes
+    axes = [axis for axis in figure.axes if axis.name == "polar"]
     heads = [axis.get_title(loc="center").split("\n") for axis in axes if axis.get_visible()]
     assert [name for name, who in heads if not who.startswith("paper")] == [
         "VGG16",
@@ -237,6 +237,12 @@ def test_polar_has_one_radius_closed_lines_and_a_gap_where_a_value_is_missing():
             box = text.get_window_extent()
             assert box.x0 >= 0, text
             assert box.x1 <= page.x1, text
+    below = [axis for axis in figure.axes if axis.name != "polar" and axis.get_visible()]
+    assert len(below) == 4
+    first = sorted(float(line.get_xdata()[0]) for line in below[0].lines if len(line.get_xdata()) == 1)
+    means_of = [[np.mean(c["values"]) for c in row] for row in item["cells"][:3]]
+    gaps = [b - a for other in means_of[1:] for a, b in zip(means_of[0], other, strict=True)]
+    assert first == pytest.approx(sorted(gaps))
     few = copy.deepcopy(item)
     few["columns"], few["cells"] = few["columns"][:2], [row[:2] for row in few["cells"]]
     with pytest.raises(ValueError, match="at least three axes"):

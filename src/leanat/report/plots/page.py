@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy import ndarray
+from numpy import array, ndarray
 
 from leanat.plan.item import Filled
 from leanat.report import style
@@ -41,6 +41,25 @@ def page(shape: tuple[int, int], panel: tuple[float, float], **subplots: Any) ->
     figure = Figure(figsize=(width, shape[0] * panel[1]))
     FigureCanvasAgg(figure)
     return figure, figure.subplots(*shape, squeeze=False, **subplots)
+
+
+def page_with_strips(
+    shape: tuple[int, int], panel: tuple[float, float], below: float, **upper: Any
+) -> tuple[Figure, ndarray, ndarray]:
+    """As ``page``, with a plain axis of ``below`` inches under each panel; ``upper``: keywords of the panels above."""
+    figure, _ = page((1, 1), panel)
+    width = min(max(WIDEST, 1.9 * shape[1]), max(style.WIDTH, shape[1] * panel[0]))
+    figure.clear()
+    figure.set_size_inches(width, shape[0] * (panel[1] + below))
+    places = figure.add_gridspec(2 * shape[0], shape[1], height_ratios=[panel[1], below] * shape[0])
+    made = [
+        [
+            [figure.add_subplot(places[2 * r + low, c], **({} if low else upper)) for c in range(shape[1])]
+            for r in range(shape[0])
+        ]
+        for low in (0, 1)
+    ]
+    return figure, array(made[0]), array(made[1])
 
 
 def panels_of(item: Filled, found: Sequence[Point], panel: Key) -> tuple[tuple[int, int], dict]:

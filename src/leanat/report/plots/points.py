@@ -27,6 +27,7 @@ class Point(NamedTuple):
     stand_in: str | None = None
     seeds: tuple[float, ...] = ()  # ours, one by one
     images: Interval | None = None  # of one seed's accuracy, over its test examples
+    by_seed: Mapping[int, float] = {}
 
 
 class SeriesStyle(NamedTuple):
@@ -49,7 +50,7 @@ def points(item: Filled) -> list[Point]:
         ours = t_interval(cell.values) if cell.values else None
         real = Interval(*cell.replicated[:4]) if cell.replicated else None
         missing = None if ours else column.skipped or cell.missing
-        more = column.stand_in, tuple(cell.by_seed.values()), over_images(cell, column.unit)
+        more = column.stand_in, tuple(cell.by_seed.values()), over_images(cell, column.unit), cell.by_seed
         found.append(Point(keys, ours, cell.published, real, missing, column.unit, *more))
     return found
 

@@ -1,10 +1,14 @@
-"""One axis a name around a circle, such as an attack: a closed line a series, the same radial axis in every panel."""
+"""One axis a name around a circle, such as an attack: a closed line a series, the same radial axis in every panel.
+
+Below each circle the same numbers as differences to the first series, seed by seed: lines that lie on one another in the
+circle are told apart there.
+"""
 
 from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from matplotlib.lines import Line2D
@@ -19,7 +23,7 @@ from leanat.report.plots.page import (
     Plot,
     empty,
     finish,
-    page,
+    page_with_strips,
     panels_of,
     paper_handle,
     reading,
@@ -36,6 +40,7 @@ from leanat.report.plots.points import (
     series_of,
     single,
 )
+from leanat.report.statistics import Interval, paired_difference
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,7 +57,8 @@ def polar(
 ) -> Plot:
     """A circle a ``panel``, an axis around it for each value of ``axis``, a closed line a ``series``; from 0 to ``r_max``.
 
-    A line is open where a value is missing. Without ``r_max`` the axis ends above the greatest number of all panels.
+    A line is open where a value is missing. Below, a dot for each other series and axis: the difference to the first.
+    Without ``r_max`` the axis ends above the greatest number of all panels.
     """
     found = points(item)
     require(found, [axis, series, panel])
@@ -64,7 +70,10 @@ def polar(
     ticks = [t for t in MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(0, top) if t >= 0]
     top = r_max or ticks[-1]
     size = (3.2, 3.1) if shape[1] > 1 else (4.2, 3.4)
-    figure, axes = page(shape, size, subplot_kw={"projection": "polar"})
+    below = {place: _differences(item, part, axis, series) for place, (_, part) in panels.items()}
+    strip = 0.35 + 0.19 * len(names)
+    figure, axes, strips = page_with_strips(shape, size, strip if any(below.values()) else 0.01, projection="polar")
+    widest = max((abs(end) for own in below.values() for gap in own.values() for end in _ends(gap)), default=1.0)
     angles = {name: 2 * math.pi * k / len(names) for k, name in enumerate(names)}
     for (r, c), (title, part) in panels.items():
         circle = axes[r][c]
@@ -74,17 +83,59 @@ def polar(
             _line(circle, angles, points_at, drawn[label], len(drawn))
         circle.set_title(title, pad=19, loc="center", fontweight="bold")
         empty(circle, part)
+        _strip(strips[r][c], below[r, c], names, drawn, 1.08 * widest, shown=next(iter(drawn)))
     for r, c in {divmod(k, shape[1]) for k in range(shape[0] * shape[1])} - set(panels):
         axes[r][c].set_visible(False)
+        strips[r][c].set_visible(False)
     handles = [
         Line2D([], [], color=look.colour, marker=look.marker, ls=look.dash, label=label)
         for label, look in drawn.items()
     ]
     read = [f"Radius: {r_label or measured(found)}, 0 to {top:g} in every panel."] if r_label or measured(found) else []
     read += reading(item, "Closed lines", f"bars: {INTERVAL}")
+    if any(below.values()):
+        read.append(f"Dots below: less {next(iter(drawn))}, paired by seed, with the 95 % interval; one seed has none.")
     if any(point.missing for point in found):
         read.append("A line is open where a value is missing.")
     return finish(figure, handles + paper_handle(item, found) + real_handle(found), read)
+
+
+Gaps = dict[tuple[str, str], Interval]  # by series and axis
+
+
+def _differences(item: Filled, part: Sequence[Point], axis: Key, series: Key) -> Gaps:
+    """Of each series but the first, less the first, at each axis where both have seeds in common."""
+    of = {label: single(series_of(item, own, axis), label) for label, own in series_of(item, part, series).items()}
+    (_, base), *others = of.items()
+    return {
+        (label, name): paired_difference(point.by_seed, base[name].by_seed)
+        for label, own in others
+        for name, point in own.items()
+        if name in base and point.by_seed.keys() & base[name].by_seed.keys()
+    }
+
+
+def _ends(gap: Interval) -> tuple[float, float]:
+    return (gap.mean, gap.mean) if gap.low is None or gap.high is None else (gap.low, gap.high)
+
+
+def _strip(
+    axes: Axes, gaps: Gaps, names: Sequence[str], drawn: Mapping[str, SeriesStyle], wide: float, shown: str
+) -> None:
+    """The dots below a circle; nothing where there is no difference."""
+    if not gaps:
+        axes.set_visible(False)
+        return
+    others = list(dict.fromkeys(label for label, _ in gaps))
+    for (label, name), gap in gaps.items():
+        look, y = drawn[label], names.index(name) + 0.26 * (others.index(label) - (len(others) - 1) / 2)
+        axes.plot(_ends(gap), [y, y], color=look.colour, lw=1.2, alpha=0.6, marker="", ls="-")
+        axes.plot([gap.mean], [y], color=look.colour, marker=look.marker, ms=3.4, ls="")
+    axes.axvline(0, color="#999999", lw=0.7, zorder=0)
+    axes.set(xlim=(-wide, wide), ylim=(len(names) - 0.5, -0.5), xlabel=f"points, less {shown}")
+    axes.set_yticks(range(len(names)), names, fontsize=6.5)
+    axes.tick_params(axis="x", labelsize=6.5)
+    axes.xaxis.label.set_size(7)
 
 
 def _numbers(point: Point) -> list[float]:
