@@ -80,7 +80,7 @@ def replicate(item: Item, results: Path, real: Path) -> Path:
         if not cell.runs or cell.timed or (cell.against and not cell.difference):
             continue
         values = _by_run(cell, cell, sources)
-        if None in values:
+        if len(values) < len(cell.runs):
             continue
         count = tested(cell, sources) or 0
         for seed, run, value in zip(item.seeds, cell.runs, values, strict=True):
@@ -228,8 +228,8 @@ def _value(row: Row, column: Column, cell: Cell, sources: Sources) -> Value:
     else:
         part = chosen(cell, sources) if cell.candidates else cell
         runs = part.runs
-        found = [part.value] if cell.metric == "chosen" and cell.candidates else _by_run(cell, part, sources)
-        values = [v for v in found if v is not None]
+        values = [part.value] if cell.metric == "chosen" and cell.candidates else _by_run(cell, part, sources)
+        values = [v for v in values if v is not None]
     return Value(
         published=paper,
         replicated=match.summary() if match else None,
@@ -241,7 +241,7 @@ def _value(row: Row, column: Column, cell: Cell, sources: Sources) -> Value:
     )
 
 
-def _by_run(cell: Cell, part: Cell | Candidate, sources: Sources) -> list[float | None]:
+def _by_run(cell: Cell, part: Cell | Candidate, sources: Sources) -> list[float]:
     """The number of each run of ``part``, or its difference to the reference's, in the number's unit or as a share in percent."""
     values = _values(part, cell.metric, sources)
     if not cell.against:
