@@ -197,7 +197,7 @@ def _fast_coresets(of: Findings, printed: Printed) -> str:
     return (
         f"- `coreset` Table 3, Fast AT and half of the data ({_seeds(of, item, full, 'ACC')}). Clean and robust accuracy "
         f"(PGD-50-10): full training {both(full)}, GRAD-MATCH {both(rows['GRAD-MATCH'])}, CRAIG {both(rows['CRAIG'])}, "
-        f"random subsets of the same cost {both(chance)}. Against random subsets, clean and robust: {against}."
+        f"random subsets of as many images {both(chance)}. Against random subsets, clean and robust: {against}."
     )
 
 
