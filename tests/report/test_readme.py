@@ -11,6 +11,7 @@ from leanat.report.statistics import paired_difference
 
 ROOT = Path(__file__).parents[2]
 NUMBERS = ROOT / "docs" / "demo.csv"
+PAPERS = ("advprune", "coreset", "qtart", "saliency", "sat")
 
 
 def test_the_block_is_what_the_numbers_say():
@@ -21,13 +22,16 @@ def test_the_block_is_what_the_numbers_say():
 
 
 def test_the_search_is_told_as_it_was():
-    """Every row of the search for the recipe of scale cpu stands in its page."""
+    """Every row of the search for the recipe of scale cpu, and of the hours, stands in its page."""
     text = (ROOT / "docs" / "cpu.md").read_text()
     with (ROOT / "docs" / "cpu_search.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     columns = ("network", "epochs", "batch", "lr", "precision", "clean", "pgd20", "minutes")
     told = [line for line in text.splitlines() if line.startswith("| resnet")]
     assert sorted(told) == sorted(f"| {' | '.join(row[name] for name in columns)} |" for row in rows)
+    with (ROOT / "docs" / "cpu_hours.csv").open(newline="") as file:
+        hours = [f"| {' | '.join(text or '–' for text in row.values())} |" for row in csv.DictReader(file)]
+    assert hours == [line for line in text.splitlines() if line.startswith(tuple(f"| {name}/" for name in PAPERS))]
 
 
 def test_every_number_is_used():
