@@ -2,12 +2,16 @@
 
 import copy
 import math
+from pathlib import Path
 
 import figure_items as made
 import numpy as np
 import pytest
 from figure_items import PRINTED, SEEDS, draw, drawn, grid_item, write_figure
 from scipy.stats import rankdata, t
+
+from leanat.plan import structure
+from leanat.report import items
 
 
 def curves(axis):
@@ -334,3 +338,14 @@ def test_arrays_that_are_not_there(tmp_path):
         write_figure(item, tmp_path / "f")
     with pytest.raises(ValueError, match="must name at least one"):
         write_figure(item | {"files": {}}, tmp_path / "f")
+
+
+@pytest.mark.parametrize("name", ["qtart/figure1", "saliency/figure4"])
+def test_pictures_of_which_a_scale_runs_nothing_are_a_page_that_says_so(tmp_path, name):
+    """Not an error: `all` asks for every page."""
+    root = Path(__file__).parents[2]
+    grid = structure.load(root / "config", {"scale": "cpu", "papers": [name.partition("/")[0]]})
+    out = tmp_path / f"{name}.pdf"
+    items.make(grid.items[name], tmp_path, root / "published", tmp_path / "real", out, None)
+    assert out.is_file()
+    assert out.with_suffix(".csv").is_file()

@@ -196,6 +196,7 @@ def fill(item: Item, results: Path, papers: Path, real: Path) -> Filled:
         files = {
             row.label: sources.arrays(own[0].evaluations[0], own[0].metric.partition(".")[0])
             for row, own in zip(item.rows, item.cells, strict=True)
+            if own[0].evaluations
         }
     return Filled(
         paper=item.paper,

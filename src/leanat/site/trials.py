@@ -58,8 +58,8 @@ def number(text: str) -> str:
 
 
 def interval(low: str, high: str) -> str:
-    """`` [low, high]``, or nothing where one is missing."""
-    return f" [{number(low)}, {number(high)}]" if low and high else ""
+    """`` [low, high]``, or nothing where one is missing or all seeds are alike."""
+    return f" [{number(low)}, {number(high)}]" if low and high and low != high else ""
 
 
 def words(found: Iterable[Trial]) -> str:

@@ -552,7 +552,7 @@ ITEMS = {
         base=CIFAR10, suite="radii",
         rows=[{"eps": 0, "metric": "clean"}, *({"eps": eps, "metric": f"eps{eps}"} for eps in (2, 4, 6, 8, 10, 12, 16))],
         columns=product(method=["linf", "linf_gradmatch", "fat"], unit="%", better="high"),
-        options={"plot": "lines", "x": "eps", "x_label": "attack radius (1/255)", "y_label": "robust accuracy (%)"},
+        options={"plot": "lines", "x": "eps", "x_label": "attack radius at the paper's scale (1/255)", "y_label": "robust accuracy (%)"},
     ),
     "figure3": Item(
         kind="figure", seeds={"demo": 1, "lite": 1},

@@ -21,7 +21,7 @@ from leanat.report.plots.bars import bars, matrix
 from leanat.report.plots.features import features
 from leanat.report.plots.files import embedding, embedding_cells, histogram_cells, histograms, image_cells, images
 from leanat.report.plots.lines import areas, lines
-from leanat.report.plots.page import Plot, foot
+from leanat.report.plots.page import Plot, foot, page
 from leanat.report.plots.polar import polar
 from leanat.report.plots.scatter import scatter
 
@@ -45,6 +45,7 @@ CELLS = {
     "embedding": embedding_cells,
     "images": image_cells,
 }  # arrays as cells, for the CSV
+FROM_FILES = (*CELLS, "features")  # plots of arrays, which a scale that runs nothing of an item has not
 
 
 def write_figure(item: Filled, stem: Path | str, claims: Sequence[Mapping[str, Any]] = ()) -> None:
@@ -71,8 +72,12 @@ def write_figure(item: Filled, stem: Path | str, claims: Sequence[Mapping[str, A
 
 def numbers(item: Filled) -> pandas.DataFrame:
     """What an item's CSV holds. Raises ValueError as ``write_figure`` does."""
+    import pandas
+
     kind, options = _asked(item)
-    cells = table.frame(CELLS[kind](item, **options) if kind in CELLS else item)
+    if _not_run(kind, item) and not item.rows:
+        return pandas.DataFrame(columns=["paper", "item", "row", "column"])
+    cells = table.frame(CELLS[kind](item, **options) if kind in CELLS and not _not_run(kind, item) else item)
     for key in ("factors", "assumptions"):  # once, in the first row
         cells[key] = ["; ".join(getattr(item.provenance, key))] + [None] * (len(cells) - 1)
     return cells
@@ -83,7 +88,25 @@ def drawn(item: Filled) -> Plot:
     kind, options = _asked(item)
     style.apply()
     matplotlib.rcParams["hatch.linewidth"] = 0.5
+    if _not_run(kind, item):
+        return _nothing(item)
     return PLOTS[kind](item, **options)
+
+
+def _not_run(kind: str, item: Filled) -> bool:
+    """Whether a plot of arrays has none because no run of the item is made at this scale."""
+    return kind in FROM_FILES and not item.files and not item.provenance.seeds
+
+
+def _nothing(item: Filled) -> Plot:
+    """In the place of pictures a line that says why there are none."""
+    figure, axes = page((1, 1), (style.WIDTH, 0.8))
+    axes[0][0].axis("off")
+    reasons = dict.fromkeys(cell.missing for _, _, cell in item.flat if cell.missing) if item.rows else ()
+    axes[0][0].text(
+        0.5, 0.5, "; ".join(reasons) or f"nothing of it is run at scale {item.scale}", ha="center", color=style.GREY
+    )
+    return Plot(figure, ())
 
 
 def _asked(item: Filled) -> tuple[str, dict[str, Any]]:
