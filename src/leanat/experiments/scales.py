@@ -203,7 +203,7 @@ class Cpu(Scale):
         return merge(spec, {"recipe": recipe | {"lr": cosine(self.peak, self.rise)}})
 
     def attack(self, entry: dict[str, Any], name: str, cell: Cell) -> dict[str, Any]:
-        if name.startswith(("autoattack", "auto")):
+        if name.startswith("auto"):
             return ensemble(entry, "aa-short", examples=2000)
         return merge(entry, {"examples": 2000}) if "attack" in entry else entry
 

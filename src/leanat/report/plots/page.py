@@ -37,20 +37,22 @@ def grid(count: int) -> tuple[int, int]:
 
 def page(shape: tuple[int, int], panel: tuple[float, float], **subplots: Any) -> tuple[Figure, ndarray]:
     """A figure and its axes [rows, columns]; ``panel`` is a panel's size in inches, labels included, if there is room."""
+    figure = _sheet(shape, panel)
+    return figure, figure.subplots(*shape, squeeze=False, **subplots)
+
+
+def _sheet(shape: tuple[int, int], panel: tuple[float, float]) -> Figure:
     width = min(max(WIDEST, 1.9 * shape[1]), max(style.WIDTH, shape[1] * panel[0]))
     figure = Figure(figsize=(width, shape[0] * panel[1]))
     FigureCanvasAgg(figure)
-    return figure, figure.subplots(*shape, squeeze=False, **subplots)
+    return figure
 
 
 def page_with_strips(
     shape: tuple[int, int], panel: tuple[float, float], below: float, **upper: Any
 ) -> tuple[Figure, ndarray, ndarray]:
     """As ``page``, with a plain axis of ``below`` inches under each panel; ``upper``: keywords of the panels above."""
-    figure, _ = page((1, 1), panel)
-    width = min(max(WIDEST, 1.9 * shape[1]), max(style.WIDTH, shape[1] * panel[0]))
-    figure.clear()
-    figure.set_size_inches(width, shape[0] * (panel[1] + below))
+    figure = _sheet(shape, (panel[0], panel[1] + below))
     places = figure.add_gridspec(2 * shape[0], shape[1], height_ratios=[panel[1], below] * shape[0])
     made = [
         [
