@@ -92,8 +92,8 @@ class Demo(scales.Demo):
                 "epochs x 1/20 (at least 12), and every other count of epochs in proportion, but tau twice that (4 of 12 "
                 "to 15 epochs for the paper's 50 of 300), and a cosine learning rate from 0.1 after 10 % warm-up, so that "
                 "the removal comes after the warm-up and from a network that has learned something; the share of examples "
-                "removed x 20 (decomposition: as its axis says, at batch 64), by 8 filters of each layer where the paper has 12 to "
-                "17, as the layers are narrow; DIHCL without its rotation, AutoAugment and "
+                "removed x 20 (decomposition: as its axis says, at batch 64), by 8 filters of each layer where the paper has 12 "
+                "to 17, as the layers are narrow; DIHCL without its rotation, AutoAugment and "
                 "cutout"
             )
         if cell["data"] == "shapes10":
