@@ -191,7 +191,7 @@ class Cpu(Scale):
         "wrn34_10": "preact_resnet_half",
     }
     factors = (
-        "CIFAR-10 whole, at 32 x 32; networks of the same blocks at half the side, 0.2 to 0.3 million parameters",
+        "CIFAR-10 whole, at 32 x 32; networks of the same blocks at half the side, 0.3 million parameters",
         "one cycle of the learning rate, batch 128; weight decay 0.0005; Nesterov's momentum; fp32",
         "attacks on 2,000 of the 10,000 test images",
     )

@@ -12,7 +12,7 @@ import json
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from leanat.core.files import atomic_write
@@ -211,14 +211,18 @@ def _autopsy(of: Findings, printed: Printed) -> str:
         "the idle gap": "GradMatch: idle gap",
         "gradients in training mode": "GradMatch: training mode",
     }
-    told = "; ".join(
-        f"{name} {of.interval(item, row, 'clean', 1)} and {of.interval(item, row, 'PGD-50-10', 1)}"
-        for name, row in rows.items()
-    )
-    first = next(iter(rows.values()))
+    first, gaps = next(iter(rows.values())), _differences(of, item, rows, "PGD-50-10", 1)
     return (
         "- What the authors' code does otherwise, one change at a time on the same table "
-        f"({_seeds(of, item, first, 'clean')}), in points clean and robust: {told}."
+        f"({_seeds(of, item, first, 'clean')}), in points clean and robust: {gaps}."
+    )
+
+
+def _differences(of: Findings, item: str, rows: Mapping[str, str], attack: str, digits: int) -> str:
+    """Of each named row the clean difference and that under an attack, which are its cells."""
+    return "; ".join(
+        f"{name} {of.interval(item, row, 'clean', digits)} and {of.interval(item, row, attack, digits)}"
+        for name, row in rows.items()
     )
 
 
@@ -230,14 +234,11 @@ def _removal(of: Findings, printed: Printed) -> str:
         "random removal": "0.25 | Random",
         "both, which is Q-TART": "0.25 | Q-TART (Ours)",
     }
-    weak = "FGSM, radius 2/255"
+    gaps = _differences(of, item, rows, "FGSM, radius 2/255", 2)
     before, after = (printed("qtart/table1", f"VGG16 | {name}", "CIFAR-10") for name in ("Baseline", "Q-TART (Ours)"))
-    told = "; ".join(
-        f"{name} {of.interval(item, row, 'clean')} and {of.interval(item, row, weak)}" for name, row in rows.items()
-    )
     return (
         f"- `qtart`, the blocks of VGG16, standard training ({_seeds(of, item, rows['random removal'], 'clean')}). Points above "
-        f"plain SGD, clean and under FGSM of 2/255: {told} (clean accuracy in the paper: SGD {before} %, Q-TART {after} %)."
+        f"plain SGD, clean and under FGSM of 2/255: {gaps} (clean accuracy in the paper: SGD {before} %, Q-TART {after} %)."
     )
 
 

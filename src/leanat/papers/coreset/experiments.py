@@ -614,7 +614,7 @@ ITEMS = {
     "autopsy": Item(
         kind="figure",
         title="What the choice gains in Fast AT, and what the authors' code does otherwise",
-        caption="Ours, on Table 3. Points of accuracy, each training less the one it is set against, with the same seed. The upper four: what choosing gains over random subsets of the same cost. Below, one change of the authors' code at a time, against the method without it: CRAIG trains on batches that it did not score; chosen batches stay whole, so that their weights cancel; the solver of GRAD-MATCH stops early and random examples fill up; epochs that train nothing while the learning rate goes on; gradients in training mode. The paper prints, above full training: CRAIG -3.64 clean, +0.23 robust, GRAD-MATCH -3.67 and +0.34.",
+        caption="Ours, on Table 3. Points of accuracy, each training less the one it is set against, with the same seed. The upper four: what choosing gains over random subsets of the same cost. Below, one change of the authors' code at a time, against the method without it: CRAIG trains on batches that it did not score; chosen batches stay whole, so that their weights cancel; the solver of GRAD-MATCH stops early and random examples fill up; epochs that train nothing while the learning rate goes on; gradients in training mode. What the paper prints stands in Table 3.",
         base=CIFAR10, suite="linf", seeds={"cpu": 3, "lite": 1},
         rows=[{"method": method, "label": label} for method, (_, label) in AUTOPSY.items()],
         columns=[

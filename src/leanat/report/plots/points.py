@@ -27,7 +27,7 @@ class Point(NamedTuple):
     stand_in: str | None = None
     seeds: tuple[float, ...] = ()  # ours, one by one
     images: Interval | None = None  # of one seed's accuracy, over its test examples
-    by_seed: Mapping[int, float] = {}
+    by_seed: Mapping[int, float] = {}  # never written to
 
 
 class SeriesStyle(NamedTuple):

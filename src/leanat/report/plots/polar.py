@@ -83,7 +83,7 @@ def polar(
             _line(circle, angles, points_at, drawn[label], len(drawn))
         circle.set_title(title, pad=19, loc="center", fontweight="bold")
         empty(circle, part)
-        _strip(strips[r][c], below[r, c], names, drawn, 1.08 * widest, shown=next(iter(drawn)))
+        _strip(strips[r][c], below[r, c], names, drawn, 1.08 * widest, next(iter(series_of(item, part, series))))
     for r, c in {divmod(k, shape[1]) for k in range(shape[0] * shape[1])} - set(panels):
         axes[r][c].set_visible(False)
         strips[r][c].set_visible(False)
@@ -94,7 +94,9 @@ def polar(
     read = [f"Radius: {r_label or measured(found)}, 0 to {top:g} in every panel."] if r_label or measured(found) else []
     read += reading(item, "Closed lines", f"bars: {INTERVAL}")
     if any(below.values()):
-        read.append(f"Dots below: less {next(iter(drawn))}, paired by seed, with the 95 % interval; one seed has none.")
+        read.append(
+            "Dots below: less the series that the axis names, paired by seed, with the 95 % interval; one seed has none."
+        )
     if any(point.missing for point in found):
         read.append("A line is open where a value is missing.")
     return finish(figure, handles + paper_handle(item, found) + real_handle(found), read)
@@ -120,9 +122,9 @@ def _ends(gap: Interval) -> tuple[float, float]:
 
 
 def _strip(
-    axes: Axes, gaps: Gaps, names: Sequence[str], drawn: Mapping[str, SeriesStyle], wide: float, shown: str
+    axes: Axes, gaps: Gaps, names: Sequence[str], drawn: Mapping[str, SeriesStyle], wide: float, base: str
 ) -> None:
-    """The dots below a circle; nothing where there is no difference."""
+    """The dots below a circle, differences to the series ``base``; nothing where there is none."""
     if not gaps:
         axes.set_visible(False)
         return
@@ -132,7 +134,7 @@ def _strip(
         axes.plot(_ends(gap), [y, y], color=look.colour, lw=1.2, alpha=0.6, marker="", ls="-")
         axes.plot([gap.mean], [y], color=look.colour, marker=look.marker, ms=3.4, ls="")
     axes.axvline(0, color="#999999", lw=0.7, zorder=0)
-    axes.set(xlim=(-wide, wide), ylim=(len(names) - 0.5, -0.5), xlabel=f"points, less {shown}")
+    axes.set(xlim=(-wide, wide), ylim=(len(names) - 0.5, -0.5), xlabel=f"points, less {base}")
     axes.set_yticks(range(len(names)), names, fontsize=6.5)
     axes.tick_params(axis="x", labelsize=6.5)
     axes.xaxis.label.set_size(7)
