@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from leanat.experiments.scales import SCALES
 from leanat.plan.item import Column, Filled, Item, Provenance, Replicated, Row, Value
 
 # What a composed time has and has not (timing, report.cost).
@@ -135,7 +136,9 @@ def _seeds(seeds: Sequence[int]) -> list[str]:
 
 
 def _origin(real: Replicated) -> str:
-    scale = f"scale {real.scale}" if real.scale else ""
+    """Where replicated values are from; a smaller scale says what it is, lest its levels are read as the paper's."""
+    known = SCALES.get(real.scale)
+    scale = f"scale {known.title if known else real.scale}" if real.scale else ""
     return ", ".join(filter(None, (scale, f"n = {real.n}", real.device)))
 
 
