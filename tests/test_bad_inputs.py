@@ -79,6 +79,7 @@ CONFIGURATIONS = [
     (PAPER, CLEAN, CLEAN + ' "metrics.planted_difficulty",', "difficulty@0 to metrics.planted_difficulty@9"),
     (PAPER, CLEAN, CLEAN + ' "validation",', "no validation examples; set data.validation"),
     (PAPER, PGD, '"PGD-20", "pgd20@10"', "no class '10'; allowed: 0 to 9, A, B"),
+    (PAPER, PGD, '"PGD-20", "pgd20@first 9/8"', "no class 'first 9/8'; allowed: 0 to 9, A, B, or a share: first 8/9"),
     (PAPER, PGD, '"PGD-20", "masking"', "no metric 'masking'; allowed:"),
     (PAPER, PGD, '"PGD-20", "pgd20-clean-pgd20"', "one difference, a-b, at most"),
     (PAPER, '{"column": "Clean"}', '{"column": "Claen"}', "has no column 'Claen'; nearest: 'Clean'"),

@@ -13,6 +13,7 @@ from toys import record
 
 from leanat import data, models
 from leanat.core.nouns import Split
+from leanat.evaluation import outcome
 from leanat.models import io
 from leanat.papers.sat.method import SubsetWeights, holdout_indices
 from leanat.plan import jobs, structure
@@ -157,6 +158,22 @@ def test_a_shortened_attack_never_sees_what_early_stopping_chose_by(tmp_path):
     held = holdout_indices(len(test), 0.1, 0)[0]
     assert len(index) == found["n"] == 40
     assert not torch.isin(index, held).any()
+
+
+def test_the_slip_of_the_authors_leaves_out_the_last_ninth_of_the_tested_images(tmp_path):
+    """8,000 of the 9,000 images, as range(10000 - 9000, 9000) has them."""
+    where = sources(tmp_path)
+    right = np.array([True] * 60 + [False] * 20 + [True] * 10)
+    n, zeros = len(right), np.zeros(len(right), np.int64)
+    parts = {"predicted": zeros, "loss": zeros, "linf": zeros, "l2": zeros, "broken_by": zeros}
+    found = outcome.Outcome(np.arange(n), zeros, clean_correct=right, correct=right, parts=("pgd",), **parts)
+    outcome.save(found, tmp_path / "runs" / "run" / "pgd.npz")
+    path = tmp_path / "runs" / "run" / "suites" / "s.json"
+    suite = json.loads(path.read_text())
+    suite["attacks"]["pgd"]["file"] = "pgd.npz"
+    path.write_text(json.dumps(suite))
+    assert items.measure("pgd@first 8/9", "run", "run/suites/s", where) == 100 * 60 / 80
+    assert items.measure("pgd@first 8/9-pgd", "run", "run/suites/s", where) == 100 * 60 / 80 - 50.0
 
 
 # -- Figure 2

@@ -124,6 +124,22 @@ def test_one_clean_pass_differs_in_the_running_statistics_alone():
     assert not torch.allclose(once.body[1].running_mean, twice.body[1].running_mean, atol=1e-4)
 
 
+def test_trades_in_evaluation_mode_is_that_of_the_running_statistics_and_leaves_them():
+    """As the coreset paper's code trains by a slip; a part that was frozen stays so, and the rest goes on training."""
+    net, step = Small().train(), a_step()
+    net.body[1].running_mean += 0.3
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    losses = TRADES(6.0, training_mode=False)(net, step)
+    assert net.training
+    assert net.body[1].training
+    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+    net.eval()
+    assert torch.allclose(losses, TRADES(6.0).of_logits(net(step.x), net(step.x_adv), step.y))
+    assert not torch.allclose(losses, TRADES(6.0)(net.train(), step))
+    losses.sum().backward()
+    assert all(p.grad.isfinite().all() and p.grad.any() for p in net.parameters() if p.dim() > 1)
+
+
 def test_mart_stays_finite_where_the_network_is_sure_and_wrong():
     z = torch.tensor([[200.0, -200.0, 0.0]])
     for y in (0, 1):

@@ -250,20 +250,29 @@ class Recipe:
 
 
 @contextmanager
+def in_mode(net: nn.Module, training: bool) -> Iterator[None]:
+    """Inside, the whole network is in training or in evaluation mode; then each of its modules is as it was."""
+    modes = [(m, m.training) for m in net.modules()]
+    net.train(training)
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+@contextmanager
 def eval_without_param_grad(net: nn.Module, training: bool = False) -> Iterator[None]:
     """Inside, the network is in evaluation (or training) mode and its parameters take no gradient; then all is as before.
 
     The modes of sub-modules are restored one by one: a part that was kept in evaluation mode stays so.
     """
-    modes = [(m, m.training) for m in net.modules()]
     free = [p for p in net.parameters() if p.requires_grad]
-    net.train(training)
     for p in free:
         p.requires_grad_(False)
     try:
-        yield
+        with in_mode(net, training):
+            yield
     finally:
         for p in free:
             p.requires_grad_(True)
-        for module, mode in modes:
-            module.training = mode

@@ -12,6 +12,7 @@ from leanat.plan.grid import Evaluation, Grid
 from leanat.plan.item import Cell, Item
 from leanat.plan.items import TIMED
 from leanat.report.items import printed_value
+from leanat.report.measures import FIRST, share_of
 
 COLUMNS = ("epoch", "lr", "loss", "kept", "forward", "backward", "seconds")  # of every history
 NUMBERS = (
@@ -129,8 +130,9 @@ def metric_problems(metric: str, offer: Offer | None) -> Iterator[str]:
         elif name == "validation" and not offer.validation:
             yield f"metric {part!r}: no validation examples; set data.validation to the share held out"
         elif name in ("clean", "validation") or (name in attacks and not transferred):
-            if of and of not in _classes(offer) | {"A", "B"}:
-                yield f"metric {part!r}: no class {of!r}; allowed: 0 to {offer.classes - 1}, A, B"
+            first = name in attacks and of.startswith(FIRST) and 0 < (share_of(of) or 0) < 1
+            if of and not first and of not in _classes(offer) | {"A", "B"}:
+                yield f"metric {part!r}: no class {of!r}; allowed: 0 to {offer.classes - 1}, A, B, or a share: first 8/9"
         elif name in attacks:
             if of not in ("", "sd"):
                 yield f"metric {part!r}: allowed where attacks come from other networks: {name}, {name}@sd"

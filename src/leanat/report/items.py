@@ -17,6 +17,7 @@ import numpy as np
 from leanat.core.errors import named
 from leanat.core.files import read_json
 from leanat.cost import predict
+from leanat.evaluation import outcome
 from leanat.plan.formulas import FORMULAS
 from leanat.plan.grid import digest
 from leanat.plan.item import (
@@ -160,6 +161,10 @@ class Sources:
         file = named(self.suite(evaluation)["measures"], measure, measure)["file"]
         with np.load(self.results / "runs" / evaluation.partition("/")[0] / file, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
+
+    def outcome(self, run: str, file: str) -> outcome.Outcome:
+        """Example by example, in the order of their numbers."""
+        return outcome.load(self.results / "runs" / run / file)
 
     @cache  # noqa: B019
     def history(self, run: str) -> list[dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from leanat.core.errors import named
@@ -10,12 +11,15 @@ if TYPE_CHECKING:
     from leanat.plan.item import Cell
     from leanat.report.items import Sources
 
+FIRST = "first "  # of a part of the tested images
+
 
 def measure(metric: str, run: str, evaluation: str | None, sources: Sources) -> float | None:
     """A number of one run, in the unit of the papers: accuracies in percent.
 
     ``clean``; ``validation``; ``<attack>``, a name of the suite; ``<attack>@<class>`` or ``@A`` and ``@B``: on one class,
-    on the classes that were attacked in training, on the others; ``a+b+c``: their mean; ``a-b``: their difference;
+    on the classes that were attacked in training, on the others; ``<attack>@first 8/9``: on that share of the tested images,
+    in the order of their numbers; ``a+b+c``: their mean; ``a-b``: their difference;
     ``<attack>@sd``: the deviation over the networks it was made on; ``worst``; ``masking``: how many signs of
     gradient masking there are; ``<measure>.<number>``: what a measure of the suite found (None: not on these data);
     ``history.<column>@<share>``: a column of the history after a share of the epochs
@@ -53,12 +57,16 @@ def measure(metric: str, run: str, evaluation: str | None, sources: Sources) -> 
         return named(named(suite.get("measures", {}), measured, metric)["numbers"], number, metric)
     if name == "worst":
         return _percent(suite["worst"]["accuracy"])
-    return _share(named(suite["attacks"], name, f"{metric} of suite {suite['suite']}"), metrics, part)
+    shown = named(suite["attacks"], name, f"{metric} of suite {suite['suite']}")
+    if part.startswith(FIRST):
+        right = sources.outcome(run, shown["file"]).correct
+        return 100 * float(right[: round(share_of(part) * len(right))].mean())
+    return _share(shown, metrics, part)
 
 
 def tested(cell: Cell, sources: Sources) -> int | None:
     """How many test examples an accuracy of this cell is a share of, the fewest of its parts; None for other numbers."""
-    if cell.timed or cell.against or not cell.runs:
+    if cell.timed or cell.against or not cell.runs or "-" in cell.metric:
         return None
     counts = []
     for metric in cell.metric.split("+"):
@@ -84,6 +92,14 @@ def not_finite(cell: Cell, sources: Sources) -> int:
             shown = list(attacks.values()) if name == "worst" else shown
             counts += [part.get("not_finite", 0) for part in shown if part]
     return max(counts)
+
+
+def share_of(part: str) -> Fraction | None:
+    """``first 8/9``: 8/9; None for what is no fraction."""
+    try:
+        return Fraction(part.removeprefix(FIRST))
+    except (ValueError, ZeroDivisionError):
+        return None
 
 
 def _percent(share: float | None) -> float | None:

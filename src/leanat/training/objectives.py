@@ -6,13 +6,15 @@ Each objective forwards the images, leaves the logits in the step, and is otherw
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 import torch.nn.functional as F
 from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
 from leanat.core.component import Probability, component
-from leanat.core.nouns import Step
+from leanat.core.nouns import Step, in_mode
 
 
 def _full(z: Tensor) -> Tensor:
@@ -50,17 +52,20 @@ class TRADES:
     cross-entropy and after it for the KL term, so that BatchNorm's running statistics move by x, x', x. Both passes are
     normalised by the same batch and have the same logits; neither loss nor gradient differs, and the second pass needs no
     graph. (With dropout the authors' KL term would have a mask of its own; here it has the first pass's.) Without it, as
-    one would write it for speed: x, x'.
+    one would write it for speed: x, x'. Without ``training_mode`` BatchNorm normalises by its running statistics and never
+    moves them, so that a training keeps those that it starts with: a slip of the coreset paper's code.
     """
 
     beta: NonNegativeFloat
     clean_twice: bool = True
+    training_mode: bool = True
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
-        step.z, step.z_adv = net(step.x), net(step.x_adv)
-        if self.clean_twice:
-            with torch.no_grad():
-                net(step.x)
+        with nullcontext() if self.training_mode else in_mode(net, training=False):
+            step.z, step.z_adv = net(step.x), net(step.x_adv)
+            if self.clean_twice and self.training_mode:
+                with torch.no_grad():
+                    net(step.x)
         return self.of_logits(step.z, step.z_adv, step.y)
 
     def of_logits(self, z: Tensor, z_adv: Tensor, y: Tensor) -> Tensor:

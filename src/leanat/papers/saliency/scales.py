@@ -67,7 +67,7 @@ class Demo(scales.Demo):
             return "not run at demo, only at paper"
         if cell.get("item") in ("figure2", "figure3", "figure5") and cell.get("data") == "cifar100":
             return "not run at demo: one data set is enough to see the mechanism"
-        return None
+        return "on drawn shapes the table batchnorm says it" if cell.get("item") == "autopsy" else None
 
     def notes(self, cell: Cell) -> Iterable[str]:
         yield (
@@ -113,7 +113,7 @@ class Lite(scales.Lite):
 
 
 class Cpu(scales.Cpu):
-    """The first phase against its teacher and standard training (phase1), at the paper's weights."""
+    """The first phase against its teacher and standard training, at the paper's weights (phase1, autopsy)."""
 
     def epochs(self, cell: Cell) -> tuple[float, int]:
         return 0.12, 5
@@ -122,8 +122,8 @@ class Cpu(scales.Cpu):
         return scales.fewer_steps(super().change(spec, cell), 2, 5 / 255)
 
     def skip(self, cell: Cell) -> str | None:
-        if cell.get("item") != "phase1":
-            return "not run at cpu: the first phase alone (phase1)"
+        if cell.get("item") not in ("phase1", "autopsy") or cell.get("method", "").startswith("phase2"):
+            return "not run at cpu: the first phase alone (phase1, autopsy)"
         return super().skip(cell)
 
     def notes(self, cell: Cell) -> Iterable[str]:

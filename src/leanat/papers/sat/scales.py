@@ -63,6 +63,8 @@ class Demo(scales.Demo):
         item, data, share = cell["item"], cell.get("data"), cell.get("share")
         if data in ("imagenet200", "flowers102", "caltech256"):
             return "needs data_dir, scale paper"
+        if item == "autopsy":
+            return "on drawn shapes it says nothing about the print"
         if item in ("figure5", "figure6") and data == "cifar100":
             return f"not run at demo: {ONE_SET}"
         if share in (20, 40, 60, 70, 80):
@@ -133,7 +135,7 @@ class Cpu(scales.Cpu):
 
     def skip(self, cell: Cell) -> str | None:
         item = cell["item"]
-        if item not in ("figure2", "figure6"):
+        if item not in ("figure2", "figure6", "autopsy"):
             return "not run at cpu: single classes, and ESAT at three sizes alone"
         if cell.get("share") in (20, 40, 60, 70, 80, 90) or cell.get("order") == "easiest":
             return "not run at cpu: the hardest and random examples at three sizes alone"
