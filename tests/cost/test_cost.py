@@ -91,7 +91,7 @@ def test_the_bandit_draws_what_its_episodes_say():
 # --- runs and suites as a forecast has them
 
 
-MORE = P | {"forward": 0.01, "ascend": 0.1, "keep": 0.5, "size": 0.0}
+MORE = P | {"forward": 0.01, "ascend": 0.1, "keep": 0.5, "size": 0.0, "few": 0.08}
 
 
 def test_a_run_is_its_epochs_checkpoints_and_the_test():
@@ -102,8 +102,17 @@ def test_a_run_is_its_epochs_checkpoints_and_the_test():
 def test_sat_pays_for_the_examples_that_it_attacks():
     some = spec("everything", epochs=1, budget="only_members")
     some["method"]["extras"] = [{"sat": {"members": {"classes": {"classes": [3, 5]}}}}]
-    found = predict.training(some, MORE, examples=1000, test=0, classes=10)
+    in_proportion = MORE | {"few": 2.0 * predict.FEW / 100}
+    found = predict.training(some, in_proportion, examples=1000, test=0, classes=10)
     assert found == pytest.approx(10 * (1.0 + 0.2 * 2.0) + 0.5)
+
+
+def test_a_part_of_a_batch_costs_more_than_its_share_where_each_operator_takes_its_time():
+    """An attack of 0.4 seconds and 0.016 an image: 2 of all 100 images, and 0.72 of 20."""
+    some = spec("everything", epochs=1, budget="only_members")
+    some["method"]["extras"] = [{"sat": {"members": {"first": {"share": 0.2}}}}]
+    found = predict.training(some, MORE | {"few": 0.4 + 0.016 * predict.FEW}, examples=1000, test=0, classes=10)
+    assert found == pytest.approx(10 * (1.0 + 0.72) + 0.5)
 
 
 def test_early_stopping_pays_for_its_checks():

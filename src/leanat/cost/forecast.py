@@ -37,7 +37,7 @@ BUDGET = 0.1  # seconds that a piece is measured for, or once
 # Seconds that a step, or an attack's step, may take to be measured; beyond so many images the rest is extrapolated.
 LARGE = 0.5
 STEPS = 3  # of PGD beyond the first, whose time is measured
-FEW, MORE = 4, 5  # images to begin with, and how many times as many to try at most
+FEW, MORE = predict.FEW, 5  # images to begin with, and how many times as many to try at most
 UNIMPORTANT = {  # of a step's time
     "threat", "step_size", "network", "teacher", "first_phase", "bound", "smoothing", "episodes", "sign", "epochs_each",
     "patience", "bounds", "warmup_epochs",
@@ -136,11 +136,12 @@ class Forecast:
         """What is alike in network, objective, attack, batch or solver is measured once."""
         method, recipe = spec["method"], spec["recipe"]
         network = [shape["size"], shape["channels"], spec["model"], bool(spec.get("init", {}).get("frozen"))]
-        selector = _gradient_based(method["selector"])
+        selector, few = _gradient_based(method["selector"]), whole and method.get("budget") == "only_members"
         kinds: dict[str, Callable[[timing.Bench], dict[str, float]]] = {
             digest([network, "network"]): lambda bench: self._network(bench, shape),
             digest([network, whole, recipe["batch"], recipe["precision"], _bare(method["objective"]), _bare(method["attack"])]):
                 lambda bench: self._step(spec, shape, whole, bench),
+            digest([network, _bare(method["attack"]), "few"]): lambda bench: self._few(spec, shape, bench) if few else {},
             digest([shape, selector]): lambda bench: bench.solve() if selector else {"solve": 0.0},
         }  # fmt: skip
         new = [kind for kind in kinds if kind not in self.known]
@@ -211,6 +212,11 @@ class Forecast:
             for k in ("step", "bare", "look")
         }
         return found | {"memory": 2**20 * experiment.peak_memory(self.device) if cuda else _resident()}
+
+    def _few(self, spec: dict[str, Any], shape: dict[str, int], bench: timing.Bench) -> dict[str, float]:
+        """Seconds of the attack alone on ``FEW`` images, most of which each operator takes by itself."""
+        attacked = self._bench(spec, shape, True, FEW).attacked()
+        return {"few": (attacked - bench.bare()) / bench.factor}
 
     def _parts(
         self, spec: dict[str, Any], shape: dict[str, int], whole: bool, size: int, bench: timing.Bench | None

@@ -20,6 +20,7 @@ RIGHT, STANDING, BULLET = 0.95, 0.65, 0.5
 # Of the time of one step of PGD, that of one step of another attack, and of one of its forward passes.
 DEAR = {"stadv": 1.5, "recoloradv": 2.0, "jpeg": 3.0, "fast_lpa": 3.0, "lpa": 3.0, "ppgd": 12.0, "fab": 3.0}
 BATCH = 500  # of an evaluation
+FEW = 4  # images of the smallest steps that are measured
 SEARCHES = 5  # of LPA, each of all its steps
 
 
@@ -250,12 +251,13 @@ def evaluation(suite: dict[str, Any], primitives: dict[str, float], test: int, c
 def training(spec: Spec, primitives: dict[str, float], examples: int, test: int, classes: int) -> float:
     """Seconds of a whole run, its checks for early stopping and the clean test at its end included.
 
-    Besides the primitives of an epoch: ``ascend`` and ``forward`` of a test image, ``keep`` of one checkpoint.
+    Besides the primitives of an epoch: ``ascend`` and ``forward`` of a test image, ``keep`` of one checkpoint; where SAT
+    attacks a part of each batch, ``few``: the attack alone on ``FEW`` images.
     """
     epochs, share = spec["recipe"]["epochs"], None
     method = spec["method"]
     if budget := method.get("budget"):
-        share = _members(method, classes) if budget == "only_members" else BULLET
+        share = _time_of(_members(method, classes), spec, primitives) if budget == "only_members" else BULLET
     seconds = epochs * (seconds_per_epoch(spec, primitives, examples, share) + primitives["keep"])
     groups = [next(iter(e.values())) for e in method.get("extras", []) if isinstance(e, dict) and "groups" in e]
     for group in groups:  # an attack on all training images that are right, each epoch
@@ -269,6 +271,13 @@ def training(spec: Spec, primitives: dict[str, float], examples: int, test: int,
         check = {"check": {"attack": stop["attack"], "examples": round(stop["share"] * test)}}
         seconds += len(stop["checks"]) * evaluation(check, primitives, test, classes)
     return seconds + test * primitives["forward"]
+
+
+def _time_of(share: float, spec: Spec, primitives: dict[str, float]) -> float:
+    """The part of a whole attack's time that ``share`` of a batch takes, on the line through ``FEW`` images and all."""
+    batch, whole = spec["recipe"]["batch"], primitives["step"] - primitives["bare"]
+    least = min(primitives["few"] / whole, 1.0)
+    return least + (1 - least) * max(share * batch - FEW, 0.0) / max(batch - FEW, 1)
 
 
 def _members(method: dict[str, Any], classes: int) -> float:
