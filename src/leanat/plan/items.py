@@ -231,6 +231,8 @@ def _cell(grid: Grid, item: declared.Item, entry: Mapping[str, Any], labels: Map
         return cell
     if nothing_chosen:
         return replace(cell, missing="nothing is chosen")
+    if entry.get("difference") and not reference:
+        return replace(cell, missing="nothing to set it against")
     seeds, suite = _seeds(grid, entry["paper"], entry["item"], item, entry), entry.get("suite", item.suite)
     if "best" in entry:
         found = _candidates(grid, entry, metric, suite, seeds)
@@ -239,7 +241,9 @@ def _cell(grid: Grid, item: declared.Item, entry: Mapping[str, Any], labels: Map
     else:
         runs, evaluations = _numbers(grid, entry, metric, suite, seeds)
     if reference and not timed:
-        own = _numbers(grid, compared, metric, suite, seeds)
+        once = {key: value for key, value in compared.items() if key != "draws"}
+        times = entry["draws"].get(grid.scale.name, 1) if "draws" in entry else 1
+        own = (tuple(x for x in part for _ in range(times)) for part in _numbers(grid, once, metric, suite, seeds))
         cell = replace(cell, against=Reference(*own), difference=bool(entry.get("difference")))
     return replace(cell, runs=tuple(runs), evaluations=tuple(evaluations))
 

@@ -6,6 +6,7 @@ import csv
 import itertools
 import logging
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -248,11 +249,14 @@ def _value(row: Row, column: Column, cell: Cell, sources: Sources) -> Value:
 
 
 def _by_run(cell: Cell, part: Cell | Candidate, sources: Sources) -> list[float]:
-    """The number of each run of ``part``, or its difference to the reference's, in the number's unit or as a share in percent."""
+    """The number of each run of ``part``, or its difference to the reference's, in the number's unit or as a share in percent.
+
+    The reference is measured on the same classes: where part of them was attacked, on those that ``part``'s runs attacked.
+    """
     values = _values(part, cell.metric, sources)
     if not cell.against:
         return values
-    pairs = list(zip(values, _values(cell.against, cell.metric, sources), strict=True))
+    pairs = list(zip(values, _values(cell.against, cell.metric, sources, part.runs), strict=True))
     return [v - f for v, f in pairs] if cell.difference else [100 * (f - v) / f for v, f in pairs if f]
 
 
@@ -281,9 +285,13 @@ def printed_value(paper: str, where: Printed, papers: Path) -> float | None:
     return found.value
 
 
-def _values(part: Numbers, metric: str, sources: Sources) -> list[float]:
+def _values(part: Numbers, metric: str, sources: Sources, attacked: Sequence[str] = ()) -> list[float]:
+    """``attacked``: for each run, the run whose classes are A; without it each has its own."""
     suites = part.evaluations or [None] * len(part.runs)
-    found = [measure(metric, run, suite, sources) for run, suite in zip(part.runs, suites, strict=True)]
+    found = [
+        measure(metric, run, suite, sources, by)
+        for run, suite, by in zip(part.runs, suites, attacked or part.runs, strict=True)
+    ]
     return [value for value in found if value is not None]
 
 

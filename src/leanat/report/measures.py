@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 FIRST = "first "  # of a part of the tested images
 
 
-def measure(metric: str, run: str, evaluation: str | None, sources: Sources) -> float | None:
+def measure(
+    metric: str, run: str, evaluation: str | None, sources: Sources, attacked: str | None = None
+) -> float | None:
     """A number of one run, in the unit of the papers: accuracies in percent.
 
     ``clean``; ``validation``; ``<attack>``, a name of the suite; ``<attack>@<class>`` or ``@A`` and ``@B``: on one class,
@@ -24,13 +26,13 @@ def measure(metric: str, run: str, evaluation: str | None, sources: Sources) -> 
     gradient masking there are; ``<measure>.<number>``: what a measure of the suite found (None: not on these data);
     ``history.<column>@<share>``: a column of the history after a share of the epochs
     (without it: at the end); ``metrics.<key>``, ``metrics.<key>@<class>``. None where a column, a set of classes or a key of the
-    metrics is empty. Raises ValueError for anything else.
+    metrics is empty. ``attacked``: another run whose classes are A. Raises ValueError for anything else.
     """
     if "+" in metric:
-        parts = [measure(part, run, evaluation, sources) for part in metric.split("+")]
+        parts = [measure(part, run, evaluation, sources, attacked) for part in metric.split("+")]
         return None if None in parts else sum(parts) / len(parts)
     if "-" in metric:
-        first, second = (measure(part, run, evaluation, sources) for part in metric.split("-"))
+        first, second = (measure(part, run, evaluation, sources, attacked) for part in metric.split("-"))
         return None if None in (first, second) else first - second
     name, _, part = metric.partition("@")
     if name.startswith("history."):
@@ -44,7 +46,7 @@ def measure(metric: str, run: str, evaluation: str | None, sources: Sources) -> 
         value = value[int(part)] if value is not None and part else value
         return None if value is None else float(value)
     if name in ("clean", "validation"):
-        return _share(metrics[name], metrics, part)
+        return _share(metrics[name], sources.metrics(attacked or run), part)
     if evaluation is None:
         raise ValueError(
             f"metric {metric!r}: no suite is named; allowed without one: clean, history.<column>, metrics.<key>"
@@ -61,7 +63,7 @@ def measure(metric: str, run: str, evaluation: str | None, sources: Sources) -> 
     if part.startswith(FIRST):
         right = sources.outcome(run, shown["file"]).correct
         return 100 * float(right[: round(share_of(part) * len(right))].mean())
-    return _share(shown, metrics, part)
+    return _share(shown, sources.metrics(attacked or run), part)
 
 
 def tested(cell: Cell, sources: Sources) -> int | None:
