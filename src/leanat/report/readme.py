@@ -246,16 +246,17 @@ def _classes(of: Findings, printed: Printed) -> str:
     matrix, hard = "sat/figure2", ("cat", "dog", "car", "truck")
 
     def classes(before: str) -> str:
-        found = (f"{of.mean(matrix, before + c, 'A')} and {of.mean(matrix, before + c, 'B')} % ({c})" for c in hard)
+        found = (
+            f"{of.mean(matrix, before + c, 'A')} % and {of.mean(matrix, before + c, 'gain on B')} ({c})" for c in hard
+        )
         return ", ".join(found)
 
-    without, full = of.mean(matrix, "without AT", "B"), of.mean(matrix, "full AT", "A")
+    full = of.mean(matrix, "full AT", "A")
     paper = printed("sat/figure6", "CIFAR-10 | hardest | full AT", "robust accuracy (AutoAttack l2)")
     return (
-        f"- Four classes of SAT's Figure 2 ({_seeds(of, matrix, 'cat', 'A')}): robust accuracy on the attacked class and "
-        f"on the nine others. With the authors' weights, w_A = |B|/|A|: {classes('')}. With w = 1, as the text says: "
-        f"{classes('w = 1 | ')}. Without any attack in training the others have {without} %; full adversarial training "
-        f"reaches {full} % (the paper: {paper} %)."
+        f"- `sat`, four classes of Figure 2 ({_seeds(of, matrix, 'cat', 'A')}): robust accuracy on the attacked class, and points "
+        f"that the nine others gain over a training without attacks. With the authors' weights, w_A = |B|/|A|: {classes('')}. "
+        f"With w = 1, as the text says: {classes('w = 1 | ')}. Full adversarial training reaches {full} % (the paper: {paper} %)."
     )
 
 
@@ -377,14 +378,16 @@ def _saliency(of: Findings) -> list[str]:
 def _sat(of: Findings) -> list[str]:
     matrix, classes = "sat/figure2", ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
-    def span(before: str, column: str) -> str:
+    def span(before: str, column: str, unit: str) -> str:
         found = sorted(float(of.mean(matrix, before + name, column)) for name in classes)
-        return f"{found[0]:.0f} to {found[-1]:.0f} %"
+        return f"{found[0]:.0f} to {found[-1]:.0f} {unit}"
 
-    weighted, plain = (" and ".join(span(before, part) for part in "AB") for before in ("", "w = 1 | "))
-    full, without = of.mean(matrix, "full AT", "A"), of.mean(matrix, "without AT", "B")
+    weighted, plain = (
+        f"{span(before, 'A', '%')}, and {span(before, 'gain on B', 'points')}" for before in ("", "w = 1 | ")
+    )
+    full = of.mean(matrix, "full AT", "A")
     return [
-        "- `sat`: where one class of ten is attacked in training, robust accuracy on it and on the other nine, over classes: "
-        f"{weighted} with the authors' weights, {plain} with w = 1 (no attack in training {without} %, full adversarial "
-        f"training {full} % on all; Figure 2).",
+        "- `sat`: where one class of ten is attacked in training, robust accuracy on it, and what the other nine gain over a "
+        f"training without attacks, from class to class: {weighted} with the authors' weights, {plain} with w = 1 (full "
+        f"adversarial training: {full} % on all; Figure 2).",
     ]
