@@ -132,12 +132,12 @@ def with_block(text: str, name: str, lines: list[str]) -> str:
 def update(root: Path, results: Path, papers: Iterable[str]) -> None:
     """Writes the files of the checkout ``root``. Raises ValueError, naming the cell, for a number that is not there."""
     found, path = of_items(Items(results, "demo")), root / "README.md"
+    real = root / "replicated"
     text = with_block(path.read_text(encoding="utf-8"), "demo", demo(found))
-    lines = ledger.lines({paper: load(paper) for paper in papers}, results, root / "replicated", "demo")
+    text = with_block(text, "photographs", photographs(real, root / "published"))
+    lines = ledger.lines({paper: load(paper) for paper in papers}, results, real, "demo")
     ledger.write_csv(lines, ledger.price(lines, results), root / LEDGERS[bool(looks.read(results, "demo"))])
     text = with_block(text, "claims", claims(root))
-    real = root / "replicated"
-    text = with_block(text, "photographs", photographs(real, root / "published"))
     write(found.used, root / "docs" / "demo.csv")
     with atomic_write(path) as beside:
         beside.write_text(text, encoding="utf-8")
@@ -254,8 +254,8 @@ def _classes(of: Findings, printed: Printed) -> str:
     full = of.mean(matrix, "full AT", "A")
     paper = printed("sat/figure6", "CIFAR-10 | hardest | full AT", "robust accuracy (AutoAttack l2)")
     return (
-        f"- `sat`, four classes of Figure 2 ({_seeds(of, matrix, 'cat', 'A')}): robust accuracy on the attacked class, and points "
-        f"that the nine others gain over a training without attacks. With the authors' weights, w_A = |B|/|A|: {classes('')}. "
+        f"- `sat`, four classes of Figure 2 ({_seeds(of, matrix, 'cat', 'A')}): robust accuracy on the attacked class, and "
+        f"points that the nine others gain over a training without attacks. With the authors' weights, w_A = |B|/|A|: {classes('')}. "
         f"With w = 1, as the text says: {classes('w = 1 | ')}. Full adversarial training reaches {full} % (the paper: {paper} %)."
     )
 
