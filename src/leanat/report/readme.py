@@ -255,8 +255,9 @@ def _classes(of: Findings, printed: Printed) -> str:
     paper = printed("sat/figure6", "CIFAR-10 | hardest | full AT", "robust accuracy (AutoAttack l2)")
     return (
         f"- `sat`, four classes of Figure 2 ({_seeds(of, matrix, 'cat', 'A')}): robust accuracy on the attacked class, and "
-        f"points that the nine others gain over a training without attacks. With the authors' weights, w_A = |B|/|A|: {classes('')}. "
-        f"With w = 1, as the text says: {classes('w = 1 | ')}. Full adversarial training reaches {full} % (the paper: {paper} %)."
+        f"points that the nine others gain over a training without attacks. With the authors' weights, w_A = |B|/|A|: "
+        f"{classes('')}. With w = 1, as the text says: {classes('w = 1 | ')}. Full adversarial training reaches {full} % (the "
+        f"paper: {paper} %)."
     )
 
 
