@@ -16,7 +16,7 @@ from leanat.plan.item import Filled
 from leanat.report import style
 from leanat.report.notes import notes
 from leanat.report.overview import plain
-from leanat.report.plots.points import Key, Point, name, over_images, split
+from leanat.report.plots.points import Key, Point, made_on, name, over_images, split
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,7 +86,7 @@ def apart(item: Filled, shape: tuple[int, int], panels: dict) -> tuple[tuple[int
     A panel that is of one of them alone stays one.
     """
     if item.scale == "paper" or not any(p.paper is not None for _, part in panels.values() for p in part):
-        return shape, panels
+        return shape, {at: (_alone(head, part), part) for at, (head, part) in panels.items()}
     columns: dict[int, list[str]] = {}
     for c in range(shape[1]):
         own = [p for (_, at), (_, part) in panels.items() if at == c for p in part]
@@ -102,6 +102,13 @@ def apart(item: Filled, shape: tuple[int, int], panels: dict) -> tuple[tuple[int
     return (shape[0], len(order)), found
 
 
+def _alone(head: str, part: Sequence[Point]) -> str:
+    """The head of a panel that nothing of the paper's stands beside: whose it is goes without saying, a stand-in does not."""
+    return (
+        "\n".join(filter(None, (head, made_on(part)))) if any(any(p.stand_in.names) for p in part if p.ours) else head
+    )
+
+
 def _headed(item: Filled, head: str, part: Sequence[Point], kind: str) -> tuple[str, list[Point]]:
     if kind == "paper":
         own = [
@@ -111,8 +118,7 @@ def _headed(item: Filled, head: str, part: Sequence[Point], kind: str) -> tuple[
         told = ", ".join(where) if len(where) == 1 and not any(place in head for place in where) else ""
         return "\n".join(filter(None, (head, ", ".join(filter(None, ("paper", told)))))), own
     own = [p._replace(paper=None) for p in part]
-    used = dict.fromkeys(p.stand_in.partition(",")[0] for p in own if p.stand_in and p.ours)
-    return "\n".join(filter(None, (head, f"this run, {', '.join(used)}" if used else "this run"))), own
+    return "\n".join(filter(None, (head, made_on(own)))), own
 
 
 def tidy(axes: Any, panels: Any) -> None:
