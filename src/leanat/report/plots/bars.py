@@ -94,7 +94,7 @@ def bars(
         Patch(fc=look.colour, hatch=look.hatch, ec="white", lw=0, label=label)
         for label, look in drawn.items()
     ]  # fmt: skip
-    read = reading(item, "Bars", f"whiskers: {INTERVAL}")
+    read = reading(item, "Bars", f"whiskers: {INTERVAL}", each=found)
     if any(point.missing for point in found):
         read.append("–: not measured.")
     return finish(figure, handles + paper_handle(item, found) + real_handle(found), read)
