@@ -221,12 +221,17 @@ def test_replicated_numbers_of_the_matrix_stand_in_a_line_of_their_own():
     item = made.sat_matrix()
     for cell in item["cells"][3]:
         cell["replicated"] = {"mean": 33.0, "low": None, "high": None, "n": 1, "scale": "cpu", "device": "CPU"}
+    item["labels"] = item["labels"] | {"cat": "cross"}
     axes = [axis for axis in made.draw(item).axes if axis.get_visible()]
-    titles = ["", "this run (demo)", "paper", "paper, CIFAR-10", "", "replicated, real data"]
+    titles = ["", "this run, shapes10", "paper", "paper, CIFAR-10", "", "replicated, real data"]
     assert [axis.get_title(loc="left") for axis in axes] == titles
     shown = {tuple(text.get_position()): text.get_text() for text in axes[5].texts}
     assert [shown[k, 3] for k in range(10)] == ["33"] * 10
     assert [bar.get_width() for bar in axes[4].patches] == [33.0, 33.0]
+    beside = [axes[k].get_yticklabels()[3].get_text() for k in (0, 4)]
+    assert beside == ["cross (cat)", "cat"]  # no drawn class stands on real data
+    assert [label.get_text() for label in axes[5].get_xticklabels()][3] == "cat"
+    assert [axis.get_ylim() for axis in axes] == [(9.5, -0.5)] * 6
 
 
 def test_names_of_stand_ins_are_shown_and_those_of_the_paper_kept(grids):

@@ -11,7 +11,9 @@ from figure_items import PRINTED, SEEDS, draw, drawn, grid_item, write_figure
 from scipy.stats import rankdata, t
 
 from leanat.plan import structure
+from leanat.plan.item import Cell, Column, Item, Row, StandIn
 from leanat.report import items
+from leanat.report.pictures import pictured
 
 
 def curves(axis):
@@ -69,6 +71,34 @@ def test_below_its_scale_the_paper_s_values_have_panels_of_their_own():
         assert not open_[ours]
         assert sorted(value for values in open_[paper] for value in values) == [1.5, 6.5, 33.0]
         assert (ours.get_title(loc="left"), paper.get_title(loc="left")) == ("this run", "paper, CIFAR-10")
+
+
+@pytest.mark.parametrize("printed", [None, PRINTED])
+def test_a_panel_names_the_stand_in_of_its_own_numbers(printed):
+    """Not the column's first, and whether or not the paper prints values; what differs within a panel is in the foot."""
+    item = grid_item(SEEDS, {"plot": "lines", "x": "step", "panel": "method"}, printed=printed)
+    for k, line in enumerate(item["cells"]):
+        line[0]["stand_in"], line[1]["stand_in"] = ["shapes10u", ["2/255"]], ["digits", [f"{k}/255"]]
+    heads = [axis.get_title(loc="left").split("\n") for axis in draw(item).axes if axis.get_visible()]
+    ours = [["a", "this run, shapes10u, 2/255"], ["b", "this run, digits"]]
+    assert [head for head in heads if head[1] != "paper, CIFAR-10"] == ours
+    assert len(heads) == (4 if printed else 2)
+
+
+def test_a_panel_of_pictures_names_what_stands_in_for_its_data():
+    class Sources:
+        def arrays(self, evaluation, measure):
+            return {"rows": np.array(["star"]), "map": np.zeros((1, 2, 2))}
+
+    cells = [
+        (Cell(evaluations=("a/m",), metric="maps.map", stand_in=StandIn(data)), Cell(missing="not at this scale"))
+        for data in ("shapes20", None)
+    ]
+    rows, columns = [Row("", name) for name in ("CIFAR-100", "CIFAR-10")], [Column("", "map"), Column("", "other")]
+    item = Item("saliency", "figure4", "figure", "", "", "demo", tuple(rows), tuple(columns), tuple(cells))
+    files, left_out = pictured(item, Sources())
+    assert list(files) == ["CIFAR-100 (shapes20)", "CIFAR-10"]
+    assert left_out == ["not at this scale"]
 
 
 def test_few_seeds_are_drawn_and_one_has_the_interval_of_its_images():
@@ -170,7 +200,7 @@ def test_matrix_without_the_paper_s_numbers_is_one_panel():
     for row in item["cells"]:
         for cell in row:
             cell["published"] = None
-    assert [axis.get_title(loc="left") for axis in draw(item).axes] == ["this run (demo)"]
+    assert [axis.get_title(loc="left") for axis in draw(item).axes] == ["this run, shapes10"]
     item["options"]["bars"] = ["A", "C"]
     with pytest.raises(ValueError, match="must be labels of columns"):
         draw(item)

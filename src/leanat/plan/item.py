@@ -110,6 +110,20 @@ class Anchor:
     published: Printed
 
 
+class StandIn(NamedTuple):
+    """What this scale puts in the place of a cell's data set; ``attack``: of its attack, by its own name, and of its radius."""
+
+    data: str | None = None
+    attack: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*[self.data] * (self.data is not None), *self.attack)
+
+
+NONE_STANDS_IN = StandIn()
+
+
 @dataclass(frozen=True)
 class Cell(Numbers):
     """What one number is made of.
@@ -129,6 +143,7 @@ class Cell(Numbers):
     candidates: tuple[Candidate, ...] = ()
     by: str | None = None
     inputs: Mapping[str, Any] | None = None
+    stand_in: StandIn = NONE_STANDS_IN
 
     @property
     def measured(self) -> bool:
@@ -193,7 +208,7 @@ class Value:
     """A cell with its numbers: the paper's, replicated ones, and ours by run, or why there are none.
 
     ``tested``: test examples behind an accuracy; ``not_finite``: of them, in the worst run, with logits that are not finite
-    (None: of no network).
+    (None: of no network). ``stand_in``: of what its own numbers are.
     """
 
     published: float | None = None
@@ -203,6 +218,7 @@ class Value:
     tested: int | None = None
     not_finite: int | None = None
     runs: tuple[str, ...] = ()
+    stand_in: StandIn = NONE_STANDS_IN
 
     @property
     def n(self) -> int:

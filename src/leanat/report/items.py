@@ -31,6 +31,7 @@ from leanat.plan.item import (
     Printed,
     Provenance,
     Row,
+    StandIn,
     Timed,
     Value,
 )
@@ -245,6 +246,7 @@ def _value(row: Row, column: Column, cell: Cell, sources: Sources) -> Value:
         tested=tested(cell, sources) if values else None,
         not_finite=not_finite(cell, sources) if values and cell.runs else 0,
         runs=runs if values else (),
+        stand_in=cell.stand_in if values else StandIn(),
     )
 
 

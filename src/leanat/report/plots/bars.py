@@ -34,6 +34,7 @@ from leanat.report.plots.points import (
     Point,
     SeriesStyle,
     looks,
+    made_on,
     measured,
     name,
     points,
@@ -93,7 +94,7 @@ def bars(
         Patch(fc=look.colour, hatch=look.hatch, ec="white", lw=0, label=label)
         for label, look in drawn.items()
     ]  # fmt: skip
-    read = reading(item, "Bars", f"whiskers: {INTERVAL}")
+    read = reading(item, "Bars", f"whiskers: {INTERVAL}", each=found)
     if any(point.missing for point in found):
         read.append("–: not measured.")
     return finish(figure, handles + paper_handle(item, found) + real_handle(found), read)
@@ -172,20 +173,24 @@ def matrix(
     own = int(bool(beside) and item.scale != "paper" and "paper" in shown)
     matrix_wide = 0.3 * len(across) + 0.2
     wide = [1.5] * first + [matrix_wide] + ([1.2] * own + [matrix_wide]) * ("paper" in shown)
-    figure, axes = page((1 + real, len(wide)), ((0.9 + sum(wide)) / len(wide), tall), sharey=True, width_ratios=wide)
+    room = (0.9 + sum(wide)) / len(wide), tall
+    figure, axes = page((1 + real, len(wide)), room, sharey="row", width_ratios=wide)
     places = {"this run": axes[0][first], "paper": axes[0][-1]}
     if real:
         places["replicated, real data"] = axes[1][first]
         for axis in axes[1][first + 1 :]:
             axis.set_visible(False)
-    labels = [", ".join(_both(item, part) for part in (row.group, row.label) if part) for row in item.rows]
+    both = [", ".join(_both(item, part) for part in (row.group, row.label) if part) for row in item.rows]
+    papers = [", ".join(name({}, part) for part in (row.group, row.label) if part) for row in item.rows]
     decimals = [item.columns[c].digits if digits is None else digits for c in across]
-    for line, of in zip(axes, (lambda p: p.ours, lambda p: p.real), strict=False):
+    lines = ((both, lambda p: p.ours), (papers, lambda p: p.real))  # real data have the paper's own classes
+    for line, (labels, of) in zip(axes, lines, strict=False):
         if beside:
             _bars_beside(line[0], [[row[c] for c in beside] for row in table], looks(bars), of, rings=not own)
             _level(line[0], item, table, beside, level, looks(bars), of)
         line[0].set_yticks(range(rows), labels)
         line[0].set_ylabel(y_label)
+        line[0].set_ylim(rows - 0.5, -0.5)
     if own:
         printed_bars = [[row[c] for c in beside] for row in table]
         as_printed = lambda p: None if p.paper is None else Interval(p.paper, None, None, 1)  # noqa: E731
@@ -200,11 +205,10 @@ def matrix(
         axis.set_xticks(range(len(across)), names, **({} if fits else slant))
         data = {name(item.labels, p.keys["data"]) for p in found if "data" in p.keys}
         where = f", {data.pop()}" if kind == "paper" and len(data) == 1 else ""
-        axis.set_title(kind + where if kind != "this run" else f"this run ({item.scale})")
+        axis.set_title(kind + where if kind != "this run" else made_on([row[c] for row in table for c in across]))
         axis.set_xlabel(x_label)
         if diagonal:
             _frame(axis, item, across)
-    axes[0][0].set_ylim(rows - 0.5, -0.5)
     handles = [Patch(fc=look.colour, hatch=look.hatch, ec="white", lw=0, label=label)
                for label, look in looks(bars).items()]  # fmt: skip
     widest = max((p.ours.half for row in table for p in row if p.ours and p.ours.half is not None), default=0)

@@ -94,7 +94,8 @@ def lines(
         Line2D([], [], color=style.GREY, lw=0.8, ls=(0, (1, 1 + k)), label=label)
         for k, label in enumerate(references or {})
     ]
-    read = reading(item, "Lines and filled markers", f"bands or bars: {INTERVAL}")
+    marked = [point for point in found if x in point.keys]
+    read = reading(item, "Lines and filled markers", f"bands or bars: {INTERVAL}", each=marked)
     return finish(figure, handles + paper_handle(item, found) + real_handle(found), read)
 
 
