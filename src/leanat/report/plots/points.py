@@ -12,7 +12,10 @@ from leanat.report.overview import plain
 from leanat.report.statistics import Interval, t_interval, wilson
 
 Key = str | Sequence[str] | None
-HATCHES = ("", "///", "...", "\\\\\\", "xxx", "++", "ooo")  # of filled areas, to tell them in grey
+# Of filled areas, to tell them in grey.
+HATCHES = (
+    "", "///", "...", "\\\\\\", "xxx", "++", "ooo", "---", "|||", "**", "//..", "\\\\oo", "--..", "||oo",
+)  # fmt: skip
 
 
 class Point(NamedTuple):

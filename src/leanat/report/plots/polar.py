@@ -73,7 +73,7 @@ def polar(
     below = {place: _differences(item, part, axis, series) for place, (_, part) in panels.items()}
     strip = 0.35 + 0.19 * len(names)
     figure, axes, strips = page_with_strips(shape, size, strip if any(below.values()) else 0.01, projection="polar")
-    widest = max((abs(end) for own in below.values() for gap in own.values() for end in _ends(gap)), default=1.0)
+    widest = max((abs(end) for own in below.values() for gap in own.values() for end in _ends(gap)), default=0.0) or 1.0
     angles = {name: 2 * math.pi * k / len(names) for k, name in enumerate(names)}
     for (r, c), (title, part) in panels.items():
         circle = axes[r][c]
