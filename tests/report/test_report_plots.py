@@ -62,6 +62,12 @@ def test_panels_share_an_axis_where_they_measure_the_same():
     limits = [axis.get_ylim() for axis in axes]
     assert limits[0] == limits[2] != limits[5] == limits[7]
     assert len(clean) == len(robust)
+    item = grid_item([[[20.0], [60], [90]], [[84.0], [85], [86]]], {"plot": "lines", "x": "step", "panel": "method"})
+    for column in item["columns"]:
+        column["entry"]["metric"] = "same"
+    first, second = (list(axis.get_yticks()) for axis in draw(item).axes)
+    assert first == second  # also below what is drawn in the second
+    assert min(second) < 30
 
 
 @pytest.mark.parametrize("scale", ["demo", "paper"])
