@@ -323,6 +323,19 @@ def test_polar_has_one_radius_closed_lines_and_a_gap_where_a_value_is_missing():
         draw(few)
 
 
+def test_polar_has_no_difference_of_a_run_to_itself():
+    item = grid_item([SEEDS[0], SEEDS[0]], {"plot": "polar", "series": "method", "axis": "step", "panel": "data"})
+    for line in item["cells"]:
+        for name, one in zip("ab", line, strict=True):
+            one["runs"] = [f"digits-net-{name}-s{seed}-{seed}abc" for seed in range(3)]
+    assert [axis.name for axis in draw(item).axes if axis.get_visible()] == ["polar"]
+    assert "the very run of the first one" in " ".join(made.around(item))
+    for line in item["cells"]:
+        line[1]["runs"] = [name + "d" for name in line[1]["runs"]]
+    assert [axis.name for axis in draw(item).axes if axis.get_visible()] == ["polar", "rectilinear"]
+    assert "the very run" not in " ".join(made.around(item))
+
+
 def test_areas_stack_the_means():
     item = made.advprune_areas()
     axis = drawn("advprune_areas").axes[0]
