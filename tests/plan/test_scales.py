@@ -217,6 +217,9 @@ def test_a_cell_s_stand_in_is_the_data_set_of_its_own_runs(grids):
     overfitting = grids["demo"].items["qtart/overfitting"].flat
     gaps = {cell.stand_in.attack for _, column, cell in overfitting if column.name == "Test | gap"}
     assert gaps == {("4/255", "3.95/255")}  # a difference of two attacks
+    single_step = grids["demo"].items["qtart/decomposition"].flat
+    radius = {cell.stand_in for _, column, cell in single_step if column.label == "FGSM, radius 2/255"}
+    assert radius == {("digits", ("10/255",))}  # what the head of its panel says under the paper's
 
 
 def test_the_suite_of_a_network_from_elsewhere_keeps_the_papers_radii(grids):

@@ -14,6 +14,7 @@ from leanat.plan import structure
 from leanat.plan.item import Cell, Column, Item, Row, StandIn
 from leanat.report import items
 from leanat.report.pictures import pictured
+from leanat.report.plots.points import looks
 
 
 def curves(axis):
@@ -61,6 +62,45 @@ def test_panels_share_an_axis_where_they_measure_the_same():
     limits = [axis.get_ylim() for axis in axes]
     assert limits[0] == limits[2] != limits[5] == limits[7]
     assert len(clean) == len(robust)
+    item = grid_item([[[20.0], [60], [90]], [[84.0], [85], [86]]], {"plot": "lines", "x": "step", "panel": "method"})
+    for column in item["columns"]:
+        column["entry"]["metric"] = "same"
+    first, second = (list(axis.get_yticks()) for axis in draw(item).axes)
+    assert first == second  # also below what is drawn in the second
+    assert min(second) < 30
+
+
+@pytest.mark.parametrize("scale", ["demo", "paper"])
+@pytest.mark.parametrize("plot", ["lines", "bars", "scatter", "polar"])
+def test_replicated_values_have_panels_and_axes_of_their_own_and_their_series_colours(plot, scale):
+    """Ours are 1 to 7, those of real data 80 to 86: on one axis the first would be flat."""
+    options = {"lines": {"x": "step"}, "bars": {}, "scatter": {"x": "a", "y": "b", "series": "data"}}
+    options["polar"] = {"series": "method", "axis": "step", "panel": "data"}
+    item = grid_item([SEEDS[0], [[2, 3, 4]] * 3], {"plot": plot} | options[plot], scale)
+    for k, line in enumerate(item["cells"]):
+        for m, one in enumerate(line):
+            one["replicated"] = made.REAL | {
+                "mean": 80.0 + 2 * k + m,
+                "low": 79.0 + 2 * k + m,
+                "high": 81.0 + 2 * k + m,
+            }
+    title = "center" if plot == "polar" else "left"
+    ours, real = [axis for axis in draw(item).axes if axis.get_title(loc=title)][:2]
+    assert real.get_title(loc=title).split("\n")[-1] == f"replicated, {'real data' if plot == 'polar' else 'CIFAR-10'}"
+    crosses = [{line.get_color() for line in axis.lines if line.get_marker() == "x"} for axis in (ours, real)]
+    assert not crosses[0]
+    assert len(crosses[1]) == (1 if plot == "scatter" else 2)
+    assert "black" not in crosses[1]
+    if plot != "polar":  # one radius in every panel
+        assert ours.get_ylim()[1] < 20
+        assert real.get_ylim()[1] > 80
+    assert not [line for line in real.lines if 1 <= max(line.get_ydata(), default=0) <= 9]
+
+
+def test_fourteen_series_have_colours_markers_dashes_and_hatches_of_their_own():
+    found = list(looks(str(k) for k in range(14)).values())
+    assert [len(set(column)) for column in zip(*found, strict=True)] == [14] * 4
+    assert len(set(looks(str(k) for k in range(28)).values())) == 28
 
 
 def test_below_its_scale_the_paper_s_values_have_panels_of_their_own():
@@ -281,6 +321,19 @@ def test_polar_has_one_radius_closed_lines_and_a_gap_where_a_value_is_missing():
     few["columns"], few["cells"] = few["columns"][:2], [row[:2] for row in few["cells"]]
     with pytest.raises(ValueError, match="at least three axes"):
         draw(few)
+
+
+def test_polar_has_no_difference_of_a_run_to_itself():
+    item = grid_item([SEEDS[0], SEEDS[0]], {"plot": "polar", "series": "method", "axis": "step", "panel": "data"})
+    for line in item["cells"]:
+        for name, one in zip("ab", line, strict=True):
+            one["runs"] = [f"digits-net-{name}-s{seed}-{seed}abc" for seed in range(3)]
+    assert [axis.name for axis in draw(item).axes if axis.get_visible()] == ["polar"]
+    assert "the very run of the first one" in " ".join(made.around(item))
+    for line in item["cells"]:
+        line[1]["runs"] = [name + "d" for name in line[1]["runs"]]
+    assert [axis.name for axis in draw(item).axes if axis.get_visible()] == ["polar", "rectilinear"]
+    assert "the very run" not in " ".join(made.around(item))
 
 
 def test_areas_stack_the_means():

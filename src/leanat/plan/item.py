@@ -234,6 +234,15 @@ class Value:
             found.setdefault(int(run.rpartition("-s")[2].partition("-")[0]), []).append(value)
         return {seed: sum(own) / len(own) for seed, own in found.items()}
 
+    @property
+    def specs(self) -> tuple[str, ...]:
+        """The digests of the runs' specs, the last part of their names: two methods whose settings are the same share them."""
+        return tuple(run.rpartition("-")[2] for run in self.runs)
+
+    def is_run_of(self, other: Value) -> bool:
+        """Whether both are the same number of the very same trainings, so that a difference would measure nothing."""
+        return bool(self.runs) and (self.specs, self.values) == (other.specs, other.values)
+
 
 @dataclass(frozen=True)
 class Provenance:

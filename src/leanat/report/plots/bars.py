@@ -72,7 +72,8 @@ def bars(
     letters = max(4, int(wide / len(groups) / LETTER))
     turned = max(len(word) for label in groups for word in label.split()) > letters
     rest = max(map(len, groups)) * LETTER * 0.6 if turned else 0.0
-    figure, axes = page(shape, (wide, 2.2 + rest), sharey=item.scale == "paper")
+    alike = item.scale == "paper" and not any(point.real for point in found)
+    figure, axes = page(shape, (wide, 2.2 + rest), sharey=alike)
     for (r, c), (title, part) in panels.items():
         axis = axes[r][c]
         for k, (label, look) in enumerate(drawn.items()):
@@ -129,7 +130,7 @@ def _series(
         if point.paper is not None:
             axis.plot([at[label]], [point.paper], marker="o", ls="", **ring)
         if point.real:
-            real = {**REAL, "color": "black", "path_effects": [withStroke(linewidth=3, foreground="white")]}
+            real = {**REAL, "color": look.colour, "path_effects": [withStroke(linewidth=3, foreground="white")]}
             axis.errorbar([at[label]], [point.real.mean], yerr=spread([point.real]), ls="", **real)
         if point.missing and point.paper is None and not point.real:
             axis.text(at[label], 0, "–", ha="center", va="bottom", color=style.GREY, fontsize=9)

@@ -84,10 +84,11 @@ def lines(
         empty(axis, part)
         _ticks(axis, sorted({number(p, x) for p in found if x in p.keys}))
         axis.grid(axis="y")
-        cut(axis, part)
         axis.set_ylabel(y_label or measured(part, title))
         axis.set_xlabel(x_label or name(item.labels, x))
     _share(axes, panels)
+    for place, (_, part) in panels.items():
+        cut(axes[place], part)
     tidy(axes, panels)
     handles = [_handle(label, look) for label, look in (drawn | level).items()]
     handles += [

@@ -81,44 +81,53 @@ def panels_of(item: Filled, found: Sequence[Point], panel: Key) -> tuple[tuple[i
 
 
 def apart(item: Filled, shape: tuple[int, int], panels: dict) -> tuple[tuple[int, int], dict]:
-    """Below the paper's scale its levels and ours have panels of their own: ours say on what, the paper's that they are its.
+    """Values of other data or another scale than ours have panels of their own, whose heads say on what they were made.
 
-    A panel that is of one of them alone stays one.
+    So have replicated ones, and the paper's below its scale. A panel that is of one of them alone stays one.
     """
-    if item.scale == "paper" or not any(p.paper is not None for _, part in panels.values() for p in part):
-        return shape, {at: (_alone(head, part), part) for at, (head, part) in panels.items()}
     columns: dict[int, list[str]] = {}
     for c in range(shape[1]):
         own = [p for (_, at), (_, part) in panels.items() if at == c for p in part]
-        kinds = ["ours"] * any(p.ours or p.real for p in own) + ["paper"] * any(p.paper is not None for p in own)
-        columns[c] = kinds or ["ours"]
+        columns[c] = [kind for kind in KINDS if any(_has(item, p, kind) for p in own)] or ["ours"]
+    if all(kinds == ["ours"] for kinds in columns.values()):
+        return shape, {at: (_alone(head, part), part) for at, (head, part) in panels.items()}
     order = [(c, kind) for c, kinds in columns.items() for kind in kinds]
     found = {}
     for (r, c), (head, part) in panels.items():
         for kind in columns[c]:
-            if kind == "paper" and not any(p.paper is not None for p in part):
-                continue
-            found[r, order.index((c, kind))] = _headed(item, head, part, kind)
+            if kind == "ours" or any(_has(item, p, kind) for p in part):
+                found[r, order.index((c, kind))] = _headed(item, head, part, kind)
     return (shape[0], len(order)), found
 
 
+KINDS = ("ours", "real", "paper")  # of panels
+
+
+def _has(item: Filled, point: Point, kind: str) -> bool:
+    """Whether a point has something to draw in a panel of this kind; at the paper's scale its values are in ours."""
+    below = item.scale != "paper"
+    drawn = {"ours": point.ours, "real": point.real, "paper": point.paper is not None and below}
+    return bool(drawn[kind]) or (kind == "ours" and point.paper is not None and not below)
+
+
 def _alone(head: str, part: Sequence[Point]) -> str:
-    """The head of a panel that nothing of the paper's stands beside: whose it is goes without saying, a stand-in does not."""
+    """The head of a panel that no other values stand beside: whose it is goes without saying, a stand-in does not."""
     return (
         "\n".join(filter(None, (head, made_on(part)))) if any(any(p.stand_in.names) for p in part if p.ours) else head
     )
 
 
 def _headed(item: Filled, head: str, part: Sequence[Point], kind: str) -> tuple[str, list[Point]]:
-    if kind == "paper":
-        own = [
-            p._replace(ours=None, real=None, seeds=(), images=None, missing=None) for p in part if p.paper is not None
-        ]
-        where = {name(item.labels, p.keys["data"]) for p in own if "data" in p.keys}
-        told = ", ".join(where) if len(where) == 1 and not any(place in head for place in where) else ""
-        return "\n".join(filter(None, (head, ", ".join(filter(None, ("paper", told)))))), own
-    own = [p._replace(paper=None) for p in part]
-    return "\n".join(filter(None, (head, made_on(own)))), own
+    if kind == "ours":
+        own = [p._replace(real=None, paper=None if item.scale != "paper" else p.paper) for p in part]
+        return "\n".join(filter(None, (head, made_on(own)))), own
+    bare = {"ours": None, "seeds": (), "images": None, "by_seed": {}, "missing": None}
+    bare["paper" if kind == "real" else "real"] = None
+    own = [p._replace(**bare) for p in part if _has(item, p, kind)]
+    where = {name(item.labels, p.keys["data"]) for p in own if "data" in p.keys}
+    told = ", ".join(where) if len(where) == 1 and not any(place in head for place in where) else ""
+    whose = ", ".join(filter(None, ("paper", told))) if kind == "paper" else f"replicated, {told or 'real data'}"
+    return "\n".join(filter(None, (head, whose))), own
 
 
 def tidy(axes: Any, panels: Any) -> None:
@@ -311,5 +320,5 @@ def reading(
     if any(cell.published is not None for cell in cells):
         said.append(f"{paper}: the paper's values.")
     if any(cell.replicated for cell in cells):
-        said.append("Crosses: replicated on real data.")
+        said.append("Crosses: replicated on real data, in panels of their own.")
     return said

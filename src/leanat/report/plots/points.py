@@ -12,7 +12,10 @@ from leanat.report.overview import plain
 from leanat.report.statistics import Interval, t_interval, wilson
 
 Key = str | Sequence[str] | None
-HATCHES = ("", "///", "...", "\\\\\\", "xxx", "++", "ooo")  # of filled areas, to tell them in grey
+# Of filled areas, to tell them in grey.
+HATCHES = (
+    "", "///", "...", "\\\\\\", "xxx", "++", "ooo", "---", "|||", "**", "//..", "\\\\oo", "--..", "||oo",
+)  # fmt: skip
 
 
 class Point(NamedTuple):
@@ -28,6 +31,7 @@ class Point(NamedTuple):
     seeds: tuple[float, ...] = ()  # ours, one by one
     images: Interval | None = None  # of one seed's accuracy, over its test examples
     by_seed: Mapping[int, float] = {}  # never written to
+    specs: tuple[str, ...] = ()  # of the runs of ours
 
 
 class SeriesStyle(NamedTuple):
@@ -50,7 +54,7 @@ def points(item: Filled) -> list[Point]:
         ours = t_interval(cell.values) if cell.values else None
         real = Interval(*cell.replicated[:4]) if cell.replicated else None
         missing = None if ours else column.skipped or cell.missing
-        more = cell.stand_in, tuple(cell.by_seed.values()), over_images(cell, column.unit), cell.by_seed
+        more = cell.stand_in, tuple(cell.by_seed.values()), over_images(cell, column.unit), cell.by_seed, cell.specs
         found.append(Point(keys, ours, cell.published, real, missing, column.unit, *more))
     return found
 
