@@ -6,6 +6,7 @@ import sys
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 from toys import Small, same, weights
@@ -16,6 +17,7 @@ from leanat.attacks.pgd import PGD
 from leanat.attacks.threat import Linf
 from leanat.core.nouns import Step
 from leanat.core.rng import Draws
+from leanat.library.data import as_data
 from leanat.models.classifier import PerChannel
 from leanat.selection.solvers import Gradients, facility_location, matching_pursuit, per_class
 
@@ -274,6 +276,90 @@ def test_tensors_datasets_and_folders_are_one(net, xy, tmp_path):
         train(own, data, "pgd", make_recipe(epochs=2, batch=10))
         trained.append(weights(own)["conv.weight"])
     assert all(torch.allclose(other, trained[0], atol=1e-5) for other in trained[1:])
+
+
+class Answer(nn.Module):
+    """Answers the class that the first pixel says, of five."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, x):
+        return self.scale * F.one_hot((x[:, 0, 0, 0] * 5).long().clamp(max=4), 5).float()
+
+
+class Told(Slow):
+    """With the attributes that are given, and labels one by one that ``label`` changes."""
+
+    def __init__(self, x, y, label=lambda i, c: c, **attributes):
+        super().__init__(x, y)
+        self.label = label
+        vars(self).update(attributes)
+
+    def __getitem__(self, i):
+        return self.x[i], self.label(i, self.y[i].item())
+
+
+class Shifted(TensorDataset):
+    def __getitem__(self, i):
+        x, y = super().__getitem__(i)
+        return x, (y + 1) % 5
+
+
+def answered(xy):
+    """Images that ``Answer`` gets right."""
+    x, y = xy
+    x[:, 0, 0, 0] = (y + 0.5) / 5
+    return x, y
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x, y: Shifted(x, y),
+        lambda x, y: Told(x, y, lambda i, c: (c + 1) % 5, targets=y.tolist(), target_transform=lambda c: (c + 1) % 5),
+        lambda x, y: Told(x, y, lambda i, c: (c + 1) % 5, targets=y.tolist()),
+        lambda x, y: Told(x, y, lambda i, c: 4 - c if c in (0, 4) else c, labels=y, targets=None),
+        lambda x, y: Told(x, y, labels=torch.arange(30)),
+        lambda x, y: Told(x, y, labels=["a"] * 30, targets=3),
+        lambda x, y: Told(x, y, lambda i, c: float(c), targets=[float(c) for c in y]),
+        lambda x, y: Told(x, y, targets=y.numpy()),
+    ],
+)
+def test_the_labels_of_a_dataset_are_those_of_its_examples(make, xy):
+    dataset = make(*answered(xy))
+    examples = [dataset[i] for i in range(30)]
+    right = sum(Answer()(x[None]).argmax().item() == int(c) for x, c in examples) / 30
+    assert evaluate(Answer(), dataset, ["clean"])["clean"].accuracy == pytest.approx(right, abs=1e-6)
+
+
+def test_comparing_labels_draws_nothing(xy):
+    told, state = Told(*xy, lambda i, c: c + 0 * int(torch.rand(())), targets=xy[1].tolist()), torch.get_rng_state()
+    as_data(told, torch.device("cpu"))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda x, y: Told(x, y, lambda i, c: 1.7), "example 0 of the Dataset has the label 1.7; a whole class number"),
+        (lambda x, y: Told(x, y, lambda i, c: F.one_hot(y)[i]), r"the label of shape \[5\]; a whole class number"),
+        (lambda x, y: Told(x, y, lambda i, c: "cat"), "the label 'cat'; a whole"),
+        (lambda x, y: Told(x, y, lambda i, c: c + (i == 29 and 1), targets=y), "example 29 .* label 5; it had 4 when"),
+        (lambda x, y: [{"image": a, "label": 0} for a in x], r"example 0 of the Dataset is a dict; a pair \(image, label\)"),
+        (lambda x, y: [(a,) for a in x], "is a tuple of 1; a pair"),
+        (lambda x, y: [x, y], r"data is a list of 2 tensors; a tuple \(x, y\)"),
+        (lambda x, y: [(a[:, : 8 - i], 0) for i, a in enumerate(x[:2])], r"shape \[3, 7, 8\], others \[3, 8, 8\]; all of"),
+        (lambda x, y: [(a.numpy(), 0) for a in x], r"an image that is a ndarray; a tensor \[C, H, W\]"),
+        (lambda x, y: [((a * 255).long(), 0) for a in x], "an image of int64; uint8, or floating"),
+        (lambda x, y: [(Image.new("P", (8, 8)), 0)], "an image of palette numbers"),
+    ],
+)  # fmt: skip
+def test_examples_that_do_not_fit_are_refused_in_one_line(make, message, xy):
+    with pytest.raises((ValueError, TypeError), match=message) as error:
+        evaluate(Answer(), make(*xy), ["clean"])
+    assert "\n" not in str(error.value)
 
 
 def test_a_step_of_training_is_torch_s(net, xy):

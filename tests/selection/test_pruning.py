@@ -263,7 +263,7 @@ def test_what_a_rule_returns_is_named(run, tmp_path, returns, message):
     ("code", "message"),
     [
         ("class Own:\n    pass", r"cannot be called with fraction=0.2 \(TypeError: Own\(\) takes no arguments\)"),
-        ("def Own(fraction):\n    return 3", "gives a int; what can be called with"),
+        ("def Own(fraction):\n    return 3", "gives int; what can be called with"),
     ],
 )
 def test_a_rule_that_cannot_be_made_is_refused_before_anything_runs(tmp_path, code, message):

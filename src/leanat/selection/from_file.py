@@ -58,7 +58,7 @@ class Rule:
             raise ValueError(f"{self.source}: cannot be called with fraction={fraction} ({reason})") from error
         if not callable(chooser):
             kind = type(chooser).__name__
-            raise ValueError(f"{self.source}: gives a {kind}; what can be called with (run, split) is expected")
+            raise ValueError(f"{self.source}: gives {kind}; what can be called with (run, split) is expected")
         return chooser
 
     def content(self) -> str:
