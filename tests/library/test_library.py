@@ -1,5 +1,6 @@
 """The public interface against closed forms, autograd and the package's own parts."""
 
+import copy
 import subprocess
 import sys
 
@@ -12,14 +13,29 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 from toys import Small, same, weights
 
 import leanat
-from leanat import Reselect, evaluate, fgsm, indexed, make_method, make_recipe, perturb, pgd, select, train
+from leanat import (
+    Reselect,
+    evaluate,
+    fgsm,
+    indexed,
+    make_method,
+    make_recipe,
+    make_selector,
+    perturb,
+    pgd,
+    select,
+    train,
+)
 from leanat.attacks.pgd import PGD
 from leanat.attacks.threat import Linf
 from leanat.core.nouns import Step
 from leanat.core.rng import Draws
+from leanat.data.augment import Flip
 from leanat.library.data import as_data
 from leanat.models.classifier import PerChannel
+from leanat.selection.basic import Every
 from leanat.selection.solvers import Gradients, facility_location, matching_pursuit, per_class
+from leanat.training.objectives import CrossEntropy
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)
 
@@ -44,6 +60,24 @@ def net():
 @pytest.fixture
 def xy():
     return torch.rand(30, 3, 8, 8), torch.arange(30) % 5
+
+
+class Detached(Views):
+    def forward(self, x):
+        return super().forward(x.detach()).detach()
+
+
+def inferred():
+    with torch.inference_mode():
+        return Views()
+
+
+def late(name):
+    """A method that trains on everything for two epochs first."""
+    return make_method(choose=Every(period=1, warmup=2, inner=make_selector(name)))
+
+
+STATE = {"epoch": 3, "index": torch.arange(31), "weight": torch.ones(31)}  # of 31 examples
 
 
 def linear(classes=2):
@@ -162,12 +196,85 @@ def test_attacks_without_a_ball(name, net, xy):
         (lambda net, x, y: select(net, x, y, method="glister"), "validation"),
         (lambda net, x, y: train(net, (x, y), "pdg"), "did you mean pgd"),
         (lambda net, x, y: train(net, TensorDataset(x * 255, y)), "hand over x / 255"),
+        (lambda net, x, y: leanat.mi_fgsm(net, x, y, steps=0), "MIFGSM: steps 0; allowed: 1 or more"),
+        (lambda net, x, y: leanat.di2_fgsm(net, x, y, steps=0), "DI2FGSM: steps 0; allowed: 1 or more"),
+        (lambda net, x, y: pgd(net, x, y, eps=8), "eps 8: pixels are in .* 8 / 255 is meant"),
+        (lambda net, x, y: pgd(net, x, y, mean=float("nan"), std=0.5), "of pixels in"),
+        (lambda net, x, y: pgd(net, x, y, mean="a", std=0.5), "mean is 'a'; a number, or a list"),
+        (lambda net, x, y: pgd(net.double(), x, y), "the network is float64, its images float32; float32 is expected"),
+        (lambda net, x, y: pgd(net, x.double(), y), "the network is float32, its images float64; float32 is expected"),
+        (lambda net, x, y: evaluate(net.double(), (x, y)), "the network is float64, its images float32"),
+        (lambda net, x, y: train(net.double(), (x, y)), "the network is float64, its images float32"),
+        (lambda net, x, y: pgd(net, x.half(), y), "x is float16, too coarse"),
+        (lambda net, x, y: pgd(net.bfloat16(), x.bfloat16(), y), "x is bfloat16, too coarse"),
+        (lambda net, x, y: pgd(inferred(), x, y), "made inside torch.inference_mode"),
+        (lambda net, x, y: pgd(Detached(), x, y), "the network gives no gradient"),
+        (lambda net, x, y: evaluate(net, (x[:, :1], y)), r"does not take the images of the data, \[1, 8, 8\]: .* 3 channels"),
+        (lambda net, x, y: evaluate(net, (x, y), limit=0), "limit is 0; a whole number from 1 on"),
+        (lambda net, x, y: evaluate(net, (x, y), limit=-1), "limit is -1; a whole number"),
+        (lambda net, x, y: evaluate(net, (x, y), (name for name in ["pgd"])), "a list of names"),
+        (lambda net, x, y: evaluate(net, (x, y), {"a": PGD}), r"attack is the class PGD; an object .* PGD\(...\)"),
+        (lambda net, x, y: evaluate(Answer(), answered((x, y)), {"a": lambda net, step: None}), "the attack returns NoneType"),
+        (lambda net, x, y: evaluate(Answer(), answered((x, y)), {"a": lambda net, step: step.x + 5}), "attack returns reaches"),
+        (lambda net, x, y: perturb(net, x, y, PGD), "attack is the class PGD"),
+        (lambda net, x, y: select(net, x, y, method=3), "method is 3; a name or what make_selector returns"),
+        (lambda net, x, y: select(net, x, y, method=None), "method is None; a name"),
+        (lambda net, x, y: select(net, x, y, objective=CrossEntropy), "objective is the class CrossEntropy"),
+        (lambda net, x, y: select(nn.Flatten(), x, y), "the network has no parameters"),
+        (lambda net, x, y: select(net, x, y, method="glister", validation=(x, y + 1)), "validation has the class number 5"),
+        (lambda net, x, y: select(net, x, y, method="glister", validation=(x[..., :7, :7], y)), r"of validation, \[3, 7, 7\]"),
+        (lambda net, x, y: Reselect(nn.Sequential(net, nn.Softmax(1)), (x, y), warmup=3), "no linear layer gives"),
+        (lambda net, x, y: Reselect(net, (x, y), method="glister", warmup=3), "validation examples; hand them over"),
+        (lambda net, x, y: Reselect(net, (x, y)).set_epoch(-1), "set_epoch: -1"),
+        (lambda net, x, y: Reselect(net, (x, y)).load_state_dict({}), "the state has nothing"),
+        (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(STATE), "the state keeps example 30; the data have 30"),
+        (lambda net, x, y: train(net, (x, y), None), "method is None; what make_method returns"),
+        (lambda net, x, y: train(net, (x, y), recipe={}), "recipe is of type dict; what make_recipe returns"),
+        (lambda net, x, y: train(net, (x, y), augment="flip"), "augment is 'flip'; a tuple of pieces"),
+        (lambda net, x, y: train(net, (x, y), augment=Flip()), r"augment is Flip\(\); a tuple of pieces"),
+        (lambda net, x, y: train(net, (x, y), augment=(Flip,)), r"a piece of augment is the class Flip; .* Flip\(...\)"),
+        (lambda net, x, y: train(net.requires_grad_(False), (x, y)), "the network has no parameter to train"),
+        (lambda net, x, y: train(nn.Flatten(), (x, y)), "the network has no parameter to train"),
+        (lambda net, x, y: make_method(choose="craig"), "choose is 'craig'; what make_selector returns"),
+        (lambda net, x, y: train(net, (x, y), late("glister"), after_epoch=pytest.fail), "validation examples; hand them over"),
+        (lambda net, x, y: train(net, (x, y), late("glister"), validation=(x, y + 4), after_epoch=pytest.fail), "number 8; the"),
+        (lambda net, x, y: train(nn.Sequential(net, nn.Softmax(1)), (x, y), late("craig"), after_epoch=pytest.fail), "no linear"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_in_one_line(call, message, net, xy):
     with pytest.raises((ValueError, TypeError), match=message) as error:
         call(net, *xy)
     assert "\n" not in str(error.value)
+
+
+def test_a_caller_s_modes_change_nothing(net, xy):
+    """Neither inference mode, no_grad nor another default of floats: the same numbers, and the modes are as they were."""
+
+    def everything(own):
+        rows = train(own, xy, "pgd", make_recipe(epochs=1, batch=10))
+        return [
+            pgd(net, *xy, seed=3), leanat.apgd(net, *xy, steps=3, seed=3), leanat.fab(net, *xy, steps=3, seed=3),
+            evaluate(net, xy, seed=3)["pgd"].outcome.loss, select(net, *xy, 0.3).weight, rows[0]["loss"], own.conv.weight,
+        ]  # fmt: skip
+
+    copies = [copy.deepcopy(net) for _ in range(4)]
+    usual = everything(copies[0])
+    with torch.no_grad():
+        blind = everything(copies[1])
+    with torch.inference_mode():
+        inferred, images = everything(copies[2]), torch.full((3, 3, 8, 8), 0.5)
+        assert pgd(net, images, torch.zeros(3, dtype=torch.int64)).shape == images.shape
+        assert torch.is_inference_mode_enabled()
+    assert pgd(net, images, torch.zeros(3, dtype=torch.int64)).shape == images.shape
+    torch.set_default_dtype(torch.float64)
+    try:
+        double = everything(copies[3])
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for other in (blind, inferred, double):
+        for value, right in zip(other, usual, strict=True):
+            assert torch.equal(torch.as_tensor(value), torch.as_tensor(right))
 
 
 def test_robust_accuracy_of_a_linear_network_is_known():
@@ -351,7 +458,7 @@ def test_comparing_labels_draws_nothing(xy):
         (lambda x, y: [(a,) for a in x], "is a tuple of 1; a pair"),
         (lambda x, y: [x, y], r"data is a list of 2 tensors; a tuple \(x, y\)"),
         (lambda x, y: [(a[:, : 8 - i], 0) for i, a in enumerate(x[:2])], r"shape \[3, 7, 8\], others \[3, 8, 8\]; all of"),
-        (lambda x, y: [(a.numpy(), 0) for a in x], r"an image that is a ndarray; a tensor \[C, H, W\]"),
+        (lambda x, y: [(a.numpy(), 0) for a in x], r"an image of type ndarray; a tensor \[C, H, W\]"),
         (lambda x, y: [((a * 255).long(), 0) for a in x], "an image of int64; uint8, or floating"),
         (lambda x, y: [(Image.new("P", (8, 8)), 0)], "an image of palette numbers"),
     ],

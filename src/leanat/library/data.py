@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from leanat.core.nouns import Data, eval_without_param_grad
+from leanat.core.nouns import Data
 from leanat.core.rng import Draws
 from leanat.data import StreamedData, load_folder
 from leanat.data.augment import NONE, Augmentation, Piece, unit
@@ -88,14 +88,27 @@ def prepared(
     x, _ = found.batch(torch.zeros(1, dtype=torch.int64, device=found.labels.device), 0)
     wrapped = Wrapped(net, mean, std, x.shape[1])
     wrapped.labels_below = int(found.labels.max()) + 1
-    with eval_without_param_grad(wrapped), torch.no_grad():
-        n_classes = wrapped(x).shape[1]
+    n_classes = wrapped.classes_of(x, "the data")
     wrapped.find_head(layer, x)
     if isinstance(found, TensorData):
         found = replace(found, class_names=tuple(map(str, range(n_classes))))
     elif isinstance(found, DatasetData):
         found = replace(found, n_classes=n_classes)
     return wrapped, found
+
+
+def held_out_for(wrapped: Wrapped, validation: AnyData | None) -> Data | None:
+    """The validation examples, checked on a first image and all labels. Raises what ``as_data`` does."""
+    if validation is None:
+        return None
+    found = as_data(validation, wrapped.device)
+    if not len(found):
+        raise ValueError("validation holds no image")
+    x, _ = found.batch(torch.zeros(1, dtype=torch.int64, device=found.labels.device), 0)
+    n_classes, highest = wrapped.classes_of(x, "validation"), int(found.labels.max())
+    if highest >= n_classes:
+        raise ValueError(f"validation has the class number {highest}; the network has {n_classes} logits")
+    return found
 
 
 def as_data(data: AnyData, device: torch.device, augment: Sequence[Piece] = (), seed: int = 0) -> Data:
@@ -207,7 +220,7 @@ def _image(image: Any, number: int) -> Tensor:
         if not hasattr(image, "getbands"):
             kind = type(image).__name__
             raise TypeError(
-                f"example {number} of the Dataset has an image that is a {kind}; a tensor [C, H, W] or Pillow's is expected"
+                f"example {number} of the Dataset has an image of type {kind}; a tensor [C, H, W] or Pillow's is expected"
             )
         if image.mode in ("P", "PA"):
             raise ValueError(

@@ -189,7 +189,7 @@ def _standardisation(
     mean, std = ([*v] * test.channels if len(v) == 1 else [*v] for v in (mean, std))
     if not len(mean) == len(std) == test.channels:
         raise ConfigError([f"mean {_digits(mean)} and std {_digits(std)}: {test.channels} numbers each are needed"])
-    if any(abs(m) > 1 for m in mean) or any(not 0 < s <= 1 for s in std):
+    if any(not abs(m) <= 1 for m in mean) or any(not 0 < s <= 1 for s in std):
         raise ConfigError(
             [f"mean {_digits(mean)} and std {_digits(std)}: allowed are those of pixels in [0, 1]; divide by 255"]
         )
