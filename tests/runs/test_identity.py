@@ -90,6 +90,81 @@ def test_a_network_is_what_it_computes_not_where_it_lies():
     assert identity.of_network(a) != identity.of_network(b), "settings that are no weights count"
 
 
+SIGNED = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.linear = nn.Linear(64, 10)
+        {attribute}
+
+    def forward(self, x):
+        {first}
+        return {sign} * self.linear(x.flatten(1))
+
+def net():
+    return Net()
+"""
+HOOKED = """
+import torch
+from torch import nn
+
+def net():
+    torch.manual_seed(0)
+    linear = nn.Linear(64, 10)
+    linear.register_forward_hook(lambda module, x, z: {sign} * z)
+    return nn.Sequential(nn.Flatten(), linear)
+"""
+READ = "(Path(__file__).parent / 'sign.txt').read_text()"
+
+
+def signed(sign="1", attribute="pass", first="pass", before=""):
+    return before + SIGNED.format(sign=sign, attribute=attribute, first=first)
+
+
+@pytest.mark.parametrize(
+    ("code", "edited", "after"),
+    [
+        (signed("1"), "net.py", signed("-1")),
+        (HOOKED.format(sign="1"), "net.py", HOOKED.format(sign="-1")),
+        (signed("sign()", before="from helper import sign\n"), "helper.py", "def sign():\n    return -1\n"),
+        (signed("helper.sign()", first="import helper"), "helper.py", "def sign():\n    return -1\n"),
+        (
+            signed("self.s", f"self.s = torch.tensor(float({READ}))", before="from pathlib import Path\n"),
+            "sign.txt",
+            "-1",
+        ),
+        (signed("self._s[0]", f"self._s = [float({READ})]", before="from pathlib import Path\n"), "sign.txt", "-1"),
+    ],
+    ids=["forward", "hook", "helper", "helper imported late", "tensor", "value in a list"],
+)
+def test_outcomes_of_a_network_in_code_are_those_of_this_version(tmp_path, code, edited, after):
+    files = {"net.py": code, "helper.py": "def sign():\n    return +1 + 0\n", "sign.txt": "1"}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+
+    def clean(out):
+        more = {
+            "network": f"{tmp_path}/net.py:net",
+            "model": None,
+            "data": "digits",
+            "examples": 50,
+            "out": tmp_path / out,
+        }
+        attacking.attack_file(grid(), "saliency", "curriculum", options(tmp_path, **more))
+        attacks = json.loads((tmp_path / out / "saliency-curriculum.json").read_text())["attacks"]
+        return {name: (a["clean"]["accuracy"], a["accuracy"]) for name, a in attacks.items()}
+
+    first, held = clean("a"), tree(tmp_path / "a")
+    assert clean("a") == first
+    assert tree(tmp_path / "a") == held, "nothing is made twice"
+    (tmp_path / edited).write_text(after)
+    assert clean("a") == clean("b") != first
+
+
 def test_data_are_images_and_labels():
     test = data.load("digits", "test")
     first = identity.of_data(test)

@@ -18,15 +18,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leanat.core.files import atomic_write, read_json
+from leanat.core.own_code import PACKAGES
 from leanat.plan.grid import UPSTREAM, canonical, digest
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from leanat.core.nouns import Data
+    from leanat.core.own_code import Loaded
 
 LENGTH = 16  # hexadecimal digits
-INSTALLED = ("torch", "torchvision", "timm", "leanat")  # packages whose code is known by its version
 KEPT = (".safetensors", ".npz", ".pt")  # what a run leaves for others
 NAME = re.compile(
     r".+-s\d+-([0-9a-f]{8})"
@@ -48,10 +49,13 @@ def of_value(value: Any) -> str:
 
 
 def of_network(net: nn.Module) -> str:
-    """Hash of a network's parameters and buffers, of the kinds and plain settings of its modules, and of the source files
-    of modules that are of none of INSTALLED. Training mode, device and memory format do not count.
+    """Hash of a network's parameters and buffers, of the kinds of its modules, of the plain values and tensors that these
+    hold, and of the source files of modules that are of none of PACKAGES. Training mode, device and memory format do not
+    count.
     """
-    sha = hashlib.sha256()
+    from torch import Tensor, nn
+
+    sha, usual = hashlib.sha256(), vars(nn.Module()).keys()
     for name, tensor in itertools.chain(net.named_parameters(), net.named_buffers()):
         sha.update(name.encode())
         _add(sha, tensor)
@@ -60,11 +64,20 @@ def of_network(net: nn.Module) -> str:
         kind = type(module)
         settings = {k: v for k, v in vars(module).items() if k[0] != "_" and k != "training" and _plain(v)}
         sha.update(f"{name} {kind.__module__}.{kind.__qualname__} {sorted(settings.items())}".encode())
-        if kind.__module__.split(".")[0] not in INSTALLED:
+        foreign = kind.__module__.split(".")[0] not in PACKAGES
+        for key in sorted(vars(module).keys() - usual - settings.keys()):
+            if foreign or isinstance(vars(module)[key], Tensor):
+                _add_value(sha, key, vars(module)[key])
+        if foreign:
             sources.add(getattr(sys.modules.get(kind.__module__), "__file__", None) or "")
     for source in sorted(sources):
         sha.update((of_file(Path(source)) if os.path.isfile(source) else "").encode())
     return sha.hexdigest()[:LENGTH]
+
+
+def of_code(code: Loaded) -> str:
+    """Hash of the files of code of the user's, and of what these imported."""
+    return of_value([of_file(path) for path in code.files()])
 
 
 def of_data(data: Data, cache: Path | None = None) -> str:
@@ -181,6 +194,26 @@ def _add(sha: Any, tensor: Tensor) -> None:
     tensor = tensor.detach().cpu().contiguous()
     sha.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
     sha.update(tensor.reshape(-1).view(torch.uint8).numpy())
+
+
+def _add_value(sha: Any, name: str, value: Any) -> None:
+    """Tensors, arrays and plain values, also in lists and mappings; nothing of other objects."""
+    import numpy as np
+    from torch import Tensor
+
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
+        sha.update(f"{name} {value.dtype} {value.shape}".encode() + value.tobytes())
+    elif isinstance(value, Tensor):
+        sha.update(name.encode())
+        _add(sha, value)
+    elif _plain(value):
+        sha.update(f"{name} {value!r}".encode())
+    elif isinstance(value, list | tuple):
+        for k, inner in enumerate(value):
+            _add_value(sha, f"{name}.{k}", inner)
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            _add_value(sha, f"{name}.{key}", inner)
 
 
 def _plain(value: Any) -> bool:
