@@ -561,3 +561,17 @@ def test_a_run_does_not_begin_with_a_network_of_other_images(results):
     spec["data"] = spec["data"] | {"name": "shapes10"}
     with pytest.raises(io.NetworkError, match="takes 1 channel, shapes10 has 3 channels"):
         experiment.train_run("b", spec, folder / "runs" / "b", None, CPU)
+
+
+def test_a_summary_is_of_the_planned_measures_and_alarms():
+    """Attacks are tried in tests/report/test_records.py; a summary of before these were recorded has none to compare."""
+    asked = {"maps": {"measure": {"maps": {"count": 4}}}, "alarm": {"masking": {"limit": 8}}}
+    kept = {"attacks": {}, "measures": {"maps": {"spec": asked["maps"]}}, "masking_spec": {"alarm": asked["alarm"]}}
+    identity.check_suite(kept, asked, 10, Path("x.json"))
+    identity.check_suite({"attacks": {}, "measures": {"maps": {}}}, asked, 10, Path("x.json"))
+    for name, key, said in (("maps", "measure.maps.count", "4, now 5"), ("alarm", "masking.limit", "8, now 9")):
+        other = json.loads(json.dumps(asked).replace(*said.split(", now ")))
+        with pytest.raises(
+            identity.IdentityError, match=rf"^x.json: {name} was run with another spec \({key} {said}\)"
+        ):
+            identity.check_suite(kept, other, 10, Path("x.json"))

@@ -63,6 +63,7 @@ def resolve(grid: Grid, paper: str, name: str) -> Item:
         cells=tuple(map(tuple, cells)),
         runs=tuple(runs),
         evaluations=tuple(evaluations),
+        attacks={e: grid.evaluations[e].attacks for e in evaluations},
         timed={digest(t.spec): replace(t, memory=held) for t in timings},
         all_runs=tuple(all_runs),
     )

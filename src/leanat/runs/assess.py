@@ -97,7 +97,7 @@ def assess(
             file.save(arrays, **record)
         makers += record["pieces"]
         row = {"numbers": record["numbers"], "file": f"{folder.name}/{file.path.name}", "pieces": record["pieces"]}
-        summary.setdefault("measures", {})[name] = row
+        summary.setdefault("measures", {})[name] = row | {"spec": suite[name]}
         lines = [f"{k} {v:.4g}" for k, v in record["numbers"].items() if v is not None]
         more = f" and {len(lines) - FEW} more" if len(lines) > FEW else ""
         log.info("%s: %s%s", name, ", ".join(lines[:FEW]), more)
@@ -110,6 +110,7 @@ def assess(
             files[name].save({}, **record)
         makers += record["pieces"]
         summary.setdefault("masking", {})[name] = record["reasons"]
+        summary.setdefault("masking_spec", {})[name] = suite[name]
         log.info("gradient masking: %s", " ".join(record["reasons"]) or "no sign of it")
     return summary | {"made_from": sources} | kept.latest(makers)
 

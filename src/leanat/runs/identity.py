@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import os
 import re
 import sys
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from leanat.core.files import atomic_write, read_json
 from leanat.core.own_code import PACKAGES
 from leanat.plan.grid import UPSTREAM, canonical, digest
+from leanat.runs import records
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -155,15 +157,13 @@ def check_name(folder: Path, spec: Mapping[str, Any]) -> None:
         )
 
 
-def read_run(folder: Path) -> dict[str, Any]:
-    """The metrics of a finished run whose name, spec.json, spec and spec_hash agree.
+def read_run(folder: Path, *need: str) -> dict[str, Any]:
+    """The metrics of a finished run whose name, spec.json, spec and spec_hash agree, with the keys ``need``.
 
     Raises FileNotFoundError for a run that is not finished, ValueError for damaged metrics, IdentityError for others'.
     """
     path = folder / "metrics.json"
-    metrics = read_json(path, "the metrics of a finished run")
-    if not isinstance(metrics, dict) or not isinstance(metrics.get("spec"), dict) or "spec_hash" not in metrics:
-        raise ValueError(f"{path}: not the metrics of a finished run (no spec and spec_hash)")
+    metrics = records.metrics(path, *need)
     check_name(folder, metrics["spec"])
     if metrics["spec_hash"] != (own := digest(metrics["spec"])):
         raise IdentityError(f"{path}: spec_hash is {metrics['spec_hash']}, its spec has hash {own}; train the run anew")
@@ -186,6 +186,24 @@ def check_files(folder: Path, metrics: Mapping[str, Any]) -> None:
         raise IdentityError(
             f"{folder}: not the files that its training left: {what}; put them back, or remove the folder to train anew"
         )
+
+
+def check_suite(suite: Mapping[str, Any], asked: Mapping[str, Any], test: int, path: Path) -> None:
+    """Raises IdentityError where an attack of a summary was run with another spec than ``asked`` has of it, or not on as many
+    of the ``test`` images as its spec says (of those that early stopping is not chosen by, any number).
+    """
+    ran = {name: shown.get("spec") for kind in ("attacks", "measures") for name, shown in suite.get(kind, {}).items()}
+    ran |= suite.get("masking_spec", {})
+    for name, entry in asked.items():
+        now = json.loads(canonical(entry))  # as a file has it
+        if ran.get(name) not in (None, now):
+            differ = "; ".join(changes(ran[name], now)[:3])
+            raise IdentityError(f"{path}: {name} was run with another spec ({differ}); attack again")
+    for name, shown in suite["attacks"].items():
+        spec, n = shown.get("spec") or {}, shown.get("n")
+        most = min(spec.get("examples") or test, test)
+        if n is not None and (n > most or (spec and not spec.get("holdout") and n < most)):
+            raise IdentityError(f"{path}: {name} is of {n} images, {most} are asked for; attack again")
 
 
 def _add(sha: Any, tensor: Tensor) -> None:
