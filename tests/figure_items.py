@@ -43,6 +43,10 @@ def item(rows, columns, cells, options, title="A title", caption="", scale="demo
     provenance |= {"factors": FACTORS, "assumptions": ASSUMPTIONS}
     told = {"paper": "sat", "item": "figure6", "title": title, "caption": caption, "scale": scale}
     more = {"provenance": provenance, "labels": LABELS, "options": options}
+    for line in cells:
+        for one, of in zip(line, columns, strict=True):
+            if one["values"] and of["stand_in"]:
+                one.setdefault("stand_in", [of["stand_in"], []])
     return told | more | {"rows": rows, "columns": columns, "cells": cells} | other
 
 

@@ -308,9 +308,16 @@ def test_a_table_of_losses_and_a_figure_of_pictures_from_files(grid, tmp_path):
         about = record(grid.runs[run].spec, device="CPU", revision="x", date="2026-11-20")
         (tmp_path / "runs" / run / "metrics.json").write_text(json.dumps(about))
     filled = items.fill(item, tmp_path, CONFIG.parent / "published", CONFIG.parent / "replicated")
-    assert list(filled.files) == ["FGSM", "PGD-20"]
-    assert list(filled.files["FGSM"]) == ["rows", "image", "A attacked", "A change", "B attacked", "B change"]
-    assert filled.files["PGD-20"]["B change"].mean() == pytest.approx(0.3)
+    assert list(filled.files) == ["FGSM (shapes10)", "PGD-20 (shapes10)"]
+    assert list(filled.files["FGSM (shapes10)"]) == [
+        "rows",
+        "image",
+        "A attacked",
+        "A change",
+        "B attacked",
+        "B change",
+    ]
+    assert filled.files["PGD-20 (shapes10)"]["B change"].mean() == pytest.approx(0.3)
     write_figure(filled, tmp_path / "figure6")
     assert (tmp_path / "figure6.pdf").stat().st_size > 5000
 

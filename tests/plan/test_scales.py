@@ -199,6 +199,29 @@ def test_a_stand_in_is_named_under_the_items_of_its_data_alone(grids):
         assert any("SVHN" in line or "l_2 becomes" in line for line in item.factors) == svhn, item.item
 
 
+def test_a_cell_s_stand_in_is_the_data_set_of_its_own_runs(grids):
+    """Two of one column may be of two: in Figure 7 of SAT the transfer is to other images than those of its source."""
+    named = {}
+    for item in grids["demo"].items.values():
+        for row, column, cell in item.flat:
+            data = {grids["demo"].runs[run].spec["data"]["name"] for run in cell.runs}
+            if data and not cell.timed:
+                base = grids["demo"].papers[item.paper].items[item.item].base
+                asked = {**base, **row.entry, **column.entry}["data"]
+                assert data == {cell.stand_in.data or asked}, (item.name, row.name, column.name)
+                named.setdefault((item.name, row.entry.get("view")), set()).update(cell.stand_in.names)
+    attacks = {"aa-demo", "0.3 in l2"}
+    assert named["sat/figure7", "on CIFAR-10"] == {"shapes10u", *attacks}
+    assert named["sat/figure7", "on A"] == {"shapes20", *attacks}
+    assert named["sat/supplement", "S-ESAT to SVHN"] == {"shapes20u", *attacks}
+    overfitting = grids["demo"].items["qtart/overfitting"].flat
+    gaps = {cell.stand_in.attack for _, column, cell in overfitting if column.name == "Test | gap"}
+    assert gaps == {("4/255", "3.95/255")}  # a difference of two attacks
+    single_step = grids["demo"].items["qtart/decomposition"].flat
+    radius = {cell.stand_in for _, column, cell in single_step if column.label == "FGSM, radius 2/255"}
+    assert radius == {("digits", ("10/255",))}  # what the head of its panel says under the paper's
+
+
 def test_the_suite_of_a_network_from_elsewhere_keeps_the_papers_radii(grids):
     """Of images that no scale knows; the attacks are shortened all the same."""
     for paper, suite, attack in (

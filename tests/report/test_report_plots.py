@@ -11,7 +11,10 @@ from figure_items import PRINTED, SEEDS, draw, drawn, grid_item, write_figure
 from scipy.stats import rankdata, t
 
 from leanat.plan import structure
+from leanat.plan.item import Cell, Column, Item, Row, StandIn
 from leanat.report import items
+from leanat.report.pictures import pictured
+from leanat.report.plots.points import looks
 
 
 def curves(axis):
@@ -59,6 +62,45 @@ def test_panels_share_an_axis_where_they_measure_the_same():
     limits = [axis.get_ylim() for axis in axes]
     assert limits[0] == limits[2] != limits[5] == limits[7]
     assert len(clean) == len(robust)
+    item = grid_item([[[20.0], [60], [90]], [[84.0], [85], [86]]], {"plot": "lines", "x": "step", "panel": "method"})
+    for column in item["columns"]:
+        column["entry"]["metric"] = "same"
+    first, second = (list(axis.get_yticks()) for axis in draw(item).axes)
+    assert first == second  # also below what is drawn in the second
+    assert min(second) < 30
+
+
+@pytest.mark.parametrize("scale", ["demo", "paper"])
+@pytest.mark.parametrize("plot", ["lines", "bars", "scatter", "polar"])
+def test_replicated_values_have_panels_and_axes_of_their_own_and_their_series_colours(plot, scale):
+    """Ours are 1 to 7, those of real data 80 to 86: on one axis the first would be flat."""
+    options = {"lines": {"x": "step"}, "bars": {}, "scatter": {"x": "a", "y": "b", "series": "data"}}
+    options["polar"] = {"series": "method", "axis": "step", "panel": "data"}
+    item = grid_item([SEEDS[0], [[2, 3, 4]] * 3], {"plot": plot} | options[plot], scale)
+    for k, line in enumerate(item["cells"]):
+        for m, one in enumerate(line):
+            one["replicated"] = made.REAL | {
+                "mean": 80.0 + 2 * k + m,
+                "low": 79.0 + 2 * k + m,
+                "high": 81.0 + 2 * k + m,
+            }
+    title = "center" if plot == "polar" else "left"
+    ours, real = [axis for axis in draw(item).axes if axis.get_title(loc=title)][:2]
+    assert real.get_title(loc=title).split("\n")[-1] == f"replicated, {'real data' if plot == 'polar' else 'CIFAR-10'}"
+    crosses = [{line.get_color() for line in axis.lines if line.get_marker() == "x"} for axis in (ours, real)]
+    assert not crosses[0]
+    assert len(crosses[1]) == (1 if plot == "scatter" else 2)
+    assert "black" not in crosses[1]
+    if plot != "polar":  # one radius in every panel
+        assert ours.get_ylim()[1] < 20
+        assert real.get_ylim()[1] > 80
+    assert not [line for line in real.lines if 1 <= max(line.get_ydata(), default=0) <= 9]
+
+
+def test_fourteen_series_have_colours_markers_dashes_and_hatches_of_their_own():
+    found = list(looks(str(k) for k in range(14)).values())
+    assert [len(set(column)) for column in zip(*found, strict=True)] == [14] * 4
+    assert len(set(looks(str(k) for k in range(28)).values())) == 28
 
 
 def test_below_its_scale_the_paper_s_values_have_panels_of_their_own():
@@ -69,6 +111,34 @@ def test_below_its_scale_the_paper_s_values_have_panels_of_their_own():
         assert not open_[ours]
         assert sorted(value for values in open_[paper] for value in values) == [1.5, 6.5, 33.0]
         assert (ours.get_title(loc="left"), paper.get_title(loc="left")) == ("this run", "paper, CIFAR-10")
+
+
+@pytest.mark.parametrize("printed", [None, PRINTED])
+def test_a_panel_names_the_stand_in_of_its_own_numbers(printed):
+    """Not the column's first, and whether or not the paper prints values; what differs within a panel is in the foot."""
+    item = grid_item(SEEDS, {"plot": "lines", "x": "step", "panel": "method"}, printed=printed)
+    for k, line in enumerate(item["cells"]):
+        line[0]["stand_in"], line[1]["stand_in"] = ["shapes10u", ["2/255"]], ["digits", [f"{k}/255"]]
+    heads = [axis.get_title(loc="left").split("\n") for axis in draw(item).axes if axis.get_visible()]
+    ours = [["a", "this run, shapes10u, 2/255"], ["b", "this run, digits"]]
+    assert [head for head in heads if head[1] != "paper, CIFAR-10"] == ours
+    assert len(heads) == (4 if printed else 2)
+
+
+def test_a_panel_of_pictures_names_what_stands_in_for_its_data():
+    class Sources:
+        def arrays(self, evaluation, measure):
+            return {"rows": np.array(["star"]), "map": np.zeros((1, 2, 2))}
+
+    cells = [
+        (Cell(evaluations=("a/m",), metric="maps.map", stand_in=StandIn(data)), Cell(missing="not at this scale"))
+        for data in ("shapes20", None)
+    ]
+    rows, columns = [Row("", name) for name in ("CIFAR-100", "CIFAR-10")], [Column("", "map"), Column("", "other")]
+    item = Item("saliency", "figure4", "figure", "", "", "demo", tuple(rows), tuple(columns), tuple(cells))
+    files, left_out = pictured(item, Sources())
+    assert list(files) == ["CIFAR-100 (shapes20)", "CIFAR-10"]
+    assert left_out == ["not at this scale"]
 
 
 def test_few_seeds_are_drawn_and_one_has_the_interval_of_its_images():
@@ -170,7 +240,7 @@ def test_matrix_without_the_paper_s_numbers_is_one_panel():
     for row in item["cells"]:
         for cell in row:
             cell["published"] = None
-    assert [axis.get_title(loc="left") for axis in draw(item).axes] == ["this run (demo)"]
+    assert [axis.get_title(loc="left") for axis in draw(item).axes] == ["this run, shapes10"]
     item["options"]["bars"] = ["A", "C"]
     with pytest.raises(ValueError, match="must be labels of columns"):
         draw(item)
@@ -251,6 +321,19 @@ def test_polar_has_one_radius_closed_lines_and_a_gap_where_a_value_is_missing():
     few["columns"], few["cells"] = few["columns"][:2], [row[:2] for row in few["cells"]]
     with pytest.raises(ValueError, match="at least three axes"):
         draw(few)
+
+
+def test_polar_has_no_difference_of_a_run_to_itself():
+    item = grid_item([SEEDS[0], SEEDS[0]], {"plot": "polar", "series": "method", "axis": "step", "panel": "data"})
+    for line in item["cells"]:
+        for name, one in zip("ab", line, strict=True):
+            one["runs"] = [f"digits-net-{name}-s{seed}-{seed}abc" for seed in range(3)]
+    assert [axis.name for axis in draw(item).axes if axis.get_visible()] == ["polar"]
+    assert "the very run of the first one" in " ".join(made.around(item))
+    for line in item["cells"]:
+        line[1]["runs"] = [name + "d" for name in line[1]["runs"]]
+    assert [axis.name for axis in draw(item).axes if axis.get_visible()] == ["polar", "rectilinear"]
+    assert "the very run" not in " ".join(made.around(item))
 
 
 def test_areas_stack_the_means():

@@ -74,6 +74,38 @@ def test_one_seed_says_so_and_has_no_bars():
     assert "Not in the paper. 2" in said
 
 
+def pale(figure):
+    """Bars of an interval over test examples that are drawn."""
+    return [line for axis in figure.axes for line in axis.lines if line.get_alpha() == 0.25]
+
+
+@pytest.mark.parametrize("plot", ["lines", "bars"])
+def test_pale_bars_and_small_dots_are_explained_exactly_where_they_are_drawn(plot):
+    """One series has three seeds, the other one; a level without x has no such bar."""
+    item = grid_item([[[50.0], [60.0], [70.0]], SEEDS[0]], {"plot": plot} | ({"x": "step"} if plot == "lines" else {}))
+    for tested in (None, 100):
+        for line in item["cells"]:
+            line[0]["tested"] = tested
+        said = " ".join(around(item))
+        assert len(pale(draw(item))) == (3 if tested else 0)
+        assert ("Pale bars where n = 1: Wilson's 95 % interval over its test examples" in said) == bool(tested)
+        assert "mean over n = 1 to 3 seeds" in said
+        assert "95 % t interval over seeds where n is more than 1." in said
+        assert "Small dots: the seeds, one by one." in said
+
+
+@pytest.mark.parametrize("name", ["sat_matrix", "sat_scatter", "qtart_polar", "advprune_areas"])
+def test_what_is_not_drawn_is_not_explained(name):
+    for seeds in (3, 1):
+        item = CELLS[name]()
+        for line in item["cells"]:
+            for cell in line:
+                cell |= {"values": cell["values"][:seeds], "tested": 100}
+        said = " ".join(around(item))
+        assert not pale(draw(item))
+        assert not re.search("Pale bars|Small dots", said)
+
+
 @pytest.mark.parametrize("name", ["radius_lines", "sat_bars", "sat_matrix", "coreset_scatter", "qtart_polar"])
 def test_with_every_value_missing_the_reason_is_in_each_panel_or_the_foot(name):
     item = CELLS[name]()

@@ -187,6 +187,23 @@ def test_what_is_set_against_the_baseline_is_paired_and_times_are_ratios():
     assert printed(item, 0, 1)["mean"] == ""
 
 
+def test_the_very_same_run_is_not_set_against_itself():
+    """Label smoothing of 0 is the baseline under another name: the digests at the end of the runs' names are equal."""
+    rows = [{"group": "", "label": name, "note": None} for name in ("full", "smoothed", "half")]
+    runs = [
+        [f"digits-net-{name}-s{seed}-{seed}abc{k}" for seed in range(3)] for name, k in (("a", 0), ("b", 0), ("c", 1))
+    ]
+    values = [[10, 20, 30], [10, 20, 30], [10, 20, 30]]
+    cells = [[cell(own) | {"runs": of}] for own, of in zip(values, runs, strict=True)]
+    item = small(rows=rows, columns=[column(digits=1)], cells=cells, options={"baseline": "full"})
+    shown = [printed(item, r, 1) for r in range(3)]
+    assert [(one["mean"], one["pm"]) for one in shown] == [("", ""), ("same run", ""), ("0.0", "[0.0, 0.0]")]
+    assert "Same run: with the settings of full" in notes(from_json(Filled, item))[0]["body"]
+    item["cells"][1][0]["runs"] = [name.replace("abc0", "abc2") for name in runs[1]]
+    assert printed(item, 1, 1)["pm"] == "[0.0, 0.0]"
+    assert "Same run" not in notes(from_json(Filled, item))[0]["body"]
+
+
 def test_sub_columns_are_shown_only_where_there_is_something_to_show():
     item = realistic()
     real = {"mean": 95.0, "low": 94.0, "high": 96.0, "n": 3, "scale": "paper", "device": "NVIDIA H200"}

@@ -225,7 +225,7 @@ def _clean(net: nn.Module, data: Data, index: Tensor, batch: int, precision: str
         "predicted": torch.zeros_like(index),
         "correct": torch.zeros_like(index, dtype=torch.bool),
         "broken_by": torch.full_like(index, -1, dtype=torch.int16),
-        **{name: torch.zeros(len(index), device=index.device) for name in ("loss", "linf", "l2")},
+        **{name: torch.zeros(len(index), dtype=torch.float32, device=index.device) for name in ("loss", "linf", "l2")},
     }
 
     def look(where: Tensor) -> None:

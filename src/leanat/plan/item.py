@@ -110,6 +110,20 @@ class Anchor:
     published: Printed
 
 
+class StandIn(NamedTuple):
+    """What this scale puts in the place of a cell's data set; ``attack``: of its attack, by its own name, and of its radius."""
+
+    data: str | None = None
+    attack: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*[self.data] * (self.data is not None), *self.attack)
+
+
+NONE_STANDS_IN = StandIn()
+
+
 @dataclass(frozen=True)
 class Cell(Numbers):
     """What one number is made of.
@@ -129,6 +143,7 @@ class Cell(Numbers):
     candidates: tuple[Candidate, ...] = ()
     by: str | None = None
     inputs: Mapping[str, Any] | None = None
+    stand_in: StandIn = NONE_STANDS_IN
 
     @property
     def measured(self) -> bool:
@@ -143,7 +158,7 @@ class Item:
     ``draws``: whether cells go over random subsets too. ``one_block``: whether all rows are compared with each other.
     ``options``: ``plot`` and its keyword arguments, and what a table's foot is asked to say. ``labels``: how the paper prints
     a value of an entry. ``timed``: by digest of the spec, what ``leanat time`` has to measure. ``all_runs``: with those they
-    read.
+    read. ``attacks``: of each evaluation the suite as it is planned, which its summary is compared with.
     """
 
     paper: str
@@ -164,6 +179,7 @@ class Item:
     assumptions: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
     evaluations: tuple[str, ...] = ()
+    attacks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     timed: Mapping[str, Timed] = field(default_factory=dict)
     all_runs: tuple[str, ...] = ()
 
@@ -193,7 +209,7 @@ class Value:
     """A cell with its numbers: the paper's, replicated ones, and ours by run, or why there are none.
 
     ``tested``: test examples behind an accuracy; ``not_finite``: of them, in the worst run, with logits that are not finite
-    (None: of no network).
+    (None: of no network). ``stand_in``: of what its own numbers are.
     """
 
     published: float | None = None
@@ -203,6 +219,7 @@ class Value:
     tested: int | None = None
     not_finite: int | None = None
     runs: tuple[str, ...] = ()
+    stand_in: StandIn = NONE_STANDS_IN
 
     @property
     def n(self) -> int:
@@ -217,6 +234,15 @@ class Value:
         for run, value in zip(self.runs, self.values, strict=True):
             found.setdefault(int(run.rpartition("-s")[2].partition("-")[0]), []).append(value)
         return {seed: sum(own) / len(own) for seed, own in found.items()}
+
+    @property
+    def specs(self) -> tuple[str, ...]:
+        """The digests of the runs' specs, the last part of their names: two methods whose settings are the same share them."""
+        return tuple(run.rpartition("-")[2] for run in self.runs)
+
+    def is_run_of(self, other: Value) -> bool:
+        """Whether both are the same number of the very same trainings, so that a difference would measure nothing."""
+        return bool(self.runs) and (self.specs, self.values) == (other.specs, other.values)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,7 @@ from leanat.experiments import paper as declared
 from leanat.experiments.spec import plain
 from leanat.plan import marks
 from leanat.plan.grid import Grid, digest
-from leanat.plan.item import Anchor, Candidate, Cell, Column, Item, Printed, Reference, Row, Timed
+from leanat.plan.item import Anchor, Candidate, Cell, Column, Item, Printed, Reference, Row, StandIn, Timed
 
 TIMED = {
     "minutes", "minutes_per_epoch", "seconds_per_epoch", "speedup", "speedup_per_epoch", "reference_minutes", "saved",
@@ -56,14 +57,13 @@ def resolve(grid: Grid, paper: str, name: str) -> Item:
         assumptions=tuple(assumed),
         rows=tuple(Row(*_axis(r, labels), ours=bool(r.get("ours"))) for r in rows),
         columns=tuple(
-            Column(
-                *_axis(c, labels), **_column(grid, item, {**base, **c}, [{**base, **cell_facts(r, c)} for r in rows])
-            )
-            for c in columns
+            Column(*_axis(c, labels), **_column(grid, item, {**base, **c}, [row[k] for row in cells]))
+            for k, c in enumerate(columns)
         ),
         cells=tuple(map(tuple, cells)),
         runs=tuple(runs),
         evaluations=tuple(evaluations),
+        attacks={e: grid.evaluations[e].attacks for e in evaluations},
         timed={digest(t.spec): replace(t, memory=held) for t in timings},
         all_runs=tuple(all_runs),
     )
@@ -144,10 +144,8 @@ def _shown(entry: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:
     return [str(labels.get(v, v)) for k, v in entry.items() if k not in hidden and not isinstance(v, (dict, list))]
 
 
-def _column(
-    grid: Grid, item: declared.Item, entry: Mapping[str, Any], cells: list[Mapping[str, Any]]
-) -> dict[str, Any]:
-    stand_ins = dict.fromkeys(name for cell in cells for name in _stand_ins(grid, item, cell))
+def _column(grid: Grid, item: declared.Item, entry: Mapping[str, Any], cells: Sequence[Cell]) -> dict[str, Any]:
+    stand_ins = dict.fromkeys(name for cell in cells for name in cell.stand_in.names)
     return {
         "unit": entry.get("unit", item.unit),
         "digits": entry.get("digits", item.digits),
@@ -157,21 +155,21 @@ def _column(
     }
 
 
-def _stand_ins(grid: Grid, item: declared.Item, entry: Mapping[str, Any]) -> list[str]:
-    """What this scale puts in the place of a cell's data set, of its attack, by its own name, and of its radius."""
-    metric = entry.get("metric", item.metric)
+def _stand_in(grid: Grid, item: declared.Item, entry: Mapping[str, Any]) -> StandIn:
+    """What this scale puts in the place of a cell's data set, of its attacks, by their own names, and of their radii."""
+    metric = str(entry.get("metric", item.metric)).format_map(entry)
     if item.kind == "formula" or "data" not in entry or _missing(grid, entry) or metric in TIMED:
-        return []
+        return StandIn()
     used, suite = grid.stand_in(entry), entry.get("suite", item.suite)
-    found = [used] if used != entry["data"] else []
-    if suite and isinstance(metric, str):
-        attacks = grid.suite(entry, suite)
-        named = [attacks[part] for part in metric.partition("@")[0].split("+") if part in attacks]
-        found += [attack["label"] for attack in named if attack.get("label")]
-        papers = grid.at_paper_scale().suite(entry, suite)
-        printed = [_radius(papers[part]) for part in metric.partition("@")[0].split("+") if part in attacks]
-        found += [own for own, other in zip(map(_radius, named), printed, strict=True) if own and own != other]
-    return found
+    found: list[str] = []
+    if suite:
+        attacks, papers = grid.suite(entry, suite), grid.at_paper_scale().suite(entry, suite)
+        asked = [part.partition("@")[0] for part in re.split("[+-]", metric)]
+        named = [name for name in asked if name in attacks]
+        found += [attacks[name]["label"] for name in named if attacks[name].get("label")]
+        radii = [(_radius(attacks[name]), _radius(papers[name])) for name in named]
+        found += [own for own, printed in radii if own and own != printed]
+    return StandIn(used if used != entry["data"] else None, tuple(dict.fromkeys(found)))
 
 
 def _radius(attack: Mapping[str, Any]) -> str | None:
@@ -224,6 +222,7 @@ def _cell(grid: Grid, item: declared.Item, entry: Mapping[str, Any], labels: Map
         timed=timed,
         also=also,
         against=against,
+        stand_in=_stand_in(grid, item, entry),
     )
     if item.kind == "formula":
         return replace(cell, inputs=plain(item.inputs(entry)))

@@ -130,10 +130,10 @@ def error(claim: Claim, cases: Sequence[Mapping[str, Cell]]) -> float:
     rights = [right for right, _ in known]
     if all(r is not None and np.array_equal(r[0], rights[0][0]) for r in rights):
         effects = sum(slope * 100.0 * right[1].astype(float) for right, slope in known) / len(cases)
-        # Two more images, as far on either side as one can be: networks that answer all images alike may not on others.
+        # Networks that answer all images alike may not on others: no less than if one on either side were wholly otherwise.
         most = 50.0 * sum(abs(slope) for _, slope in known) / len(cases)
-        effects = np.append(effects, [effects.mean() - most, effects.mean() + most])
-        return float(np.std(effects, ddof=1)) / math.sqrt(len(effects))
+        least = math.sqrt(2) * most / len(effects)
+        return max(float(np.std(effects, ddof=1)) / math.sqrt(len(effects)), least)
     return statistics.fmean(_binomial(claim, case, part) for case, part in zip(cases, by_case, strict=True))
 
 
@@ -159,6 +159,6 @@ def _binomial(claim: Claim, case: Mapping[str, Cell], slopes: Mapping[str, float
 
 
 def _variance(percent: float, images: int) -> float:
-    """Of an accuracy of so many images, with one right and one wrong one more: not 0 where all are right, or none."""
-    share = (percent / 100 * images + 1) / (images + 2)
+    """Of an accuracy of so many images; where all are right, or none, as if one were not."""
+    share = min(max(percent / 100, 1 / images), 1 - 1 / images) if images > 1 else 0.5
     return 1e4 * share * (1 - share) / images

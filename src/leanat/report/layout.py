@@ -13,6 +13,7 @@ from leanat.report.statistics import Interval, paired_difference, t_interval
 
 Set = dict[str, Any]  # a cell of the page as item.typ reads it
 ABSENT, EMPTY = "—", "–"  # of ours, with its reason in the foot; in the paper
+SAME = "same run"  # in the place of a difference
 WIDEST = 24  # letters of a stand-in that stand in the head of its column; longer ones are in the foot
 WHOLE_TIMES = ("minutes",)  # of a whole training, which are set against the baseline's as a ratio
 GUTTER = {"stub": 9, "column": 15, "sub": 8}  # points: after a stub, between columns, between the parts of one
@@ -62,22 +63,32 @@ def _parts(item: Filled, c: int) -> list[str]:
 
 def _against_baseline(item: Filled, r: int, c: int, part: str) -> Interval | None:
     """A row's number set against that of its block's baseline: the difference, paired by seed (−), or the ratio (÷)."""
-    base = next((o for o in _block(item, r) if item.rows[o].label == item.options["baseline"]), None)
-    if base is None or base == r:
+    pair = _beside_baseline(item, r, c)
+    if pair is None:
         return None
-    own, other = item.cells[r][c], item.cells[base][c]
+    own, other = pair
     if part == "this run −":
+        if own.is_run_of(other):
+            return None
         common = own.by_seed.keys() & other.by_seed.keys()
         return paired_difference(own.by_seed, other.by_seed) if len(common) > 1 else None
-    pair = [_estimate(cell, part.removesuffix(" ÷")) for cell in (own, other)]
-    return Interval(pair[0].mean / pair[1].mean, None, None, 1) if all(pair) else None
+    shown = [_estimate(cell, part.removesuffix(" ÷")) for cell in pair]
+    return Interval(shown[0].mean / shown[1].mean, None, None, 1) if all(shown) else None
+
+
+def _beside_baseline(item: Filled, r: int, c: int) -> tuple[Value, Value] | None:
+    """A row's cell and its block's baseline's; None of the baseline itself, and where a block has none."""
+    base = next((o for o in _block(item, r) if item.rows[o].label == item.options["baseline"]), None)
+    return None if base is None or base == r else (item.cells[r][c], item.cells[base][c])
 
 
 def _cell(item: Filled, r: int, c: int, part: str, usual: int | None, marks: dict[str, str]) -> Set:
     cell, digits = item.cells[r][c], item.columns[c].digits
     blank = {"mean": "", "pm": "", "n": "", "mark": "", "bold": False, "number": False}
     if part.endswith(("−", "÷")):
-        found = _against_baseline(item, r, c, part)
+        found, pair = _against_baseline(item, r, c, part), _beside_baseline(item, r, c)
+        if part.endswith("−") and pair and pair[0].is_run_of(pair[1]):
+            return {**blank, "mean": SAME}
         if found is None:
             return blank
         if part.endswith("÷"):

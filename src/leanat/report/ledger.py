@@ -305,11 +305,12 @@ def notes(found: Mapping[str, list[Line]]) -> list[str]:
     )
     said = [
         "A verdict is about the effect: arithmetic over cells of this package's tables and figures, as the paper's claims.py "
-        f"writes it. Per paper and scale, a false claim is supported with a probability of at most {level}, and a true one rejected with "
-        f"at most {level}: over planned looks at {', '.join(map(str, LOOKS))} seeds, by Holm's correction over the claims. "
-        f"{together}Intervals: 95 %, each by itself, over seeds (paired; the variance borrows from the paper's other effects) "
-        f"and, where the numbers are accuracies, test examples. Below {FEW} seeds only effects over {LARGE:g} points support a "
-        f"claim; differences under {LEAST:g} points do not matter unless the claim says so. The method: docs/verdicts.md."
+        f"writes it. Per paper and scale, a false claim is supported with a probability of at most {level}, and a true one "
+        f"rejected with at most {level}: over planned looks at {', '.join(map(str, LOOKS))} seeds, by Holm's correction over "
+        f"its claims. {together}Intervals: 95 %, each by itself, over seeds (paired; the variance borrows from the paper's "
+        f"other effects) and, where the numbers are accuracies, test examples. Below {FEW} seeds only effects over "
+        f"{LARGE:g} points support a claim; differences under {LEAST:g} points do not matter unless the claim says so. The "
+        "method: docs/verdicts.md."
     ]
     if any(line.scale != FULL for part in found.values() for line in part):
         said.append(

@@ -123,11 +123,21 @@ def _reading(item: Filled, n: int | None) -> str:
     if item.options.get("baseline"):
         name = item.options["baseline"]
         said.append(f"−: less {name} of the block, paired by seed, with its 95 % interval. ÷: of its time.")
+        if _repeats(item, name):
+            said.append(f"Same run: with the settings of {name}, so that there is nothing to compare.")
     if any(row.note == "ours" for row in item.rows):
         said.append("†: the paper's own method.")
     if item.of_a_paper and any(cell.published is None for _, _, cell in item.flat):
         said.append("–: no value in the paper, or none legible.")
     return " ".join(said)
+
+
+def _repeats(item: Filled, name: str) -> bool:
+    """Whether a row has, under another label, the very runs of the row ``name`` of its block."""
+    rows = list(zip(item.rows, item.cells, strict=True))
+    bases = {row.group: cells for row, cells in rows if row.label == name}
+    others = [(cells, bases[row.group]) for row, cells in rows if row.label != name and row.group in bases]
+    return any(a.is_run_of(b) for own, base in others for a, b in zip(own, base, strict=True))
 
 
 def _seeds(seeds: Sequence[int]) -> list[str]:

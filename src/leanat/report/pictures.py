@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def pictured(item: Item, sources: Sources) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
     """What ``plots.files.images`` reads, and the reasons why pictures are left out.
 
-    A row is a panel, a column a column of pictures, the metric ``<measure>.<name>``.
+    A row is a panel, with what stands in for its data set, a column a column of pictures, the metric ``<measure>.<name>``.
     """
     files: dict[str, dict[str, np.ndarray]] = {}
     for row, cells in zip(item.rows, item.cells, strict=True):
@@ -27,5 +27,6 @@ def pictured(item: Item, sources: Sources) -> tuple[dict[str, dict[str, np.ndarr
                 shown["rows"] = arrays["rows"]
                 shown[column.label] = named(arrays, cell.metric.partition(".")[2], cell.metric)
         if shown:
-            files[row.label] = shown
+            made = dict.fromkeys(cell.stand_in.data for cell in cells if cell.evaluations and cell.stand_in.data)
+            files[f"{row.label} ({', '.join(made)})" if made else row.label] = shown
     return files, list(dict.fromkeys(cell.missing for _, _, cell in item.flat if cell.missing))

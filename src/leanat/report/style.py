@@ -10,10 +10,17 @@ from leanat.core.files import atomic_write
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette without its yellow, ordered so that neighbours also differ in lightness.
-COLOURS = ("#0072B2", "#E69F00", "#000000", "#D55E00", "#56B4E9", "#009E73", "#CC79A7")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+# Okabe and Ito's palette without its yellow, ordered so that neighbours also differ in lightness; then others of Tol's and
+# Brewer's for the eighth series and on.
+COLOURS = (
+    "#0072B2", "#E69F00", "#000000", "#D55E00", "#56B4E9", "#009E73", "#CC79A7",
+    "#332288", "#999933", "#882255", "#44AA99", "#8C510A", "#7FBC41", "#C51B7D",
+)  # fmt: skip
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", "p", ">", "h", "d", "*", "8")
+DASHES = (
+    "-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)),
+    (0, (8, 2)), (0, (4, 1, 1, 1, 1, 1)), (0, (2, 2)), (0, (6, 1, 2, 1)), (0, (1, 3)), (0, (8, 1, 1, 1)), (0, (3, 3)),
+)  # fmt: skip
 GREY = "#6b6b6b"  # the paper's values
 WIDTH = 5.5  # inches, the text width of a paper
 DPI = 160

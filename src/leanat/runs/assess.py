@@ -40,12 +40,14 @@ def assess(
     runs: Path,
     *,
     precision: str = "fp32",
+    code: str | None = None,
 ) -> dict[str, Any]:
     """Runs every attack of a suite that has no outcome of the same spec, network, data and runs in ``folder``.
 
     ``suite``: name -> {attack, examples, statistics, holdout, label}, or {masking: {threat, limit, queries}} for the alarm,
     or {measure: ...}, whose arrays are left beside the outcomes. ``load`` gives the data's part, "train" or "test";
-    ``runs`` is the folder of the runs that the suite names. An attack that was stopped goes on after its last part.
+    ``runs`` is the folder of the runs that the suite names; ``code``: a hash of the user's code that the network is.
+    An attack that was stopped goes on after its last part.
     Returns the suite's summary, which says who made each outcome: nothing in it depends on when it is put together.
     Raises ConfigError for an attack that does not exist, IdentityError for a run that is not what its training left.
     """
@@ -53,7 +55,7 @@ def assess(
     attacks, alarms, measures = suite_parts(suite, runs)
     test, cache, network = load("test"), runs.parent / ".hashes", identity.of_network(net)
     about = experiment.provenance(test.labels.device)
-    sources = {"network": network, "data": identity.of_data(test, cache)}
+    sources = {"network": network, "data": identity.of_data(test, cache)} | ({} if code is None else {"code": code})
     for path in upstream_networks(suite, runs):
         io.check_images(io.read_description(path), io.describe(test), path)
 
@@ -95,7 +97,7 @@ def assess(
             file.save(arrays, **record)
         makers += record["pieces"]
         row = {"numbers": record["numbers"], "file": f"{folder.name}/{file.path.name}", "pieces": record["pieces"]}
-        summary.setdefault("measures", {})[name] = row
+        summary.setdefault("measures", {})[name] = row | {"spec": suite[name]}
         lines = [f"{k} {v:.4g}" for k, v in record["numbers"].items() if v is not None]
         more = f" and {len(lines) - FEW} more" if len(lines) > FEW else ""
         log.info("%s: %s%s", name, ", ".join(lines[:FEW]), more)
@@ -108,6 +110,7 @@ def assess(
             files[name].save({}, **record)
         makers += record["pieces"]
         summary.setdefault("masking", {})[name] = record["reasons"]
+        summary.setdefault("masking_spec", {})[name] = suite[name]
         log.info("gradient masking: %s", " ".join(record["reasons"]) or "no sign of it")
     return summary | {"made_from": sources} | kept.latest(makers)
 

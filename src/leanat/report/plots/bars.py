@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
@@ -34,6 +34,7 @@ from leanat.report.plots.points import (
     Point,
     SeriesStyle,
     looks,
+    made_on,
     measured,
     name,
     points,
@@ -71,7 +72,8 @@ def bars(
     letters = max(4, int(wide / len(groups) / LETTER))
     turned = max(len(word) for label in groups for word in label.split()) > letters
     rest = max(map(len, groups)) * LETTER * 0.6 if turned else 0.0
-    figure, axes = page(shape, (wide, 2.2 + rest), sharey=item.scale == "paper")
+    alike = item.scale == "paper" and not any(point.real for point in found)
+    figure, axes = page(shape, (wide, 2.2 + rest), sharey=alike)
     for (r, c), (title, part) in panels.items():
         axis = axes[r][c]
         for k, (label, look) in enumerate(drawn.items()):
@@ -93,7 +95,7 @@ def bars(
         Patch(fc=look.colour, hatch=look.hatch, ec="white", lw=0, label=label)
         for label, look in drawn.items()
     ]  # fmt: skip
-    read = reading(item, "Bars", f"whiskers: {INTERVAL}")
+    read = reading(item, "Bars", f"whiskers: {INTERVAL}", each=found)
     if any(point.missing for point in found):
         read.append("–: not measured.")
     return finish(figure, handles + paper_handle(item, found) + real_handle(found), read)
@@ -128,7 +130,7 @@ def _series(
         if point.paper is not None:
             axis.plot([at[label]], [point.paper], marker="o", ls="", **ring)
         if point.real:
-            real = {**REAL, "color": "black", "path_effects": [withStroke(linewidth=3, foreground="white")]}
+            real = {**REAL, "color": look.colour, "path_effects": [withStroke(linewidth=3, foreground="white")]}
             axis.errorbar([at[label]], [point.real.mean], yerr=spread([point.real]), ls="", **real)
         if point.missing and point.paper is None and not point.real:
             axis.text(at[label], 0, "–", ha="center", va="bottom", color=style.GREY, fontsize=9)
@@ -141,15 +143,13 @@ def matrix(
     y_label: str = "",
     bars: Sequence[str] = (),
     diagonal: bool = False,
-    level: str = "",
     digits: int | None = None,
 ) -> Plot:
     """The item as a heat map of means with the numbers printed, the paper's and replicated values beside it.
 
     Shades go from the least to the greatest number of each matrix. Columns labelled as in ``bars`` are drawn as bars
     left of it, a row each. Replicated values, where there are any, stand in a second line of panels. With ``diagonal``
-    the cells whose row and column have the same label get a frame. ``level``: a row whose bars are drawn as lines across
-    all others. ``digits`` are the decimals; without, the columns'.
+    the cells whose row and column have the same label get a frame. ``digits`` are the decimals; without, the columns'.
     """
     found = points(item)
     across = [c for c, column in enumerate(item.columns) if column.label not in bars]
@@ -172,20 +172,23 @@ def matrix(
     own = int(bool(beside) and item.scale != "paper" and "paper" in shown)
     matrix_wide = 0.3 * len(across) + 0.2
     wide = [1.5] * first + [matrix_wide] + ([1.2] * own + [matrix_wide]) * ("paper" in shown)
-    figure, axes = page((1 + real, len(wide)), ((0.9 + sum(wide)) / len(wide), tall), sharey=True, width_ratios=wide)
+    room = (0.9 + sum(wide)) / len(wide), tall
+    figure, axes = page((1 + real, len(wide)), room, sharey="row", width_ratios=wide)
     places = {"this run": axes[0][first], "paper": axes[0][-1]}
     if real:
         places["replicated, real data"] = axes[1][first]
         for axis in axes[1][first + 1 :]:
             axis.set_visible(False)
-    labels = [", ".join(_both(item, part) for part in (row.group, row.label) if part) for row in item.rows]
+    both = [", ".join(_both(item, part) for part in (row.group, row.label) if part) for row in item.rows]
+    papers = [", ".join(name({}, part) for part in (row.group, row.label) if part) for row in item.rows]
     decimals = [item.columns[c].digits if digits is None else digits for c in across]
-    for line, of in zip(axes, (lambda p: p.ours, lambda p: p.real), strict=False):
+    lines = ((both, lambda p: p.ours), (papers, lambda p: p.real))  # real data have the paper's own classes
+    for line, (labels, of) in zip(axes, lines, strict=False):
         if beside:
             _bars_beside(line[0], [[row[c] for c in beside] for row in table], looks(bars), of, rings=not own)
-            _level(line[0], item, table, beside, level, looks(bars), of)
         line[0].set_yticks(range(rows), labels)
         line[0].set_ylabel(y_label)
+        line[0].set_ylim(rows - 0.5, -0.5)
     if own:
         printed_bars = [[row[c] for c in beside] for row in table]
         as_printed = lambda p: None if p.paper is None else Interval(p.paper, None, None, 1)  # noqa: E731
@@ -200,11 +203,10 @@ def matrix(
         axis.set_xticks(range(len(across)), names, **({} if fits else slant))
         data = {name(item.labels, p.keys["data"]) for p in found if "data" in p.keys}
         where = f", {data.pop()}" if kind == "paper" and len(data) == 1 else ""
-        axis.set_title(kind + where if kind != "this run" else f"this run ({item.scale})")
+        axis.set_title(kind + where if kind != "this run" else made_on([row[c] for row in table for c in across]))
         axis.set_xlabel(x_label)
         if diagonal:
             _frame(axis, item, across)
-    axes[0][0].set_ylim(rows - 0.5, -0.5)
     handles = [Patch(fc=look.colour, hatch=look.hatch, ec="white", lw=0, label=label)
                for label, look in looks(bars).items()]  # fmt: skip
     widest = max((p.ours.half for row in table for p in row if p.ours and p.ours.half is not None), default=0)
@@ -212,17 +214,7 @@ def matrix(
     read = reading(item, "Numbers" + " and bars" * bool(beside), f"{INTERVAL}: ± {widest:.2g} at most", paper)
     read = [said for said in read if not said.startswith("Crosses")]
     read.append("Shades run from the least to the greatest number of each matrix by itself.")
-    if level:
-        read.append(f"Dashed: {level}.")
     return finish(figure, handles + ([] if own else paper_handle(item, [r[c] for r in table for c in beside])), read)
-
-
-def _level(axis: Axes, item: Filled, table: Any, beside: Sequence[int], level: str, drawn: Any, of: Callable) -> None:
-    """A dashed line at each bar's number in the row called ``level``, which the bars of the other rows are read against."""
-    for row, cells in zip(item.rows, table, strict=True):
-        for c, look in zip(beside, drawn.values(), strict=True):
-            if row.label == level and of(cells[c]):
-                axis.axvline(of(cells[c]).mean, color=look.colour, ls=(0, (3, 2)), lw=1.0, zorder=4)
 
 
 def _both(item: Filled, label: str) -> str:

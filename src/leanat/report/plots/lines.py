@@ -84,17 +84,19 @@ def lines(
         empty(axis, part)
         _ticks(axis, sorted({number(p, x) for p in found if x in p.keys}))
         axis.grid(axis="y")
-        cut(axis, part)
         axis.set_ylabel(y_label or measured(part, title))
         axis.set_xlabel(x_label or name(item.labels, x))
     _share(axes, panels)
+    for place, (_, part) in panels.items():
+        cut(axes[place], part)
     tidy(axes, panels)
     handles = [_handle(label, look) for label, look in (drawn | level).items()]
     handles += [
         Line2D([], [], color=style.GREY, lw=0.8, ls=(0, (1, 1 + k)), label=label)
         for k, label in enumerate(references or {})
     ]
-    read = reading(item, "Lines and filled markers", f"bands or bars: {INTERVAL}")
+    marked = [point for point in found if x in point.keys]
+    read = reading(item, "Lines and filled markers", f"bands or bars: {INTERVAL}", each=marked)
     return finish(figure, handles + paper_handle(item, found) + real_handle(found), read)
 
 

@@ -16,7 +16,7 @@ from leanat.plan.item import Filled
 from leanat.report import style
 from leanat.report.notes import notes
 from leanat.report.overview import plain
-from leanat.report.plots.points import Key, Point, name, over_images, split
+from leanat.report.plots.points import Key, Point, made_on, name, split
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,38 +81,53 @@ def panels_of(item: Filled, found: Sequence[Point], panel: Key) -> tuple[tuple[i
 
 
 def apart(item: Filled, shape: tuple[int, int], panels: dict) -> tuple[tuple[int, int], dict]:
-    """Below the paper's scale its levels and ours have panels of their own: ours say on what, the paper's that they are its.
+    """Values of other data or another scale than ours have panels of their own, whose heads say on what they were made.
 
-    A panel that is of one of them alone stays one.
+    So have replicated ones, and the paper's below its scale. A panel that is of one of them alone stays one.
     """
-    if item.scale == "paper" or not any(p.paper is not None for _, part in panels.values() for p in part):
-        return shape, panels
     columns: dict[int, list[str]] = {}
     for c in range(shape[1]):
         own = [p for (_, at), (_, part) in panels.items() if at == c for p in part]
-        kinds = ["ours"] * any(p.ours or p.real for p in own) + ["paper"] * any(p.paper is not None for p in own)
-        columns[c] = kinds or ["ours"]
+        columns[c] = [kind for kind in KINDS if any(_has(item, p, kind) for p in own)] or ["ours"]
+    if all(kinds == ["ours"] for kinds in columns.values()):
+        return shape, {at: (_alone(head, part), part) for at, (head, part) in panels.items()}
     order = [(c, kind) for c, kinds in columns.items() for kind in kinds]
     found = {}
     for (r, c), (head, part) in panels.items():
         for kind in columns[c]:
-            if kind == "paper" and not any(p.paper is not None for p in part):
-                continue
-            found[r, order.index((c, kind))] = _headed(item, head, part, kind)
+            if kind == "ours" or any(_has(item, p, kind) for p in part):
+                found[r, order.index((c, kind))] = _headed(item, head, part, kind)
     return (shape[0], len(order)), found
 
 
+KINDS = ("ours", "real", "paper")  # of panels
+
+
+def _has(item: Filled, point: Point, kind: str) -> bool:
+    """Whether a point has something to draw in a panel of this kind; at the paper's scale its values are in ours."""
+    below = item.scale != "paper"
+    drawn = {"ours": point.ours, "real": point.real, "paper": point.paper is not None and below}
+    return bool(drawn[kind]) or (kind == "ours" and point.paper is not None and not below)
+
+
+def _alone(head: str, part: Sequence[Point]) -> str:
+    """The head of a panel that no other values stand beside: whose it is goes without saying, a stand-in does not."""
+    return (
+        "\n".join(filter(None, (head, made_on(part)))) if any(any(p.stand_in.names) for p in part if p.ours) else head
+    )
+
+
 def _headed(item: Filled, head: str, part: Sequence[Point], kind: str) -> tuple[str, list[Point]]:
-    if kind == "paper":
-        own = [
-            p._replace(ours=None, real=None, seeds=(), images=None, missing=None) for p in part if p.paper is not None
-        ]
-        where = {name(item.labels, p.keys["data"]) for p in own if "data" in p.keys}
-        told = ", ".join(where) if len(where) == 1 and not any(place in head for place in where) else ""
-        return "\n".join(filter(None, (head, ", ".join(filter(None, ("paper", told)))))), own
-    own = [p._replace(paper=None) for p in part]
-    used = dict.fromkeys(p.stand_in.partition(",")[0] for p in own if p.stand_in and p.ours)
-    return "\n".join(filter(None, (head, f"this run, {', '.join(used)}" if used else "this run"))), own
+    if kind == "ours":
+        own = [p._replace(real=None, paper=None if item.scale != "paper" else p.paper) for p in part]
+        return "\n".join(filter(None, (head, made_on(own)))), own
+    bare = {"ours": None, "seeds": (), "images": None, "by_seed": {}, "missing": None}
+    bare["paper" if kind == "real" else "real"] = None
+    own = [p._replace(**bare) for p in part if _has(item, p, kind)]
+    where = {name(item.labels, p.keys["data"]) for p in own if "data" in p.keys}
+    told = ", ".join(where) if len(where) == 1 and not any(place in head for place in where) else ""
+    whose = ", ".join(filter(None, ("paper", told))) if kind == "paper" else f"replicated, {told or 'real data'}"
+    return "\n".join(filter(None, (head, whose))), own
 
 
 def tidy(axes: Any, panels: Any) -> None:
@@ -187,13 +202,17 @@ FEW = 5  # seeds, up to which each is drawn
 def seeds(axis: Axes, point: Point, colour: str, **at: float) -> None:
     """Draws few seeds one by one, or over the test examples the interval of a single one; ``at``: x or y of the mark."""
     place = next(iter(at.values()))
-    if 1 < len(point.seeds) <= FEW:
+    if _few(point):
         where = ([place] * len(point.seeds), point.seeds) if "x" in at else (point.seeds, [place] * len(point.seeds))
         axis.plot(*where, ls="", marker=".", ms=2.6, mew=0, color=colour, alpha=0.75, zorder=4)
     elif point.images:
         ends = [point.images.low, point.images.high]
         where = ([place] * 2, ends) if "x" in at else (ends, [place] * 2)
         axis.plot(*where, ls="-", marker="", lw=2.6, color=colour, alpha=0.25, zorder=2, solid_capstyle="butt")
+
+
+def _few(point: Point) -> bool:
+    return 1 < len(point.seeds) <= FEW
 
 
 def empty(axis: Any, found: Sequence[Point]) -> None:
@@ -272,26 +291,34 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(shown[:4]) + (f" and {len(shown) - 4} more" if len(shown) > 4 else "")
 
 
-def reading(item: Filled, ours: str, interval: str, paper: str = "Open markers") -> list[str]:
-    """Sentences that say what the marks are: ``ours`` names our marks, ``interval`` says how their interval is shown."""
+def reading(
+    item: Filled, ours: str, interval: str, paper: str = "Open markers", each: Sequence[Point] = ()
+) -> list[str]:
+    """Sentences that say what the marks are: ``ours`` names our marks, ``interval`` says how their interval is shown.
+
+    ``each``: the points that ``seeds`` draws.
+    """
     cells = [cell for _, _, cell in item.flat]
     counts = sorted({cell.n for cell in cells if cell.values})
     if not counts:
         said = ["No run of ours is shown."]
     elif counts[-1] == 1:
         said = [f"{ours}: this run, one seed."]
-        if any(over_images(cell, column.unit) for _, column, cell in item.flat):
-            said.append("Pale bars: Wilson's 95 % interval over its test examples, which says nothing of other seeds.")
         if not item.provenance.seeds:
             said = [f"{ours}: computed, no training."]
     else:
         n = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else counts[0]
         one = len(item.provenance.seeds) == 1
         of = ("random subsets" if one else "random subsets and seeds") if item.provenance.draws else "seeds"
-        said = [f"{ours}: this run, mean over n = {n} {of}; {interval.replace('seeds', of)}."]
-        said += ["Small dots: the seeds, one by one."] * (2 <= max(len(cell.by_seed) for cell in cells) <= FEW)
+        several = " where n is more than 1" * (counts[0] == 1)
+        said = [f"{ours}: this run, mean over n = {n} {of}; {interval.replace('seeds', of)}{several}."]
+    if any(_few(p) for p in each):
+        said.append("Small dots: the seeds, one by one.")
+    if any(p.images for p in each):
+        which = "Pale bars" + " where n = 1" * (counts[-1] > 1)
+        said.append(f"{which}: Wilson's 95 % interval over its test examples, which says nothing of other seeds.")
     if any(cell.published is not None for cell in cells):
         said.append(f"{paper}: the paper's values.")
     if any(cell.replicated for cell in cells):
-        said.append("Crosses: replicated on real data.")
+        said.append("Crosses: replicated on real data, in panels of their own.")
     return said

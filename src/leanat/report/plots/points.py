@@ -6,13 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from leanat.core.errors import did_you_mean
-from leanat.plan.item import Filled, Value
+from leanat.plan.item import Filled, StandIn, Value
 from leanat.report import style
 from leanat.report.overview import plain
 from leanat.report.statistics import Interval, t_interval, wilson
 
 Key = str | Sequence[str] | None
-HATCHES = ("", "///", "...", "\\\\\\", "xxx", "++", "ooo")  # of filled areas, to tell them in grey
+# Of filled areas, to tell them in grey.
+HATCHES = (
+    "", "///", "...", "\\\\\\", "xxx", "++", "ooo", "---", "|||", "**", "//..", "\\\\oo", "--..", "||oo",
+)  # fmt: skip
 
 
 class Point(NamedTuple):
@@ -24,10 +27,11 @@ class Point(NamedTuple):
     real: Interval | None
     missing: str | None
     unit: str | None
-    stand_in: str | None = None
+    stand_in: StandIn = StandIn()  # of ours
     seeds: tuple[float, ...] = ()  # ours, one by one
     images: Interval | None = None  # of one seed's accuracy, over its test examples
     by_seed: Mapping[int, float] = {}  # never written to
+    specs: tuple[str, ...] = ()  # of the runs of ours
 
 
 class SeriesStyle(NamedTuple):
@@ -50,9 +54,19 @@ def points(item: Filled) -> list[Point]:
         ours = t_interval(cell.values) if cell.values else None
         real = Interval(*cell.replicated[:4]) if cell.replicated else None
         missing = None if ours else column.skipped or cell.missing
-        more = column.stand_in, tuple(cell.by_seed.values()), over_images(cell, column.unit), cell.by_seed
+        more = cell.stand_in, tuple(cell.by_seed.values()), over_images(cell, column.unit), cell.by_seed, cell.specs
         found.append(Point(keys, ours, cell.published, real, missing, column.unit, *more))
     return found
+
+
+def made_on(found: Sequence[Point]) -> str:
+    """Whose the numbers of a panel are: this run's, and what stands in for the paper's data and attack in them.
+
+    Where that is not the same in all, the data sets alone; the foot says the rest by column.
+    """
+    used = dict.fromkeys(point.stand_in for point in found if point.ours)
+    names = next(iter(used)).names if len(used) == 1 else dict.fromkeys(own.data for own in used if own.data)
+    return ", ".join(["this run", *map(plain, names)])
 
 
 def over_images(cell: Value, unit: str | None) -> Interval | None:

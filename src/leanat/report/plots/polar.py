@@ -73,7 +73,7 @@ def polar(
     below = {place: _differences(item, part, axis, series) for place, (_, part) in panels.items()}
     strip = 0.35 + 0.19 * len(names)
     figure, axes, strips = page_with_strips(shape, size, strip if any(below.values()) else 0.01, projection="polar")
-    widest = max((abs(end) for own in below.values() for gap in own.values() for end in _ends(gap)), default=1.0)
+    widest = max((abs(end) for own in below.values() for gap in own.values() for end in _ends(gap)), default=0.0) or 1.0
     angles = {name: 2 * math.pi * k / len(names) for k, name in enumerate(names)}
     for (r, c), (title, part) in panels.items():
         circle = axes[r][c]
@@ -97,6 +97,9 @@ def polar(
         read.append(
             "Dots below: less the series that the axis names, paired by seed, with the 95 % interval; one seed has none."
         )
+    pairs = [pair for _, part in panels.values() for _, *pair in _with_the_first(item, part, axis, series)]
+    if any(_same(*pair) for pair in pairs):
+        read.append("No dot where a series is, by its settings, the very run of the first one.")
     if any(point.missing for point in found):
         read.append("A line is open where a value is missing.")
     return finish(figure, handles + paper_handle(item, found) + real_handle(found), read)
@@ -106,15 +109,25 @@ Gaps = dict[tuple[str, str], Interval]  # by series and axis
 
 
 def _differences(item: Filled, part: Sequence[Point], axis: Key, series: Key) -> Gaps:
-    """Of each series but the first, less the first, at each axis where both have seeds in common."""
+    """Of each series but the first, less the first, at each axis where both have seeds in common and are not the same runs."""
+    return {
+        where: paired_difference(point.by_seed, base.by_seed)
+        for where, point, base in _with_the_first(item, part, axis, series)
+        if point.by_seed.keys() & base.by_seed.keys() and not _same(point, base)
+    }
+
+
+def _with_the_first(
+    item: Filled, part: Sequence[Point], axis: Key, series: Key
+) -> list[tuple[tuple[str, str], Point, Point]]:
+    """By series and axis each point of the others with that of the first series."""
     of = {label: single(series_of(item, own, axis), label) for label, own in series_of(item, part, series).items()}
     (_, base), *others = of.items()
-    return {
-        (label, name): paired_difference(point.by_seed, base[name].by_seed)
-        for label, own in others
-        for name, point in own.items()
-        if name in base and point.by_seed.keys() & base[name].by_seed.keys()
-    }
+    return [((label, name), own[name], base[name]) for label, own in others for name in own if name in base]
+
+
+def _same(point: Point, base: Point) -> bool:
+    return bool(point.specs) and (point.specs, point.by_seed) == (base.specs, base.by_seed)
 
 
 def _ends(gap: Interval) -> tuple[float, float]:
