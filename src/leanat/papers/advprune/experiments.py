@@ -302,7 +302,7 @@ def choices(cell: Cell) -> Iterator[Choice]:
         yield (
             "data that Adv-GLISTER chooses among",
             "the 90 % that are no validation data: 30 % of these are 27 % of all",
-            "which the paper's shares are of is not said of it, and of the full training set in section 4.3; Adv-GRAD-MATCH and random subsets have them of all, and so train on more",
+            "what the paper's shares are of is not said of Adv-GLISTER; section 4.3 speaks of the full training set. Adv-GRAD-MATCH and random subsets have them of all, and so train on more",
         )
     if granularity == "batch" or (prune == "gradmatch" and granularity is None):
         yield (
