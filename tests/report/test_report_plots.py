@@ -189,6 +189,8 @@ def test_ticks_and_what_is_no_number():
     item = grid_item(SEEDS, {"plot": "lines", "x": "step"})
     axis = draw(item).axes[0]
     assert [label.get_text() for label in axis.get_xticklabels()] == ["1", "2", "4"]
+    few = grid_item([[[], [1, 2], []], [[1], [2], [3]]], {"plot": "lines", "x": "step", "panel": "method"})
+    assert [axis.get_xlim() for axis in draw(few).axes] == [pytest.approx((0.85, 4.15))] * 2  # no marker on the edge
     item["rows"][0]["entry"]["step"] = "first"
     with pytest.raises(ValueError, match="step must be a number to be drawn, not 'first'"):
         draw(item)

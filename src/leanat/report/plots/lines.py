@@ -213,7 +213,7 @@ def _share(axes: Any, panels: Mapping) -> None:
 
 
 def _ticks(axis: Axes, values: Sequence[float]) -> None:
-    """Ticks at the measured places, as many as can be read."""
+    """Ticks at the measured places, as many as can be read, on an axis that is the same in every panel."""
     if not 1 < len(values) <= 16:
         return
     room, kept = 0.095 * (values[-1] - values[0]), [values[0]]
@@ -222,8 +222,8 @@ def _ticks(axis: Axes, values: Sequence[float]) -> None:
             kept.append(value)
     axis.set_xticks(kept, [f"{value:g}" for value in kept])
     axis.xaxis.set_minor_locator(NullLocator())
-    if not axis.has_data():
-        axis.set_xlim(values[0], values[-1])
+    beside = 0.05 * (values[-1] - values[0])
+    axis.set_xlim(values[0] - beside, values[-1] + beside)
 
 
 def _handle(label: str, look: SeriesStyle) -> Line2D:
