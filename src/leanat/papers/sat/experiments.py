@@ -564,7 +564,7 @@ ITEMS = {
             column("entropy", "metrics.difficulty@{attacked}", method="entropy", unit="nats"),
             {"group": "", "label": "measured", "unit": "% or rank", "digits": 1},
         ],
-        options={"plot": "scatter", "x": "entropy", "y": "measured", "panel": "view", "label": "class", "spearman": True, "x_label": "class entropy (nats)", "y_label": "% (planted: rank)"},
+        options={"plot": "scatter", "x": "entropy", "y": "measured", "panel": "view", "label": "class", "spearman": True, "x_label": "class entropy (nats)", "y_label": {"accuracy without AT": "accuracy (%)", "transferred robust accuracy": "robust accuracy (%)", "planted difficulty": "rank"}},
     ),
     "figure4": Item(
         kind="figure",
