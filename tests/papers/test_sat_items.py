@@ -165,7 +165,7 @@ def test_the_slip_of_the_authors_leaves_out_the_last_ninth_of_the_tested_images(
     where = sources(tmp_path)
     right = np.array([True] * 60 + [False] * 20 + [True] * 10)
     n, zeros = len(right), np.zeros(len(right), np.int64)
-    parts = {"predicted": zeros, "loss": zeros, "linf": zeros, "l2": zeros, "broken_by": zeros}
+    parts = {"predicted": zeros, "broken_by": zeros} | dict.fromkeys(("loss", "linf", "l2"), zeros.astype(np.float32))
     found = outcome.Outcome(np.arange(n), zeros, clean_correct=right, correct=right, parts=("pgd",), **parts)
     outcome.save(found, tmp_path / "runs" / "run" / "pgd.npz")
     path = tmp_path / "runs" / "run" / "suites" / "s.json"
