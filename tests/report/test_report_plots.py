@@ -8,13 +8,14 @@ import figure_items as made
 import numpy as np
 import pytest
 from figure_items import PRINTED, SEEDS, draw, drawn, grid_item, write_figure
+from matplotlib.text import Text
 from scipy.stats import rankdata, t
 
 from leanat.plan import structure
-from leanat.plan.item import Cell, Column, Item, Row, StandIn
+from leanat.plan.item import Cell, Column, Filled, Item, Row, StandIn, from_json
 from leanat.report import items
 from leanat.report.pictures import pictured
-from leanat.report.plots.points import looks
+from leanat.report.plots.points import Point, looks, title
 
 
 def curves(axis):
@@ -188,6 +189,8 @@ def test_ticks_and_what_is_no_number():
     item = grid_item(SEEDS, {"plot": "lines", "x": "step"})
     axis = draw(item).axes[0]
     assert [label.get_text() for label in axis.get_xticklabels()] == ["1", "2", "4"]
+    few = grid_item([[[], [1, 2], []], [[1], [2], [3]]], {"plot": "lines", "x": "step", "panel": "method"})
+    assert [axis.get_xlim() for axis in draw(few).axes] == [pytest.approx((0.85, 4.15))] * 2  # no marker on the edge
     item["rows"][0]["entry"]["step"] = "first"
     with pytest.raises(ValueError, match="step must be a number to be drawn, not 'first'"):
         draw(item)
@@ -263,15 +266,59 @@ def test_scatter_draws_pairs_and_spearman_s_rho():
     said = axis.get_title(loc="left")
     assert f"ρ = {rho:.2f}".replace("-", "−") in said
     assert ("p < 0.001" if p < 0.001 else f"p = {p:.3f}") in said
-    assert "9 points" in said
+    assert "n = 9" in said
     assert sorted(text.get_text() for text in axis.texts) == sorted(set(made.CLASSES) - {"bird"})
+
+
+def box_of(note):
+    """Of the words alone, without the line that leads to them."""
+    note.update_positions(note.figure.canvas.get_renderer())
+    return Text.get_window_extent(note)
 
 
 def test_scatter_labels_do_not_cover_each_other():
     for figure in (drawn("sat_scatter"), drawn("coreset_scatter")):
-        found = [[text.get_window_extent() for text in axis.texts] for axis in figure.axes]
+        found = [[box_of(text) for text in axis.texts] for axis in figure.axes]
         assert sum(map(len, found)) >= 10
         assert not [1 for boxes in found for k, box in enumerate(boxes) for other in boxes[:k] if box.overlaps(other)]
+
+
+def test_labels_of_crowded_points_stay_apart_and_at_their_points():
+    """As the classes of drawn shapes lie: most are at 100 %, two at nearly the same entropy, with wide bars."""
+    places = [(0.60, 100), (0.62, 100), (0.72, 99.4), (0.76, 98), (0.79, 99.4), (0.84, 100), (0.98, 98.7), (1.01, 100),
+              (1.13, 93.3), (1.23, 88)]  # fmt: skip
+    names = ("ring", "crescent", "half-disc", "plus", "triangle", "cross", "star", "square", "disc", "pentagon")
+    rows = [made.row("", f"{n} {v}", **{"class": n, "view": v}) for v in ("first", "second", "third") for n in names]
+    spread = ((-0.03, -1.2), (0, 0), (0.03, 1.2))
+    cells = [[made.cell([x + d for d, _ in spread]), made.cell([y + d for _, d in spread])] for x, y in places * 3]
+    columns = [made.column("entropy", unit="nats", metric="x"), made.column("accuracy", metric="y")]
+    options = {"plot": "scatter", "x": "x", "y": "y", "series": "row_group", "panel": "view", "label": "class"}
+    own = {"first": "accuracy (%)", "second": "robust (%)", "third": "rank"}
+    axes = draw(made.item(rows, columns, cells, options | {"y_label": own})).axes
+    assert [axis.get_ylabel() for axis in axes] == list(own.values())
+    for axis in axes:
+        boxes = {text.get_text(): box_of(text) for text in axis.texts}
+        points = axis.transData.transform(places)
+        for k, name in enumerate(names):
+            box = boxes[name]
+            assert not [other for other in names[:k] if box.overlaps(boxes[other])], name
+            assert not [at for at in points if box.contains(*at)], name
+            far = [np.hypot(max(box.x0 - x, x - box.x1, 0), max(box.y0 - y, y - box.y1, 0)) for x, y in points]
+            leader = next(text for text in axis.texts if text.get_text() == name).arrow_patch
+            assert leader is not None or far[k] <= min(far) + 1.5, (name, far)
+            assert far[k] < 34 * axis.figure.dpi / 72, name
+    with pytest.raises(ValueError, match="y_label: no panel is called"):
+        draw(made.item(rows, columns, cells, options | {"y_label": {"first": "a"}}))
+
+
+def test_a_word_that_the_next_begins_with_is_not_said_twice():
+    """Full training by TRADES is 'TRADES [20]', not 'TRADES, TRADES [20]'."""
+    labels = {"trades": "TRADES [20]", "glister": "Adv-GLISTER"}
+    item = from_json(Filled, grid_item(SEEDS, {}) | {"labels": labels})
+    bare = Point({"objective": "TRADES", "method": "trades"}, None, None, None, None, None)
+    assert title(item, bare, ["objective", "method"]) == "TRADES [20]"
+    other = bare._replace(keys={"objective": "TRADES", "method": "glister"})
+    assert title(item, other, ["objective", "method"]) == "TRADES, Adv-GLISTER"
 
 
 def test_scatter_without_a_correlation_to_tell():

@@ -195,6 +195,16 @@ def test_streamed_data_count_by_the_bytes_of_their_files(tmp_path):
     assert of() == first
 
 
+def test_names_of_files_need_not_be_utf8(tmp_path):
+    from faults.test_places import images
+
+    streamed, files = images(tmp_path)
+    names = [os.fsdecode(os.fsencode(file) + b"\xff.png") for file in files]
+    for file, name in zip(files, names, strict=True):
+        shutil.copy(file, name)
+    assert identity.of_data(replace(streamed, files=tuple(names)), tmp_path) == identity.of_data(streamed, tmp_path)
+
+
 def test_the_hash_of_many_files_is_kept_and_found_again(tmp_path, monkeypatch):
     from faults.test_places import images
 

@@ -101,9 +101,14 @@ def _unpickled(file: Path) -> dict[str, Tensor]:
         raise NetworkError(f"{file}: not weights that can be read without running code ({kind}: {reason})") from None
     while isinstance(value, dict) and (inside := next((n for n in NESTED if isinstance(value.get(n), dict)), None)):
         value = value[inside]
-    if not isinstance(value, dict) or not value or not all(isinstance(v, Tensor) for v in value.values()):
+    is_state = isinstance(value, dict) and value and all(isinstance(v, Tensor) for v in value.values())
+    if not is_state or not all(isinstance(k, str) for k in value):
         held = ", ".join(map(str, list(value)[:5])) if isinstance(value, dict) else type(value).__name__
         raise NetworkError(f"{file}: holds no state dict (names to tensors) but: {held or 'nothing'}")
+    for name, tensor in value.items():
+        if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
+            kind = "on the meta device, without values" if tensor.is_meta else f"{tensor.layout}, {tensor.dtype}"
+            raise NetworkError(f"{file}: {name} is {kind.replace('torch.', '')}; plain dense tensors are expected")
     return value
 
 

@@ -20,7 +20,7 @@ def measure(
     """A number of one run, in the unit of the papers: accuracies in percent.
 
     ``clean``; ``validation``; ``<attack>``, a name of the suite; ``<attack>@<class>`` or ``@A`` and ``@B``: on one class,
-    on the classes that were attacked in training, on the others; ``<attack>@first 8/9``: on that share of the tested images,
+    on the classes that were attacked in training, on the others (neither where nothing was); ``<attack>@first 8/9``: on that share of the tested images,
     in the order of their numbers; ``a+b+c``: their mean; ``a-b``: their difference;
     ``<attack>@sd``: the deviation over the networks it was made on; ``worst``; ``masking``: how many signs of
     gradient masking there are; ``<measure>.<number>``: what a measure of the suite found (None: not on these data);
@@ -123,7 +123,9 @@ def _counts(shown: dict[str, Any], metrics: dict[str, Any], part: str) -> tuple[
         inside = [int(part)]
     elif "classes_attacked" in metrics:
         inside = metrics["classes_attacked"]
-    else:  # trainings on all examples alike
-        inside = [] if metrics["spec"]["method"]["attack"] == "clean" else range(len(n))
+    elif metrics["spec"]["method"]["attack"] == "clean":
+        return [], []
+    else:  # trainings that attack all examples alike
+        inside = range(len(n))
     chosen = [c for c in range(len(n)) if (c in inside) != (part == "B")]
     return [right[c] for c in chosen], [n[c] for c in chosen]

@@ -274,8 +274,9 @@ def _slips_of_sat(of: Findings, printed: Printed) -> str:
 
     trained = _seeds(of, item, "full AT | full AT | clean, all 10,000", "points")
     return (
-        f"- `sat`, what the authors' code reports otherwise, of the same networks ({trained}): points of robust accuracy on 8,000 images less that on all 9,000, {of_trainings('robust, 8,000 images', 2)}; of clean "
-        f"accuracy on all 10,000 less that on the 9,000, {of_trainings('clean, all 10,000', 2)}."
+        f"- `sat`, what the authors' code reports otherwise, of the same networks ({trained}): points of robust accuracy on "
+        f"8,000 images less that on all 9,000, {of_trainings('robust, 8,000 images', 2)}; of clean accuracy on all 10,000 less "
+        f"that on the 9,000, {of_trainings('clean, all 10,000', 2)}."
     )
 
 

@@ -24,7 +24,7 @@ from leanat.papers.saliency import maps
 from leanat.papers.sat import method as sat
 from leanat.plan import components
 from leanat.plan.grid import UPSTREAM
-from leanat.runs import experiment, identity, kept, progress
+from leanat.runs import experiment, identity, kept, progress, records
 
 log = logging.getLogger("leanat")
 
@@ -89,7 +89,7 @@ def assess(
     for name, measured in measures.items():
         data = load(measured.part)
         file = kept_as(name, identity.of_data(data, cache))
-        arrays, record = file.arrays()
+        arrays, record = file.arrays(records.AboutMeasure)
         if arrays is None:
             maker = kept.Maker([], about)
             numbers, arrays = measured(net, data, seed)
@@ -102,7 +102,7 @@ def assess(
         more = f" and {len(lines) - FEW} more" if len(lines) > FEW else ""
         log.info("%s: %s%s", name, ", ".join(lines[:FEW]), more)
     for name, alarm in alarms.items():
-        arrays, record = files[name].arrays()
+        arrays, record = files[name].arrays(records.AboutAlarm)
         if arrays is None:
             maker = kept.Maker([], about)
             reasons = masking_report(net, test, alarm.threat, seed=seed, limit=alarm.limit, queries=alarm.queries)
@@ -198,11 +198,15 @@ def _batch(test: nouns.Data, statistics: str) -> int:
 def _attack(
     net, test, attack, entry, seed, precision, file: kept.Kept, about, bar
 ) -> tuple[outcome.Outcome, kept.Pieces]:
-    index = None
+    index = evaluate.sample(len(test), entry["examples"])
     if entry["holdout"] is not None:  # what early stopping chose the epoch by is not reported
         index = sat.holdout_indices(len(test), entry["holdout"], seed=0)[1]
         index = index[evaluate.sample(len(index), entry["examples"])]
-    so_far, pieces = file.outcome()
+    labels, parts = (
+        test.labels[index.to(test.labels.device)].cpu().numpy(),
+        tuple(evaluate.parts_of(attack, test.n_classes)),
+    )
+    so_far, pieces = file.outcome(index.cpu().numpy(), labels, parts)
     maker = kept.Maker(pieces, about)
 
     def keep(result: outcome.Outcome) -> None:
@@ -215,7 +219,6 @@ def _attack(
         test,
         attack,
         seed=seed,
-        limit=entry["examples"],
         index=index,
         precision=precision,
         statistics=entry["statistics"],

@@ -255,7 +255,8 @@ def _of_files(files: Iterable[str], cache: Path | None) -> str:
     stamps, newest = hashlib.sha256(), 0.0
     for file in files:
         s = os.stat(file)
-        stamps.update(f"{file}\0{s.st_size} {s.st_mtime_ns} {s.st_ctime_ns} {s.st_ino}\n".encode())
+        stamps.update(os.fsencode(file))  # names need not be UTF-8
+        stamps.update(f"\0{s.st_size} {s.st_mtime_ns} {s.st_ctime_ns} {s.st_ino}\n".encode())
         newest = max(newest, s.st_ctime)
     kept = None if cache is None else cache / stamps.hexdigest()[:32]
     if kept is not None and kept.is_file() and len(cached := kept.read_text()) == LENGTH:

@@ -1,4 +1,4 @@
-"""The records that runs and attacks leave, as JSON: of the right shape, or refused in one line that names the file.
+"""The records that runs and attacks leave, JSON and arrays: of the right shape, or refused in one line that names the file.
 
 What a file may lack, as written by an earlier version, is not asked for here; ``need`` names what a reader does: examples.test.
 """
@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from leanat.core.files import read_json
 
+if TYPE_CHECKING:
+    import numpy
+
 AGAIN = "remove it, and it is made again"
-K = TypeVar("K")
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)] | None
 ROUNDING = 1e-9  # of an accuracy, against the quotient of its own counts
@@ -38,6 +40,22 @@ class Made(Piece):
     """A part of what is kept, with what it took."""
 
     seconds: Annotated[float, Field(ge=0)]
+
+
+class About(_Record):
+    """What stands beside the arrays of what an attack left: see ``runs.kept``."""
+
+    spec: dict[str, Any]
+    made_from: dict[str, str]
+    pieces: Annotated[list[Made], Field(min_length=1)]
+
+
+class AboutMeasure(About):
+    numbers: dict[str, float | None]
+
+
+class AboutAlarm(About):
+    reasons: list[str]
 
 
 class PerClass(_Record):
@@ -166,6 +184,20 @@ def spec(path: Path) -> dict[str, Any]:
     if lines := wrong(Spec, value):
         raise ValueError(f"{path}: not the spec of a run: {'; '.join(lines[:3])}")
     return value
+
+
+def arrays(path: Path) -> dict[str, numpy.ndarray]:
+    """All arrays of an npz. Raises FileNotFoundError, or ValueError with the file where it is damaged."""
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # of zipfile, zlib, numpy and the operating system, each with errors of its own
+        said = "no npz file" if "pickle" in str(error) else str(error).partition("\n")[0] or type(error).__name__
+        raise ValueError(f"{path}: damaged: {said}") from None
 
 
 def wrong(kind: Any, value: Any) -> list[str]:

@@ -500,7 +500,7 @@ ITEMS = {
             "series": ["objective", "method"],
             "panel": "column_label",
             "x_label": "subset size (%)",
-            "y_label": "",
+            "y_label": {"PGD": "robust accuracy (%)", "speed-up": "speed-up (×)"},
         },
     ),
     "variants": Item(

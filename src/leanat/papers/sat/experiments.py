@@ -574,10 +574,10 @@ ITEMS = {
             *of_class("planted difficulty", "metrics.planted_difficulty@{k}", "entropy"),
         ],
         columns=[
-            column("entropy", "metrics.difficulty@{attacked}", method="entropy", unit="nats"),
+            column("entropy", "metrics.difficulty@{attacked}", method="entropy", unit="nats", difference=False, reference=None),
             {"group": "", "label": "measured", "unit": "% or rank", "digits": 1},
         ],
-        options={"plot": "scatter", "x": "entropy", "y": "measured", "panel": "view", "label": "class", "spearman": True, "x_label": "class entropy (nats)", "y_label": "% (planted: rank)"},
+        options={"plot": "scatter", "x": "entropy", "y": "measured", "panel": "view", "label": "class", "spearman": True, "x_label": "class entropy (nats)", "y_label": {"accuracy without AT": "accuracy (%)", "gain in transferred robust accuracy": "gain (points)", "planted difficulty": "rank"}},
     ),
     "figure4": Item(
         kind="figure",

@@ -26,6 +26,7 @@ from leanat.report.plots.page import (
     real_handle,
     seeds,
     tidy,
+    worded,
 )
 from leanat.report.plots.points import (
     Key,
@@ -57,13 +58,14 @@ def lines(
     series: Key = "column_label",
     panel: Key = None,
     x_label: str = "",
-    y_label: str = "",
+    y_label: str | Mapping[str, str] = "",
     references: Mapping[str, float] | None = None,
 ) -> Plot:
     """One line a series over the number ``x`` of the entries; a cell without ``x`` is a horizontal line.
 
     ``series`` and ``panel`` are keys of the entries, or lists of them; two keys of ``panel`` make a grid, the first one
-    down, the second one across. ``references`` are constants, such as the accuracy of guessing, by label.
+    down, the second one across. ``y_label``: one, or by the title of its panel. ``references`` are constants, such as the
+    accuracy of guessing, by label.
     """
     found = points(item)
     require(found, [x, series, panel])
@@ -84,7 +86,7 @@ def lines(
         empty(axis, part)
         _ticks(axis, sorted({number(p, x) for p in found if x in p.keys}))
         axis.grid(axis="y")
-        axis.set_ylabel(y_label or measured(part, title))
+        axis.set_ylabel(worded(y_label, title) or measured(part))
         axis.set_xlabel(x_label or name(item.labels, x))
     _share(axes, panels)
     for place, (_, part) in panels.items():
@@ -211,7 +213,7 @@ def _share(axes: Any, panels: Mapping) -> None:
 
 
 def _ticks(axis: Axes, values: Sequence[float]) -> None:
-    """Ticks at the measured places, as many as can be read."""
+    """Ticks at the measured places, as many as can be read, on an axis that is the same in every panel."""
     if not 1 < len(values) <= 16:
         return
     room, kept = 0.095 * (values[-1] - values[0]), [values[0]]
@@ -220,8 +222,8 @@ def _ticks(axis: Axes, values: Sequence[float]) -> None:
             kept.append(value)
     axis.set_xticks(kept, [f"{value:g}" for value in kept])
     axis.xaxis.set_minor_locator(NullLocator())
-    if not axis.has_data():
-        axis.set_xlim(values[0], values[-1])
+    beside = 0.05 * (values[-1] - values[0])
+    axis.set_xlim(values[0] - beside, values[-1] + beside)
 
 
 def _handle(label: str, look: SeriesStyle) -> Line2D:

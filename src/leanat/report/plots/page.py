@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LETTER = 0.085  # inches of a letter of a panel's title
+TITLE = 0.17  # inches of a further line of it
 MARGIN = 0.08  # inches, beside the legend
 WIDEST = 7.2  # inches
 INTERVAL = "95 % t interval over seeds"
@@ -130,11 +131,23 @@ def _headed(item: Filled, head: str, part: Sequence[Point], kind: str) -> tuple[
     return "\n".join(filter(None, (head, whose))), own
 
 
+def worded(label: str | Mapping[str, str], title: str) -> str:
+    """The label of a panel's axis where each has its own, by the first line of its title. ValueError where one has none."""
+    if isinstance(label, str):
+        return label
+    head = title.partition("\n")[0]
+    if head not in label:
+        raise ValueError(f"y_label: no panel is called {', '.join(set(label))}; one is {head!r}")
+    return label[head]
+
+
 def tidy(axes: Any, panels: Any) -> None:
-    """Labels of an axis once where neighbours share it; no axes where no panel is."""
+    """Labels of an axis once where neighbours share it; no axes where no panel is; room for the lines of titles."""
     rows, columns = axes.shape
-    letters = int(axes[0][0].figure.get_figwidth() / columns / LETTER)
+    figure = axes[0][0].figure
+    letters, more = int(figure.get_figwidth() / columns / LETTER), 0
     for r in range(rows):
+        most = 1
         labels = {axes[r][c].get_ylabel() for c in range(columns) if (r, c) in panels}
         for c in range(columns):
             if (r, c) not in panels:
@@ -143,10 +156,13 @@ def tidy(axes: Any, panels: Any) -> None:
                 line for text in axes[r][c].get_title(loc="left").split("\n") for line in textwrap.wrap(text, letters)
             ]
             axes[r][c].set_title("\n".join(lines))
+            most = max(most, len(lines) if (r, c) in panels else 1)
             if (r + 1, c) in panels:
                 axes[r][c].set_xlabel("")
             if c and len(labels) == 1:
                 axes[r][c].set_ylabel("")
+        more += most - 1
+    figure.set_figheight(figure.get_figheight() + TITLE * more)
 
 
 def cut(axis: Axes, part: Sequence[Point]) -> None:

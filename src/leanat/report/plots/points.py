@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from leanat.core.errors import did_you_mean
@@ -96,8 +97,9 @@ def name(labels: Mapping[Any, str], value: Any) -> str:
 
 
 def title(item: Filled, point: Point, key: Key) -> str:
-    """The values of one or several keys in words; of those the point lacks, nothing."""
-    return ", ".join(name(item.labels, point.keys[k]) for k in flat([key]) if point.keys.get(k) not in (None, ""))
+    """The values of one or several keys in words; of those the point lacks, nothing, and none that the next begins with."""
+    words = [name(item.labels, point.keys[k]) for k in flat([key]) if point.keys.get(k) not in (None, "")]
+    return ", ".join(word for word, after in zip_longest(words, words[1:]) if not (after or "").startswith(f"{word} "))
 
 
 def split(item: Filled, found: Sequence[Point], key: Key) -> dict[str, list[Point]]:
@@ -155,13 +157,13 @@ def number(point: Point, key: str) -> float | None:
         raise ValueError(f"{key} must be a number to be drawn, not {point.keys[key]!r}") from None
 
 
-def measured(found: Sequence[Point], panel: str = "") -> str:
-    """What the points measure, with its unit: their column's name if it is one and not in the panel's title, else the unit."""
+def measured(found: Sequence[Point]) -> str:
+    """What the points measure, with its unit: their column's name if it is one, else the unit."""
     labels = {plain(str(point.keys["column_label"])) for point in found}
     units = {point.unit for point in found if point.unit}
     unit = plain(units.pop()) if len(units) == 1 else ""
     label = labels.pop() if len(labels) == 1 else ""
-    if not label or label in panel:
+    if not label:
         return unit
     return f"{label} ({unit})" if unit and unit not in label else label
 

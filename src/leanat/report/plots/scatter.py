@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 
 from leanat.core.errors import did_you_mean
 from leanat.plan.item import Filled
@@ -26,6 +28,7 @@ from leanat.report.plots.page import (
     reading,
     real_handle,
     tidy,
+    worded,
 )
 from leanat.report.plots.points import (
     Key,
@@ -61,11 +64,13 @@ def scatter(
     panel: Key = None,
     label: Key = None,
     x_label: str = "",
-    y_label: str = "",
+    y_label: str | Mapping[str, str] = "",
     join: bool = False,
     spearman: bool = False,
 ) -> Plot:
     """A point per row: column ``x`` against column ``y``, both named by their label or by the ``metric`` they measure.
+
+    ``y_label``: one, or by the title of its panel.
 
     ``series``, ``panel`` and ``label`` (written at each point) are keys of the rows' entries. ``join`` draws a line
     through a series in the order of its rows. ``spearman`` prints rho and its two-sided p value (t approximation) over
@@ -86,7 +91,9 @@ def scatter(
             if spearman and (said := correlation(mine)):
                 correlations.append(f"{name}: {said}" if len(drawn) > 1 else said)
             if label:
-                told += [(axis, pair, title(item, pair.y, label)) for pair in mine]
+                # A stand-in's name stands at our points alone.
+                of = {True: item, False: replace(item, labels={})}
+                told += [(axis, pair, title(of[pair.y.ours is not None], pair.y, label)) for pair in mine]
         axis.set_title("\n".join(filter(None, [head, *correlations])))
         empty(axis, [p for pair in pairs for point in part if pair.y.keys is point.keys for p in (pair.x, point)])
         axis.grid()
@@ -94,7 +101,9 @@ def scatter(
         axis.margins(0.08)
         cut(axis, part)
         axis.set_xlabel(x_label or measured([pair.x for pair in pairs]))
-        axis.set_ylabel(y_label or measured(firsts))
+        axis.set_ylabel(worded(y_label, head) or measured(firsts))
+        if all(point.ours.mean.is_integer() for point in part if point.ours):  # ranks
+            axis.yaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
     tidy(axes, panels)
     handles = [] if list(drawn) == [""] else [
         Line2D([], [], color=look.colour, marker=look.marker, ls=look.dash if join else "", label=name)
@@ -118,7 +127,7 @@ def correlation(pairs: Sequence[Pair]) -> str:
 
     found = spearmanr(*zip(*known, strict=True))
     p = "< 0.001" if found.pvalue < 0.001 else f"= {found.pvalue:.3f}"
-    return f"ρ = {found.statistic:.2f}, p {p}, {len(known)} points".replace("-", "−")
+    return f"ρ = {found.statistic:.2f}, p {p}, n = {len(known)}".replace("-", "−")
 
 
 def _pairs(item: Filled, found: Sequence[Point], x: str, y: str) -> list[Pair]:
@@ -155,48 +164,77 @@ def _series(axis: Axes, pairs: Sequence[Pair], look: SeriesStyle, join: bool) ->
 
 
 def _annotate(figure: Figure, told: Sequence[tuple[Axes, Pair, str]]) -> None:
-    """Write each label near its point, at the place around it where it covers least of what was drawn before."""
-    renderer, taken = figure.canvas.get_renderer(), {}
-    for axis, pair, text in told:
-        at = next(iter(_places(pair)), None)
-        if at is None:
+    """Write each label near its point, on no other label and no marker; a thin line leads to one that stands off."""
+    renderer, point = figure.canvas.get_renderer(), figure.dpi / 72  # pixels
+    halo = [withStroke(linewidth=1.5, foreground="white")]
+    for axis in dict.fromkeys(axis for axis, *_ in told):
+        own = [(_places(pair)[0], text) for of, pair, text in told if of is axis and _places(pair)]
+        if not own:
             continue
-        marks, notes = taken.setdefault(axis, (_marks(axis), []))
-        best = None
-        for far, k in itertools.product((6, 11, 17), range(8)):
-            turn = math.pi / 4 * (k + 1)
-            dx, dy = far * math.cos(turn), far * math.sin(turn)
-            ha = "left" if dx > 1 else "right" if dx < -1 else "center"
-            va = "bottom" if dy > 1 else "top" if dy < -1 else "center"
-            note = axis.annotate(
-                text, at, (dx, dy), textcoords="offset points", ha=ha, va=va, fontsize=7, color="#444444"
-            )
-            box, inside = note.get_window_extent(renderer).padded(1.5), axis.get_window_extent()
-            outside = inside.x0 > box.x0 or inside.x1 < box.x1 or inside.y0 > box.y0 or inside.y1 < box.y1
-            within = (
-                abs(marks - [box.x0 / 2 + box.x1 / 2, box.y0 / 2 + box.y1 / 2]) < [box.width / 2, box.height / 2]
-            ).all(1)
-            cost = within.sum() + 10 * sum(box.overlaps(other) for other in notes) + 20 * outside + far / 4
-            if best is None or cost < best[0]:
-                if best:
-                    best[1].remove()
-                best = (cost, note, box)
-            else:
-                note.remove()
-        notes.append(best[2])
+        look = {"fontsize": 7, "color": "#333333", "ha": "center", "va": "center", "zorder": 6, "path_effects": halo}
+        notes = [axis.annotate(text, at, (0, 0), textcoords="offset points", **look) for at, text in own]
+        extents = [note.get_window_extent(renderer) for note in notes]
+        sizes = np.array([[box.width, box.height] for box in extents]) + 2 * point
+        anchors = axis.transData.transform([at for at, _ in own])
+        offsets, gaps = _apart(anchors, sizes, _marks(axis), axis.get_window_extent().extents, point)
+        for note, offset, gap, (at, text) in zip(notes, offsets / point, gaps, own, strict=True):
+            note.remove()
+            line = {"arrowstyle": "-", "lw": 0.4, "color": "#777777", "shrinkA": 0, "shrinkB": 1}
+            leads = {"arrowprops": line} if gap > 4 else {}
+            axis.annotate(text, at, tuple(offset), textcoords="offset points", **look, **leads)
+
+
+GAPS = (2.5, 4, 7, 11, 16, 22, 29)  # points between a marker's middle and its label
+SWEEPS = 4  # times that every label may move away from the others
+
+
+def _apart(
+    anchors: np.ndarray, sizes: np.ndarray, marks: np.ndarray, inside: np.ndarray, point: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where the middle of each label goes, from its anchor, and the gap between (in points), all else in pixels.
+
+    anchors, sizes: [n, 2]; marks: [m, 2], what lines and bars cover; inside: [4], the axes' corners. Dear are other labels,
+    the edge and markers, then places nearer to another's point; then the gap, and what is covered of lines and bars.
+    """
+    turns = np.arange(16) * np.pi / 8
+    gap, turn = (grid.ravel() for grid in np.meshgrid(GAPS, turns, indexing="ij"))
+    way = np.stack([np.cos(turn), np.sin(turn)], 1)
+    offsets = gap[:, None] * point * way + np.clip(1.6 * way, -1, 1) * sizes[:, None] / 2  # [n, candidates, 2]
+    middles, half = anchors[:, None] + offsets, sizes[:, None] / 2
+    low, high = inside[:2], inside[2:]
+    cost = np.broadcast_to(gap, middles.shape[:2]).copy()
+    cost += 1000 * ((middles - half < low) | (middles + half > high)).any(2)
+    cost += 300 * _covered(middles, half + 2 * point, anchors) + 0.15 * _covered(middles, half, marks)
+    far = np.linalg.norm(np.maximum(np.abs(middles[:, :, None] - anchors) - half[:, :, None], 0), axis=3)
+    own = far[np.arange(len(anchors)), :, np.arange(len(anchors))]
+    cost += 25 * (far < own[:, :, None] - point / 2).any(2)
+    best = cost.argmin(1)
+    for _ in range(SWEEPS):
+        for k in range(len(anchors)):
+            others = np.delete(np.arange(len(anchors)), k)
+            placed = middles[others, best[others]]
+            near = np.abs(middles[k][:, None] - placed) < (half[k] + half[others, 0])
+            best[k] = (cost[k] + 1000 * near.all(2).sum(1)).argmin()
+    chosen = np.arange(len(anchors)), best
+    return offsets[chosen], gap[best]
+
+
+def _covered(middles: np.ndarray, half: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """How many of the points [m, 2] lie in each box around ``middles`` [n, candidates, 2]."""
+    return np.stack(
+        [(np.abs(own[:, None] - points) < size).all(2).sum(1) for own, size in zip(middles, half, strict=True)]
+    )
 
 
 def _marks(axis: Axes) -> np.ndarray:
-    """Pixels [n, 2] that lines and bars of the axes pass, a few pixels apart; markers count more."""
+    """Pixels [n, 2] that lines and bars of the axes pass, a few pixels apart."""
     ends = [axis.transData.transform(line.get_xydata()) for line in axis.lines]
     ends += [
         axis.transData.transform(bar) for bars in axis.collections for bar in getattr(bars, "get_segments", list)()
     ]
     found = [np.zeros((0, 2))]
     for path in ends:
-        steps = [np.linspace(a, b, max(2, int(np.hypot(*(b - a)) / 4))) for a, b in itertools.pairwise(path)]
-        around = [path + np.array(shift) for shift in itertools.product((-3, 0, 3), repeat=2)]
-        found += steps + around
+        found += [np.linspace(a, b, max(2, int(np.hypot(*(b - a)) / 4))) for a, b in itertools.pairwise(path)]
     return np.concatenate(found)
 
 
