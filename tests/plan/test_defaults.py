@@ -38,6 +38,7 @@ SOURCES = {
     ("fast_lpa", "lam"): "the code of PAT",
     ("fast_lpa", "noise"): "the code of PAT",
     ("trades", "clean_twice"): "the official code of TRADES",
+    ("trades", "training_mode"): "the official code of TRADES; marked in coreset, whose code has it otherwise",
     ("fat", "start"): "Algorithm 1 of FAT",
     ("saliency", "align"): "the saliency paper, equation 14",
     ("saliency", "sign"): "marked: equation 18 as printed",

@@ -26,6 +26,7 @@ OWN_LENGTH = {
         "each is compared with itself and Q-TART, and learns in its own time",
     ),
     ("demo", "coreset"): (("fat",), "its own table, as fast single steps need more epochs; one curve of Figure 2"),
+    ("cpu", "coreset"): (("trades",), "both rows alike, against each other alone (autopsy); said in the foot"),
 }
 
 
