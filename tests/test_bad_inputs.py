@@ -159,6 +159,7 @@ WORDS = [
     ([*NET, "folder:none", "--network", "resnet18"], 1, "folder:none: no such folder"),
     ([*NET, "digits", "--network", "resnet_tiny", "--mean", "0.3"], 1, "--mean and --std: both are needed"),
     ([*NET, "digits", "--network", "resnet_tiny", "--mean", "125", "--std", "60"], 1, "allowed are those of pixels in [0, 1]"),
+    ([*NET, "digits", "--network", "resnet_tiny", "--mean", "nan", "--std", "0.3"], 1, "allowed are those of pixels in [0, 1]"),
     (["data", "nowhere"], 1, "data: nowhere: no such folder"),
     (["data", "."], 1, "holds none of these data sets"),
     (["data", "--download", "cifar10"], 1, "which folder to? leanat data DIR --download cifar10"),

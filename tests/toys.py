@@ -95,7 +95,7 @@ def same(a, b):
 
 def record(spec, **metrics):
     """The metrics of a finished run, as far as a test needs them."""
-    usual = {"clean": {}, "examples": {}, "device": "CPU", "date": "2026-11-28"}
+    usual = {"clean": {"accuracy": 0.5}, "examples": {"train": 100, "test": 100}, "device": "CPU", "date": "2026-11-28"}
     return {"spec": spec, "spec_hash": digest(spec)} | usual | metrics
 
 

@@ -45,6 +45,9 @@ def mine(tmp_path):
         ({"trainings": []}, "trainings: nothing is not allowed"),
         ({"fraction": 1.5}, "fraction: 1.5 is not allowed; above 0, below 1"),
         ({"seeds": 0}, "seeds: 0 is not allowed"),
+        ({"own": ["a/my.py:Mine", "b/my.py:Mine"]}, "own: a/my.py:Mine, b/my.py:Mine would both be 'Mine (my.py)'"),
+        ({"own": ["my.py:Mine", "my.py:Mine"]}, "own: my.py:Mine, my.py:Mine would both be"),
+        ({"methods": ["full", "random"]}, "methods: no rule to compare with chance"),
         ({"seeds": "five"}, "seeds: 'five' is not allowed; a number"),
     ],
 )
@@ -88,6 +91,13 @@ def test_another_version_of_a_file_is_another_run(mine):
     second = trials.grid_of(chosen, None)
     assert len(first.runs) == 4
     assert len(first.runs.keys() & second.runs.keys()) == 2, "the random ones"
+
+
+def test_a_rule_that_cannot_be_made_is_refused_before_anything_runs(tmp_path):
+    (tmp_path / "bare.py").write_text("class Bare:\n    pass\n")
+    chosen = Settings(trainings=("pgd",), methods=("random",), own=(f"{tmp_path}/bare.py:Bare",), seeds=1)
+    with pytest.raises(ValueError, match=r"cannot be called with fraction=0\.1"):
+        trials.grid_of(chosen, None)
 
 
 def test_parts_are_all_runs_once():

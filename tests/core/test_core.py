@@ -181,6 +181,52 @@ def test_what_is_counted():
     assert (passes.forward, passes.backward) == (4, 0)
 
 
+class Flat(nn.Module):
+    """BatchNorm of vectors, which cannot be trained on one example alone; ``kept``: in evaluation mode at all times."""
+
+    def __init__(self, kept=False, norm=True):
+        super().__init__()
+        self.head, self.norm = nn.Linear(36, 3), nn.BatchNorm1d(36) if norm else nn.Identity()
+        self.kept = kept
+        self.train()
+
+    def forward(self, x):
+        return self.head(self.norm(x.flatten(1)))
+
+    def train(self, mode=True):
+        super().train(mode)
+        self.norm.train(mode and not self.kept)
+        return self
+
+
+def test_a_lone_last_example_is_left_out_only_where_batch_norm_cannot_take_it():
+    for n, net, trained_on in [
+        (17, Flat(), 16),  # torch: Expected more than 1 value per channel when training
+        (18, Flat(), 18),
+        (17, Flat(norm=False), 17),
+        (17, Flat(kept=True), 17),
+        (17, Small(), 17),  # its layers have several values per channel of an image
+    ]:
+        run = make_run(net, batch=8)
+        for _ in range(2):
+            row = train_epoch(run, split(toy(n)))
+            assert (row["kept"], row["forward"], row["backward"]) == (n, trained_on, trained_on)
+    with pytest.raises(ValueError, match="1 examples make no batch of 8, and a BatchNorm of this network takes no"):
+        train_epoch(make_run(Flat(), fixed([3]), batch=8), split(toy()))
+    with pytest.raises(ValueError, match="24 examples make no batch of 1, and a BatchNorm"):
+        train_epoch(make_run(Flat(), batch=1), split(toy()))
+
+
+def test_looking_for_a_batch_norm_changes_nothing():
+    """The same bits as of a network whose BatchNorm keeps out of the way, an epoch with a lone last example."""
+    run, other = make_run(Small(), batch=8), make_run(Small(), batch=8)
+    train_epoch(run, split(toy(17)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("leanat.core.loop.needs_two", lambda net, data: False)
+        train_epoch(other, split(toy(17)))
+    assert same(weights(run.net), weights(other.net))
+
+
 def counts(data, **method):
     row = train_epoch(make_run(Small(), batch=8, **method), data)
     return row["forward"], row["backward"]

@@ -1,23 +1,41 @@
 """The public interface against closed forms, autograd and the package's own parts."""
 
+import copy
 import subprocess
 import sys
 
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 from toys import Small, same, weights
 
 import leanat
-from leanat import Reselect, evaluate, fgsm, indexed, make_method, make_recipe, perturb, pgd, select, train
+from leanat import (
+    Reselect,
+    evaluate,
+    fgsm,
+    indexed,
+    make_method,
+    make_recipe,
+    make_selector,
+    perturb,
+    pgd,
+    select,
+    train,
+)
 from leanat.attacks.pgd import PGD
 from leanat.attacks.threat import Linf
 from leanat.core.nouns import Step
 from leanat.core.rng import Draws
+from leanat.data.augment import Flip
+from leanat.library.data import as_data
 from leanat.models.classifier import PerChannel
+from leanat.selection.basic import Every
 from leanat.selection.solvers import Gradients, facility_location, matching_pursuit, per_class
+from leanat.training.objectives import CrossEntropy
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)
 
@@ -42,6 +60,24 @@ def net():
 @pytest.fixture
 def xy():
     return torch.rand(30, 3, 8, 8), torch.arange(30) % 5
+
+
+class Detached(Views):
+    def forward(self, x):
+        return super().forward(x.detach()).detach()
+
+
+def inferred():
+    with torch.inference_mode():
+        return Views()
+
+
+def late(name):
+    """A method that trains on everything for two epochs first."""
+    return make_method(choose=Every(period=1, warmup=2, inner=make_selector(name)))
+
+
+STATE = {"epoch": 3, "index": torch.arange(31), "weight": torch.ones(31)}  # of 31 examples
 
 
 def linear(classes=2):
@@ -160,12 +196,85 @@ def test_attacks_without_a_ball(name, net, xy):
         (lambda net, x, y: select(net, x, y, method="glister"), "validation"),
         (lambda net, x, y: train(net, (x, y), "pdg"), "did you mean pgd"),
         (lambda net, x, y: train(net, TensorDataset(x * 255, y)), "hand over x / 255"),
+        (lambda net, x, y: leanat.mi_fgsm(net, x, y, steps=0), "MIFGSM: steps 0; allowed: 1 or more"),
+        (lambda net, x, y: leanat.di2_fgsm(net, x, y, steps=0), "DI2FGSM: steps 0; allowed: 1 or more"),
+        (lambda net, x, y: pgd(net, x, y, eps=8), "eps 8: pixels are in .* 8 / 255 is meant"),
+        (lambda net, x, y: pgd(net, x, y, mean=float("nan"), std=0.5), "of pixels in"),
+        (lambda net, x, y: pgd(net, x, y, mean="a", std=0.5), "mean is 'a'; a number, or a list"),
+        (lambda net, x, y: pgd(net.double(), x, y), "the network is float64, its images float32; float32 is expected"),
+        (lambda net, x, y: pgd(net, x.double(), y), "the network is float32, its images float64; float32 is expected"),
+        (lambda net, x, y: evaluate(net.double(), (x, y)), "the network is float64, its images float32"),
+        (lambda net, x, y: train(net.double(), (x, y)), "the network is float64, its images float32"),
+        (lambda net, x, y: pgd(net, x.half(), y), "x is float16, too coarse"),
+        (lambda net, x, y: pgd(net.bfloat16(), x.bfloat16(), y), "x is bfloat16, too coarse"),
+        (lambda net, x, y: pgd(inferred(), x, y), "made inside torch.inference_mode"),
+        (lambda net, x, y: pgd(Detached(), x, y), "the network gives no gradient"),
+        (lambda net, x, y: evaluate(net, (x[:, :1], y)), r"does not take the images of the data, \[1, 8, 8\]: .* 3 channels"),
+        (lambda net, x, y: evaluate(net, (x, y), limit=0), "limit is 0; a whole number from 1 on"),
+        (lambda net, x, y: evaluate(net, (x, y), limit=-1), "limit is -1; a whole number"),
+        (lambda net, x, y: evaluate(net, (x, y), (name for name in ["pgd"])), "a list of names"),
+        (lambda net, x, y: evaluate(net, (x, y), {"a": PGD}), r"attack is the class PGD; an object .* PGD\(...\)"),
+        (lambda net, x, y: evaluate(Answer(), answered((x, y)), {"a": lambda net, step: None}), "the attack returns NoneType"),
+        (lambda net, x, y: evaluate(Answer(), answered((x, y)), {"a": lambda net, step: step.x + 5}), "attack returns reaches"),
+        (lambda net, x, y: perturb(net, x, y, PGD), "attack is the class PGD"),
+        (lambda net, x, y: select(net, x, y, method=3), "method is 3; a name or what make_selector returns"),
+        (lambda net, x, y: select(net, x, y, method=None), "method is None; a name"),
+        (lambda net, x, y: select(net, x, y, objective=CrossEntropy), "objective is the class CrossEntropy"),
+        (lambda net, x, y: select(nn.Flatten(), x, y), "the network has no parameters"),
+        (lambda net, x, y: select(net, x, y, method="glister", validation=(x, y + 1)), "validation has the class number 5"),
+        (lambda net, x, y: select(net, x, y, method="glister", validation=(x[..., :7, :7], y)), r"of validation, \[3, 7, 7\]"),
+        (lambda net, x, y: Reselect(nn.Sequential(net, nn.Softmax(1)), (x, y), warmup=3), "no linear layer gives"),
+        (lambda net, x, y: Reselect(net, (x, y), method="glister", warmup=3), "validation examples; hand them over"),
+        (lambda net, x, y: Reselect(net, (x, y)).set_epoch(-1), "set_epoch: -1"),
+        (lambda net, x, y: Reselect(net, (x, y)).load_state_dict({}), "the state has nothing"),
+        (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(STATE), "the state keeps example 30; the data have 30"),
+        (lambda net, x, y: train(net, (x, y), None), "method is None; what make_method returns"),
+        (lambda net, x, y: train(net, (x, y), recipe={}), "recipe is of type dict; what make_recipe returns"),
+        (lambda net, x, y: train(net, (x, y), augment="flip"), "augment is 'flip'; a tuple of pieces"),
+        (lambda net, x, y: train(net, (x, y), augment=Flip()), r"augment is Flip\(\); a tuple of pieces"),
+        (lambda net, x, y: train(net, (x, y), augment=(Flip,)), r"a piece of augment is the class Flip; .* Flip\(...\)"),
+        (lambda net, x, y: train(net.requires_grad_(False), (x, y)), "the network has no parameter to train"),
+        (lambda net, x, y: train(nn.Flatten(), (x, y)), "the network has no parameter to train"),
+        (lambda net, x, y: make_method(choose="craig"), "choose is 'craig'; what make_selector returns"),
+        (lambda net, x, y: train(net, (x, y), late("glister"), after_epoch=pytest.fail), "validation examples; hand them over"),
+        (lambda net, x, y: train(net, (x, y), late("glister"), validation=(x, y + 4), after_epoch=pytest.fail), "number 8; the"),
+        (lambda net, x, y: train(nn.Sequential(net, nn.Softmax(1)), (x, y), late("craig"), after_epoch=pytest.fail), "no linear"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_in_one_line(call, message, net, xy):
     with pytest.raises((ValueError, TypeError), match=message) as error:
         call(net, *xy)
     assert "\n" not in str(error.value)
+
+
+def test_a_caller_s_modes_change_nothing(net, xy):
+    """Neither inference mode, no_grad nor another default of floats: the same numbers, and the modes are as they were."""
+
+    def everything(own):
+        rows = train(own, xy, "pgd", make_recipe(epochs=1, batch=10))
+        return [
+            pgd(net, *xy, seed=3), leanat.apgd(net, *xy, steps=3, seed=3), leanat.fab(net, *xy, steps=3, seed=3),
+            evaluate(net, xy, seed=3)["pgd"].outcome.loss, select(net, *xy, 0.3).weight, rows[0]["loss"], own.conv.weight,
+        ]  # fmt: skip
+
+    copies = [copy.deepcopy(net) for _ in range(4)]
+    usual = everything(copies[0])
+    with torch.no_grad():
+        blind = everything(copies[1])
+    with torch.inference_mode():
+        inferred, images = everything(copies[2]), torch.full((3, 3, 8, 8), 0.5)
+        assert pgd(net, images, torch.zeros(3, dtype=torch.int64)).shape == images.shape
+        assert torch.is_inference_mode_enabled()
+    assert pgd(net, images, torch.zeros(3, dtype=torch.int64)).shape == images.shape
+    torch.set_default_dtype(torch.float64)
+    try:
+        double = everything(copies[3])
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for other in (blind, inferred, double):
+        for value, right in zip(other, usual, strict=True):
+            assert torch.equal(torch.as_tensor(value), torch.as_tensor(right))
 
 
 def test_robust_accuracy_of_a_linear_network_is_known():
@@ -274,6 +383,90 @@ def test_tensors_datasets_and_folders_are_one(net, xy, tmp_path):
         train(own, data, "pgd", make_recipe(epochs=2, batch=10))
         trained.append(weights(own)["conv.weight"])
     assert all(torch.allclose(other, trained[0], atol=1e-5) for other in trained[1:])
+
+
+class Answer(nn.Module):
+    """Answers the class that the first pixel says, of five."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, x):
+        return self.scale * F.one_hot((x[:, 0, 0, 0] * 5).long().clamp(max=4), 5).float()
+
+
+class Told(Slow):
+    """With the attributes that are given, and labels one by one that ``label`` changes."""
+
+    def __init__(self, x, y, label=lambda i, c: c, **attributes):
+        super().__init__(x, y)
+        self.label = label
+        vars(self).update(attributes)
+
+    def __getitem__(self, i):
+        return self.x[i], self.label(i, self.y[i].item())
+
+
+class Shifted(TensorDataset):
+    def __getitem__(self, i):
+        x, y = super().__getitem__(i)
+        return x, (y + 1) % 5
+
+
+def answered(xy):
+    """Images that ``Answer`` gets right."""
+    x, y = xy
+    x[:, 0, 0, 0] = (y + 0.5) / 5
+    return x, y
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x, y: Shifted(x, y),
+        lambda x, y: Told(x, y, lambda i, c: (c + 1) % 5, targets=y.tolist(), target_transform=lambda c: (c + 1) % 5),
+        lambda x, y: Told(x, y, lambda i, c: (c + 1) % 5, targets=y.tolist()),
+        lambda x, y: Told(x, y, lambda i, c: 4 - c if c in (0, 4) else c, labels=y, targets=None),
+        lambda x, y: Told(x, y, labels=torch.arange(30)),
+        lambda x, y: Told(x, y, labels=["a"] * 30, targets=3),
+        lambda x, y: Told(x, y, lambda i, c: float(c), targets=[float(c) for c in y]),
+        lambda x, y: Told(x, y, targets=y.numpy()),
+    ],
+)
+def test_the_labels_of_a_dataset_are_those_of_its_examples(make, xy):
+    dataset = make(*answered(xy))
+    examples = [dataset[i] for i in range(30)]
+    right = sum(Answer()(x[None]).argmax().item() == int(c) for x, c in examples) / 30
+    assert evaluate(Answer(), dataset, ["clean"])["clean"].accuracy == pytest.approx(right, abs=1e-6)
+
+
+def test_comparing_labels_draws_nothing(xy):
+    told, state = Told(*xy, lambda i, c: c + 0 * int(torch.rand(())), targets=xy[1].tolist()), torch.get_rng_state()
+    as_data(told, torch.device("cpu"))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda x, y: Told(x, y, lambda i, c: 1.7), "example 0 of the Dataset has the label 1.7; a whole class number"),
+        (lambda x, y: Told(x, y, lambda i, c: F.one_hot(y)[i]), r"the label of shape \[5\]; a whole class number"),
+        (lambda x, y: Told(x, y, lambda i, c: "cat"), "the label 'cat'; a whole"),
+        (lambda x, y: Told(x, y, lambda i, c: c + (i == 29 and 1), targets=y), "example 29 .* label 5; it had 4 when"),
+        (lambda x, y: [{"image": a, "label": 0} for a in x], r"example 0 of the Dataset is a dict; a pair \(image, label\)"),
+        (lambda x, y: [(a,) for a in x], "is a tuple of 1; a pair"),
+        (lambda x, y: [x, y], r"data is a list of 2 tensors; a tuple \(x, y\)"),
+        (lambda x, y: [(a[:, : 8 - i], 0) for i, a in enumerate(x[:2])], r"shape \[3, 7, 8\], others \[3, 8, 8\]; all of"),
+        (lambda x, y: [(a.numpy(), 0) for a in x], r"an image of type ndarray; a tensor \[C, H, W\]"),
+        (lambda x, y: [((a * 255).long(), 0) for a in x], "an image of int64; uint8, or floating"),
+        (lambda x, y: [(Image.new("P", (8, 8)), 0)], "an image of palette numbers"),
+    ],
+)  # fmt: skip
+def test_examples_that_do_not_fit_are_refused_in_one_line(make, message, xy):
+    with pytest.raises((ValueError, TypeError), match=message) as error:
+        evaluate(Answer(), make(*xy), ["clean"])
+    assert "\n" not in str(error.value)
 
 
 def test_a_step_of_training_is_torch_s(net, xy):

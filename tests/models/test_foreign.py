@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from leanat import data
-from leanat.models import foreign
+from leanat.models import foreign, io
 from leanat.models.io import NetworkError
 
 ROOT = Path(__file__).parents[2]
@@ -95,6 +95,10 @@ def test_classes_and_channels_are_those_of_the_weights(tmp_path):
     assert found(torch.zeros(2, 1, 64, 64)).shape == (2, 7)
 
 
+MODEL = {"name": "resnet_tiny", "standardise": "channel"}
+DATA = {"name": "digits", "n_classes": 10, "image_size": 8, "channels": 1, "mean": [0.3], "std": [0.4]}
+
+
 class Bomb:
     def __reduce__(self):
         return Path.touch, (Path("exploded"),)
@@ -108,6 +112,9 @@ class Bomb:
         ("net.pt", {"epoch": 3}, "holds no state dict (names to tensors) but: epoch"),
         ("net.pt", [torch.ones(2)], "holds no state dict"),
         ("net.h5", {"x": torch.ones(2)}, "not a file of weights; allowed: .safetensors"),
+        ("net.pth", {0: torch.ones(2), 1: torch.ones(2)}, "holds no state dict (names to tensors) but: 0, 1"),
+        ("net.pth", {"fc.weight": torch.eye(3).to_sparse()}, "fc.weight is sparse_coo, float32; plain dense tensors"),
+        ("net.pth", {"fc.weight": torch.empty(3, 3, device="meta")}, "fc.weight is on the meta device, without values"),
         ("net.pth", {"x": torch.ones(2)}, "not a timm:resnet18: it has no fc.weight"),
     ],
 )
@@ -119,6 +126,24 @@ def test_a_file_that_is_no_state_dict_is_refused_and_never_run(tmp_path, monkeyp
     assert said in str(error.value)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize(
+    ("description", "said"),
+    [
+        ([1], "its description is no mapping"),
+        ({"data": 3}, "its description is no mapping"),
+        ({"data": DATA}, "model.name of its description is None"),
+        ({"model": {"name": "resnet_tiny"}, "data": DATA}, "model.standardise of its description is None"),
+        ({"model": MODEL, "data": DATA | {"n_classes": "ten"}}, "data.n_classes of its description is 'ten'"),
+    ],
+)
+def test_a_description_that_does_not_say_the_network(tmp_path, description, said):
+    io.write(tmp_path / "net.safetensors", {"x": torch.ones(2)}, description)
+    with pytest.raises(NetworkError) as error:
+        io.load(tmp_path / "net.safetensors", torch.device("cpu"))
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_weights_of_another_network_are_named(tmp_path, nets):

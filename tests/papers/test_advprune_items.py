@@ -71,6 +71,18 @@ def test_rows_of_one_beta_differ_in_the_data_alone(grid):
         assert len({str(spec["method"]["attack"]) for spec in found}) == 1
 
 
+def test_variants_have_one_learning_rate(grid):
+    """At lite and paper all data had 0.1 and GLISTER 0.02 where the others had 0.01."""
+    assert len({str(spec["recipe"]["lr"]) for spec in specs(grid, "variants")}) == 1
+
+
+def test_rows_with_a_learning_rate_of_their_own_have_no_number_of_table_1(grid):
+    """Theirs is of another training; GRAD-MATCH's is that of Table 1."""
+    rows = [row.entry for row in grid.items["advprune/variants"].rows]
+    without = {(row["about"], row["method"]) for row in rows if "published" in row and row["published"] is None}
+    assert without == {("beta 6", "trades"), ("beta 1", "trades_glister")}
+
+
 def test_every_item_is_whole(grid):
     """Each cell has its runs, or a reason."""
     items = [item for item in grid.items.values() if item.paper == "advprune"]

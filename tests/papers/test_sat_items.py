@@ -120,7 +120,7 @@ def sources(tmp_path, **metrics):
         ({"attack": {"pgd": {}}}, [1], 20.0, 80.0),
         ({"attack": {"pgd": {}}}, [0, 2], 80.0, 20.0),
         ({"attack": {"pgd": {}}}, None, 50.0, None),  # full AT
-        ({"attack": "clean"}, None, None, 50.0),  # without AT
+        ({"attack": "clean"}, None, None, None),  # without AT
         ({"attack": {"pgd": {}}}, [], None, 50.0),  # ESAT that has no class as a whole
     ],
 )
@@ -165,7 +165,7 @@ def test_the_slip_of_the_authors_leaves_out_the_last_ninth_of_the_tested_images(
     where = sources(tmp_path)
     right = np.array([True] * 60 + [False] * 20 + [True] * 10)
     n, zeros = len(right), np.zeros(len(right), np.int64)
-    parts = {"predicted": zeros, "loss": zeros, "linf": zeros, "l2": zeros, "broken_by": zeros}
+    parts = {"predicted": zeros, "broken_by": zeros} | dict.fromkeys(("loss", "linf", "l2"), zeros.astype(np.float32))
     found = outcome.Outcome(np.arange(n), zeros, clean_correct=right, correct=right, parts=("pgd",), **parts)
     outcome.save(found, tmp_path / "runs" / "run" / "pgd.npz")
     path = tmp_path / "runs" / "run" / "suites" / "s.json"
@@ -205,7 +205,7 @@ def test_the_printed_matrix_stands_beside_the_weighted_rows(grids):
     for entry, cell in cells(grids["paper"], "sat/figure2"):
         if entry["method"] == "csat_classes":
             assert cell.published is None
-        if entry["method"] == "csat_classes_balanced":
+        if entry["method"] == "csat_classes_balanced" and not entry.get("difference"):
             assert cell.published
 
 
@@ -266,7 +266,10 @@ def test_what_is_kept_of_runs_on_real_data_is_found_again(tmp_path, grids):
     assert found["w = 1 | truck", "A", "autoattack@A"].values == {0: 90.0}
     assert found["full AT", "clean accuracy", "natural"].scale == "cpu"
     assert ("full AT", "B", "autoattack@B") not in found
-    assert len(found) == 10 * 13 - 2  # four classes of the ten, with two weights
+    # Classes 0 to 8 have 0 to 80 %, and so they have without attacks: the images are the same, and there is no gain.
+    assert found["truck", "gain on B", "autoattack@B"].values == {0: 0.0}
+    assert ("without AT", "B", "autoattack@B") not in found
+    assert len(found) == 10 * 13 - 3 + 8  # four classes of the ten, with two weights
     with pytest.raises(ValueError, match="random subsets have no seed"):
         items.replicate(grids["demo"].items["sat/figure5"], tmp_path, tmp_path / "kept")
 
@@ -287,7 +290,8 @@ def run_of(grid, **facts):
         ("cifar10", "csat_hardest", "bf16"),
         ("cifar10", "esat_hardest", "bf16"),
         ("imagenet200", "entropy", "bf16"),
-        ("imagenet200", "s_csat_hardest", "bf16"),
+        ("imagenet200", "s_csat_hardest", "fp32"),  # commented out there
+        ("imagenet200", "csat_hardest", "fp32"),
         ("imagenet200", "esat_hardest", "fp32"),
         ("imagenet200", "s_esat_fgsm", "fp32"),
         ("imagenet200", "esat_linf", "fp32"),

@@ -88,6 +88,64 @@ def test_marks_of_suites_items_and_seeds_reach_the_items_they_touch_and_no_other
         assert where(seeds.reason) == {n for n, item in grid.items.items() if n.startswith("sat/") and item.runs}
 
 
+# What the papers leave open or their authors' code does otherwise, and what changes a number: a word of the line, and the items.
+OPEN = {
+    "advprune": {
+        "data that Adv-GLISTER chooses among": "table1 table2 table3 table4 figure1 figure2 variants",
+        "ours: one for all rows, that of Adv-GRAD-MATCH": "variants",
+    },
+    "coreset": {
+        "BatchNorm of TRADES": "table1 figure3 autopsy",
+        "second term of equations 4, 14 and 15": "table1 figure3 autopsy",
+        "view that a selection attacks": "table1 table2 table3 figure2 figure3 sweeps variants redundancy autopsy",
+        "batches that GRAD-MATCH chooses among": "table1 table2 table3 figure2 figure3 sweeps variants redundancy autopsy",
+        "solver of GRAD-MATCH": "table1 table2 table3 figure2 figure3 sweeps variants redundancy autopsy",
+        "network that is tested": "table1 table2 table3 figure2 figure3",
+        "the last of PAT's 90 after 80": "table2",
+        "code: 0.6, in the configurations that PAT reads": "table2",
+        "attack at each radius": "figure2",
+        "caption of Table 1; this item does not say": "table2 table3 figure2 figure3",
+        "perceptual attacks": "table2",
+    },
+    "qtart": {
+        "clips it at a confidence of 50": "",  # so does the margin here
+        "size, place and coin of DI2-FGSM": "figure2 figure3 figure4 figure5",
+        "apex O2": "table3 figure3 figure4 figure5 overfitting",
+        "Figure 1 does not say": "figure1",
+        "normalisation in DIHCL": "table1 figure2",
+        "from the first epoch on": "table1 table2 table3 figure1 figure2 figure3 figure4 figure5 "
+        "overfitting decomposition planted",
+    },
+    "sat": {
+        "the last iterate is trained on": "supplement trades",
+        "training of the head on SVHN": "supplement",
+        "configurations of CSAT and ESAT there are not public": "figure5 figure6",
+        "attack of early stopping and of the test": "figure2 figure3 figure5 autopsy",
+    },
+}
+
+
+@pytest.mark.parametrize("paper", sorted(OPEN))
+def test_what_is_open_is_in_the_feet_of_the_items_it_touches(grid, demo, paper):
+    feet_of = {
+        name.partition("/")[2]: [*found, *feet(demo)[name]]
+        for name, found in feet(grid).items()
+        if name.startswith(f"{paper}/")
+    }
+    found = {words: {name for name, foot in feet_of.items() if words in "\n".join(foot)} for words in OPEN[paper]}
+    assert found == {words: set(items.split()) for words, items in OPEN[paper].items()}
+
+
+def test_a_row_that_chooses_gamma_does_not_assume_it(grid):
+    assert not [line for line in grid.items["qtart/table2"].assumptions if "gamma = 5:" in line]
+
+
+def test_a_discriminator_is_described_where_one_is_trained(grid):
+    touched = {name for name, foot in feet(grid).items() if any("what a discriminator is" in line for line in foot)}
+    assert {"saliency/table1", "saliency/figure2"} <= touched
+    assert all(name.startswith("saliency/") for name in touched)
+
+
 def test_the_marks_of_a_formula_are_those_of_what_it_reads(grid):
     config = grid.papers["qtart"]
     item, facts = config.items["table9"], {"paper": "qtart", "item": "table9", "data": "cifar10", "method": "qtart"}

@@ -17,9 +17,16 @@ NAMED_BY = {
     "sat/supplement": ("view", "ESAT from scratch, and heads on frozen networks: the authors' configurations of each"),
 }
 
-# Methods that have values of their own: papers, fields, methods in groups alike among themselves (the rest is one more), why.
+# Methods that have values of their own: papers, fields, methods in groups alike among themselves (the rest is one more), why;
+# but not in these items, which set one for all.
+ONE_FOR_ALL = {("advprune/variants", "recipe.lr")}
 OWN = [
-    ("advprune", "data.validation", [["*glister*"]], "equation 5 has a validation set of 10 % (section 4.1)"),
+    (
+        "advprune",
+        "data.validation",
+        [["*glister*"]],
+        "equation 5 has a validation set of 10 % (section 4.1); the caption of variants says so",
+    ),
     (
         "advprune",
         "recipe.lr",
@@ -29,9 +36,10 @@ OWN = [
     (
         "coreset",
         "recipe.epochs recipe.lr",
-        [["linf"], ["trades"], ["l2"], ["pat"], ["fat"], ["*_gradmatch_idle"]],
+        [["linf"], ["trades", "trades_evaluation_mode"], ["l2"], ["pat"], ["fat"], ["*_gradmatch_idle"]],
         "a coreset run costs c E of the full one's E epochs (section 3.3); idle epochs, as in the code, are counted",
     ),
+    ("coreset", "recipe.weight_decay", [["trades", "trades_evaluation_mode"]], "code, of TRADES (autopsy)"),
     (
         "qtart",
         "data.augment recipe.batch recipe.epochs recipe.lr recipe.nesterov recipe.weight_decay",
@@ -147,8 +155,11 @@ def blocks(grid, name):
     return found
 
 
-def group(paper, field, method):
-    """The number of the first group of ``OWN`` that a method belongs to; None for the rest."""
+def group(name, field, method):
+    """The number of the first group of ``OWN`` that a method of an item belongs to; None for the rest."""
+    if (name, field) in ONE_FOR_ALL:
+        return None
+    paper = name.partition("/")[0]
     for k, (of, names, groups, _) in enumerate(OWN):
         if of == paper and field in names.split():
             for j, patterns in enumerate(groups):
@@ -164,7 +175,7 @@ def accidents(grid, name):
         seen = {}
         for method, spec in runs.values():
             for field, value in fields(spec).items():
-                seen.setdefault((field, group(paper, field, method)), {}).setdefault(value, set()).add(method)
+                seen.setdefault((field, group(name, field, method)), {}).setdefault(value, set()).add(method)
             for path, value in set(inside(spec["method"])):
                 if path[-1] not in VARIED[paper]:
                     seen.setdefault((".".join(path), None), {}).setdefault(value, set()).add(method)

@@ -16,7 +16,7 @@ import pytest
 from leanat import cli
 from leanat.evaluation import outcome
 from leanat.evaluation.outcome import Outcome
-from leanat.experiments.claim import Claim, Expect, above_all, every, mean, most, some
+from leanat.experiments.claim import Claim, Expect, above_all, every, mean, most, several, some
 from leanat.experiments.scales import SCALES
 from leanat.plan import item as planned
 from leanat.plan import structure
@@ -44,7 +44,7 @@ def grids():
 def test_every_claim_of_the_papers_is_there():
     for paper, own in CLAIMS.items():
         assert [c.id for c in own] == [r["id"] for r in LISTED if r["id"].startswith(paper)]
-    assert len(ALL) == 115
+    assert len(ALL) == 116
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -218,7 +218,7 @@ def test_what_is_missing_is_said(tmp_path):
         [
             (n, c, "", v, "" if v else "no", "")
             for n, v0 in (("A", 9), ("B", 5))
-            for c, v in (("c", [v0] * 3), ("d", []))
+            for c, v in (("c", [v0, v0 + 0.1, v0 - 0.1 * (n == "A")]), ("d", []))
         ],
     )
     (line,) = claims.ledger([claim(columns=("c", "d"))], Items(tmp_path, "demo"))
@@ -475,6 +475,69 @@ def test_outcomes_of_the_examples_give_the_error_of_a_difference(tmp_path):
     assert examples.error(claim(), [bare]) > 3 * found, "as if the images were not the same"
     write_item(tmp_path, [(n, "c", "", [1, 2, 3], "", 400) for n in "AB"])
     assert Items(tmp_path, "demo").cell("qtart", "table1", "A", "c").right is None, "another run's outcomes"
+
+
+def test_networks_that_answer_every_image_alike_may_not_on_others(tmp_path):
+    """Both at 0, or both at 100 %: the error is that of one image, not none."""
+    for level in (0, 100):
+        write_item(tmp_path, [(n, "c", "", [level] * 3, "", 50) for n in "AB"])
+        ((_, case),), _ = claims._cases(claim(), Items(tmp_path, "demo"))
+        assert examples.error(claim(), [case]) == pytest.approx(100 * (2 * 0.02 * 0.98 / 50) ** 0.5)
+        same = np.array([np.arange(50), np.full(50, level / 100)])
+        known = {name: cell._replace(right=same) for name, cell in case.items()}
+        assert examples.error(claim(), [known]) == pytest.approx(2**0.5 * 100 / 50)
+
+
+@pytest.mark.parametrize("difference", [True, False])
+def test_a_cell_against_another_training_has_the_error_of_its_images(tmp_path, difference):
+    """A difference, and the share in per cent by which A is below B, of three seeds: against a bootstrap over the images."""
+    rng = np.random.default_rng(1)
+    hard, values, runs = rng.random(500) < 0.4, {}, {}
+    for name in "AB":
+        values[name] = np.array([~hard & (rng.random(500) < 0.9) for _ in range(3)])
+        runs[name] = [f"{name}-s{seed}" for seed in range(3)]
+        for run, right in zip(runs[name], values[name], strict=True):
+            outcomes(tmp_path, run, right, right, "attacks")
+    numbers = {name: planned.Numbers(of, [f"{run}/suites/main" for run in of]) for name, of in runs.items()}
+    against = planned.Reference(**vars(numbers["B"]))
+    cell = planned.Cell(**vars(numbers["A"]), metric="pgd", against=against, difference=difference)
+
+    def number(a, b):
+        return (100 * (a - b) if difference else 100 * (b - a) / b).mean()
+
+    columns, evaluations = [planned.Column("", "c")], list(numbers["A"].evaluations)
+    rows = [planned.Row("", "A")]
+    item = planned.Item("qtart", "table1", "table", "", "", "demo", rows, columns, [[cell]], evaluations=evaluations)
+    means = [v.mean(1) for v in values.values()]
+    by_seed = [number(np.array([a]), np.array([b])) for a, b in zip(*means, strict=True)]
+    write_item(tmp_path, [("A", "c", "", by_seed, "", "")])
+    examples.write(item, tmp_path, tmp_path / "items" / "demo" / "qtart" / "table1.npz")
+    one = replace(claim(), cases=[{"gain": ("table1", "A", "c")}], effect=lambda gain: gain)
+    ((_, case),), _ = claims._cases(one, Items(tmp_path, "demo"))
+    drawn = [rng.integers(0, 500, 500) for _ in range(4000)]
+    resampled = [number(*(v[:, at].mean(1) for v in values.values())) for at in drawn]
+    assert examples.error(one, [case]) == pytest.approx(np.std(resampled), rel=0.05)
+
+
+def test_two_cases_at_least_are_several(tmp_path):
+    rows = [(n, c, "", [v, v + 0.2, v - 0.3], "", 4000) for n, c, v in (("A", "c", 80), ("A", "d", 50), ("A", "e", 50))]
+    rows += [("B", c, "", [60, 60.1, 60.3], "", 4000) for c in "cde"]
+    write_item(tmp_path, rows)
+    (one,) = claims.ledger([claim(some(above=0), columns=("c", "d", "e"))], Items(tmp_path, "demo"))
+    (two,) = claims.ledger([claim(several(above=0), columns=("c", "d", "e"))], Items(tmp_path, "demo"))
+    assert (one.verdict, two.verdict) == ("supported", "not supported")
+    assert ledger.of_cases(two) == "no. 2 against it of 3 cases"
+
+
+def test_a_collapse_in_a_cell_that_the_effect_does_not_depend_on_is_not_told(tmp_path):
+    """Of several rivals the effect shown is against one: another's outlying seed says nothing of it, and the rival is named."""
+    rows = [("O", "c", "", [50, 51, 49], "", 500), ("X", "c", "", [58, 59, 57], "", 500)]
+    write_item(tmp_path, [*rows, ("Y", "c", "", [40, 41, 9], "", 500)])
+    cases = [{name: ("table1", row, "c") for name, row in (("ours", "O"), ("x", "X"), ("y", "Y"))}]
+    one = replace(claim(every(above=0)), cases=cases, effect=lambda ours, x, y: above_all(ours, x, y))
+    (line,) = claims.ledger([one], Items(tmp_path, "demo"))
+    assert (line.outlying, line.shown) == ("", "table1, c: O, X")
+    assert "seen in table1, c: O, X" in ledger.remarks(line)
 
 
 class Read:

@@ -13,7 +13,6 @@ from leanat.core.files import write_json
 from leanat.plan import structure
 from leanat.report import items, notes
 
-USUAL = {"statistics": "running", "holdout": None}
 MADE_FROM = {"spec": "0", "training data": "1", "test data": "2"}
 
 
@@ -30,7 +29,9 @@ def finished(root, old=0, bad=None):  # noqa: F811
             root / "results/runs" / run / "metrics.json", record(grid.runs[run].spec, run=run, **more, **recorded)
         )
         (root / "results/runs" / run / "suites").mkdir()
-        suite = {"suite": "mine-main", "attacks": {"pgd20": clean | {"accuracy": 0.25, "pieces": [], "spec": USUAL}}}
+        spec = grid.evaluations[f"{run}/suites/mine-main"].attacks["pgd20"]
+        attacked = {"accuracy": 0.25, "n": spec["examples"] or 1197, "not_finite": count, "pieces": [], "spec": spec}
+        suite = {"suite": "mine-main", "attacks": {"pgd20": attacked}}
         suite |= {} if k < old else {"made_from": {"data": "2"}, "file": {"model.safetensors": "3"}}
         write_json(root / "results/runs" / run / "suites" / "mine-main.json", suite)
     return item
@@ -74,3 +75,61 @@ def test_logits_that_are_not_finite_stand_in_the_foot(here, capsys):
     said = foot(item, here)["Not finite."]
     assert "A random half (Clean 7, PGD-20 7)" in said
     assert "All data" not in said
+
+
+ATTACK = ("attacks", "pgd20")
+
+
+def changed(path, keys, value):
+    """The file with another value at ``keys``."""
+    whole = part = json.loads(path.read_text())
+    for key in keys[:-1]:
+        part = part[key]
+    part[keys[-1]] = value
+    write_json(path, whole)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "said"),
+    [
+        ((*ATTACK, "spec", "examples"), 3, "pgd20 was run with another spec (examples 3, now "),
+        (
+            (*ATTACK, "spec", "attack", "pgd", "steps"),
+            1,
+            "with another spec (attack.pgd.steps 1, now 20); attack again",
+        ),
+        ((*ATTACK, "n"), 1, "pgd20 is of 1 images, "),
+        ((*ATTACK, "accuracy"), 5.0, "damaged: attacks.pgd20.accuracy: should be less than or equal to 1"),
+        ((*ATTACK, "accuracy"), None, "attacks.pgd20: accuracy null of "),
+        ((*ATTACK, "correct"), 3, "attacks.pgd20: accuracy 0.25 is not 3 of "),
+        (ATTACK, None, "attacks.pgd20 is no mapping"),
+        (("attacks",), None, "attacks: should be a valid dictionary"),
+        (("made_from",), None, "made_from: should be a valid dictionary"),
+    ],
+)
+def test_a_table_takes_no_suite_of_another_attack_or_shape(here, capsys, keys, value, said):
+    path = here / "results/runs" / finished(here).runs[0] / "suites/mine-main.json"
+    changed(path, keys, value)
+    status, err = answer(capsys, ["table", "mine/table1", "--out", "x.pdf"])
+    assert (status, len(err.splitlines())) == (1, 1)
+    assert f"{path.relative_to(here)}: " in err
+    assert said in err
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "said"),
+    [
+        (("clean", "accuracy"), 7.0, "clean.accuracy: should be less than or equal to 1"),
+        (("clean",), None, "clean is no mapping"),
+        (("made_from",), None, "made_from: should be a valid dictionary"),
+        (("examples",), {}, "examples.test missing"),
+        (("files",), None, "files: should be a valid dictionary"),
+        (("pieces",), None, "pieces: should be a valid list"),
+    ],
+)
+def test_a_table_takes_no_metrics_of_another_shape(here, capsys, keys, value, said):
+    path = here / "results/runs" / finished(here).runs[0] / "metrics.json"
+    changed(path, keys, value)
+    status, err = answer(capsys, ["table", "mine/table1", "--out", "x.pdf"])
+    assert (status, len(err.splitlines())) == (1, 1)
+    assert f"{path.relative_to(here)}: damaged: {said}; remove it, and it is made again" in err

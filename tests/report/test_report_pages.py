@@ -62,7 +62,8 @@ def test_the_list_of_runs_has_what_the_files_say(tmp_path):
     folder = tmp_path / "runs" / "a-run"
     (folder / "suites").mkdir(parents=True)
     (folder / "metrics.json").write_text(json.dumps(metrics("a-run")))
-    (folder / "suites" / "x.json").write_text(json.dumps({"attacks": {"p": {"seconds": 1.5}, "q": {"seconds": 2}}}))
+    attacks = {"p": {"accuracy": 0.5, "seconds": 1.5}, "q": {"accuracy": 0.4, "seconds": 2}}
+    (folder / "suites" / "x.json").write_text(json.dumps({"attacks": attacks}))
     runs.write("qtart", "demo", ["a-run"], tmp_path, tmp_path / "out" / "runs")
     (row,) = csv.DictReader((tmp_path / "out" / "runs.csv").open())
     assert (row["training (s)"], row["attacks (s)"], row["examples forward"]) == ("12.3", "3.5", "12000")

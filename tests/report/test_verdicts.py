@@ -94,9 +94,13 @@ def test_the_case_against_a_claim_is_the_clearest_not_the_lowest():
     assert (judged.shown, judged.against) == (0, 1)
 
 
-def test_seeds_that_agree_to_the_last_digit_decide():
-    assert verdicts([judge([Effect(3.0, 3, 0.0)], MATTERS, True)]) == ["supported"]
-    assert verdicts([judge([Effect(0.0, 3, 0.0)], MATTERS, True)]) == ["not supported"]
+def test_seeds_that_agree_to_the_last_digit_say_as_much_as_the_sign_test():
+    """Three of three are no more than chance one time in eight; twenty of twenty decide. Tested images say it sooner."""
+    assert Effect(3.0, 3, 0.0).above(0.0) == 1 / 8
+    for effect, verdict in ((3.0, "supported"), (0.0, "not supported")):
+        assert verdicts([judge([Effect(effect, 3, 0.0)], MATTERS, True)]) == ["inconclusive"]
+        assert verdicts([judge([Effect(effect, 20, 0.0)], MATTERS, True)]) == [verdict]
+        assert verdicts([judge([Effect(effect, 3, 0.0, examples=0.1)], MATTERS, True)]) == [verdict]
 
 
 def test_holm_by_hand():

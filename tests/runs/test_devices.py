@@ -49,6 +49,38 @@ def test_each_job_sees_a_gpu_of_its_own_and_the_third_waits(job):
     assert third.stdout.readline().strip() == one
 
 
+def test_who_waits_says_for_what_once(monkeypatch, tmp_path, caplog):
+    monkeypatch.setattr(devices.tempfile, "gettempdir", lambda: str(tmp_path))
+    for name in ("SLURM_JOB_ID", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    caplog.set_level("INFO", "leanat")
+    looks = []
+
+    def sleep(seconds):
+        looks.append(seconds)
+        if len(looks) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(devices.time, "sleep", sleep)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
+    with devices.claimed("auto", processes=2):
+        assert not caplog.messages
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
+        with pytest.raises(KeyboardInterrupt), devices.claimed("auto", processes=2):
+            pass
+    where = tmp_path / f"leanat-gpus-{os.getuid()}"
+    assert caplog.messages == [f"waiting for 2 free GPUs (taken: 0, 1; locks in {where}; --jobs-per-gpu shares)"]
+
+
+@pytest.mark.parametrize(("shown", "processes"), [("0,0,0", 2), ("0,0", 2), ("1,0,1", 1)])
+def test_a_gpu_that_is_named_twice_is_refused(monkeypatch, shown, processes):
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
+    allowed = f"CUDA_VISIBLE_DEVICES: '{shown}' is not allowed; each GPU once"
+    with pytest.raises(ConfigError, match=allowed), devices.claimed("auto", processes=processes):
+        pass
+
+
 def test_small_jobs_share_a_gpu_and_spread_first(job):
     seen = [job(jobs_per_gpu=2)[1] for _ in range(4)]
     assert seen == ["0", "1", "0", "1"]

@@ -90,6 +90,81 @@ def test_a_network_is_what_it_computes_not_where_it_lies():
     assert identity.of_network(a) != identity.of_network(b), "settings that are no weights count"
 
 
+SIGNED = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.linear = nn.Linear(64, 10)
+        {attribute}
+
+    def forward(self, x):
+        {first}
+        return {sign} * self.linear(x.flatten(1))
+
+def net():
+    return Net()
+"""
+HOOKED = """
+import torch
+from torch import nn
+
+def net():
+    torch.manual_seed(0)
+    linear = nn.Linear(64, 10)
+    linear.register_forward_hook(lambda module, x, z: {sign} * z)
+    return nn.Sequential(nn.Flatten(), linear)
+"""
+READ = "(Path(__file__).parent / 'sign.txt').read_text()"
+
+
+def signed(sign="1", attribute="pass", first="pass", before=""):
+    return before + SIGNED.format(sign=sign, attribute=attribute, first=first)
+
+
+@pytest.mark.parametrize(
+    ("code", "edited", "after"),
+    [
+        (signed("1"), "net.py", signed("-1")),
+        (HOOKED.format(sign="1"), "net.py", HOOKED.format(sign="-1")),
+        (signed("sign()", before="from helper import sign\n"), "helper.py", "def sign():\n    return -1\n"),
+        (signed("helper.sign()", first="import helper"), "helper.py", "def sign():\n    return -1\n"),
+        (
+            signed("self.s", f"self.s = torch.tensor(float({READ}))", before="from pathlib import Path\n"),
+            "sign.txt",
+            "-1",
+        ),
+        (signed("self._s[0]", f"self._s = [float({READ})]", before="from pathlib import Path\n"), "sign.txt", "-1"),
+    ],
+    ids=["forward", "hook", "helper", "helper imported late", "tensor", "value in a list"],
+)
+def test_outcomes_of_a_network_in_code_are_those_of_this_version(tmp_path, code, edited, after):
+    files = {"net.py": code, "helper.py": "def sign():\n    return +1 + 0\n", "sign.txt": "1"}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+
+    def clean(out):
+        more = {
+            "network": f"{tmp_path}/net.py:net",
+            "model": None,
+            "data": "digits",
+            "examples": 50,
+            "out": tmp_path / out,
+        }
+        attacking.attack_file(grid(), "saliency", "curriculum", options(tmp_path, **more))
+        attacks = json.loads((tmp_path / out / "saliency-curriculum.json").read_text())["attacks"]
+        return {name: (a["clean"]["accuracy"], a["accuracy"]) for name, a in attacks.items()}
+
+    first, held = clean("a"), tree(tmp_path / "a")
+    assert clean("a") == first
+    assert tree(tmp_path / "a") == held, "nothing is made twice"
+    (tmp_path / edited).write_text(after)
+    assert clean("a") == clean("b") != first
+
+
 def test_data_are_images_and_labels():
     test = data.load("digits", "test")
     first = identity.of_data(test)
@@ -118,6 +193,16 @@ def test_streamed_data_count_by_the_bytes_of_their_files(tmp_path):
     assert of() != first
     Path(files[0]).write_bytes(inside)
     assert of() == first
+
+
+def test_names_of_files_need_not_be_utf8(tmp_path):
+    from faults.test_places import images
+
+    streamed, files = images(tmp_path)
+    names = [os.fsdecode(os.fsencode(file) + b"\xff.png") for file in files]
+    for file, name in zip(files, names, strict=True):
+        shutil.copy(file, name)
+    assert identity.of_data(replace(streamed, files=tuple(names)), tmp_path) == identity.of_data(streamed, tmp_path)
 
 
 def test_the_hash_of_many_files_is_kept_and_found_again(tmp_path, monkeypatch):
@@ -486,3 +571,17 @@ def test_a_run_does_not_begin_with_a_network_of_other_images(results):
     spec["data"] = spec["data"] | {"name": "shapes10"}
     with pytest.raises(io.NetworkError, match="takes 1 channel, shapes10 has 3 channels"):
         experiment.train_run("b", spec, folder / "runs" / "b", None, CPU)
+
+
+def test_a_summary_is_of_the_planned_measures_and_alarms():
+    """Attacks are tried in tests/report/test_records.py; a summary of before these were recorded has none to compare."""
+    asked = {"maps": {"measure": {"maps": {"count": 4}}}, "alarm": {"masking": {"limit": 8}}}
+    kept = {"attacks": {}, "measures": {"maps": {"spec": asked["maps"]}}, "masking_spec": {"alarm": asked["alarm"]}}
+    identity.check_suite(kept, asked, 10, Path("x.json"))
+    identity.check_suite({"attacks": {}, "measures": {"maps": {}}}, asked, 10, Path("x.json"))
+    for name, key, said in (("maps", "measure.maps.count", "4, now 5"), ("alarm", "masking.limit", "8, now 9")):
+        other = json.loads(json.dumps(asked).replace(*said.split(", now ")))
+        with pytest.raises(
+            identity.IdentityError, match=rf"^x.json: {name} was run with another spec \({key} {said}\)"
+        ):
+            identity.check_suite(kept, other, 10, Path("x.json"))

@@ -13,7 +13,7 @@ from leanat.core.rng import Draws
 from leanat.selection import el2n, forgetting, margin, moderate
 from leanat.selection.balanced import RandomPerClass
 from leanat.selection.basic import Every
-from leanat.selection.from_file import FromFile, hash_of
+from leanat.selection.from_file import FromFile, hash_of, load
 from leanat.selection.solvers import shares
 
 DATA = toy(n=30, n_classes=3)
@@ -213,7 +213,84 @@ def test_sources_that_are_none(tmp_path):
     }.items():
         with pytest.raises(ValueError, match=message):
             hash_of(source)
-    from leanat.selection.from_file import load
-
     with pytest.raises(ValueError, match="SyntaxError"):
         load(f"{tmp_path}/broken.py:First")
+
+
+OWN = """
+import torch
+
+class Own:
+    def __init__(self, fraction):
+        self.fraction = fraction
+
+    def __call__(self, run, split):
+"""
+PLAIN = """
+from __future__ import annotations
+from dataclasses import dataclass
+import sib
+
+@dataclass
+class Plain:
+    n: int
+"""
+
+
+def own_rule(folder, returns, before=""):
+    """A rule in a file of its own, which returns this."""
+    folder.mkdir(exist_ok=True)
+    (folder / "own.py").write_text(before + OWN + f"        return {returns}\n")
+    return f"{folder}/own.py:Own"
+
+
+@pytest.mark.parametrize(
+    ("returns", "message"),
+    [
+        ("(torch.arange(3),)", "returns a tuple of 1; the numbers of the examples to keep"),
+        ("[0, 1, 2]", "returns a list of 3; the numbers of the examples to keep"),
+        ("torch.arange(2), [1.0, 1.0]", r"weights are a list; a tensor \[2\] is expected"),
+    ],
+)
+def test_what_a_rule_returns_is_named(run, tmp_path, returns, message):
+    source = own_rule(tmp_path, returns)
+    with pytest.raises(ValueError, match=message) as error:
+        FromFile(source=source, fraction=0.2, content=hash_of(source))(run, split(DATA))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("class Own:\n    pass", r"cannot be called with fraction=0.2 \(TypeError: Own\(\) takes no arguments\)"),
+        ("def Own(fraction):\n    return 3", "gives int; what can be called with"),
+    ],
+)
+def test_a_rule_that_cannot_be_made_is_refused_before_anything_runs(tmp_path, code, message):
+    (tmp_path / "own.py").write_text(code)
+    with pytest.raises(ValueError, match=message):
+        load(f"{tmp_path}/own.py:Own").chooser(0.2)
+
+
+def test_a_rule_is_a_dataclass_with_modules_beside_it(run, tmp_path):
+    """Each file has its own ``sib.py``, whose version is part of the rule's identity."""
+    sources = [own_rule(tmp_path / name, "torch.arange(Plain(sib.COUNT).n)", PLAIN) for name in ("a", "b")]
+    for name, count in (("a", 2), ("b", 13)):
+        (tmp_path / name / "sib.py").write_text(f"COUNT = {count}\n")
+    first = [hash_of(source) for source in sources]
+    assert first[0] != first[1], "the same file beside another module"
+    assert [hash_of(source) for source in sources] == first
+    for source, content, count in zip(sources, first, (2, 13), strict=True):
+        run.live.clear()
+        assert FromFile(source=source, fraction=0.2, content=content)(run, split(DATA)).index.tolist() == [
+            *range(count)
+        ]
+    (tmp_path / "b" / "sib.py").write_text("COUNT = 17.0\n")
+    with pytest.raises(ValueError, match="the file changed since"):
+        FromFile(source=sources[1], fraction=0.2, content=first[1])(run, split(DATA))
+
+
+def test_a_rule_imports_when_it_is_called(run, tmp_path):
+    source = own_rule(tmp_path, "__import__('beside').index()")
+    (tmp_path / "beside.py").write_text("import torch\n\n\ndef index():\n    return torch.arange(4)\n")
+    assert len(FromFile(source=source, fraction=0.2, content=hash_of(source))(run, split(DATA)).index) == 4

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from leanat.bench.settings import METHODS, PROFILES, TRAININGS, Settings, chance
+from leanat.bench.settings import METHODS, PROFILES, TRAININGS, Settings, chance, own_name
 from leanat.experiments.metrics import accuracy, column
 from leanat.experiments.paper import Cell, Item, Paper
 from leanat.experiments.scales import Scale, cosine
@@ -32,12 +31,6 @@ class BenchScale(Scale):
 
     name = "bench"
     title = "bench: a trial of rules that choose data"
-
-
-def own_name(source: str) -> str:
-    """A user's rule in names of runs and rows: the name after the colon, with that of the file."""
-    where, _, name = source.rpartition(":")
-    return f"{name} ({Path(where).name})"
 
 
 def paper_of(settings: Settings, content: Callable[[str], str]) -> Paper:

@@ -49,6 +49,12 @@ USUAL = (
 )  # fmt: skip
 
 
+def own_name(source: str) -> str:
+    """A user's rule in names of runs and rows: the name after the colon, with that of the file."""
+    where, _, name = source.rpartition(":")
+    return f"{name} ({Path(where).name})"
+
+
 def chance(method: str) -> str | None:
     """The random subset that a rule is compared with: whole batches with whole batches, which are more; None: with nothing."""
     if method in ("full", "random", "random:batch"):
@@ -104,6 +110,12 @@ class Settings:
             yield from (f"bench: {key}: there is no {v!r}{did_you_mean(v, known)}" for v in values if v not in known)
             if len(set(values)) < len(values) or not values:
                 yield f"bench: {key}: {', '.join(values) or 'nothing'} is not allowed; at least one, each once"
+        names = [own_name(source) for source in self.own]
+        for name in dict.fromkeys(n for n in names if names.count(n) > 1):
+            same = ", ".join(source for source in self.own if own_name(source) == name)
+            yield f"bench: own: {same} would both be {name!r}; each rule once, and files of different names"
+        if self.methods and not [m for m in (*self.methods, *self.own) if chance(m) is not None]:
+            yield "bench: methods: no rule to compare with chance; at least one, such as craig:class, or a rule of your own"
         if lost := {chance(method) for method in (*self.methods, *self.own)} - {None, *self.methods}:
             yield f"bench: methods: {', '.join(sorted(lost))} missing; other rules are compared with it"
         if not 0 < self.fraction < 1:

@@ -25,7 +25,7 @@ def grid_of(settings: Settings, data_dir: str | None) -> Grid:
     """All runs, evaluations and items of the trial. Raises ConfigError, DataError and ValueError, each in one line."""
     sets = {name: _facts(name, data_dir) for name in settings.data}
     for source in settings.own:
-        from_file.load(source)
+        from_file.load(source).chooser(settings.fraction)
     paper = paper_of(settings, from_file.hash_of)
     grid = Grid(Path("config"), {"seeds": settings.seeds}, BenchScale(), sets, {"bench": paper})
     for name in paper.items:

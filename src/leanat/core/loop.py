@@ -13,10 +13,11 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from leanat.core import distributed
 from leanat.core.meter import Meter, Stopped
-from leanat.core.nouns import Data, Run, Split, Step, Subset
+from leanat.core.nouns import Data, Run, Split, Step, Subset, eval_without_param_grad, in_mode
 from leanat.core.precision import exact_fp32, say_emulation, searching
 from leanat.core.rng import key
 
@@ -62,6 +63,10 @@ def batches(run: Run, split: Split, meter: Meter, stop: Callable[[], bool]) -> I
 
     At the start of an epoch the hooks and the selector are asked, once. Each process gets its part of every mini-batch; a
     streamed set hears beforehand which examples will be asked for; a mini-batch comes as often as ``Method.replays`` says.
+
+    The last mini-batch has the examples that are left, with ``drop_last`` only if they are a whole one. Of one single example
+    it is left out where the network cannot be trained on that (``needs_two``); with several processes, where it has fewer
+    examples than there are processes. ValueError where no mini-batch is left.
     """
     method, recipe, begun = run.method, run.recipe, run.meter is not None
     for hook in method.hooks:
@@ -71,9 +76,11 @@ def batches(run: Run, split: Split, meter: Meter, stop: Callable[[], bool]) -> I
         run.meter = meter
     order = shuffled(run, run.subset)
     n, least = len(order.index), recipe.batch if recipe.drop_last else distributed.size()
-    starts = range(0, n - least + 1, recipe.batch)
-    if n and not starts:  # none at all is an idle epoch
-        raise ValueError(f"epoch {run.epoch}: {n} examples make no batch of {recipe.batch}")
+    lone = least == 1 and (recipe.batch == 1 or n % recipe.batch == 1) and needs_two(run.net, split.train)
+    starts = range(0, n - (2 if lone else least) + 1, recipe.batch)
+    if n and (not starts or (lone and recipe.batch == 1)):  # none at all is an idle epoch
+        why = ", and a BatchNorm of this network takes no batch of one" if lone else ""
+        raise ValueError(f"epoch {run.epoch}: {n} examples make no batch of {recipe.batch}{why}")
     places = [distributed.shard_slice(slice(s, min(s + recipe.batch, n))) for s in starts]
     first, last = len(meter.losses), len(places) * method.replays
     ahead = [order.index[:0], *(order.index[p] for p in places[first // method.replays :])]
@@ -86,6 +93,26 @@ def batches(run: Run, split: Split, meter: Meter, stop: Callable[[], bool]) -> I
         for group in run.opt.param_groups:
             group["lr"] = recipe.lr(run.epoch + i / last, recipe.epochs)
         yield replace(fresh, aux={})
+
+
+def needs_two(net: nn.Module, data: Data) -> bool:
+    """Whether a BatchNorm of the network gets one value per channel of an image, and so cannot train on one alone."""
+    x, _ = data.batch(torch.zeros(1, dtype=torch.int64, device=data.labels.device), 0)
+    seen: list[nn.Module] = []
+
+    def look(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if inputs[0][0, 0].numel() == 1:
+            seen.append(layer)
+
+    hooks = [m.register_forward_pre_hook(look) for m in net.modules() if isinstance(m, _BatchNorm)]
+    try:
+        with eval_without_param_grad(net), torch.no_grad():
+            net.forward(x.new_zeros(2, *x.shape[1:]))  # not as a call, which would count as passes of the training
+    finally:
+        for hook in hooks:
+            hook.remove()
+    with in_mode(net, training=True):  # a network may keep some of its layers in evaluation mode
+        return any(layer.training for layer in seen)
 
 
 def one_step(run: Run, step: Step) -> Tensor:

@@ -53,6 +53,11 @@ def sample(n: int, limit: int | None) -> Tensor:
     return Draws(0, 0, index).order("evaluation sample")[:limit].sort().values
 
 
+def parts_of(attack: Attack, n_classes: int) -> dict[str, Attack]:
+    """The parts that an attack is made of, by the names that its outcome has of them; of most it is the attack itself."""
+    return attack.parts(n_classes) if hasattr(attack, "parts") else {type(attack).__name__: attack}
+
+
 def evaluate(
     net: nn.Module,
     data: Data,
@@ -85,7 +90,7 @@ def evaluate(
     """
     _check(precision, statistics, batch, data.labels.device)
     index = (sample(len(data), limit) if index is None else index).to(data.labels.device)
-    parts = attack.parts(data.n_classes) if hasattr(attack, "parts") else {type(attack).__name__: attack}
+    parts = parts_of(attack, data.n_classes)
     with _setting(net, index.device, precision, statistics):
         if resume is None:
             results = _clean(net, data, index, batch, precision, statistics)
@@ -225,7 +230,7 @@ def _clean(net: nn.Module, data: Data, index: Tensor, batch: int, precision: str
         "predicted": torch.zeros_like(index),
         "correct": torch.zeros_like(index, dtype=torch.bool),
         "broken_by": torch.full_like(index, -1, dtype=torch.int16),
-        **{name: torch.zeros(len(index), device=index.device) for name in ("loss", "linf", "l2")},
+        **{name: torch.zeros(len(index), dtype=torch.float32, device=index.device) for name in ("loss", "linf", "l2")},
     }
 
     def look(where: Tensor) -> None:

@@ -39,7 +39,7 @@ class Outcome:
 
     def __post_init__(self):
         arrays = [getattr(self, f.name) for f in fields(self) if f.name not in _TEXT]
-        if any(a.shape != self.index.shape for a in arrays):
+        if any(a.shape != self.index.shape for a in arrays) or self.index.ndim != 1:
             raise ValueError(f"arrays of different lengths: {[a.shape for a in arrays]}")
 
     def __len__(self) -> int:
@@ -51,6 +51,31 @@ class Outcome:
 
 
 _TEXT = ("parts", "notes")
+_KINDS = dict.fromkeys(("index", "label", "predicted", "broken_by"), "i")  # as numpy names kinds of dtypes
+_KINDS |= {"clean_correct": "b", "correct": "b", "loss": "f", "linf": "f", "l2": "f"} | dict.fromkeys(_TEXT, "U")
+
+
+def fault(
+    outcome: Outcome, index: np.ndarray, label: np.ndarray, parts: Sequence[str], transferred: bool
+) -> str | None:
+    """Why this cannot be the outcome, or the beginning of one, of an attack of ``parts`` on these examples; None if it can.
+
+    ``transferred``: made on another network, with ``correct`` the answer to the adversarial image alone.
+    """
+    fooled = outcome.clean_correct & ~outcome.correct
+    known = {
+        "of other examples": np.array_equal(outcome.index, index),
+        "of other labels": np.array_equal(outcome.label, label),
+        f"of other parts: {', '.join(outcome.parts)}": 0 < len(outcome.parts) <= len(parts)
+        and outcome.parts == tuple(parts[: len(outcome.parts)]),
+        "correct is not where the prediction is the label": np.array_equal(
+            outcome.correct, outcome.predicted == outcome.label
+        ),
+        "right after an attack, wrong before it": transferred or not (outcome.correct & ~outcome.clean_correct).any(),
+        "broken_by is not where the attack fooled": np.array_equal(outcome.broken_by >= 0, fooled)
+        and bool((outcome.broken_by < len(outcome.parts)).all()),
+    }
+    return next((why for why, fits in known.items() if not fits), None)
 
 
 def accuracy(correct: np.ndarray) -> dict[str, float | int]:
@@ -139,6 +164,8 @@ def load(path: str | os.PathLike) -> Outcome:
     try:
         with np.load(path, allow_pickle=False) as file:
             contents = {f.name: file[f.name] for f in fields(Outcome)}
+        if wrong := [name for name, kind in _KINDS.items() if contents[name].dtype.kind != kind]:
+            raise ValueError(f"{wrong[0]} of {contents[wrong[0]].dtype}")
         return Outcome(**{k: tuple(map(str, v)) if k in _TEXT else v for k, v in contents.items()})
     except FileNotFoundError:
         raise

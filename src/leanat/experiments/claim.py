@@ -42,14 +42,14 @@ Effect = Callable[..., float | tuple[float, ...]]
 class Expect:
     """What a claim says of its cases' effects; ``least``: how far beyond the bound an effect has to be to matter."""
 
-    of: str  # every, most, some, mean
+    of: str  # every, most, several, some, mean
     sign: str  # >, <, within
     bound: float
     least: float = 0.0
 
     def needed(self, cases: int) -> int:
         """How many cases have to be as the claim says."""
-        return {"every": cases, "most": cases // 2 + 1, "some": 1, "mean": 1}[self.of]
+        return {"every": cases, "most": cases // 2 + 1, "several": min(2, cases), "some": 1, "mean": 1}[self.of]
 
 
 def every(**bound: float) -> Expect:
@@ -65,6 +65,11 @@ def most(**bound: float) -> Expect:
 def some(**bound: float) -> Expect:
     """One case at least is; the bound as in ``every``."""
     return _expect("some", bound)
+
+
+def several(**bound: float) -> Expect:
+    """Two cases at least are; the bound as in ``every``."""
+    return _expect("several", bound)
 
 
 def mean(**bound: float) -> Expect:

@@ -8,6 +8,7 @@ not its parameters, not their gradients. Everything that does not fit raises Val
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import Literal
 
 import torch
@@ -25,7 +26,7 @@ from leanat.core.nouns import Attack, Step
 from leanat.core.rng import Draws
 from leanat.library import checks
 from leanat.library.checks import Channels
-from leanat.library.network import Wrapped
+from leanat.library.network import Wrapped, own_modes
 
 Start = Literal["none", "uniform", "gaussian", "any_norm"]
 PGDLoss = Literal["ce", "margin", "kl"]
@@ -34,9 +35,15 @@ THREATS = {"linf": Linf, "l2": L2}
 
 def threat_model(norm: str, eps: float) -> ThreatModel:
     """The ball of radius ``eps``, in units of pixels in [0, 1]; ``norm`` is linf or l2."""
-    return named(THREATS, norm, "norm")(eps=eps)
+    threat = named(THREATS, norm, "norm")(eps=eps)
+    if isinstance(threat, Linf) and threat.eps > 1:
+        raise ValueError(
+            f"eps {threat.eps:g}: pixels are in [0, 1], where 1 is everything; {threat.eps:g} / 255 is meant?"
+        )
+    return threat
 
 
+@own_modes()
 def perturb(
     net: nn.Module,
     x: Tensor,
@@ -48,7 +55,11 @@ def perturb(
     seed: int | None = None,
 ) -> Tensor:
     """What any attack of ``leanat.attacks`` makes of x [B, C, H, W] in [0, 1] with labels y [B]."""
+    checks.made(attack, "attack", "an attack of leanat.attacks")
     x = checks.images(x)
+    if x.dtype not in (torch.float32, torch.float64):
+        kind = str(x.dtype).removeprefix("torch.")
+        raise ValueError(f"x is {kind}, too coarse for the edge of a ball; float32 is expected: x.float(), net.float()")
     y = checks.labels(y, len(x)).to(x.device)
     wrapped = Wrapped(net, mean, std, x.shape[1])
     if x.device != wrapped.device:
@@ -61,7 +72,7 @@ def perturb(
     index = torch.arange(len(x), device=x.device)
     weight = torch.ones(len(x), device=x.device)
     step = Step(0, index, x.detach(), y, weight, Draws(seed, 0, index))
-    return attack(wrapped, step).detach()
+    return _checked(attack)(wrapped, step).detach()
 
 
 def fgsm(
@@ -137,7 +148,7 @@ def mi_fgsm(
     attack = MIFGSM(
         threat=threat_model(norm, eps),
         steps=steps,
-        step_size=eps / steps if step_size is None else step_size,
+        step_size=_share(eps, steps) if step_size is None else step_size,
         decay=decay,
     )
     return perturb(net, x, y, attack, mean=mean, std=std, seed=0)
@@ -163,7 +174,7 @@ def di2_fgsm(
     attack = DI2FGSM(
         threat=threat_model(norm, eps),
         steps=steps,
-        step_size=eps / steps if step_size is None else step_size,
+        step_size=_share(eps, steps) if step_size is None else step_size,
         decay=decay,
         resize_rate=resize_rate,
         diversity_prob=diversity_prob,
@@ -291,6 +302,11 @@ def jpeg(
     return perturb(net, x, y, JPEG(bound=bound, steps=steps), mean=mean, std=std, seed=seed)
 
 
+def _share(eps: float, steps: int) -> float:
+    """eps / steps; where that is none, the attack says what ``steps`` may be."""
+    return eps / steps if isinstance(steps, int | float) and steps > 0 else eps
+
+
 def _fgsm(threat: ThreatModel) -> Attack:
     return PGD(threat=threat, steps=1, step_size=threat.eps, start="none")
 
@@ -329,6 +345,21 @@ def attack_of(which: str | Attack | None, eps: float, norm: str) -> Attack:
         return Clean()
     if isinstance(which, str):
         return named(NAMED, which, "attack")(threat_model(norm, eps))
-    if not callable(which):
-        raise TypeError(f"attack is a {type(which).__name__}; a name or an attack of leanat.attacks is expected")
-    return which
+    checks.made(which, "attack", "a name or an attack of leanat.attacks")
+    return _checked(which)
+
+
+def _checked(attack: Attack) -> Attack:
+    """An attack of leanat's as it is; a function of the user's with a check of the images that it returns."""
+    if not isinstance(attack, FunctionType):
+        return attack
+
+    def checked(net: nn.Module, step: Step) -> Tensor:
+        x = attack(net, step)
+        if not isinstance(x, Tensor) or x.shape != step.x.shape:
+            got = f"shape {list(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+            raise ValueError(f"the attack returns {got}; images {list(step.x.shape)} are expected")
+        checks.in_range(x, "what the attack returns")
+        return x
+
+    return checked

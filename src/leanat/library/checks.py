@@ -1,8 +1,9 @@
-"""What the public functions refuse, each in one line with the shapes: images outside [0, 1], labels that do not fit."""
+"""What the public functions refuse, each in one line: images outside [0, 1], labels that do not fit, classes for objects."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -19,7 +20,7 @@ def images(x: Tensor, what: str = "x") -> Tensor:
         raise ValueError(f"{what} is {_dtype(x)}; floating pixels in [0, 1] are expected: {what} / 255 of 8-bit images")
     if x.numel():
         in_range(x, what)
-    return x
+    return _of_autograd(x)
 
 
 def in_range(x: Tensor, what: str) -> None:
@@ -46,7 +47,7 @@ def labels(y: Tensor, count: int, what: str = "y") -> Tensor:
         raise ValueError(f"{what} is {_dtype(y)}; whole class numbers are expected")
     if len(y) and int(y.min()) < 0:
         raise ValueError(f"{what} has the class number {int(y.min())}; from 0 on is allowed")
-    return y.long()
+    return _of_autograd(y.long())
 
 
 def mean_std(mean: Channels | None, std: Channels | None, channels: int) -> tuple[list[float], list[float]] | None:
@@ -55,14 +56,40 @@ def mean_std(mean: Channels | None, std: Channels | None, channels: int) -> tupl
         return None
     if mean is None or std is None:
         raise ValueError("mean and std go together; only one of them is given")
-    means, stds = ([float(v)] * channels if isinstance(v, int | float) else [float(e) for e in v] for v in (mean, std))
+    means, stds = _numbers(mean, channels, "mean"), _numbers(std, channels, "std")
     if not len(means) == len(stds) == channels:
         raise ValueError(f"mean has {len(means)} numbers and std {len(stds)}; the images have {channels} channels")
-    if any(abs(m) > 1 for m in means) or any(not 0 < s <= 1 for s in stds):
+    if any(not abs(m) <= 1 for m in means) or any(not 0 < s <= 1 for s in stds):
         raise ValueError(
             f"mean {means}, std {stds}: those of pixels in [0, 1] are expected, std above 0; divide by 255"
         )
     return means, stds
+
+
+def made(value: Any, what: str, expected: str) -> None:
+    """Raises TypeError, one line, where ``value`` is not the object that is called but its class, or cannot be called."""
+    if isinstance(value, type):
+        raise TypeError(f"{what} is the class {value.__name__}; an object of it is expected: {value.__name__}(...)")
+    if not callable(value):
+        raise TypeError(f"{what} is {shown(value)}; {expected} is expected")
+
+
+def shown(value: Any) -> str:
+    """A plain value as it is, anything else by its type."""
+    return repr(value) if isinstance(value, str | int | float | None) else f"of type {type(value).__name__}"
+
+
+def _numbers(value: Channels, channels: int, what: str) -> list[float]:
+    try:
+        return [float(value)] * channels if isinstance(value, int | float) else [float(v) for v in value]
+    except (TypeError, ValueError, RuntimeError):
+        as_text = " ".join(repr(value).split())[:60]
+        raise TypeError(f"{what} is {as_text}; a number, or a list of one for each channel, is expected") from None
+
+
+def _of_autograd(x: Tensor) -> Tensor:
+    """A copy where the tensor was made inside ``torch.inference_mode()``, which keeps it out of gradients."""
+    return x.clone() if x.is_inference() else x
 
 
 def _dtype(x: Tensor) -> str:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from leanat.core.nouns import Data, eval_without_param_grad
+from leanat.core.nouns import Data
 from leanat.core.rng import Draws
 from leanat.data import StreamedData, load_folder
 from leanat.data.augment import NONE, Augmentation, Piece, unit
@@ -43,9 +43,22 @@ class DatasetData:
         return len(self.labels)
 
     def batch(self, index: Tensor, epoch: int, view: int = 0) -> tuple[Tensor, Tensor]:
-        """x float32 [B, C, H, W] in [0, 1], and y int64 [B]. Raises ValueError, one line, for other images."""
+        """x float32 [B, C, H, W] in [0, 1], and y int64 [B]. Raises ValueError or TypeError, one line, for other images
+        and for labels that changed.
+        """
         device = self.labels.device
-        x = torch.stack([_image(self.dataset[i][0], i) for i in index.tolist()])
+        images = []
+        for i, label in zip(index.tolist(), self.labels[index.to(device)].tolist(), strict=True):
+            image, own = _pair(self.dataset, i)
+            if own != label:
+                raise ValueError(
+                    f"example {i} of the Dataset has the label {own}; it had {label} when it was first read"
+                )
+            images.append(_image(image, i))
+            if images[-1].shape != images[0].shape:
+                shapes = f"{list(images[-1].shape)}, others {list(images[0].shape)}"
+                raise ValueError(f"example {i} of the Dataset has an image of shape {shapes}; all of one are expected")
+        x = torch.stack(images)
         checks.in_range(x, "the images of the Dataset")
         index = index.to(device)
         return self.augment(x.to(device), Draws(self.seed, epoch, index, view)), self.labels[index]
@@ -75,8 +88,7 @@ def prepared(
     x, _ = found.batch(torch.zeros(1, dtype=torch.int64, device=found.labels.device), 0)
     wrapped = Wrapped(net, mean, std, x.shape[1])
     wrapped.labels_below = int(found.labels.max()) + 1
-    with eval_without_param_grad(wrapped), torch.no_grad():
-        n_classes = wrapped(x).shape[1]
+    n_classes = wrapped.classes_of(x, "the data")
     wrapped.find_head(layer, x)
     if isinstance(found, TensorData):
         found = replace(found, class_names=tuple(map(str, range(n_classes))))
@@ -85,10 +97,24 @@ def prepared(
     return wrapped, found
 
 
+def held_out_for(wrapped: Wrapped, validation: AnyData | None) -> Data | None:
+    """The validation examples, checked on a first image and all labels. Raises what ``as_data`` does."""
+    if validation is None:
+        return None
+    found = as_data(validation, wrapped.device)
+    if not len(found):
+        raise ValueError("validation holds no image")
+    x, _ = found.batch(torch.zeros(1, dtype=torch.int64, device=found.labels.device), 0)
+    n_classes, highest = wrapped.classes_of(x, "validation"), int(found.labels.max())
+    if highest >= n_classes:
+        raise ValueError(f"validation has the class number {highest}; the network has {n_classes} logits")
+    return found
+
+
 def as_data(data: AnyData, device: torch.device, augment: Sequence[Piece] = (), seed: int = 0) -> Data:
     """``data`` on ``device``, with as many classes as its labels name. Raises ValueError, TypeError or DataError, one line."""
     pieces = Augmentation(tuple(augment))
-    if isinstance(data, TensorDataset) and len(data.tensors) == 2:
+    if type(data) is TensorDataset and len(data.tensors) == 2:  # one of another class reads its examples its own way
         data = (data.tensors[0], data.tensors[1])
     if isinstance(data, tuple):
         if len(data) != 2:
@@ -96,6 +122,8 @@ def as_data(data: AnyData, device: torch.device, augment: Sequence[Piece] = (), 
         return _of_tensors(*data, device=device, augment=pieces, seed=seed)
     if isinstance(data, str | Path):
         return replace(load_folder(str(data), device), augment=pieces, seed=seed)
+    if isinstance(data, list) and data and all(isinstance(part, Tensor) for part in data):
+        raise TypeError(f"data is a list of {len(data)} tensors; a tuple (x, y) is expected")
     if isinstance(data, DataLoader):
         raise TypeError("data is a DataLoader; its dataset is expected: loader.dataset")
     if hasattr(data, "batch") and hasattr(data, "plain"):
@@ -138,23 +166,76 @@ def _of_tensors(x: Tensor, y: Tensor, device: torch.device, augment: Augmentatio
 
 
 def _labels(dataset: Dataset[Any]) -> Tensor:
-    """Those of ``targets`` or ``labels``, as torchvision's sets have them; else every example is read once."""
+    """Those of ``targets`` or ``labels``, as torchvision's sets have them, where an example of each class agrees; else those
+    of the examples, which are all read once.
+    """
     size = len(dataset)  # type: ignore[arg-type]
     for name in ("targets", "labels"):
-        found = getattr(dataset, name, None)
-        if found is not None and len(found) == size:
-            return torch.as_tensor(found)
-    return torch.tensor([int(dataset[i][1]) for i in range(size)])
+        found = _whole(getattr(dataset, name, None), size)
+        if found is None or getattr(dataset, "target_transform", None) is not None:
+            continue
+        firsts = {label: i for i, label in reversed(list(enumerate(found.tolist())))}
+        with torch.random.fork_rng(devices=[]):  # random transforms draw nothing that a caller would miss
+            if all(_pair(dataset, i)[1] == label for label, i in firsts.items()):
+                return found
+    return torch.tensor([_pair(dataset, i)[1] for i in range(size)], dtype=torch.int64)
+
+
+def _whole(values: Any, size: int) -> Tensor | None:
+    """int64 [size]; None for anything but so many whole numbers."""
+    if values is None:
+        return None
+    try:
+        found = torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError):
+        return None
+    fits = found.shape == (size,) and not found.is_floating_point() and not found.is_complex()
+    return found.long() if fits else None
+
+
+def _pair(dataset: Dataset[Any], number: int) -> tuple[Any, int]:
+    """Image and label of an example. Raises TypeError or ValueError, one line, for anything else."""
+    example = dataset[number]
+    if not isinstance(example, tuple | list) or len(example) < 2:
+        got = (
+            f"{type(example).__name__} of {len(example)}"
+            if isinstance(example, tuple | list)
+            else type(example).__name__
+        )
+        raise TypeError(f"example {number} of the Dataset is a {got}; a pair (image, label) is expected")
+    image, label = example[:2]
+    try:
+        whole = int(label)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        whole = None
+    if whole is None or whole != label:
+        shown = f"of shape {list(label.shape)}" if isinstance(label, Tensor) and label.dim() else repr(label)[:60]
+        raise ValueError(f"example {number} of the Dataset has the label {shown}; a whole class number is expected")
+    return image, whole
 
 
 def _image(image: Any, number: int) -> Tensor:
     """float32 [C, H, W]."""
     if not isinstance(image, Tensor):
+        if not hasattr(image, "getbands"):
+            kind = type(image).__name__
+            raise TypeError(
+                f"example {number} of the Dataset has an image of type {kind}; a tensor [C, H, W] or Pillow's is expected"
+            )
+        if image.mode in ("P", "PA"):
+            raise ValueError(
+                f"example {number} of the Dataset has an image of palette numbers; image.convert('RGB') is expected"
+            )
         from torchvision.transforms.functional import pil_to_tensor
 
         image = pil_to_tensor(image)
     if image.dim() != 3:
         raise ValueError(
             f"example {number} of the Dataset has an image of shape {list(image.shape)}; [C, H, W] is expected"
+        )
+    if not image.is_floating_point() and image.dtype not in (torch.uint8, torch.bool):
+        kind = str(image.dtype).removeprefix("torch.")
+        raise ValueError(
+            f"example {number} of the Dataset has an image of {kind}; uint8, or floating pixels in [0, 1], are expected"
         )
     return unit(image).float()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from numbers import Integral
 from typing import NamedTuple
 
 from torch import nn
@@ -13,6 +14,7 @@ from leanat.evaluation.outcome import Outcome, summary, worst_case
 from leanat.library.attacks import attack_of
 from leanat.library.checks import Channels
 from leanat.library.data import AnyData, prepared
+from leanat.library.network import own_modes
 
 
 class Accuracy(NamedTuple):
@@ -27,6 +29,7 @@ class Accuracy(NamedTuple):
     outcome: Outcome
 
 
+@own_modes()
 def evaluate(
     net: nn.Module,
     data: AnyData,
@@ -48,8 +51,10 @@ def evaluate(
     once for all networks. An image that is misclassified without an attack counts as wrong. ``mean``, ``std``: what the network
     subtracts and divides by. Nothing of the network changes. Raises ValueError, TypeError or DataError, in one line.
     """
-    if isinstance(attacks, str) or not len(attacks):
+    if isinstance(attacks, str) or not isinstance(attacks, Collection) or not len(attacks):
         raise ValueError(f"attacks is {attacks!r}; a list of names, or labels and attacks, is expected")
+    if limit is not None and not (isinstance(limit, Integral) and limit > 0):
+        raise ValueError(f"limit is {limit!r}; a whole number from 1 on, or None for all images, is expected")
     mapping: Mapping[str, str | Attack] = attacks if isinstance(attacks, Mapping) else {name: name for name in attacks}
     made = {label: attack_of(which, eps, norm) for label, which in mapping.items()}
     wrapped, test = prepared(net, data, mean, std)

@@ -15,6 +15,27 @@ from leanat.library.checks import Channels, mean_std
 from leanat.models.classifier import PerChannel
 
 
+@contextmanager
+def own_modes() -> Iterator[None]:
+    """Inside, gradients are there and new tensors are float32, whatever the caller has switched off or set.
+
+    Raises ValueError, one line, where a network keeps gradients from its images.
+    """
+    dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            yield
+    except RuntimeError as error:
+        if "does not require grad" not in str(error):
+            raise
+        raise ValueError(
+            "the network gives no gradient, which this needs: it detaches its images or computes inside torch.no_grad()"
+        ) from error
+    finally:
+        torch.set_default_dtype(dtype)
+
+
 class Wrapped(nn.Module):
     """Logits [B, K] of images [B, C, H, W] in [0, 1] by a network of the user's, which standardises after the attack.
 
@@ -26,6 +47,10 @@ class Wrapped(nn.Module):
         super().__init__()
         if not isinstance(net, nn.Module):
             raise TypeError(f"net is a {type(net).__name__}; a torch.nn.Module is expected")
+        if any(tensor.is_inference() for tensor in (*net.parameters(), *net.buffers())):
+            raise ValueError(
+                "the network was made inside torch.inference_mode(), which allows no gradients; make it outside"
+            )
         self.net, self.training = net, net.training
         self.device = device_of(net)
         given = mean_std(mean, std, channels)
@@ -35,7 +60,16 @@ class Wrapped(nn.Module):
         self._no_head = "the last linear layer of this network was not looked for"
 
     def forward(self, x: Tensor) -> Tensor:
-        found = self.net(self.standardise(x.contiguous()))
+        try:
+            found = self.net(self.standardise(x.contiguous()))
+        except RuntimeError as error:
+            kind = next((p.dtype for p in self.net.parameters() if p.is_floating_point()), x.dtype)
+            if kind == x.dtype or torch.is_autocast_enabled(x.device.type):
+                raise
+            own, other = (str(dtype).removeprefix("torch.") for dtype in (kind, x.dtype))
+            raise ValueError(
+                f"the network is {own}, its images {other}; float32 is expected of both: net.float(), x.float()"
+            ) from error
         z = found if isinstance(found, Tensor) else getattr(found, "logits", None)
         if not isinstance(z, Tensor) or z.dim() != 2 or len(z) != len(x):
             got = f"shape {list(z.shape)}" if isinstance(z, Tensor) else type(found).__name__
@@ -43,6 +77,19 @@ class Wrapped(nn.Module):
         if z.shape[1] < self.labels_below:
             raise ValueError(f"y has the class number {self.labels_below - 1}; the network has {z.shape[1]} logits")
         return z
+
+    def classes_of(self, x: Tensor, what: str) -> int:
+        """The number of logits for the images x [B, C, H, W] of ``what``. Raises ValueError, one line, where it takes none."""
+        try:
+            with eval_without_param_grad(self), torch.no_grad():
+                return self(x).shape[1]
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ValueError(
+                f"the network does not take the images of {what}, {list(x.shape[1:])}: {reason}"
+            ) from error
 
     def to(self, *args: Any, **kwargs: Any) -> Wrapped:
         """As a module's, but for a memory format, which would change the layout of the user's weights."""
@@ -68,6 +115,9 @@ class Wrapped(nn.Module):
             )
         with eval_without_param_grad(self), torch.no_grad(), _outputs(linear) as seen:
             z = self(x)
+        if not z.isfinite().all():
+            self._no_head = "the network gives logits that are not finite"
+            return
         for name in [layer] if layer is not None else list(seen)[::-1]:
             if name in seen and seen[name].shape == z.shape and torch.equal(seen[name], z):
                 self._head = [linear[name]]

@@ -15,12 +15,13 @@ from torch.utils.data import Dataset, Sampler
 
 from leanat.core.errors import named
 from leanat.core.loop import shuffled
-from leanat.core.nouns import Attack, Method, Objective, Recipe, Run, Selector, Split, Subset
+from leanat.core.nouns import Attack, Data, Method, Objective, Recipe, Run, Selector, Split, Subset
 from leanat.core.precision import exact_fp32
+from leanat.library import checks
 from leanat.library.attacks import attack_of
 from leanat.library.checks import Channels
-from leanat.library.data import AnyData, as_data, moved, prepared
-from leanat.library.network import device_of
+from leanat.library.data import AnyData, held_out_for, moved, prepared
+from leanat.library.network import Wrapped, device_of, own_modes
 from leanat.papers.advprune.method import ByLoss
 from leanat.selection.balanced import RandomPerClass
 from leanat.selection.basic import Every, Everything, Random
@@ -33,6 +34,7 @@ from leanat.selection.moderate import Moderate
 from leanat.training.objectives import CrossEntropy
 from leanat.training.schedules import Constant
 
+BY_LAST_LAYER = (GradMatch, Craig, Glister, ByLoss, EL2N, Margin, Moderate)
 BY = {"example": "example", "class": "class", "batch": "batch"}
 
 
@@ -133,6 +135,7 @@ def select(
 class Chooser:
     """A network with data and a selector: what ``select`` asks once and ``Reselect`` again and again."""
 
+    @own_modes()
     def __init__(
         self,
         net: nn.Module,
@@ -153,14 +156,21 @@ class Chooser:
         seed: int,
     ):
         self.selector = make_selector(method, fraction, by) if isinstance(method, str) else method
+        checks.made(self.selector, "method", "a name or what make_selector returns")
+        if objective is not None:
+            checks.made(objective, "objective", "an objective of leanat.training.objectives")
         wrapped, examples = prepared(net, data, mean, std, layer)
-        held_out = None if validation is None else as_data(validation, wrapped.device)
+        if not any(True for _ in wrapped.parameters()):
+            raise ValueError("the network has no parameters, whose gradients a selection is by")
+        held_out = held_out_for(wrapped, validation)
+        check_selector(self.selector, wrapped, held_out)
         way = Method(objective=objective or CrossEntropy(), attack=attack_of(attack, eps, norm), selector=Everything())
         plan = Recipe(epochs=1, batch=batch, lr=Constant(lr=0.0), momentum=0.0, nesterov=False, weight_decay=0.0)
         with _trainable(wrapped):  # a Run has an optimiser, which refuses a network that is frozen
             self.run = Run(wrapped, way, plan, seed)
         self.split = Split(examples, held_out)
 
+    @own_modes()
     def choose(self, selector: Selector) -> Subset:
         """What the selector keeps, on the network as it is now, and on the device where it is now."""
         device = device_of(self.run.net)
@@ -170,6 +180,17 @@ class Chooser:
             self.split = Split(moved(self.split.train, device), None if held_out is None else moved(held_out, device))
         with exact_fp32():
             return selector(self.run, self.split)
+
+
+def check_selector(selector: Selector, wrapped: Wrapped, held_out: Data | None) -> None:
+    """Raises ValueError, one line, where a selector, or one inside it, lacks the last linear layer or validation examples."""
+    if isinstance(selector, BY_LAST_LAYER):
+        wrapped.head  # noqa: B018  # raises
+    if isinstance(selector, Glister) and held_out is None:
+        raise ValueError("glister chooses by validation examples; hand them over: validation=...")
+    for inner in getattr(selector, "__dict__", {}).values():
+        if hasattr(type(inner), "spec_name"):
+            check_selector(inner, wrapped, held_out)
 
 
 @contextmanager
@@ -262,7 +283,9 @@ class Reselect(Sampler[int]):
         return self._weight
 
     def set_epoch(self, epoch: int) -> None:
-        """The number of the epoch that comes next."""
+        """The number of the epoch that comes next, from 0."""
+        if epoch < 0:
+            raise ValueError(f"set_epoch: {epoch} is not allowed; 0 or more")
         self._next = epoch
 
     def __len__(self) -> int:
@@ -279,7 +302,11 @@ class Reselect(Sampler[int]):
         return {"epoch": self.epoch, "index": subset.index.cpu(), "weight": subset.weight.cpu()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on after the epoch of ``state_dict``."""
+        """Goes on after the epoch of ``state_dict``. Raises ValueError for a state of other data."""
+        if not {"epoch", "index", "weight"} <= state.keys():
+            raise ValueError(f"the state has {', '.join(state) or 'nothing'}; what state_dict returns is expected")
+        if int(state["index"].max()) >= len(self._weight):
+            raise ValueError(f"the state keeps example {int(state['index'].max())}; the data have {len(self._weight)}")
         device = self._chooser.split.train.labels.device
         self._keep(int(state["epoch"]), Subset(state["index"].to(device), state["weight"].to(device)))
         self._next = None

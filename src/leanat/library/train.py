@@ -12,9 +12,12 @@ from leanat.core import loop
 from leanat.core.errors import did_you_mean
 from leanat.core.nouns import Method, Recipe, Run, Selector, Split
 from leanat.data.augment import Piece
+from leanat.library import checks
 from leanat.library.attacks import threat_model
 from leanat.library.checks import Channels
-from leanat.library.data import AnyData, as_data, prepared
+from leanat.library.data import AnyData, held_out_for, prepared
+from leanat.library.network import own_modes
+from leanat.library.select import check_selector
 from leanat.selection.basic import Everything
 from leanat.training.objectives import MART, TRADES, CrossEntropy
 from leanat.training.schedules import Cosine
@@ -42,6 +45,8 @@ def make_method(
 
     Raises ValueError for another name or impossible values.
     """
+    if choose is not None:
+        checks.made(choose, "choose", "what make_selector returns")
     threat, selector = threat_model(norm, eps), choose or Everything()
     quarter = eps / 4 if step_size is None else step_size
     if training == "standard":
@@ -87,6 +92,7 @@ def make_recipe(
     )
 
 
+@own_modes()
 def train(
     net: nn.Module,
     data: AnyData,
@@ -117,8 +123,19 @@ def train(
     Raises ValueError, TypeError or DataError, in one line, and NonFiniteLoss.
     """
     way = make_method(method, eps, norm=norm) if isinstance(method, str) else method
+    plan = make_recipe() if recipe is None else recipe
+    for value, kind, what in ((way, Method, "method"), (plan, Recipe, "recipe")):
+        if not isinstance(value, kind):
+            raise TypeError(f"{what} is {checks.shown(value)}; what make_{what} returns is expected")
+    if isinstance(augment, str) or not isinstance(augment, Sequence):
+        raise TypeError(f"augment is {augment!r}; a tuple of pieces, such as (Crop(pad=4), Flip()), is expected")
+    for piece in augment:
+        checks.made(piece, "a piece of augment", "a piece of leanat.data")
     wrapped, examples = prepared(net, data, mean, std, layer, augment, seed)
-    held_out = None if validation is None else as_data(validation, wrapped.device)
-    run = Run(wrapped, way, recipe or make_recipe(), seed)
+    if not any(p.requires_grad for p in wrapped.parameters()):
+        raise ValueError("the network has no parameter to train: none, or each has requires_grad False")
+    held_out = held_out_for(wrapped, validation)
+    check_selector(way.selector, wrapped, held_out)
+    run = Run(wrapped, way, plan, seed)
     loop.train(run, Split(examples, held_out), lambda run: after_epoch(run.history[-1]))
     return run.history

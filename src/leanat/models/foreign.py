@@ -6,10 +6,7 @@ What a ``module:function`` names is imported and called: that is code, and it ru
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -20,6 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from leanat import models
+from leanat.core import own_code
+from leanat.core.own_code import Loaded
 from leanat.models import io
 from leanat.models.io import NetworkError
 
@@ -102,9 +101,14 @@ def _unpickled(file: Path) -> dict[str, Tensor]:
         raise NetworkError(f"{file}: not weights that can be read without running code ({kind}: {reason})") from None
     while isinstance(value, dict) and (inside := next((n for n in NESTED if isinstance(value.get(n), dict)), None)):
         value = value[inside]
-    if not isinstance(value, dict) or not value or not all(isinstance(v, Tensor) for v in value.values()):
+    is_state = isinstance(value, dict) and value and all(isinstance(v, Tensor) for v in value.values())
+    if not is_state or not all(isinstance(k, str) for k in value):
         held = ", ".join(map(str, list(value)[:5])) if isinstance(value, dict) else type(value).__name__
         raise NetworkError(f"{file}: holds no state dict (names to tensors) but: {held or 'nothing'}")
+    for name, tensor in value.items():
+        if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
+            kind = "on the meta device, without values" if tensor.is_meta else f"{tensor.layout}, {tensor.dtype}"
+            raise NetworkError(f"{file}: {name} is {kind.replace('torch.', '')}; plain dense tensors are expected")
     return value
 
 
@@ -200,21 +204,16 @@ def _size(weights: Weights, layer: str, axis: int, name: str) -> int:
     return tensor.shape[axis]
 
 
-def call(name: str, weights: Weights | None) -> nn.Module:
-    """What the function of ``module:function`` or ``file.py:function`` returns, with the weights of a file where one is given.
+def call(name: str, weights: Weights | None) -> tuple[nn.Module, Loaded]:
+    """What the function of ``module:function`` or ``file.py:function`` returns, with the weights of a file where one is
+    given; and its code.
 
     The function is called without arguments, in this process: only name code that you trust. Raises NetworkError.
     """
     where, _, function = name.rpartition(":")
     try:
-        if where.endswith(".py"):
-            spec = importlib.util.spec_from_file_location(Path(where).stem, where)
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-        else:
-            sys.path.insert(0, "")  # as `python -m` does: modules of this folder
-            module = importlib.import_module(where)
-        net = getattr(module, function)()
+        code = own_code.load(where)
+        net = getattr(code.module, function)()
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise NetworkError(f"--network {name}: {type(error).__name__}: {reason}") from error
@@ -223,7 +222,7 @@ def call(name: str, weights: Weights | None) -> nn.Module:
     if weights is not None:
         own = set(net.state_dict())
         fit(net, weights.raw if own == set(weights.raw) else weights.tensors, weights.path, name)
-    return net
+    return net, code
 
 
 def fit(net: nn.Module, tensors: dict[str, Tensor], path: Path, name: str) -> None:

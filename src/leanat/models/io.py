@@ -17,6 +17,12 @@ from leanat.core.files import atomic_write
 from leanat.core.nouns import Data, eval_without_param_grad
 from leanat.data.facts import STATISTICS
 
+PARTS: dict[str, dict[str, type]] = {  # of a description: what a network is built by
+    "model": {"name": str, "standardise": str},
+    "data": {"name": str, "n_classes": int, "image_size": int, "channels": int, "mean": list, "std": list},
+}
+EXPECTED = "what leanat writes is expected; for other files, name network and data: --network, --data"
+
 
 class NetworkError(ValueError):
     """A file of a network that cannot be used; the message says which and why, in one line."""
@@ -125,13 +131,15 @@ def write(path: Path, tensors: Mapping[str, torch.Tensor], description: dict[str
 def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Weights and description; the description is empty for a file of another program.
 
-    Raises NetworkError: no such file, not a safetensors file.
+    Raises NetworkError: no such file, not a safetensors file, a description that is no mapping.
     """
     if not path.is_file():
         raise NetworkError(f"{path}: no such file")
     try:
         with safe_open(path, "pt") as file:
             description = json.loads((file.metadata() or {}).get("leanat", "{}"))
+            if not isinstance(description, dict) or not isinstance(description.get("data", {}), dict):
+                raise NetworkError(f"{path}: its description is no mapping of mappings; {EXPECTED}")
             return {k: file.get_tensor(k) for k in file.keys()}, description  # noqa: SIM118
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise NetworkError(f"{path}: not a safetensors file that can be read ({error})") from None
@@ -147,12 +155,23 @@ def load(path: Path, device: torch.device) -> tuple[nn.Module, dict[str, Any]]:
     tensors, description = read(path)
     if not description:
         raise NetworkError(f"{path}: has no description of its network; name it with --network and --data")
+    _check_description(path, description)
     model = description["model"]
     net = build(model["name"], model["standardise"], description["data"], seed=0)
     if "hidden" in model:
         net = models.transfer_head(net, model["hidden"], description["data"]["n_classes"], seed=0)
     fit(net, tensors, path)
     return net.to(device).eval(), description
+
+
+def _check_description(path: Path, description: dict[str, Any]) -> None:
+    """Raises NetworkError, one line, where something that a network is built by is missing or of another kind."""
+    for part, kinds in PARTS.items():
+        values = description.get(part)
+        for key, kind in kinds.items():
+            value = values.get(key) if isinstance(values, dict) else None
+            if not isinstance(value, kind):
+                raise NetworkError(f"{path}: {part}.{key} of its description is {value!r}; {EXPECTED}")
 
 
 def fit(net: nn.Module, tensors: dict[str, torch.Tensor], path: Path) -> None:

@@ -158,7 +158,7 @@ class Item:
     ``draws``: whether cells go over random subsets too. ``one_block``: whether all rows are compared with each other.
     ``options``: ``plot`` and its keyword arguments, and what a table's foot is asked to say. ``labels``: how the paper prints
     a value of an entry. ``timed``: by digest of the spec, what ``leanat time`` has to measure. ``all_runs``: with those they
-    read.
+    read. ``attacks``: of each evaluation the suite as it is planned, which its summary is compared with.
     """
 
     paper: str
@@ -179,6 +179,7 @@ class Item:
     assumptions: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
     evaluations: tuple[str, ...] = ()
+    attacks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     timed: Mapping[str, Timed] = field(default_factory=dict)
     all_runs: tuple[str, ...] = ()
 

@@ -63,6 +63,7 @@ def resolve(grid: Grid, paper: str, name: str) -> Item:
         cells=tuple(map(tuple, cells)),
         runs=tuple(runs),
         evaluations=tuple(evaluations),
+        attacks={e: grid.evaluations[e].attacks for e in evaluations},
         timed={digest(t.spec): replace(t, memory=held) for t in timings},
         all_runs=tuple(all_runs),
     )
@@ -229,6 +230,8 @@ def _cell(grid: Grid, item: declared.Item, entry: Mapping[str, Any], labels: Map
         return cell
     if nothing_chosen:
         return replace(cell, missing="nothing is chosen")
+    if entry.get("difference") and not reference:
+        return replace(cell, missing="nothing to set it against")
     seeds, suite = _seeds(grid, entry["paper"], entry["item"], item, entry), entry.get("suite", item.suite)
     if "best" in entry:
         found = _candidates(grid, entry, metric, suite, seeds)
@@ -237,7 +240,9 @@ def _cell(grid: Grid, item: declared.Item, entry: Mapping[str, Any], labels: Map
     else:
         runs, evaluations = _numbers(grid, entry, metric, suite, seeds)
     if reference and not timed:
-        own = _numbers(grid, compared, metric, suite, seeds)
+        once = {key: value for key, value in compared.items() if key != "draws"}
+        times = entry["draws"].get(grid.scale.name, 1) if "draws" in entry else 1
+        own = (tuple(x for x in part for _ in range(times)) for part in _numbers(grid, once, metric, suite, seeds))
         cell = replace(cell, against=Reference(*own), difference=bool(entry.get("difference")))
     return replace(cell, runs=tuple(runs), evaluations=tuple(evaluations))
 

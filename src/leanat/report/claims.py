@@ -39,12 +39,16 @@ FAR_POINTS = 5.0  # and at least so many points
 
 @dataclass(frozen=True)
 class CaseResult:
-    """A case of a claim, or a part of one: its cells by name, and the effect by seed and over the seeds."""
+    """A case of a claim, or a part of one: its cells by name, and the effect by seed and over the seeds.
+
+    ``acting``: the cells that the effect depends on.
+    """
 
     cells: Mapping[str, Cell]
     places: Mapping[str, tuple[str, str, str]]
     by_seed: Mapping[int, float]
     effect: Effect
+    acting: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ class Line:
     decision: Decision | None = None
     signs: tuple[int, int] | None = None  # seeds on the claim's side of its bound, and those on either
     outlying: str = ""  # seeds far from the others of their cell
+    shown: str = ""  # the cells that the effect is of, where there are several cases or parts
     chances: Mapping[int, float] = field(default_factory=dict)  # that later looks decide it
     cases: tuple[CaseResult, ...] = ()
     by_mean: bool = False  # whether the mean of the cases rejected it, which is then the effect
@@ -269,6 +274,7 @@ def _decided(line: Line, one: Tested, levels: tuple[float, float], prior: Prior)
         by_mean=by_mean,
         signs=_signs(shown, expect),
         outlying=_outlying(shown, prior),
+        shown="" if by_mean or len(cases) == 1 else _cells(shown),
         chances=chances,
         prior=own,
     )
@@ -294,11 +300,19 @@ def _signs(case: CaseResult, expect: Expect) -> tuple[int, int] | None:
     return sum(gap > 0 for gap in gaps), sum(gap != 0 for gap in gaps)
 
 
+def _cells(case: CaseResult) -> str:
+    """Where the cells stand that an effect is of: ``table1, PGD-20: OURS; MART``, a column after the other."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for item, row, column in (case.places[name] for name in case.acting):
+        rows.setdefault((item, column), []).append(row)
+    return "; ".join(f"{item}, {column}: {', '.join(of)}" for (item, column), of in rows.items())
+
+
 def _outlying(case: CaseResult, prior: Prior) -> str:
     """Cells with a seed far from the others, with the values of all: a mean and its interval say little of a collapse."""
     far = max(FAR_POINTS, FAR * math.sqrt(prior.variance))
     told = []
-    for name, cell in case.cells.items():
+    for name, cell in ((name, case.cells[name]) for name in case.acting):
         values = [cell.values[seed] for seed in sorted(cell.values)]
         middle = statistics.median(values)
         if len(values) > 2 and cell.tested and max(abs(value - middle) for value in values) > far:
@@ -388,10 +402,16 @@ def _case(claim: Claim, whole: Sequence[Whole]) -> CaseResult:
 
     places = {numbered(name, k): at for k, (own, _) in enumerate(whole, 1) for name, at in own.items()}
     cells = {numbered(name, k): cell for k, (_, own) in enumerate(whole, 1) for name, cell in own.items()}
+    acting = tuple(
+        numbered(name, k)
+        for k, own in enumerate(cases, 1)
+        for name, slope in examples.slopes(claim, own).items()
+        if slope
+    )
     series = [_series(claim, case) for case in cases]
     common = sorted(set.intersection(*map(set, series))) or sorted(series[0])
     by_seed = {seed: statistics.fmean(s[seed] for s in series if seed in s) for seed in common}
-    return CaseResult(cells, places, by_seed, _over(by_seed, examples.error(claim, cases)))
+    return CaseResult(cells, places, by_seed, _over(by_seed, examples.error(claim, cases)), acting)
 
 
 def _exact(claim: Claim, cases: list[dict[str, Cell]], items: Items) -> Line:

@@ -41,28 +41,56 @@ def write(item: planned.Item, results: Path, path: Path) -> None:
 
 
 def _shares(cell: planned.Cell, suites: Mapping[str, Path], folder: Path) -> numpy.ndarray | None:
-    """Positions of the tested examples and the share of runs (and of the metric's attacks) that are right; None if unknown."""
+    """Positions of the tested examples and the share of runs (and of the metric's attacks) that are right; None if unknown.
+
+    Of a cell that is set against another training: what each example adds to the difference, or, to first order, to the share
+    by which the accuracy is below the other's. The mean over the examples is the cell's number by a hundred in any case.
+    """
     import numpy as np
 
     attacks = cell.metric.split("+")
-    if not cell.measured or any("@" in name for name in attacks):
+    if not cell.runs or cell.timed or cell.candidates or any("@" in name or "-" in name for name in attacks):
         return None
-    evaluations = [folder / f"{e}.json" for e in cell.evaluations] or [suites.get(run) for run in cell.runs]
-    found = []
-    for run, path in zip(cell.runs, evaluations, strict=True):
+    own, other = (_right(part, attacks, suites, folder) for part in (cell, cell.against or cell))
+    if own is None or other is None or not np.array_equal(own[0], other[0]):
+        return None
+    shares = own[1]
+    if cell.against and cell.difference:
+        shares = own[1] - other[1]
+    elif cell.against:
+        mine, theirs = (right.mean(1, keepdims=True) for _, right in (own, other))
+        if not theirs.all():
+            return None
+        shares = 1 - own[1] / theirs + mine * (other[1] - theirs) / theirs**2
+    return np.stack([own[0], shares.mean(0)]).astype(np.float32)
+
+
+def _right(
+    part: planned.Numbers, attacks: Sequence[str], suites: Mapping[str, Path], folder: Path
+) -> tuple[numpy.ndarray, numpy.ndarray] | None:
+    """Positions [examples], and of each run [runs, examples] by what share of the attacks each is answered rightly."""
+    import numpy as np
+
+    evaluations = [folder / f"{e}.json" for e in part.evaluations] or [suites.get(run) for run in part.runs]
+    positions, rows = [], []
+    for run, path in zip(part.runs, evaluations, strict=True):
         if path is None:
             return None
         summary = read_json(path, "the summary of a suite of attacks")
+        found = []
         for name in attacks:
             kept = _clean(summary) if name == "clean" else summary["attacks"].get(name, {})
             if "file" not in kept:
                 return None
             loaded = outcome.load(folder / run / kept["file"])
-            found.append((loaded.index, loaded.clean_correct if name == "clean" else loaded.correct))
-    first = found[0][0]
-    if not all(np.array_equal(first, index) for index, _ in found):
+            positions.append(loaded.index)
+            found.append(loaded.clean_correct if name == "clean" else loaded.correct)
+        if len({len(right) for right in found}) > 1:
+            return None
+        rows.append(np.mean(found, axis=0))
+    if not all(np.array_equal(positions[0], index) for index in positions):
         return None
-    return np.stack([first, np.mean([right for _, right in found], axis=0)]).astype(np.float32)
+    return positions[0], np.stack(rows)
 
 
 def _clean(summary: dict[str, Any]) -> dict[str, Any]:
@@ -85,28 +113,31 @@ def read(path: Path) -> dict[tuple[str, str], numpy.ndarray]:
 def error(claim: Claim, cases: Sequence[Mapping[str, Cell]]) -> float:
     """Standard error of the mean effect of the cases over draws of test examples; 0 for numbers that are no accuracies.
 
-    Linear in the cells' accuracies. Where every outcome is known, by the spread over examples: cells that fail on the same
+    Linear in the cells' numbers. Where every outcome is known, by the spread over examples: cells that fail on the same
     ones are then no independent draws. Else binomial in each cell, as if they were, which for a difference is too much.
     """
     import numpy as np
 
-    slopes = [_slopes(claim, case) for case in cases]
+    by_case = [slopes(claim, case) for case in cases]
     known = [
         (case[name].right, slope)
-        for case, part in zip(cases, slopes, strict=True)
+        for case, part in zip(cases, by_case, strict=True)
         for name, slope in part.items()
-        if case[name].tested
+        if case[name].tested or case[name].right is not None
     ]
     if not known:
         return 0.0
     rights = [right for right, _ in known]
     if all(r is not None and np.array_equal(r[0], rights[0][0]) for r in rights):
         effects = sum(slope * 100.0 * right[1].astype(float) for right, slope in known) / len(cases)
-        return float(np.std(effects, ddof=1)) / math.sqrt(len(effects))
-    return statistics.fmean(_binomial(claim, case, part) for case, part in zip(cases, slopes, strict=True))
+        # Networks that answer all images alike may not on others: no less than if one on either side were wholly otherwise.
+        most = 50.0 * sum(abs(slope) for _, slope in known) / len(cases)
+        least = math.sqrt(2) * most / len(effects)
+        return max(float(np.std(effects, ddof=1)) / math.sqrt(len(effects)), least)
+    return statistics.fmean(_binomial(claim, case, part) for case, part in zip(cases, by_case, strict=True))
 
 
-def _slopes(claim: Claim, case: Mapping[str, Cell]) -> dict[str, float]:
+def slopes(claim: Claim, case: Mapping[str, Cell]) -> dict[str, float]:
     """The derivative of the effect by each cell."""
     means = _means(case)
     here = claim.value(means)
@@ -122,6 +153,12 @@ def _binomial(claim: Claim, case: Mapping[str, Cell], slopes: Mapping[str, float
     means, tested = _means(case), {name: cell.tested for name, cell in case.items() if cell.tested}
     if claim.nested:
         here = abs(claim.value(means))
-        return math.sqrt(here * (100 - here) / min(tested.values())) if tested and here <= 100 else 0.0
-    total = sum(slopes[n] ** 2 * means[n] * (100 - means[n]) / k for n, k in tested.items() if 0 <= means[n] <= 100)
+        return math.sqrt(_variance(here, min(tested.values()))) if tested and here <= 100 else 0.0
+    total = sum(slopes[n] ** 2 * _variance(means[n], k) for n, k in tested.items() if 0 <= means[n] <= 100)
     return math.sqrt(total) if math.isfinite(total) else 0.0
+
+
+def _variance(percent: float, images: int) -> float:
+    """Of an accuracy of so many images; where all are right, or none, as if one were not."""
+    share = min(max(percent / 100, 1 / images), 1 - 1 / images) if images > 1 else 0.5
+    return 1e4 * share * (1 - share) / images

@@ -6,6 +6,7 @@ import csv
 import itertools
 import logging
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -38,7 +39,7 @@ from leanat.report import examples, notes, page_claims, plots, published, replic
 from leanat.report.measures import measure, not_finite, tested
 from leanat.report.notes import row_note
 from leanat.report.pictures import pictured
-from leanat.runs import identity
+from leanat.runs import identity, records
 
 log = logging.getLogger("leanat")
 
@@ -96,14 +97,6 @@ def replicate(item: Item, results: Path, real: Path) -> Path:
     return out
 
 
-def has(value: Any, keys: tuple[str, ...], path: Path) -> dict[str, Any]:
-    """The mapping. Raises ValueError, one line with the file, where a key is missing."""
-    absent = [k for k in keys if k not in value] if isinstance(value, dict) else keys
-    if absent:
-        raise ValueError(f"{path}: damaged: {', '.join(absent)} missing; remove it, and it is made again")
-    return value
-
-
 class Sources:
     """The files that an item's numbers come from, each read once."""
 
@@ -119,7 +112,7 @@ class Sources:
     def metrics(self, run: str) -> dict[str, Any]:
         """Raises IdentityError for a folder of another spec, and for runs of an item made from data that differ."""
         folder = self.results / "runs" / run
-        metrics = has(identity.read_run(folder), ("clean", "examples", "device", "date"), folder / "metrics.json")
+        metrics = identity.read_run(folder, "clean", "examples.test", "device", "date")
         own = {k: v for k, v in metrics.get("made_from", {}).items() if k.endswith(" data")}
         if not own or "files" not in metrics:
             self.unrecorded.add(run)
@@ -136,9 +129,11 @@ class Sources:
 
     @cache  # noqa: B019
     def suite(self, evaluation: str) -> dict[str, Any]:
-        """Raises IdentityError for a summary of attacks on other networks or data than those of the runs' metrics."""
+        """Raises IdentityError for a summary of other attacks than the item asks for, or of attacks on other networks or data
+        than those of the runs' metrics.
+        """
         path = self.results / "runs" / f"{evaluation}.json"
-        suite = has(read_json(path, "the summary of a suite of attacks"), ("attacks",), path)
+        suite = records.suite(path)
         run = evaluation.partition("/")[0]
         for name, files in {run: suite.get("file", {}), **suite.get("sources", {})}.items():
             trained = self.metrics(name).get("files", {}) if files else {}
@@ -147,10 +142,9 @@ class Sources:
                 raise identity.IdentityError(
                     f"{path}: attacked another network of {name}: {identity.differences(files, kept)}"
                 )
-        attacked, tested = (
-            suite.get("made_from", {}).get("data"),
-            self.metrics(run).get("made_from", {}).get("test data"),
-        )
+        metrics = self.metrics(run)
+        identity.check_suite(suite, self.item.attacks.get(evaluation, {}), metrics["examples"]["test"], path)
+        attacked, tested = suite.get("made_from", {}).get("data"), metrics.get("made_from", {}).get("test data")
         if attacked != tested:
             raise identity.IdentityError(
                 f"{path}: attacked on other test data ({attacked}) than {run} was tested on ({tested})"
@@ -250,11 +244,14 @@ def _value(row: Row, column: Column, cell: Cell, sources: Sources) -> Value:
 
 
 def _by_run(cell: Cell, part: Cell | Candidate, sources: Sources) -> list[float]:
-    """The number of each run of ``part``, or its difference to the reference's, in the number's unit or as a share in percent."""
+    """The number of each run of ``part``, or its difference to the reference's, in the number's unit or as a share in percent.
+
+    The reference is measured on the same classes: where part of them was attacked, on those that ``part``'s runs attacked.
+    """
     values = _values(part, cell.metric, sources)
     if not cell.against:
         return values
-    pairs = list(zip(values, _values(cell.against, cell.metric, sources), strict=True))
+    pairs = list(zip(values, _values(cell.against, cell.metric, sources, part.runs), strict=True))
     return [v - f for v, f in pairs] if cell.difference else [100 * (f - v) / f for v, f in pairs if f]
 
 
@@ -283,9 +280,13 @@ def printed_value(paper: str, where: Printed, papers: Path) -> float | None:
     return found.value
 
 
-def _values(part: Numbers, metric: str, sources: Sources) -> list[float]:
+def _values(part: Numbers, metric: str, sources: Sources, attacked: Sequence[str] = ()) -> list[float]:
+    """``attacked``: for each run, the run whose classes are A; without it each has its own."""
     suites = part.evaluations or [None] * len(part.runs)
-    found = [measure(metric, run, suite, sources) for run, suite in zip(part.runs, suites, strict=True)]
+    found = [
+        measure(metric, run, suite, sources, by)
+        for run, suite, by in zip(part.runs, suites, attacked or part.runs, strict=True)
+    ]
     return [value for value in found if value is not None]
 
 

@@ -201,8 +201,10 @@ def _case_record(case: CaseResult, line: Line) -> dict[str, Any]:
 
 
 def remarks(line: Line) -> str:
-    """What a reader should know of a verdict beside its interval: how many seeds agree, collapses, the look."""
-    said = []
+    """What a reader should know of a verdict beside its interval: what it is of, how many seeds agree, collapses, the look."""
+    said = [f"seen in {line.shown}"] if line.shown else []
+    if line.low is not None and not any(case.effect.examples for case in line.cases):
+        said.append("over seeds alone")
     if line.outlying and line.signs:
         fits, n = line.signs
         said.append(f"one seed far from the others ({line.outlying})")
@@ -296,14 +298,19 @@ def _section(paper: str, lines: Sequence[Line], title: str, papers: Path) -> dic
 
 def notes(found: Mapping[str, list[Line]]) -> list[str]:
     """What a reader has to know to read the ledger."""
-    level, five = f"{100 * ALPHA:.0f} %", f"{100 * (1 - (1 - ALPHA) ** 5):.0f} %"
+    families = {(paper, line.scale, line.origin) for paper, part in found.items() for line in part if line.decision}
+    level, all_of_them = f"{100 * ALPHA:.0f} %", f"{100 * (1 - (1 - ALPHA) ** len(families)):.0f} %"
+    together = (
+        f"Over the {len(families)} papers and scales here that is at most {all_of_them} each way. " if families else ""
+    )
     said = [
         "A verdict is about the effect: arithmetic over cells of this package's tables and figures, as the paper's claims.py "
-        f"writes it. Per paper, a false claim is supported with a probability of at most {level}, and a true one rejected with "
-        f"at most {level}: over planned looks at {', '.join(map(str, LOOKS))} seeds, by Holm's correction over the claims. Over "
-        f"five papers that is at most {five} each way. Intervals: 95 %, each by itself, over seeds (paired; the variance borrows "
-        f"from the paper's other effects) and test examples. Below {FEW} seeds only effects over {LARGE:g} points support a "
-        f"claim; differences under {LEAST:g} points do not matter unless the claim says so. The method: docs/verdicts.md."
+        f"writes it. Per paper and scale, a false claim is supported with a probability of at most {level}, and a true one "
+        f"rejected with at most {level}: over planned looks at {', '.join(map(str, LOOKS))} seeds, by Holm's correction over "
+        f"its claims. {together}Intervals: 95 %, each by itself, over seeds (paired; the variance borrows from the paper's "
+        f"other effects) and, where the numbers are accuracies, test examples. Below {FEW} seeds only effects over "
+        f"{LARGE:g} points support a claim; differences under {LEAST:g} points do not matter unless the claim says so. The "
+        "method: docs/verdicts.md."
     ]
     if any(line.scale != FULL for part in found.values() for line in part):
         said.append(

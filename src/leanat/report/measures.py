@@ -14,23 +14,25 @@ if TYPE_CHECKING:
 FIRST = "first "  # of a part of the tested images
 
 
-def measure(metric: str, run: str, evaluation: str | None, sources: Sources) -> float | None:
+def measure(
+    metric: str, run: str, evaluation: str | None, sources: Sources, attacked: str | None = None
+) -> float | None:
     """A number of one run, in the unit of the papers: accuracies in percent.
 
     ``clean``; ``validation``; ``<attack>``, a name of the suite; ``<attack>@<class>`` or ``@A`` and ``@B``: on one class,
-    on the classes that were attacked in training, on the others; ``<attack>@first 8/9``: on that share of the tested images,
+    on the classes that were attacked in training, on the others (neither where nothing was); ``<attack>@first 8/9``: on that share of the tested images,
     in the order of their numbers; ``a+b+c``: their mean; ``a-b``: their difference;
     ``<attack>@sd``: the deviation over the networks it was made on; ``worst``; ``masking``: how many signs of
     gradient masking there are; ``<measure>.<number>``: what a measure of the suite found (None: not on these data);
     ``history.<column>@<share>``: a column of the history after a share of the epochs
     (without it: at the end); ``metrics.<key>``, ``metrics.<key>@<class>``. None where a column, a set of classes or a key of the
-    metrics is empty. Raises ValueError for anything else.
+    metrics is empty. ``attacked``: another run whose classes are A. Raises ValueError for anything else.
     """
     if "+" in metric:
-        parts = [measure(part, run, evaluation, sources) for part in metric.split("+")]
+        parts = [measure(part, run, evaluation, sources, attacked) for part in metric.split("+")]
         return None if None in parts else sum(parts) / len(parts)
     if "-" in metric:
-        first, second = (measure(part, run, evaluation, sources) for part in metric.split("-"))
+        first, second = (measure(part, run, evaluation, sources, attacked) for part in metric.split("-"))
         return None if None in (first, second) else first - second
     name, _, part = metric.partition("@")
     if name.startswith("history."):
@@ -44,7 +46,7 @@ def measure(metric: str, run: str, evaluation: str | None, sources: Sources) -> 
         value = value[int(part)] if value is not None and part else value
         return None if value is None else float(value)
     if name in ("clean", "validation"):
-        return _share(metrics[name], metrics, part)
+        return _share(metrics[name], sources.metrics(attacked or run), part)
     if evaluation is None:
         raise ValueError(
             f"metric {metric!r}: no suite is named; allowed without one: clean, history.<column>, metrics.<key>"
@@ -61,7 +63,7 @@ def measure(metric: str, run: str, evaluation: str | None, sources: Sources) -> 
     if part.startswith(FIRST):
         right = sources.outcome(run, shown["file"]).correct
         return 100 * float(right[: round(share_of(part) * len(right))].mean())
-    return _share(shown, metrics, part)
+    return _share(shown, sources.metrics(attacked or run), part)
 
 
 def tested(cell: Cell, sources: Sources) -> int | None:
@@ -121,7 +123,9 @@ def _counts(shown: dict[str, Any], metrics: dict[str, Any], part: str) -> tuple[
         inside = [int(part)]
     elif "classes_attacked" in metrics:
         inside = metrics["classes_attacked"]
-    else:  # trainings on all examples alike
-        inside = [] if metrics["spec"]["method"]["attack"] == "clean" else range(len(n))
+    elif metrics["spec"]["method"]["attack"] == "clean":
+        return [], []
+    else:  # trainings that attack all examples alike
+        inside = range(len(n))
     chosen = [c for c in range(len(n)) if (c in inside) != (part == "B")]
     return [right[c] for c in chosen], [n[c] for c in chosen]

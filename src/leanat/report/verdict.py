@@ -71,8 +71,8 @@ class Effect:
         if self.sd is None:
             return 1.0
         gap = self.mean - bound
-        if not self.sd and not self.examples:
-            return 0.0 if gap > 0 else 1.0
+        if not self.sd and not self.examples:  # equal seeds say no more than that all are on one side: the sign test
+            return 0.5**self.n if gap > 0 else 1.0
         p = self._tail(abs(gap))
         return p if gap > 0 else 1 - p
 
@@ -200,7 +200,7 @@ def out_of_reach(expect: Expect, trials: Sequence[int]) -> list[str]:
     """
     looks = reached(trials)
     clear = [1e9, -1e9, 0.0]
-    cases = [[Effect(mean, n, 0.0 if n >= LOOKS[0] else None) for n in trials] for mean in clear]
+    cases = [[Effect(mean, n, TINY if n >= LOOKS[0] else None) for n in trials] for mean in clear]
     found = {decide([dict.fromkeys(looks, judge(effects, expect, True))])[0].verdict for effects in cases if looks}
     return [verdict for verdict in ("supported", "not supported") if verdict not in found]
 

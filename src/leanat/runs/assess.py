@@ -24,7 +24,7 @@ from leanat.papers.saliency import maps
 from leanat.papers.sat import method as sat
 from leanat.plan import components
 from leanat.plan.grid import UPSTREAM
-from leanat.runs import experiment, identity, kept, progress
+from leanat.runs import experiment, identity, kept, progress, records
 
 log = logging.getLogger("leanat")
 
@@ -40,12 +40,14 @@ def assess(
     runs: Path,
     *,
     precision: str = "fp32",
+    code: str | None = None,
 ) -> dict[str, Any]:
     """Runs every attack of a suite that has no outcome of the same spec, network, data and runs in ``folder``.
 
     ``suite``: name -> {attack, examples, statistics, holdout, label}, or {masking: {threat, limit, queries}} for the alarm,
     or {measure: ...}, whose arrays are left beside the outcomes. ``load`` gives the data's part, "train" or "test";
-    ``runs`` is the folder of the runs that the suite names. An attack that was stopped goes on after its last part.
+    ``runs`` is the folder of the runs that the suite names; ``code``: a hash of the user's code that the network is.
+    An attack that was stopped goes on after its last part.
     Returns the suite's summary, which says who made each outcome: nothing in it depends on when it is put together.
     Raises ConfigError for an attack that does not exist, IdentityError for a run that is not what its training left.
     """
@@ -53,7 +55,7 @@ def assess(
     attacks, alarms, measures = suite_parts(suite, runs)
     test, cache, network = load("test"), runs.parent / ".hashes", identity.of_network(net)
     about = experiment.provenance(test.labels.device)
-    sources = {"network": network, "data": identity.of_data(test, cache)}
+    sources = {"network": network, "data": identity.of_data(test, cache)} | ({} if code is None else {"code": code})
     for path in upstream_networks(suite, runs):
         io.check_images(io.read_description(path), io.describe(test), path)
 
@@ -87,7 +89,7 @@ def assess(
     for name, measured in measures.items():
         data = load(measured.part)
         file = kept_as(name, identity.of_data(data, cache))
-        arrays, record = file.arrays()
+        arrays, record = file.arrays(records.AboutMeasure)
         if arrays is None:
             maker = kept.Maker([], about)
             numbers, arrays = measured(net, data, seed)
@@ -95,12 +97,12 @@ def assess(
             file.save(arrays, **record)
         makers += record["pieces"]
         row = {"numbers": record["numbers"], "file": f"{folder.name}/{file.path.name}", "pieces": record["pieces"]}
-        summary.setdefault("measures", {})[name] = row
+        summary.setdefault("measures", {})[name] = row | {"spec": suite[name]}
         lines = [f"{k} {v:.4g}" for k, v in record["numbers"].items() if v is not None]
         more = f" and {len(lines) - FEW} more" if len(lines) > FEW else ""
         log.info("%s: %s%s", name, ", ".join(lines[:FEW]), more)
     for name, alarm in alarms.items():
-        arrays, record = files[name].arrays()
+        arrays, record = files[name].arrays(records.AboutAlarm)
         if arrays is None:
             maker = kept.Maker([], about)
             reasons = masking_report(net, test, alarm.threat, seed=seed, limit=alarm.limit, queries=alarm.queries)
@@ -108,6 +110,7 @@ def assess(
             files[name].save({}, **record)
         makers += record["pieces"]
         summary.setdefault("masking", {})[name] = record["reasons"]
+        summary.setdefault("masking_spec", {})[name] = suite[name]
         log.info("gradient masking: %s", " ".join(record["reasons"]) or "no sign of it")
     return summary | {"made_from": sources} | kept.latest(makers)
 
@@ -195,11 +198,15 @@ def _batch(test: nouns.Data, statistics: str) -> int:
 def _attack(
     net, test, attack, entry, seed, precision, file: kept.Kept, about, bar
 ) -> tuple[outcome.Outcome, kept.Pieces]:
-    index = None
+    index = evaluate.sample(len(test), entry["examples"])
     if entry["holdout"] is not None:  # what early stopping chose the epoch by is not reported
         index = sat.holdout_indices(len(test), entry["holdout"], seed=0)[1]
         index = index[evaluate.sample(len(index), entry["examples"])]
-    so_far, pieces = file.outcome()
+    labels, parts = (
+        test.labels[index.to(test.labels.device)].cpu().numpy(),
+        tuple(evaluate.parts_of(attack, test.n_classes)),
+    )
+    so_far, pieces = file.outcome(index.cpu().numpy(), labels, parts)
     maker = kept.Maker(pieces, about)
 
     def keep(result: outcome.Outcome) -> None:
@@ -212,7 +219,6 @@ def _attack(
         test,
         attack,
         seed=seed,
-        limit=entry["examples"],
         index=index,
         precision=precision,
         statistics=entry["statistics"],

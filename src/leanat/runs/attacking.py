@@ -18,7 +18,7 @@ from leanat.core.files import atomic_write, write_json
 from leanat.core.nouns import Data
 from leanat.models import foreign, io
 from leanat.plan.grid import Evaluation, Grid, named_runs
-from leanat.runs import assess, experiment, training, transferred
+from leanat.runs import assess, experiment, identity, training, transferred
 from leanat.runs.transferred import Trained
 
 log = logging.getLogger("leanat")
@@ -72,7 +72,8 @@ def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespac
     net, load, about = _any_network(arguments, device)
     name, test = about["data"], load("test")
     trained = about.pop("trained on").get("data", {})
-    io.check(net, trained, test, about["model"])
+    code = about.pop("code", None)
+    io.check(net, trained, test, about["model"])  # calls the network, whose code may import more
     facts = {"paper": paper, "data": name, "model": "", "method": "", "item": ""}
     # a scale's radii are chosen for its own drawn images and digits
     whole = grid.suite(facts, suite, scale_radii=data.is_embedded(name))
@@ -88,7 +89,8 @@ def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespac
     log.info("%s", "\n".join(f"{k}: {v}" for k, v in about.items()))
     log.info("suite: %s of %s at scale %s", suite, paper, grid.scale.name)
     runs_folder, precision = arguments.results / "runs", arguments.precision
-    summary = assess.assess(net, load, attacks, folder, 0, runs_folder, precision=precision)
+    code_hash = None if code is None else identity.of_code(code)
+    summary = assess.assess(net, load, attacks, folder, 0, runs_folder, precision=precision, code=code_hash)
     out = folder / f"{paper}-{suite}.json"
     write_json(out, about | summary)
     rows = _rows(summary["attacks"])
@@ -102,7 +104,8 @@ def _any_network(
 ) -> tuple[torch.nn.Module, Callable[[str], Data], dict[str, Any]]:
     """The network in evaluation mode, what gives the parts of its data, and what is to be said of both.
 
-    ``trained on`` is the description of the data of a run, empty for other files.
+    ``trained on`` is the description of the data of a run, empty for other files; ``code`` is there where a function made
+    the network.
     """
     name, path = arguments.network, arguments.model
     code = name is not None and foreign.is_code(name)
@@ -132,7 +135,7 @@ def _any_network(
         raise ConfigError([f"{where}: does not say its network; name it with --network"])
     pretrained = config.get("pretrained_cfg", {})
     if code:
-        net = foreign.call(name, weights)
+        net, own_code = foreign.call(name, weights)
     elif ":" in name:
         net = foreign.build(name, weights)
     else:
@@ -155,6 +158,8 @@ def _any_network(
     if isinstance(test, data.StreamedData):
         size = f"central {test.image_size} x {test.image_size} of a shorter side of {test.resize}"
         description["images"] = f"{len(test):,} of {test.n_classes} classes ({', '.join(test.class_names[:8])}), {size}"
+    if code:
+        description["code"] = own_code
     return net.to(device).eval(), load, description
 
 
@@ -184,7 +189,7 @@ def _standardisation(
     mean, std = ([*v] * test.channels if len(v) == 1 else [*v] for v in (mean, std))
     if not len(mean) == len(std) == test.channels:
         raise ConfigError([f"mean {_digits(mean)} and std {_digits(std)}: {test.channels} numbers each are needed"])
-    if any(abs(m) > 1 for m in mean) or any(not 0 < s <= 1 for s in std):
+    if any(not abs(m) <= 1 for m in mean) or any(not 0 < s <= 1 for s in std):
         raise ConfigError(
             [f"mean {_digits(mean)} and std {_digits(std)}: allowed are those of pixels in [0, 1]; divide by 255"]
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import itertools
+import logging
 import os
 import tempfile
 import time
@@ -13,6 +14,8 @@ from pathlib import Path
 
 from leanat.core.errors import ConfigError
 
+log = logging.getLogger("leanat")
+
 DRIVER = Path("/proc/driver/nvidia/gpus")
 POLL = 0.5  # seconds between looks for a free GPU
 
@@ -20,11 +23,14 @@ POLL = 0.5  # seconds between looks for a free GPU
 def visible() -> list[str]:
     """The GPUs that this process may use, as CUDA names them: those of ``CUDA_VISIBLE_DEVICES``, else all of the machine.
 
-    Raises ConfigError where LEANAT_GPUS is no number.
+    Raises ConfigError where that names one twice, or LEANAT_GPUS is no number.
     """
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if listed is not None:  # like CUDA, up to the first that is none
-        return list(itertools.takewhile(lambda name: name not in ("", "-1"), map(str.strip, listed.split(","))))
+        names = list(itertools.takewhile(lambda name: name not in ("", "-1"), map(str.strip, listed.split(","))))
+        if len(set(names)) < len(names):
+            raise ConfigError([f"CUDA_VISIBLE_DEVICES: {listed!r} is not allowed; each GPU once"])
+        return names
     return [str(k) for k in range(installed())]
 
 
@@ -74,10 +80,14 @@ def claimed(device: str = "cpu", jobs_per_gpu: int = 1, processes: int = 1) -> I
 
 
 def _lock(here: list[str], gpus: int, jobs_per_gpu: int) -> dict[str, object]:
-    """Open lock files by GPU. Inside a SLURM allocation GPUs are numbered anew, so it has locks of its own."""
+    """Open lock files by GPU; it is said once, if they are waited for.
+
+    Inside a SLURM allocation GPUs are numbered anew, so it has locks of its own.
+    """
     allocation = os.environ.get("SLURM_JOB_ID")
     folder = Path(tempfile.gettempdir()) / f"leanat-gpus-{os.getuid()}{f'-{allocation}' if allocation else ''}"
     folder.mkdir(mode=0o700, exist_ok=True)
+    waits = False
     while True:
         held: dict[str, object] = {}
         for slot in range(jobs_per_gpu):  # all first slots before any second one: jobs spread over the GPUs
@@ -100,4 +110,10 @@ def _lock(here: list[str], gpus: int, jobs_per_gpu: int) -> dict[str, object]:
             return held
         for file in held.values():
             file.close()
+        if not waits:
+            taken = ", ".join(gpu for gpu in here if gpu not in held)
+            what = "a free GPU" if gpus == 1 else f"{gpus} free GPUs"
+            said = "waiting for %s (taken: %s; locks in %s; --jobs-per-gpu shares)"
+            log.info(said, what, taken, folder)
+            waits = True
         time.sleep(POLL)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import os
 import re
 import sys
@@ -18,15 +19,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leanat.core.files import atomic_write, read_json
+from leanat.core.own_code import PACKAGES
 from leanat.plan.grid import UPSTREAM, canonical, digest
+from leanat.runs import records
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from leanat.core.nouns import Data
+    from leanat.core.own_code import Loaded
 
 LENGTH = 16  # hexadecimal digits
-INSTALLED = ("torch", "torchvision", "timm", "leanat")  # packages whose code is known by its version
 KEPT = (".safetensors", ".npz", ".pt")  # what a run leaves for others
 NAME = re.compile(
     r".+-s\d+-([0-9a-f]{8})"
@@ -48,10 +51,13 @@ def of_value(value: Any) -> str:
 
 
 def of_network(net: nn.Module) -> str:
-    """Hash of a network's parameters and buffers, of the kinds and plain settings of its modules, and of the source files
-    of modules that are of none of INSTALLED. Training mode, device and memory format do not count.
+    """Hash of a network's parameters and buffers, of the kinds of its modules, of the plain values and tensors that these
+    hold, and of the source files of modules that are of none of PACKAGES. Training mode, device and memory format do not
+    count.
     """
-    sha = hashlib.sha256()
+    from torch import Tensor, nn
+
+    sha, usual = hashlib.sha256(), vars(nn.Module()).keys()
     for name, tensor in itertools.chain(net.named_parameters(), net.named_buffers()):
         sha.update(name.encode())
         _add(sha, tensor)
@@ -60,11 +66,20 @@ def of_network(net: nn.Module) -> str:
         kind = type(module)
         settings = {k: v for k, v in vars(module).items() if k[0] != "_" and k != "training" and _plain(v)}
         sha.update(f"{name} {kind.__module__}.{kind.__qualname__} {sorted(settings.items())}".encode())
-        if kind.__module__.split(".")[0] not in INSTALLED:
+        foreign = kind.__module__.split(".")[0] not in PACKAGES
+        for key in sorted(vars(module).keys() - usual - settings.keys()):
+            if foreign or isinstance(vars(module)[key], Tensor):
+                _add_value(sha, key, vars(module)[key])
+        if foreign:
             sources.add(getattr(sys.modules.get(kind.__module__), "__file__", None) or "")
     for source in sorted(sources):
         sha.update((of_file(Path(source)) if os.path.isfile(source) else "").encode())
     return sha.hexdigest()[:LENGTH]
+
+
+def of_code(code: Loaded) -> str:
+    """Hash of the files of code of the user's, and of what these imported."""
+    return of_value([of_file(path) for path in code.files()])
 
 
 def of_data(data: Data, cache: Path | None = None) -> str:
@@ -142,15 +157,13 @@ def check_name(folder: Path, spec: Mapping[str, Any]) -> None:
         )
 
 
-def read_run(folder: Path) -> dict[str, Any]:
-    """The metrics of a finished run whose name, spec.json, spec and spec_hash agree.
+def read_run(folder: Path, *need: str) -> dict[str, Any]:
+    """The metrics of a finished run whose name, spec.json, spec and spec_hash agree, with the keys ``need``.
 
     Raises FileNotFoundError for a run that is not finished, ValueError for damaged metrics, IdentityError for others'.
     """
     path = folder / "metrics.json"
-    metrics = read_json(path, "the metrics of a finished run")
-    if not isinstance(metrics, dict) or not isinstance(metrics.get("spec"), dict) or "spec_hash" not in metrics:
-        raise ValueError(f"{path}: not the metrics of a finished run (no spec and spec_hash)")
+    metrics = records.metrics(path, *need)
     check_name(folder, metrics["spec"])
     if metrics["spec_hash"] != (own := digest(metrics["spec"])):
         raise IdentityError(f"{path}: spec_hash is {metrics['spec_hash']}, its spec has hash {own}; train the run anew")
@@ -175,12 +188,50 @@ def check_files(folder: Path, metrics: Mapping[str, Any]) -> None:
         )
 
 
+def check_suite(suite: Mapping[str, Any], asked: Mapping[str, Any], test: int, path: Path) -> None:
+    """Raises IdentityError where an attack of a summary was run with another spec than ``asked`` has of it, or not on as many
+    of the ``test`` images as its spec says (of those that early stopping is not chosen by, any number).
+    """
+    ran = {name: shown.get("spec") for kind in ("attacks", "measures") for name, shown in suite.get(kind, {}).items()}
+    ran |= suite.get("masking_spec", {})
+    for name, entry in asked.items():
+        now = json.loads(canonical(entry))  # as a file has it
+        if ran.get(name) not in (None, now):
+            differ = "; ".join(changes(ran[name], now)[:3])
+            raise IdentityError(f"{path}: {name} was run with another spec ({differ}); attack again")
+    for name, shown in suite["attacks"].items():
+        spec, n = shown.get("spec") or {}, shown.get("n")
+        most = min(spec.get("examples") or test, test)
+        if n is not None and (n > most or (spec and not spec.get("holdout") and n < most)):
+            raise IdentityError(f"{path}: {name} is of {n} images, {most} are asked for; attack again")
+
+
 def _add(sha: Any, tensor: Tensor) -> None:
     import torch
 
     tensor = tensor.detach().cpu().contiguous()
     sha.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
     sha.update(tensor.reshape(-1).view(torch.uint8).numpy())
+
+
+def _add_value(sha: Any, name: str, value: Any) -> None:
+    """Tensors, arrays and plain values, also in lists and mappings; nothing of other objects."""
+    import numpy as np
+    from torch import Tensor
+
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
+        sha.update(f"{name} {value.dtype} {value.shape}".encode() + value.tobytes())
+    elif isinstance(value, Tensor):
+        sha.update(name.encode())
+        _add(sha, value)
+    elif _plain(value):
+        sha.update(f"{name} {value!r}".encode())
+    elif isinstance(value, list | tuple):
+        for k, inner in enumerate(value):
+            _add_value(sha, f"{name}.{k}", inner)
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            _add_value(sha, f"{name}.{key}", inner)
 
 
 def _plain(value: Any) -> bool:
@@ -204,7 +255,8 @@ def _of_files(files: Iterable[str], cache: Path | None) -> str:
     stamps, newest = hashlib.sha256(), 0.0
     for file in files:
         s = os.stat(file)
-        stamps.update(f"{file}\0{s.st_size} {s.st_mtime_ns} {s.st_ctime_ns} {s.st_ino}\n".encode())
+        stamps.update(os.fsencode(file))  # names need not be UTF-8
+        stamps.update(f"\0{s.st_size} {s.st_mtime_ns} {s.st_ctime_ns} {s.st_ino}\n".encode())
         newest = max(newest, s.st_ctime)
     kept = None if cache is None else cache / stamps.hexdigest()[:32]
     if kept is not None and kept.is_file() and len(cached := kept.read_text()) == LENGTH:

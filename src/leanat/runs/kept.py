@@ -18,6 +18,7 @@ from leanat.core.files import atomic_write, finite
 from leanat.evaluation import outcome
 from leanat.evaluation.outcome import Outcome
 from leanat.plan.grid import CODE, digest
+from leanat.runs import records
 from leanat.runs.identity import differences
 
 log = logging.getLogger("leanat")
@@ -44,33 +45,47 @@ class Kept:
     def _of_spec(self) -> str:
         return f"{self.stem}-{digest({'code': CODE, **self.spec})}"
 
-    def outcome(self) -> tuple[Outcome | None, Pieces]:
-        """The outcome so far, and who made it; None, with a warning, for a file that is damaged or made from else."""
+    def outcome(
+        self, index: np.ndarray, label: np.ndarray, parts: Sequence[str], *, transferred: bool = False
+    ) -> tuple[Outcome | None, Pieces]:
+        """The outcome so far, and who made it; None, with a warning, for a file that is damaged or made from else.
+
+        Asked for are the examples ``index`` of classes ``label``, attacked by ``parts``; see ``outcome.fault``.
+        """
+        if not self.path.is_file():
+            return None, []
         try:
-            so_far, about = outcome.load(self.path), read_about(self.path)
-        except FileNotFoundError:
-            return None, []
+            so_far, about = outcome.load(self.path), self._about(records.About)
+            if why := outcome.fault(so_far, index, label, parts, transferred):
+                raise ValueError(f"{self.path}: {why}")
         except ValueError as error:
-            log.warning("%s; it is made again", error)
-            return None, []
-        if about.get("made_from") != self.made_from or about.get("spec") != self.spec:
-            log.warning("%s: made from something else than its name says; it is made again", self.path)
+            self._say(error)
             return None, []
         return so_far, about["pieces"]
 
-    def arrays(self) -> tuple[dict[str, np.ndarray] | None, dict[str, Any]]:
+    def arrays(self, kind: type[records.About]) -> tuple[dict[str, np.ndarray] | None, dict[str, Any]]:
         """The arrays that ``save`` was given, and its ``about``; (None, {}) where there is no file that can be read."""
+        if not self.path.is_file():
+            return None, {}
         try:
-            with np.load(self.path, allow_pickle=False) as file:
-                arrays, about = {k: file[k] for k in file.files if k != ABOUT}, json.loads(str(file[ABOUT]))
-        except Exception as error:
-            if self.path.is_file():
-                log.warning("%s: cannot be read (%s); it is made again", self.path, str(error).partition("\n")[0])
+            arrays, about = records.arrays(self.path), self._about(kind)
+        except ValueError as error:
+            self._say(error)
             return None, {}
-        if about.get("made_from") != self.made_from or about.get("spec") != self.spec:
-            log.warning("%s: made from something else than its name says; it is made again", self.path)
-            return None, {}
-        return arrays, about
+        return {k: v for k, v in arrays.items() if k != ABOUT}, about
+
+    def _about(self, kind: type[records.About]) -> dict[str, Any]:
+        """Raises ValueError where it is damaged, or not of this spec and of what this is made from."""
+        about = read_about(self.path)
+        if lines := records.wrong(kind, about):
+            raise ValueError(f"{self.path}: {ABOUT}: {lines[0]}")
+        if about["made_from"] != self.made_from or about["spec"] != self.spec:
+            raise ValueError(f"{self.path}: made from something else than its name says")
+        return about
+
+    def _say(self, error: ValueError) -> None:
+        why = str(error).removeprefix(f"{self.path}: ").partition("\n")[0]
+        log.warning("%s: damaged (%s); it is made again", self.path, why)
 
     def save(self, arrays: Mapping[str, np.ndarray], **about: Any) -> None:
         """Writes the arrays; ``about`` has ``pieces`` and whatever else belongs to them, as JSON has it."""
@@ -98,9 +113,8 @@ ABOUT = "about"  # the array of an npz that holds JSON
 def read_about(path: Path) -> dict[str, Any]:
     """Raises ValueError for a file that has none."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return json.loads(str(file[ABOUT]))
-    except Exception as error:
+        return dict(json.loads(str(records.arrays(path)[ABOUT])))
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: does not say what it was made from ({error})") from None
 
 

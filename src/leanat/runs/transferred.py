@@ -83,11 +83,13 @@ def assess(
         kept.say_others([file(run, source, name) for name in attacks for source in sources])
     for name, attack in tqdm(attacks.items(), unit="attack", leave=False, disable=None):
         entry, started = suite[name], time.perf_counter()
+        index = evaluate.sample(len(test), entry["examples"])
         by_target: dict[str, dict[str, outcome.Outcome]] = {run: {} for run in targets}
         pieces: dict[str, kept.Pieces] = {run: [] for run in targets}
         for source, trained in sources.items():
             files = {run: file(run, source, name) for run in targets}
-            there = {run: f.outcome() for run, f in files.items()}
+            asked = index.numpy(), test.labels[index.to(test.labels.device)].cpu().numpy(), (type(attack).__name__,)
+            there = {run: f.outcome(*asked, transferred=True) for run, f in files.items()}
             if lost := [run for run in targets if there[run][0] is None]:
                 nets, maker = {run: targets[run].net for run in lost}, kept.Maker([], about)
                 new = evaluate.transfer({source: trained.net}, nets, attack, test, seed=seed, limit=entry["examples"])

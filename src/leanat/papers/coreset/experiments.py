@@ -167,7 +167,10 @@ FRACTION = {
     "pat": 0.4,
     "few": 0.1066,
 }  # section 4.1, "to 50% for CIFAR-10 and 30% for SVHN", and section 4.2
-KAPPA = assumed(0.5, "in appendix C, which is not in the text; code: README 0.5, default 0.6")
+KAPPA = assumed(
+    0.5, "in appendix C, which is not in the text; code: 0.5 in the README's example for l_inf, default 0.6"
+)
+KAPPA_OF_PAT = assumed(0.5, "in appendix C, which is not in the text; code: 0.6, in the configurations that PAT reads")
 PERIOD = assumed(20, "section 3.3: 'usually greater than 15'; code: default 20")
 PERIODS = {  # of perceptual training, by data
     "cifar10": assumed(10, MEMORY),
@@ -256,7 +259,8 @@ def spec(
     if fraction is None:
         on_cifar10 = training != "pat" or data == "cifar10"
         fraction = FRACTION.get(data, FRACTION.get(training, 0.5) if on_cifar10 else 0.5)
-    wanted = KAPPA if kappa is None else kappa
+    usual = KAPPA_OF_PAT if training == "pat" else KAPPA
+    wanted = usual if kappa is None else kappa
     periods = {"pat": PERIODS.get(data), "fat": assumed(5, MEMORY), "few": 63}
     again = how.pop("period", None) or period or periods.get(training, PERIOD)
     idle = how.pop("idle", False)
@@ -342,11 +346,74 @@ def perceptual(bound: float) -> dict[str, Any]:
     )  # code
 
 
+PRINTED = {"table1", "table2", "table3", "figure2", "figure3"}  # items of the paper
+PERCEPTUAL = ("lpa", "ppgd", "recoloradv")
+
+
+def network_tested(training: str) -> Choice:
+    last = ", the last of PAT's 90 after 80" if training == "pat" else " and tests the last"
+    return (
+        "network that is tested",
+        "after the last epoch",
+        f"not in the paper; the code saves one every 20 epochs{last}",
+    )
+
+
 def choices(cell: Cell) -> Iterator[Choice]:
     """What the paper leaves open and no value of a spec says."""
     how, data = METHODS.get(cell.get("method"), {}), cell.get("data")
     training, choice, granularity = how.get("training"), how.get("choice"), how.get("granularity", "batch")
     selects = choice in ("craig", "gradmatch")
+    if training == "trades" and how.get("training_mode", True):
+        yield (
+            "BatchNorm of TRADES",
+            "in training mode",
+            "the code never leaves evaluation mode, so that its BatchNorm keeps the statistics of an untrained network; "
+            "the printed 44.19 % is such a network's (autopsy)",
+        )
+    if training == "trades":
+        yield (
+            "second term of equations 4, 14 and 15",
+            "KL(p(x) || p(x')) / lambda, with the gradient through both",
+            "as in TRADES and in the code; the paper prints the cross-entropy of f(x') with f(x) / lambda",
+        )
+    if training != "alexnet" and training is not None and cell.get("item") in PRINTED:
+        yield network_tested(training)
+    if cell.get("item") in PRINTED - {"table1"}:
+        yield "trials", 5, "caption of Table 1; this item does not say"
+    if selects:
+        yield (
+            "view that a selection attacks and scores",
+            "one, that which the epoch trains on",
+            "not in the paper; the code makes delta on one random crop and flip, and adds it to another",
+        )
+    if choice == "gradmatch" and granularity in ("batch", "whole_batches"):
+        yield (
+            "batches that GRAD-MATCH chooses among",
+            "cut anew, at random, at every selection",
+            "not in the paper; the code cuts them once, in the order of the data set",
+        )
+    if choice == "gradmatch" and not how.get("as_published"):
+        yield (
+            "solver of GRAD-MATCH",
+            "goes on until the budget or the sum is met, and adds nothing",
+            "not in the paper; the code's stops where it would choose a batch again, and fills up with random examples of weight 1 (variants: early stop and random fill-up)",
+        )
+    if cell.get("item") == "figure2" and cell.get("attack"):
+        yield (
+            "attack at each radius",
+            "10 restarts, steps of 2/255",
+            "Figure 2 says PGD-50 alone; as in Table 1 (code)",
+        )
+    if str(cell.get("suite")).startswith("pat_") and cell.get("attack") in PERCEPTUAL:
+        yield (
+            "perceptual attacks",
+            "of PAT's code, but each image decides for itself where that decides for a batch (end of conjugate gradients, "
+            "bisection after Newton's steps, to the last point inside); LPA leaves alone what is fooled within the bound; "
+            "PPGD's finite differences are along unit vectors; ReColorAdv leaves colours outside its lattice where they are",
+            "PAT's code moves LPA's images once more, takes differences of a length that depends on the logits, and pulls "
+            "such colours onto the lattice's border",
+        )
     if selects and granularity == "batch":
         yield (
             "mini-batches of a coreset of chosen batches",
@@ -642,7 +709,7 @@ ITEMS = {
 PAPER = Paper(
     title="l_inf-Robustness and Beyond: Unleashing Efficient Adversarial Training",
     source="ECCV 2022",
-    seeds=5,  # caption of Table 1; the other items do not say
+    seeds=5,  # caption of Table 1
     labels=LABELS,
     spec=spec,
     suites=SUITES,

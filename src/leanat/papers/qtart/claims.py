@@ -16,6 +16,7 @@ from leanat.experiments.claim import (
     mechanism,
     most,
     ordering,
+    several,
     some,
     time,
 )
@@ -36,6 +37,7 @@ METHODS = {
     "seven": "[7]",
     "on_seven": "Q-TART + [7]",
 }
+TRAINED_WAYS = ("six", "on_six", "seven", "on_seven")
 WINDOWS = {  # over the layers, Table 2
     "first": "α = 1_1:L/2 (first half)",
     "last": "α = 1_L (last layer)",
@@ -90,6 +92,15 @@ def attacks(net: str, method: str) -> Case:
     names = ("mifgsm", "ffgsm", "di2fgsm", "dlr", "ce", "pgd", "cw")
     columns = zip(names, ATTACKS, strict=True)
     return {name: ("figure5", f"{net} | {method}", attack) for name, attack in columns}
+
+
+def times_the_time(saved):
+    """A saving in per cent as the ratio of two times, which both are measured."""
+    return 1 - saved / 100
+
+
+def two_networks_vary_least(six, on_six, seven, on_seven, six_m, on_six_m, seven_m, on_seven_m):
+    return min(six, seven) - min(on_six, on_seven), min(six_m, seven_m) - min(on_six_m, on_seven_m)
 
 
 def apgd_above_others(mifgsm, ffgsm, di2fgsm, dlr, ce, pgd, cw):
@@ -190,11 +201,11 @@ CLAIMS = [
     ),
     ordering(
         "qtart-12",
-        says="DIHCL is less robust than SGD in several pairs of network and attack (read as: in one at least)",
+        says="DIHCL is less robust than SGD in several pairs of network and attack (read as: in two at least)",
         source="section 4.4.1",
         cases=[methods("figure2", net, attack, "sgd", "dihcl") for net, attack in ATTACKED],
         effect=lambda sgd, dihcl: sgd - dihcl,
-        expect=some(above=0),
+        expect=several(above=0),
     ),
     ordering(
         "qtart-13",
@@ -217,22 +228,19 @@ CLAIMS = [
     ),
     ordering(
         "qtart-15",
-        says="Q-TART on top of adversarial training makes it more robust, by over 1.3 points (on average)",
+        says="Q-TART on top of adversarial training makes it more robust (on average)",
         source="abstract, caption of Figure 3",
         cases=[on_top("figure3", *where) for where in RETRAINED],
         effect=lambda joined, without: joined - without,
         expect=mean(above=0),
-        least=1.3,
-        quotes=[("text", "Q-TART alongside adversarial training", "robustness increase (over)")],
     ),
     time(
         "qtart-16",
-        says="Q-TART with Free adversarial training takes up to 17.9 % less time",
+        says="Q-TART with Free adversarial training takes up to 17.9 % less time (read as: at most 0.821 times the time)",
         source="abstract, section 4.5, Table 3",
         cases=[case("table3", "Saved | time", saved=f"CIFAR-10 | Q-TART + [7] | {net}") for net in NETWORKS],
-        effect=lambda saved: saved,
-        expect=some(above=17.9),
-        unit="%",
+        effect=times_the_time,
+        expect=some(below=0.821),
         quotes=[
             ("text", "Q-TART alongside adversarial training", "training time reduction (up to)"),
             ("text", "Q-TART + [7]", "training time reduction (up to)"),
@@ -248,9 +256,8 @@ CLAIMS = [
             for net, data in ALL_PAIRS
             if data in ("miniImagenet", "ILSVRC2012")
         ],
-        effect=lambda saved: saved,
-        expect=every(above=1),
-        unit="%",
+        effect=times_the_time,
+        expect=every(below=0.99),
     ),
     level(
         "qtart-18",
@@ -279,14 +286,15 @@ CLAIMS = [
     ),
     ordering(
         "qtart-20",
-        says="over four source networks, adversarial training with Q-TART varies least, for ResNet50 and "
-        "MobileNet (mean over the attacks)",
+        says="over four source networks, adversarial training with Q-TART varies least, for ResNet50 and for "
+        "MobileNet (each in the mean over the attacks)",
         source="section 4.4.2, Figure 5",
         cases=[
-            methods("figure5", net, attack, "six", "on_six", "seven", "on_seven")
-            for net, attack in product(["ResNet50", "MobileNet"], ATTACKS)
+            methods("figure5", "ResNet50", attack, *TRAINED_WAYS)
+            | {f"{name}_m": place for name, place in methods("figure5", "MobileNet", attack, *TRAINED_WAYS).items()}
+            for attack in ATTACKS
         ],
-        effect=lambda six, on_six, seven, on_seven: min(six, seven) - min(on_six, on_seven),
+        effect=two_networks_vary_least,
         expect=mean(above=0),
     ),
     ordering(
@@ -360,6 +368,15 @@ CLAIMS = [
             ("text", "Figure 3 methods using [7]", "trials"),
             ("text", "Table 3 timing", "epochs timed / trials"),
         ],
+    ),
+    level(
+        "qtart-28",
+        says="Q-TART on top of adversarial training adds over 1.3 points of robust accuracy (on average)",
+        source="abstract",
+        cases=[on_top("figure3", *where) for where in RETRAINED],
+        effect=lambda joined, without: joined - without,
+        expect=mean(above=1.3),
+        quotes=[("text", "Q-TART alongside adversarial training", "robustness increase (over)")],
     ),
 ]
 

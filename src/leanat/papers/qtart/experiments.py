@@ -10,7 +10,7 @@ from typing import Any
 
 from leanat.experiments.metrics import accuracy, column
 from leanat.experiments.paper import Cell, Choice, Item, Paper, product
-from leanat.experiments.spec import assumed, part
+from leanat.experiments.spec import assumed, part, plain
 from leanat.papers.qtart.scales import REMOVING, SCALES
 
 NETWORKS = ["vgg16", "mobilenet", "densenet", "resnet50"]
@@ -94,6 +94,8 @@ NOISE = assumed(0.5, "delta ~ N(0, 0.5) does not say whether 0.5 is the variance
 MOMENTUM = assumed(
     0.9, "the tables print 'Mtm.' as True or False, which cannot be a value; read as Nesterov on or off at 0.9"
 )
+FULL = assumed("fp32", "not in the paper")
+HALF = assumed("fp32", "not in the paper; the code that it cloned for [6] and [7] has apex O2 (float16) by default")
 NO_SMOOTHING = assumed(
     0.0,
     "the baseline's loss, equation 2, has no smoothing; whether the paper's runs of Baseline and Random had Q-TART's is not said. Without it Random differs from Q-TART in the loss too",
@@ -214,8 +216,10 @@ def hyper_of(cell: Cell) -> dict[str, Any]:
         nesterov = assumed(True, "Table 8 prints 'Mtm. True'; read as in Tables 4 and 5")
     if method in ADVERSARIAL:
         gamma, smoothing = ADVERSARIAL[method][model]
-    if cell["item"] == "table2" and method == "qtart" and model == "mobilenet":
-        smoothing = 0.5  # as the list of the ablation has it
+    if cell["item"] == "table2" and method == "qtart":
+        gamma = plain(gamma)  # the row chooses its own among OPTIMA
+        if model == "mobilenet":
+            smoothing = 0.5  # as the list of the ablation has it
     recipe = {
         "epochs": epochs,
         "batch": batch,
@@ -225,7 +229,7 @@ def hyper_of(cell: Cell) -> dict[str, Any]:
         "nesterov": nesterov,
         "clip_value": None,
         "drop_last": False,
-        "precision": "fp32",
+        "precision": HALF if "attack" in how else FULL,
     }
     return {"recipe": recipe, "gamma": gamma, "smoothing": smoothing}
 
@@ -294,7 +298,7 @@ def dihcl(data: str, model: str) -> dict[str, Any]:
         "nesterov": assumed(True, "as in DIHCL's own code"),
         "clip_value": None,
         "drop_last": False,
-        "precision": "fp32",
+        "precision": FULL,
     }
     method = {
         "objective": part("mixup", episodes=episodes),
@@ -372,6 +376,8 @@ def choices(cell: Cell) -> Iterator[Choice]:
             "of each filter by itself",
             "the equation prints index (n, 1), the text says channel-wise",
         )
+    if METHODS.get(method, {}).get("smooths"):
+        yield "label smoothing", "from the first epoch on", "section 3.3.1 does not say whether before tau, too"
     if item == "table2" and method == "qtart":
         yield (
             "windows (equation 9)",
@@ -418,11 +424,11 @@ def choices(cell: Cell) -> Iterator[Choice]:
             "what the classifier's head reads",
             "the caption says only 'computed from the last layer'",
         )
-    if item in FIGURES:
+    if cell.get("attack") == "di2fgsm":
         yield (
-            "loss of CW",
-            "the margin, not clipped",
-            "the code that the paper cloned (FAT) clips it at a confidence of 50, which hardly ever acts",
+            "size, place and coin of DI2-FGSM",
+            "drawn for each image",
+            "torchattacks draws them once for a whole batch, in each step",
         )
     if method == "dihcl":
         yield (
@@ -432,6 +438,11 @@ def choices(cell: Cell) -> Iterator[Choice]:
         )
         if data == "cifar100":
             yield "least share drawn", 0.4, "as in the script of its authors' code for CIFAR-100"
+        yield (
+            "normalisation in DIHCL",
+            "as in the other methods' networks",
+            "its code divides by other deviations: (0.2470, 0.2435, 0.2616) on CIFAR-10; on STL-10 mean and deviation are 0.5",
+        )
         yield (
             "dropout",
             "as the other methods' networks: none in the versions for CIFAR",
@@ -470,8 +481,7 @@ def trials(cell: Cell) -> int | None:
 
 
 # -- attacks. Appendix B.3: "default settings provided for all the adversarial attacks" of torchattacks, as printed; PGD20 and
-# CW as printed from FAT's code. DI2-FGSM draws its size and coin for each image (torchattacks: once a batch, several points
-# of noise).
+# CW as printed from FAT's code.
 
 LINF = part("linf", eps=8 / 255)
 
@@ -554,8 +564,13 @@ def rows(methods: list[str], **facts: Any) -> list[dict[str, Any]]:
     return [row | ({"ours": True} if row["method"] in OURS else {}) for row in product(**facts, method=methods)]
 
 
-def with_gamma(gamma: int) -> dict[str, Any]:
+def with_gamma(gamma: Any) -> dict[str, Any]:
     return {"settings": {"gamma": gamma}}
+
+
+GAMMA_OF_FIGURE_1 = assumed(
+    25, "Figure 1 does not say; the caption of Figure 2 and Table 2 print 25, appendix B.2 prints 5"
+)
 
 
 WINDOWS = {  # of Table 2: as printed, and as the published numbers name it
@@ -633,7 +648,7 @@ ITEMS = {
         base={"data": "cifar10", "model": "resnet50"}, seeds={"demo": 3, "lite": 3}, suite="features",
         rows=[
             {"method": "sgd"},
-            {"method": "qtart", **with_gamma(25)},  # as Figure 2
+            {"method": "qtart", **with_gamma(GAMMA_OF_FIGURE_1)},
             {"method": "sgd_smoothed", "group": "", "label": "SGD + smoothing", "ours": True},
         ],
         columns=[shown for attack in THREE for shown in distances(attack)],

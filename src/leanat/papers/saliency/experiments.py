@@ -298,6 +298,13 @@ def choices(cell: Cell) -> Iterable[Choice]:
             "He's normal initialisation, biases 0; both kinds of maps in one batch, BatchNorm with its statistics",
             "the initialisation is ours; the rest is as in IGAM's code",
         )
+        yield (
+            "what a discriminator is",
+            "4 x 4 convolutions of stride 2 with BatchNorm; it reads each map at mean 0 and l2 norm 1, and learns at the "
+            "student's learning rate",
+            "not in the paper; as IGAM's code. So L_robust cannot see the size of a map, which equations 11 and 17 give it: "
+            "L_diff alone does",
+        )
     if method.startswith("phase2"):
         yield (
             "top k % of the pixels",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
-from leanat.experiments.claim import Case, Claim, average, case, every, level, mean, mechanism, ordering, some
+from leanat.experiments.claim import Case, Claim, average, case, every, level, mean, mechanism, ordering
 
 CLASSES = ["plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 SHARES = range(10, 100, 10)  # per cent of the classes or the examples that are attacked
@@ -51,11 +51,10 @@ def weights(share: int, *names: str) -> Case:
 
 
 def here_and_there(share: int) -> Case:
-    """On the classes of CIFAR-100 that are not attacked, and in transfer."""
+    """On the classes of CIFAR-100 that are not attacked, robust and clean, and in transfer."""
     row, there = "on B | CIFAR-100 | @B", weights(share, "vanilla", "over")
-    here = case(
+    here = robust_and_clean(
         "figure7",
-        "robust",
         vanilla=f"{row} | vanilla | CSAT | {share}",
         over=f"{row} | over-emphasised | S-CSAT | {share}",
     )
@@ -64,6 +63,10 @@ def here_and_there(share: int) -> Case:
 
 def robust_and_clean(item: str, robust: str = "robust", clean: str = "clean", **rows: str) -> Case:
     return case(item, robust, **rows) | case(item, clean, **{f"{name}_clean": row for name, row in rows.items()})
+
+
+def worse_here_better_there(vanilla, over, vanilla_clean, over_clean, vanilla_there, over_there):
+    return vanilla - over, vanilla_clean - over_clean, over_there - vanilla_there
 
 
 def over_nearer_to_full(full, balanced, over):
@@ -76,8 +79,8 @@ CLAIMS = [
         "sat-01",
         says="adversarial training on one class makes the other classes robust, too, whatever the class",
         source="sections 1 and 4.1, Figures 1 and 2",
-        cases=[case("figure2", "B", one=name, none="without AT") for name in CLASSES],
-        effect=lambda one, none: one - none,
+        cases=[case("figure2", "gain on B", gain=name) for name in CLASSES],
+        effect=lambda gain: gain,
         expect=every(above=0),
         quotes=[
             ("text", "CIFAR-10 | CSAT A=car", "robust accuracy on all remaining classes"),
@@ -141,14 +144,13 @@ CLAIMS = [
             ("text", "CIFAR-10 | CSAT A=car", "robust accuracy on bird, cat, deer, dog (highest)"),
         ],
     ),
-    ordering(
+    level(
         "sat-06",
         says="attacking bird transfers 10 points more to truck than attacking car",
         source="section 4.1",
         cases=[case("figure2", "truck", bird="bird", car="car")],
         effect=lambda bird, car: bird - car,
-        expect=every(above=0),
-        least=10,
+        expect=every(above=10),
         **NAMED,
     ),
     ordering(
@@ -192,11 +194,10 @@ CLAIMS = [
         says="robustness transfers to the classes not attacked, for every data set, order and number of classes",
         source="section 4.1, Figure 5",
         cases=[
-            case("figure5", "on B", attacked=f"{data} | {order} | CSAT | {share}")
-            | case("figure5", "on all classes", none=f"{data} | without AT | without AT")
+            case("figure5", "gain on B", gain=f"{data} | {order} | CSAT | {share}")
             for data, order, share in product(DATA, ["hardest", "random", "easiest"], SHARES)
         ],
-        effect=lambda attacked, none: attacked - none,
+        effect=lambda gain: gain,
         expect=every(above=0),
     ),
     level(
@@ -310,11 +311,11 @@ CLAIMS = [
     ),
     ordering(
         "sat-22",
-        says="over-emphasised weights are worse on the classes not attacked, and better in transfer, than plain "
-        "ones (the smaller of both)",
+        says="over-emphasised weights are worse on the classes not attacked, robust and clean, and better in transfer, than "
+        "plain ones (the smallest of the three)",
         source="section 4.3, Figure 7",
         cases=[here_and_there(share) for share in SHARES],
-        effect=lambda vanilla, over, vanilla_there, over_there: (vanilla - over, over_there - vanilla_there),
+        effect=worse_here_better_there,
         expect=mean(above=0),
     ),
     level(
@@ -341,14 +342,19 @@ CLAIMS = [
     ordering(
         "sat-24",
         says="with more examples attacked (40 % or more), transfer to CIFAR-10 and to Flowers-102 even exceeds "
-        "that of full adversarial training (read as: at one size at least)",
+        "that of full adversarial training (read as: on each, on average over the sizes from 40 to 90 %)",
         source="section 4.3, Figure 8",
         cases=[
-            case("figure8", "robust", ours=f"{task} | hardest | S-ESAT | {share}", full=f"{task} | full AT | full AT")
-            for task, share in product([TASKS[0], TASKS[2]], [40, 50, 60, 70, 80, 90])
+            case(
+                "figure8",
+                "robust",
+                **{f"at{share}": f"{task} | hardest | S-ESAT | {share}" for share in (40, 50, 60, 70, 80, 90)},
+                full=f"{task} | full AT | full AT",
+            )
+            for task in (TASKS[0], TASKS[2])
         ],
-        effect=lambda ours, full: ours - full,
-        expect=some(above=0),
+        effect=lambda at40, at50, at60, at70, at80, at90, full: average(at40, at50, at60, at70, at80, at90) - full,
+        expect=every(above=0),
     ),
     ordering(
         "sat-25",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
@@ -143,15 +143,13 @@ def matrix(
     y_label: str = "",
     bars: Sequence[str] = (),
     diagonal: bool = False,
-    level: str = "",
     digits: int | None = None,
 ) -> Plot:
     """The item as a heat map of means with the numbers printed, the paper's and replicated values beside it.
 
     Shades go from the least to the greatest number of each matrix. Columns labelled as in ``bars`` are drawn as bars
     left of it, a row each. Replicated values, where there are any, stand in a second line of panels. With ``diagonal``
-    the cells whose row and column have the same label get a frame. ``level``: a row whose bars are drawn as lines across
-    all others. ``digits`` are the decimals; without, the columns'.
+    the cells whose row and column have the same label get a frame. ``digits`` are the decimals; without, the columns'.
     """
     found = points(item)
     across = [c for c, column in enumerate(item.columns) if column.label not in bars]
@@ -188,7 +186,6 @@ def matrix(
     for line, (labels, of) in zip(axes, lines, strict=False):
         if beside:
             _bars_beside(line[0], [[row[c] for c in beside] for row in table], looks(bars), of, rings=not own)
-            _level(line[0], item, table, beside, level, looks(bars), of)
         line[0].set_yticks(range(rows), labels)
         line[0].set_ylabel(y_label)
         line[0].set_ylim(rows - 0.5, -0.5)
@@ -217,17 +214,7 @@ def matrix(
     read = reading(item, "Numbers" + " and bars" * bool(beside), f"{INTERVAL}: ± {widest:.2g} at most", paper)
     read = [said for said in read if not said.startswith("Crosses")]
     read.append("Shades run from the least to the greatest number of each matrix by itself.")
-    if level:
-        read.append(f"Dashed: {level}.")
     return finish(figure, handles + ([] if own else paper_handle(item, [r[c] for r in table for c in beside])), read)
-
-
-def _level(axis: Axes, item: Filled, table: Any, beside: Sequence[int], level: str, drawn: Any, of: Callable) -> None:
-    """A dashed line at each bar's number in the row called ``level``, which the bars of the other rows are read against."""
-    for row, cells in zip(item.rows, table, strict=True):
-        for c, look in zip(beside, drawn.values(), strict=True):
-            if row.label == level and of(cells[c]):
-                axis.axvline(of(cells[c]).mean, color=look.colour, ls=(0, (3, 2)), lw=1.0, zorder=4)
 
 
 def _both(item: Filled, label: str) -> str:

@@ -1,0 +1,241 @@
+"""The records that runs and attacks leave, JSON and arrays: of the right shape, or refused in one line that names the file.
+
+What a file may lack, as written by an earlier version, is not asked for here; ``need`` names what a reader does: examples.test.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from leanat.core.files import read_json
+
+if TYPE_CHECKING:
+    import numpy
+
+AGAIN = "remove it, and it is made again"
+Count = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)] | None
+ROUNDING = 1e-9  # of an accuracy, against the quotient of its own counts
+
+
+class _Record(BaseModel):
+    """Fields that are named have these types; those with a default may be absent, and others may stand beside them."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+
+class Piece(_Record):
+    """Who made a part of something: provenance."""
+
+    device: str
+    date: Annotated[str, Field(min_length=10)]
+    revision: str | None = None
+
+
+class Made(Piece):
+    """A part of what is kept, with what it took."""
+
+    seconds: Annotated[float, Field(ge=0)]
+
+
+class About(_Record):
+    """What stands beside the arrays of what an attack left: see ``runs.kept``."""
+
+    spec: dict[str, Any]
+    made_from: dict[str, str]
+    pieces: Annotated[list[Made], Field(min_length=1)]
+
+
+class AboutMeasure(About):
+    numbers: dict[str, float | None]
+
+
+class AboutAlarm(About):
+    reasons: list[str]
+
+
+class PerClass(_Record):
+    correct: list[Count]
+    n: list[Count]
+
+
+class Accuracy(_Record):
+    """A share of ``n`` images; null only where there are none. Where the right ones are counted, it is their share."""
+
+    accuracy: Share
+    n: Count = None
+    correct: Count = None
+    per_class: PerClass = None
+    sd: Annotated[float, Field(ge=0)] | None = None
+    not_finite: Count = 0
+    low: Share = None
+    high: Share = None
+
+    @model_validator(mode="after")
+    def of_its_counts(self) -> Accuracy:
+        if self.accuracy is None and self.n != 0:
+            raise ValueError(f"accuracy null of {self.n} images")
+        counted = self.accuracy is not None and self.correct is not None and self.n is not None
+        if counted and abs(self.accuracy * self.n - self.correct) > ROUNDING * max(1, self.n):
+            raise ValueError(f"accuracy {self.accuracy:.6g} is not {self.correct} of {self.n}")
+        return self
+
+
+class Attacked(Accuracy):
+    """One attack of a suite. ``spec``: the entry of the suite as it was run."""
+
+    spec: dict[str, Any] = None
+    file: str = None
+    seconds: Annotated[float, Field(ge=0)] = None
+    pieces: list[Piece] = []
+
+
+class Measured(_Record):
+    """One measure of a suite; null where a number is not to be had of these data."""
+
+    numbers: dict[str, float | None]
+    file: str
+    spec: dict[str, Any] = None
+    pieces: list[Piece] = []
+
+
+class Suite(_Record):
+    """What a suite of attacks came to: ``<run>/suites/<suite>.json``."""
+
+    attacks: dict[str, Attacked]
+    suite: str = None
+    file: dict[str, str] = {}
+    sources: dict[str, dict[str, str]] = {}
+    made_from: dict[str, str] = {}
+    worst: Accuracy | None = None
+    measures: dict[str, Measured] = {}
+    masking: dict[str, list[str]] = {}
+    masking_spec: dict[str, dict[str, Any]] = {}
+
+
+class Examples(_Record):
+    train: Count = None
+    test: Count = None
+    forward: Count = None
+    backward: Count = None
+
+
+class Metrics(_Record):
+    """What a training came to: ``metrics.json`` and ``finished.json``."""
+
+    spec: dict[str, Any]
+    spec_hash: str
+    clean: Accuracy = None
+    validation: Accuracy = None
+    examples: Examples = None
+    made_from: dict[str, str] = {}
+    files: dict[str, str] = {}
+    device: str = None
+    date: Annotated[str, Field(min_length=10)] = None
+    revision: str | None = None
+    threads: Count = None
+    versions: dict[str, str] = {}
+    epochs: Count = None
+    seconds: float = None
+    wall_seconds: float = None
+    peak_memory_mb: float = None
+    history: dict[str, float | None] = {}
+    pieces: list[Piece] = []
+
+
+class Named(_Record):
+    name: str
+
+
+class Recipe(_Record):
+    epochs: Annotated[int, Field(ge=1)]
+    batch: Annotated[int, Field(ge=1)]
+
+
+class Spec(_Record):
+    """What every run is asked to be; its parts are read by ``plan.components``."""
+
+    code: int
+    seed: Annotated[int, Field(ge=0)]
+    data: Named
+    model: Named
+    recipe: Recipe
+    method: dict[str, Any]
+    snapshots: list[int] = []
+
+
+def metrics(path: Path, *need: str) -> dict[str, Any]:
+    """The metrics of a finished run, with the keys ``need``. Raises FileNotFoundError, ValueError with the file."""
+    return _read(path, "the metrics of a finished run", Metrics, need)
+
+
+def suite(path: Path, *need: str) -> dict[str, Any]:
+    """The summary of a suite of attacks. Raises FileNotFoundError, ValueError with the file."""
+    return _read(path, "the summary of a suite of attacks", Suite, need)
+
+
+def spec(path: Path) -> dict[str, Any]:
+    """The spec of a run, which somebody may have written by hand. Raises FileNotFoundError, ValueError with the file."""
+    value = read_json(path, "the spec of a run")
+    if lines := wrong(Spec, value):
+        raise ValueError(f"{path}: not the spec of a run: {'; '.join(lines[:3])}")
+    return value
+
+
+def arrays(path: Path) -> dict[str, numpy.ndarray]:
+    """All arrays of an npz. Raises FileNotFoundError, or ValueError with the file where it is damaged."""
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # of zipfile, zlib, numpy and the operating system, each with errors of its own
+        said = "no npz file" if "pickle" in str(error) else str(error).partition("\n")[0] or type(error).__name__
+        raise ValueError(f"{path}: damaged: {said}") from None
+
+
+def wrong(kind: Any, value: Any) -> list[str]:
+    """What a value has not got, or has of another kind, such as "clean.accuracy: Input should be ..."."""
+    try:
+        _adapter(kind).validate_python(value)
+    except ValidationError as error:
+        return [_said(part) for part in error.errors(include_url=False, include_input=False)]
+    return []
+
+
+def _read(path: Path, what: str, kind: Any, need: tuple[str, ...]) -> dict[str, Any]:
+    try:
+        value = read_json(path, what)
+    except ValueError as error:
+        raise ValueError(f"{error}; {AGAIN}") from None
+    lines = wrong(kind, value)
+    if not lines:
+        lines = [f"{name} missing" for name in need if not _has(value, name.split("."))]
+    if lines:
+        raise ValueError(f"{path}: damaged: {'; '.join(lines[:3])}; {AGAIN}")
+    return value
+
+
+def _has(value: Any, path: list[str]) -> bool:
+    return not path or (isinstance(value, dict) and path[0] in value and _has(value[path[0]], path[1:]))
+
+
+def _said(part: Any) -> str:
+    where = ".".join(str(key) for key in part["loc"])
+    if part["type"] == "missing":
+        return f"{where} missing"
+    if part["type"] == "model_type":
+        return f"{where or 'it'} is no mapping"
+    words = part["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
+    return f"{where}: {words}" if where else words
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter:
+    return TypeAdapter(kind)
