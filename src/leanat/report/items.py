@@ -21,20 +21,7 @@ from leanat.cost import predict
 from leanat.evaluation import outcome
 from leanat.plan.formulas import FORMULAS
 from leanat.plan.grid import digest
-from leanat.plan.item import (
-    Candidate,
-    Cell,
-    Column,
-    Filled,
-    Item,
-    Numbers,
-    Printed,
-    Provenance,
-    Row,
-    StandIn,
-    Timed,
-    Value,
-)
+from leanat.plan.item import Candidate, Cell, Column, Filled, Item, Numbers, Printed, Provenance, Row, Timed, Value
 from leanat.report import examples, notes, page_claims, plots, published, replicated, table
 from leanat.report.measures import measure, not_finite, tested
 from leanat.report.notes import row_note
@@ -239,7 +226,7 @@ def _value(row: Row, column: Column, cell: Cell, sources: Sources) -> Value:
         tested=tested(cell, sources) if values else None,
         not_finite=not_finite(cell, sources) if values and cell.runs else 0,
         runs=runs if values else (),
-        stand_in=cell.stand_in if values else StandIn(),
+        stand_in=cell.stand_in,
     )
 
 
