@@ -167,6 +167,18 @@ def test_a_function_that_gives_no_network(tmp_path, code, said):
         foreign.call(f"{tmp_path}/own.py:make", None)
 
 
+def test_a_function_beside_a_dataclass_and_a_module_of_its_own(tmp_path):
+    code = (
+        "from __future__ import annotations\nfrom dataclasses import dataclass\nimport beside\nfrom torch import nn\n"
+    )
+    code += "@dataclass\nclass Width:\n    n: int\n\ndef make():\n    return nn.Linear(2, Width(beside.N).n)\n"
+    (tmp_path / "own.py").write_text(code)
+    (tmp_path / "beside.py").write_text("N = 3\n")
+    net, loaded = foreign.call(f"{tmp_path}/own.py:make", None)
+    assert net.out_features == 3
+    assert [path.name for path in loaded.files()] == ["own.py", "beside.py"]
+
+
 def attack(folder, *words):
     command = [
         sys.executable,
