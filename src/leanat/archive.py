@@ -10,8 +10,9 @@ from datetime import datetime
 from pathlib import Path
 
 from leanat.core.errors import ConfigError
-from leanat.core.files import atomic_write, read_json
+from leanat.core.files import atomic_write
 from leanat.plan.grid import Grid
+from leanat.runs import records
 from leanat.runs.experiment import revision
 
 OF_A_RUN = ("spec.json", "metrics.json", "history.csv", "selection.npz")
@@ -38,7 +39,7 @@ def write(grid: Grid, results: Path, root: Path, figures: Path, out: Path) -> st
     if not runs:
         raise ConfigError([f"archive: no run of scale {grid.scale.name} is finished below {results}"])
     files = dict(sorted(contents(grid, runs, results, root, figures)))
-    date = max(read_json(results / "runs" / run / "metrics.json", "the metrics of a run")["date"] for run in runs)
+    date = max(records.metrics(results / "runs" / run / "metrics.json", "date")["date"] for run in runs)
     files_of_text = {"environment.json": environment(runs, results), "SHA256SUMS": sums(files)}
     crate = describe(grid, {*files, *files_of_text}, date, root)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +87,7 @@ def environment(runs: list[str], results: Path) -> str:
     """Devices, versions and revisions by which the runs were made, each with the number of runs; the revision of this code."""
     counts: dict[str, dict[str, int]] = {"device": {}, "revision": {}, "versions": {}}
     for run in runs:
-        metrics = read_json(results / "runs" / run / "metrics.json", "the metrics of a run")
+        metrics = records.metrics(results / "runs" / run / "metrics.json")
         for key, found in counts.items():
             value = metrics.get(key)
             text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)

@@ -86,15 +86,15 @@ def _seedless(run: str, grid: Grid, keys: dict[str, str]) -> str:
 def _trained(folder: Path) -> list[float]:
     try:
         metrics = json.loads((folder / "metrics.json").read_text())
-    except (OSError, ValueError):
+        return [metrics["wall_seconds"] * metrics.get("threads", 1)]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return []
-    return [metrics["wall_seconds"] * metrics.get("threads", 1)]
 
 
 def _attacked(path: Path) -> list[float]:
     try:
         return [sum(attack.get("seconds", 0) for attack in json.loads(path.read_text())["attacks"].values())]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return []
 
 

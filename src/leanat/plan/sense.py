@@ -9,17 +9,25 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from leanat.plan.grid import Grid
+from leanat.plan.grid import CODE, Grid
 
 
-def spec_problems(spec: Mapping[str, Any], dataset: Mapping[str, Any]) -> list[str]:
-    """What a run's spec asks of its data and of its epochs that they do not have."""
-    found = [*attack_problems(spec, dataset, "spec")]
-    epochs, name = spec["recipe"]["epochs"], spec["data"]["name"]
-    examples = dataset["train"] * (1 - (spec["data"].get("validation") or 0))
+def spec_problems(spec: Mapping[str, Any], dataset: Mapping[str, Any] | None) -> list[str]:
+    """What a run's spec asks of its data and of its epochs that they do not have.
+
+    ``dataset``: its counts, as ``config/datasets.yaml`` has them; None leaves out what depends on them.
+    """
+    found, epochs, name = [], spec["recipe"]["epochs"], spec["data"]["name"]
+    if spec.get("code") != CODE:
+        found.append(f"spec.code: {spec.get('code')}; allowed: {CODE}, the meaning that training has in this version")
     if isinstance(epochs, int):
         late = [n for n in spec.get("snapshots") or () if isinstance(n, int) and not 1 <= n <= epochs]
         found += [f"spec.snapshots: {n}; allowed: 1 to recipe.epochs, which is {epochs}" for n in late]
+    if dataset is None:
+        return found
+    found += attack_problems(spec, dataset, "spec")
+    found += augmentation_problems(spec["data"].get("augment") or [], dataset["size"], name)
+    examples = dataset["train"] * (1 - (spec["data"].get("validation") or 0))
     for where, key, value in _numbers(spec["method"].get("selector"), "spec.method.selector"):
         if key in ("count", "gamma") and value >= examples:
             found.append(
@@ -27,9 +35,19 @@ def spec_problems(spec: Mapping[str, Any], dataset: Mapping[str, Any]) -> list[s
             )
         if key == "warmup" and isinstance(epochs, int) and value >= epochs:
             found.append(f"{where}: {value:g}; allowed: below recipe.epochs, {epochs}: the selection would never come")
-    if spec["recipe"].get("drop_last") and isinstance(batch := spec["recipe"]["batch"], int) and batch > examples:
+    if isinstance(batch := spec["recipe"]["batch"], int) and batch > examples:
         found.append(f"spec.recipe.batch: {batch}; allowed: up to {examples:g}, the examples of {name}")
     return found
+
+
+def augmentation_problems(augment: list[Any], size: int, name: str) -> Iterator[str]:
+    """Crops from beyond an image's own width, and squares that are larger than an image."""
+    for k, part in enumerate(augment):
+        for kind, fields in part.items() if isinstance(part, dict) else ():
+            if kind == "crop" and fields["pad"] >= size:
+                yield f"spec.data.augment[{k}].crop.pad: {fields['pad']}; allowed: below {size}, the pixels of {name}"
+            if kind == "cutout" and fields["size"] > size:
+                yield f"spec.data.augment[{k}].cutout.size: {fields['size']}; allowed: up to {size}, the pixels of {name}"
 
 
 def attack_problems(value: Any, dataset: Mapping[str, Any], where: str) -> Iterator[str]:

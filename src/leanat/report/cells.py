@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from leanat.report import examples, replicated
+from leanat.report import examples, item_csv, replicated
 
 if TYPE_CHECKING:
     import numpy
@@ -68,8 +67,7 @@ class Items:
             path = self.folder / "items" / self.scale / paper / f"{item}.csv"
             if not path.is_file():
                 return None
-            with path.open(newline="", encoding="utf-8") as file:
-                cells = {(r["row"], r["column"]): _read_cell(r) for r in csv.DictReader(file)}
+            cells = {(r["row"], r["column"]): _read_cell(r) for r in item_csv.rows(path)}
         known = examples.read(path.with_suffix(".npz"))
         return {name: cell._replace(right=_agreeing(known.get(name), cell)) for name, cell in cells.items()} or None
 

@@ -16,7 +16,7 @@ SHOWN = 8  # entries side by side
 def make(run: str, results: Path, out: Path | None) -> str:
     """How many examples of each class each selection held. ``out``: every entry as CSV. Raises ConfigError."""
     folder = folder_of(run, results)
-    metrics = identity.read_run(folder)
+    metrics = identity.read_run(folder, "examples.train", "epochs")
     made = selection(folder, metrics["spec"], metrics["examples"]["train"])
     if made is None:
         return f"{folder.name}: no record of what it trained on"

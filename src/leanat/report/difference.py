@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from leanat.core.files import atomic_write, read_json
+from leanat.core.files import atomic_write
 from leanat.report.run_files import folder_of, leaves
-from leanat.runs import identity
+from leanat.runs import identity, records
 
 ABSENT = "–"
+NEED = (  # of the metrics
+    "clean", "examples.train", "examples.forward", "examples.backward", "epochs", "seconds", "device", "revision", "date",
+)  # fmt: skip
 
 
 class Row(NamedTuple):
@@ -24,7 +27,7 @@ class Row(NamedTuple):
 def make(first: str, second: str, results: Path, out: Path | None) -> str:
     """Both runs as Markdown, which is also for a terminal; ``out``: the same as a file. Raises ConfigError."""
     folders = [folder_of(run, results) for run in (first, second)]
-    metrics = [identity.read_run(folder) for folder in folders]
+    metrics = [identity.read_run(folder, *NEED) for folder in folders]
     both = [facts(m, summaries(folder)) for m, folder in zip(metrics, folders, strict=True)]
     spec = differences(*(dict(leaves(m["spec"])) for m in metrics))
     heads = [folder.name for folder in folders]
@@ -44,7 +47,7 @@ def make(first: str, second: str, results: Path, out: Path | None) -> str:
 
 def summaries(folder: Path) -> list[dict[str, Any]]:
     """The summaries of the suites that attacked a run."""
-    return [read_json(path, "the summary of a suite") for path in sorted((folder / "suites").glob("*.json"))]
+    return [records.suite(path, "suite") for path in sorted((folder / "suites").glob("*.json"))]
 
 
 def differences(first: Mapping[str, str], second: Mapping[str, str]) -> list[Row]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from leanat.core.files import atomic_write, read_json
 from leanat.evaluation import outcome
 from leanat.experiments.claim import PAPER
+from leanat.runs import records
 
 if TYPE_CHECKING:
     import numpy
@@ -104,10 +105,11 @@ def read(path: Path) -> dict[tuple[str, str], numpy.ndarray]:
     """What ``write`` wrote, by row and column; empty where there is none."""
     if not path.is_file():
         return {}
-    import numpy as np
-
-    with np.load(path, allow_pickle=False) as file:
-        return {(str(row), str(column)): file[f"cell{k}"] for k, (row, column) in enumerate(file["names"])}
+    kept = records.arrays(path, "names")
+    cells = [f"cell{k}" for k in range(len(kept["names"]))]
+    if absent := [name for name in cells if name not in kept]:
+        raise ValueError(f"{path}: damaged: no {absent[0]}; {records.AGAIN}")
+    return {(str(row), str(column)): kept[name] for name, (row, column) in zip(cells, kept["names"], strict=True)}
 
 
 def error(claim: Claim, cases: Sequence[Mapping[str, Cell]]) -> float:

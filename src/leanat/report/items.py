@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import logging
 import shutil
@@ -141,8 +140,7 @@ class Sources:
     @cache  # noqa: B019
     def arrays(self, evaluation: str, measure: str) -> dict[str, np.ndarray]:
         file = named(self.suite(evaluation)["measures"], measure, measure)["file"]
-        with np.load(self.results / "runs" / evaluation.partition("/")[0] / file, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+        return records.arrays(self.results / "runs" / evaluation.partition("/")[0] / file)
 
     def outcome(self, run: str, file: str) -> outcome.Outcome:
         """Example by example, in the order of their numbers."""
@@ -150,8 +148,8 @@ class Sources:
 
     @cache  # noqa: B019
     def history(self, run: str) -> list[dict[str, str]]:
-        with open(self.results / "runs" / run / "history.csv", newline="") as file:
-            return list(csv.DictReader(file))
+        folder = self.results / "runs" / run
+        return records.rows(folder / "history.csv", "epoch", again=f"remove {folder}, and it is trained anew")
 
     @cache  # noqa: B019
     def timings(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leanat.report import style
+from leanat.report import item_csv, style
 
 if TYPE_CHECKING:
     import pandas
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 PANELS = 6  # side by side, before they wrap
 ROW, PANEL, LETTER = 0.16, 1.75, 0.065  # inches: a row's height, a panel's width, a letter of a label
 TEXT = "row column metric missing unit better stand_in row_group row_label column_group note seeds".split()  # noqa: SIM905
+ABOUT = ("paper", "item", "title", "scale")
 LABEL = 36  # letters of a row's label, before it wraps
 
 
@@ -25,7 +26,12 @@ def overview(csv: Path | str, stem: Path | str) -> None:
     import pandas
 
     # An item may well have a method called "None" or "NA": only an empty field is a missing one.
-    cells = pandas.read_csv(csv, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(TEXT, str))
+    cells = pandas.read_csv(
+        item_csv.checked(Path(csv), *TEXT, *ABOUT),
+        keep_default_na=False,
+        na_values=[""],
+        dtype=dict.fromkeys(TEXT, str),
+    )
     style.save(draw(cells), stem)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from leanat.core.errors import ConfigError
 from leanat.experiments.spec import COMPONENTS
+from leanat.runs import records
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,11 +49,14 @@ def history(folder: Path) -> list[dict[str, float | None]]:
     path = folder / "history.csv"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; the history of a run is expected there")
-    with path.open(newline="", encoding="utf-8") as file:
-        try:
-            rows = [{k: float(v) if v else None for k, v in row.items()} for row in csv.DictReader(file)]
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{path}: not the history of a run ({error})") from None
+    again = f"remove {folder}, and it is trained anew"
+    found = records.rows(path, "epoch", again=again)
+    try:
+        rows = [{k: float(v) if v else None for k, v in row.items()} for row in found]
+    except ValueError as error:
+        raise ValueError(f"{path}: damaged: {error}; {again}") from None
+    if any(row[name] is not None and not math.isfinite(row[name]) for row in rows for name in COUNTS if name in row):
+        raise ValueError(f"{path}: damaged: a count that is no number; {again}")
     return rows
 
 
@@ -129,10 +133,14 @@ def selection(folder: Path, spec: Mapping[str, Any], total: int) -> Selection | 
     path = folder / "selection.npz"
     if not path.is_file():
         return None
-    with np.load(path, allow_pickle=False) as kept:
-        ends = np.cumsum(kept["sizes"])[:-1]
-        index, weight = np.split(kept["index"], ends), np.split(kept["weight"], ends)
-        epochs = kept["epochs"].tolist()
+    again = f"remove {folder}, and it is trained anew"
+    kept = records.arrays(path, "epochs", "sizes", "index", "weight", again=again)
+    if not kept["sizes"].sum() == len(kept["index"]) == len(kept["weight"]) or len(kept["sizes"]) != len(
+        kept["epochs"]
+    ):
+        raise ValueError(f"{path}: damaged: arrays of different lengths; {again}")
+    ends, epochs = np.cumsum(kept["sizes"])[:-1], kept["epochs"].tolist()
+    index, weight = np.split(kept["index"], ends), np.split(kept["weight"], ends)
     data = training_data(spec["data"]["name"], spec["data"].get("validation"))
     return Selection(epochs, index, weight, total, None if data is None else data.labels.numpy())
 

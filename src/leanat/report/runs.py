@@ -9,13 +9,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from leanat.core.files import atomic_write, read_json
-from leanat.runs import identity
+from leanat.core.files import atomic_write
+from leanat.runs import identity, records
 
 COLUMNS = [
     "run", "data", "network", "seed", "epochs", "examples forward", "examples backward", "training (s)", "attacks (s)",
     "memory (MB)", "device", "threads", "revision", "date", "torch", "spec",
 ]  # fmt: skip
+
+NEED = (  # of the metrics
+    "epochs", "examples.forward", "examples.backward", "wall_seconds", "peak_memory_mb", "device", "threads", "revision", "date",
+    "versions.torch",
+)  # fmt: skip
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
@@ -37,8 +42,8 @@ def lines(runs: Iterable[str], results: Path) -> list[list[Any]]:
     found = []
     for run in runs:
         folder = results / "runs" / run
-        metrics = identity.read_run(folder)
-        suites = [read_json(path, "the summary of a suite") for path in sorted((folder / "suites").glob("*.json"))]
+        metrics = identity.read_run(folder, *NEED)
+        suites = [records.suite(path) for path in sorted((folder / "suites").glob("*.json"))]
         attacks = sum(a.get("seconds", 0.0) for suite in suites for a in suite["attacks"].values())
         examples, spec = metrics["examples"], metrics["spec"]
         found.append([

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from leanat.plan.item import Item
-from leanat.report import replicated, style
+from leanat.report import item_csv, replicated, style
 from leanat.report.cells import by_seed
 from leanat.report.overview import plain
 from leanat.report.plots.points import flat
@@ -100,7 +100,9 @@ def rows(item: Item, csv: Path | None, real: Path) -> list[dict[str, Any]]:
     if csv is None:
         return [about | _entry({}, (0, 0, 0), item.scale, "not made yet")]
     # An item may well have a method called "None" or "NA": only an empty field is a missing one.
-    cells = pandas.read_csv(csv, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(TEXT, str))
+    cells = pandas.read_csv(
+        item_csv.checked(csv, *TEXT), keep_default_na=False, na_values=[""], dtype=dict.fromkeys(TEXT, str)
+    )
     cells = cells.assign(**{name: cells[name].fillna("") for name in TEXT})
     cells["block"] = cells["row"].map(_blocks(item)).fillna(cells["row_group"])
     kept = {name: cell.values for name, cell in replicated.load(item.paper, item.item, real).items()}

@@ -26,7 +26,7 @@ from leanat import data, models
 from leanat.attacks.pgd import Clean
 from leanat.core import distributed, loop, nouns
 from leanat.core.errors import ConfigError
-from leanat.core.files import atomic_write, finite, read_json, remove_leftovers, write_json
+from leanat.core.files import atomic_write, finite, remove_leftovers, write_json
 from leanat.core.meter import Stopped
 from leanat.data import DataError
 from leanat.evaluation import evaluate, outcome
@@ -34,7 +34,7 @@ from leanat.models import io
 from leanat.papers.sat import method as sat
 from leanat.plan import components, jobs
 from leanat.plan.grid import UPSTREAM, digest
-from leanat.runs import checkpoint, curves, devices, identity
+from leanat.runs import checkpoint, curves, devices, identity, records
 from leanat.runs.selection_log import SelectionLog, save_arrays
 
 log = logging.getLogger("leanat")
@@ -134,7 +134,7 @@ def finished(folder: Path, spec: dict[str, Any], data_dir: str | None, device: t
     record = folder / "finished.json"
     if not record.is_file():
         return None
-    metrics = read_json(record, "the metrics of a finished run")
+    metrics = records.metrics(record, "made_from", "date", "clean", "wall_seconds")
     again = f"; to train it anew, remove {folder}"
     if metrics["spec"] != spec:
         differ = "; ".join(identity.changes(metrics["spec"], spec)[:3])

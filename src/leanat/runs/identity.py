@@ -108,7 +108,7 @@ def of_run(folder: Path) -> str:
 
     Raises IdentityError where these are not what it left, FileNotFoundError where it is not finished.
     """
-    metrics = read_run(folder)
+    metrics = read_run(folder, "files")
     check_files(folder, metrics)
     return of_value(metrics["files"])
 

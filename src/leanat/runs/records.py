@@ -5,6 +5,8 @@ What a file may lack, as written by an earlier version, is not asked for here; `
 
 from __future__ import annotations
 
+import csv
+import io
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -143,6 +145,7 @@ class Metrics(_Record):
     seconds: float = None
     wall_seconds: float = None
     peak_memory_mb: float = None
+    parameters: Count = None
     history: dict[str, float | None] = {}
     pieces: list[Piece] = []
 
@@ -153,19 +156,13 @@ class Named(_Record):
 
 class Recipe(_Record):
     epochs: Annotated[int, Field(ge=1)]
-    batch: Annotated[int, Field(ge=1)]
 
 
 class Spec(_Record):
-    """What every run is asked to be; its parts are read by ``plan.components``."""
+    """What of a spec is read before ``plan.components``, which has a line for whatever else is wrong."""
 
-    code: int
-    seed: Annotated[int, Field(ge=0)]
     data: Named
-    model: Named
     recipe: Recipe
-    method: dict[str, Any]
-    snapshots: list[int] = []
 
 
 def metrics(path: Path, *need: str) -> dict[str, Any]:
@@ -178,26 +175,55 @@ def suite(path: Path, *need: str) -> dict[str, Any]:
     return _read(path, "the summary of a suite of attacks", Suite, need)
 
 
-def spec(path: Path) -> dict[str, Any]:
-    """The spec of a run, which somebody may have written by hand. Raises FileNotFoundError, ValueError with the file."""
-    value = read_json(path, "the spec of a run")
+def spec(value: Any, path: Path) -> dict[str, Any]:
+    """The spec of a run, which somebody may have written by hand into ``path``. Raises ValueError with the file."""
     if lines := wrong(Spec, value):
         raise ValueError(f"{path}: not the spec of a run: {'; '.join(lines[:3])}")
     return value
 
 
-def arrays(path: Path) -> dict[str, numpy.ndarray]:
-    """All arrays of an npz. Raises FileNotFoundError, or ValueError with the file where it is damaged."""
+def arrays(path: Path, *need: str, again: str = AGAIN) -> dict[str, numpy.ndarray]:
+    """All arrays of an npz, ``need`` among them. Raises FileNotFoundError, or ValueError with the file where it is damaged.
+
+    ``again``: what is to be done about it.
+    """
     import numpy as np
 
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+            found = {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise
     except Exception as error:  # of zipfile, zlib, numpy and the operating system, each with errors of its own
         said = "no npz file" if "pickle" in str(error) else str(error).partition("\n")[0] or type(error).__name__
-        raise ValueError(f"{path}: damaged: {said}") from None
+        raise ValueError(f"{path}: damaged: {said}; {again}") from None
+    if absent := [name for name in need if name not in found]:
+        raise ValueError(f"{path}: damaged: no {', '.join(absent)}; {again}")
+    return found
+
+
+def rows(path: Path, *need: str, again: str = AGAIN) -> list[dict[str, str]]:
+    """The rows of a CSV with a header, the columns ``need`` among others. Raises what ``arrays`` does.
+
+    A file that was cut ends without a newline, or in the middle of a row.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        table = csv.reader(io.StringIO(text, newline=""), strict=text.endswith("\n"))
+        lines = [row for row in table if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path}: damaged: {error}; {again}") from None
+    head, *body = lines or [[]]
+    absent = [name for name in need if name not in head]
+    why = {
+        "empty": not body,
+        "it ends in the middle of a line": not text.endswith("\n"),
+        f"no column {', '.join(absent[:3])}": absent,
+        "rows of other lengths than the first": any(len(row) != len(head) for row in body),
+    }
+    if wrong := next((words for words, holds in why.items() if holds), None):
+        raise ValueError(f"{path}: damaged: {wrong}; {again}")
+    return [dict(zip(head, row, strict=True)) for row in body]
 
 
 def wrong(kind: Any, value: Any) -> list[str]:

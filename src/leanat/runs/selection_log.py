@@ -10,6 +10,7 @@ import numpy as np
 
 from leanat.core import nouns
 from leanat.core.files import atomic_write
+from leanat.runs import records
 
 
 class SelectionLog:
@@ -24,14 +25,17 @@ class SelectionLog:
         for part in self._files():
             if int(part.stem) > run.epoch:
                 part.unlink()
-        self.last = self._read(self._files()[-1]) if self._files() else None
+        self.last = None
+        for part in self._files():  # all of them: a damaged one is no news for the end of a training
+            self.last = self._read(part)
 
     def _files(self) -> list[Path]:
-        return sorted(self.parts.glob("[0-9]*.npz"))
+        return sorted(part for part in self.parts.glob("*.npz") if part.stem.isdecimal())
 
     def _read(self, part: Path) -> dict[str, np.ndarray]:
-        with np.load(part, allow_pickle=False) as saved:
-            return dict(saved)
+        """Raises ValueError with the file where it is damaged."""
+        again = f"remove {self.path.parent}, and it is trained anew"
+        return records.arrays(part, "index", "weight", again=again)
 
     def note(self, run: nouns.Run) -> None:
         now, last = run.subset, self.last

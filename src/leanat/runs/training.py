@@ -7,20 +7,27 @@ import logging
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from leanat import options
 from leanat.core import distributed
+from leanat.core.errors import ConfigError
 from leanat.core.meter import Stopped
 from leanat.data import folders
-from leanat.runs import experiment, progress, signals
+from leanat.plan import components, sense, settings
+from leanat.runs import experiment, progress, records, signals
 
 log = logging.getLogger("leanat")
 
 
 def train_runs(specs: list[tuple[str, dict[str, Any]]], arguments: argparse.Namespace) -> None:
-    """What is finished stays finished. Asked to stop, it saves the run and exits with a status of ``signals``."""
+    """What is finished stays finished. Asked to stop, it saves the run and exits with a status of ``signals``.
+
+    Raises ConfigError with every problem of every spec that is not finished, before anything is trained.
+    """
     device = experiment.device_of(arguments.device)
+    check_specs(specs, arguments)
     check_counts({spec["data"]["name"] for _, spec in specs}, arguments)
     with signals.heard() as asked, distributed.joined(device) as device:
         if distributed.rank() > 0:
@@ -39,6 +46,27 @@ def train_runs(specs: list[tuple[str, dict[str, Any]]], arguments: argparse.Name
                 continue
             accuracy = 100 * metrics["clean"]["accuracy"]
             log.info("%s: clean accuracy %.2f %%, %.1f s", name, accuracy, metrics["wall_seconds"])
+
+
+def check_specs(specs: list[tuple[str, dict[str, Any]]], arguments: argparse.Namespace) -> None:
+    """Raises ValueError for what is no spec, and ConfigError with all that ``leanat check`` would say of these specs.
+
+    A data set that the configuration does not count, or no configuration, leaves its sizes out of it.
+    """
+    counts, problems = arguments.config_dir / "datasets.yaml", []
+    datasets = settings.data_sets(counts.parent) if counts.is_file() else {}
+    for name, spec in specs:
+        records.spec(spec, Path(name, "spec.json"))
+        if (arguments.results / "runs" / name / "finished.json").is_file():
+            continue
+        try:
+            components.read(spec)
+            found = sense.spec_problems(spec, datasets.get(spec["data"]["name"]))
+        except ConfigError as error:
+            found = error.problems
+        problems += [f"{name}: {line}" if len(specs) > 1 else line for line in found]
+    if problems:
+        raise ConfigError(problems)
 
 
 def check_counts(names: set[str], arguments: argparse.Namespace) -> None:

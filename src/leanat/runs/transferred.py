@@ -43,7 +43,7 @@ class Trained:
         not those of its training, and what networks and data raise.
         """
         folder = arguments.results / "runs" / run
-        metrics = identity.read_run(folder)
+        metrics = identity.read_run(folder, "made_from.test data", "files")
         identity.check_files(folder, metrics)
         device = experiment.device_of(arguments.device)
         path = folder / f"model{'' if snapshot is None else -snapshot}.safetensors"

@@ -16,6 +16,7 @@ from leanat.site import charts
 from leanat.site.pictures import Sheets, spread
 
 SHOWN = 12  # thumbnails of each kind
+NEED = (*difference.NEED, "versions", "threads", "parameters", "wall_seconds", "peak_memory_mb")  # of the metrics
 
 
 class Setting(NamedTuple):
@@ -64,7 +65,7 @@ class Run:
 def read(run: str, grid: Grid, results: Path, at_paper: Mapping[str, Any] | None, sheets: Sheets) -> Run:
     """Raises FileNotFoundError where it is not finished, ValueError where a file is damaged."""
     folder, planned = results / "runs" / run, grid.runs[run]
-    metrics, rows = identity.read_run(folder), history(folder)
+    metrics, rows = identity.read_run(folder, *NEED), history(folder)
     suites = difference.summaries(folder)
     made = selection(folder, metrics["spec"], metrics["examples"]["train"])
     facts = difference.facts(metrics, [])

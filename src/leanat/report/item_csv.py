@@ -1,0 +1,32 @@
+"""The CSV of a finished item, below ``results/items``, as it is read back: whole, or refused in one line."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+from leanat.runs import records
+
+CELL = ("row", "column", "published", "values", "missing")
+
+
+def rows(path: Path, *need: str) -> list[dict[str, str]]:
+    """A row for each cell. Raises ValueError, one line, for a file that is cut, or that is not of an item's cells."""
+    found = records.rows(path, *CELL, *need)
+    for row in found:
+        try:
+            values = json.loads(row["values"])
+            right = isinstance(values, list) and all(math.isfinite(value) for value in values)
+        except (ValueError, TypeError):
+            right = False
+        if not right:
+            where = f"values of {row['row']}, {row['column']}"
+            raise ValueError(f"{path}: damaged: {where}: {row['values']!r} are no numbers; {records.AGAIN}")
+    return found
+
+
+def checked(path: Path, *need: str) -> Path:
+    """The same path, for a reader of whole columns, ``need`` among them. Raises what ``rows`` raises."""
+    rows(path, *need)
+    return path

@@ -1,0 +1,136 @@
+"""Small files that are damaged: readable, of another shape, or cut. Each verb says which, in one line, and goes no further.
+
+Tables take no such metrics and suites either: see test_records.
+"""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from test_bad_inputs import answer, root  # noqa: F401
+from test_records import finished, here  # noqa: F401
+
+from leanat.core.files import write_json
+from leanat.plan import structure
+from leanat.report.cells import Items
+
+MORE = {
+    "epochs": 2,
+    "seconds": 1.0,
+    "revision": None,
+    "examples": {"train": 9, "test": 1197, "forward": 9, "backward": 9},
+}
+
+
+@pytest.fixture
+def runs(here):  # noqa: F811
+    """The finished runs of the one item, with all that ``diff``, ``chosen`` and ``curves`` read."""
+    item = finished(here)
+    for run in item.runs:
+        folder = here / "results/runs" / run
+        write_json(folder / "metrics.json", json.loads((folder / "metrics.json").read_text()) | MORE)
+        (folder / "history.csv").write_text("epoch,loss,kept\r\n1,2.5,9\r\n2,2.0,9\r\n")
+        arrays = {"epochs": [1], "sizes": [9], "index": np.arange(9), "weight": np.ones(9)}
+        np.savez(folder / "selection.npz", **{k: np.array(v) for k, v in arrays.items()})
+    return item.runs
+
+
+def verb(name, run, other):
+    return {"diff": ["diff", run, other], "archive": ["archive", "--out", "x.zip"]}.get(name, [name, run])
+
+
+DAMAGES = [
+    # (verb, file of the run, content or a change of it, said)
+    ("archive", "metrics.json", b"{}", "metrics.json: damaged: spec missing; spec_hash missing; remove it"),
+    ("diff", "metrics.json", b"[]", "metrics.json: damaged: it is no mapping; remove it"),
+    ("diff", "metrics.json", lambda b: b.replace(b'"seconds": 1.0', b'"secs": 1.0'), "metrics.json: damaged: seconds missing"),
+    ("chosen", "metrics.json", lambda b: b.replace(b'"train": 9', b'"tra": 9'), "damaged: examples.train missing"),
+    ("diff", "suites/mine-main.json", b"{}", "mine-main.json: damaged: attacks missing; remove it, and it is made again"),
+    ("diff", "suites/mine-main.json", b'{"attacks": null}', "mine-main.json: damaged: attacks: should be a valid dictionary"),
+    ("chosen", "selection.npz", b"", "selection.npz: damaged: No data left in file; remove results/runs/"),
+    ("chosen", "selection.npz", lambda b: b[:200], "selection.npz: damaged: File is not a zip file; remove results/runs/"),
+    ("chosen", "selection.npz", b"text", "selection.npz: damaged: no npz file; remove results/runs/"),
+    ("curves", "history.csv", b"", "history.csv: damaged: empty; remove results/runs/"),
+    ("curves", "history.csv", lambda b: b[:-3], "history.csv: damaged: it ends in the middle of a line"),
+    ("curves", "history.csv", b"epoch,loss\n1,2,3\n", "history.csv: damaged: rows of other lengths than the first"),
+    ("curves", "history.csv", b"text\n1\n", "history.csv: damaged: no column epoch"),
+    ("curves", "history.csv", b"epoch,kept\n1,nan\n", "history.csv: damaged: a count that is no number"),
+    ("curves", "history.csv", b"\xff\n", "history.csv: damaged: 'utf-8' codec"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "file", "content", "said"), DAMAGES, ids=[f"{d[0]}-{d[3][:50]}" for d in DAMAGES])
+def test_a_damaged_file_of_a_run_is_named(here, runs, capsys, name, file, content, said):  # noqa: F811
+    words, path = verb(name, runs[0], runs[1]), here / "results/runs" / runs[0] / file
+    assert answer(capsys, words) == (0, "")
+    path.write_bytes(content(path.read_bytes()) if callable(content) else content)
+    status, err = answer(capsys, words)
+    assert (status, len(err.splitlines())) == (1, 1)
+    assert str(path.relative_to(here)) in err
+    assert said in err
+
+
+CSV, NPZ = "table1.csv", "table1.npz"
+CUTS = [
+    (CSV, lambda b: b"", "table1.csv: damaged: empty"),
+    (CSV, lambda b: b[:700], "table1.csv: damaged: it ends in the middle of a line"),
+    (CSV, lambda b: b[: b.rindex(b",")] + b"\n", "table1.csv: damaged: rows of other lengths than the first"),
+    (CSV, lambda b: b.replace(b",", b";"), "table1.csv: damaged: no column row, column, published"),
+    (CSV, lambda b: b.replace(b"[", b"", 3), "are no numbers"),
+    (CSV, lambda b: b + b"\xff\n", "table1.csv: damaged: 'utf-8' codec"),
+    (NPZ, lambda b: b[:100], "table1.npz: damaged: File is not a zip file"),
+    (NPZ, lambda b: b"", "table1.npz: damaged: No data left in file"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "cut", "said"), CUTS, ids=[cut[2][:50] for cut in CUTS])
+def test_a_damaged_file_of_an_item_is_named(here, runs, capsys, file, cut, said):  # noqa: F811
+    keep = here / "results/items/demo/mine" / CSV
+    assert answer(capsys, ["table", "mine/table1", "--out", "x.pdf", "--keep", keep]) == (0, "")
+    read = lambda: Items(here / "results", "demo").cell("mine", "table1", "All data", "Clean")  # noqa: E731 - for claims
+    assert read().values
+    path = keep.with_name(file)
+    path.write_bytes(cut(path.read_bytes()))
+    with pytest.raises(ValueError, match=f"(?s)^[^\n]*{re.escape(said)}[^\n]*; remove it, and it is made again$"):
+        read()
+    if file == CSV:
+        status, err = answer(capsys, ["overview", "mine/table1", "--out", "o.pdf"])
+        assert (status, len(err.splitlines())) == (1, 1)
+        assert said in err
+
+
+def spec_of(root):  # noqa: F811
+    grid = structure.load(root / "config")
+    return next(iter(grid.runs.values())).spec
+
+
+@pytest.mark.parametrize(
+    "text", ["{}", "[]", "null", '{"data": {"name": "digits"}}', '{"data": {}, "recipe": 3}', '{"da']
+)
+def test_a_spec_of_another_shape_is_named(here, capsys, text):  # noqa: F811
+    (here / "own").mkdir()
+    (here / "own" / "spec.json").write_text(text)
+    status, err = answer(capsys, ["train", "own", "--device", "cpu"])
+    assert (status, len(err.splitlines())) == (1, 1)
+    assert "own/spec.json: not the spec of a run" in err
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        *(("finished.json", text, "finished.json: damaged: ") for text in ("{}", "[]", "null")),
+        ("finished.json", "no date", "finished.json: damaged: date missing; remove it, and it is made again"),
+        ("selection/00000.npz", "", "00000.npz: damaged: No data left in file; remove results/runs/own, and it is"),
+    ],
+)
+def test_a_training_names_what_is_damaged_in_its_folder(here, capsys, file, content, said):  # noqa: F811
+    (here / "own").mkdir()
+    write_json(here / "own" / "spec.json", spec := spec_of(here))
+    path = here / "results/runs/own" / file
+    path.parent.mkdir(parents=True)
+    whole = {"spec": spec, "spec_hash": "0", "made_from": {}, "clean": {"accuracy": 0.5}, "wall_seconds": 1.0}
+    path.write_text(json.dumps(whole) if content == "no date" else content)
+    status, err = answer(capsys, ["train", "own", "--device", "cpu"])
+    assert (status, len(err.splitlines())) == (1, 1)
+    assert said in err
