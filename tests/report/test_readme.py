@@ -7,6 +7,7 @@ import pytest
 
 from leanat.report import readme
 from leanat.report.cells import Items
+from leanat.report.photographs import photographs
 from leanat.report.statistics import paired_difference
 
 ROOT = Path(__file__).parents[2]
@@ -18,7 +19,7 @@ def test_the_block_is_what_the_numbers_say():
     text = (ROOT / "README.md").read_text()
     assert readme.with_block(text, "demo", readme.demo(readme.of_cells(readme.read(NUMBERS)))) == text
     assert readme.with_block(text, "claims", readme.claims(ROOT)) == text
-    assert readme.with_block(text, "photographs", readme.photographs(ROOT / "replicated", ROOT / "published")) == text
+    assert readme.with_block(text, "photographs", photographs(ROOT / "replicated", ROOT / "published")) == text
 
 
 def test_the_search_is_told_as_it_was():

@@ -298,19 +298,17 @@ def _section(paper: str, lines: Sequence[Line], title: str, papers: Path) -> dic
 
 def notes(found: Mapping[str, list[Line]]) -> list[str]:
     """What a reader has to know to read the ledger."""
-    families = {(paper, line.scale, line.origin) for paper, part in found.items() for line in part if line.decision}
-    level, all_of_them = f"{100 * ALPHA:.0f} %", f"{100 * (1 - (1 - ALPHA) ** len(families)):.0f} %"
-    together = (
-        f"Over the {len(families)} papers and scales here that is at most {all_of_them} each way. " if families else ""
-    )
+    level = f"{100 * ALPHA:.0f} %"
+    families = len({(name, line.scale, line.origin) for name, part in found.items() for line in part if line.decision})
+    all_of_them = f"{100 * (1 - (1 - ALPHA) ** families):.0f} %"
     said = [
         "A verdict is about the effect: arithmetic over cells of this package's tables and figures, as the paper's claims.py "
         f"writes it. Per paper and scale, a false claim is supported with a probability of at most {level}, and a true one "
         f"rejected with at most {level}: over planned looks at {', '.join(map(str, LOOKS))} seeds, by Holm's correction over "
-        f"its claims. {together}Intervals: 95 %, each by itself, over seeds (paired; the variance borrows from the paper's "
-        f"other effects) and, where the numbers are accuracies, test examples. Below {FEW} seeds only effects over "
-        f"{LARGE:g} points support a claim; differences under {LEAST:g} points do not matter unless the claim says so. The "
-        "method: docs/verdicts.md."
+        f"its claims; over the {families} papers and scales decided here, at most {all_of_them} each way. Intervals: 95 %, each "
+        "by itself, over seeds (paired; the variance borrows from the paper's other effects) and, where the numbers are "
+        f"accuracies, test examples. Below {FEW} seeds only effects over {LARGE:g} points support a claim; differences under "
+        f"{LEAST:g} points do not matter unless the claim says so. The method: docs/verdicts.md."
     ]
     if any(line.scale != FULL for part in found.values() for line in part):
         said.append(

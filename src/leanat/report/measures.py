@@ -20,8 +20,8 @@ def measure(
     """A number of one run, in the unit of the papers: accuracies in percent.
 
     ``clean``; ``validation``; ``<attack>``, a name of the suite; ``<attack>@<class>`` or ``@A`` and ``@B``: on one class,
-    on the classes that were attacked in training, on the others (neither where nothing was); ``<attack>@first 8/9``: on that share of the tested images,
-    in the order of their numbers; ``a+b+c``: their mean; ``a-b``: their difference;
+    on the classes that were attacked in training, on the others (neither where nothing was); ``<attack>@first 8/9``: on
+    that share of the tested images, in the order of their numbers; ``a+b+c``: their mean; ``a-b``: their difference;
     ``<attack>@sd``: the deviation over the networks it was made on; ``worst``; ``masking``: how many signs of
     gradient masking there are; ``<measure>.<number>``: what a measure of the suite found (None: not on these data);
     ``history.<column>@<share>``: a column of the history after a share of the epochs

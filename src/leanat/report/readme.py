@@ -12,62 +12,21 @@ import json
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from leanat.core.files import atomic_write
 from leanat.plan import looks
-from leanat.report import ledger, published, replicated
+from leanat.report import ledger
 from leanat.report.cells import Items
 from leanat.report.claims import load
-from leanat.report.statistics import Interval, paired_difference, t_interval
+from leanat.report.findings import Cells, Findings, Values
+from leanat.report.photographs import photographs
 
 BEGIN, END = '<!-- {}: written by "leanat readme" -->', "<!-- end of {} -->"
 LEDGERS = {False: "docs/claims_all.csv", True: "docs/claims_verdicts.csv"}  # whether seeds were added where they decide
 DECIDABLE = ("supported", "not supported", "inconclusive", "not decidable")
 COLUMNS = ["item", "row", "column", "values"]
-Values = dict[int, float]  # by seed
-Cells = dict[tuple[str, str, str], Values]  # by item, row, column
-
-
-class Findings:
-    """Numbers of cells as text; it remembers which cells it was asked for.
-
-    ``read``: the values of a cell; ValueError, saying why, where it has none.
-    """
-
-    def __init__(self, read: Callable[[str, str, str], Values]):
-        self._read, self.used = read, Cells()
-
-    def values(self, item: str, row: str, column: str) -> Values:
-        self.used[item, row, column] = self._read(item, row, column)
-        return self.used[item, row, column]
-
-    def mean(self, item: str, row: str, column: str, digits: int = 0) -> str:
-        """The mean over seeds, such as ``62``."""
-        return f"{self._interval(item, row, column).mean:.{digits}f}"
-
-    def level(self, item: str, row: str, column: str, digits: int = 1) -> str:
-        """The mean with the half-width of its 95 % interval over seeds, such as ``62.1 ± 0.9``; one seed has none."""
-        found = self._interval(item, row, column)
-        half = "" if found.half is None else f" ± {found.half:.{digits}f}"
-        return f"{found.mean:.{digits}f}{half}"
-
-    def interval(self, item: str, row: str, column: str, digits: int = 2) -> str:
-        """A cell that is a difference itself: ``+0.04 [-0.08, 0.15]``."""
-        return _text(self._interval(item, row, column), digits)
-
-    def gap(self, item: str, row: str, other: str, column: str, digits: int = 1) -> str:
-        """Row less other row, paired over seeds, with its 95 % interval: ``+0.4 [-0.8, 1.5]``."""
-        return _text(paired_difference(self.values(item, row, column), self.values(item, other, column)), digits)
-
-    def _interval(self, item: str, row: str, column: str) -> Interval:
-        return t_interval(list(self.values(item, row, column).values()))
-
-
-def _text(found: Interval, digits: int) -> str:
-    text = f"{found.mean:+.{digits}f}"
-    return text if found.low is None else f"{text} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
 
 
 def of_items(items: Items) -> Findings:
@@ -89,19 +48,6 @@ def of_cells(cells: Cells) -> Findings:
         if (item, row, column) not in cells:
             raise ValueError(f"README: {item}, {row!r}, {column!r}: not in docs/demo.csv; write it: leanat readme")
         return cells[item, row, column]
-
-    return Findings(read)
-
-
-def of_replicated(folder: Path) -> Findings:
-    """The findings of ``replicated/``."""
-
-    def read(item: str, row: str, column: str) -> Values:
-        found = replicated.load(*item.split("/"), folder).items()
-        values = next((cell.values for (r, c, _), cell in found if (r, c) == (row, column)), None)
-        if values is None:
-            raise ValueError(f"README: {folder}/{item}.csv has no cell {row!r}, {column!r}")
-        return values
 
     return Findings(read)
 
@@ -141,187 +87,6 @@ def update(root: Path, results: Path, papers: Iterable[str]) -> None:
     write(found.used, root / "docs" / "demo.csv")
     with atomic_write(path) as beside:
         beside.write_text(text, encoding="utf-8")
-
-
-WHERE = {"subset": "On a tenth of CIFAR-10 with smaller networks, a scale that is no longer there."}
-Printed = Callable[[str, str, str], str]  # an item, row and column to what the paper prints there
-
-
-def photographs(real: Path, papers: Path) -> list[str]:
-    """What training on real photographs shows, an item of ``real`` an entry; ``papers``: the folder of their numbers."""
-
-    def printed(item: str, row: str, column: str) -> str:
-        return published.lookup(*item.split("/"), row, column, papers).text
-
-    of, made = of_replicated(real), {f"{path.parent.name}/{path.stem}" for path in real.glob("*/*.csv")}
-    told = {
-        "coreset/table3": _fast_coresets,
-        "coreset/autopsy": _autopsy,
-        "qtart/decomposition": _removal,
-        "sat/figure2": _classes,
-        "sat/autopsy": _slips_of_sat,
-        "saliency/phase1": _first_phase,
-        "saliency/autopsy": _batch_statistics,
-        "advprune/variants": _pruned,
-    }
-    entries = []
-    for item, tell in told.items():
-        if item in made:
-            scale = next(iter(replicated.load(*item.split("/"), real).values())).scale
-            entries.append(f"{tell(of, printed)} {WHERE.get(scale, f'Scale {scale}.')}")
-    return entries
-
-
-def _seeds(of: Findings, item: str, row: str, column: str) -> str:
-    count = len(of.values(item, row, column))
-    return "one seed" if count == 1 else f"{count} seeds"
-
-
-def _fast_coresets(of: Findings, printed: Printed) -> str:
-    item, full = "coreset/table3", "Fast Adv. Training"
-    rows = {
-        "GRAD-MATCH": "+ Adv. GradMatch (Ours)",
-        "CRAIG": "+ Adv. Craig (Ours)",
-        "GRAD-MATCH by class": "Adv. GradMatch, by class",
-        "CRAIG by class": "Adv. Craig, by class",
-    }
-    chance = "Random, drawn again"
-
-    def both(row: str) -> str:
-        own = f"{of.level(item, row, 'ACC')} and {of.level(item, row, 'RACC')}"
-        if row == chance:
-            return own
-        return f"{own} (the paper: {printed(item, row, '↑ ACC (%)')} and {printed(item, row, '↑ RACC (%)')})"
-
-    against = "; ".join(
-        f"{name} {of.gap(item, row, chance, 'ACC')} and {of.gap(item, row, chance, 'RACC')}"
-        for name, row in rows.items()
-    )
-    return (
-        f"- `coreset` Table 3, Fast AT and half of the data ({_seeds(of, item, full, 'ACC')}). Clean and robust accuracy "
-        f"(PGD-50-10): full training {both(full)}, GRAD-MATCH {both(rows['GRAD-MATCH'])}, CRAIG {both(rows['CRAIG'])}, "
-        f"random subsets of as many images {both(chance)}. Against random subsets, clean and robust: {against}."
-    )
-
-
-def _autopsy(of: Findings, printed: Printed) -> str:
-    item = "coreset/autopsy"
-    rows = {
-        "training on batches that CRAIG did not score": "Craig: batches that were not scored",
-        "CRAIG's batches kept whole": "Craig: batches kept whole",
-        "GRAD-MATCH's kept whole": "GradMatch: batches kept whole",
-        "its early stop and random fill-up": "GradMatch: early stop, fill-up",
-        "the idle gap": "GradMatch: idle gap",
-        "gradients in training mode": "GradMatch: training mode",
-    }
-    first, gaps = next(iter(rows.values())), _differences(of, item, rows, "PGD-50-10", 1)
-    return (
-        "- What the authors' code does otherwise, one change at a time on the same table "
-        f"({_seeds(of, item, first, 'clean')}), in points clean and robust: {gaps}."
-    )
-
-
-def _differences(of: Findings, item: str, rows: Mapping[str, str], attack: str, digits: int) -> str:
-    """Of each named row the clean difference and that under an attack, which are its cells."""
-    return "; ".join(
-        f"{name} {of.interval(item, row, 'clean', digits)} and {of.interval(item, row, attack, digits)}"
-        for name, row in rows.items()
-    )
-
-
-def _removal(of: Findings, printed: Printed) -> str:
-    item = "qtart/decomposition"
-    rows = {
-        "label smoothing alone": "0 | Baseline + label smoothing",
-        "Q-TART's removal alone": "0.25 | Q-TART's removal",
-        "random removal": "0.25 | Random",
-        "both, which is Q-TART": "0.25 | Q-TART (Ours)",
-    }
-    gaps = _differences(of, item, rows, "FGSM, radius 2/255", 2)
-    before, after = (printed("qtart/table1", f"VGG16 | {name}", "CIFAR-10") for name in ("Baseline", "Q-TART (Ours)"))
-    return (
-        f"- `qtart`, the blocks of VGG16, standard training ({_seeds(of, item, rows['random removal'], 'clean')}). Points above "
-        f"plain SGD, clean and under FGSM of 2/255: {gaps} (clean accuracy in the paper: SGD {before} %, Q-TART {after} %)."
-    )
-
-
-def _classes(of: Findings, printed: Printed) -> str:
-    matrix, hard = "sat/figure2", ("cat", "dog", "car", "truck")
-
-    def classes(before: str) -> str:
-        found = (
-            f"{of.mean(matrix, before + c, 'A')} % and {of.mean(matrix, before + c, 'gain on B')} ({c})" for c in hard
-        )
-        return ", ".join(found)
-
-    full = of.mean(matrix, "full AT", "A")
-    paper = printed("sat/figure6", "CIFAR-10 | hardest | full AT", "robust accuracy (AutoAttack l2)")
-    return (
-        f"- `sat`, four classes of Figure 2 ({_seeds(of, matrix, 'cat', 'A')}): robust accuracy on the attacked class, and "
-        f"points that the nine others gain over a training without attacks. With the authors' weights, w_A = |B|/|A|: "
-        f"{classes('')}. With w = 1, as the text says: {classes('w = 1 | ')}. Full adversarial training reaches {full} % (the "
-        f"paper: {paper} %)."
-    )
-
-
-def _slips_of_sat(of: Findings, printed: Printed) -> str:
-    item = "sat/autopsy"
-
-    def of_trainings(change: str, digits: int) -> str:
-        rows = {"full AT": "full AT | full AT"} | {name: f"{name} | CSAT" for name in ("car", "truck", "cat", "dog")}
-        found = (f"{of.interval(item, f'{row} | {change}', 'points', digits)} ({name})" for name, row in rows.items())
-        return ", ".join(found)
-
-    trained = _seeds(of, item, "full AT | full AT | clean, all 10,000", "points")
-    return (
-        f"- `sat`, what the authors' code reports otherwise, of the same networks ({trained}): points of robust accuracy on "
-        f"8,000 images less that on all 9,000, {of_trainings('robust, 8,000 images', 2)}; of clean accuracy on all 10,000 less "
-        f"that on the 9,000, {of_trainings('clean, all 10,000', 2)}."
-    )
-
-
-def _first_phase(of: Findings, printed: Printed) -> str:
-    item = "saliency/phase1"
-    rows = {
-        "OURS after the first phase": "CIFAR-10 | OURS after phase 1",
-        "its teacher (PGD)": "CIFAR-10 | AT (PGD-7), the teacher",
-        "standard training": "CIFAR-10 | Standard training",
-    }
-    told = ", ".join(
-        f"{name} {of.level(item, row, 'Clean')} and {of.level(item, row, 'PGD-20')}" for name, row in rows.items()
-    )
-    trained = _seeds(of, item, next(iter(rows.values())), "Clean")
-    return (
-        f"- `saliency`, the first phase at the paper's own beta and gamma ({trained}). "
-        f"Clean and robust accuracy (PGD-20): {told}. The paper says that it is 1 to 2 points above its teacher in both."
-    )
-
-
-def _batch_statistics(of: Findings, printed: Printed) -> str:
-    item = "saliency/autopsy"
-    rows = ("OURS after phase 1", "AT (PGD-7), the teacher", "Standard training")
-    told = ", ".join(f"{of.interval(item, row, 'PGD-20', 1)} ({row})" for row in rows)
-    return (
-        f"- `saliency`, BatchNorm with the statistics of 100 attacked test images, as the authors' code evaluates, less running "
-        f"statistics, of the same networks ({_seeds(of, item, rows[0], 'PGD-20')}): points under PGD-20 {told}."
-    )
-
-
-def _pruned(of: Findings, printed: Printed) -> str:
-    item, column = "advprune/variants", "PGD | ε = 8/255"
-    rows = {
-        "all data": "beta 1 | TRADES, the pruned runs' beta and learning rate",
-        "random subsets": "beta 1 | Random, drawn again",
-        "GLISTER": "beta 1 | Adv-GLISTER (Ours)",
-        "GRAD-MATCH": "beta 1 | Adv-GRAD-MATCH (Ours)",
-    }
-    told = ", ".join(
-        f"{name} {of.level(item, row, 'Clean')} and {of.level(item, row, column)}" for name, row in rows.items()
-    )
-    return (
-        f"- `advprune`, TRADES with beta 1, 30 % of the data ({_seeds(of, item, rows['GLISTER'], column)}). Clean and robust "
-        f"accuracy (PGD-50-10): {told}."
-    )
 
 
 def claims(root: Path) -> list[str]:

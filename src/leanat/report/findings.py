@@ -1,0 +1,50 @@
+"""Numbers of cells as text, for sentences; which cells were asked for is remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from leanat.report.statistics import Interval, paired_difference, t_interval
+
+Values = dict[int, float]  # by seed
+Cells = dict[tuple[str, str, str], Values]  # by item, row, column
+
+
+class Findings:
+    """Numbers of cells as text; it remembers which cells it was asked for.
+
+    ``read``: the values of a cell; ValueError, saying why, where it has none.
+    """
+
+    def __init__(self, read: Callable[[str, str, str], Values]):
+        self._read, self.used = read, Cells()
+
+    def values(self, item: str, row: str, column: str) -> Values:
+        self.used[item, row, column] = self._read(item, row, column)
+        return self.used[item, row, column]
+
+    def mean(self, item: str, row: str, column: str, digits: int = 0) -> str:
+        """The mean over seeds, such as ``62``."""
+        return f"{self._interval(item, row, column).mean:.{digits}f}"
+
+    def level(self, item: str, row: str, column: str, digits: int = 1) -> str:
+        """The mean with the half-width of its 95 % interval over seeds, such as ``62.1 ± 0.9``; one seed has none."""
+        found = self._interval(item, row, column)
+        half = "" if found.half is None else f" ± {found.half:.{digits}f}"
+        return f"{found.mean:.{digits}f}{half}"
+
+    def interval(self, item: str, row: str, column: str, digits: int = 2) -> str:
+        """A cell that is a difference itself: ``+0.04 [-0.08, 0.15]``."""
+        return _text(self._interval(item, row, column), digits)
+
+    def gap(self, item: str, row: str, other: str, column: str, digits: int = 1) -> str:
+        """Row less other row, paired over seeds, with its 95 % interval: ``+0.4 [-0.8, 1.5]``."""
+        return _text(paired_difference(self.values(item, row, column), self.values(item, other, column)), digits)
+
+    def _interval(self, item: str, row: str, column: str) -> Interval:
+        return t_interval(list(self.values(item, row, column).values()))
+
+
+def _text(found: Interval, digits: int) -> str:
+    text = f"{found.mean:+.{digits}f}"
+    return text if found.low is None else f"{text} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
