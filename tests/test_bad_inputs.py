@@ -4,8 +4,10 @@ The configuration is the smallest: the paper of docs/adding.md, as they stand th
 """
 
 import dataclasses
+import io
 import shutil
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -110,6 +112,19 @@ CONFIGURATIONS = [
     (CONFIG, "change: {}", "change: {mine: {half: [1]}}", "change.mine.half: a mapping of fields to values is expected, got [1]"),
     (CONFIG, "change: {}", "change: {mine: {half: null}}", "change.mine.half: a mapping of fields to values is expected"),
     (CONFIG, "change: {}", "change: {mien: {}}", "change: there is no paper 'mien'; did you mean mine?"),
+    (CONFIG, "change: {}", "change: {mine: {half: {recipe.lr.lr: 2026-01-01}}}", "datetime.date(2026, 1, 1) is not"),
+    (CONFIG, "change: {}", "change: {mine: {half: {recipe.epochs: !!binary aGVsbG8=}}}", "b'hello' is not allowed"),
+    (CONFIG, "change: {}", "change: {mine: {half: {recipe.epochs: !!set {a}}}}", "{'a'} is not allowed; allowed: text, a finite"),
+    (CONFIG, "change: {}", "change: {mine: {half: {recipe.lr.lr: .nan}}}", "recipe.lr.lr: nan is not allowed; allowed: text"),
+    (CONFIG, "change: {}", "change: &a {mine: *a}", "config.yaml: change.mine: an alias of a value that it is a part of"),
+    (CONFIG, "seeds: null", "seeds: null\n? [a, b]\n: 3", ": not valid YAML: a key that is no text"),
+    (CONFIG, "change: {}", "change: {mine: {half: {recipe: 1}}}", "half.recipe: not a whole part; name"),
+    (CONFIG, "change: {}", "change: {mine: {half: {data.name: shapes10}}}", "data.name cannot be changed here: items name"),
+    (CONFIG, "change: {}", "change: {mine: {half: {seed: 3}}}", "seed cannot be changed here: seeds"),
+    (CONFIG, "change: {}", "change: {mine: {half: {code: 3}}}", "code cannot be changed here"),
+    (CONFIG, "change: {}", "change: {mine: {half: {recipe.batch: 1000000}}}", "spec.recipe.batch: 1000000; allowed: up to 600"),
+    (CONFIG, "change: {}", "change: {mine: {half: {data.augment: [{crop: {pad: 8}}]}}}", "crop.pad: 8; allowed: below 8"),
+    (CONFIG, "change: {}", "change: {mine: {half: {data.augment: [{cutout: {size: 9}}]}}}", "cutout.size: 9; allowed: up"),
     (CONFIG, "change: {}", "change: {mine: {half: {recipe.batch: many}}}", "spec.recipe: batch 'many'; allowed: a whole number"),
 ]  # fmt: skip
 
@@ -434,3 +449,31 @@ def refused_in_lines(root, capsys, file, at, instead):
         raise AssertionError(f"{file}: {'.'.join(map(str, at))} = {instead!r}: {error!r}") from error
     assert status in (0, 1), (at, err)
     assert all(line.startswith("leanat: ") for line in err.splitlines()), (at, err)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("LEANAT_JOBS_PER_GPU", "abc", "LEANAT_JOBS_PER_GPU: abc is not allowed; a whole number from 1"),
+        ("LEANAT_JOBS_PER_GPU", "0", "LEANAT_JOBS_PER_GPU: 0 is not allowed; a whole number from 1"),
+        ("LEANAT_SET", "{bad", "LEANAT_SET: '{bad' is not allowed; a JSON list of texts, each KEY=VALUE"),
+        ("LEANAT_SET", "[3]", "LEANAT_SET: '[3]' is not allowed; a JSON list of texts, each KEY=VALUE"),
+    ],
+)
+def test_an_impossible_variable_of_the_environment(root, capsys, monkeypatch, variable, value, said):
+    monkeypatch.setenv(variable, value)
+    assert answer(capsys, ["check", "--config-dir", root / "config"]) == (1, f"leanat: {said}\n")
+
+
+def test_a_terminal_of_few_letters_gets_a_question_mark(monkeypatch):
+    """The ledger has a tick for a claim that is supported; ASCII has none."""
+    shown = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", shown)
+
+    def claims(arguments):
+        print("\u2713 supported")
+
+    monkeypatch.setattr(cli, "claims", claims)
+    assert cli.main(["claims", "--config-dir", "nowhere"]) == 0
+    shown.flush()
+    assert shown.buffer.getvalue() == b"? supported\n"

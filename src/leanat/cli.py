@@ -27,7 +27,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0; 1 for what the user can mend, said in a line each on standard error; 2 for a wrong command line;
     75 after SIGTERM, 130 after Ctrl-C: what was done is saved. 141, as a shell has it, when the reader of a pipe left.
     """
-    arguments = parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # not of a stream that is caught, as tests do
+            stream.reconfigure(errors="replace")  # a terminal that has no word for a letter gets a ? in its place
+    try:
+        arguments = parser().parse_args(argv)
+    except ConfigError as error:  # of the environment
+        print(*(f"leanat: {line}" for line in error.problems), sep="\n", file=sys.stderr)
+        return 1
     logging.basicConfig(format="%(message)s", handlers=[_Lines(sys.stdout)])
     log.setLevel(logging.INFO)  # of other packages, warnings alone
     os.environ["MPLBACKEND"] = "agg"  # files are written, no window is opened, also where Jupyter set another one

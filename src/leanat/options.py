@@ -14,7 +14,7 @@ import yaml
 
 from leanat.core.errors import ConfigError
 from leanat.core.files import read_json
-from leanat.plan import structure
+from leanat.plan import settings, structure
 from leanat.plan.grid import Grid
 
 
@@ -100,8 +100,27 @@ def config_folder() -> Path:
     return packaged if str(here) == "config" and not here.is_dir() and packaged.is_dir() else here
 
 
+def setting_pairs() -> list[str]:
+    """What LEANAT_SET says, a JSON list of KEY=VALUE. Raises ConfigError."""
+    try:
+        pairs = json.loads(text := default("SET", "[]"))
+    except ValueError:
+        pairs = None
+    if not isinstance(pairs, list) or not all(isinstance(pair, str) for pair in pairs):
+        raise ConfigError([f"LEANAT_SET: {text!r} is not allowed; a JSON list of texts, each KEY=VALUE"])
+    return pairs
+
+
+def jobs_per_gpu() -> int:
+    """What LEANAT_JOBS_PER_GPU says. Raises ConfigError."""
+    try:
+        return count(default("JOBS_PER_GPU", "1"))
+    except argparse.ArgumentTypeError as error:
+        raise ConfigError([f"LEANAT_JOBS_PER_GPU: {error}"]) from None
+
+
 def config_options(sub: argparse.ArgumentParser) -> None:
-    folder, pairs = config_folder(), json.loads(default("SET", "[]"))
+    folder, pairs = config_folder(), setting_pairs()
     sub.add_argument(
         "--config-dir",
         type=path,
@@ -160,9 +179,8 @@ def run_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--device", default=default("DEVICE", "auto"), help="auto, cpu, cuda or cuda:N (default: auto)")
     same, text = bool(default("DETERMINISTIC", "")), "a GPU computes the same bits from the same inputs; slower"
     sub.add_argument("--deterministic", action="store_true", default=same, help=text)
-    shared = int(default("JOBS_PER_GPU", "1"))
     sub.add_argument(
-        "--jobs-per-gpu", type=count, default=shared, metavar="N", help="jobs that share a GPU (default: 1)"
+        "--jobs-per-gpu", type=count, default=jobs_per_gpu(), metavar="N", help="jobs that share a GPU (default: 1)"
     )
 
 
@@ -174,9 +192,10 @@ def grid(arguments: argparse.Namespace) -> Grid:
         if not equals:
             raise ConfigError([f"--set {pair}: written KEY=VALUE"])
         try:
-            overrides[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise ConfigError([f"--set {pair}: {value!r} is not a YAML value"]) from None
+            overrides[key] = settings.yaml_value(value)
+        except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that there is not, such as 2026-13-01
+            why = getattr(error, "problem", None) or error
+            raise ConfigError([f"--set {pair}: {value!r} is not a YAML value ({why})"]) from None
     results = getattr(arguments, "results", path(default("RESULTS", "results")))
     return structure.load(arguments.config_dir, overrides, results)
 

@@ -134,3 +134,21 @@ def test_a_training_names_what_is_damaged_in_its_folder(here, capsys, file, cont
     status, err = answer(capsys, ["train", "own", "--device", "cpu"])
     assert (status, len(err.splitlines())) == (1, 1)
     assert said in err
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"snapshots": [99]}, "spec.snapshots: 99; allowed: 1 to recipe.epochs, which is "),
+        ({"code": 1}, "spec.code: 1; allowed: 3, the meaning that training has in this version"),
+        ({"recipe": {"batch": 10**6}}, "spec.recipe.batch: 1000000; allowed: up to 600, the examples of digits"),
+    ],
+)
+def test_a_spec_by_its_folder_is_checked_as_those_of_the_configuration(here, capsys, change, said):  # noqa: F811
+    (here / "own").mkdir()
+    spec = spec_of(here)
+    changed = {k: spec[k] | v if isinstance(v, dict) else v for k, v in change.items()}
+    write_json(here / "own" / "spec.json", spec | changed)
+    status, err = answer(capsys, ["train", "own", "--device", "cpu"])
+    assert (status, len(err.splitlines())) == (1, 1)
+    assert said in err

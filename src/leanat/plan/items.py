@@ -296,14 +296,22 @@ def _numbers(
     return tuple(r.id for r in runs), tuple(grid.evaluation(r, entry, suite).id for r in evaluated)
 
 
+def _component(spec: Mapping[str, Any], key: str) -> tuple[str, Mapping[str, Any]]:
+    """Name and fields of a component of the method. Raises ConfigError for what is none, as a user's change may be."""
+    value = spec["method"][key]
+    made = {value: {}} if isinstance(value, str) else value
+    if not isinstance(made, dict) or len(made) != 1 or not isinstance(next(iter(made.values())), dict):
+        raise ConfigError([f"method.{key}: {value!r} is not allowed; a name, or {{name: {{field: value}}}}"])
+    return next(iter(made.items()))
+
+
 def _timed(grid: Grid, entry: Mapping[str, Any]) -> Timed:
     """What the cost of a training is composed of: the paper's own spec, whatever the scale, and its primitives' key."""
     run = grid.at_paper_scale().run(entry, 0, entry.get("settings"))
     spec = run.spec
     data = grid.datasets[entry["data"]]
-    attack = spec["method"]["attack"]
-    name, fields = (attack, {}) if isinstance(attack, str) else next(iter(attack.items()))
-    objective, terms = next(iter(spec["method"]["objective"].items()))
+    name, fields = _component(spec, "attack")
+    objective, terms = _component(spec, "objective")
     step = {
         "shape": [data["channels"], data["size"]],
         "model": spec["model"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +21,9 @@ KEYS = {
     "papers": (list, type(None)), "change": (dict, type(None)), "more_seeds": (dict, type(None)),
 }  # fmt: skip
 OPTIONAL = {"other_counts", "deterministic", "papers", "change", "more_seeds"}
+PARTS = {  # of a spec, and a field of each
+    "data": "data.augment", "model": "model.standardise", "recipe": "recipe.epochs", "method": "method.attack.steps",
+}  # fmt: skip
 MOST_SEEDS = 1000  # each is a training of every run
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 COUNTS = {"train": 1, "test": 1, "classes": 2, "channels": 1, "size": 1}  # of a data set, and the least each may be
@@ -31,7 +35,7 @@ def load(folder: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
     if not file.is_file():
         raise ConfigError([f"{file}: no such file; run in the checkout, or name its folder: --config-dir DIR"])
     own = load_yaml(file)
-    settings = own | _numbers(dict(overrides))
+    settings = own | _numbers(dict(overrides), "command line (--config or --set)")
     for key in ("results", "data_dir"):
         if isinstance(value := settings.get(key), str) and value.startswith("~"):
             settings[key] = str(Path(value).expanduser())
@@ -94,6 +98,8 @@ def _of_change(change: Mapping[str, Any]) -> Iterator[str]:
         yield from (
             f"change.{paper}.{m}: a mapping of fields to values is expected, got {v!r}" for m, v in wrong.items()
         )
+        whole = [(m, name) for m, values in methods.items() if m not in wrong for name in values if name in PARTS]
+        yield from (f"change.{paper}.{m}.{p}: not a whole part; name its fields, such as {PARTS[p]}" for m, p in whole)
 
 
 def _of_data_sets(found: Mapping[str, Any], path: Path) -> Iterator[str]:
@@ -110,16 +116,25 @@ def _of_data_sets(found: Mapping[str, Any], path: Path) -> Iterator[str]:
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """safe_load that also refuses a key written twice; YAML itself would keep the last one silently."""
+    """safe_load that also refuses a key written twice, of which YAML itself would keep the last one silently, and keys that
+    are lists or mappings.
+    """
 
     def construct_mapping(self, node, deep=False):
         seen = set()
         for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key that is no text", key_node.start_mark)
             name = self.construct_object(key_node, deep=deep)
             if name in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key {name!r} twice", key_node.start_mark)
             seen.add(name)
         return super().construct_mapping(node, deep)
+
+
+def yaml_value(text: str) -> Any:
+    """Raises YAMLError, and ValueError for a date that there is not."""
+    return yaml.load(text, _Loader)
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
@@ -131,27 +146,39 @@ def load_yaml(path: Path) -> dict[str, Any]:
         names = sorted(p.stem for p in path.parent.glob("*.yaml"))
         raise ConfigError([f"{path}: no such file{did_you_mean(path.stem, names)}"])
     try:
-        value = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        value = yaml_value(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         raise ConfigError(
             [f"{path}:{line}: not UTF-8; save it as UTF-8 (byte {error.object[error.start]:#x})"]
         ) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f":{mark.line + 1}" if mark else ""
         raise ConfigError([f"{path}{where}: not valid YAML: {getattr(error, 'problem', None) or error}"]) from None
     if not isinstance(value, dict):
         raise ConfigError([f"{path}: a mapping of keys to values is expected, got {type(value).__name__}"])
-    return _numbers(value)
+    return _numbers(value, str(path))
 
 
-def _numbers(value: Any) -> Any:
+def _numbers(value: Any, source: str, where: str = "", inside: tuple[int, ...] = ()) -> Any:
+    """The value with texts that are numbers as numbers. Raises ConfigError for what JSON has no word for.
+
+    ``source``: who says so; ``where``: the key, with dots; ``inside``: the values that this one is a part of.
+    """
+    if id(value) in inside:
+        raise ConfigError([f"{source}: {where}: an alias of a value that it is a part of"])
+    below = (*inside, id(value))
     if isinstance(value, dict):
-        return {str(k): _numbers(v) for k, v in value.items()}
+        return {str(k): _numbers(v, source, f"{where}.{k}".lstrip("."), below) for k, v in value.items()}
     if isinstance(value, list):
-        return [_numbers(v) for v in value]
-    return number(value) if isinstance(value, str) else value
+        return [_numbers(v, source, f"{where}[{k}]", below) for k, v in enumerate(value)]
+    if isinstance(value, str):
+        return number(value)
+    if not isinstance(value, int | float | None) or (isinstance(value, float) and not math.isfinite(value)):
+        allowed = "allowed: text, a finite number, true, false, null, and lists and mappings of these"
+        raise ConfigError([f"{source}: {where}: {value!r} is not allowed; {allowed}"])
+    return value
 
 
 def number(text: str) -> str | float:

@@ -19,6 +19,11 @@ from leanat.plan.grid import Grid
 from leanat.plan.items import resolve
 
 KINDS = ("table", "figure", "formula")
+FIXED = {  # what of a spec ``change`` does not reach
+    "data.name": "items name data sets, and a scale puts others in their place",
+    "seed": "seeds, or more_seeds of an item, says how many there are",
+    "code": "it is the meaning that training has in this version",
+}
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.+-]*")
 
 
@@ -64,7 +69,9 @@ def _of_changes(grid: Grid) -> Iterator[str]:
             runs = [r.spec for r in grid.runs.values() if method == "all" or f"-{method}-s" in r.id]
             fields = {name for spec in runs for name in field_names(spec)}
             for name in values or {}:
-                if (paper, method, name) not in acted:
+                if name in FIXED:
+                    yield f"change: {paper}.{method}: {name} cannot be changed here: {FIXED[name]}"
+                elif (paper, method, name) not in acted:
                     yield f"change: {paper}.{method}: no run has {name!r}{did_you_mean(name, fields)}"
 
 
