@@ -71,7 +71,8 @@ DAMAGES = [
 def test_a_damaged_outcome_is_named_and_made_again(made, caplog, damage, said):
     first, file = made()
     assert 0 < first["correct"] < first["clean"]["correct"] < 30, "some are fooled, and some were wrong before"
-    assert (made()[0], caplog.text) == (first, "")
+    assert made()[0] == first
+    assert "made again" not in caplog.text
     arrays = records.arrays(file)
     np.savez(file, **arrays | damage(arrays))
     assert made() == (first, file)
