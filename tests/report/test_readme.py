@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from leanat.plan import structure
 from leanat.report import readme
 from leanat.report.cells import Items
-from leanat.report.photographs import photographs
+from leanat.report.findings import Findings
+from leanat.report.photographs import SENTENCES, photographs
 from leanat.report.statistics import paired_difference
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +35,18 @@ def test_the_search_is_told_as_it_was():
     with (ROOT / "docs" / "cpu_hours.csv").open(newline="") as file:
         hours = [f"| {' | '.join(text or '–' for text in row.values())} |" for row in csv.DictReader(file)]
     assert hours == [line for line in text.splitlines() if line.startswith(tuple(f"| {name}/" for name in PAPERS))]
+
+
+def test_every_cell_that_a_sentence_reads_is_there():
+    """Also those of items that no machine has run yet: a row may have got another name since."""
+    sentences = Findings(lambda item, row, column: {0: 1.0, 1: 2.0})
+    for tell in SENTENCES.values():
+        tell(sentences, lambda item, row, column: "1")
+    for scale, cells in (("demo", readme.read(NUMBERS)), ("cpu", sentences.used)):
+        items = structure.load(ROOT / "config", {"scale": scale}).items
+        for item, row, column in cells:
+            assert row in {r.name for r in items[item].rows}, (item, row)
+            assert column in {c.name for c in items[item].columns}, (item, column)
 
 
 def test_every_number_is_used():

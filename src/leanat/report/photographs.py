@@ -8,7 +8,6 @@ from pathlib import Path
 from leanat.report import published, replicated
 from leanat.report.findings import Findings, Values
 
-WHERE = {"subset": "On a tenth of CIFAR-10 with smaller networks, a scale that is no longer there."}
 Printed = Callable[[str, str, str], str]  # an item, row and column to what the paper prints there
 
 
@@ -19,21 +18,11 @@ def photographs(real: Path, papers: Path) -> list[str]:
         return published.lookup(*item.split("/"), row, column, papers).text
 
     of, made = of_replicated(real), {f"{path.parent.name}/{path.stem}" for path in real.glob("*/*.csv")}
-    told = {
-        "coreset/table3": _fast_coresets,
-        "coreset/autopsy": _autopsy,
-        "qtart/decomposition": _removal,
-        "sat/figure2": _classes,
-        "sat/autopsy": _slips_of_sat,
-        "saliency/phase1": _first_phase,
-        "saliency/autopsy": _batch_statistics,
-        "advprune/variants": _pruned,
-    }
     entries = []
-    for item, tell in told.items():
+    for item, tell in SENTENCES.items():
         if item in made:
             scale = next(iter(replicated.load(*item.split("/"), real).values())).scale
-            entries.append(f"{tell(of, printed)} {WHERE.get(scale, f'Scale {scale}.')}")
+            entries.append(f"{tell(of, printed)} Scale {scale}.")
     return entries
 
 
@@ -78,11 +67,19 @@ def _autopsy(of: Findings, printed: Printed) -> str:
         "its early stop and random fill-up": "GradMatch: early stop, fill-up",
         "the idle gap": "GradMatch: idle gap",
         "gradients in training mode": "GradMatch: training mode",
+        "TRADES whose BatchNorm is not updated": "TRADES: BatchNorm not updated",
     }
     first, gaps = next(iter(rows.values())), _differences(of, item, rows, "PGD-50-10", 1)
     return (
         "- What the authors' code does otherwise, one change at a time on the same table "
         f"({_seeds(of, item, first, 'clean')}), in points clean and robust: {gaps}."
+    )
+
+
+def _levels(of: Findings, item: str, rows: Mapping[str, str], attack: str) -> str:
+    """Of each named row the clean accuracy and that under an attack."""
+    return ", ".join(
+        f"{name} {of.level(item, row, 'Clean')} and {of.level(item, row, attack)}" for name, row in rows.items()
     )
 
 
@@ -152,13 +149,11 @@ def _first_phase(of: Findings, printed: Printed) -> str:
         "its teacher (PGD)": "CIFAR-10 | AT (PGD-7), the teacher",
         "standard training": "CIFAR-10 | Standard training",
     }
-    told = ", ".join(
-        f"{name} {of.level(item, row, 'Clean')} and {of.level(item, row, 'PGD-20')}" for name, row in rows.items()
-    )
     trained = _seeds(of, item, next(iter(rows.values())), "Clean")
     return (
         f"- `saliency`, the first phase at the paper's own beta and gamma ({trained}). "
-        f"Clean and robust accuracy (PGD-20): {told}. The paper says that it is 1 to 2 points above its teacher in both."
+        f"Clean and robust accuracy (PGD-20): {_levels(of, item, rows, 'PGD-20')}. "
+        "The paper says that it is 1 to 2 points above its teacher in both."
     )
 
 
@@ -177,16 +172,26 @@ def _pruned(of: Findings, printed: Printed) -> str:
     rows = {
         "all data": "beta 1 | TRADES, the pruned runs' beta and learning rate",
         "random subsets": "beta 1 | Random, drawn again",
-        "GLISTER": "beta 1 | Adv-GLISTER (Ours)",
+        "GLISTER": "beta 1 | Adv-GLISTER",
         "GRAD-MATCH": "beta 1 | Adv-GRAD-MATCH (Ours)",
     }
-    told = ", ".join(
-        f"{name} {of.level(item, row, 'Clean')} and {of.level(item, row, column)}" for name, row in rows.items()
-    )
     return (
         f"- `advprune`, TRADES with beta 1, 30 % of the data ({_seeds(of, item, rows['GLISTER'], column)}). Clean and robust "
-        f"accuracy (PGD-50-10): {told}."
+        f"accuracy (PGD-50-10): {_levels(of, item, rows, column)}."
     )
+
+
+# Of an item on real photographs, what says in words what it shows.
+SENTENCES: dict[str, Callable[[Findings, Printed], str]] = {
+    "coreset/table3": _fast_coresets,
+    "coreset/autopsy": _autopsy,
+    "qtart/decomposition": _removal,
+    "sat/figure2": _classes,
+    "sat/autopsy": _slips_of_sat,
+    "saliency/phase1": _first_phase,
+    "saliency/autopsy": _batch_statistics,
+    "advprune/variants": _pruned,
+}
 
 
 def of_replicated(folder: Path) -> Findings:

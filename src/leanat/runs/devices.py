@@ -80,7 +80,7 @@ def claimed(device: str = "cpu", jobs_per_gpu: int = 1, processes: int = 1) -> I
 
 
 def _lock(here: list[str], gpus: int, jobs_per_gpu: int) -> dict[str, object]:
-    """Open lock files by GPU; it is said once, if they are waited for.
+    """Open lock files by GPU; where they are not free, a line says once that this process waits for them.
 
     Inside a SLURM allocation GPUs are numbered anew, so it has locks of its own.
     """

@@ -350,6 +350,8 @@ MARGIN = assumed(
 )
 IMAGES = assumed(500, "ours: of how many test images the means are")
 RESTARTS = assumed(10, "'random restarts' without a number")
+CURRICULUM = {"natural": CLEAN, "fgsm": FAST["fgsm"], "pgd20": FAST["pgd20"]}
+BY_BATCH = {f"{name}_batch": entry | {"statistics": "batch"} for name, entry in ({"clean": CLEAN} | FAST).items()}
 SUITES = {
     "main": FAST
     | {
@@ -358,18 +360,14 @@ SUITES = {
         "alarm": {"masking": {"threat": BALL, "limit": 256, "queries": 500}},  # ours
     },
     "ablations": FAST,  # Tables 3 to 6, 8, 9, figures
-    "curriculum": {"natural": CLEAN, "fgsm": FAST["fgsm"], "pgd20": FAST["pgd20"]},  # Figures 2, 3, 5: of snapshots too
+    "curriculum": CURRICULUM,  # Figures 2, 3, 5: of snapshots too
     # Figures 4 and 6; ours: localisation, alignment, bound.
     "maps": {"maps": {"measure": part("maps", examples=IMAGES, pictures=4, fgsm=FGSM, pgd=pgd(20))}},
     "losses": {"terms": {"measure": part("terms", teacher=upstream("at"))}},  # Table 7
     # Ours beside main: BatchNorm with the statistics of 100 adversarial test images, as the authors' code evaluates.
-    "authors": {f"{name}_batch": entry | {"statistics": "batch"} for name, entry in ({"clean": CLEAN} | FAST).items()},
+    "authors": BY_BATCH,
     # Ours, the autopsy: both conventions of BatchNorm side by side.
-    "conventions": {"natural": CLEAN, "fgsm": FAST["fgsm"], "pgd20": FAST["pgd20"]}
-    | {
-        f"{name}_batch": entry | {"statistics": "batch"}
-        for name, entry in (("clean", CLEAN), ("fgsm", FAST["fgsm"]), ("pgd20", FAST["pgd20"]))
-    },
+    "conventions": CURRICULUM | {name: BY_BATCH[name] for name in ("clean_batch", "fgsm_batch", "pgd20_batch")},
     # Text of section 5: more steps, restarts.
     "strength": {f"pgd{count}": {"attack": pgd(count)} for count in (20, 50, 70, 100)}
     | {"pgd20_10": {"attack": pgd(20, restarts=RESTARTS)}},
