@@ -449,7 +449,7 @@ def test_images_are_drawn_as_they_are_and_a_missing_one_is_empty(tmp_path):
         ("images", {"a": np.zeros((2, 4, 4))}, "rows"),
         ("images", {"rows": np.array(["x"]), "a": np.zeros((2, 4, 4))}, r"a must be \[1, H, W, 3\]"),
         ("images", {"rows": np.array(["x"]), "a": np.full((1, 4, 4, 3), 255.0)}, r"must lie in \[0, 1\]"),
-        ("images", {"rows": np.array([{}], dtype=object)}, "pickle"),
+        ("images", {"rows": np.array([{}], dtype=object)}, "no npz file"),
     ],
 )
 def test_arrays_of_another_form_are_refused_by_file(tmp_path, plot, arrays, said):

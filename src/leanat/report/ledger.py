@@ -10,6 +10,7 @@ import shutil
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from leanat.report.cells import Items
 from leanat.report.claims import FULL, CaseResult, Line, errata, ledger, load
 from leanat.report.layout import number
 from leanat.report.verdict import ALPHA, FEW, LARGE, SHARES
+from leanat.runs import records
 
 COLUMNS = (
     "paper", "claim", "verdict", "effect", "low", "high", "unit", "expected", "seeds", "cases", "cases_in_all", "scale",
@@ -86,17 +88,15 @@ def price(found: Mapping[str, list[Line]], results: Path) -> dict[str, float]:
 
 
 def _seconds(run: str, results: Path, known: dict[str, float]) -> float:
-    """Of a training and all attacks on it; what is not recorded counts as nothing."""
+    """Of a training and all attacks on it; what is not recorded, or damaged, counts as nothing."""
     if run not in known:
-        folder, total = results / "runs" / run, 0.0
-        for path in [folder / "metrics.json", *sorted((folder / "suites").glob("*.json"))]:
-            try:
-                record = json.loads(path.read_text())
-            except (OSError, ValueError):
-                continue
-            total += record.get("wall_seconds", 0) * record.get("threads", 1) if path.name == "metrics.json" else 0
-            total += sum(attack.get("seconds", 0) for attack in record.get("attacks", {}).values())
-        known[run] = total
+        folder, known[run] = results / "runs" / run, 0.0
+        with suppress(FileNotFoundError, ValueError):
+            record = records.metrics(folder / "metrics.json")
+            known[run] += record.get("wall_seconds", 0) * record.get("threads", 1)
+        for path in sorted((folder / "suites").glob("*.json")):
+            with suppress(FileNotFoundError, ValueError):
+                known[run] += sum(attack.get("seconds", 0) for attack in records.suite(path)["attacks"].values())
     return known[run]
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
 from matplotlib.lines import Line2D
@@ -24,6 +23,7 @@ from leanat.plan.item import Column, Filled, Row, Value
 from leanat.report.overview import plain
 from leanat.report.plots.page import WIDEST, Plot, finish, grid, page
 from leanat.report.plots.points import SeriesStyle, looks
+from leanat.runs import records
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -259,11 +259,7 @@ def read_files(item: Filled) -> dict[str, Arrays]:
             continue
         if not Path(path).is_file():
             raise FileNotFoundError(f"{path}: no such file; the arrays of {title!r} are expected there")
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                found[title] = {name: arrays[name] for name in arrays.files}
-        except (ValueError, OSError, BadZipFile) as error:
-            raise ValueError(f"{path}: not the arrays of {title!r} ({error})") from None
+        found[title] = records.arrays(Path(path), again=f"the arrays of {title!r} are expected there")
     return found
 
 
