@@ -12,7 +12,7 @@ import json
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from leanat.core.files import atomic_write
@@ -91,13 +91,14 @@ def update(root: Path, results: Path, papers: Iterable[str]) -> None:
 
 def claims(root: Path) -> list[str]:
     """How many claims have which verdict, after ``make all`` and with the seeds added since, and the clearest rejections."""
-    counts, last = [], []
+    counts, last, real = [], [], []
     for name, planned in ((LEDGERS[False], False), (LEDGERS[True], True)):
         if not (root / name).is_file():
             continue
         with (root / name).open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if row["origin"] == "this run"]
-        last = rows
+            every = list(csv.DictReader(file))
+        last = rows = [row for row in every if row["origin"] == "this run"]
+        real = [row for row in every if row["origin"] == "replicated"]
         of = Counter(row["verdict"] for row in rows)
         part = sum(r["verdict"] == "supported" and r["cases"] != r["cases_in_all"] for r in rows)
         when = "with the seeds that `leanat decide` has added so far" if planned else "after `make all`"
@@ -108,17 +109,32 @@ def claims(root: Path) -> list[str]:
         )
     against = [row for row in last if row["verdict"] == "not supported" and row["p_reject"]]
     clearest = sorted(against, key=lambda row: float(row["p_reject"]))[:5]
-    entries = []
-    for row in clearest:
-        effect, low, high = (f"{float(row[name]):.1f}" for name in ("effect", "low", "high"))
-        entries.append(
-            f"{row['says']} ({row['claim']}): {effect} [{low}, {high}] {row['unit']}, expected {row['expected']}, "
-            f"{row['seeds']} seeds"
-        )
     return [
         f"- Of {len(last)} claims, {'; '.join(counts)}.",
-        "- The clearest of those that are not supported: " + "; ".join(entries) + ".",
+        f"- The clearest of those that are not supported: {'; '.join(map(_told, clearest))}.",
+        *_on_photographs(real),
     ]
+
+
+def _told(row: Mapping[str, str]) -> str:
+    effect, low, high = (f"{float(row[name]):.1f}" for name in ("effect", "low", "high"))
+    return (
+        f"{row['says']} ({row['claim']}): {effect} [{low}, {high}] {row['unit']}, expected {row['expected']}, "
+        f"{row['seeds']} seeds"
+    )
+
+
+def _on_photographs(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """What the claims come to on the numbers of ``replicated/``, and what would decide those that are open."""
+    told = []
+    for verdict in ("supported", "not supported"):
+        found = [_told(row) for row in rows if row["verdict"] == verdict]
+        told.append(f"{verdict}: {'; '.join(found) or 'none'}")
+    unsure = [f"{row['claim']} ({row['reason'].partition('; ')[0]})" for row in rows if row["verdict"] == "inconclusive"]
+    alone = [row["claim"] for row in rows if row["verdict"] == "not decidable"]
+    told += [f"inconclusive: {', '.join(unsure)}"] if unsure else []
+    told += [f"trained with too few seeds to be tested: {', '.join(alone)}"] if alone else []
+    return [f"- On real photographs {len(rows)} of them have numbers. {'. '.join(t[0].upper() + t[1:] for t in told)}."]
 
 
 def demo(of: Findings) -> list[str]:
