@@ -649,8 +649,12 @@ def test_json_holds_what_a_verdict_is_made_of(tmp_path):
 def test_the_price_of_a_claim_is_that_of_its_runs_and_attacks(tmp_path):
     for run, seconds in (("a-s0", 60), ("b-s0", 30)):
         (tmp_path / "runs" / run / "suites").mkdir(parents=True)
-        (tmp_path / "runs" / run / "metrics.json").write_text(json.dumps({"wall_seconds": seconds, "threads": 2}))
-        (tmp_path / "runs" / run / "suites" / "x.json").write_text(json.dumps({"attacks": {"pgd": {"seconds": 15}}}))
+        (tmp_path / "runs" / run / "metrics.json").write_text(
+            json.dumps({"spec": {}, "spec_hash": "0", "wall_seconds": seconds, "threads": 2})
+        )
+        (tmp_path / "runs" / run / "suites" / "x.json").write_text(
+            json.dumps({"attacks": {"pgd": {"accuracy": 0.5, "seconds": 15}}})
+        )
     cells = {"a": Cell({0: 1.0}, runs=("a-s0",)), "b": Cell({0: 1.0}, runs=("b-s0", "a-s0"))}
     case = claims.CaseResult(cells, {}, {0: 0.0}, Effect(0.0, 1))
     line = claims.Line(claim(), "demo", "inconclusive", cases=(case,))

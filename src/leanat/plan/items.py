@@ -151,7 +151,7 @@ def _column(grid: Grid, item: declared.Item, entry: Mapping[str, Any], cells: Se
         "digits": entry.get("digits", item.digits),
         "better": entry.get("better", item.better),
         "stand_in": ", ".join(stand_ins) or None,
-        "skipped": _missing(grid, entry),
+        "skipped": _missing(grid, entry) if all(cell.missing for cell in cells) else None,
     }
 
 

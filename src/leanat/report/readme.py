@@ -130,7 +130,9 @@ def _on_photographs(rows: Sequence[Mapping[str, str]]) -> list[str]:
     for verdict in ("supported", "not supported"):
         found = [_told(row) for row in rows if row["verdict"] == verdict]
         told.append(f"{verdict}: {'; '.join(found) or 'none'}")
-    unsure = [f"{row['claim']} ({row['reason'].partition('; ')[0]})" for row in rows if row["verdict"] == "inconclusive"]
+    unsure = [
+        f"{row['claim']} ({row['reason'].partition('; ')[0]})" for row in rows if row["verdict"] == "inconclusive"
+    ]
     alone = [row["claim"] for row in rows if row["verdict"] == "not decidable"]
     told += [f"inconclusive: {', '.join(unsure)}"] if unsure else []
     told += [f"trained with too few seeds to be tested: {', '.join(alone)}"] if alone else []
