@@ -26,6 +26,7 @@ from leanat.attacks.pgd import margin
 from leanat.attacks.threat import per_example
 from leanat.core.component import File, component
 from leanat.core.nouns import Attack, Step, eval_without_param_grad
+from leanat.core.precision import exact_fp32
 from leanat.models import io
 
 _FLAT = 1e-4  # an image whose gradient is shorter has nothing to climb (authors' code)
@@ -180,6 +181,7 @@ def _both(net: nn.Module, lpips: Features, x: Tensor) -> tuple[Tensor, Tensor]:
     return lpips(x), net(x)
 
 
+@exact_fp32()
 def _perceptual(attack: FastLPA | LPA | PPGD, net: nn.Module, step: Step) -> Tensor:
     """Does what the three attacks share: find the distance, leave out what is wrong already, draw the start, search."""
     refuse_budget(attack, step)

@@ -12,12 +12,14 @@ from leanat.attacks.autoattack import Square, sanity
 from leanat.attacks.pgd import PGD
 from leanat.attacks.threat import ThreatModel
 from leanat.core.nouns import Data
+from leanat.core.precision import exact_fp32
 from leanat.evaluation.evaluate import evaluate, sample, step_of
 
 STRAY = 0.02  # share of images that a weaker attack may break and a stronger one miss, by chance
 LOSS_GAP = 0.05  # PGD on the margin usually beats PGD on cross-entropy by 1 or 2 points
 
 
+@exact_fp32()
 def masking_report(
     net: nn.Module,
     data: Data,

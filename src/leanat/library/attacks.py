@@ -23,6 +23,7 @@ from leanat.attacks.stadv import StAdv
 from leanat.attacks.threat import L2, Linf, ThreatModel
 from leanat.core.errors import named
 from leanat.core.nouns import Attack, Step
+from leanat.core.precision import exact_fp32
 from leanat.core.rng import Draws
 from leanat.library import checks
 from leanat.library.checks import Channels
@@ -44,6 +45,7 @@ def threat_model(norm: str, eps: float) -> ThreatModel:
 
 
 @own_modes()
+@exact_fp32()
 def perturb(
     net: nn.Module,
     x: Tensor,

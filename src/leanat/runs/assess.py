@@ -17,6 +17,7 @@ from leanat.core import nouns
 from leanat.core.component import component
 from leanat.core.errors import ConfigError
 from leanat.core.files import finite
+from leanat.core.precision import exact_fp32
 from leanat.evaluation import evaluate, outcome
 from leanat.evaluation.gradient_masking import masking_report
 from leanat.models import io
@@ -31,6 +32,7 @@ log = logging.getLogger("leanat")
 FEW = 8  # numbers of a measure that the terminal shows
 
 
+@exact_fp32()
 def assess(
     net: nn.Module,
     load: Callable[[str], nouns.Data],
