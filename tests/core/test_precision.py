@@ -103,14 +103,68 @@ def test_a_training_in_fp32_has_the_bits_of_fp32(gpu):
         assert not torch.equal(on_gpu, trained_weights()), "the emulation does something"
 
 
-def test_the_flags_are_put_back():
-    flags = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = [flag.allow_tf32 for flag in flags]
-    with exact_fp32():
-        with exact_fp32():
-            pass
-        assert not any(flag.allow_tf32 for flag in flags)
-    assert [flag.allow_tf32 for flag in flags] == before
+FLAGS = """
+import os, sys, warnings
+import torch
+from leanat.core.precision import exact_fp32
+backends = torch.backends
+parts = backends.cudnn.conv, backends.cudnn.rnn, backends.cuda.matmul
+parts += backends.mkldnn.conv, backends.mkldnn.rnn, backends.mkldnn.matmul
+older = torch.get_float32_matmul_precision, lambda: backends.cudnn.allow_tf32, lambda: backends.cuda.matmul.allow_tf32
+
+def flag(read):
+    try:
+        return read()
+    except RuntimeError:
+        return "torch raises"
+
+def flags():
+    wholes = backends, backends.cudnn, backends.mkldnn
+    return [p.fp32_precision for p in (*parts, *wholes)] + [flag(read) for read in older]
+
+warnings.simplefilter("ignore")
+for number, setting in enumerate(sys.argv[1:]):
+    if os.fork() == 0:  # each of them starts from torch's defaults
+        exec(setting)
+        before = flags()
+        for _ in range(2):
+            with exact_fp32():
+                with exact_fp32():
+                    pass
+                assert {p.fp32_precision for p in parts} == {"ieee"}, flags()
+            assert flags() == before, (before, flags())
+        if "backends.fp32" in setting:
+            backends.fp32_precision = other = "ieee" if "tf32" in setting else "tf32"
+            assert {p.fp32_precision for p in parts} == {other}, "its parts still follow the whole"
+        print(number, flush=True)
+        os._exit(0)
+    os.wait()
+"""
+SETTINGS = [
+    "",
+    "backends.cudnn.allow_tf32 = False",
+    "backends.cuda.matmul.allow_tf32 = True",
+    "torch.set_float32_matmul_precision('high')",
+    "torch.set_float32_matmul_precision('medium')",
+    "backends.fp32_precision = 'tf32'",
+    "backends.fp32_precision = 'ieee'",
+    "backends.cudnn.conv.fp32_precision = 'ieee'",
+    "backends.cudnn.fp32_precision = 'tf32'",
+    "backends.cuda.matmul.fp32_precision = 'tf32'",
+    "backends.mkldnn.matmul.fp32_precision = 'bf16'",
+]
+
+
+@pytest.fixture(scope="module")
+def put_back():
+    done = subprocess.run([sys.executable, "-c", FLAGS, *SETTINGS], text=True, capture_output=True)
+    return {SETTINGS[int(number)] for number in done.stdout.split()}, done.stderr
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_the_flags_are_put_back(setting, put_back):
+    """However they were set: torch has an older and a newer interface, and raises where the two differ."""
+    assert setting in put_back[0], put_back[1]
 
 
 def test_weights_cast_once_give_the_same_bits_in_fewer_casts():

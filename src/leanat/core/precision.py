@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,18 +20,40 @@ from torch import nn
 log = logging.getLogger("leanat")
 
 
+def _switches() -> list[Any]:
+    """The parts of torch that may round operands of fp32, each with its own ``fp32_precision``."""
+    b = torch.backends
+    return [b.cudnn.conv, b.cudnn.rnn, b.cuda.matmul, b.mkldnn.conv, b.mkldnn.matmul, b.mkldnn.rnn]
+
+
+def _older_switch() -> bool:
+    """``cudnn.allow_tf32``, which torch refuses to read where the switches of its parts differ from it."""
+    try:
+        return torch.backends.cudnn.allow_tf32
+    except RuntimeError:
+        return False
+
+
 @contextmanager
 def exact_fp32() -> Iterator[None]:
-    """Inside, fp32 convolutions and matrix products use all their bits; outside, torch's flags are as before."""
-    flags = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = [flag.allow_tf32 for flag in flags]
-    for flag in flags:
-        flag.allow_tf32 = False
+    """Inside, fp32 convolutions and matrix products use all their bits; outside, torch's flags are as before.
+
+    Whichever of torch's interfaces they were set by, the older ``allow_tf32`` or the newer ``fp32_precision``.
+    """
+    before, allowed = [switch.fp32_precision for switch in _switches()], _older_switch()
+    if allowed:
+        torch.backends.cudnn.allow_tf32 = False  # or reading it would raise inside
+    for switch in _switches():
+        switch.fp32_precision = "ieee"
     try:
         yield
     finally:
-        for flag, allowed in zip(flags, before, strict=True):
-            flag.allow_tf32 = allowed
+        if allowed:
+            torch.backends.cudnn.allow_tf32 = True
+        for switch, precision in zip(_switches(), before, strict=True):
+            switch.fp32_precision = "none"  # then that of the whole holds, and follows it later on
+            if switch.fp32_precision != precision:
+                switch.fp32_precision = precision
 
 
 @contextmanager
