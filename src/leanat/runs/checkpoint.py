@@ -55,7 +55,8 @@ def previous(path: Path) -> Path:
 def load(path: Path, run: Run, made_from: Any, warn: Callable[[str], None] = lambda text: None) -> bool:
     """Restores ``run`` from ``path``, or from the checkpoint before it if that one is damaged.
 
-    Returns False where there is none that fits; ``warn`` gets a line for each that could not be used.
+    Returns False where there is none that fits; ``warn`` gets a line for each that could not be used. Memory that is full,
+    the host's or the GPU's, is raised: the checkpoint is good, and a training from the start would replace it.
     """
     for candidate in (path, previous(path)):
         try:
@@ -79,12 +80,25 @@ def _read(path: Path, made_from: Any, device: torch.device) -> dict[str, Any]:
     if not path.exists():
         raise FileNotFoundError(path)
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (MemoryError, torch.OutOfMemoryError, torch.AcceleratorError):  # which say nothing about the file
+        raise
     except Exception as error:
+        if "can't allocate memory" in str(error):  # the same of the host's, by torch
+            raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{path}: not a checkpoint that can be read ({reason[:120]}); it is ignored") from None
     if not isinstance(state, dict) or state.get("version") != VERSION:
         raise CheckpointError(f"{path}: not a checkpoint of version {VERSION}; it is ignored")
     if (kept := state.get("made_from")) != made_from:
         raise CheckpointError(f"{path}: made from other {differences(kept, made_from)}; it is ignored")
-    return state
+    return state | {name: _on(device, state[name]) for name in ("subset", "memory", "meter")}
+
+
+def _on(device: torch.device, value: Any) -> Any:
+    """The same numbers, texts and tensors, with all tensors on the device."""
+    if isinstance(value, torch.Tensor):
+        return value.to(device)
+    if isinstance(value, dict):
+        return {k: _on(device, v) for k, v in value.items()}
+    return type(value)(_on(device, v) for v in value) if isinstance(value, list | tuple) else value
