@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from measures import MEASURES, assessed, few_pictures, network_for
 from torch import nn
 
 from leanat.attacks.lpips import Lpips
@@ -9,40 +10,20 @@ from leanat.attacks.perceptual import LPA, PPGD, FastLPA
 from leanat.attacks.threat import Linf
 from leanat.core.nouns import Step
 from leanat.core.rng import Draws
-from leanat.cost.timing import images
 from leanat.evaluation.gradient_masking import masking_report
 from leanat.library import attacks
-from leanat.models import io
 from leanat.papers.saliency.maps import Measure
 from leanat.plan.components import SLOTS
-from leanat.runs import assess
-
-SHAPE = {"classes": 4, "channels": 3, "size": 8}
-FGSM = {"pgd": {"threat": {"linf": {"eps": 0.03}}, "steps": 1, "step_size": 0.03, "start": "none"}}
-NAMED = {"attacks": [{"name": "fgsm", "attack": FGSM}], "examples": None, "mapped": 8}
-MEASURES = {
-    "maps": {"fgsm": FGSM, "pgd": FGSM},
-    "terms": {},
-    "feature_distances": NAMED,
-    "gradient_error": {
-        "objective": "cross_entropy",
-        "attack": FGSM,
-        "batch": 6,
-        "fractions": [0.5],
-        "selectors": [{"name": "random", "selector": {"random": {"fraction": 0.5}}}],
-    },
-    "planted": {"share": 0.25, "filters": 3},
-}
 
 
 @pytest.fixture
 def pictures():
-    return images(SHAPE, 12, torch.device("cpu"), ())
+    return few_pictures()
 
 
 @pytest.fixture
 def net(pictures):
-    return io.build("resnet_tiny", "channel", io.describe(pictures), 0).eval()
+    return network_for(pictures)
 
 
 @pytest.fixture
@@ -69,11 +50,7 @@ def test_these_are_all_measures():
 
 @pytest.mark.parametrize("name", MEASURES)
 def test_measures(name, net, pictures, seen, tmp_path):
-    (tmp_path / "net").mkdir()
-    about = {"model": {"name": "resnet_tiny", "standardise": "channel"}, "data": io.describe(pictures)}
-    io.save(tmp_path / "net" / "model.safetensors", net, about)
-    suite = {name: {"measure": {name: MEASURES[name] | ({"teacher": f"{tmp_path}/net"} if name == "terms" else {})}}}
-    assess.assess(net, lambda part: pictures, suite, tmp_path / "kept", 0, tmp_path)
+    assessed(name, net, pictures, tmp_path)
     assert seen == {False}
 
 

@@ -1,4 +1,4 @@
-"""A GPU that runs out of memory: attacks are tried again with smaller batches (``test_evaluate.py``); a training says so.
+"""A GPU that runs out of memory: attacks, alarms and measures are tried again with smaller batches; a training says so.
 
 A checkpoint that does not fit for a moment, beside what a neighbour computes, stays what the training goes on from.
 """
@@ -8,13 +8,19 @@ from unittest import mock
 
 import pytest
 import torch
+from attack_bed import digits, standard
+from measures import MEASURES, assessed, few_pictures, network_for
 from pretended_gpu import OnGPU, pretended
 from test_experiment import spec_of
 from toys import Losses, Small, make_run, split, toy
 
 from leanat import cli
 from leanat.attacks import pgd
+from leanat.attacks.autoattack import AutoAttack, Ensemble
+from leanat.attacks.threat import Linf
 from leanat.core.loop import train
+from leanat.evaluation.evaluate import evaluate
+from leanat.evaluation.gradient_masking import masking_report
 from leanat.runs import checkpoint
 from leanat.selection.basic import Every, Random
 
@@ -83,3 +89,53 @@ def test_a_gpu_that_is_full_after_the_file_was_read(left):
         assert again.epoch == 2
         held = [again.subset.index, again.subset.weight, *again.memory[Losses.name].values()]
         assert all(isinstance(tensor, OnGPU) for tensor in held)
+
+
+class Card:
+    """Inside, forward passes of more than ``most`` images run out of memory; ``passes``: of how many images each was."""
+
+    def __init__(self, net, most):
+        self.net, self.most, self.passes = net, most, []
+
+    def look(self, module, inputs):
+        self.passes.append(len(inputs[0]))
+        if len(inputs[0]) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    def __enter__(self):
+        self.hook = self.net.register_forward_pre_hook(self.look)
+        return self
+
+    def __exit__(self, *error):
+        self.hook.remove()
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_measures_come_through_with_smaller_batches(name, tmp_path):
+    pictures = few_pictures()
+    net = network_for(pictures)
+    whole = assessed(name, net, pictures, tmp_path / "whole")
+    with Card(net, 9) as card:
+        parts = assessed(name, net, pictures, tmp_path / "parts")
+    assert max(card.passes) == len(pictures), "they did not fit at first"
+    assert parts.keys() == whole.keys()
+    for key, value in whole.items():
+        assert parts[key] == (value if value is None else pytest.approx(value, rel=1e-3)), key
+
+
+EVALUATED = {
+    "AutoAttack": lambda net, data: evaluate(net, data, AutoAttack(LINF), seed=0, limit=12).notes,
+    "Ensemble": lambda net, data: evaluate(net, data, Ensemble(LINF, ("apgd-ce",), 2), seed=0, limit=12).notes,
+    "alarm": lambda net, data: masking_report(net, data, LINF, seed=0, limit=12, steps=2, queries=2),
+}
+LINF = Linf(0.15)
+
+
+@pytest.mark.parametrize("name", EVALUATED)
+def test_checks_of_the_network_come_through_with_smaller_batches(name):
+    """Those of AutoAttack and of the alarm, before their attacks."""
+    bed = standard()
+    with Card(bed, 9) as card:  # and the 8 of ``folding`` do
+        said = EVALUATED[name](bed, digits()[1])
+    assert list(said) == list(EVALUATED[name](bed, digits()[1]))
+    assert max(card.passes) == 12, "they did not fit at first"

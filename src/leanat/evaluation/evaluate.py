@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from leanat.core.rng import Draws
 from leanat.evaluation.folding import folded
 from leanat.evaluation.outcome import NOT_FINITE, Outcome
 
+T = TypeVar("T")
 PROBE = 8  # images on which a folded network is compared with the network
 OWN_WAYS = ("self_bounded", "training_mode")  # of attacks that read layers, or take the statistics of a batch
 SQUARE_GAIN = 0.002  # AutoAttack's own threshold: more than this share broken by Square alone is suspicious
@@ -96,8 +98,7 @@ def evaluate(
             results = _clean(net, data, index, batch, precision, statistics)
             done, notes = (), ()
             if isinstance(attack, AutoAttack | Ensemble) and len(index):
-                step = step_of(data, index[:batch], seed, precision)
-                notes = tuple(sanity(net, step.x, step.y))
+                notes = tuple(doubts(net, data, index, seed, batch))
         else:
             results, done, notes = _resumed(resume, index, tuple(parts)), resume.parts, resume.notes
         left = len(done) < len(parts)
@@ -198,6 +199,28 @@ def step_of(data: Data, index: Tensor, seed: int, precision: str = "fp32") -> St
     x, y = data.batch(index, 0)
     x = x.contiguous(memory_format=torch.channels_last)
     return Step(0, index, x, y, torch.ones_like(index, dtype=torch.float32), Draws(seed, 0, index))
+
+
+def fitting(work: Callable[[int], T], batch: int) -> T:
+    """``work(batch)``, or else of half the batch, and so on, where it runs out of CUDA memory."""
+    while True:
+        try:
+            return work(batch)
+        except torch.OutOfMemoryError:
+            if batch == 1:
+                raise
+        batch //= 2  # outside the handler, whose traceback keeps the failed batch alive
+        torch.cuda.empty_cache()
+
+
+def doubts(net: nn.Module, data: Data, index: Tensor, seed: int, batch: int) -> list[str]:
+    """What ``sanity`` says of the first ``batch`` examples, or of as many of them as fit into CUDA memory."""
+
+    def said(batch: int) -> list[str]:
+        step = step_of(data, index[:batch], seed)
+        return sanity(net, step.x, step.y)
+
+    return fitting(said, batch)
 
 
 def _in_batches(

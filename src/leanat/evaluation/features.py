@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -11,9 +12,10 @@ from torch import Tensor, nn
 
 from leanat.core.component import component
 from leanat.core.nouns import Attack, Data, eval_without_param_grad
-from leanat.evaluation.evaluate import sample, step_of
+from leanat.evaluation.evaluate import fitting, sample, step_of
 from leanat.evaluation.measured import Measured
 
+BATCH = 500
 PERPLEXITY = 30  # scikit-learn's default
 
 
@@ -46,7 +48,7 @@ class Distances:
         return tuple(f"{attack.name}_{kind}" for attack in self.attacks for kind in kinds)
 
     def __call__(self, net: nn.Module, data: Data, seed: int) -> Measured:
-        arrays = distances(net, data, self.attacks, seed=seed, limit=self.examples)
+        arrays = fitting(partial(distances, net, data, self.attacks, seed, self.examples), BATCH)
         norm, numbers = float(arrays["norm"].mean()), {}
         for name in (attack.name for attack in self.attacks):
             low, high, mean = (float(f(arrays[name])) for f in (np.min, np.max, np.mean))
@@ -65,7 +67,7 @@ class Distances:
 
 
 def distances(
-    net: nn.Module, data: Data, attacks: tuple[NamedAttack, ...], *, seed: int, limit: int | None, batch: int = 500
+    net: nn.Module, data: Data, attacks: tuple[NamedAttack, ...], seed: int, limit: int | None, batch: int
 ) -> dict[str, np.ndarray]:
     """Distances, ``norm`` and ``classes`` as ``Distances`` has them, and ``features`` [n, D], phi(x)."""
     index = sample(len(data), limit).to(data.labels.device)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from torch import nn
 
-from leanat.attacks.autoattack import Square, sanity
+from leanat.attacks.autoattack import Square
 from leanat.attacks.pgd import PGD
 from leanat.attacks.threat import ThreatModel
 from leanat.core.nouns import Data
 from leanat.core.precision import exact_fp32
-from leanat.evaluation.evaluate import evaluate, sample, step_of
+from leanat.evaluation.evaluate import doubts, evaluate, sample
 
 STRAY = 0.02  # share of images that a weaker attack may break and a stronger one miss, by chance
 LOSS_GAP = 0.05  # PGD on the margin usually beats PGD on cross-entropy by 1 or 2 points
@@ -39,8 +39,7 @@ def masking_report(
     (``queries`` without gradients) breaking what PGD does not.
     """
     index = sample(len(data), limit).to(data.labels.device)
-    first = step_of(data, index[:batch], seed)
-    reasons = sanity(net, first.x, first.y)
+    reasons = doubts(net, data, index, seed, batch)
 
     def right(attack):
         outcome = evaluate(net, data, attack, seed=seed, index=index, batch=batch, precision=precision)

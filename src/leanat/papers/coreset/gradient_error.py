@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from leanat.core.component import Fraction, component
 from leanat.core.loop import make_step
 from leanat.core.nouns import Attack, Data, Method, Objective, Recipe, Run, Selector, Split, Step, Subset
+from leanat.evaluation.evaluate import fitting
 from leanat.evaluation.measured import Measured
 from leanat.selection.basic import Everything, Random, everyone, unweighted
 from leanat.selection.last_layer import gradients, of_every_example
@@ -96,15 +98,21 @@ def attacked(run: Run, data: Data) -> Tensor:
 
 def of_all_layers(run: Run, data: Data, subset: Subset) -> Tensor:
     """The gradient of the subset's weighted sum of losses with respect to every parameter, one vector. Evaluation mode."""
-    parameters = [p for p in run.net.parameters() if p.requires_grad]
-    total = torch.zeros(sum(p.numel() for p in parameters), device=run.device)
     modes = [(m, m.training) for m in run.net.modules()]
     run.net.eval()
-    for where in torch.arange(len(subset.index), device=run.device).split(BATCH):
+    try:
+        return fitting(partial(_of_all_layers, run, data, subset), BATCH)
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def _of_all_layers(run: Run, data: Data, subset: Subset, batch: int) -> Tensor:
+    parameters = [p for p in run.net.parameters() if p.requires_grad]
+    total = torch.zeros(sum(p.numel() for p in parameters), device=run.device)
+    for where in torch.arange(len(subset.index), device=run.device).split(batch):
         step = make_step(run, data, subset, where)
         step.x_adv = run.method.attack(run.net, step)
         loss = (step.weight * run.method.objective(run.net, step)).sum()
         total += torch.cat([g.flatten() for g in torch.autograd.grad(loss, parameters)])
-    for module, mode in modes:
-        module.training = mode
     return total

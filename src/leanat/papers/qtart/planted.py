@@ -13,6 +13,7 @@ from leanat.core.component import component
 from leanat.core.nouns import Data
 from leanat.core.rng import Draws
 from leanat.core.teacher import per_example_loss_of
+from leanat.evaluation.evaluate import fitting
 from leanat.evaluation.measured import Measured
 from leanat.papers.qtart.method import WINDOWS, Instability
 from leanat.selection.basic import all_but_top, everyone
@@ -36,7 +37,9 @@ class Planted:
     number_names: ClassVar = tuple(f"{r}_{k}" for r in (*WINDOWS, "loss", "random") for k in ("faint", "ambiguous"))
 
     def __call__(self, net: nn.Module, data: Data, seed: int) -> Measured:
-        gone = {name: removed(scores, round(self.share * len(data))) for name, scores in self.rankings(net, data, seed)}
+        count = round(self.share * len(data))
+        rankings = fitting(lambda batch: dict(self.rankings(net, data, seed, batch)), BATCH)
+        gone = {name: removed(scores, count) for name, scores in rankings.items()}
         kinds = getattr(data, "planted", {})
         numbers = {
             f"{name}_{kind}": 100 * float(kinds[kind][index].float().mean()) if kind in kinds else None
@@ -45,12 +48,12 @@ class Planted:
         }
         return Measured(numbers, {name: index.cpu().numpy() for name, index in gone.items()})
 
-    def rankings(self, net: nn.Module, data: Data, seed: int):
+    def rankings(self, net: nn.Module, data: Data, seed: int, batch: int):
         """Name and scores [N], the highest to be removed first, of each ranking."""
         draws = Draws(seed, 0, everyone(data))
         for window in WINDOWS:
-            yield window, Instability(0, self.filters, self.noise, window).of(net, data, draws, BATCH)
-        yield "loss", per_example_loss_of(net, data, BATCH)[0]
+            yield window, Instability(0, self.filters, self.noise, window).of(net, data, draws, batch)
+        yield "loss", per_example_loss_of(net, data, batch)[0]
         yield "random", draws.bits("random subset")
 
 

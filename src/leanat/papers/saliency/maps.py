@@ -6,6 +6,7 @@ Each is a measure of a suite: ``{measure: {maps: {...}}}`` beside the attacks.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from leanat.core.component import File, component
 from leanat.core.nouns import Attack, Data, Step, eval_without_param_grad
 from leanat.core.rng import Draws
+from leanat.evaluation.evaluate import fitting
 from leanat.evaluation.measured import Measured
 from leanat.papers.saliency.method import (
     Alignment,
@@ -34,10 +36,10 @@ BATCH = 250
 Measure = Callable[[nn.Module, Data, int], Measured]  # (network, the data's ``part``, seed)
 
 
-def _batches(data: Data, examples: int | None, seed: int):
+def _batches(data: Data, examples: int | None, seed: int, batch: int):
     """The first examples in steps, without augmentation."""
     index = torch.arange(min(len(data), examples or len(data)), device=data.labels.device)
-    for part in index.split(BATCH):
+    for part in index.split(batch):
         x, y = data.batch(part, 0)
         yield Step(0, part, x, y, torch.ones(len(part), device=x.device), Draws(seed, 0, part))
 
@@ -68,6 +70,9 @@ class Maps:
     picture_names: ClassVar = ("image", "saliency", "fgsm", "pgd", "fgsm_delta", "pgd_delta")
 
     def __call__(self, net: nn.Module, data: Data, seed: int) -> Measured:
+        return fitting(partial(self._in_batches, net, data, seed), BATCH)
+
+    def _in_batches(self, net: nn.Module, data: Data, seed: int, batch: int) -> Measured:
         quantities: dict[str, list[Tensor]] = {}
         pictures: dict[str, list[Tensor]] = {}
         masks = getattr(data, "masks", None)
@@ -77,7 +82,7 @@ class Maps:
                 where.setdefault(name, []).append(value.detach().cpu())
 
         with eval_without_param_grad(net):
-            for step in _batches(data, self.examples, seed):
+            for step in _batches(data, self.examples, seed, batch):
                 x = step.x
                 maps = {"saliency": saliency(net, x, step.y, self.of)}
                 aligned = alignment(net, x)
@@ -129,10 +134,13 @@ class Terms:
     number_names: ClassVar = ("ce", "difference")
 
     def __call__(self, net: nn.Module, data: Data, seed: int) -> Measured:
+        return fitting(partial(self._in_batches, net, data, seed), BATCH)
+
+    def _in_batches(self, net: nn.Module, data: Data, seed: int, batch: int) -> Measured:
         teacher = load_teacher(self.teacher, self.statistics, data.n_classes, next(net.parameters()))
         ce, apart = [], []
         with eval_without_param_grad(net):
-            for step in _batches(data, None, seed):
+            for step in _batches(data, None, seed, batch):
                 j_s, j_t = (saliency(n, step.x, step.y, self.of) for n in (net, teacher))
                 apart.append((j_s - j_t).square().sum((1, 2, 3)))
                 with torch.no_grad():
