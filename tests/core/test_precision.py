@@ -7,12 +7,15 @@ import os
 import subprocess
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
 from test_perceptual import batch, step_of, trained  # noqa: F401 - a fixture
+from torch import nn
 
+import leanat
 from leanat.attacks.lpips import Lpips
 from leanat.attacks.perceptual import PPGD
 from leanat.attacks.pgd import PGD
@@ -24,6 +27,7 @@ from leanat.cost.timing import images
 from leanat.evaluation.evaluate import evaluate
 from leanat.models import io
 from leanat.selection.basic import Everything
+from leanat.training.fat import FAT
 from leanat.training.objectives import CrossEntropy
 
 
@@ -186,24 +190,95 @@ def test_weights_cast_once_give_the_same_bits_in_fewer_casts():
         patch.setattr("leanat.attacks.pgd.cast_once", lambda net: nullcontext())
         every, many = trained_weights()
     layers = sum(
-        isinstance(m, torch.nn.Conv2d | torch.nn.Linear)
-        for m in io.build("resnet_tiny", "channel", io.describe(data), 0).modules()
+        isinstance(m, nn.Conv2d | nn.Linear) for m in io.build("resnet_tiny", "channel", io.describe(data), 0).modules()
     )
     assert torch.equal(once, every)
     assert many - few >= 2 * 2 * layers, "of two steps with three passes, two passes each"
 
 
-def test_layers_that_compute_with_their_weights_keep_them():
-    class Scaled(torch.nn.Conv2d):
+def weight_types(net, x, monkeypatch):
+    """Of the weights that each layer's own operator gets in a forward pass, as autocast finds them."""
+    types = []
+    for name in ("conv2d", "linear"):
+        plain = getattr(F, name)
+
+        def noted(x, weight, *rest, plain=plain, **options):
+            types.append(weight.dtype)
+            return plain(x, weight, *rest, **options)
+
+        monkeypatch.setattr(F, name, noted)
+    with torch.no_grad():
+        net(x)
+    monkeypatch.undo()
+    return types
+
+
+def test_layers_that_compute_with_their_weights_keep_them(monkeypatch):
+    class Scaled(nn.Conv2d):
         pass
 
-    net = torch.nn.Sequential(Scaled(3, 4, 1), torch.nn.Conv2d(4, 4, 1), torch.nn.BatchNorm2d(4)).requires_grad_(False)
+    x = torch.rand(2, 3, 4, 4)
+    net = nn.Sequential(Scaled(3, 4, 1), nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)).requires_grad_(False)
     own = list(net.parameters())
     with cast_once(net):
-        assert all(p.dtype == torch.float32 for p in net.parameters()), "no autocast"
+        assert weight_types(net, x, monkeypatch) == [torch.float32] * 2, "no autocast"
     with torch.autocast("cpu", torch.bfloat16), cast_once(net):
-        assert [net[i].weight.dtype for i in range(3)] == [torch.float32, torch.bfloat16, torch.float32]
+        assert weight_types(net, x, monkeypatch) == [torch.float32, torch.bfloat16]
+        with torch.autocast("cpu", enabled=False):
+            assert weight_types(net, x, monkeypatch) == [torch.float32] * 2
+        with torch.autocast("cpu", torch.float16):
+            assert weight_types(net, x, monkeypatch) == [torch.float32] * 2, "these are cast to another type"
+        with pytest.raises(RuntimeError):
+            net(torch.rand(2, 3, 4))
+        assert all(a is b for a, b in zip(net.parameters(), own, strict=True)), "outside of the layers' own work"
     assert all(a is b for a, b in zip(net.parameters(), own, strict=True))
+    assert weight_types(net, x, monkeypatch) == [torch.float32] * 2
+    assert not any(m._forward_pre_hooks or m._forward_hooks or m._forward_hooks_always_called for m in net.modules())
+
+
+class Islands(nn.Module):
+    """Parts in float32 under autocast, as heads and routers often are: of a layer, and of its weights read by hand."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.gate, self.head = nn.Conv2d(3, 8, 3), nn.Linear(8, 8), nn.Linear(8, 4)
+
+    def forward(self, x):
+        h = self.conv(x).relu().mean((2, 3))
+        with torch.autocast(x.device.type, enabled=False):
+            h = h.float() * F.linear(h.float(), self.gate.weight).sigmoid()
+        h = self.gate(h)
+        with torch.autocast(x.device.type, enabled=False):
+            return self.head(h.float())
+
+
+def trained_by(attack):
+    method, recipe = replace(leanat.make_method("pgd"), attack=attack), Recipe(1, 4, precision="bf16", **PLAIN)
+    return lambda net, x, y: leanat.train(net, (x, y), method, recipe)
+
+
+PLAIN = {"lr": lambda epoch, epochs: 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.0}
+ISLANDS = {
+    "training": trained_by(PGD(Linf(0.03), 3, 0.02, "uniform")),
+    "friendly": trained_by(FAT(Linf(0.03), 3, 0.02, 1)),
+    "pgd": lambda net, x, y: leanat.pgd(net, x, y, steps=3, restarts=2, seed=0),
+}
+
+
+@pytest.mark.parametrize("work", ISLANDS)
+def test_a_network_with_parts_in_float32_is_attacked_as_it_is(work, monkeypatch):
+    def done():
+        net, x = Islands(), torch.rand(8, 3, 6, 6, generator=torch.Generator().manual_seed(1))
+        autocast = torch.autocast("cpu", torch.bfloat16) if work == "pgd" else nullcontext()
+        with autocast:
+            found = ISLANDS[work](net, x, torch.arange(8) % 4)
+        return found if work == "pgd" else torch.cat([p.detach().flatten() for p in net.parameters()])
+
+    once = done()
+    for module in ("attacks.pgd", "training.fat"):
+        monkeypatch.setattr(f"leanat.{module}.cast_once", lambda net: nullcontext())
+    assert torch.equal(once, done())
 
 
 BF16 = """

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import Any
 
@@ -99,25 +99,47 @@ def say_emulation(device: torch.device, instead: str) -> None:
         )
 
 
+class _Cast:
+    """The frozen parameters of a layer in autocast's type, in their place while the layer computes under autocast.
+
+    And only then: where the network switches autocast off, or computes with the layer's weights itself, they are float32.
+    """
+
+    def __init__(self, layer: nn.Module, device: str, to: torch.dtype):
+        self.layer, self.device, self.to = layer, device, to
+        own = {name: p for name, p in layer._parameters.items() if p is not None and not p.requires_grad}
+        self.own = {name: p for name, p in own.items() if p.dtype == torch.float32}
+        self.cast: dict[str, Any] = {name: p.detach().to(to) for name, p in self.own.items()}
+
+    def before(self, layer: nn.Module, inputs: Any) -> None:
+        autocast = torch.is_autocast_enabled(self.device) and torch.get_autocast_dtype(self.device) == self.to
+        if autocast and layer is self.layer:  # and no replica on another device
+            layer._parameters.update(self.cast)
+
+    def after(self, layer: nn.Module, inputs: Any, output: Any) -> None:
+        if layer is self.layer:
+            layer._parameters.update(self.own)
+
+    @staticmethod
+    def there(layer: nn.Module) -> bool:
+        return any(isinstance(getattr(hook, "__self__", None), _Cast) for hook in layer._forward_pre_hooks.values())
+
+
 @contextmanager
 def cast_once(net: nn.Module) -> Iterator[None]:
     """Inside, under autocast, the weights of convolutions and linear layers are of its type, cast here once.
 
     For the many passes of an attack through a frozen network: autocast keeps its casts of weights that take gradients, and
-    casts all others again in each pass. No bit differs. The parameters come back as they were.
+    casts all others again in each pass. No bit differs. Inside another ``cast_once`` of the network it does nothing.
     """
-    kept = []
     device = next((p.device.type for p in net.parameters()), "cpu")
-    if torch.is_autocast_enabled(device):
-        to = torch.get_autocast_dtype(device)
-        for layer in net.modules():
-            if type(layer) in (nn.Conv2d, nn.Linear):  # what derives from them may compute with its weights
-                own = [(name, p) for name, p in layer._parameters.items() if p is not None and not p.requires_grad]
-                kept += [(layer, name, p) for name, p in own if p.dtype == torch.float32]
-    for layer, name, p in kept:
-        layer._parameters[name] = p.detach().to(to)
-    try:
+    with ExitStack() as hooks:
+        if torch.is_autocast_enabled(device):
+            to = torch.get_autocast_dtype(device)
+            for layer in net.modules():  # what derives from these two may compute with its weights
+                if type(layer) in (nn.Conv2d, nn.Linear) and not _Cast.there(layer):
+                    cast = _Cast(layer, device, to)
+                    hooks.callback(layer.register_forward_pre_hook(cast.before).remove)
+                    after = layer.register_forward_hook(cast.after, prepend=True, always_call=True)
+                    hooks.callback(after.remove)
         yield
-    finally:
-        for layer, name, p in kept:
-            layer._parameters[name] = p
