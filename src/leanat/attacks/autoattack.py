@@ -26,6 +26,7 @@ from leanat.attacks.pgd import input_gradient
 from leanat.attacks.threat import L2, Linf, ThreatModel
 from leanat.core.component import component, distinct
 from leanat.core.nouns import Attack, Step, eval_without_param_grad
+from leanat.core.precision import cast_once
 
 NORMS = {Linf: "Linf", L2: "L2"}
 Ball = Annotated[ThreatModel, Predicate(lambda threat: type(threat) in NORMS), Field(description="linf and l2")]
@@ -42,6 +43,7 @@ _silent = logging.Logger("leanat.autoattack", logging.CRITICAL + 1)  # what it w
 def _fenced(net: nn.Module, seed: int, device: torch.device) -> Iterator[None]:
     with (
         eval_without_param_grad(net),
+        cast_once(net),
         torch.random.fork_rng([device] if device.type == "cuda" else []),
         torch.no_grad(),
     ):
@@ -199,7 +201,7 @@ def in_turn(attack: Ensemble | AutoAttack, net: nn.Module, step: Step) -> Tensor
     if not len(step.x):
         return step.x
     x_adv = step.x.clone()
-    with eval_without_param_grad(net), torch.no_grad():
+    with eval_without_param_grad(net), cast_once(net), torch.no_grad():
         z = net(step.x)
         right = z.argmax(1) == step.y
         for part in attack.parts(z.shape[1]).values():

@@ -14,6 +14,7 @@ from leanat.attacks.pgd import ascent
 from leanat.attacks.threat import ThreatModel, per_example
 from leanat.core.component import Probability, component
 from leanat.core.nouns import Step, eval_without_param_grad
+from leanat.core.precision import cast_once
 from leanat.core.rng import Draws
 
 
@@ -96,7 +97,7 @@ def _momentum(net: nn.Module, step: Step, attack: MIFGSM | DI2FGSM, z: Tensor, s
         return z
     momentum, dims = torch.zeros_like(z), tuple(range(1, z.dim()))
     tiny = torch.finfo(z.dtype).tiny
-    with eval_without_param_grad(net):
+    with eval_without_param_grad(net), cast_once(net):
         for t in range(attack.steps):
             grad = ascent(lambda z, t=t: net(seen(z, t)), z, step.y)[0]
             momentum = attack.decay * momentum + grad / grad.abs().mean(dims, keepdim=True).clamp_min(tiny)

@@ -26,7 +26,7 @@ from leanat.attacks.pgd import margin
 from leanat.attacks.threat import per_example
 from leanat.core.component import File, component
 from leanat.core.nouns import Attack, Step, eval_without_param_grad
-from leanat.core.precision import exact_fp32
+from leanat.core.precision import cast_once, exact_fp32
 from leanat.models import io
 
 _FLAT = 1e-4  # an image whose gradient is shorter has nothing to climb (authors' code)
@@ -190,7 +190,7 @@ def _perceptual(attack: FastLPA | LPA | PPGD, net: nn.Module, step: Step) -> Ten
         raise ValueError(f"{type(attack).__name__} needs a distance: put an Lpips into step.aux['lpips']")
     x = step.x
     live = torch.arange(len(x), device=x.device)
-    with eval_without_param_grad(net), torch.enable_grad():
+    with eval_without_param_grad(net), cast_once(net), torch.enable_grad():
         if attack.only_correct and len(x):
             with torch.no_grad():
                 live = live[net(x).argmax(dim=1) == step.y]

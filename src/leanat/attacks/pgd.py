@@ -136,10 +136,10 @@ class PGD:
             raise ValueError("use_best and only_correct exclude each other")
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
-        best = self.restart(net, step)
         if self.restarts == 1:
-            return best
-        with eval_without_param_grad(net, self.training_mode), torch.no_grad():
+            return self.restart(net, step)
+        with eval_without_param_grad(net, self.training_mode), cast_once(net), torch.no_grad():
+            best = self.restart(net, step)
             target = self._target(net, step)
             highest = LOSSES[self.loss](net(best), target)
             for number in range(1, self.restarts):
