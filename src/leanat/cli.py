@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ["LEANAT_RUNNING"] = str(arguments.results / ".running")
     try:
         asked = {k: getattr(arguments, k) for k in ("device", "jobs_per_gpu", "processes") if hasattr(arguments, k)}
-        with signals.ending(), devices.claimed(**asked):
+        if "device" in asked:
+            arguments.gpus = devices.usable(arguments.device)  # before this process sees one alone
+        spreads = arguments.name == "bench" and command.spreads(arguments)
+        with signals.ending(), nullcontext() if spreads else devices.claimed(**asked):
             arguments.verb(arguments)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of a pipe, `head` for instance, has what it wanted

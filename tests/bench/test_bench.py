@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from leanat.bench import experiments, peers, settings, trials, verdicts
 from leanat.bench.settings import METHODS, TRAININGS, Settings
 from leanat.core.errors import ConfigError
 from leanat.plan import components
+from leanat.runs import devices
 from leanat.selection.last_layer import gradients
 from leanat.selection.solvers import facility_location_of
 
@@ -233,6 +235,52 @@ def test_a_small_trial_from_end_to_end(mine, tmp_path, capsys, monkeypatch):
     capsys.readouterr()
     assert cli.main(words) == 1
     assert "SyntaxError" in capsys.readouterr().err
+
+
+def test_each_process_of_a_trial_claims_a_gpu_of_its_own(monkeypatch, tmp_path):
+    for name in ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_ID", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LEANAT_GPUS", "4")
+    monkeypatch.setattr(devices.tempfile, "gettempdir", lambda: str(tmp_path))
+    words = ["bench", "--results", str(tmp_path / "results"), "--out", str(tmp_path / "out")]
+    seen, claimed, counts = [], [], []
+
+    class Child:
+        returncode = 0
+
+        def __init__(self, command, **_):
+            seen.append((os.environ.get("CUDA_VISIBLE_DEVICES"), command[-1]))
+
+        def poll(self):
+            return 0
+
+    def work(*_):
+        """The next part begins while this one works."""
+        claimed.append(shown := os.environ.pop("CUDA_VISIBLE_DEVICES", None))
+        if len(claimed) < 4:
+            assert cli.main([*words, "--part", f"{len(claimed) + 1}/4"]) == 0
+        if shown is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = shown
+
+    for name, new in {
+        "trials.grid_of": lambda *_: SimpleNamespace(runs=dict.fromkeys("abcdefghijkl")),
+        "trials.missing": lambda *_: list("abcdefghijkl"),
+        "trials.work": work,
+        "trials.subprocess.Popen": Child,
+        "pages.write": lambda *_: [],
+    }.items():
+        monkeypatch.setattr(f"leanat.bench.{name}", new)
+    for more in (["--jobs", "8"], [], ["--jobs-per-gpu", "2"], ["--device", "cuda:1"], ["--device", "cpu"]):
+        seen.clear()
+        claimed[:] = "???"
+        assert cli.main([*words, *more]) == 0
+        counts.append(len(seen) or "itself")
+        assert all(shown is None and part == f"{k}/{len(seen)}" for k, (shown, part) in enumerate(seen, 1))
+    cores = min(os.cpu_count(), 12)
+    assert counts == [8, 4, 8, "itself", cores if cores > 1 else "itself"]
+    claimed.clear()
+    assert cli.main([*words, "--part", "1/4"]) == 0
+    assert claimed == ["0", "1", "2", "3"]
 
 
 @pytest.mark.slow

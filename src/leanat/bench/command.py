@@ -29,9 +29,18 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--seeds", type=options.count, help="trainings of each kind (default: 5)")
     sub.add_argument("--choices", type=options.count, help="how often a rule chooses in a training (default: 4)")
     sub.add_argument("--epochs", type=options.count, help="of every training (default: by data set)")
-    sub.add_argument("--jobs", type=options.count, default=os.cpu_count(), help="processes (default: all cores)")
+    sub.add_argument("--jobs", type=options.count, help="processes (default: as many as the GPUs take, else all cores)")
     sub.add_argument("--part", type=options.part, metavar="I/N", help="train and attack a part of N, draw nothing")
     sub.add_argument("--out", type=options.path, default=Path("figures/bench"), help="folder (default: figures/bench)")
+
+
+def processes(arguments: argparse.Namespace) -> int:
+    return arguments.jobs or arguments.gpus * arguments.jobs_per_gpu or os.cpu_count() or 1
+
+
+def spreads(arguments: argparse.Namespace) -> bool:
+    """Whether this process only starts others, of which each claims a GPU of its own."""
+    return arguments.part is None and processes(arguments) > 1
 
 
 def run(arguments: argparse.Namespace, torch: Callable[[argparse.Namespace], Any]) -> None:
@@ -48,10 +57,10 @@ def run(arguments: argparse.Namespace, torch: Callable[[argparse.Namespace], Any
         return
     if left := trials.missing(grid, arguments.results):
         log.info("%d of %d runs are to be trained and attacked", len(left), len(grid.runs))
-        if arguments.jobs == 1:
-            trials.work(grid, left, arguments)
+        if spreads(arguments):
+            trials.spread(min(processes(arguments), len(left)), arguments)
         else:
-            trials.spread(min(arguments.jobs, len(left)), arguments)
+            trials.work(grid, left, arguments)
     for line in pages.write(grid, arguments.results, arguments.out):
         log.info("%s", line)
     log.info("%s", arguments.out)

@@ -44,6 +44,11 @@ def installed() -> int:
     return int(given)
 
 
+def usable(device: str) -> int:
+    """GPUs that jobs for a device of that name work on at once: those that are visible, one that is numbered, none of a CPU."""
+    return len(visible()) if device in ("auto", "cuda") else int(device != "cpu")
+
+
 def assigned(processes: int = 1) -> bool:
     """Whether a launcher or a scheduler has already chosen for this process, or there is nothing left to choose."""
     if "LOCAL_RANK" in os.environ:
