@@ -1,6 +1,7 @@
 """The command line by hand: right words do the work, wrong ones get one clear line and a status that is not 0."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,27 @@ def test_a_gpu_that_is_not_there(capsys, monkeypatch, tmp_path):
     status, err = said(capsys, "train", run, "--device", "cuda", "--results", str(tmp_path))
     assert status == 1
     assert "this machine has no GPU that torch can use; allowed here: auto, cpu" in err
+
+
+@pytest.mark.parametrize(("more", "gpus"), [([], 8), (["--device", "cuda:1"], 1), (["--devices", "3"], 3)])
+def test_the_cost_is_shared_by_all_gpus_though_one_measures_it(monkeypatch, tmp_path, more, gpus):
+    import torch
+
+    from leanat.cost import costing
+    from leanat.runs import devices
+
+    for name in ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_ID", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LEANAT_GPUS", "8")
+    monkeypatch.setattr(devices.tempfile, "gettempdir", lambda: str(tmp_path))
+    shown = lambda: len(os.environ.get("CUDA_VISIBLE_DEVICES", "0,1,2,3,4,5,6,7").split(","))  # noqa: E731
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", shown)
+    counted = []
+    monkeypatch.setattr(cli.options, "grid", lambda arguments: None)
+    monkeypatch.setattr(costing, "cost", lambda *given: counted.append(given[-1]))
+    assert cli.main(["cost", "table1", "--results", str(tmp_path), *more]) == 0
+    assert counted == [gpus]
 
 
 def test_real_data_without_a_folder(capsys, tmp_path):

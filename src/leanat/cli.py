@@ -375,12 +375,12 @@ def cost(arguments: argparse.Namespace) -> None:
     if arguments.scale:
         arguments.set = [*arguments.set, f"scale={arguments.scale}"]
     grid = options.grid(arguments)
-    torch = _torch(arguments)
+    _torch(arguments)
     from leanat.cost import costing
     from leanat.runs import experiment
 
     device = experiment.device_of(arguments.device)
-    here = os.cpu_count() if device.type == "cpu" else torch.cuda.device_count()
+    here = os.cpu_count() if device.type == "cpu" else arguments.gpus
     costing.cost(grid, arguments.target, arguments.results, device, arguments.deadline, arguments.devices or here or 1)
 
 
