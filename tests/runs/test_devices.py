@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
 import torch
@@ -97,7 +98,7 @@ def test_a_training_on_two_gpus_waits_for_both(job):
 
 @pytest.mark.parametrize("variable", [{"CUDA_VISIBLE_DEVICES": "5"}, {"SLURM_JOB_ID": "7"}, {"LOCAL_RANK": "0"}])
 def test_what_is_assigned_stays(job, variable):
-    assert job(**variable)[1] == variable.get("CUDA_VISIBLE_DEVICES", "None")
+    assert job(gpus=8, **variable)[1] == variable.get("CUDA_VISIBLE_DEVICES", "None")
 
 
 def test_of_visible_gpus_each_job_gets_one(job):
@@ -117,12 +118,63 @@ def test_an_allocation_of_several_gpus_is_shared_out(job):
 
 @pytest.mark.parametrize(
     ("shown", "found"),
-    [("2,3", ["2", "3"]), ("", []), ("-1", []), ("GPU-8f2c, MIG-1", ["GPU-8f2c", "MIG-1"]), ("1,-1,0", ["1"])],
+    [
+        ("2,3", ["2", "3"]),
+        ("", []),
+        ("-1", []),
+        ("GPU-8f2c, MIG-1", ["GPU-8f2c", "MIG-1"]),
+        ("1,-1,0", ["1"]),
+        ("0,1,9", ["0", "1"]),
+        ("9,0", []),
+        ("0,-2,1", ["0"]),
+        ("NoDevFiles", []),
+        ("none", []),
+        ("00, 1", ["0", "1"]),
+        ("7,8", ["7"]),
+        ("0,\u0661", ["0"]),
+    ],
 )
 def test_what_is_visible(monkeypatch, shown, found):
+    """As CUDA's guide has it: up to the first that is no GPU."""
     monkeypatch.setenv("LEANAT_GPUS", "8")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
     assert devices.visible() == found
+
+
+def test_a_driver_that_lists_no_gpus_leaves_the_numbers_to_cuda(monkeypatch, tmp_path):
+    monkeypatch.delenv("LEANAT_GPUS", raising=False)
+    monkeypatch.setattr(devices, "DRIVER", tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    assert devices.visible() == ["4", "5"]
+
+
+def test_a_job_without_gpus_runs_on_the_cpu(monkeypatch):
+    """As SLURM has it."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("LEANAT_GPUS", "8")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "NoDevFiles")
+    with devices.claimed("auto"):
+        assert experiment.device_of("auto").type == "cpu"
+
+
+def test_a_gpu_has_one_lock_whatever_it_is_called(monkeypatch, tmp_path):
+    for name in ("SLURM_JOB_ID", "LOCAL_RANK", "LEANAT_GPUS"):
+        monkeypatch.delenv(name, raising=False)
+    for bus, identifier in (("0000:c1:00.0", "GPU-11112222-0000"), ("0000:81:00.0", "GPU-11113333-0000")):
+        (tmp_path / "gpus" / bus).mkdir(parents=True)
+        (tmp_path / "gpus" / bus / "information").write_text(f"Model: \t H100\nGPU UUID: \t {identifier}\n")
+    monkeypatch.setattr(devices, "DRIVER", tmp_path / "gpus")
+    monkeypatch.setattr(devices.tempfile, "gettempdir", lambda: str(tmp_path))
+    seen = []
+    with ExitStack() as jobs:
+        for shown in ("0,1", "GPU-11113333-0000,GPU-11112222"):
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
+            jobs.enter_context(devices.claimed("auto"))
+            seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
+    assert seen == ["0", "GPU-11112222"], "the first on the bus is number 0"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,GPU-11113333")
+    with pytest.raises(ConfigError, match="each GPU once"):
+        devices.visible()
 
 
 def test_a_gpu_that_torch_cannot_use_is_an_error(monkeypatch):

@@ -6,10 +6,12 @@ import fcntl
 import itertools
 import logging
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from leanat.core.errors import ConfigError
@@ -27,11 +29,26 @@ def visible() -> list[str]:
     """
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if listed is not None:  # like CUDA, up to the first that is none
-        names = list(itertools.takewhile(lambda name: name not in ("", "-1"), map(str.strip, listed.split(","))))
-        if len(set(names)) < len(names):
+        names = list(itertools.takewhile(partial(_is_one, installed()), map(_plain, listed.split(","))))
+        if len(set(_numbered(names).values())) < len(names):
             raise ConfigError([f"CUDA_VISIBLE_DEVICES: {listed!r} is not allowed; each GPU once"])
         return names
     return [str(k) for k in range(installed())]
+
+
+def _plain(name: str) -> str:
+    """Without spaces, and a number without zeros before it."""
+    name = name.strip()
+    return str(int(name)) if _number(name) else name
+
+
+def _number(name: str) -> bool:
+    return name.isascii() and name.isdecimal()
+
+
+def _is_one(installed: int, name: str) -> bool:
+    """Whether CUDA may take it for a GPU: a number of this machine's, where their number is seen, or an identifier."""
+    return (not installed or int(name) < installed) if _number(name) else name.startswith(("GPU-", "MIG-"))
 
 
 def installed() -> int:
@@ -92,6 +109,7 @@ def _lock(here: list[str], gpus: int, jobs_per_gpu: int) -> dict[str, object]:
     allocation = os.environ.get("SLURM_JOB_ID")
     folder = Path(tempfile.gettempdir()) / f"leanat-gpus-{os.getuid()}{f'-{allocation}' if allocation else ''}"
     folder.mkdir(mode=0o700, exist_ok=True)
+    names = _numbered(here)
     waits = False
     while True:
         held: dict[str, object] = {}
@@ -99,7 +117,7 @@ def _lock(here: list[str], gpus: int, jobs_per_gpu: int) -> dict[str, object]:
             for gpu in here:
                 if gpu in held or len(held) == gpus:
                     continue
-                file = open(folder / f"{gpu}.{slot}.lock", "w")  # noqa: SIM115
+                file = open(folder / f"{names[gpu]}.{slot}.lock", "w")  # noqa: SIM115
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     held[gpu] = file
@@ -122,3 +140,21 @@ def _lock(here: list[str], gpus: int, jobs_per_gpu: int) -> dict[str, object]:
             log.info(said, what, taken, folder)
             waits = True
         time.sleep(POLL)
+
+
+def _numbered(here: list[str]) -> dict[str, str]:
+    """Each GPU with the name of its lock: its number, also where it is named by its identifier or the beginning of it.
+
+    In the order of their places on the bus, as CUDA numbers GPUs that are alike. A part of a GPU (MIG) is its own.
+    """
+    seen = [re.search(r"GPU-[0-9a-f-]+", _about(folder)) for folder in sorted(DRIVER.glob("*"))]
+    known = {found[0]: str(k) for k, found in enumerate(seen) if found}
+    numbers = {gpu: [k for identifier, k in known.items() if identifier.startswith(gpu)] for gpu in here}
+    return {gpu: found[0] if len(found) == 1 else gpu for gpu, found in numbers.items()}
+
+
+def _about(folder: Path) -> str:
+    try:
+        return (folder / "information").read_text(errors="replace")
+    except OSError:
+        return ""
