@@ -239,10 +239,10 @@ class _Autocast(torch.autocast):
 
 
 def _replaced():
-    state = {"rng": torch.zeros(16, dtype=torch.uint8)}
+    state = {"rng": torch.zeros(16, dtype=torch.uint8, device=CPU)}
 
     def seeds(seed):
-        state["rng"] = torch.full((16,), seed % 251, dtype=torch.uint8)
+        state["rng"] = torch.full((16,), seed % 251, dtype=torch.uint8, device=CPU)
 
     def put(new, device="cuda"):
         assert (type(new), new.dtype) == (torch.Tensor, torch.uint8), "a ByteTensor of the CPU"

@@ -62,13 +62,19 @@ def trainings(device, x, y):
     yield torch.tensor([row["loss"] for row in train(network(device), (x, y), method, make_recipe(epochs=3, batch=10))])
 
 
+@pytest.mark.parametrize("default", [None, "cuda"])
 @pytest.mark.parametrize("work", [attacks, selections, trainings])
-def test_a_gpu_does_what_the_cpu_does(work):
+def test_a_gpu_does_what_the_cpu_does(work, default):
+    """Also where torch makes new tensors on the GPU unless it is told otherwise."""
     x, y = torch.rand(30, 3, 8, 8), torch.arange(30) % 5
     right = list(work(CPU, x, y))
     with pretended(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = [bare(t) if t.device.type != "cpu" else t for t in work(GPU, x, y)]
+        torch.set_default_device(default)
+        try:
+            found = [bare(t) if t.device.type != "cpu" else t for t in work(GPU, x, y)]
+        finally:
+            torch.set_default_device(None)
     assert len(found) == len(right)
     for ours, theirs in zip(found, right, strict=True):
         assert torch.allclose(ours.float(), theirs.float(), atol=1e-4)

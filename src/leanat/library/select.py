@@ -262,7 +262,7 @@ class Reselect(Sampler[int]):
             seed=seed,
         )
         self._plan = Every(period=every, warmup=warmup, inner=self._chooser.selector)
-        self._weight = torch.zeros(len(self._chooser.split.train))
+        self._weight = torch.zeros(len(self._chooser.split.train), device="cpu")
         self._next: int | None = 0  # the epoch that comes next; None: one more than the one begun last
         self._chosen_in: int | None = None  # the epoch that the subset was last asked for
 
@@ -328,7 +328,7 @@ class Reselect(Sampler[int]):
     def _keep(self, epoch: int, subset: Subset) -> None:
         run = self._chooser.run
         run.epoch, run.subset, self._chosen_in = epoch, subset, epoch
-        self._weight = torch.zeros(len(self._weight))
+        self._weight = torch.zeros(len(self._weight), device="cpu")
         self._weight[subset.index.cpu()] = subset.weight.float().cpu()
 
 
