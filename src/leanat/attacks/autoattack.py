@@ -11,7 +11,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from annotated_types import MinLen, Predicate
@@ -88,6 +88,11 @@ class APGD:
     targets: PositiveInt = 9
     highest: bool = False
 
+    @property
+    def shrinks(self) -> bool:
+        """Whether examples leave the batch."""
+        return not self.highest
+
     def __post_init__(self):
         if self.loss == "t" and self.highest:
             raise ValueError("highest with loss 't'; allowed: with ce and dlr")
@@ -112,6 +117,7 @@ class FAB:
     steps: PositiveInt = 100
     restarts: PositiveInt = 1
     targets: PositiveInt = 9
+    shrinks: ClassVar[bool] = True  # examples that are fooled leave the batch
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         def perturb(x, logits, n_classes, **common):
@@ -127,6 +133,7 @@ class Square:
 
     threat: Ball
     queries: PositiveInt = 5000
+    shrinks: ClassVar[bool] = True  # examples that are fooled leave the batch
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         def perturb(x, logits, n_classes, **common):
@@ -148,6 +155,7 @@ class Ensemble:
     steps: PositiveInt = 100
     targets: PositiveInt = 9
     queries: PositiveInt = 5000
+    shrinks: ClassVar[bool] = True  # examples that are fooled leave the batch
 
     def _all_parts(self) -> dict[str, Attack]:
         steps, targets = self.steps, self.targets
@@ -181,6 +189,7 @@ class AutoAttack:
     """
 
     threat: Ball
+    shrinks: ClassVar[bool] = True  # examples that are fooled leave the batch
 
     def ensemble(self, n_classes: int) -> Ensemble:
         names = ("apgd-ce", "apgd-t", "fab-t", "square") if n_classes >= 4 else ("apgd-ce", "fab", "square")

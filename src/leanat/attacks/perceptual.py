@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pydantic import PositiveFloat, PositiveInt
@@ -48,6 +48,11 @@ class FastLPA:
     lam: PositiveFloat = 10.0
     h: PositiveFloat = 0.1  # length of the finite difference
     noise: PositiveFloat = 0.01  # standard deviation of the start
+
+    @property
+    def shrinks(self) -> bool:
+        """Whether examples leave the batch."""
+        return self.only_correct or self.project
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         return _perceptual(self, net, step)
@@ -84,6 +89,7 @@ class LPA:
     kappa: PositiveFloat = 1.0
     h: PositiveFloat = 0.1
     noise: PositiveFloat = 0.01
+    shrinks: ClassVar[bool] = True  # examples leave the batch on the way
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         return _perceptual(self, net, step)
@@ -128,6 +134,7 @@ class PPGD:
     kappa: PositiveFloat = 1.0
     h: PositiveFloat = 1e-3
     noise: PositiveFloat = 0.01
+    shrinks: ClassVar[bool] = True  # examples leave the projection
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         return _perceptual(self, net, step)
@@ -219,8 +226,8 @@ class Perceptual:
 
     @property
     def shrinks(self) -> bool:
-        """Whether misclassified examples are left out of the batch."""
-        return self.attack.only_correct
+        """Whether examples leave the batch."""
+        return getattr(self.attack, "shrinks", False)
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         file = self.network / "model.safetensors"

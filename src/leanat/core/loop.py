@@ -116,7 +116,15 @@ def needs_two(net: nn.Module, data: Data) -> bool:
 
 
 def one_step(run: Run, step: Step) -> Tensor:
-    """Budget, attack, objective, weighted mean over the mini-batch, optimiser. Returns the loss, detached."""
+    """Budget, attack, objective, weighted mean over the mini-batch, optimiser. Returns the loss, detached.
+
+    cuDNN searches its algorithms in here alone: selections, hooks and evaluations have batches of many sizes.
+    """
+    with searching(run.device, run.method.fixed_shapes):
+        return _one_step(run, step)
+
+
+def _one_step(run: Run, step: Step) -> Tensor:
     method, net = run.method, run.net
     with run.autocast():
         if method.budget is not None and (budget := method.budget(run, step)) is not None:
@@ -148,7 +156,7 @@ def train(
     """Train from where ``run`` is to the end. ``after_epoch`` may save, report, and by True end it; ``stop``: Stopped."""
     if run.recipe.precision == "bf16":
         say_emulation(run.device, "set recipe.precision: fp32 by a rule of the scale, which gives other runs")
-    with exact_fp32(), searching(run.device, run.method.fixed_shapes):
+    with exact_fp32():
         if run.epoch == 0 and run.meter is None:
             for hook in run.method.hooks:
                 run.memory[hook.name] = hook.start(run, split)

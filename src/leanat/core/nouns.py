@@ -223,7 +223,8 @@ class Method:
     @property
     def fixed_shapes(self) -> bool:
         """Whether all passes of a step are of whole mini-batches: no budget or stopping attack leaves examples out."""
-        return self.budget is None and not getattr(self.attack, "shrinks", False)
+        leaves_out = getattr(self.attack, "shrinks", getattr(self.attack, "only_correct", False))
+        return self.budget is None and not leaves_out
 
 
 @component()

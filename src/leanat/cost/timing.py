@@ -257,6 +257,10 @@ class _With:
     lpips: Lpips
     attack: Attack
 
+    @property
+    def shrinks(self) -> bool:
+        return getattr(self.attack, "shrinks", False)
+
     def __call__(self, net: torch.nn.Module, step: Step) -> torch.Tensor:
         step.aux["lpips"] = self.lpips
         return self.attack(net, step)
