@@ -137,6 +137,36 @@ def test_a_small_network_is_measured_on_enough_images(grid, monkeypatch, tmp_pat
     assert all(b.raw < 2 * forecast.LARGE for b in made)
 
 
+def test_the_first_call_on_a_gpu_is_not_what_a_step_takes(monkeypatch):
+    """It loads kernels and searches algorithms for 0.6 s; each further one takes 5 ms."""
+    now, calls = [0.0], []
+
+    def work():
+        calls.append(now[0])
+        now[0] += 0.6 if len(calls) == 1 else 0.005
+
+    monkeypatch.setattr(forecast.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(forecast.timing, "wait", lambda device: None)
+    assert forecast.median(work, torch.device("cuda")) == pytest.approx(0.005)
+    assert len(calls) == pytest.approx(1 + forecast.BUDGET / 0.005, abs=1)
+
+
+def test_to_start_on_a_gpu_takes_what_its_context_takes(monkeypatch, grid):
+    """Seconds of the wall, of a process that has a tensor there."""
+    now, codes = [5.0], []
+
+    def run(command, **_):
+        codes.append(command[-1])
+        now[0] += 3.0
+
+    monkeypatch.setattr(forecast.kept, "write", lambda *_: None)
+    monkeypatch.setattr(forecast.subprocess, "run", run)
+    monkeypatch.setattr(forecast.time, "perf_counter", lambda: now[0])
+    with Forecast.on(grid, torch.device("cuda:1"), print) as made:
+        assert made.start == 3.0
+    assert "device='cuda:1'" in codes[0]
+
+
 def test_two_thousand_jobs_are_walked_in_a_moment(grid, tmp_path):
     import time
 

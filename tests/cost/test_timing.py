@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from pretended_gpu import pretended
 from toys import Small
 
 from leanat.core.nouns import eval_without_param_grad
-from leanat.cost import timing
+from leanat.cost import forecast, timing
 from leanat.papers.saliency.discriminator import Discriminator
 from leanat.plan import structure
 
@@ -21,11 +23,11 @@ def grid():
     return structure.load(ROOT / "config")
 
 
-def bench_of(grid, paper, method, data="cifar10", model="resnet18"):
+def bench_of(grid, paper, method, data="cifar10", model="resnet18", device="cpu", kind=timing.Bench):
     facts = {"paper": paper, "item": "", "data": data, "model": model, "method": method}
     spec = grid.at_paper_scale().run(facts, 0).spec
     spec = {**spec, "model": {**spec["model"], "name": "resnet_tiny"}}
-    return timing.Bench.of(spec, SHAPE, torch.device("cpu"), 8, 2)
+    return kind.of(spec, SHAPE, torch.device(device), 8, 2)
 
 
 @dataclass
@@ -80,3 +82,37 @@ def test_the_update_of_a_discriminator_is_counted_once_in_so_many_steps(grid, mo
     monkeypatch.setattr(bench, "_median", median)
     assert bench.run.method.objective.discriminator.every == 5
     assert bench.attacked() == pytest.approx(bench.factor * 3.0)
+
+
+@pytest.mark.parametrize("kind", [timing.Bench, forecast._Quick])
+@pytest.mark.parametrize(("method", "searched"), [("trades", True), ("trades_bullet", False)])
+def test_a_gpu_is_in_the_mode_of_training(grid, monkeypatch, kind, method, searched):
+    """No TF32; cuDNN searches for steps of whole batches, not for a budget's parts of them nor for looks and selections."""
+    monkeypatch.setattr(forecast, "BUDGET", 0.0)
+    with pretended():
+        bench = bench_of(grid, "advprune", method, device="cuda", kind=kind)
+        bench.run.net = Small(channels=3, n_classes=10).to("cuda")
+        bench.run.__post_init__()
+        seen = set()
+
+        def see(layer, given):
+            seen.add((torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark))
+
+        bench.run.net.head.register_forward_pre_hook(see)
+        found = []
+        for work in (bench.attacked, bench.look, bench.memory):
+            seen.clear()
+            work()
+            found.append(set(seen))
+    step = {(False, False), (False, True)} if searched else {(False, False)}  # labels are looked at before it
+    assert found == [step, {(False, False)}, {(False, searched)}]
+
+
+def test_a_solver_on_a_gpu_is_measured_after_a_small_one(monkeypatch):
+    counts = []
+    monkeypatch.setattr(timing, "_solve_once", lambda selector, run, shape: counts.append(shape["train"]) or 1.0)
+    for device, expected in (("cpu", [50_000]), ("cuda", [2560, 50_000])):
+        counts.clear()
+        run = SimpleNamespace(device=torch.device(device), recipe=SimpleNamespace(batch=128))
+        assert timing._solve(None, run, SHAPE | {"train": 50_000}) == 1.0
+        assert counts == expected

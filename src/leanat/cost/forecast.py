@@ -68,12 +68,12 @@ class Forecast:
                 f"import json; from pathlib import Path; from leanat.plan import structure; "
                 f"from leanat.runs import attacking, training; "
                 f"a, b, c = json.loads({json.dumps(json.dumps(given))}); structure.load(Path(a), b, Path(c)); "
-                f"import torch; torch.optim.SGD([torch.zeros(1)], 0.1).zero_grad()"  # loads what it needs when it is first used
+                f"import torch; torch.optim.SGD([torch.zeros(1, device='{device}')], 0.1).zero_grad()"  # what its first use loads
             )
-            started = os.times()
+            clock = _of_children if device.type == "cpu" else time.perf_counter
+            started = clock()
             subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-            ended = os.times()
-            start = ended.children_user - started.children_user + ended.children_system - started.children_system
+            start = clock() - started
             yield cls(grid, device, say, start, Path(place))
 
     def train(self, run: str) -> float:
@@ -280,7 +280,8 @@ class _Quick(timing.Bench):
     """Measures each piece for ``BUDGET`` seconds instead of a number of times."""
 
     def _median(self, work: Callable[[], Any], data: TensorData | None = None) -> float:
-        return median(work, self.run.device, lambda: self.label(self.data if data is None else data))
+        with exact_fp32():  # as in training
+            return median(work, self.run.device, lambda: self.label(self.data if data is None else data))
 
 
 def growing(measure: Callable[[int], float], most: int) -> list[tuple[int, float]]:
@@ -315,13 +316,15 @@ def extrapolated(taken: Sequence[tuple[int, float]], most: int) -> float:
 def median(work: Callable[[], Any], device: torch.device, before: Callable[[], Any] = lambda: None) -> float:
     """Seconds: of as many as fit into BUDGET, at least one, after one that does not count unless it took as long itself.
 
+    On a GPU the first never counts: it loads kernels and searches algorithms, for longer than the work takes.
     ``before`` each of them something is done that does not count.
 
     On a CPU of the processor, so that what else the machine does meanwhile changes nothing.
     """
-    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    cpu = device.type == "cpu"
+    clock = time.process_time if cpu else time.perf_counter
     taken: list[float] = []
-    while not taken or sum(taken) < BUDGET:
+    while len(taken) < (1 if cpu else 2) or sum(taken[0 if cpu else 1 :]) < BUDGET:
         before()
         timing.wait(device)
         started = clock()
@@ -329,6 +332,12 @@ def median(work: Callable[[], Any], device: torch.device, before: Callable[[], A
         timing.wait(device)
         taken.append(clock() - started)
     return statistics.median(taken[1:] or taken)
+
+
+def _of_children() -> float:
+    """Seconds of the processor that the processes took which this one started, and which have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def _resident() -> float:

@@ -27,7 +27,7 @@ from leanat.attacks.pgd import Clean
 from leanat.core.files import write_json
 from leanat.core.loop import make_step, one_step
 from leanat.core.nouns import Attack, Hook, Method, Run, Split, Step, eval_without_param_grad
-from leanat.core.precision import exact_fp32, searching
+from leanat.core.precision import exact_fp32
 from leanat.cost import decoding
 from leanat.cost.held import most_bytes
 from leanat.data import Augmentation, TensorData
@@ -142,7 +142,8 @@ class Bench:
             # Of what outlives a step, what the step itself needs.
             selector = Everything() if isinstance(parts.method.selector, Hook) else parts.method.selector
             changed = {"objective": objective, "attack": attack, "selector": selector}
-            method = replace(parts.method, **changed, budget=None, extras=())
+            budget = _none if parts.method.budget else None
+            method = replace(parts.method, **changed, budget=budget, extras=())
             run = Run(net, method, parts.recipe, parts.seed, epoch=parts.recipe.epochs // 2 if whole else 0)
             for hook in method.hooks:
                 run.memory[hook.name] = hook.start(run, Split(data, None))
@@ -173,8 +174,9 @@ class Bench:
             def work(size: int = size) -> None:
                 one_step(self.run, make_step(self.run, self.data, unweighted(everyone(self.data)), slice(0, size)))
 
-            work()  # momentum and what else a first step makes
-            held[size] = most_bytes(work, self.run.device)
+            with exact_fp32():
+                work()  # momentum and what else a first step makes
+                held[size] = most_bytes(work, self.run.device)
         return {"memory": (held[self.size] - held[few]) / (self.size - few) / 2**20}
 
     def attacked(self) -> float:
@@ -237,7 +239,7 @@ class Bench:
     def _median(self, work: Callable[[], Any], data: TensorData | None = None) -> float:
         """Of ``repeats``, after one that does not count; each on images of ``data`` that are right by ``label``."""
         seconds = []
-        with exact_fp32(), searching(self.run.device, self.run.method.fixed_shapes):  # as in training
+        with exact_fp32():  # as in training
             for _ in range(1 + self.repeats):
                 self.label(self.data if data is None else data)
                 wait(self.run.device)
@@ -248,6 +250,10 @@ class Bench:
         middle = statistics.median(seconds[1:])
         self.spreads.append((max(seconds[1:]) - min(seconds[1:])) / 2 / middle)
         return middle
+
+
+def _none(run: Run, step: Step) -> None:
+    """In the place of a budget: the attack spends all its steps, and a GPU expects batches of any size all the same."""
 
 
 @dataclass(frozen=True)
@@ -299,7 +305,17 @@ def gradient_based(selector: Any) -> Any:
 
 
 def _solve(selector: Any, run: Run, shape: dict[str, int]) -> float:
-    """Seconds of the solver, once, on random gradients and features of a whole training set, a tenth held out."""
+    """Seconds of the solver, once, on random gradients and features of a whole training set, a tenth held out.
+
+    On a GPU after one of a few batches, which loads what it needs when it is first used.
+    """
+    few = min(shape["train"], 20 * max(shape["classes"], run.recipe.batch))
+    if run.device.type == "cuda":
+        _solve_once(selector, run, shape | {"train": few})
+    return _solve_once(selector, run, shape)
+
+
+def _solve_once(selector: Any, run: Run, shape: dict[str, int]) -> float:
     n, classes, device = round(shape["train"] * 0.9), shape["classes"], run.device
     data = images(shape | {"channels": 1, "size": 1}, n, device, ())
     width = run.net.head.in_features
