@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 from toys import Small, Toy, clean, make_run, same, split, toy, weights
 
 from leanat import models
@@ -14,6 +15,7 @@ from leanat.core.errors import ConfigError
 from leanat.core.loop import make_step, one_step, train, train_epoch
 from leanat.core.nouns import Hook, Method, Split, Subset
 from leanat.core.passes import Passes
+from leanat.cost.held import most_bytes
 from leanat.papers.coreset.lengths import Plan, epochs_for, plan
 from leanat.papers.coreset.method import WarmStart
 from leanat.plan import components
@@ -220,6 +222,17 @@ def test_gradients_of_all_layers_and_their_part_of_the_last(objective, training_
     assert same(before, weights(run.net))
     assert run.net.training
     assert all(p.grad is None for p in run.net.parameters())
+
+
+def test_gradients_of_all_layers_are_held_once():
+    class Wide(nn.Sequential):
+        def __init__(self):
+            super().__init__(nn.Flatten(), nn.Linear(36, 4000), nn.ReLU())
+            self.head = nn.Linear(4000, 3)
+
+    run, data, found = make_run(Wide(), batch=4), toy(40).plain(), []
+    peak = most_bytes(lambda: found.append(AllLayers(run, data).means(batches(run, data))), torch.device("cpu"))
+    assert peak < 1.6 * 4 * found[0].numel()
 
 
 def test_training_mode_changes_the_rows_and_all_layers_the_choice():

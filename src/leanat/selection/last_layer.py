@@ -140,9 +140,10 @@ class AllLayers:
         net, whole = self.run.net, unweighted(everyone(self.data))
         attack = of_every_example(self.run.method.attack) if self.adversarial else Clean()
         parameters = [p for p in net.parameters() if p.requires_grad]
-        modes, rows = [(m, m.training) for m in net.modules()], []
+        sizes, modes = [p.numel() for p in parameters], [(m, m.training) for m in net.modules()]
+        rows = torch.empty(len(batches), sum(sizes), dtype=torch.float32, device=self.run.device)
         self.data.ahead(torch.cat(list(batches)), self.run.epoch)
-        for batch in batches:
+        for row, batch in zip(rows, batches, strict=True):
             step = make_step(self.run, self.data, whole, batch)
             with _as_it_was(net):
                 with self.run.autocast():
@@ -150,7 +151,8 @@ class AllLayers:
                     net.train(self.training_mode)
                     loss = self.run.method.objective(net, step).float().mean()
                 per_parameter = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
-            rows.append(torch.cat([g.flatten() for g in per_parameter]).float())
+            for part, g in zip(row.split(sizes), per_parameter, strict=True):
+                part.copy_(g.flatten())
             for module, mode in modes:
                 module.training = mode
-        return torch.stack(rows)
+        return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,7 @@ def matching_pursuit(
     nonnegative: bool = True,
     as_published: bool = False,
     gram_bytes: int = 2 << 30,
+    double_bytes: int = 256 << 20,
 ) -> Matching:
     """Chooses at most ``budget`` atoms and weights w with sum_j w_j atom_j close to ``target``.
 
@@ -43,8 +45,9 @@ def matching_pursuit(
     what fills the budget is the caller's rule (``top_up``). The atoms come in no particular order. The minimised value
     never grows with the budget.
 
-    ``atoms``: [n, d] or gradients, ``target`` [d] (the atoms' sum, say). Arithmetic is float64. The Gram matrix is kept
-    when it fits ``gram_bytes`` (2 GiB: 16,384 atoms); beyond, inner products are taken with the residual itself.
+    ``atoms``: [n, d] or gradients, ``target`` [d] (the atoms' sum, say). Arithmetic is float64; plain vectors that take more
+    than ``double_bytes`` so are converted some columns at a time. The Gram matrix is kept when it fits ``gram_bytes`` (2 GiB:
+    16,384 atoms); beyond, inner products are taken with the residual itself.
 
     ``as_published``: as the solver in CORDS and ACS behaves. It stops as soon as an atom taken before is the best again
     or the newest gets the most negative weight, drops the most negative weight instead of stepping towards it, spends a
@@ -53,7 +56,7 @@ def matching_pursuit(
 
     Raises ValueError for a negative budget, lam or tol, a target of another size, or values that are not finite.
     """
-    gradients = Gradients.of(atoms).double()
+    gradients = _in_double(Gradients.of(atoms), double_bytes // 8)
     if budget < 0 or not lam >= 0 or not tol >= 0:
         raise ValueError(f"budget, lam and tol are at least 0, not {budget}, {lam}, {tol}")
     if target.shape != (gradients.dim,):
@@ -67,6 +70,44 @@ def matching_pursuit(
     index = torch.from_numpy(taken.copy()).to(gradients.device)
     weight = torch.from_numpy(weight).to(gradients.device)
     return Matching(index, weight.float(), problem.residual(index, weight))
+
+
+class _Long:
+    """Plain vectors, a matrix [n, d] of which some columns at a time are in float64; ``index``: rows, a slice or int64 [k]."""
+
+    def __init__(self, rows: Tensor, columns: int, index: Tensor | slice = slice(None)):
+        self.rows, self.columns, self.index = rows, columns, index
+        self.dim, self.device = rows.shape[1], rows.device
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Tensor | slice) -> _Long:
+        return _Long(self.rows, self.columns, index)
+
+    def pieces(self) -> Iterator[tuple[slice, Gradients]]:
+        for start in range(0, self.dim, self.columns):
+            part = slice(start, start + self.columns)
+            yield part, Gradients.of(self.rows[self.index, part].double())
+
+    def along(self, vector: Tensor) -> Tensor:
+        return sum(piece.along(vector[part]) for part, piece in self.pieces())
+
+    def squared_norms(self) -> Tensor:
+        return sum(piece.squared_norms() for _, piece in self.pieces())
+
+    def dot(self, other: _Long) -> Tensor:
+        return sum(piece.dot(its) for (_, piece), (_, its) in zip(self.pieces(), other.pieces(), strict=True))
+
+    def sum(self, weight: Tensor) -> Tensor:
+        return torch.cat([piece.sum(weight) for _, piece in self.pieces()])
+
+
+def _in_double(gradients: Gradients, numbers: int) -> Gradients | _Long:
+    """``numbers``: how many of plain vectors may be held in float64 at once."""
+    (rows, phi), *others = gradients.parts
+    long = phi is None and not others and rows.numel() > numbers
+    return _Long(rows, max(1, numbers // len(rows))) if long else gradients.double()
 
 
 def _pursue(problem: _Problem, span: _Span, tol: float, nonnegative: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -136,7 +177,7 @@ def _published(problem: _Problem, span: _Span, tol: float, nonnegative: bool) ->
 class _Problem:
     """The atoms' inner products with each other and with the target, in numpy and float64."""
 
-    def __init__(self, gradients: Gradients, target: Tensor, gram_bytes: int):
+    def __init__(self, gradients: Gradients | _Long, target: Tensor, gram_bytes: int):
         self.gradients, self.target, self.n = gradients, target, len(gradients)
         self.aim = gradients.along(target).cpu().numpy()
         self.gram = _gram(gradients) if 8 * self.n**2 <= gram_bytes else None
@@ -178,8 +219,10 @@ class _Problem:
         return torch.as_tensor(values, device=self.target.device)
 
 
-def _gram(gradients: Gradients) -> np.ndarray:
+def _gram(gradients: Gradients | _Long) -> np.ndarray:
     """Inner products of all atoms with each other, [n, n]; about half the products of a full matrix product."""
+    if isinstance(gradients, _Long):
+        return sum(_gram(piece) for _, piece in gradients.pieces())
     if _one_product(gradients):
         rows = gradients.parts[0][0].numpy()
         return rows @ rows.T  # numpy sees one matrix and computes one triangle (syrk)
@@ -191,8 +234,10 @@ def _gram(gradients: Gradients) -> np.ndarray:
     return gram
 
 
-def _one_product(gradients: Gradients) -> bool:
+def _one_product(gradients: Gradients | _Long) -> bool:
     """Whether the Gram matrix of these atoms is that of one matrix: many plain vectors, as the means of batches are."""
+    if isinstance(gradients, _Long):
+        return True
     (a, phi), *others = gradients.parts
     return len(a) > WHOLE and phi is None and not others and a.device.type == "cpu"
 
