@@ -11,10 +11,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 from test_experiment import spec_of
+from torch import distributed as dist
+from torch import multiprocessing, nn
+from toys import make_run, split, toy
 
-from leanat.core import distributed
+from leanat.core import distributed, loop
+from leanat.core.meter import Stopped
 from leanat.models import io
-from leanat.runs import experiment
+from leanat.plan import components, jobs
+from leanat.runs import checkpoint, experiment
 
 
 def spec(**method):
@@ -77,6 +82,84 @@ def test_what_remembers_examples_is_refused(tmp_path):
     done = together(tmp_path, chosen)
     assert done.returncode == 1
     assert "bullet: does not train on several processes; leave out --processes" in done.stdout + done.stderr
+
+
+class Dropping(nn.Module):
+    """Keeps the first mask of each of its passes in training mode."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.drop, self.head, self.masks = nn.Dropout(0.5), nn.Linear(36, 3), []
+
+    def forward(self, x):
+        kept = self.drop(torch.ones(len(x), 36))
+        if self.training:
+            self.masks.append(kept[0].tolist())
+        return self.head(x.flatten(1) * kept)
+
+
+def dropping(rank, size, folder):
+    """Trains whole, and stopped after three of five steps and resumed; leaves this process's histories, weights and masks."""
+    torch.set_num_threads(1)
+    found = {}
+    if size > 1:
+        dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=size)
+    for name in ("whole", "stopped"):
+        calls = itertools.count()
+        run = make_run(Dropping(), epochs=2, batch=9)
+        try:
+            loop.train(run, split(toy(45)), stop=lambda name=name, calls=calls: name == "stopped" and next(calls) == 8)
+        except Stopped:
+            if rank == 0:
+                checkpoint.save(folder / "resume.pt", run, "")
+            if size > 1:
+                dist.barrier()
+            masks, run = run.net.masks, make_run(Dropping(), epochs=2, batch=9)
+            assert checkpoint.load(folder / "resume.pt", run, "")
+            run.net.masks = masks
+            loop.train(run, split(toy(45)))
+        rows = [{k: row[k] for k in ("loss", "forward", "backward")} for row in run.history]
+        found[name] = {"rows": rows, "weights": run.net.head.weight.tolist(), "masks": run.net.masks}
+    (folder / f"{rank}.json").write_text(json.dumps(found))
+    if size > 1:
+        dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_an_epoch_resumed_in_its_middle_counts_each_example_once(tmp_path, size):
+    """And each process draws masks of its own, and goes on drawing where it was."""
+    if size == 1:
+        dropping(0, 1, tmp_path)
+    else:
+        multiprocessing.spawn(dropping, (size, tmp_path), size)
+    found = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(size)]
+    for of_process in found:
+        assert of_process["whole"] == of_process["stopped"]
+    assert [row["forward"] for row in found[0]["whole"]["rows"]] == [45, 45]
+    if size == 2:
+        assert all(a != b for a, b in zip(*(f["whole"]["masks"] for f in found), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("fields", "budget", "wrong"),
+    [
+        ({"training_mode": True}, None, False),
+        ({"only_correct": True}, None, False),
+        ({"training_mode": True, "only_correct": True}, None, True),
+        ({"training_mode": True}, "only_members", True),
+    ],
+)
+def test_an_attack_that_would_wait_for_passes_that_never_come_is_refused(monkeypatch, fields, budget, wrong):
+    chosen = spec(**(SUBSET if budget else {}))
+    chosen["method"]["attack"]["pgd"] |= fields
+    large = {"channels": 3, "size": 224}
+    assert jobs.together(chosen, large) is not wrong
+    assert components.read(chosen).method.uneven is wrong
+    if wrong:
+        monkeypatch.setattr(distributed, "size", lambda: 2)
+        with pytest.raises(ValueError, match=r"training mode.*leave out --processes"):
+            experiment.prepare(chosen, None, torch.device("cpu"))
 
 
 def test_a_selection_in_training_mode_asks_no_other_process(monkeypatch):

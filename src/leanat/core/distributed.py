@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -65,6 +66,14 @@ def all_reduce_sum(value: Tensor) -> Tensor:
     return value
 
 
+def all_gather(value: Any) -> list[Any]:
+    """What each process has, tensors of the CPU and numbers, in their order."""
+    values = [value] * size()
+    if size() > 1:
+        dist.all_gather_object(values, value)
+    return values
+
+
 def add_gradients(net: nn.Module) -> None:
     """Every parameter's gradient becomes the sum over the processes, in one message."""
     if size() == 1:
@@ -116,8 +125,15 @@ def any_rank(flag: bool, device: torch.device) -> bool:
     return bool(all_reduce_sum(torch.tensor(float(flag), device=device))) if size() > 1 else flag
 
 
-def check(names: Iterable[str], shared: Iterable[str]) -> None:
-    """Raises ValueError for hooks that are none of ``shared``: each process would remember its own examples alone."""
+def check(names: Iterable[str], shared: Iterable[str], uneven: bool) -> None:
+    """Raises ValueError for hooks that are none of ``shared``: each process would remember its own examples alone.
+
+    And for an ``uneven`` attack (``Method.uneven``): SyncBatchNorm would wait in each pass for all processes, of which some
+    have no more passes to make.
+    """
+    if size() > 1 and uneven:
+        why = "an attack in training mode whose examples take different numbers of steps"
+        raise ValueError(f"{why}: does not train on several processes; leave out --processes")
     if size() > 1 and (wrong := sorted({*names} - {*shared})):
         raise ValueError(f"{', '.join(wrong)}: does not train on several processes; leave out --processes")
 

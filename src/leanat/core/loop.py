@@ -44,10 +44,14 @@ def train_epoch(run: Run, split: Split, stop: Callable[[], bool] = lambda: False
     Raises NonFiniteLoss after the pass if a loss was not finite, and Stopped before a batch if ``stop`` says so.
     """
     meter = run.meter or Meter()
-    with meter.of(run.net, key(run.seed, "dropout", run.epoch) & (2**63 - 1)):
-        for step in batches(run, split, meter, stop):
-            meter.add(one_step(run, step), step.weight.sum())
-        loss = meter.mean(f"epoch {run.epoch}, batch {{}}, seed {run.seed}", run.method.replays)
+    try:
+        with meter.of(run.net, _dropout_seed(run, meter)):
+            for step in batches(run, split, meter, stop):
+                meter.add(one_step(run, step), step.weight.sum())
+            loss = meter.mean(f"epoch {run.epoch}, batch {{}}, seed {run.seed}", run.method.replays)
+    except Stopped:
+        meter.gather()
+        raise
     lr = run.opt.param_groups[0]["lr"] if meter.losses else 0.0
     run.meter = None
     run.epoch += 1
@@ -56,6 +60,12 @@ def train_epoch(run: Run, split: Split, stop: Callable[[], bool] = lambda: False
         row |= hook.columns(run)
     run.history.append(row)
     return row
+
+
+def _dropout_seed(run: Run, meter: Meter) -> int:
+    """Of torch's generators in this epoch; each process draws masks of its own for its part of the examples."""
+    other = (distributed.rank(), len(meter.losses)) if distributed.rank() else ()
+    return key(run.seed, "dropout", run.epoch, *other) & (2**63 - 1)
 
 
 def batches(run: Run, split: Split, meter: Meter, stop: Callable[[], bool]) -> Iterator[Step]:

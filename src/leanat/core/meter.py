@@ -25,13 +25,17 @@ class Stopped(RuntimeError):
 
 @dataclass
 class Meter:
-    """Loss and weight of each step so far, still on the device; passes, seconds, and the state of torch's own generators."""
+    """Loss and weight of each step so far, still on the device; passes, seconds, and the state of torch's own generators.
+
+    Of several processes each has those of its own part; ``gather`` adds them up before a checkpoint.
+    """
 
     losses: list[Tensor] = field(default_factory=list)
     weights: list[Tensor] = field(default_factory=list)
     passes: Passes = field(default_factory=Passes)
     seconds: float = 0.0
     generators: list[Tensor] = field(default_factory=list)  # CPU, then GPU; empty before the epoch began
+    others: list[list[Tensor]] = field(default_factory=list)  # the generators of the other processes, in a checkpoint
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))  # of the network
 
     @contextmanager
@@ -69,19 +73,42 @@ class Meter:
             raise NonFiniteLoss(f"loss not finite: {where.format(int(bad[0]) // replays)}")
         return float((loss * weight).sum() / weight.sum())
 
+    def gather(self) -> None:
+        """Process 0 takes over what all of them have so far, and the others begin at zero; for all of them to call."""
+        if distributed.size() == 1:
+            return
+        mine = distributed.rank() == 0
+        sums, passes = distributed.all_reduce_sum(self.sums()), self._all_passes()
+        self.losses, self.weights = (list(row) for row in (sums if mine else torch.zeros_like(sums)))
+        self.passes = Passes(*passes) if mine else Passes()
+        self.others = distributed.all_gather([g.cpu() for g in self.generators])[1:]
+
+    def _all_passes(self) -> list[int]:
+        passes = torch.tensor([self.passes.forward, self.passes.backward], device=self.device)
+        return distributed.all_reduce_sum(passes).tolist()
+
     def row(self) -> dict[str, float]:
         """What the epoch took, for the history; passes are those of all processes."""
-        passes = torch.tensor([self.passes.forward, self.passes.backward], device=self.device)
-        forward, backward = distributed.all_reduce_sum(passes).tolist()
+        forward, backward = self._all_passes()
         return {"forward": forward, "backward": backward, "seconds": self.seconds}
 
     def state(self) -> dict[str, Any]:
         """Tensors and numbers, for the checkpoint."""
         sums = self.sums() if self.losses else None
         passes = (self.passes.forward, self.passes.backward)
-        return {"sums": sums, "passes": passes, "seconds": self.seconds, "generators": self.generators}
+        own = {"sums": sums, "passes": passes, "seconds": self.seconds, "generators": self.generators}
+        return own | ({"others": self.others} if self.others else {})
 
     @classmethod
     def of_state(cls, state: dict[str, Any]) -> Meter:
-        losses, weights = ([], []) if state["sums"] is None else (list(row) for row in state["sums"])
-        return cls(losses, weights, Passes(*state["passes"]), state["seconds"], state["generators"])
+        """What process 0 goes on with from the sums of all; another one from its own generators, and zero.
+
+        Where there are more processes than before, the new ones have no generators yet.
+        """
+        rank, sums = distributed.rank(), state["sums"]
+        generators = [state["generators"], *state.get("others", [])][rank : rank + 1]
+        if sums is not None and rank:
+            sums = torch.zeros_like(sums)
+        losses, weights = ([], []) if sums is None else (list(row) for row in sums)
+        passes = Passes() if rank else Passes(*state["passes"])
+        return cls(losses, weights, passes, state["seconds"], *generators)

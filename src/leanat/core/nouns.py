@@ -226,6 +226,12 @@ class Method:
         leaves_out = getattr(self.attack, "shrinks", getattr(self.attack, "only_correct", False))
         return self.budget is None and not leaves_out
 
+    @property
+    def uneven(self) -> bool:
+        """Whether the attack passes through the network in training mode, and as often as its examples ask for."""
+        inner = getattr(self.attack, "attack", self.attack)
+        return getattr(inner, "training_mode", False) and not self.fixed_shapes
+
 
 @component()
 class Recipe:

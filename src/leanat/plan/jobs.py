@@ -55,12 +55,23 @@ def large(dataset: Spec) -> bool:
 
 
 def together(spec: Spec, dataset: Spec) -> bool:
-    """Whether several GPUs train a run, where the configuration has them: it is large, and no extra remembers examples."""
+    """Whether several GPUs train a run, where the configuration has them: it is large, no extra remembers examples, and the
+    attack makes as many passes in one process as in another (``Method.uneven``).
+    """
     method = spec["method"]
     parts = [method.get(slot) or "" for slot in ("objective", "attack", "selector", "budget")]
     names = {part if isinstance(part, str) else next(iter(part)) for part in parts}
     own = all(set(extra) <= SHARED for extra in method.get("extras", ()))
-    return large(dataset) and own and not names & REMEMBERING
+    return (
+        large(dataset) and own and not names & REMEMBERING and not _uneven(method["attack"], bool(method.get("budget")))
+    )
+
+
+def _uneven(attack: Any, budget: bool) -> bool:
+    fields = next(iter(attack.values())) if isinstance(attack, dict) else {}
+    if "attack" in fields:
+        return _uneven(fields["attack"], budget)
+    return bool(fields.get("training_mode") and (budget or fields.get("only_correct")))
 
 
 def _gmacs(network: str, size: int) -> float:

@@ -83,7 +83,8 @@ def prepare(spec: dict[str, Any], data_dir: str | None, device: torch.device) ->
     parts = components.read(spec)
     split, test = load(parts, data_dir, device)
     net = distributed.prepared(initial(parts, io.describe(test), device))
-    distributed.check((hook.name for hook in parts.method.hooks), {*jobs.SHARED, "teacher"})
+    names = (hook.name for hook in parts.method.hooks)
+    distributed.check(names, {*jobs.SHARED, "teacher"}, parts.method.uneven)
     return Experiment(nouns.Run(net, parts.method, parts.recipe, parts.seed), split, test, parts.early_stop)
 
 
