@@ -233,6 +233,11 @@ def _load_onto(file, map_location=None, **options):
     return _each(lambda t: t.to(GPU), found) if onto else found
 
 
+def _pinned(tensor, device=None):
+    assert not isinstance(tensor, OnGPU), "only tensors of the CPU are pinned"
+    return tensor
+
+
 class _Autocast(torch.autocast):
     def __init__(self, device_type, *args, **kwargs):
         super().__init__("cpu" if device_type == "cuda" else device_type, *args, **kwargs)
@@ -271,6 +276,7 @@ def _replaced():
         **dict.fromkeys(("set_rng_state", "random.set_rng_state"), put),
     }
     return {f"torch.cuda.{name}": new for name, new in cuda.items()} | {
+        "torch.Tensor.pin_memory": _pinned,
         "torch.nn.functional.one_hot": _one_hot_here,
         "torch._C._nn._parse_to": _parsed,
         "torch.autocast": _Autocast,

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from PIL import Image
 from pretended_gpu import GPU, bare, pretended
 from torch import nn
 from torch.utils.data import TensorDataset
@@ -88,3 +89,29 @@ def test_a_sampler_follows_its_network_to_another_device():
         net.to(GPU)
         assert len(list(sampler)) == 10
         assert sampler._chooser.split.train.labels.device == GPU
+
+
+def test_a_dataset_may_hold_its_images_on_the_gpu():
+    x, y = torch.rand(30, 3, 8, 8), torch.arange(30) % 5
+    right = train(network(CPU), OneByOne(x, y), "standard", make_recipe(epochs=1, batch=10))
+    with pretended():
+        found = train(network(GPU), OneByOne(x.to(GPU), y), "standard", make_recipe(epochs=1, batch=10))
+    assert found[-1]["loss"] == pytest.approx(right[-1]["loss"], abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["tensors", "Dataset", "folder"])
+def test_reading_the_next_batch_waits_for_no_step(tmp_path, kind):
+    """However many steps an epoch has, the host waits equally often for the device."""
+    x, y = torch.rand(40, 3, 8, 8), torch.arange(40) % 5
+    data = {"tensors": (x, y), "Dataset": OneByOne(x, y), "folder": str(tmp_path)}[kind]
+    for i, image in enumerate(x if kind == "folder" else ()):
+        (tmp_path / f"class{i % 5}").mkdir(exist_ok=True)
+        levels = (255 * image).byte().permute(1, 2, 0).numpy()
+        Image.fromarray(levels).resize((32, 32)).save(tmp_path / f"class{i % 5}" / f"{i}.png")
+    counts = []
+    for batch in (20, 4):
+        with pretended() as gpu:
+            net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 5)).to(GPU)
+            train(net, data, make_method("pgd", steps=2), make_recipe(epochs=1, batch=batch))
+            counts.append(gpu.waits.total())
+    assert counts[0] == counts[1]

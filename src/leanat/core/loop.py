@@ -22,10 +22,15 @@ from leanat.core.precision import exact_fp32, say_emulation, searching
 from leanat.core.rng import key
 
 
-def make_step(run: Run, data: Data, subset: Subset, where: slice | Tensor, view: int = 0) -> Step:
-    """The step that holds the examples ``where`` of a subset, as this epoch shows them."""
+def make_step(
+    run: Run, data: Data, subset: Subset, where: slice | Tensor, view: int = 0, on_cpu: Tensor | None = None
+) -> Step:
+    """The step that holds the examples ``where`` of a subset, as this epoch shows them.
+
+    ``on_cpu``: the subset's index there, for a set that reads its examples there: to ask the device waits for all its work.
+    """
     index, weight = subset.index[where], subset.weight[where]
-    x, y = data.batch(index, run.epoch, view)
+    x, y = data.batch(index if on_cpu is None else on_cpu[where], run.epoch, view)
     x, draws = x.contiguous(memory_format=torch.channels_last), run.draws(index, view)
     return Step(run.epoch, index, x, y, weight, draws, memory=run.memory, live=run.live)
 
@@ -93,13 +98,14 @@ def batches(run: Run, split: Split, meter: Meter, stop: Callable[[], bool]) -> I
         raise ValueError(f"epoch {run.epoch}: {n} examples make no batch of {recipe.batch}{why}")
     places = [distributed.shard_slice(slice(s, min(s + recipe.batch, n))) for s in starts]
     first, last = len(meter.losses), len(places) * method.replays
-    ahead = [order.index[:0], *(order.index[p] for p in places[first // method.replays :])]
-    split.train.ahead(torch.cat(ahead), run.epoch)
+    on_cpu = order.index.cpu() if getattr(split.train, "reads_on_cpu", False) else None
+    index = order.index if on_cpu is None else on_cpu
+    split.train.ahead(torch.cat([index[:0], *(index[p] for p in places[first // method.replays :])]), run.epoch)
     for i in range(first, last):
         if i % method.replays == 0:
             if distributed.any_rank(stop(), run.device):
                 raise Stopped(f"stopped in epoch {run.epoch} after {i} of {last} steps")
-            fresh = make_step(run, split.train, order, places[i // method.replays])
+            fresh = make_step(run, split.train, order, places[i // method.replays], on_cpu=on_cpu)
         for group in run.opt.param_groups:
             group["lr"] = recipe.lr(run.epoch + i / last, recipe.epochs)
         yield replace(fresh, aux={})

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -76,6 +76,12 @@ def _array(image: Picture) -> np.ndarray:
     return levels if levels.ndim == 3 else levels[:, :, None]
 
 
+def uploaded(x: Tensor, device: torch.device) -> Tensor:
+    """The tensor on the device, which works on meanwhile."""
+    pinned = device.type == "cuda" and x.device.type == "cpu"
+    return (x.pin_memory() if pinned else x).to(device, non_blocking=True)
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class StreamedData(Facts):
     """Image files with labels int64 [N] on the device that receives the batches.
@@ -92,6 +98,7 @@ class StreamedData(Facts):
     seed: int = 0
     threads: int = field(default_factory=lambda: min(16, os.cpu_count() or 1))
     window: int = 1024  # images decoded ahead
+    reads_on_cpu: ClassVar[bool] = True  # the loop asks with numbers that are there
     _pool: ThreadPoolExecutor = field(init=False, repr=False)
     _decoded: dict[Ask, Future] = field(init=False, repr=False, default_factory=dict)
     _coming: deque[Ask] = field(init=False, repr=False, default_factory=deque)
@@ -124,7 +131,7 @@ class StreamedData(Facts):
     def batch(self, index: Tensor, epoch: int, view: int = 0) -> tuple[Tensor, Tensor]:
         """x float32 [B, C, H, W] in [0, 1], augmented as that epoch and view have it, and y int64 [B].
 
-        Raises DataError, naming the file, if an image cannot be read.
+        No wait for the device where ``index`` is on the CPU. Raises DataError, naming the file, if an image cannot be read.
         """
         asks = [(i, epoch, view) for i in index.tolist()]
         self._submit(ask for ask in dict.fromkeys(asks) if ask not in self._decoded)
@@ -136,10 +143,11 @@ class StreamedData(Facts):
         self._fill()
         x = torch.from_numpy(np.stack([future.result() for future in ready])).permute(0, 3, 1, 2)
         device = self.labels.device
-        x = (x.pin_memory() if device.type == "cuda" else x).to(device, non_blocking=True).contiguous()
+        x = uploaded(x, device).contiguous()
         rest = Augmentation(self.augment.pieces[1:]) if self._crop else self.augment
-        draws = Draws(self.seed, epoch, self.numbers[index.cpu()].to(device), view)
-        return rest(x, draws), self.labels[index.to(device)]
+        index = index.cpu()
+        draws = Draws(self.seed, epoch, uploaded(self.numbers[index], device), view)
+        return rest(x, draws), self.labels[uploaded(index, device)]
 
     def _fill(self) -> None:
         room = min(self.window - len(self._decoded), len(self._coming))

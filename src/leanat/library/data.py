@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from leanat.core.nouns import Data
 from leanat.core.rng import Draws
 from leanat.data import StreamedData, load_folder
 from leanat.data.augment import NONE, Augmentation, Piece, unit
+from leanat.data.streamed import uploaded
 from leanat.data.tensors import TensorData
 from leanat.library import checks
 from leanat.library.checks import Channels
@@ -38,17 +39,23 @@ class DatasetData:
     augment: Augmentation = NONE
     seed: int = 0
     name: str = "Dataset"
+    reads_on_cpu: ClassVar[bool] = True  # the loop asks with numbers that are there
+    _own: Tensor = field(init=False, repr=False)  # the labels, on the CPU
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_own", self.labels.cpu())
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def batch(self, index: Tensor, epoch: int, view: int = 0) -> tuple[Tensor, Tensor]:
-        """x float32 [B, C, H, W] in [0, 1], and y int64 [B]. Raises ValueError or TypeError, one line, for other images
-        and for labels that changed.
+        """x float32 [B, C, H, W] in [0, 1], and y int64 [B]. No wait for the device where ``index`` is on the CPU.
+
+        Raises ValueError or TypeError, one line, for other images and for labels that changed.
         """
-        device = self.labels.device
+        device, index = self.labels.device, index.cpu()
         images = []
-        for i, label in zip(index.tolist(), self.labels[index.to(device)].tolist(), strict=True):
+        for i, label in zip(index.tolist(), self._own[index].tolist(), strict=True):
             image, own = _pair(self.dataset, i)
             if own != label:
                 raise ValueError(
@@ -60,8 +67,8 @@ class DatasetData:
                 raise ValueError(f"example {i} of the Dataset has an image of shape {shapes}; all of one are expected")
         x = torch.stack(images)
         checks.in_range(x, "the images of the Dataset")
-        index = index.to(device)
-        return self.augment(x.to(device), Draws(self.seed, epoch, index, view)), self.labels[index]
+        index = uploaded(index, device)
+        return self.augment(uploaded(x, device), Draws(self.seed, epoch, index, view)), self.labels[index]
 
     def ahead(self, index: Tensor, epoch: int, view: int = 0) -> None:
         """Nothing to do: examples are read when they are asked for."""
