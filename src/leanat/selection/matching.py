@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -85,22 +84,23 @@ class _Long:
     def __getitem__(self, index: Tensor | slice) -> _Long:
         return _Long(self.rows, self.columns, index)
 
-    def pieces(self) -> Iterator[tuple[slice, Gradients]]:
-        for start in range(0, self.dim, self.columns):
-            part = slice(start, start + self.columns)
-            yield part, Gradients.of(self.rows[self.index, part].double())
+    def parts(self) -> list[slice]:
+        return [slice(start, start + self.columns) for start in range(0, self.dim, self.columns)]
+
+    def piece(self, part: slice) -> Gradients:
+        return Gradients.of(self.rows[self.index, part].double())
 
     def along(self, vector: Tensor) -> Tensor:
-        return sum(piece.along(vector[part]) for part, piece in self.pieces())
+        return sum(self.piece(part).along(vector[part]) for part in self.parts())
 
     def squared_norms(self) -> Tensor:
-        return sum(piece.squared_norms() for _, piece in self.pieces())
+        return sum(self.piece(part).squared_norms() for part in self.parts())
 
     def dot(self, other: _Long) -> Tensor:
-        return sum(piece.dot(its) for (_, piece), (_, its) in zip(self.pieces(), other.pieces(), strict=True))
+        return sum(self.piece(part).dot(other.piece(part)) for part in self.parts())
 
     def sum(self, weight: Tensor) -> Tensor:
-        return torch.cat([piece.sum(weight) for _, piece in self.pieces()])
+        return torch.cat([self.piece(part).sum(weight) for part in self.parts()])
 
 
 def _in_double(gradients: Gradients, numbers: int) -> Gradients | _Long:
@@ -222,7 +222,7 @@ class _Problem:
 def _gram(gradients: Gradients | _Long) -> np.ndarray:
     """Inner products of all atoms with each other, [n, n]; about half the products of a full matrix product."""
     if isinstance(gradients, _Long):
-        return sum(_gram(piece) for _, piece in gradients.pieces())
+        return sum(_gram(gradients.piece(part)) for part in gradients.parts())
     if _one_product(gradients):
         rows = gradients.parts[0][0].numpy()
         return rows @ rows.T  # numpy sees one matrix and computes one triangle (syrk)
