@@ -27,6 +27,16 @@ def test_a_kept_grid_is_the_resolved_one(made, monkeypatch):
     assert (again.shards(), again.evaluation_shards()) == (grid.shards(), grid.evaluation_shards())
 
 
+def test_a_kept_grid_has_the_changes_of_the_user(tmp_path, monkeypatch):
+    settings = {"papers": ["qtart"], "change": {"qtart": {"sgd": {"recipe.lr.lr": 0.05}}}}
+    made = structure.load(CONFIG, settings, tmp_path)
+    changed = {name: run.changes for name, run in made.runs.items() if run.changes}
+    assert changed
+    monkeypatch.setattr(structure, "resolve", lambda *_: pytest.fail("resolved again"))
+    again = structure.load(CONFIG, settings, tmp_path)
+    assert {name: run.changes for name, run in again.runs.items() if run.changes} == changed
+
+
 def test_another_setting_or_another_file_has_a_plan_of_its_own(made, tmp_path):
     results, grid = made
     paths = {kept.path_of(grid, results)}

@@ -8,13 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import leanat.papers
 from leanat.core.files import atomic_write
 from leanat.plan.grid import Evaluation, Grid, RunSpec, canonical
 from leanat.plan.item import Item, from_json, to_json
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the file holds of a ``Grid``."""
+
+    runs: dict[str, RunSpec]
+    evaluations: dict[str, Evaluation]
+    items: dict[str, Item]
+
 
 MOST = 8  # plans that are kept; the oldest goes first
 
@@ -35,28 +45,16 @@ def path_of(grid: Grid, results: Path) -> Path:
 def read(grid: Grid, path: Path) -> bool:
     """Fills ``grid`` with what the file holds. False, and nothing is changed, where there is no such file, or a damaged one."""
     try:
-        kept: dict[str, Any] = json.loads(path.read_text())
-        runs = {
-            name: RunSpec(name, spec, tuple(needs), _tuples(assumed)) for name, spec, needs, assumed in kept["runs"]
-        }
-        evaluations = [
-            Evaluation(run, suite, attacks, tuple(sources), snapshot)
-            for run, suite, attacks, sources, snapshot in kept["evaluations"]
-        ]
-        items = {name: from_json(Item, item) for name, item in kept["items"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        kept = from_json(Plan, json.loads(path.read_text()))
+    except (OSError, ValueError):
         return False
-    grid.runs, grid.evaluations, grid.items = runs, {made.id: made for made in evaluations}, items
+    grid.runs, grid.evaluations, grid.items = kept.runs, kept.evaluations, kept.items
     return True
 
 
 def write(grid: Grid, path: Path) -> None:
     """Keeps the plan; where there is no such folder yet or nothing can be written, each process resolves the grid itself."""
-    kept = {
-        "runs": [[run.id, run.spec, run.needs, run.assumed] for run in grid.runs.values()],
-        "evaluations": [[e.run, e.suite, e.attacks, e.sources, e.snapshot] for e in grid.evaluations.values()],
-        "items": {name: to_json(item) for name, item in grid.items.items()},
-    }
+    kept = to_json(Plan(grid.runs, grid.evaluations, grid.items))
     try:
         path.parent.mkdir(exist_ok=True)
         with atomic_write(path) as beside:
@@ -65,7 +63,3 @@ def write(grid: Grid, path: Path) -> None:
             old.unlink(missing_ok=True)
     except OSError:
         return
-
-
-def _tuples(marks: list[list[Any]]) -> tuple[tuple[str, Any, str], ...]:
-    return tuple((what, value, reason) for what, value, reason in marks)
