@@ -202,25 +202,18 @@ def array_item(options, files, title):
     return item([], [], [], options, title, paper="qtart", item="figure1", files=files)
 
 
-def qtart_histograms(folder):
-    draw, files = np.random.default_rng(0), {}
-    for k, attack in enumerate(("MI-FGSM", "PGD-20", "CW")):
-        files[attack] = folder / f"{attack}.npz"
-        np.savez(files[attack], **{"Baseline": draw.gamma(4 + k, 1.0, 1000), "Q-TART (Ours)": draw.gamma(3, 0.7, 1000)})
-    options = {"plot": "histograms", "x_label": "distance of last-layer features"}
-    return array_item(options, files, "Distances between features of clean and attacked examples (Figure 1a)")
-
-
-def qtart_embedding(folder):
+def qtart_features():
     draw, files = np.random.default_rng(0), {}
     for k, method in enumerate(("Baseline", "Q-TART (Ours)")):
-        files[method], classes = folder / f"{method}.npz", draw.integers(0, 10, 1000)
+        classes = draw.integers(0, 10, 1000)
         points = draw.normal(0, 20, (10, 2))[classes] + draw.normal(0, 5 - 2 * k, (1000, 2))
-        np.savez(files[method], points=points, classes=classes, names=np.array(CLASSES))
-    return array_item({"plot": "embedding"}, files, "t-SNE maps of last-layer features (Figure 1b, 1c)")
+        distances = {attack: draw.gamma(4 + n - 2 * k, 1.0, 1000) for n, attack in enumerate(("mi", "pgd", "cw"))}
+        files[method] = {**distances, "points": points, "classes": classes, "names": np.array(CLASSES)}
+    options = {"plot": "features", "attacks": {"mi": "MI-FGSM", "pgd": "PGD-20", "cw": "CW"}}
+    return array_item(options, files, "Last-layer features under attack (Figure 1)")
 
 
-def saliency_images(folder):
+def saliency_images():
     draw, files = np.random.default_rng(0), {}
     y, x = np.mgrid[-1:1:32j, -1:1:32j]
     maps = np.stack([np.exp(-((x - a) ** 2 + (y + a) ** 2) * 8) for a in (-0.3, 0, 0.3)])
@@ -229,10 +222,9 @@ def saliency_images(folder):
         noise = draw.normal(0, 0.06, image.shape)
         delta = noise.mean(-1)
         delta[1] = np.nan
-        files[attack] = folder / f"{attack}.npz"
         shown = {"image": image.clip(0, 1), "attacked": (image + noise).clip(0, 1), "difference": delta}
         shown |= {"saliency, teacher 1": maps, "saliency, teacher 2": maps**2}
-        np.savez(files[attack], rows=np.array(["circle", "square", "triangle"]), **shown)
+        files[attack] = {"rows": np.array(["circle", "square", "triangle"]), **shown}
     return array_item({"plot": "images"}, files, "Images, attacked images and saliency maps (Figure 6)")
 
 
@@ -251,9 +243,9 @@ def grid_item(values, options, scale="demo", printed=None):
 CELLS = {
     "sat_lines": sat_lines, "radius_lines": radius_lines, "sat_bars": sat_bars, "sat_matrix": sat_matrix,
     "sat_scatter": sat_scatter, "coreset_scatter": coreset_scatter, "qtart_polar": qtart_polar,
-    "advprune_areas": advprune_areas,
+    "advprune_areas": advprune_areas, "qtart_features": qtart_features,
+    "saliency_images": saliency_images,
 }  # fmt: skip
-ARRAYS = {"histograms": qtart_histograms, "embedding": qtart_embedding, "images": saliency_images}
 
 
 def draw(item):

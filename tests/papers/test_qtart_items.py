@@ -201,12 +201,12 @@ def test_a_map_keeps_clusters_apart():
     assert (nearest == classes).all()
 
 
-def test_the_figure_of_features_shares_bins_and_draws_every_point(tmp_path):
+def test_the_figure_of_features_shares_bins_and_draws_every_point():
     draw, files = np.random.default_rng(0), {}
     for name in ("Baseline", "Q-TART"):
-        files[name] = tmp_path / f"{name}.npz"
         arrays = {a: draw.gamma(3, 1, 50) for a in ("mifgsm", "cw")}
-        np.savez(files[name], points=draw.normal(size=(40, 2)), classes=np.arange(50) % 4, names=list("abcd"), **arrays)
+        arrays |= {"points": draw.normal(size=(40, 2)), "classes": np.arange(50) % 4, "names": np.array(list("abcd"))}
+        files[name] = arrays
     options = {"plot": "features", "attacks": {"mifgsm": "MI-FGSM", "cw": "CW"}, "bins": 20}
     figure = drawn(array_item(options, files, "Features"))
     edges = {tuple(patch.get_data().edges) for axis in figure.axes[:2] for patch in axis.patches}

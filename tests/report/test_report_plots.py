@@ -403,35 +403,28 @@ def test_areas_stack_the_means():
 # --- arrays ----------------------------------------------------------------------------------------------------------
 
 
-def test_histograms_share_bins_and_print_ranges(tmp_path):
-    item = made.qtart_histograms(tmp_path)
-    axes = draw(item).axes
-    edges = {tuple(patch.get_data().edges) for axis in axes for patch in axis.patches}
+def test_features_share_bins_print_ranges_and_draw_every_point_in_its_class():
+    item = made.qtart_features()
+    axes, attacks = draw(item).axes, item["options"]["attacks"]
+    edges = {tuple(patch.get_data().edges) for axis in axes[: len(attacks)] for patch in axis.patches}
     assert len(edges) == 1
-    with np.load(item["files"]["CW"]) as arrays:
-        values = arrays["Baseline"]
+    arrays = item["files"]["Baseline"]
+    values = arrays["cw"]
     shares = axes[2].patches[0].get_data().values
     assert shares.sum() == pytest.approx(100)
     assert shares == pytest.approx(np.histogram(values, list(*edges))[0] / 10)
     assert f"Baseline: {values.min():.3g} to {values.max():.3g}" in axes[2].get_title(loc="left")
-
-
-def test_embedding_draws_every_point_in_its_class(tmp_path):
-    item = made.qtart_embedding(tmp_path)
-    with np.load(item["files"]["Baseline"]) as arrays:
-        points, classes = arrays["points"], arrays["classes"]
-    left = draw(item).axes[0]
+    left = axes[3]
     assert len(left.lines) == 10
-    assert left.lines[4].get_xydata() == pytest.approx(points[classes == 4])
+    assert left.lines[4].get_xydata() == pytest.approx(arrays["points"][arrays["classes"] == 4])
     assert len({(line.get_color(), line.get_marker()) for line in left.lines}) == 10
     assert [text.get_text() for text in left.texts] == list(made.CLASSES)
 
 
-def test_images_are_drawn_as_they_are_and_a_missing_one_is_empty(tmp_path):
-    item = made.saliency_images(tmp_path)
+def test_images_are_drawn_as_they_are_and_a_missing_one_is_empty():
+    item = made.saliency_images()
     top = draw(item).axes[0]
-    with np.load(item["files"]["FGSM"]) as arrays:
-        image, delta = arrays["image"], arrays["difference"]
+    image, delta = item["files"]["FGSM"]["image"], item["files"]["FGSM"]["difference"]
     assert len(top.images) == 3 * 5 - 1
     assert (top.images[0].get_array() == image[0]).all()
     signed = next(shown for shown in top.images if np.array_equal(shown.get_array(), delta[0]))
@@ -440,34 +433,28 @@ def test_images_are_drawn_as_they_are_and_a_missing_one_is_empty(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("plot", "arrays", "said"),
+    ("options", "arrays", "said"),
     [
-        ("histograms", {"a": np.array([1.0, np.nan])}, "a must be .* finite"),
-        ("histograms", {"a": np.zeros((2, 2))}, r"a must be \[n\] finite numbers, not float64 \[2, 2\]"),
-        ("embedding", {"points": np.zeros((3, 2))}, "no array classes"),
-        ("embedding", {"points": np.zeros((3, 2)), "classes": np.zeros(4, int)}, r"points must be \[n, 2\]"),
-        ("images", {"a": np.zeros((2, 4, 4))}, "rows"),
-        ("images", {"rows": np.array(["x"]), "a": np.zeros((2, 4, 4))}, r"a must be \[1, H, W, 3\]"),
-        ("images", {"rows": np.array(["x"]), "a": np.full((1, 4, 4, 3), 255.0)}, r"must lie in \[0, 1\]"),
-        ("images", {"rows": np.array([{}], dtype=object)}, "no npz file"),
+        ({"plot": "images"}, {"a": np.zeros((2, 4, 4))}, "rows"),
+        ({"plot": "images"}, {"rows": np.array(["x"]), "a": np.zeros((2, 4, 4))}, r"a must be \[1, H, W, 3\]"),
+        ({"plot": "images"}, {"rows": np.array(["x"]), "a": np.full((1, 4, 4, 3), 255.0)}, r"must lie in \[0, 1\]"),
     ],
 )
-def test_arrays_of_another_form_are_refused_by_file(tmp_path, plot, arrays, said):
-    np.savez(tmp_path / "x.npz", **arrays)
-    item = made.array_item({"plot": plot}, {"panel": tmp_path / "x.npz"}, "title")
+def test_arrays_of_another_form_are_refused_by_panel(tmp_path, options, arrays, said):
+    item = made.array_item(options, {"panel": arrays}, "title")
     with pytest.raises(ValueError, match=said) as error:
         write_figure(item, tmp_path / "f")
-    assert str(error.value).startswith(f"item qtart figure1: plot {plot}: ")
-    assert "x.npz" in str(error.value)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.npz"]
+    assert str(error.value).startswith(f"item qtart figure1: plot {options['plot']}: panel: ")
+    assert not list(tmp_path.iterdir())
 
 
 def test_arrays_that_are_not_there(tmp_path):
-    item = made.array_item({"plot": "images"}, {"panel": tmp_path / "no.npz"}, "title")
-    with pytest.raises(FileNotFoundError, match=r"no\.npz: no such file"):
+    item = made.array_item({"plot": "images"}, {}, "title")
+    with pytest.raises(ValueError, match="no run of the item has left any"):
         write_figure(item, tmp_path / "f")
-    with pytest.raises(ValueError, match="must name at least one"):
-        write_figure(item | {"files": {}}, tmp_path / "f")
+    item = made.array_item({"plot": "features", "attacks": {"cw": "CW"}}, {"panel": {"cw": np.zeros(3)}}, "title")
+    with pytest.raises(ValueError, match="panel: no array classes, points"):
+        draw(item)
 
 
 @pytest.mark.parametrize("name", ["qtart/figure1", "saliency/figure4"])

@@ -19,7 +19,7 @@ from leanat.plan.item import Filled
 from leanat.report import style, table, typeset
 from leanat.report.plots.bars import bars, matrix
 from leanat.report.plots.features import features
-from leanat.report.plots.files import embedding, embedding_cells, histogram_cells, histograms, image_cells, images
+from leanat.report.plots.files import image_cells, images
 from leanat.report.plots.lines import areas, lines
 from leanat.report.plots.page import Plot, foot, page
 from leanat.report.plots.polar import polar
@@ -35,16 +35,10 @@ PLOTS = {
     "scatter": scatter,
     "polar": polar,
     "areas": areas,
-    "histograms": histograms,
-    "embedding": embedding,
     "images": images,
     "features": features,
 }
-CELLS = {
-    "histograms": histogram_cells,
-    "embedding": embedding_cells,
-    "images": image_cells,
-}  # arrays as cells, for the CSV
+CELLS = {"images": image_cells}  # arrays as cells, for the CSV
 FROM_FILES = (*CELLS, "features")  # plots of arrays, which a scale that runs nothing of an item has not
 
 

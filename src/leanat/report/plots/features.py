@@ -15,12 +15,12 @@ from leanat.report.plots.points import looks, made_on, points
 def features(item: Filled, *, attacks: dict[str, str], bins: int = 40) -> Plot:
     """Above a histogram of the distances under each of ``attacks`` (array: title), a series per network; below the maps.
 
-    ``item.files``: an .npz per network with an array [n] of each attack, and points [m, 2], classes [n >= m], names.
+    ``item.files``: arrays per network, [n] of each attack, and points [m, 2], classes [n >= m], names.
     """
     files = read_files(item)
     for title, arrays in files.items():
         if lost := {*attacks, "points", "classes"} - set(arrays):
-            raise ValueError(f"{item.files[title]}: no array {', '.join(sorted(lost))}")
+            raise ValueError(f"{title}: no array {', '.join(sorted(lost))}")
     panels = {
         title: {network: arrays[attack] for network, arrays in files.items()} for attack, title in attacks.items()
     }

@@ -1,29 +1,22 @@
-"""Figures whose data are arrays, not cells: distributions, two-dimensional maps, and grids of pictures.
+"""Figures whose data are arrays, not cells: grids of pictures, and what ``features`` draws.
 
-``item.files`` gives a path to an .npz (no pickle), or its arrays, by the title of its panel. What each plot reads from it:
-
-    histograms   one array [n] of finite numbers a series, under the series' name
-    embedding    points [n, 2]; classes [n], integers from 0; names [k], of the classes (optional)
-    images       a column each under its name, [R, H, W, 3] colours in [0, 1] or [R, H, W] a map of any scale; a picture
-                 of NaN is a missing one; rows [R], their names
+``item.files`` gives the arrays by the title of a panel. Of ``images`` a column each under its name, [R, H, W, 3] colours in
+[0, 1] or [R, H, W] a map of any scale; a picture of NaN is a missing one; rows [R], their names.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
 from leanat.plan.item import Column, Filled, Row, Value
 from leanat.report.overview import plain
-from leanat.report.plots.page import WIDEST, Plot, finish, grid, page
-from leanat.report.plots.points import SeriesStyle, looks
-from leanat.runs import records
+from leanat.report.plots.page import WIDEST, Plot, finish, page
+from leanat.report.plots.points import SeriesStyle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,31 +25,8 @@ Arrays = dict[str, np.ndarray]
 GAP = 0.03  # of a picture, left free around it
 
 
-def histograms(item: Filled, *, bins: int = 40, x_label: str = "") -> Plot:
-    """Shares of the values in bins that all panels and series have in common; each series' least and greatest value."""
-    files = _histogram_arrays(item)
-    edges = common_edges(files, bins)
-    shape = grid(len(files))
-    figure, axes = page(shape, (2.5, 2.25), sharex=True, sharey=True)
-    drawn = looks(plain(name) for arrays in files.values() for name in arrays)
-    for axis, (title, arrays) in zip(axes.flat, files.items(), strict=False):
-        distribution(axis, title, arrays, edges, drawn)
-        axis.set_xlabel(plain(x_label))
-    for axis in axes.flat[len(files) :]:
-        axis.set_visible(False)
-    for axis in axes[:, 1:].flat:
-        axis.set_ylabel("")
-    for axis in axes[:-1].flat:
-        axis.set_xlabel("")
-    handles = [Line2D([], [], color=look.colour, ls=look.dash, label=name) for name, look in drawn.items()]
-    counts = _counts([len(values) for arrays in files.values() for values in arrays.values()])
-    read = [f"{bins} bins from {edges[0]:.3g} to {edges[-1]:.3g}, the same in every panel; {counts} values a series.",
-            "No interval: one network a series."]  # fmt: skip
-    return finish(figure, handles, read)
-
-
 def distribution(axis: Axes, title: str, arrays: Arrays, edges: np.ndarray, drawn: dict[str, SeriesStyle]) -> None:
-    """A panel of ``histograms``: a step line a series."""
+    """Shares of the values in the bins given, a step line a series; each series' least and greatest value."""
     ranges = []
     for k, (name, values) in enumerate(arrays.items()):
         look = drawn[plain(name)]
@@ -70,41 +40,8 @@ def distribution(axis: Axes, title: str, arrays: Arrays, edges: np.ndarray, draw
     axis.margins(y=0.06)
 
 
-def histogram_cells(item: Filled, *, bins: int = 40, x_label: str = "") -> Filled:
-    """The item with a row a panel and bin, a column a series, a cell the share of the values in percent."""
-    files = _histogram_arrays(item)
-    edges = common_edges(files, bins)
-    names = list(dict.fromkeys(name for arrays in files.values() for name in arrays))
-    rows, cells = [], []
-    for title, arrays in files.items():
-        counts = {name: np.histogram(values, edges)[0] / len(values) for name, values in arrays.items()}
-        for k in range(bins):
-            rows.append(Row(title, f"{edges[k]:.6g} to {edges[k + 1]:.6g}"))
-            cells.append([_cell(100 * counts[name][k] if name in counts else None) for name in names])
-    return _celled(item, rows, [_column(name, "%", 4) for name in names], cells)
-
-
-def embedding(item: Filled) -> Plot:
-    """Maps side by side, a point per example; its class by colour and marker, and by name at the middle of the class."""
-    files = _embedding_arrays(item)
-    shape = grid(len(files))
-    figure, axes = page(shape, (3.2, 3.0))
-    classes = sorted({int(c) for arrays in files.values() for c in arrays["classes"]})
-    names = {c: class_name(files, c) for c in classes}
-    drawn = looks(names.values())
-    for axis, (title, arrays) in zip(axes.flat, files.items(), strict=False):
-        cloud(axis, title, arrays, names, drawn)
-    for axis in axes.flat[len(files) :]:
-        axis.set_visible(False)
-    handles = [Line2D([], [], ls="", marker=look.marker, ms=4, mew=0, color=look.colour, label=name)
-               for name, look in drawn.items()]  # fmt: skip
-    counts = _counts([len(arrays["points"]) for arrays in files.values()])
-    read = [f"{counts} examples a map; the axes have no unit, and no map's scale is another's."]
-    return finish(figure, handles, read)
-
-
 def cloud(axis: Axes, title: str, arrays: Arrays, names: dict[int, str], drawn: dict[str, SeriesStyle]) -> None:
-    """A panel of ``embedding``: a point per example."""
+    """A map, a point per example; its class by colour and marker, and by name at the middle of the class."""
     for c, name in names.items():
         own, look = arrays["points"][arrays["classes"] == c], drawn[name]
         axis.plot(*own.T, ls="", marker=look.marker, ms=2.2, mew=0, color=look.colour, alpha=0.75, rasterized=True)
@@ -116,16 +53,6 @@ def cloud(axis: Axes, title: str, arrays: Arrays, names: dict[int, str], drawn: 
     axis.set_aspect("equal", "datalim")
     for side in axis.spines.values():
         side.set_visible(True)
-
-
-def embedding_cells(item: Filled) -> Filled:
-    """The item with a row a panel and point, columns x, y and class."""
-    rows, cells = [], []
-    for title, arrays in _embedding_arrays(item).items():
-        for k, (point, c) in enumerate(zip(arrays["points"], arrays["classes"], strict=True)):
-            rows.append(Row(title, str(k)))
-            cells.append([_cell(point[0]), _cell(point[1]), _cell(c)])
-    return _celled(item, rows, [_column("x", None, 4), _column("y", None, 4), _column("class", None, 0)], cells)
 
 
 def images(item: Filled) -> Plot:
@@ -192,75 +119,38 @@ def _picture(axis: Axes, picture: np.ndarray, r: int, c: int) -> None:
     axis.add_patch(frame)  # an all-white picture is one too
 
 
-def _counts(found: list[int]) -> str:
-    return f"{min(found):,}" + (f" to {max(found):,}" if max(found) > min(found) else "")
-
-
 def _narrow(name: str, tile: float) -> str:
     import textwrap
 
     return plain(textwrap.fill(str(name), max(6, int(tile / 0.062))))
 
 
-def _histogram_arrays(item: Filled) -> dict[str, Arrays]:
-    files = read_files(item)
-    for title, arrays in files.items():
-        for name, values in arrays.items():
-            if values.ndim != 1 or not values.size or not np.isfinite(values).all():
-                raise ValueError(f"{item.files[title]}: {name} must be [n] finite numbers, not {_shape(values)}")
-    return files
-
-
 def common_edges(files: dict[str, Arrays], bins: int) -> np.ndarray:
-    if bins < 1:
-        raise ValueError(f"bins must be at least 1, not {bins}")
     both = [values for arrays in files.values() for values in arrays.values()]
     return np.histogram_bin_edges(np.concatenate(both), bins)
-
-
-def _embedding_arrays(item: Filled) -> dict[str, Arrays]:
-    files = read_files(item)
-    for title, arrays in files.items():
-        lost = {"points", "classes"} - set(arrays)
-        if lost:
-            raise ValueError(f"{item.files[title]}: no array {', '.join(sorted(lost))}")
-        points, classes = arrays["points"], arrays["classes"]
-        if points.ndim != 2 or points.shape != (len(classes), 2) or not np.isfinite(points).all():
-            raise ValueError(f"{item.files[title]}: points must be [n, 2] and finite, classes [n]; "
-                             f"not {_shape(points)}, {_shape(classes)}")  # fmt: skip
-    return files
 
 
 def _image_arrays(item: Filled) -> dict[str, tuple[list[str], Arrays]]:
     found = {}
     for title, arrays in read_files(item).items():
-        where = item.files[title]
         if "rows" not in arrays or len(arrays) < 2:
-            raise ValueError(f"{where}: rows (names) and at least one column of pictures expected, not {list(arrays)}")
+            raise ValueError(f"{title}: rows (names) and at least one column of pictures expected, not {list(arrays)}")
         rows = [str(name) for name in arrays.pop("rows")]
         for name, pictures in arrays.items():
             kind = pictures.ndim == 3 or (pictures.ndim == 4 and pictures.shape[-1] == 3)
             if not kind or len(pictures) != len(rows):
-                raise ValueError(f"{where}: {name} must be [{len(rows)}, H, W, 3] or [{len(rows)}, H, W], "
+                raise ValueError(f"{title}: {name} must be [{len(rows)}, H, W, 3] or [{len(rows)}, H, W], "
                                  f"not {_shape(pictures)}")  # fmt: skip
             if pictures.ndim == 4 and (np.nanmin(pictures) < 0 or np.nanmax(pictures) > 1):
-                raise ValueError(f"{where}: {name} must lie in [0, 1]")
+                raise ValueError(f"{title}: {name} must lie in [0, 1]")
         found[title] = rows, arrays
     return found
 
 
 def read_files(item: Filled) -> dict[str, Arrays]:
     if not item.files:
-        raise ValueError("this plot draws arrays: the item's files must name at least one .npz")
-    found = {}
-    for title, path in item.files.items():
-        if isinstance(path, dict):
-            found[title] = dict(path)
-            continue
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"{path}: no such file; the arrays of {title!r} are expected there")
-        found[title] = records.arrays(Path(path), again=f"the arrays of {title!r} are expected there")
-    return found
+        raise ValueError("this plot draws arrays: no run of the item has left any")
+    return {title: dict(arrays) for title, arrays in item.files.items()}
 
 
 def class_name(files: dict[str, Arrays], c: int) -> str:
