@@ -375,20 +375,31 @@ def test_collect_refuses_nothing_and_what_is_no_pdf(tmp_path):
 # --- overview --------------------------------------------------------------------------------------------------------
 
 
-def test_overview_draws_the_paper_open_and_ours_with_intervals():
+def test_overview_draws_the_paper_open_and_ours_with_intervals_on_a_stand_in_in_a_panel_of_their_own():
     figure = draw(frame(small()))
-    left, right = [axis for axis in figure.axes if axis.get_visible()]
-    paper, ours = left.lines[0], left.lines[1]
+    left, own, right = [axis for axis in figure.axes if axis.get_visible()]
+    paper, none, ours = left.lines[0], own.lines[0], own.lines[1]
     assert list(paper.get_xdata()) == [94.04, 94.47]
     assert paper.get_markerfacecolor() == "white"
+    assert not left.containers
+    assert not pandas.notna(none.get_xdata()).any()
     assert ours.get_xdata()[0] == 92
-    bar = left.containers[0].lines[2][0].get_segments()[0]
+    bar = own.containers[0].lines[2][0].get_segments()[0]
     assert bar[:, 0] == pytest.approx([92 - 4.968, 92 + 4.968], abs=1e-3)
     assert [label.get_text() for label in left.get_yticklabels()] == ["VGG16", "Baseline", "Q-TART †"]
     top, bottom = paper.get_ydata()
     assert left.get_ylim()[0] > bottom > top  # the first row is above the second
     assert "needs data_dir" in right.get_title(loc="left")
-    assert "this run: digits" in left.get_title(loc="left")
+    assert "the paper's data" in left.get_title(loc="left")
+    assert "this run: digits" in own.get_title(loc="left")
+
+
+def test_overview_of_the_papers_own_data_sets_both_on_one_axis():
+    item = small()
+    item["columns"][0]["stand_in"] = None
+    both = next(axis for axis in draw(frame(item)).axes if axis.get_visible())
+    assert both.containers
+    assert pandas.notna(both.lines[0].get_xdata()).all()
 
 
 def test_overview_reads_the_csv_with_names_that_look_like_numbers_or_nothing(tmp_path):

@@ -1,4 +1,7 @@
-"""A whole table at a glance: the paper's values as open markers, ours filled with intervals, in its order."""
+"""A whole table at a glance: the paper's values as open markers, ours filled with intervals, in its order.
+
+Numbers on a stand-in for the paper's data or attack have a panel of their own: their levels are not the paper's.
+"""
 
 from __future__ import annotations
 
@@ -36,23 +39,23 @@ def overview(csv: Path | str, stem: Path | str) -> None:
 
 
 def draw(cells: pandas.DataFrame) -> Figure:
-    """One panel per column of the table, one line per row; ValueError if there is no cell."""
+    """One line per row of the table; per column a panel, or two where a stand-in is used. ValueError if there is no cell."""
     if cells.empty:
         raise ValueError("no cell to draw")
     cells = cells.assign(**{name: cells[name].fillna("") for name in TEXT})
     style.apply()
     from matplotlib import pyplot
 
-    columns, lines = list(dict.fromkeys(cells["column"])), _lines(cells)
+    panels, lines = _panels(cells), _lines(cells)
     heights = {row: height for height, (row, _) in lines.items() if row is not None}
-    across = min(PANELS, len(columns))
-    down = math.ceil(len(columns) / across)
+    across = min(PANELS, len(panels))
+    down = math.ceil(len(panels) / across)
     letters = max(len(part) for _, label in lines.values() for part in label.split("\n"))
     size = (PANEL * across + LETTER * letters + 0.2, 0.75 + down * ((max(lines) + 1) * ROW + 0.75))
     fig, axes = pyplot.subplots(down, across, figsize=size, squeeze=False, sharey=True)
-    for column, axis in zip(columns, axes.flat, strict=False):
-        _panel(axis, cells[cells["column"] == column], heights)
-    for axis in axes.flat[len(columns) :]:
+    for part, axis in zip(panels, axes.flat, strict=False):
+        _panel(axis, part, heights)
+    for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
     for axis in axes[:, 0]:
         axis.set_yticks(list(lines), [label for _, label in lines.values()])
@@ -62,6 +65,19 @@ def draw(cells: pandas.DataFrame) -> Figure:
     _legend(fig, cells)
     fig.suptitle(textwrap.fill(_title(cells), max(40, int(size[0] * 14))), x=0.01, ha="left", fontsize=9.5)
     return fig
+
+
+def _panels(cells: pandas.DataFrame) -> list[pandas.DataFrame]:
+    """The cells of each panel: those of a column, or its paper's and replicated numbers, and apart those of this run."""
+    panels = []
+    for _, column in cells.groupby("column", sort=False):
+        real = [name for name in column if name == "published" or name.startswith("replicated_")]
+        if column["stand_in"].eq("").all() or column["mean"].isna().all() or column[real].isna().all(axis=None):
+            panels.append(column)
+        else:
+            panels += [column.assign(mean=math.nan, low=math.nan, high=math.nan, stand_in="", of="the paper's data")]
+            panels += [column.assign(**dict.fromkeys(real, math.nan))]
+    return panels
 
 
 def _panel(axis: Axes, cells: pandas.DataFrame, heights: dict[str, float]) -> None:
@@ -76,8 +92,8 @@ def _panel(axis: Axes, cells: pandas.DataFrame, heights: dict[str, float]) -> No
     axis.tick_params(axis="y", length=0)
     axis.margins(x=0.08)
     axis.locator_params(axis="x", nbins=4)
-    under = f"this run: {first['stand_in']}" if first["stand_in"] else ""
-    if cells["mean"].isna().all():
+    under = f"this run: {first['stand_in']}" if first["stand_in"] else first.get("of", "")
+    if cells["mean"].isna().all() and "of" not in cells:
         reasons = cells["missing"].where(cells["published"].notna()).mode()  # of what the paper prints, the commonest
         under = next(iter(reasons), first["missing"])
         under = under if under.startswith("not ") else f"not run: {under}"
