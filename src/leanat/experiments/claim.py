@@ -124,7 +124,6 @@ class Claim:
     scales: Sequence[str] = ()  # at which it is tested; empty: all
     why: str | None = None  # why at other scales not
     nested: bool = False  # the effect is a share of the examples: what a stronger attack on the same network takes away
-    quotes: Sequence[Place] = ()  # the paper's numbers that it is about: item, row, column of published/<paper>.csv
     untestable: str | None = None
 
     def __post_init__(self) -> None:

@@ -77,7 +77,6 @@ CLAIMS = [
         cases=[speed(item, "CIFAR-10", method) for item, method in product(FULL, PRUNED)],
         effect=lambda speed: speed,
         expect=some(above=3.44),
-        quotes=[("text", "CIFAR-10", "speed-up (up to)"), ("text", "CIFAR-10", "speed-up (up to), sec. 1")],
     ),
     time(
         "advprune-02",
@@ -86,7 +85,6 @@ CLAIMS = [
         cases=[speed(item, "CIFAR-100", method) for item, method in product(FULL, PRUNED)],
         effect=lambda speed: speed,
         expect=some(above=2.02),
-        quotes=[("text", "CIFAR-100", "speed-up (up to)"), ("text", "CIFAR-100", "speed-up (up to), sec. 1")],
     ),
     time(
         "advprune-03",
@@ -98,11 +96,6 @@ CLAIMS = [
         expect=every(above=1),
         scales=("lite", "paper"),
         why="the share of each of Bullet-Train's groups comes from a training on CIFAR-10",
-        quotes=[
-            ("text", "CIFAR-10 | TRADES + Bullet", "speed-up"),
-            ("text", "CIFAR-10 | MART + Bullet", "speed-up"),
-            ("text", "CIFAR-10 | + Bullet-Train", "speed-up, sec. 1"),
-        ],
     ),
     time(
         "advprune-04",
@@ -114,11 +107,6 @@ CLAIMS = [
         expect=every(above=1),
         scales=("lite", "paper"),
         why="the share of each of Bullet-Train's groups comes from a training on CIFAR-100",
-        quotes=[
-            ("text", "CIFAR-100 | TRADES + Bullet", "speed-up"),
-            ("text", "CIFAR-100 | MART + Bullet", "speed-up"),
-            ("text", "CIFAR-100 | + Bullet-Train", "speed-up, sec. 1"),
-        ],
     ),
     level(
         "advprune-05",
@@ -139,7 +127,6 @@ CLAIMS = [
         ],
         effect=lambda ours, bullet: ours - bullet,
         expect=every(above=0),
-        quotes=[("text", "CIFAR-10 | Bullet-Train [22]", "PGD | 16/255")],
     ),
     ordering(
         "advprune-07",
@@ -196,14 +183,12 @@ CLAIMS = [
         ],
         effect=lambda less, more: more - less,
         expect=every(above=0),
-        quotes=[("figure2", "subset size range", "smallest"), ("figure2", "subset size range", "largest")],
     ),
     Claim(
         "advprune-13",
         says="30 % is the right subset size for CIFAR-10",
         source="section 4.3",
         untestable="a weighing of accuracy against time; Figure 2 shows both",
-        quotes=[("text", "subset size", "appropriate choice for CIFAR-10")],
     ),
     mechanism(
         "advprune-14",
@@ -227,10 +212,6 @@ CLAIMS = [
         says="adversarial training costs 5 to 10 times as much as standard training",
         source="abstract, section 2",
         untestable="cited from other work; no item of this paper trains without an attack",
-        quotes=[
-            ("text", "AT vs standard training", "cost (times)"),
-            ("text", "PGD-based AT vs standard training", "cost (times)"),
-        ],
     ),
     time(
         "advprune-17",

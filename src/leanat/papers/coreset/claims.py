@@ -53,12 +53,6 @@ CLAIMS = [
         cases=[*table1(FIRST, "T"), *table3()],
         effect=lambda full, ours: full / ours,
         expect=mean(above=2),
-        quotes=[
-            ("text", "adversarial coreset selection", "speed-up (times)"),
-            ("text", "adversarial coreset selection", "training time reduction (times)"),
-            ("text", "adversarial coreset selection", "training time reduction (fold)"),
-            ("text", "adversarial coreset selection", "training time reduction (more than, times)"),
-        ],
     ),
     time(
         "coreset-02",
@@ -67,7 +61,6 @@ CLAIMS = [
         cases=table1(FIRST, "T"),
         effect=lambda full, ours: full / ours,
         expect=every(above=2),
-        quotes=[("text", "Table 1, all cases", "training time reduction (more than a factor of)")],
     ),
     time(
         "coreset-03",
@@ -76,7 +69,6 @@ CLAIMS = [
         cases=table2("T"),
         effect=lambda full, ours: full / ours,
         expect=every(above=2),
-        quotes=[("text", "Table 2", "training time reduction (at least a factor of)")],
     ),
     level(
         "coreset-04",
@@ -184,7 +176,6 @@ CLAIMS = [
         says="Fast adversarial training can overfit catastrophically, to a robust accuracy of 0 %",
         source="section 1",
         untestable="cited from other work; the paper's own Fast runs (Table 3) do not",
-        quotes=[("text", "FAT [41]", "robust accuracy after catastrophic overfitting")],
     ),
     Claim(
         "coreset-16",
@@ -197,7 +188,6 @@ CLAIMS = [
         says="Table 1 is the mean of 5 runs",
         source="caption of Table 1",
         untestable="how the paper's numbers were made; it prints no standard deviation",
-        quotes=[("hyper", "Table 1", "runs averaged")],
     ),
     ordering(
         "coreset-18",

@@ -241,10 +241,6 @@ CLAIMS = [
         cases=[case("table3", "Saved | time", saved=f"CIFAR-10 | Q-TART + [7] | {net}") for net in NETWORKS],
         effect=times_the_time,
         expect=some(below=0.821),
-        quotes=[
-            ("text", "Q-TART alongside adversarial training", "training time reduction (up to)"),
-            ("text", "Q-TART + [7]", "training time reduction (up to)"),
-        ],
     ),
     time(
         "qtart-17",
@@ -268,13 +264,6 @@ CLAIMS = [
         cases=[trained_and_alone(*where) for where in product(NETWORKS, ["MI-FGSM", "FFGSM"], TRAINED)],
         effect=lambda trained, alone: trained - alone,
         expect=most(within=5),
-        quotes=[
-            (
-                "text",
-                "Q-TART vs adversarial training regimes | MIFGSM and FFGSM",
-                "gap in adversarial accuracy (within)",
-            )
-        ],
     ),
     ordering(
         "qtart-19",
@@ -362,12 +351,6 @@ CLAIMS = [
         says="numbers are means of 5 trials, of 1 for ILSVRC2012 and for Free adversarial training in Figure 3",
         source="section 4.1, captions",
         untestable="how the paper's numbers were made; it prints no standard deviation",
-        quotes=[
-            ("text", "all experiments", "trials"),
-            ("text", "Table 1 ILSVRC2012", "trials"),
-            ("text", "Figure 3 methods using [7]", "trials"),
-            ("text", "Table 3 timing", "epochs timed / trials"),
-        ],
     ),
     level(
         "qtart-28",
@@ -376,7 +359,6 @@ CLAIMS = [
         cases=[on_top("figure3", *where) for where in RETRAINED],
         effect=lambda joined, without: joined - without,
         expect=mean(above=1.3),
-        quotes=[("text", "Q-TART alongside adversarial training", "robustness increase (over)")],
     ),
 ]
 

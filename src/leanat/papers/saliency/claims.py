@@ -102,7 +102,6 @@ CLAIMS = [
         effect=lambda share: share,
         expect=every(below=20),
         unit="%",
-        quotes=[("text", "OURS", f"training {part} relative to AT") for part in ("effort", "time", "cost")],
     ),
     level(
         "saliency-06",
@@ -113,7 +112,6 @@ CLAIMS = [
         expect=every(within=2),
         unit="points",
         nested=True,
-        quotes=[("text", "OURS | CIFAR-10", f"PGD-{steps}") for steps in (20, 50, 70, 100)],
     ),
     level(
         "saliency-07",
@@ -124,7 +122,6 @@ CLAIMS = [
         expect=every(within=1),
         unit="points",
         nested=True,
-        quotes=[("text", "OURS | random restarts", "variation of results")],
     ),
     ordering(
         "saliency-08",
@@ -133,12 +130,6 @@ CLAIMS = [
         cases=[curriculum("CIFAR-10", 50, 90, 80, 70, 60), curriculum("CIFAR-100", 70, 90, 80, 60, 50)],
         effect=lambda best, a, b, c, d: above_all(best, a, b, c, d),
         expect=every(above=0),
-        quotes=[
-            ("text", "OURS | CIFAR10", "best k (top-k % of teacher saliency)"),
-            ("text", "OURS | CIFAR100", "best k (top-k % of teacher saliency)"),
-            ("figure3", "OURS | CIFAR10", "best top-k % (PGD-20)"),
-            ("figure3", "OURS | CIFAR100", "best top-k % (PGD-20)"),
-        ],
         scales=("lite", "paper"),
         why=OTHER_WEIGHTS,
     ),
@@ -149,11 +140,6 @@ CLAIMS = [
         cases=[gammas("CIFAR-10", 20, 5, 10, 15, 25), gammas("CIFAR-100", 15, 5, 10, 20, 25)],
         effect=lambda best, a, b, c, d: above_all(best, a, b, c, d),
         expect=every(above=0),
-        quotes=[
-            ("text", "OURS | CIFAR10", "best γ (second phase)"),
-            ("text", "OURS | CIFAR100", "best γ (second phase)"),
-            ("figure2", "OURS", "number of γ values plotted"),
-        ],
         scales=("lite", "paper"),
         why=OTHER_WEIGHTS,
     ),
@@ -170,7 +156,6 @@ CLAIMS = [
         effect=lambda ours, teacher: ours - teacher,
         expect=every(above=0),
         least=1,
-        quotes=[("text", "OURS after first phase vs teacher", "improvement in natural and adversarial accuracy")],
     ),
     ordering(
         "saliency-11",

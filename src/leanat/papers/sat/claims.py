@@ -82,15 +82,6 @@ CLAIMS = [
         cases=[case("figure2", "gain on B", gain=name) for name in CLASSES],
         effect=lambda gain: gain,
         expect=every(above=0),
-        quotes=[
-            ("text", "CIFAR-10 | CSAT A=car", "robust accuracy on all remaining classes"),
-            ("text", "CIFAR-10 | CSAT A=car", "robust accuracy gain on the remaining classes (minimum over classes)"),
-            ("text", "CIFAR-10 | CSAT A=cat", "robust accuracy gain on the remaining classes (maximum over classes)"),
-            ("figure1", "CIFAR-10 | CSAT A=cat", "robust accuracy on B"),
-            ("figure1", "CIFAR-10 | CSAT A=car", "robust accuracy on B"),
-            ("figure2", "CIFAR-10 | CSAT A=cat", "gain in robust accuracy on non-adv. trained classes (B)"),
-            ("figure2", "CIFAR-10 | CSAT A=car", "gain in robust accuracy on non-adv. trained classes (B)"),
-        ],
     ),
     ordering(
         "sat-02",
@@ -101,10 +92,6 @@ CLAIMS = [
         expect=every(above=0),
         least=0,
         **NAMED,
-        quotes=[
-            ("text", "CIFAR-10 | CSAT A=cat", "robust accuracy on the remaining classes"),
-            ("text", "CIFAR-10 | CSAT A=car", "robust accuracy on the remaining classes"),
-        ],
     ),
     level(
         "sat-03",
@@ -113,10 +100,6 @@ CLAIMS = [
         cases=[case("figure2", name, none="without AT") for name in CLASSES],
         effect=lambda none: none,
         expect=every(below=2),
-        quotes=[
-            ("text", "CIFAR-10 | baseline trained without AT", "robust accuracy (practically)"),
-            ("figure2", "CIFAR-10 | without AT", "robust accuracy, all classes (close to)"),
-        ],
     ),
     ordering(
         "sat-04",
@@ -139,10 +122,6 @@ CLAIMS = [
         effect=lambda truck, other: truck - other,
         expect=every(above=0),
         **NAMED,
-        quotes=[
-            ("text", "CIFAR-10 | CSAT A=car", "robust accuracy on bird, cat, deer, dog (lowest)"),
-            ("text", "CIFAR-10 | CSAT A=car", "robust accuracy on bird, cat, deer, dog (highest)"),
-        ],
     ),
     level(
         "sat-06",
@@ -179,7 +158,6 @@ CLAIMS = [
         cases=[classes_of_cifar10("robust | all classes", share) for share in SHARES if share < 80],
         effect=lambda hardest, random: hardest - random,
         expect=every(above=0),
-        quotes=[("text", "CIFAR-10 | CSAT hardest-first", "subset size at which it draws even with random")],
     ),
     ordering(
         "sat-10",
@@ -220,12 +198,6 @@ CLAIMS = [
         effect=lambda half, full: half / full,
         expect=every(above=0.9),
         unit="share",
-        quotes=[
-            ("text", "ImageNet | ESAT", "AEs on this share of training data recover most of baseline AT"),
-            ("text", "SAT", "share of training data sufficient to recover the baseline performance with vanilla AT"),
-            ("text", "ESAT", "share of training data"),
-            ("text", "ESAT | CIFAR", "size of 50% of training data"),
-        ],
     ),
     ordering(
         "sat-14",
@@ -273,9 +245,6 @@ CLAIMS = [
         cases=[examples(data, share, "hardest", "random") for data, share in ATTACKED],
         effect=lambda hardest, random: hardest - random,
         expect=mean(within=2),
-        quotes=[
-            ("text", "ESAT | random ranking", "example of a small |A| at which random is similar to hardest-first")
-        ],
     ),
     Claim(
         "sat-18",
@@ -330,14 +299,6 @@ CLAIMS = [
         effect=lambda third, full: third / full,
         expect=every(above=0.9),
         unit="share",
-        quotes=[
-            ("text", "transfer to target task | S-SAT", "AEs on this share of data can recover baseline robustness"),
-            ("text", "transfer | S-SAT", "share of AEs that can recover baseline AT performance on the target task"),
-            ("text", "S-ESAT", "share of training data"),
-            ("text", "S-ESAT", "share of the training set with AEs"),
-            ("text", "S-ESAT | CIFAR-100", "size of 30% of training data"),
-            ("figure8", "S-ESAT", "share of source data that recovers baseline AT"),
-        ],
     ),
     ordering(
         "sat-24",
