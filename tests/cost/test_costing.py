@@ -44,7 +44,7 @@ class Flat:
 
 
 def test_a_bill_is_the_sum_of_its_jobs(grid, tmp_path):
-    jobs = walk.behind(["coreset/table3"], grid)
+    jobs = walk.Walk(grid).behind(["coreset/table3"])
     (bill,) = costing.bills(grid, ["coreset/table3"], tmp_path, Flat())
     runs, suites = sum(map(len, jobs.train)), sum(map(len, jobs.attack))
     assert (bill.jobs, bill.runs, bill.disk, bill.memory) == (len(jobs), runs, 5 * runs, 7)
@@ -56,14 +56,14 @@ def test_what_items_share_is_paid_once(grid, tmp_path):
     items = list(grid.items)
     there = costing.bills(grid, items, tmp_path, Flat())
     back = costing.bills(grid, items[::-1], tmp_path, Flat())
-    jobs = walk.behind(items, grid)
+    jobs = walk.Walk(grid).behind(items)
     assert sum(b.runs for b in there) == sum(b.runs for b in back) == sum(map(len, jobs.train))
     assert sum(b.jobs for b in there) == len(jobs)
     assert sum(b.seconds for b in there) == pytest.approx(sum(b.seconds for b in back))
 
 
 def test_what_is_finished_is_free(grid, tmp_path):
-    jobs = walk.behind(["coreset/table3"], grid)
+    jobs = walk.Walk(grid).behind(["coreset/table3"])
     first, *others = jobs.train[0]
     for run in others:
         (tmp_path / "runs" / run).mkdir(parents=True)
@@ -172,7 +172,7 @@ def test_two_thousand_jobs_are_walked_in_a_moment(grid, tmp_path):
 
     whole = structure.load(ROOT / "config", {"scale": "paper"})
     started = time.process_time()
-    assert len(walk.behind(whole.items, whole)) > 2000
+    assert len(walk.Walk(whole).behind(whole.items)) > 2000
     assert costing.bills(whole, list(whole.items), tmp_path, Flat())
     assert time.process_time() - started < 10
 
@@ -180,7 +180,7 @@ def test_two_thousand_jobs_are_walked_in_a_moment(grid, tmp_path):
 @pytest.mark.slow
 def test_the_forecast_is_near_to_what_an_item_takes(grid, tmp_path):
     """Processor seconds of all training and attack jobs of coreset's Table 3, start-up included: within 25 %."""
-    jobs = walk.behind(["coreset/table3"], grid)
+    jobs = walk.Walk(grid).behind(["coreset/table3"])
     torch.set_num_threads(1)
     with Forecast.on(grid, torch.device("cpu"), print) as made:
         expected = sum(made.start + sum(map(made.train, shard)) for shard in jobs.train)

@@ -29,14 +29,14 @@ def test_as_many_jobs_as_snakemake_counts(target, grid, folder):
     words = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), target, "-n"]
     said = subprocess.run([sys.executable, "-m", "snakemake", *words], capture_output=True, text=True).stdout
     counts = {name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", said, re.M)}
-    jobs = walk.behind(walk.items_of(target, grid), grid)
+    jobs = walk.Walk(grid).behind(walk.items_of(target, grid))
     assert len(jobs.train) == sum(n for name, n in counts.items() if name.startswith("train_"))
     assert len(jobs.attack) == sum(n for name, n in counts.items() if name.startswith("attack_"))
     assert (len(jobs.time), len(jobs.items)) == (counts.get("time", 0), counts["item"])
 
 
 def test_upstream_runs_come_along(grid):
-    jobs = walk.behind(["coreset/table2"], grid)
+    jobs = walk.Walk(grid).behind(["coreset/table2"])
     made = {run for shard in jobs.train for run in shard}
     assert all(need in made for run in made for need in grid.runs[run].needs)
     assert any(grid.runs[run].needs for run in made)

@@ -530,7 +530,7 @@ def outcomes(folder, run, right, clean, attacks):
     kept = Outcome(whole, whole, whole, clean, right, zero, zero, zero, np.zeros(n, dtype=np.int16), ("pgd",))
     for name in (attacks, "suites"):
         (folder / "runs" / run / name).mkdir(parents=True)
-    outcome.save(kept, folder / "runs" / run / attacks / "pgd.npz")
+    np.savez(folder / "runs" / run / attacks / "pgd.npz", **outcome.arrays(kept))
     spec = {"statistics": "running", "holdout": None}
     summary = {
         "attacks": {"pgd": {"n": n, "accuracy": float(right.mean()), "file": f"{attacks}/pgd.npz", "spec": spec}}

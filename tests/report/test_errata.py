@@ -4,7 +4,6 @@ Ids are those of published/claims.csv; the few that are no arithmetic say why in
 """
 
 import csv
-import importlib
 from pathlib import Path
 
 import pytest
@@ -435,14 +434,21 @@ def erratum_coreset_05():
     assert min(n.value for n in published.load("coreset", "table3", FOLDER) if n.column == mark) == -3.67
 
 
+# contradictions that no number shows
+WORDING = {
+    "erratum-qtart-13": "that a list is announced and does not follow is seen in the text, not computed",
+    "erratum-qtart-15": "an index in a formula, possibly a fault of our text of the paper",
+    "erratum-saliency-03": "a cost left out of a sum, for which the paper prints no number",
+    "erratum-sat-02": "three wordings of one result ('most of', 'the baseline performance', 'very close')",
+    "erratum-sat-03": "the name of a data set: ImageNet in the abstract, ImageNet-200 in the experiments",
+    "erratum-sat-07": "the strength of two statements about the same curves",
+}
 CHECKS = {name.replace("_", "-"): check for name, check in globals().items() if name.startswith("erratum_")}
 
 
 @pytest.mark.parametrize("erratum", ERRATA)
 def test_an_erratum_is_in_the_numbers(erratum):
-    paper = erratum.split("-")[1]
-    reasons = getattr(importlib.import_module(f"leanat.papers.{paper}.claims"), "ERRATA_NOT_ARITHMETIC", {})
-    assert (erratum in CHECKS) != (erratum in reasons), "an arithmetic check here, or a reason in claims.py"
+    assert (erratum in CHECKS) != (erratum in WORDING), "an arithmetic check, or a reason why there is none"
     if erratum in CHECKS:
         CHECKS[erratum]()
 

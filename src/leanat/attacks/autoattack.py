@@ -171,11 +171,6 @@ class Ensemble:
     def parts(self, n_classes: int) -> dict[str, Attack]:
         return {name: self._all_parts()[name] for name in self.attacks}
 
-    def label(self, n_classes: int) -> str:
-        """Names the parts and their budgets, as in "apgd-ce + square (20 steps, 3 targets, 200 queries)"."""
-        targets = min(self.targets, n_classes - 1)
-        return f"{' + '.join(self.attacks)} ({self.steps} steps, {targets} targets, {self.queries} queries)"
-
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         return in_turn(self, net, step)
 
@@ -197,9 +192,6 @@ class AutoAttack:
 
     def parts(self, n_classes: int) -> dict[str, Attack]:
         return self.ensemble(n_classes).parts(n_classes)
-
-    def label(self, n_classes: int) -> str:
-        return "AutoAttack" if n_classes >= 4 else self.ensemble(n_classes).label(n_classes)
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         return in_turn(self, net, step)

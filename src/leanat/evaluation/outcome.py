@@ -6,12 +6,9 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from statistics import NormalDist
 
 import numpy as np
-
-from leanat.core.files import atomic_write
 
 NOT_FINITE = -1  # the prediction where logits are not finite
 
@@ -44,10 +41,6 @@ class Outcome:
 
     def __len__(self) -> int:
         return len(self.index)
-
-    def among(self, keep: np.ndarray) -> Outcome:
-        """The same for some of the examples; ``keep`` is a mask or positions."""
-        return Outcome(**{k: v if k in _TEXT else v[keep] for k, v in vars(self).items()})
 
 
 _TEXT = ("parts", "notes")
@@ -151,12 +144,6 @@ def worst_case(outcomes: Sequence[Outcome]) -> Outcome:
 def arrays(outcome: Outcome) -> dict[str, np.ndarray]:
     """The arrays that a file of it holds."""
     return {k: np.array(v, dtype=np.str_) if k in _TEXT else v for k, v in vars(outcome).items()}
-
-
-def save(outcome: Outcome, path: str | os.PathLike) -> None:
-    """Write an npz, whole or not at all."""
-    with atomic_write(Path(path)) as beside, open(beside, "wb") as file:
-        np.savez_compressed(file, **arrays(outcome))
 
 
 def load(path: str | os.PathLike) -> Outcome:

@@ -59,11 +59,6 @@ class Walk:
         return Jobs(*shards, list(papers), items)
 
 
-def behind(items: Iterable[str], grid: Grid) -> Jobs:
-    """The jobs of these items, and of all that they need."""
-    return Walk(grid).behind(items)
-
-
 def by_paper(grid: Grid) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """The runs, and the evaluations, that the items of each paper need."""
     runs: dict[str, dict[str, None]] = {paper: {} for paper in grid.papers}

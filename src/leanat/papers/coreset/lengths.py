@@ -12,10 +12,6 @@ class Plan(NamedTuple):
     idle: int
     coreset: int
 
-    def cost(self, fraction: float) -> float:
-        """The cost in epochs on everything."""
-        return self.full + self.coreset * fraction
-
 
 def plan(epochs: int, kappa: float, fraction: float, idle: bool = False) -> Plan:
     """How a run of ``epochs`` epochs is divided, for a coreset of ``fraction`` = c of the examples.

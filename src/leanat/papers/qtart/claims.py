@@ -361,9 +361,3 @@ CLAIMS = [
         expect=mean(above=1.3),
     ),
 ]
-
-# Contradictions inside the paper that no number shows; tests/report/test_errata.py computes the others.
-ERRATA_NOT_ARITHMETIC = {
-    "erratum-qtart-13": "that a list is announced and does not follow is seen in the text, not computed",
-    "erratum-qtart-15": "an index in a formula, possibly a fault of our text of the paper",
-}

@@ -266,8 +266,3 @@ CLAIMS = [
         unit="points",
     ),
 ]
-
-# Contradictions inside the paper that no number shows; tests/report/test_errata.py computes the others.
-ERRATA_NOT_ARITHMETIC = {
-    "erratum-saliency-03": "a cost left out of a sum, for which the paper prints no number",
-}

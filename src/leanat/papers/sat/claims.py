@@ -393,10 +393,3 @@ CLAIMS = [
         expect=every(above=0),
     ),
 ]
-
-# Contradictions inside the paper that no number shows; tests/report/test_errata.py computes the others.
-ERRATA_NOT_ARITHMETIC = {
-    "erratum-sat-02": "three wordings of one result ('most of', 'the baseline performance', 'very close')",
-    "erratum-sat-03": "the name of a data set: ImageNet in the abstract, ImageNet-200 in the experiments",
-    "erratum-sat-07": "the strength of two statements about the same curves",
-}
