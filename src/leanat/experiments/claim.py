@@ -52,32 +52,8 @@ class Expect:
         return {"every": cases, "most": cases // 2 + 1, "several": min(2, cases), "some": 1, "mean": 1}[self.of]
 
 
-def every(**bound: float) -> Expect:
-    """Each case is ``above=``, ``below=`` or ``within=`` a number, which is for ``within`` a distance from zero."""
-    return _expect("every", bound)
-
-
-def most(**bound: float) -> Expect:
-    """More than half of the cases are; the bound as in ``every``."""
-    return _expect("most", bound)
-
-
-def some(**bound: float) -> Expect:
-    """One case at least is; the bound as in ``every``."""
-    return _expect("some", bound)
-
-
-def several(**bound: float) -> Expect:
-    """Two cases at least are; the bound as in ``every``."""
-    return _expect("several", bound)
-
-
-def mean(**bound: float) -> Expect:
-    """The mean of the cases is; the bound as in ``every``."""
-    return _expect("mean", bound)
-
-
-def _expect(of: str, bound: Mapping[str, float]) -> Expect:
+def _expect(of: str, **bound: float) -> Expect:
+    """The cases are ``above=``, ``below=`` or ``within=`` a number, which is for ``within`` a distance from zero."""
     signs = {"above": ">", "below": "<", "within": "within"}
     if len(bound) != 1 or not set(bound) <= set(signs):
         raise ValueError(f"{of}({', '.join(bound)}): one bound is given, of above, below and within")
@@ -85,6 +61,13 @@ def _expect(of: str, bound: Mapping[str, float]) -> Expect:
     if name == "within" and number < 0:
         raise ValueError(f"{of}(within={number}): a distance is not negative")
     return Expect(of, signs[name], float(number))
+
+
+every = functools.partial(_expect, "every")
+most = functools.partial(_expect, "most")  # more than half of them
+some = functools.partial(_expect, "some")  # one at least
+several = functools.partial(_expect, "several")  # two at least
+mean = functools.partial(_expect, "mean")  # their mean
 
 
 def case(item: str, column: str, /, **rows: str) -> Case:
