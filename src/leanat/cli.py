@@ -132,12 +132,14 @@ def parser() -> argparse.ArgumentParser:
     options.run_options(sub)
     sub = verb(overview, "an item, or all of them on one page: the papers' values beside ours")
     sub.add_argument("item", nargs="?", help="a table, such as qtart/table1 (default: one line for each item)")
-    sub.add_argument("--out", type=options.pdf, help="the PDF; the PNG is written beside it (default: in figures)")
+    sub.add_argument(
+        "--out", type=options.named(".pdf"), help="the PDF; the PNG is written beside it (default: in figures)"
+    )
     options.config_options(sub)
     options.results_option(sub)
     sub = verb(claims, "each claim of the papers, and whether the numbers here support it")
     sub.add_argument("papers", nargs="*", metavar="PAPER", help="only these (default: all)")
-    sub.add_argument("--out", type=options.pdf, help="a PDF of it; CSV, JSON and PNG are written beside it")
+    sub.add_argument("--out", type=options.named(".pdf"), help="a PDF of it; CSV, JSON and PNG are written beside it")
     options.config_options(sub)
     options.results_option(sub)
     sub = verb(decide, "add seeds where they decide most claims per minute, until the hours are used up")
@@ -154,7 +156,9 @@ def parser() -> argparse.ArgumentParser:
     options.results_option(sub)
     sub = verb(runs, "a paper's finished runs: where, when, how long")
     sub.add_argument("paper")
-    sub.add_argument("--out", type=options.html, help="the HTML; the CSV is written beside it (default: in figures)")
+    sub.add_argument(
+        "--out", type=options.named(".html"), help="the HTML; the CSV is written beside it (default: in figures)"
+    )
     options.config_options(sub)
     options.results_option(sub)
     sub = verb(site, "pages to browse: from a claim to a cell, from a cell to its runs, from a run to its curves")
@@ -168,21 +172,21 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--figures", type=options.path, default=Path("figures"), help="where tables and figures are (default: figures)"
     )
-    sub.add_argument("--out", type=options.zipped, help="default: leanat-<scale>.zip")
+    sub.add_argument("--out", type=options.named(".zip"), help="default: leanat-<scale>.zip")
     options.config_options(sub)
     options.results_option(sub)
     sub = verb(curves, "loss and accuracies of runs in the course of their training")
     sub.add_argument("runs", nargs="+", metavar="RUN", help="finished runs: names, their beginnings, or folders")
-    sub.add_argument("--out", type=options.pdf, help="a PDF of it; PNG, SVG and CSV are written beside it")
+    sub.add_argument("--out", type=options.named(".pdf"), help="a PDF of it; PNG, SVG and CSV are written beside it")
     options.results_option(sub)
     sub = verb(diff, "two runs side by side: the settings that differ, and what came of it")
     sub.add_argument("first", metavar="RUN")
     sub.add_argument("second", metavar="RUN")
-    sub.add_argument("--out", type=options.markdown, help="a file (.md) of it")
+    sub.add_argument("--out", type=options.named(".md"), help="a file (.md) of it")
     options.results_option(sub)
     sub = verb(chosen, "what a run trained on: how many examples of each class, from which epoch on")
     sub.add_argument("run", metavar="RUN")
-    sub.add_argument("--out", type=options.csv, help="a CSV of every example, with its class and weight")
+    sub.add_argument("--out", type=options.named(".csv"), help="a CSV of every example, with its class and weight")
     options.results_option(sub)
     sub = verb(watch, "epoch, loss and time left of every job that works now, renewed every few seconds")
     sub.add_argument("--once", action="store_true", help="print it once")
@@ -197,7 +201,7 @@ def parser() -> argparse.ArgumentParser:
     options.results_option(sub)
     sub = verb(collect, "several PDF files as one, in order")
     sub.add_argument("inputs", nargs="+", type=Path)
-    sub.add_argument("--out", type=options.pdf, required=True)
+    sub.add_argument("--out", type=options.named(".pdf"), required=True)
     return top
 
 

@@ -7,6 +7,7 @@ import difflib
 import json
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -68,30 +69,15 @@ def numbers(text: str) -> list[float]:
         ) from None
 
 
-def pdf(text: str) -> Path:
-    return _with_suffix(text, ".pdf")
+def named(suffix: str) -> Callable[[str], Path]:
+    """A file whose name ends in ``suffix``."""
 
+    def file(text: str) -> Path:
+        if Path(text).suffix != suffix:
+            raise argparse.ArgumentTypeError(f"{text} is not allowed; a name that ends in {suffix}")
+        return path(text)
 
-def html(text: str) -> Path:
-    return _with_suffix(text, ".html")
-
-
-def csv(text: str) -> Path:
-    return _with_suffix(text, ".csv")
-
-
-def zipped(text: str) -> Path:
-    return _with_suffix(text, ".zip")
-
-
-def markdown(text: str) -> Path:
-    return _with_suffix(text, ".md")
-
-
-def _with_suffix(text: str, suffix: str) -> Path:
-    if Path(text).suffix != suffix:
-        raise argparse.ArgumentTypeError(f"{text} is not allowed; a name that ends in {suffix}")
-    return path(text)
+    return file
 
 
 def config_folder() -> Path:
@@ -136,7 +122,7 @@ def results_option(sub: argparse.ArgumentParser) -> None:
 
 
 def item_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--out", type=pdf, help="the PDF; CSV and PNG are written beside it")
+    sub.add_argument("--out", type=named(".pdf"), help="the PDF; CSV and PNG are written beside it")
     sub.add_argument("--keep", type=path, help="a second place for the CSV")
     sub.add_argument(
         "--format",
