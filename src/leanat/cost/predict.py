@@ -11,6 +11,8 @@ import math
 from bisect import bisect_right
 from typing import Any, NamedTuple
 
+from leanat.papers.coreset import lengths
+
 Spec = dict[str, Any]
 ROBUST_STEPS = 2  # of Bullet-Train's robust examples (papers.advprune.Bullet)
 
@@ -72,23 +74,14 @@ def _epoch(selector: Any, epoch: int, epochs: int, examples: int | None) -> Epoc
         case "craig" | "grad_match" | "glister" | "by_loss":
             return Epoch(fields["fraction"], True)
         case "warm_start":
-            full, idle = _warm_start(fields, epochs)
+            fraction = next(iter(fields["inner"].values()))["fraction"]
+            full, idle, _ = lengths.plan(epochs, fields["kappa"], fraction, fields.get("idle", False))
             if epoch < full + idle:
                 return Epoch(float(epoch < full), False)
             share, selects = _epoch(fields["inner"], epoch, epochs, examples)
             since = epoch if fields.get("idle") else epoch - full
             return Epoch(share, selects and since % fields["period"] == 0)
     raise ValueError(f"the cost of selector {name!r} is not known")
-
-
-def _warm_start(fields: dict[str, Any], epochs: int) -> tuple[int, int]:
-    """Epochs on everything, and idle ones after them: ``papers.coreset.method.plan``."""
-    kappa, fraction = fields["kappa"], next(iter(fields["inner"].values()))["fraction"]
-    if fields.get("idle"):
-        until = int(kappa * epochs)
-        full = round(fraction * until)
-        return full, until - full
-    return round(kappa * fraction / (1 - kappa + kappa * fraction) * epochs), 0
 
 
 def attack_share(spec: Spec, shares: dict[str, float]) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -52,30 +52,20 @@ class TensorData(Facts):
     def take(self, index: Tensor) -> TensorData:
         """The examples ``index`` as a data set of their own, still drawing under their old numbers."""
         index = index.to(self.labels.device)
-        return replace(
-            self,
-            images=self.images[index],
-            labels=self.labels[index],
-            numbers=self.numbers[index],
-            masks=None if self.masks is None else self.masks[index],
-            planted={name: which[index] for name, which in self.planted.items()},
-            origin=None if self.origin is None else self.origin[index],
-        )
+        return self._each(lambda part: part[index])
 
     def plain(self) -> TensorData:
         """The same examples without augmentation."""
         return replace(self, augment=NONE)
 
     def to(self, device: torch.device | str) -> TensorData:
-        return replace(
-            self,
-            images=self.images.to(device),
-            labels=self.labels.to(device),
-            numbers=self.numbers.to(device),
-            masks=None if self.masks is None else self.masks.to(device),
-            planted={name: which.to(device) for name, which in self.planted.items()},
-            origin=None if self.origin is None else self.origin.to(device),
-        )
+        return self._each(lambda part: part.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> TensorData:
+        """With every tensor of the examples changed."""
+        names = [n for n in ("images", "labels", "numbers", "masks", "origin") if getattr(self, n) is not None]
+        planted = {name: change(which) for name, which in self.planted.items()}
+        return replace(self, planted=planted, **{name: change(getattr(self, name)) for name in names})
 
 
 def stratified(labels: Tensor, fraction: float, seed: int, purpose: str) -> tuple[Tensor, Tensor]:
