@@ -16,7 +16,7 @@ from leanat.core.loop import train
 from leanat.cost.timing import images
 from leanat.evaluation.evaluate import evaluate
 from leanat.papers.advprune.method import Groups
-from leanat.selection.el2n import EL2N
+from leanat.selection.ranked import EL2N
 from leanat.training.fat import FAT
 from leanat.training.overfitting import OverfittingMonitor
 

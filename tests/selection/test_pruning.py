@@ -10,10 +10,10 @@ from leanat.attacks.threat import Linf
 from leanat.core import loop
 from leanat.core.nouns import Step
 from leanat.core.rng import Draws
-from leanat.selection import el2n, forgetting, margin, moderate
-from leanat.selection.balanced import RandomPerClass
+from leanat.selection import forgetting
 from leanat.selection.basic import Every
 from leanat.selection.from_file import FromFile, hash_of, load
+from leanat.selection.ranked import EL2N, Margin, Moderate, RandomPerClass, centrality
 from leanat.selection.solvers import shares
 
 DATA = toy(n=30, n_classes=3)
@@ -53,15 +53,15 @@ def test_el2n_is_the_length_of_the_error_vector(run):
     x, y = DATA.batch(torch.arange(30), 0)
     p = logits(run, x)
     score = np.linalg.norm(p - np.eye(3)[y.numpy()], axis=1)
-    assert kept(el2n.EL2N(fraction=0.4, granularity="example"), run) == top(score, 12)
-    assert kept(el2n.EL2N(fraction=0.4, granularity="class"), run) == per_class(score, 12)
+    assert kept(EL2N(fraction=0.4, granularity="example"), run) == top(score, 12)
+    assert kept(EL2N(fraction=0.4, granularity="class"), run) == per_class(score, 12)
 
 
 def test_margin_is_between_the_two_likeliest(run):
     p = np.sort(logits(run, DATA.batch(torch.arange(30), 0)[0]), axis=1)
     score = p[:, -2] - p[:, -1]
-    assert kept(margin.Margin(fraction=0.3, granularity="example"), run) == top(score, 9)
-    assert kept(margin.Margin(fraction=0.3, granularity="class"), run) == per_class(score, 9)
+    assert kept(Margin(fraction=0.3, granularity="example"), run) == top(score, 9)
+    assert kept(Margin(fraction=0.3, granularity="class"), run) == per_class(score, 9)
 
 
 def test_scores_are_those_of_adversarial_images(run):
@@ -71,8 +71,8 @@ def test_scores_are_those_of_adversarial_images(run):
     x_adv = attack(run.net, Step(0, index, x, y, torch.ones(30), Draws(0, 0, index)))
     score = np.linalg.norm(logits(run, x_adv) - np.eye(3)[y.numpy()], axis=1)
     attacked = make_run(run.net, attack=attack)
-    assert kept(el2n.EL2N(fraction=0.4, granularity="example"), attacked) == top(score, 12)
-    assert top(score, 12) != kept(el2n.EL2N(fraction=0.4, granularity="example"), run)
+    assert kept(EL2N(fraction=0.4, granularity="example"), attacked) == top(score, 12)
+    assert top(score, 12) != kept(EL2N(fraction=0.4, granularity="example"), run)
 
 
 @pytest.mark.parametrize("rate", [0.2, 0.4, 0.6])
@@ -86,13 +86,13 @@ def test_moderate_is_the_middle_by_distance_as_in_the_authors_code(run, rate):
     distance = np.linalg.norm(phi - centres[y.numpy()], axis=1)
     order = distance.argsort()
     middle = order[round(30 * (0.5 - rate / 2)) : round(30 * (0.5 + rate / 2))]
-    assert kept(moderate.Moderate(fraction=rate, granularity="example"), run) == sorted(middle.tolist())
+    assert kept(Moderate(fraction=rate, granularity="example"), run) == sorted(middle.tolist())
 
 
 def test_moderate_by_class_is_the_middle_of_each(run):
     distance, groups = torch.tensor([5.0, 1, 3, 9, 2, 4, 8]), torch.tensor([0, 0, 0, 1, 1, 1, 1])
     # ranks within class 0: 2 0 1, within class 1: 3 0 1 2
-    assert moderate.centrality(distance, groups).tolist() == [-1, -1, 0, -1.5, -1.5, -0.5, -0.5]
+    assert centrality(distance, groups).tolist() == [-1, -1, 0, -1.5, -1.5, -0.5, -0.5]
 
 
 def test_forgetting_events_by_hand():

@@ -23,14 +23,11 @@ from leanat.library.checks import Channels
 from leanat.library.data import AnyData, held_out_for, moved, prepared
 from leanat.library.network import Wrapped, device_of, own_modes
 from leanat.papers.advprune.method import ByLoss
-from leanat.selection.balanced import RandomPerClass
 from leanat.selection.basic import Every, Everything, Random
 from leanat.selection.craig import Craig
-from leanat.selection.el2n import EL2N
 from leanat.selection.glister import Glister
 from leanat.selection.grad_match import GradMatch
-from leanat.selection.margin import Margin
-from leanat.selection.moderate import Moderate
+from leanat.selection.ranked import EL2N, Margin, Moderate, RandomPerClass
 from leanat.training.objectives import CrossEntropy
 from leanat.training.schedules import Constant
 

@@ -28,7 +28,7 @@ from leanat.papers.qtart import method as qtart
 from leanat.papers.saliency import maps
 from leanat.papers.saliency import method as saliency
 from leanat.papers.sat import method as sat
-from leanat.selection import balanced, basic, craig, el2n, forgetting, from_file, glister, grad_match, margin, moderate
+from leanat.selection import basic, craig, forgetting, from_file, glister, grad_match, ranked
 from leanat.training import awp, fat, free, objectives, overfitting, schedules
 
 # What may stand in each place of a spec.
@@ -47,8 +47,8 @@ SLOTS: Slots = {
     )),
     Selector: ("selector", by_name(
         basic.Everything, basic.Once, basic.Every, basic.Random, basic.LossRank,
-        craig.Craig, grad_match.GradMatch, glister.Glister, balanced.RandomPerClass, el2n.EL2N, margin.Margin,
-        forgetting.Forgetting, moderate.Moderate, from_file.FromFile,
+        craig.Craig, grad_match.GradMatch, glister.Glister, ranked.RandomPerClass, ranked.EL2N, ranked.Margin,
+        forgetting.Forgetting, ranked.Moderate, from_file.FromFile,
         sat.SubsetWeights, qtart.Instability, dihcl.Bandit, advprune.ByLoss, coreset.WarmStart,
     )),
     sat.Order: ("order", by_name(sat.ByEntropy, sat.AtRandom)),

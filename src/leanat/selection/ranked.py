@@ -1,13 +1,17 @@
-"""Keeping the examples of highest score: what the rules that score each example by itself share."""
+"""Rules that score each example by itself and keep those of highest score: EL2N, margin, moderate coresets, chance by class."""
 
 from __future__ import annotations
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from leanat.core.nouns import Data, Run, Subset
+from leanat.core.component import Fraction, component
+from leanat.core.nouns import Data, Run, Split, Subset
+from leanat.selection.basic import everyone
 from leanat.selection.last_layer import Layer, at_last_layer, of_every_example
 from leanat.selection.solvers import Gradients
-from leanat.selection.subsets import choose
+from leanat.selection.subsets import Granularity, choose
 
 
 def keep_highest(run: Run, data: Data, scores: Tensor, fraction: float, granularity: str) -> Subset:
@@ -27,3 +31,95 @@ def last_layer(run: Run, data: Data, features: bool) -> Layer:
     """Logits, and features if asked for, at what the run's attack makes of every example."""
     (layer,) = at_last_layer(run, data, of_every_example(run.method.attack), features=features)
     return layer
+
+
+@component("random_per_class")
+class RandomPerClass:
+    """Of each class the share ``fraction`` at random, weight 1."""
+
+    fraction: Fraction
+
+    def __call__(self, run: Run, split: Split) -> Subset:
+        score = run.draws(everyone(split.train)).uniform("random per class")
+        return keep_highest(run, split.train, score, self.fraction, "class")
+
+
+@component("el2n")
+class EL2N:
+    """Keeps the highest EL2N scores, ||softmax(z) - onehot(y)||_2 (Paul, Ganguli and Dziugaite 2021, definition 2.1).
+
+    At what the run's own attack makes of each example. The paper averages over ten networks a few epochs into training and
+    prunes once; here the score is that of the run's one network, whenever it is asked.
+    """
+
+    fraction: Fraction
+    granularity: Granularity
+
+    def __call__(self, run: Run, split: Split) -> Subset:
+        data = split.train
+        score = el2n_scores(last_layer(run, data, features=False).z, data.labels)
+        return keep_highest(run, data, score, self.fraction, self.granularity)
+
+
+def el2n_scores(z: Tensor, y: Tensor) -> Tensor:
+    """[N], from logits z [N, K] and labels y [N]."""
+    return (z.softmax(1) - F.one_hot(y, z.shape[1])).norm(dim=1)
+
+
+@component("margin")
+class Margin:
+    """Keeps the smallest margins between the probabilities of the two likeliest classes (Scheffer, Decomain and Wrobel 2001),
+    one of the uncertainties by which Coleman et al. 2020 select data. Labels play no part but in by-class shares.
+
+    At what the run's own attack makes of each example.
+    """
+
+    fraction: Fraction
+    granularity: Granularity
+
+    def __call__(self, run: Run, split: Split) -> Subset:
+        score = margin_scores(last_layer(run, split.train, features=False).z)
+        return keep_highest(run, split.train, score, self.fraction, self.granularity)
+
+
+def margin_scores(z: Tensor) -> Tensor:
+    """Minus the margin, [N], from logits z [N, K]."""
+    first, second = z.softmax(1).topk(2, dim=1).values.unbind(1)
+    return second - first
+
+
+@component("moderate")
+class Moderate:
+    """Keeps the middle of the examples in the order of their distance to the centre of their class (Xia et al. 2023, section 3).
+
+    The centre is the mean of the class's features; in the authors' code it is their median, number by number. The order is that
+    of all examples, as in their code, and "class" takes the middle of each class. At what the run's own attack makes of each
+    example; the paper selects once, by the features of a trained network.
+    """
+
+    fraction: Fraction
+    granularity: Granularity
+
+    def __call__(self, run: Run, split: Split) -> Subset:
+        data = split.train
+        distance = distances(last_layer(run, data, features=True).phi, data.labels)
+        groups = data.labels if self.granularity == "class" else torch.zeros_like(data.labels)
+        return keep_highest(run, data, centrality(distance, groups), self.fraction, self.granularity)
+
+
+def distances(phi: Tensor, y: Tensor) -> Tensor:
+    """Euclidean distance [N] of each feature vector phi [N, D] to the mean of those of its class y [N]."""
+    count = y.bincount().clamp_min(1)
+    sums = phi.new_zeros(len(count), phi.shape[1]).index_add_(0, y, phi)
+    return (phi - (sums / count[:, None])[y]).norm(dim=1)
+
+
+def centrality(distance: Tensor, groups: Tensor) -> Tensor:
+    """Minus how many ranks each example is from the middle of its group, [N]."""
+    score = torch.empty_like(distance)
+    for group in groups.unique():
+        members = (groups == group).nonzero()[:, 0]
+        rank = torch.empty_like(members)
+        rank[distance[members].argsort(stable=True)] = torch.arange(len(members), device=members.device)
+        score[members] = -(rank - (len(members) - 1) / 2).abs().to(score.dtype)
+    return score
