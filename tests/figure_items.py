@@ -86,7 +86,7 @@ def sat_lines():
     level = {"robust accuracy": 62, "clean accuracy": 88}
     cells.append([cell([] if c["skipped"] else three(level[c["label"]]), 70.0) for c in columns])
     options = {"plot": "lines", "x": "share", "series": "ranking", "panel": ["metric", "data"]}
-    options |= {"x_label": "share of attacked examples |A| (%)", "references": {"guessing": 10.0}}
+    options |= {"x_label": "share of attacked examples |A| (%)"}
     title = "Training on adversarial examples of a share of the data, ranked by entropy (Figure 6)"
     caption = "Example-subset adversarial training: the hardest examples first against the easiest and random ones."
     return item(rows, columns, cells, options, title, caption)

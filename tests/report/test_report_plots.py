@@ -163,20 +163,15 @@ def test_an_axis_of_accuracies_ends_at_0_and_100_whatever_the_intervals_do():
     assert high > 600
 
 
-def test_a_cell_without_x_is_a_level_and_a_constant_is_named():
-    item = grid_item(
-        SEEDS, {"plot": "lines", "x": "step", "series": "method", "references": {"guessing": 10.0}}, "paper"
-    )
+def test_a_cell_without_x_is_a_level():
+    item = grid_item(SEEDS, {"plot": "lines", "x": "step", "series": "method"}, "paper")
     item["rows"].append(made.row("", "full AT"))
     item["rows"][-1]["entry"] = {}
     item["cells"].append([made.cell([60, 62], 61.5), made.cell([70.0])])
     axis = draw(item).axes[0]
     level = [y[0] for x, y, _ in curves(axis) if x == [0, 1] and len(set(y)) == 1]
-    assert level == [61, 61.5, 70, 10]
-    assert [text.get_text() for text in axis.figure.legends[0].get_texts()][-2:] == [
-        "guessing",
-        "paper",
-    ]
+    assert level == [61, 61.5, 70]
+    assert [text.get_text() for text in axis.figure.legends[0].get_texts()][-1] == "paper"
 
 
 def test_two_cells_at_one_place_are_refused():

@@ -51,7 +51,6 @@ class Item:
     digits: int = 2
     better: str | None = None
     published: Mapping[str, Any] | None = None
-    reference: Any = None
     one_block: bool = False
     seeds: Mapping[str, int] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)

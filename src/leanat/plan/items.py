@@ -205,7 +205,7 @@ def _cell(grid: Grid, item: declared.Item, entry: Mapping[str, Any], labels: Map
         # trainings whose time is part of this one's: phase1+at
         others = entry["also"].split("+") if "also" in entry else []
         also = tuple(_timed(grid, {**entry, "method": method, "settings": None}) for method in others)
-    reference = entry.get("reference", item.reference)
+    reference = entry.get("reference")
     if isinstance(reference, dict):
         reference = reference.get(entry.get("method"))
     compared = {**entry, "method": reference, "settings": None}

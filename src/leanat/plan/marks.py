@@ -48,7 +48,7 @@ def _of_cell(whole: Grid, config: Paper, item: Item, facts: Mapping[str, Any]) -
     if not {"data", "model", "method"} <= set(facts):
         yield from config.choices(facts)
         return
-    reference = facts.get("reference", item.reference)
+    reference = facts.get("reference")
     reference = reference.get(facts["method"]) if isinstance(reference, dict) else reference
     others = [*str(facts.get("also", "")).split("+"), reference]
     yield from whole.run(facts, 0, facts.get("settings")).assumed

@@ -143,13 +143,12 @@ def matrix(
     y_label: str = "",
     bars: Sequence[str] = (),
     diagonal: bool = False,
-    digits: int | None = None,
 ) -> Plot:
     """The item as a heat map of means with the numbers printed, the paper's and replicated values beside it.
 
     Shades go from the least to the greatest number of each matrix. Columns labelled as in ``bars`` are drawn as bars
     left of it, a row each. Replicated values, where there are any, stand in a second line of panels. With ``diagonal``
-    the cells whose row and column have the same label get a frame. ``digits`` are the decimals; without, the columns'.
+    the cells whose row and column have the same label get a frame.
     """
     found = points(item)
     across = [c for c, column in enumerate(item.columns) if column.label not in bars]
@@ -181,7 +180,7 @@ def matrix(
             axis.set_visible(False)
     both = [", ".join(_both(item, part) for part in (row.group, row.label) if part) for row in item.rows]
     papers = [", ".join(name({}, part) for part in (row.group, row.label) if part) for row in item.rows]
-    decimals = [item.columns[c].digits if digits is None else digits for c in across]
+    decimals = [item.columns[c].digits for c in across]
     lines = ((both, lambda p: p.ours), (papers, lambda p: p.real))  # real data have the paper's own classes
     for line, (labels, of) in zip(axes, lines, strict=False):
         if beside:

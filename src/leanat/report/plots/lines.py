@@ -10,7 +10,6 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import NullLocator
 
 from leanat.plan.item import Filled
-from leanat.report import style
 from leanat.report.plots.page import (
     INTERVAL,
     PAPER,
@@ -59,13 +58,11 @@ def lines(
     panel: Key = None,
     x_label: str = "",
     y_label: str | Mapping[str, str] = "",
-    references: Mapping[str, float] | None = None,
 ) -> Plot:
     """One line a series over the number ``x`` of the entries; a cell without ``x`` is a horizontal line.
 
     ``series`` and ``panel`` are keys of the entries, or lists of them; two keys of ``panel`` make a grid, the first one
-    down, the second one across. ``y_label``: one, or by the title of its panel. ``references`` are constants, such as the
-    accuracy of guessing, by label.
+    down, the second one across. ``y_label``: one, or by the title of its panel.
     """
     found = points(item)
     require(found, [x, series, panel])
@@ -80,8 +77,6 @@ def lines(
         for label, own in series_of(item, part, series).items():
             _line(axis, own, x, label, (drawn | level)[label])
             _level(axis, [p for p in own if x not in p.keys], label, (drawn | level)[label])
-        for k, value in enumerate((references or {}).values()):
-            axis.axhline(value, color=style.GREY, lw=0.8, ls=(0, (1, 1 + k)), zorder=1)
         axis.set_title(title)
         empty(axis, part)
         _ticks(axis, sorted({number(p, x) for p in found if x in p.keys}))
@@ -93,10 +88,6 @@ def lines(
         cut(axes[place], part)
     tidy(axes, panels)
     handles = [_handle(label, look) for label, look in (drawn | level).items()]
-    handles += [
-        Line2D([], [], color=style.GREY, lw=0.8, ls=(0, (1, 1 + k)), label=label)
-        for k, label in enumerate(references or {})
-    ]
     marked = [point for point in found if x in point.keys]
     read = reading(item, "Lines and filled markers", f"bands or bars: {INTERVAL}", each=marked)
     return finish(figure, handles + paper_handle(item, found) + real_handle(found), read)

@@ -53,12 +53,11 @@ def polar(
     series: Key = "row_label",
     panel: Key = "row_group",
     r_label: str = "",
-    r_max: float | None = None,
 ) -> Plot:
-    """A circle a ``panel``, an axis around it for each value of ``axis``, a closed line a ``series``; from 0 to ``r_max``.
+    """A circle a ``panel``, an axis around it for each value of ``axis``, a closed line a ``series``; from 0 to above
+    the greatest number of all panels.
 
     A line is open where a value is missing. Below, a dot for each other series and axis: the difference to the first.
-    Without ``r_max`` the axis ends above the greatest number of all panels.
     """
     found = points(item)
     require(found, [axis, series, panel])
@@ -66,9 +65,9 @@ def polar(
     names, drawn = list(series_of(item, found, axis)), looks(series_of(item, found, series))
     if len(names) < 3:
         raise ValueError(f"a polar plot needs at least three axes, not {', '.join(names)}")
-    top = r_max or max((b for p in found for b in _numbers(p)), default=1.0)
+    top = max((b for p in found for b in _numbers(p)), default=1.0)
     ticks = [t for t in MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(0, top) if t >= 0]
-    top = r_max or ticks[-1]
+    top = ticks[-1]
     size = (3.2, 3.1) if shape[1] > 1 else (4.2, 3.4)
     below = {place: _differences(item, part, axis, series) for place, (_, part) in panels.items()}
     strip = 0.35 + 0.19 * len(names)
