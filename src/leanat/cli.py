@@ -156,9 +156,7 @@ def parser() -> argparse.ArgumentParser:
     options.results_option(sub)
     sub = verb(runs, "a paper's finished runs: where, when, how long")
     sub.add_argument("paper")
-    sub.add_argument(
-        "--out", type=options.named(".html"), help="the HTML; the CSV is written beside it (default: in figures)"
-    )
+    sub.add_argument("--out", type=options.named(".csv"), help="the CSV (default: in figures)")
     options.config_options(sub)
     options.results_option(sub)
     sub = verb(site, "pages to browse: from a claim to a cell, from a cell to its runs, from a run to its curves")
@@ -447,9 +445,9 @@ def runs(arguments: argparse.Namespace) -> None:
     grid = options.grid(arguments)
     if arguments.paper not in grid.papers:
         raise ConfigError([f"runs: no paper {arguments.paper!r}{did_you_mean(arguments.paper, grid.papers)}"])
-    out = arguments.out or Path("figures") / arguments.paper / "runs.html"
+    out = arguments.out or Path("figures") / arguments.paper / "runs.csv"
     made = walk.by_paper(grid)[0][arguments.paper]
-    runs.write(arguments.paper, grid.scale.name, made, arguments.results, out.with_suffix(""))
+    runs.write(made, arguments.results, out)
     log.info("%s", out)
 
 

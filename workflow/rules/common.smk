@@ -49,7 +49,7 @@ FIRST_TABLES = [
 ]
 RUNS_OF, SUITES_OF = walk.by_paper(GRID)
 RUN_LISTS = {
-    paper: f"figures/{paper}/runs.html" for paper, runs in RUNS_OF.items() if runs
+    paper: f"figures/{paper}/runs.csv" for paper, runs in RUNS_OF.items() if runs
 }
 METRICS = f"{RESULTS}/runs/{{run}}/metrics.json"
 TIMINGS = f"{RESULTS}/timings/{{paper}}.json"

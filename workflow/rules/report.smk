@@ -34,7 +34,6 @@ rule runs:
         runs=lambda wildcards: expand(METRICS, run=RUNS_OF[wildcards.paper]),
         suites=lambda wildcards: expand(SUITE, evaluation=SUITES_OF[wildcards.paper]),
     output:
-        html=in_report("figures/{paper}/runs.html", "runs", "page"),
         csv=in_report("figures/{paper}/runs.csv", "runs", "numbers"),
     log:
         "logs/runs/{paper}.log",
@@ -44,4 +43,4 @@ rule runs:
     message:
         "the runs of {wildcards.paper}: where, when, how long"
     shell:
-        "leanat runs {wildcards.paper:q} --out {output.html:q} > {log:q} 2>&1"
+        "leanat runs {wildcards.paper:q} --out {output.csv:q} > {log:q} 2>&1"

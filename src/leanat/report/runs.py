@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import html
 import io
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,20 +20,6 @@ NEED = (  # of the metrics
     "epochs", "examples.forward", "examples.backward", "wall_seconds", "peak_memory_mb", "device", "threads", "revision", "date",
     "versions.torch",
 )  # fmt: skip
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
-body {{ font: 13px/1.4 system-ui, sans-serif; margin: 1em; color: #111; background: #fff; }}
-table {{ border-collapse: collapse; }}
-th, td {{ padding: .15em .7em; text-align: right; white-space: nowrap; }}
-th {{ border-bottom: 1.5px solid #333; position: sticky; top: 0; background: #fff; }}
-td:first-child, th:first-child {{ text-align: left; font-family: monospace; }}
-tr:nth-child(even) td {{ background: #f4f4f4; }}
-</style></head><body><h3>{title}</h3><p>{lead}</p><table>
-<tr>{head}</tr>
-{body}
-</table></body></html>
-"""
 
 
 def lines(runs: Iterable[str], results: Path) -> list[list[Any]]:
@@ -55,23 +40,10 @@ def lines(runs: Iterable[str], results: Path) -> list[list[Any]]:
     return found
 
 
-def write(paper: str, scale: str, runs: Iterable[str], results: Path, stem: Path) -> None:
-    """``stem``.csv, and ``stem``.html, which needs nothing but itself."""
-    rows = lines(runs, results)
+def write(runs: Iterable[str], results: Path, out: Path) -> None:
+    """The lines as a CSV."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
-    hours = sum(row[7] + row[8] for row in rows) / 3600
-    page = _PAGE.format(
-        title=html.escape(f"Runs of {paper}, scale {scale}"),
-        lead=f"{len(rows)} runs, {hours:.2f} hours of training and attacks, one after the other.",
-        head="".join(f"<th>{html.escape(c)}</th>" for c in COLUMNS),
-        body="\n".join("<tr>" + "".join(f"<td>{html.escape(_shown(v))}</td>" for v in row) + "</tr>" for row in rows),
-    )
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    for kind, content in (("csv", text.getvalue()), ("html", page)):
-        with atomic_write(Path(f"{stem}.{kind}")) as file:
-            file.write_text(content, encoding="utf-8")
-
-
-def _shown(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *lines(runs, results)])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(out) as file:
+        file.write_text(text.getvalue(), encoding="utf-8")
