@@ -16,7 +16,7 @@ from scipy.stats import ttest_rel
 from toys import Small, make_run, split, toy
 
 from leanat import cli
-from leanat.bench import experiments, peers, settings, trials, verdicts
+from leanat.bench import command, experiments, peers, settings, trials, verdicts
 from leanat.bench.settings import METHODS, TRAININGS, Settings
 from leanat.core.errors import ConfigError
 from leanat.plan import components
@@ -35,6 +35,24 @@ def mine(tmp_path):
     path = tmp_path / "my_selector.py"
     path.write_text(MINE + code)
     return path
+
+
+def test_what_the_command_line_leaves_out_is_that_of_the_file(tmp_path, monkeypatch):
+    """The workflow gives its jobs the file alone."""
+    (tmp_path / "bench.yaml").write_text("trainings: [trades]\nseeds: 3\nepochs: 2\nown: []\n")
+
+    def seen(chosen, folder):
+        raise ConfigError([repr(chosen)])
+
+    monkeypatch.setattr(trials, "grid_of", seen)
+    monkeypatch.chdir(tmp_path)
+    for words, chosen in (
+        ([], Settings(trainings=("trades",), seeds=3, epochs=2)),
+        (["--seeds", "8"], Settings(trainings=("trades",), seeds=8, epochs=2)),
+    ):
+        arguments = cli.parser().parse_args(["bench", "--settings", "bench.yaml", *words])
+        with pytest.raises(ConfigError, match=re.escape(repr(chosen))):
+            command.run(arguments, lambda _: None)
 
 
 @pytest.mark.parametrize(

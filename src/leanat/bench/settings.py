@@ -129,12 +129,13 @@ class Settings:
 
 
 def read(path: Path | None, given: Mapping[str, Any]) -> Settings:
-    """Those of a file, with what is ``given`` on the command line over them. Raises ConfigError, a line per problem."""
+    """Those of a file, with what is ``given`` on the command line, and not None, over them. Raises ConfigError, a line per problem."""
     found = {} if path is None else load_yaml(path)
     known = {f.name: f for f in fields(Settings)}
     problems = [f"{path}: unknown key {key!r}{did_you_mean(key, known)}" for key in found if key not in known]
     values: dict[str, Any] = {}
-    for key, value in {**found, **given}.items():
+    over = {key: value for key, value in given.items() if value is not None}
+    for key, value in {**found, **over}.items():
         if key not in known or value is None:
             continue
         if isinstance(known[key].default, tuple):
