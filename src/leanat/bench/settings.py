@@ -129,7 +129,7 @@ class Settings:
 
 
 def read(path: Path | None, given: Mapping[str, Any]) -> Settings:
-    """Those of a file, with what is ``given`` on the command line, and not None, over them. Raises ConfigError, a line per problem."""
+    """Those of a file, with what the command line has ``given``, if not None, over them. ConfigError: a line per problem."""
     found = {} if path is None else load_yaml(path)
     known = {f.name: f for f in fields(Settings)}
     problems = [f"{path}: unknown key {key!r}{did_you_mean(key, known)}" for key in found if key not in known]
