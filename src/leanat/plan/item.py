@@ -268,7 +268,7 @@ class Provenance:
 class Filled:
     """A table or figure with its numbers: what is drawn, and nothing else is read for it.
 
-    ``files``: for plots of arrays (see report/plots/files.py) the path of an npz, or its arrays, by the title of its panel.
+    ``files``: for plots of arrays (see report/plots/files.py) the arrays of each panel, by its title.
     ``of_a_paper``: False where there is no paper that the foot could speak of.
     """
 
