@@ -356,7 +356,7 @@ def figure(arguments: argparse.Namespace) -> None:
 
 
 def _item(arguments: argparse.Namespace, kinds: tuple[str, ...]) -> None:
-    from leanat.report import formats, items
+    from leanat.report import formats, items, keeping
 
     known = {name: item for name, item in options.grid(arguments).items.items() if item.kind in kinds}
     if arguments.item not in known:
@@ -364,7 +364,8 @@ def _item(arguments: argparse.Namespace, kinds: tuple[str, ...]) -> None:
     item, root = known[arguments.item], arguments.config_dir.parent
     out = arguments.out or Path("figures") / f"{item.name}.pdf"
     if arguments.replicate:
-        items.replicate(item, arguments.results, root / "replicated")
+        keeping.keep(item, arguments.results, root / "replicated")
+        item = keeping.at_hand(item, arguments.results)
     items.make(item, arguments.results, root / "published", root / "replicated", out, arguments.keep)
     log.info("%s", out)
     for suffix in arguments.format:

@@ -131,7 +131,9 @@ def item_options(sub: argparse.ArgumentParser) -> None:
         default=[],
         help="also as LaTeX (booktabs), Markdown or HTML, beside the PDF",
     )
-    sub.add_argument("--replicate", action="store_true", help="keep the numbers in replicated/<paper>/<item>.csv")
+    sub.add_argument(
+        "--replicate", action="store_true", help="keep the finished runs' numbers in replicated/<paper>/<item>.csv"
+    )
 
 
 def attack_options(sub: argparse.ArgumentParser) -> None:

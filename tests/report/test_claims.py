@@ -571,7 +571,7 @@ def test_outcomes_of_the_examples_give_the_error_of_a_difference(tmp_path):
     item = planned.Item("qtart", "table1", "table", "", "", "demo", rows, columns, cells, evaluations=evaluations)
     write_item(tmp_path, [(n, "c", "", (100 * v.mean(1)).tolist(), "", 400) for n, v in values.items()])
     path = tmp_path / "items" / "demo" / "qtart" / "table1.npz"
-    examples.write(item, tmp_path, path)
+    examples.write(examples.of_item(item, tmp_path), path)
     assert set(examples.read(path)) == {(n, c) for n in "AB" for c in ("c", "clean")}
     ((_, case),), _ = claims._cases(claim(), Items(tmp_path, "demo"))
     found = examples.error(claim(), [case])
@@ -619,7 +619,7 @@ def test_a_cell_against_another_training_has_the_error_of_its_images(tmp_path, d
     means = [v.mean(1) for v in values.values()]
     by_seed = [number(np.array([a]), np.array([b])) for a, b in zip(*means, strict=True)]
     write_item(tmp_path, [("A", "c", "", by_seed, "", "")])
-    examples.write(item, tmp_path, tmp_path / "items" / "demo" / "qtart" / "table1.npz")
+    examples.write(examples.of_item(item, tmp_path), tmp_path / "items" / "demo" / "qtart" / "table1.npz")
     one = replace(claim(), cases=[{"gain": ("table1", "A", "c")}], effect=lambda gain: gain)
     ((_, case),), _ = claims._cases(one, Items(tmp_path, "demo"))
     drawn = [rng.integers(0, 500, 500) for _ in range(4000)]

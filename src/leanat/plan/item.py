@@ -232,7 +232,7 @@ class Value:
             return dict(enumerate(self.values))
         found: dict[int, list[float]] = {}
         for run, value in zip(self.runs, self.values, strict=True):
-            found.setdefault(int(run.rpartition("-s")[2].partition("-")[0]), []).append(value)
+            found.setdefault(seed_of(run), []).append(value)
         return {seed: sum(own) / len(own) for seed, own in found.items()}
 
     @property
@@ -295,6 +295,11 @@ class Filled:
     def flat(self) -> list[tuple[Row, Column, Value]]:
         """Every cell with its row and column, row by row."""
         return _flat(self.rows, self.columns, self.cells)
+
+
+def seed_of(run: str) -> int:
+    """The seed in the name of a run, such as ``cifar10-resnet_half-fat-s3-7ac201fa``."""
+    return int(run.rpartition("-s")[2].partition("-")[0])
 
 
 def _flat(rows: Any, columns: Any, cells: Any) -> list[tuple[Any, Any, Any]]:

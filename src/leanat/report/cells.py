@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from leanat.plan.item import seed_of
 from leanat.report import examples, item_csv, replicated
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def by_seed(text: str, runs: str, of_item: str) -> dict[int, float]:
     """
     values, seeds, names = json.loads(text), json.loads(of_item), runs.split()
     if values and len(names) == len(values):
-        seeds = [int(name.rpartition("-s")[2].partition("-")[0]) for name in names]
+        seeds = [seed_of(name) for name in names]
     if not seeds or (
         len(values) == 1 and len(seeds) > 1
     ):  # one number of an item of several seeds is a time or arithmetic

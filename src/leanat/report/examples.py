@@ -10,7 +10,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from leanat.core.files import atomic_write, read_json
 from leanat.evaluation import outcome
@@ -24,21 +24,24 @@ if TYPE_CHECKING:
     from leanat.plan import item as planned
     from leanat.report.cells import Cell
 
+    Outcomes: TypeAlias = dict[tuple[str, str], numpy.ndarray]  # by row and column [2, examples]: positions and shares
 
-def write(item: planned.Item, results: Path, path: Path) -> None:
-    """One [2, examples] array a cell, positions and shares, and the names of rows and columns."""
-    import numpy as np
 
+def of_item(item: planned.Item, results: Path) -> Outcomes:
+    """The outcomes of every cell whose suites kept them."""
     folder = results / "runs"
     suites = {e.partition("/")[0]: folder / f"{e}.json" for e in item.evaluations}
-    names, arrays = [], {}
-    for row, column, cell in item.flat:
-        found = _shares(cell, suites, folder)
-        if found is not None:
-            arrays[f"cell{len(names)}"] = found
-            names.append([row.name, column.name])
+    found = {(row.name, column.name): _shares(cell, suites, folder) for row, column, cell in item.flat}
+    return {name: shares for name, shares in found.items() if shares is not None}
+
+
+def write(outcomes: Outcomes, path: Path) -> None:
+    """One array a cell, and the names of rows and columns."""
+    import numpy as np
+
+    names = np.array(list(outcomes), dtype=np.str_).reshape(-1, 2)
     with atomic_write(path) as beside, open(beside, "wb") as file:
-        np.savez_compressed(file, names=np.array(names, dtype=np.str_).reshape(-1, 2), **arrays)
+        np.savez_compressed(file, names=names, **{f"cell{k}": shares for k, shares in enumerate(outcomes.values())})
 
 
 def _shares(cell: planned.Cell, suites: Mapping[str, Path], folder: Path) -> numpy.ndarray | None:
@@ -101,8 +104,8 @@ def _clean(summary: dict[str, Any]) -> dict[str, Any]:
     return usual[0] if usual and not usual[0]["spec"]["holdout"] else {}
 
 
-def read(path: Path) -> dict[tuple[str, str], numpy.ndarray]:
-    """What ``write`` wrote, by row and column; empty where there is none."""
+def read(path: Path) -> Outcomes:
+    """What ``write`` wrote; empty where there is no file."""
     if not path.is_file():
         return {}
     kept = records.arrays(path, "names")

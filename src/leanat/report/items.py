@@ -44,43 +44,13 @@ def make(item: Item, results: Path, papers: Path, real: Path, out: Path, keep: P
     with TemporaryDirectory() as place:
         own = Path(place, "items", item.scale, item.paper, item.item)
         table.write_csv(plots.numbers(filled) if figure else table.frame(filled), own)
-        examples.write(item, results, own.with_suffix(".npz"))
+        examples.write(examples.of_item(item, results), own.with_suffix(".npz"))
         claims = page_claims.lines(item, Path(place))
         (plots.write_figure if figure else table.write_table)(filled, stem, claims)
         if keep is not None:
             keep.parent.mkdir(parents=True, exist_ok=True)
             for kind in ("csv", "npz"):
                 shutil.copyfile(own.with_suffix(f".{kind}"), keep.with_suffix(f".{kind}"))
-
-
-def replicate(item: Item, results: Path, real: Path) -> Path:
-    """Writes what ``replicated`` reads, ``<real>/<paper>/<item>.csv``: every cell's value of each run, and its origin.
-
-    Beside it ``<item>.npz``, the outcomes image by image (``report.examples``), so that verdicts count images too.
-
-    Raises FileNotFoundError for a run that is not finished, ValueError for cells over several random subsets, which have
-    no seed of their own.
-    """
-    if any(len(cell.runs) > len(item.seeds) for _, _, cell in item.flat):
-        raise ValueError(f"{item.name}: cells over random subsets have no seed to be kept by")
-    sources, rows = Sources(item, results, Path(), real), []
-    for row, column, cell in item.flat:
-        where = [row.name, column.name, cell.metric]
-        if not cell.runs or cell.timed or (cell.against and not cell.difference):
-            continue
-        values = _by_run(cell, cell, sources)
-        if len(values) < len(cell.runs):
-            continue
-        count = tested(cell, sources) or 0
-        for seed, run, value in zip(item.seeds, cell.runs, values, strict=True):
-            made = sources.metrics(run)
-            origin = [made["device"], made["revision"], made["date"][:10]]
-            seeds = [len(values), " ".join(map(str, item.seeds)), count]
-            rows.append([*where, seed, value, run, made["spec_hash"], item.scale, *seeds, *origin])
-    out = real / item.paper / f"{item.item}.csv"
-    replicated.save(rows, out)
-    examples.write(item, results, out.with_suffix(".npz"))
-    return out
 
 
 class Sources:
@@ -214,7 +184,7 @@ def _value(row: Row, column: Column, cell: Cell, sources: Sources) -> Value:
     else:
         part = chosen(cell, sources) if cell.candidates else cell
         runs = part.runs
-        values = [part.value] if cell.metric == "chosen" and cell.candidates else _by_run(cell, part, sources)
+        values = [part.value] if cell.metric == "chosen" and cell.candidates else by_run(cell, part, sources)
         values = [v for v in values if v is not None]
     return Value(
         published=paper,
@@ -228,7 +198,7 @@ def _value(row: Row, column: Column, cell: Cell, sources: Sources) -> Value:
     )
 
 
-def _by_run(cell: Cell, part: Cell | Candidate, sources: Sources) -> list[float]:
+def by_run(cell: Cell, part: Cell | Candidate, sources: Sources) -> list[float]:
     """The number of each run of ``part``, or its difference to the reference's, in the number's unit or as a share in percent.
 
     The reference is measured on the same classes: where part of them was attacked, on those that ``part``'s runs attacked.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,11 +69,29 @@ def load(paper: str, item: str, folder: Path | str = "replicated") -> dict[tuple
     return cells
 
 
-def save(rows: Iterable[Sequence[object]], path: Path) -> None:
-    """Writes rows of the values of COLUMNS, whole or not at all."""
+def rows(paper: str, item: str, folder: Path | str) -> list[dict[str, str]]:
+    """The file's rows as they stand; raises as ``load`` does."""
+    if not load(paper, item, folder):
+        return []
+    with (Path(folder) / paper / f"{item}.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def save(rows: Iterable[Mapping[str, object]], path: Path) -> None:
+    """Writes rows whole or not at all; raises ValueError where the runs of a cell have not SHARED in common."""
+    first: dict[tuple[object, ...], Mapping[str, object]] = {}
+    for row in (rows := list(rows)):
+        of_cell = first.setdefault((row["row"], row["column"], row["metric"]), row)
+        if different := [name for name in SHARED if row[name] != of_cell[name]]:
+            values = ", ".join(f"{name} ({of_cell[name]}, {row[name]})" for name in different)
+            raise ValueError(
+                f"{path}: {row['row']} | {row['column']}: {row['run']} differs from {of_cell['run']} in {values}"
+            )
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def _fault(row: dict[str, str | None]) -> str | None:

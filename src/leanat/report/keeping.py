@@ -1,0 +1,157 @@
+"""Keeps the numbers of finished runs in ``replicated/``, beside seeds that were kept before, here or on another machine."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+from leanat.plan.item import Cell, Item, Numbers, seed_of
+from leanat.report import examples, items, replicated
+from leanat.report.measures import tested
+
+if TYPE_CHECKING:
+    import numpy
+
+N = TypeVar("N", bound=Numbers)
+Seed: TypeAlias = tuple[str, str, int]  # row, column, seed
+Kept: TypeAlias = dict[Seed, dict[str, str]]  # rows of a CSV
+log = logging.getLogger("leanat")
+
+
+def keep(item: Item, results: Path, real: Path) -> Path:
+    """Writes what ``replicated`` reads, ``<real>/<paper>/<item>.csv``: each cell's value of each finished run, and its origin.
+
+    Seeds that the file has and ``results`` has not stay as they are; where both have one, that of ``results`` stands. Beside
+    it ``<item>.npz``, the outcomes image by image (``report.examples``), so that verdicts count images too.
+
+    Raises FileNotFoundError where no run is finished; ValueError for cells over several random subsets, which have no seed of
+    their own, and where the file has runs that this plan has not, or of another device. Nothing is written then.
+    """
+    if any(len(cell.runs) > len(item.seeds) for _, _, cell in item.flat):
+        raise ValueError(f"{item.name}: cells over random subsets have no seed to be kept by")
+    path, finished = real / item.paper / f"{item.item}.csv", at_hand(item, results)
+    before, new = _before(item, path, real), _rows(finished, results, real)
+    every = before | new
+    seeds: dict[tuple[str, str], list[int]] = {}
+    for row, column, _ in item.flat:
+        seeds[row.name, column.name] = sorted(k for r, c, k in every if (r, c) == (row.name, column.name))
+    rows = [
+        every[*name, seed] | {"n": str(len(own)), "seeds": " ".join(map(str, own))}
+        for name, own in seeds.items()
+        for seed in own
+    ]
+    outcomes = _outcomes(before, new, examples.read(path.with_suffix(".npz")), examples.of_item(finished, results))
+    replicated.save(rows, path)
+    examples.write(outcomes, path.with_suffix(".npz"))
+    if absent := set(item.runs) - {row["run"] for row in rows} - set(finished.runs):
+        log.info("%s: of %d runs %d are not finished and were left out", path, len(item.runs), len(absent))
+    return path
+
+
+def at_hand(item: Item, results: Path) -> Item:
+    """The item of those seeds alone, cell by cell, that are trained and attacked in ``results``.
+
+    Raises FileNotFoundError where there is none.
+    """
+    folder = results / "runs"
+    trained = {run for run in item.runs if (folder / run / "metrics.json").is_file()}
+    attacked = {evaluation for evaluation in item.evaluations if (folder / f"{evaluation}.json").is_file()}
+    cells = tuple(tuple(_of_seeds(cell, trained | attacked) for cell in line) for line in item.cells)
+    runs = {run for line in cells for cell in line for part in _parts(cell) for run in part.runs}
+    if not runs:
+        raise FileNotFoundError(f"{item.name}: no run of it is finished below {folder}")
+    return replace(
+        item,
+        cells=cells,
+        seeds=tuple(sorted({seed_of(run) for run in runs})),
+        runs=tuple(run for run in item.runs if run in runs),
+        evaluations=tuple(e for e in item.evaluations if e in attacked and e.partition("/")[0] in runs),
+    )
+
+
+def _parts(cell: Cell) -> list[Numbers]:
+    return [part for part in (cell, cell.against, *cell.candidates) if part and part.runs]
+
+
+def _of_seeds(cell: Cell, finished: set[str]) -> Cell:
+    """The cell of the seeds with which all its parts are finished."""
+    if not (parts := _parts(cell)):
+        return cell
+    seeds = set.intersection(*[_finished(part, finished) for part in parts])
+    if not seeds:
+        missing = "no run of it is finished"
+        return Cell(metric=cell.metric, published=cell.published, missing=missing, stand_in=cell.stand_in)
+    return replace(
+        _only(cell, seeds),
+        against=cell.against and _only(cell.against, seeds),
+        candidates=tuple(_only(part, seeds) for part in cell.candidates),
+    )
+
+
+def _finished(part: Numbers, finished: set[str]) -> set[int]:
+    files = zip(part.runs, part.evaluations or part.runs, strict=True)
+    return {seed_of(run) for run, suite in files if {run, suite} <= finished}
+
+
+def _only(part: N, seeds: Iterable[int]) -> N:
+    at = [k for k, run in enumerate(part.runs) if seed_of(run) in seeds]
+    evaluations = tuple(part.evaluations[k] for k in at if part.evaluations)
+    return replace(part, runs=tuple(part.runs[k] for k in at), evaluations=evaluations)
+
+
+def _before(item: Item, path: Path, real: Path) -> Kept:
+    """The rows of the file; ValueError if one is of a run that the item has not."""
+    planned = {(row.name, column.name): cell.runs for row, column, cell in item.flat}
+    found: Kept = {}
+    for row in replicated.rows(item.paper, item.item, real):
+        if row["run"] not in planned.get((row["row"], row["column"]), ()):
+            raise ValueError(
+                f"{path}: {row['row']} | {row['column']}: run {row['run']} is not in this plan (scale {item.scale}, "
+                f"{len(item.seeds)} seeds); ask for as many seeds, or remove the file to start anew"
+            )
+        found[row["row"], row["column"], int(row["seed"])] = row
+    return found
+
+
+def _rows(item: Item, results: Path, real: Path) -> Kept:
+    """A row per cell and run; cells without a number for each of their runs have none."""
+    sources, rows = items.Sources(item, results, Path(), real), {}
+    for row, column, cell in item.flat:
+        if not cell.runs or cell.timed or (cell.against and not cell.difference):
+            continue
+        values = items.by_run(cell, cell, sources)
+        if len(values) < len(cell.runs):
+            continue
+        cell_fields = {"row": row.name, "column": column.name, "metric": cell.metric, "scale": item.scale}
+        cell_fields["tested"] = str(tested(cell, sources) or 0)
+        for run, value in zip(cell.runs, values, strict=True):
+            made = sources.metrics(run)
+            own = {"seed": str(seed_of(run)), "value": repr(value), "run": run, "date": made["date"][:10]}
+            origin = {name: made[name] for name in ("spec_hash", "device", "revision")}
+            rows[row.name, column.name, seed_of(run)] = cell_fields | own | origin
+    return rows
+
+
+def _outcomes(before: Kept, new: Kept, old: examples.Outcomes, fresh: examples.Outcomes) -> examples.Outcomes:
+    """By image and cell the share of all runs that are right; of no cell of which part of the kept runs were made anew."""
+    import numpy as np
+
+    found: dict[tuple[str, str], numpy.ndarray] = {}
+    for name in dict.fromkeys((row, column) for row, column, _ in [*before, *new]):
+        kept, made = ({seed for *cell, seed in rows if tuple(cell) == name} for rows in (before, new))
+        first, second = old.get(name), fresh.get(name)
+        if kept <= made:
+            whole = second
+        elif not made:
+            whole = first
+        elif kept & made or first is None or second is None or not np.array_equal(first[0], second[0]):
+            whole = None
+        else:
+            shares = np.average([first[1], second[1]], axis=0, weights=[len(kept), len(made)])
+            whole = np.stack([first[0], shares]).astype(np.float32)
+        if whole is not None:
+            found[name] = whole
+    return found
