@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from leanat.cost import costing, forecast
+from leanat.cost import costing, forecast, timing
 from leanat.cost.costing import Bill
 from leanat.cost.forecast import ITEM, Forecast
 from leanat.plan import structure, walk
@@ -100,7 +100,7 @@ def test_what_timings_take_needs_no_runs(grid, monkeypatch, tmp_path):
     monkeypatch.setattr(Forecast, "_bench", lambda self, *words: None)
     monkeypatch.setattr(Forecast, "_step", lambda self, *words: dict(pieces))
     monkeypatch.setattr(Forecast, "_network", lambda self, *words: {"keep": 0.0})
-    monkeypatch.setattr("leanat.cost.forecast._gradient_based", lambda selector: None)
+    monkeypatch.setattr(timing, "gradient_based", lambda selector: None)
     found = Forecast(grid, torch.device("cpu"), lambda line: None, 0.0, tmp_path)
     for paper in {item.paper for item in grid.items.values() if item.timed}:
         batches = {entry.step: entry.spec["recipe"]["batch"] for entry in grid.timed(paper).values()}

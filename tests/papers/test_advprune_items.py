@@ -6,6 +6,7 @@ import pytest
 
 from leanat.cost import predict
 from leanat.plan import structure
+from leanat.plan.components import read
 
 CONFIG = Path(__file__).parents[2] / "config"
 
@@ -25,7 +26,7 @@ def specs(grid, item, **wanted):
 
 
 def selections(spec):
-    return sum(epoch.selects for epoch in predict.plan(spec))
+    return sum(epoch.selects for epoch in predict.plan(read(spec), 50_000))
 
 
 @pytest.mark.parametrize("number", [4, 9])

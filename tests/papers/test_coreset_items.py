@@ -7,6 +7,7 @@ import pytest
 from leanat.cost import predict
 from leanat.papers.coreset.lengths import drops_for, epochs_for
 from leanat.plan import structure
+from leanat.plan.components import read
 
 ROOT = Path(__file__).parents[2]
 
@@ -83,7 +84,7 @@ def test_perceptual_training_on_coresets_is_as_fast_as_its_plan(paper, data, spe
         spec = paper.run(facts, 0).spec
         pieces = {"step": 1.0, "select": 0.85, "solve": 0.0}
         examples = paper.datasets[data]["train"]
-        return spec["recipe"]["epochs"] * predict.seconds_per_epoch(spec, pieces, examples, None)
+        return spec["recipe"]["epochs"] * predict.seconds_per_epoch(read(spec), pieces, examples, None)
 
     for method in ("pat_craig", "pat_gradmatch"):
         assert seconds("pat") / seconds(method) == pytest.approx(speed_up, abs=0.01)

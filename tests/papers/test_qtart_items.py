@@ -18,6 +18,7 @@ from leanat import models
 from leanat.attacks.pgd import PGD
 from leanat.attacks.threat import Linf
 from leanat.core.loop import train
+from leanat.core.nouns import Method
 from leanat.core.rng import Draws
 from leanat.cost import decoding, predict, timing
 from leanat.evaluation import evaluate, features, outcome
@@ -25,10 +26,13 @@ from leanat.evaluation.evaluate import transfer
 from leanat.papers.qtart.method import WINDOWS, Instability
 from leanat.papers.qtart.planted import Planted, removed
 from leanat.plan import structure
+from leanat.plan.components import read
 from leanat.plan.item import Candidate, Cell, Item, Reference, Row
 from leanat.report import items
 from leanat.runs import assess, checkpoint, experiment, transferred
-from leanat.selection.basic import LossRank
+from leanat.selection.basic import LossRank, Once
+from leanat.training.free import Free
+from leanat.training.objectives import CrossEntropy
 from leanat.training.overfitting import OverfittingMonitor
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -285,15 +289,16 @@ def test_removed_samples_account_for_what_table_9_says():
     entries = ((row.entry["data"], row.entry["model"]) for row in item.rows)
     cells = dict(zip(entries, item.cells, strict=True))
     spec = cells["cifar10", "densenet"][3].timed.spec
-    assert predict.removed(spec, 50_000) == pytest.approx(100 * (5 * 250 / 64) / (50_000 * 300 / 64))
+    assert predict.removed(read(spec), 50_000) == pytest.approx(100 * (5 * 250 / 64) / (50_000 * 300 / 64))
     spec = cells["imagenet", "resnet50"][3].timed.spec
-    assert predict.removed(spec, 1_281_167) == pytest.approx(100 * 208 * 85 / (1_281_167 * 100))
+    assert predict.removed(read(spec), 1_281_167) == pytest.approx(100 * 208 * 85 / (1_281_167 * 100))
 
 
 def test_q_tart_costs_two_looks_and_saves_what_it_removes():
-    once = {"once": {"tau": 50, "inner": {"instability": {"gamma": 125}}}}
-    method = {"selector": once, "attack": {"free": {}}, "replays": 8}
-    spec = {"method": method, "recipe": {"epochs": 300, "batch": 100}, "data": {}}
+    once = Once(50, Instability(125, filters=4))
+    method = Method(CrossEntropy(), Free(Linf(8 / 255), 8 / 255), once, replays=8)
+    recipe, data = SimpleNamespace(epochs=300, batch=100), SimpleNamespace(validation=None)
+    spec = SimpleNamespace(method=method, recipe=recipe, data=data)
     found = predict.seconds_per_epoch(spec, {"step": 3.0, "look": 0.5}, 50_000, None)
     steps = 8 * (300 * 500 - 250 * 1.25)
     assert found == pytest.approx((3.0 * steps + 2 * 500 * 0.5) / 300)

@@ -26,7 +26,7 @@ from leanat.papers.saliency.maps import Maps, Terms, bound
 from leanat.plan import components, structure
 from leanat.plan.grid import digest
 from leanat.plan.item import Column, Item, Row, Value
-from leanat.report import items
+from leanat.report import composed, items
 from leanat.report.notes import row_note
 from leanat.report.plots import write_figure
 from leanat.runs import assess, experiment
@@ -335,7 +335,7 @@ def test_a_time_is_the_sum_of_its_trainings(grid):
             return primitives[digest(spec)]
 
     def minutes(label, k=1):
-        return items.timed(rows[label][k], Sources())
+        return composed.number(rows[label][k], Sources())
 
     at, first, both = minutes("AT (PGD-7), the teacher"), minutes("OURS, phase 1"), minutes("OURS, both phases")
     assert at == pytest.approx(205 * 50_000 / 128 * 2 / 60)
@@ -402,6 +402,6 @@ def test_the_memory_of_a_row_is_that_of_its_largest_step(grid):
             fields = spec["method"]["objective"].get("saliency", {})
             return {"step": 1.0, "memory": 30.0 if "ks" in fields else 20.0 if fields else 10.0}
 
-    assert items.timed(rows["OURS, phase 1"][3], Sources()) == 20.0
-    assert items.timed(rows["OURS and its teacher"][3], Sources()) == 30.0
-    assert items.timed(rows["OURS and its teacher"][4], Sources()) == 300.0
+    assert composed.number(rows["OURS, phase 1"][3], Sources()) == 20.0
+    assert composed.number(rows["OURS and its teacher"][3], Sources()) == 30.0
+    assert composed.number(rows["OURS and its teacher"][4], Sources()) == 300.0

@@ -29,7 +29,8 @@ from leanat.cost import predict, timing
 from leanat.data import TensorData
 from leanat.evaluation.evaluate import evaluate, step_of
 from leanat.models import io
-from leanat.plan import kept
+from leanat.papers.sat.method import AttackOnlySubset
+from leanat.plan import components, kept
 from leanat.plan.grid import UPSTREAM, Grid, digest
 from leanat.runs import checkpoint, experiment
 
@@ -79,7 +80,8 @@ class Forecast:
     def train(self, run: str) -> float:
         """Seconds of a run, start-up apart."""
         spec, shape = self._of(run)
-        return RUN + predict.training(spec, self._pieces(run), shape["train"], shape["test"], shape["classes"])
+        counts = shape["train"], shape["test"], shape["classes"]
+        return RUN + predict.training(components.read(spec), self._pieces(run), *counts)
 
     def attack(self, evaluation: str, together: int = 1) -> float:
         """Seconds of a suite, start-up apart. Attacks from other networks are shared by those that go ``together``."""
@@ -109,7 +111,8 @@ class Forecast:
         """Bytes that a run leaves: its network and snapshots, two checkpoints, what it chose and each attack's outcome."""
         spec, shape = self._of(run)
         weights = 4 * self._pieces(run)["parameters"]
-        chosen = sum(e.share for e in predict.plan(spec, shape["train"]) if e.selects) + 1
+        epochs = predict.plan(components.read(spec), shape["train"])
+        chosen = sum(epoch.share for epoch in epochs if epoch.selects) + 1
         suites = [e for e in self.grid.evaluations.values() if e.run == run]
         return (
             weights * (5 + len(spec.get("snapshots", ())))
@@ -134,15 +137,15 @@ class Forecast:
 
     def _once(self, spec: dict[str, Any], shape: dict[str, int], whole: bool) -> dict[str, float]:
         """What is alike in network, objective, attack, batch or solver is measured once."""
-        method, recipe = spec["method"], spec["recipe"]
+        method, recipe, parts = spec["method"], spec["recipe"], components.read(spec).method
         network = [shape["size"], shape["channels"], spec["model"], bool(spec.get("init", {}).get("frozen"))]
-        selector, few = _gradient_based(method["selector"]), whole and method.get("budget") == "only_members"
+        selector, few = timing.gradient_based(parts.selector), whole and isinstance(parts.budget, AttackOnlySubset)
         kinds: dict[str, Callable[[timing.Bench], dict[str, float]]] = {
             digest([network, "network"]): lambda bench: self._network(bench, shape),
             digest([network, whole, recipe["batch"], recipe["precision"], _bare(method["objective"]), _bare(method["attack"])]):
                 lambda bench: self._step(spec, shape, whole, bench),
             digest([network, _bare(method["attack"]), "few"]): lambda bench: self._few(spec, shape, bench) if few else {},
-            digest([shape, selector]): lambda bench: bench.solve() if selector else {"solve": 0.0},
+            digest([shape, repr(selector)]): lambda bench: bench.solve() if selector else {"solve": 0.0},
         }  # fmt: skip
         new = [kind for kind in kinds if kind not in self.known]
         if new:
@@ -352,15 +355,6 @@ def _spent(work: Callable[[], Any]) -> float:
     started = time.process_time()
     work()
     return time.process_time() - started
-
-
-def _gradient_based(selector: Any) -> Any:
-    """The selector by gradients inside of warm starts and periods; None if there is none."""
-    while isinstance(selector, dict) and "inner" in next(iter(selector.values())):
-        selector = next(iter(selector.values()))["inner"]
-    return (
-        selector if isinstance(selector, dict) and next(iter(selector)) in ("craig", "grad_match", "glister") else None
-    )
 
 
 def _bare(part: Any) -> Any:

@@ -8,117 +8,72 @@ last-layer gradients of a batch; ``solve``, the solver on all gradients; ``decod
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from leanat.papers.coreset import lengths
-
-Spec = dict[str, Any]
-ROBUST_STEPS = 2  # of Bullet-Train's robust examples (papers.advprune.Bullet)
+from leanat.attacks import autoattack, jpeg, perceptual, pgd, recoloradv, stadv
+from leanat.core.nouns import Attack, Method
+from leanat.core.planned import Planned, innermost, planned
+from leanat.papers.advprune.method import Groups
+from leanat.papers.qtart.planted import Planted
+from leanat.papers.saliency import maps
+from leanat.papers.sat.method import AttackOnlySubset, RankedSubset, SubsetAttack
+from leanat.plan.components import Spec, build
+from leanat.training.overfitting import OverfittingMonitor
 
 # What a forecast cannot know, taken from demo runs: of all test images, the share that is right without an attack; of
 # these, the share that an attack leaves right; of a full attack, what Bullet-Train spends.
 RIGHT, STANDING, BULLET = 0.95, 0.65, 0.5
 # Of the time of one step of PGD, that of one step of another attack, and of one of its forward passes.
-DEAR = {"stadv": 1.5, "recoloradv": 2.0, "jpeg": 3.0, "fast_lpa": 3.0, "lpa": 3.0, "ppgd": 12.0, "fab": 3.0}
+DEAR: dict[type, float] = {
+    stadv.StAdv: 1.5, recoloradv.ReColorAdv: 2.0, jpeg.JPEG: 3.0, perceptual.FastLPA: 3.0, perceptual.LPA: 3.0,
+    perceptual.PPGD: 12.0, autoattack.FAB: 3.0,
+}  # fmt: skip
 BATCH = 500  # of an evaluation
 FEW = 4  # images of the smallest steps that are measured
-SEARCHES = 5  # of LPA, each of all its steps
 
 
-class Epoch(NamedTuple):
-    """One epoch of a plan: the share of the training set it trains on, and whether a selection comes before it."""
-
-    share: float
-    selects: bool
-
-
-def plan(spec: Spec, examples: int | None = None) -> list[Epoch]:
-    """Every epoch of a training, from its selector. Raises ValueError for a selector whose cost is not known.
-
-    ``examples`` is needed by selectors that leave out a number of examples, not a share.
-    """
-    epochs = spec["recipe"]["epochs"]
-    return [_epoch(spec["method"]["selector"], e, epochs, examples) for e in range(epochs)]
+def plan(spec: Spec, examples: int) -> list[Planned]:
+    """Every epoch of a training, from its selector."""
+    epochs = spec.recipe.epochs
+    return [planned(spec.method.selector, epoch, epochs, examples) for epoch in range(epochs)]
 
 
-def _epoch(selector: Any, epoch: int, epochs: int, examples: int | None) -> Epoch:
-    name, fields = (selector, {}) if isinstance(selector, str) else next(iter(selector.items()))
-    match name:
-        case "everything" | "weighted":
-            return Epoch(1.0, False)
-        case "bandit":  # DIHCL draws fewer examples in each episode; its first is on all of them
-            episodes = fields["episodes"]
-            number = min(bisect_right(episodes["bounds"], epoch), len(episodes["bounds"]) - 1) - 1
-            drawn = episodes.get("k", 1.0) * (1 - episodes.get("dk", 0.1)) ** number
-            share = max(drawn, episodes.get("min_k", 0.3)) if number else 1.0
-            return Epoch(share, epoch in episodes["bounds"][1:-1])
-        case "random" | "loss_rank" | "instability" if (
-            left_out := fields.get("count", fields.get("gamma"))
-        ) is not None:
-            if examples is None:
-                raise ValueError(f"the cost of selector {name!r} needs the number of examples")
-            return Epoch(1 - left_out / examples, name != "random")
-        case "once":
-            if epoch < fields["tau"]:
-                return Epoch(1.0, False)
-            share, selects = _epoch(fields["inner"], epoch, epochs, examples)
-            return Epoch(share, selects and epoch == fields["tau"])
-        case "every":
-            if epoch < fields["warmup"]:
-                return _epoch(fields.get("before", "everything"), epoch, epochs, examples)
-            share, selects = _epoch(fields["inner"], epoch, epochs, examples)
-            return Epoch(share, selects and (epoch - fields["warmup"]) % fields["period"] == 0)
-        case "random":
-            return Epoch(fields["fraction"], False)
-        case "craig" | "grad_match" | "glister" | "by_loss":
-            return Epoch(fields["fraction"], True)
-        case "warm_start":
-            fraction = next(iter(fields["inner"].values()))["fraction"]
-            full, idle, _ = lengths.plan(epochs, fields["kappa"], fraction, fields.get("idle", False))
-            if epoch < full + idle:
-                return Epoch(float(epoch < full), False)
-            share, selects = _epoch(fields["inner"], epoch, epochs, examples)
-            since = epoch if fields.get("idle") else epoch - full
-            return Epoch(share, selects and since % fields["period"] == 0)
-    raise ValueError(f"the cost of selector {name!r} is not known")
-
-
-def attack_share(spec: Spec, shares: dict[str, float]) -> float:
+def attack_share(spec: Spec, shares: Mapping[str, float]) -> float:
     """The part of its full attack steps that Bullet-Train takes, from the shares of boundary and robust examples."""
-    full = next(iter(spec["method"]["attack"].values()))["steps"]
-    return shares["boundary"] + shares["robust"] * ROBUST_STEPS / full
+    return shares["boundary"] + shares["robust"] * spec.method.budget.robust_steps / spec.method.attack.steps
 
 
-def implied_attack_share(spec: Spec, primitives: dict[str, float], examples: int, seconds: float) -> float:
+def implied_attack_share(spec: Spec, primitives: Mapping[str, float], examples: int, seconds: float) -> float:
     """The ``attack_share`` at which an epoch would take ``seconds``; outside 0 to 1 where none does."""
     none, full = (seconds_per_epoch(spec, primitives, examples, share) for share in (0.0, 1.0))
     return (seconds - none) / (full - none)
 
 
-def seconds_per_epoch(spec: Spec, primitives: dict[str, float], examples: int, share: float | None) -> float:
+def seconds_per_epoch(spec: Spec, primitives: Mapping[str, float], examples: int, share: float | None) -> float:
     """Mean seconds of an epoch, selections amortised.
 
     A selection attacks what it chooses from; GLISTER the validation part as well, which is taken to cost as much for each
     example. ``examples``: of the training set, a validation part included. ``share``: see ``attack_share``, for a spec with
     Bullet-Train. Raises ValueError without it.
     """
-    epochs, train = plan(spec, examples), examples * (1 - (spec["data"].get("validation") or 0))
-    batches = train / spec["recipe"]["batch"]
-    seen = (examples if _held_out(spec["method"]["selector"]) else train) / spec["recipe"]["batch"]
+    epochs, train = plan(spec, examples), examples * (1 - (spec.data.validation or 0))
+    batches = train / spec.recipe.batch
+    reads_validation = getattr(innermost(spec.method.selector), "reads_validation", False)
+    seen = (examples if reads_validation else train) / spec.recipe.batch
     step = primitives["step"]
-    if budget := spec["method"].get("budget"):
+    if budget := spec.method.budget:
         if share is None:
             raise ValueError("the cost of Bullet-Train needs the shares of its groups, of a run")
-        look = primitives["look"] if budget != "only_members" else 0.0
+        look = primitives["look"] if not isinstance(budget, AttackOnlySubset) else 0.0
         step = look + primitives["bare"] + share * (step - primitives["bare"])
-    training = sum(e.share for e in epochs) * batches * step * spec["method"].get("replays", 1)
+    training = sum(e.share for e in epochs) * batches * step * spec.method.replays
     select = primitives.get("select", 2 * primitives.get("look", 0.0))  # without gradients: Q-TART's two forward passes
     selecting = sum(e.selects for e in epochs) * (seen * select + primitives.get("solve", 0.0))
     return (training + selecting) / len(epochs)
 
 
-def decoding(spec: Spec, primitives: dict[str, float], examples: int) -> float | None:
+def decoding(spec: Spec, primitives: Mapping[str, float], examples: int) -> float | None:
     """Seconds of a core that a training spends on decoding files; None where its images are no files.
 
     A selection decodes the whole training set once more.
@@ -126,16 +81,6 @@ def decoding(spec: Spec, primitives: dict[str, float], examples: int) -> float |
     if "decode" not in primitives:
         return None
     return sum(e.share + e.selects for e in plan(spec, examples)) * examples * primitives["decode"]
-
-
-def _held_out(selector: Any) -> bool:
-    """Whether a selection looks at the validation part, too."""
-    while isinstance(selector, dict):
-        name, fields = next(iter(selector.items()))
-        if name == "glister":
-            return True
-        selector = fields.get("inner")
-    return False
 
 
 def removed(spec: Spec, examples: int) -> float:
@@ -157,123 +102,121 @@ class Passes(NamedTuple):
         return Passes(self.ascents + other.ascents, self.looks + other.looks)
 
 
-AUTO = {"attacks": ["apgd-ce", "apgd-t", "fab-t", "square"], "steps": 100, "targets": 9, "queries": 5000}
 ALARM = Passes(41.0, 20.0)  # two attacks of 20 steps, FGSM, 20 random starts; Square's queries come on top
 
 
-def passes(attack: Any, classes: int) -> Passes:
-    """Passes of an attack in an evaluation, by its spec: what is wrong is not attacked, nor attacked again once it is fooled."""
-    name, fields = (attack, {}) if isinstance(attack, str) else next(iter(attack.items()))
-    fields = fields or {}
-    if name == "perceptual":
-        return passes(fields["attack"], classes)
-    if name == "clean":
-        return Passes(0.0, 0.0)
-    if name in ("ensemble", "autoattack"):
-        whole = AUTO | fields
-        parts = [_part(part, whole, classes) for part in whole["attacks"]]
-        return parts[0].plus(_sum(parts[1:]).times(STANDING)).times(RIGHT)
-    if name == "apgd":
-        return _part(f"apgd-{fields.get('loss', 'ce')}", AUTO | fields, classes).times(RIGHT)
-    if name == "square":
-        return Passes(0.0, RIGHT * fields.get("queries", AUTO["queries"]))
+def passes(attack: Attack, classes: int) -> Passes:
+    """Passes of an attack in an evaluation: what is wrong is not attacked, nor attacked again once it is fooled."""
+    match attack:
+        case perceptual.Perceptual():
+            return passes(attack.attack, classes)
+        case pgd.Clean():
+            return Passes(0.0, 0.0)
+        case autoattack.Ensemble() | autoattack.AutoAttack():
+            first, *others = (_part(part, classes) for part in attack.parts(classes).values())
+            return first.plus(_sum(others).times(STANDING)).times(RIGHT)
+        case autoattack.APGD() | autoattack.FAB() | autoattack.Square():
+            return _part(attack, classes).times(RIGHT)
     # With only_correct a restart ends for an example where it is fooled: at a quarter of its steps, say.
-    first = STANDING + (1 - STANDING) / 4 if fields.get("only_correct") else 1.0
-    again = (fields.get("restarts", 1) - 1) * STANDING
-    rounds = SEARCHES if name == "lpa" else 1
-    steps = fields.get("steps", AUTO["steps"]) * rounds * DEAR.get(name, 1.0)
-    return Passes(RIGHT * (first + again) * steps, fields.get("restarts", 1))
+    first = STANDING + (1 - STANDING) / 4 if getattr(attack, "only_correct", False) else 1.0
+    restarts = getattr(attack, "restarts", 1)
+    steps = attack.steps * getattr(attack, "searches", 1) * DEAR.get(type(attack), 1.0)
+    return Passes(RIGHT * (first + (restarts - 1) * STANDING) * steps, restarts)
 
 
-def _part(name: str, fields: dict[str, Any], classes: int) -> Passes:
+def _part(attack: autoattack.APGD | autoattack.FAB | autoattack.Square, classes: int) -> Passes:
     """A part of AutoAttack on the images that it gets."""
-    if name == "square":
-        return Passes(0.0, fields["queries"])
-    kind, _, loss = name.partition("-")
-    targets = min(fields["targets"], classes - 1) if loss == "t" else 1
-    return Passes(DEAR.get(kind, 1.0) * targets * fields["steps"], 1.0)
+    if isinstance(attack, autoattack.Square):
+        return Passes(0.0, attack.queries)
+    targeted = attack.loss == "t" if isinstance(attack, autoattack.APGD) else attack.targeted
+    targets = min(attack.targets, classes - 1) if targeted else 1
+    return Passes(DEAR.get(type(attack), 1.0) * attack.restarts * targets * attack.steps, 1.0)
 
 
-def sizes(attack: Any) -> float:
+def sizes(attack: Attack, classes: int) -> float:
     """How many batch sizes an attack meets on one batch: where fooled images drop out, another at each step."""
-    name, fields = (attack, {}) if isinstance(attack, str) else next(iter(attack.items()))
-    fields = fields or {}
-    if name == "perceptual":
-        return sizes(fields["attack"])
-    if name in ("ensemble", "autoattack", "square"):
-        whole = AUTO | fields
-        return whole["queries"] / 3 if "square" in (*whole["attacks"], name) else 0.0  # forward alone: a third
-    return fields.get("steps", 1) * fields.get("restarts", 1) if fields.get("only_correct") else 0.0
+    match attack:
+        case perceptual.Perceptual():
+            return sizes(attack.attack, classes)
+        case autoattack.Square():
+            return attack.queries / 3  # forward alone: a third
+        case autoattack.Ensemble() | autoattack.AutoAttack():
+            return max(sizes(part, classes) for part in attack.parts(classes).values())
+    return attack.steps * getattr(attack, "restarts", 1) if getattr(attack, "only_correct", False) else 0.0
 
 
 def _sum(parts: list[Passes]) -> Passes:
     return Passes(sum(p.ascents for p in parts), sum(p.looks for p in parts))
 
 
-def evaluation(suite: dict[str, Any], primitives: dict[str, float], test: int, classes: int) -> float:
+def evaluation(suite: Mapping[str, Any], primitives: Mapping[str, float], test: int, classes: int) -> float:
     """Seconds of a suite of attacks on ``test`` images; ``ascend`` and ``forward``: the primitives, of one image.
 
     ``size``: of a step on a batch of a size that was not met before.
     """
-    seconds = 0.0
-    for entry in suite.values():
-        images, spent = 0, Passes(0.0, 0.0)
-        if "masking" in entry:
-            images = min(entry["masking"]["limit"], test)
-            spent = ALARM.plus(Passes(0.0, entry["masking"]["queries"]))
-        elif "measure" in entry:
-            name, fields = next(iter(entry["measure"].items()))
-            images = min(fields.get("examples") or test, test)
-            spent = Passes(2.0, 1.0)  # terms: the network's saliency and the teacher's
-            if name == "planted":  # nine passes over the training set, four times as large on the shapes
-                spent = Passes(0.0, 36.0)
-            if name == "maps":  # saliency, a gradient per class, two attacks
-                spent = (
-                    passes(fields["fgsm"], classes)
-                    .plus(passes(fields["pgd"], classes))
-                    .plus(Passes(1.0 + classes, 0.0))
-                )
-        elif "attack" in entry:
-            images = min(entry["examples"] or test, test)
-            spent = passes(entry["attack"], classes).plus(Passes(0.0, 1.0))
-            seconds += math.ceil(images / BATCH) * min(sizes(entry["attack"]), BATCH) * primitives["size"]
-        seconds += images * (spent.ascents * primitives["ascend"] + spent.looks * primitives["forward"])
-    return seconds
+    return sum(_entry(entry, primitives, test, classes) for entry in suite.values())
 
 
-def training(spec: Spec, primitives: dict[str, float], examples: int, test: int, classes: int) -> float:
+def _entry(entry: Mapping[str, Any], primitives: Mapping[str, float], test: int, classes: int) -> float:
+    if "attack" in entry:
+        attack = build(Attack, entry["attack"], "attack")
+        return _attacked(attack, min(entry["examples"] or test, test), primitives, classes)
+    if "masking" in entry:
+        spent = ALARM.plus(Passes(0.0, entry["masking"]["queries"]))
+        return min(entry["masking"]["limit"], test) * _seconds(spent, primitives)
+    if "measure" not in entry:
+        return 0.0
+    measure = build(maps.Measure, entry["measure"], "measure")
+    spent = Passes(2.0, 1.0)  # terms: the network's saliency and the teacher's
+    if isinstance(measure, Planted):  # nine passes over the training set, four times as large on the shapes
+        spent = Passes(0.0, 36.0)
+    if isinstance(measure, maps.Maps):  # saliency, a gradient per class, two attacks
+        attacks = passes(measure.fgsm, classes).plus(passes(measure.pgd, classes))
+        spent = attacks.plus(Passes(1.0 + classes, 0.0))
+    return min(getattr(measure, "examples", None) or test, test) * _seconds(spent, primitives)
+
+
+def _attacked(attack: Attack, images: int, primitives: Mapping[str, float], classes: int) -> float:
+    spent = passes(attack, classes).plus(Passes(0.0, 1.0))
+    new_sizes = math.ceil(images / BATCH) * min(sizes(attack, classes), BATCH)
+    return new_sizes * primitives["size"] + images * _seconds(spent, primitives)
+
+
+def _seconds(spent: Passes, primitives: Mapping[str, float]) -> float:
+    return spent.ascents * primitives["ascend"] + spent.looks * primitives["forward"]
+
+
+def training(spec: Spec, primitives: Mapping[str, float], examples: int, test: int, classes: int) -> float:
     """Seconds of a whole run, its checks for early stopping and the clean test at its end included.
 
     Besides the primitives of an epoch: ``ascend`` and ``forward`` of a test image, ``keep`` of one checkpoint; where SAT
     attacks a part of each batch, ``few``: the attack alone on ``FEW`` images.
     """
-    epochs, share = spec["recipe"]["epochs"], None
-    method = spec["method"]
-    if budget := method.get("budget"):
-        share = _time_of(_members(method, classes), spec, primitives) if budget == "only_members" else BULLET
+    epochs, method, share = spec.recipe.epochs, spec.method, None
+    if method.budget:
+        only_members = isinstance(method.budget, AttackOnlySubset)
+        share = _time_of(_members(method, classes), spec, primitives) if only_members else BULLET
     seconds = epochs * (seconds_per_epoch(spec, primitives, examples, share) + primitives["keep"])
-    groups = [next(iter(e.values())) for e in method.get("extras", []) if isinstance(e, dict) and "groups" in e]
-    for group in groups:  # an attack on all training images that are right, each epoch
-        steps = next(iter(group["attack"].values()))["steps"]
-        seconds += epochs * examples * (3 * primitives["forward"] + RIGHT * steps * primitives["ascend"])
-    watches = [next(iter(e.values())) for e in method.get("extras", []) if isinstance(e, dict) and "watch" in e]
-    for watch in watches:  # two attacks on some training images, each epoch
-        steps = sum(next(iter(watch[k].values()))["steps"] for k in ("single", "strong"))
-        seconds += epochs * watch["examples"] * (3 * primitives["forward"] + steps * primitives["ascend"])
-    if stop := spec.get("early_stop"):
-        check = {"check": {"attack": stop["attack"], "examples": round(stop["share"] * test)}}
-        seconds += len(stop["checks"]) * evaluation(check, primitives, test, classes)
+    for hook in method.extras:
+        if isinstance(hook, Groups):  # an attack on all training images that are right, each epoch
+            steps = RIGHT * hook.attack.steps
+            seconds += epochs * examples * (3 * primitives["forward"] + steps * primitives["ascend"])
+        if isinstance(hook, OverfittingMonitor):  # two attacks on some training images, each epoch
+            steps = hook.single.steps + hook.strong.steps
+            seconds += epochs * hook.examples * (3 * primitives["forward"] + steps * primitives["ascend"])
+    if stop := spec.early_stop:
+        seconds += len(stop.checks) * _attacked(stop.attack, round(stop.share * test), primitives, classes)
     return seconds + test * primitives["forward"]
 
 
-def _time_of(share: float, spec: Spec, primitives: dict[str, float]) -> float:
+def _time_of(share: float, spec: Spec, primitives: Mapping[str, float]) -> float:
     """The part of a whole attack's time that ``share`` of a batch takes, on the line through ``FEW`` images and all."""
-    batch, whole = spec["recipe"]["batch"], primitives["step"] - primitives["bare"]
+    batch, whole = spec.recipe.batch, primitives["step"] - primitives["bare"]
     least = min(primitives["few"] / whole, 1.0)
     return least + (1 - least) * max(share * batch - FEW, 0.0) / max(batch - FEW, 1)
 
 
-def _members(method: dict[str, Any], classes: int) -> float:
+def _members(method: Method, classes: int) -> float:
     """The share of the examples that SAT attacks."""
-    found = next(e["sat"]["members"] for e in method["extras"] if isinstance(e, dict) and "sat" in e)
-    return found["first"]["share"] if "first" in found else len(found["classes"]["classes"]) / classes
+    members = next(hook.members for hook in method.extras if isinstance(hook, SubsetAttack))
+    return members.share if isinstance(members, RankedSubset) else len(members.classes) / classes

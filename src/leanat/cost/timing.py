@@ -27,6 +27,7 @@ from leanat.attacks.pgd import Clean
 from leanat.core.files import write_json
 from leanat.core.loop import make_step, one_step
 from leanat.core.nouns import Attack, Hook, Method, Run, Split, Step, eval_without_param_grad
+from leanat.core.planned import innermost
 from leanat.core.precision import exact_fp32
 from leanat.cost import decoding
 from leanat.cost.held import most_bytes
@@ -299,9 +300,8 @@ def wait(device: torch.device) -> None:
 
 def gradient_based(selector: Any) -> Any:
     """The selector by gradients inside of warm starts and periods; None if there is none."""
-    while hasattr(selector, "inner"):
-        selector = selector.inner
-    return selector if hasattr(selector, "solve") else None
+    inner = innermost(selector)
+    return inner if hasattr(inner, "solve") else None
 
 
 def _solve(selector: Any, run: Run, shape: dict[str, int]) -> float:

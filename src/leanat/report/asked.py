@@ -11,8 +11,8 @@ from leanat.core.errors import did_you_mean
 from leanat.plan.grid import Evaluation, Grid
 from leanat.plan.item import Cell, Item
 from leanat.plan.items import TIMED
-from leanat.report.items import printed_value
 from leanat.report.measures import FIRST, share_of
+from leanat.report.published import printed
 
 COLUMNS = ("epoch", "lr", "loss", "kept", "forward", "backward", "seconds")  # of every history
 NUMBERS = (
@@ -72,7 +72,7 @@ def item_problems(
                         first.setdefault(text, at)
             if cell.published:
                 try:
-                    printed_value(item.paper, cell.published, published)
+                    printed(item.paper, cell.published, published)
                 except ValueError as error:
                     if str(error).startswith(str(published)):  # faults of the file itself, with their lines
                         found |= dict.fromkeys(str(error).splitlines())

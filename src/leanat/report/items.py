@@ -16,11 +16,10 @@ import numpy as np
 
 from leanat.core.errors import named
 from leanat.core.files import read_json
-from leanat.cost import predict
 from leanat.evaluation import outcome
 from leanat.plan.formulas import FORMULAS
 from leanat.plan.grid import digest
-from leanat.plan.item import Candidate, Cell, Column, Filled, Item, Numbers, Printed, Provenance, Row, Timed, Value
+from leanat.plan.item import Candidate, Cell, Column, Filled, Item, Numbers, Provenance, Row, Value
 from leanat.report import examples, notes, page_claims, plots, published, replicated, table
 from leanat.report.measures import measure, not_finite, tested
 from leanat.report.notes import row_note
@@ -172,13 +171,14 @@ def fill(item: Item, results: Path, papers: Path, real: Path) -> Filled:
 
 def _value(row: Row, column: Column, cell: Cell, sources: Sources) -> Value:
     item, where = sources.item, cell.published
-    paper = printed_value(item.paper, where, sources.papers) if where else None
+    paper = published.printed(item.paper, where, sources.papers) if where else None
     match = sources.found.get((row.name, column.name, cell.metric))
     runs = cell.runs
-    if cell.metric == "printed_over_removed":
-        values, paper = [paper / predict.removed(cell.timed.spec, cell.timed.examples)], None
-    elif cell.timed:
-        values = [v for v in [timed(cell, sources)] if v is not None]
+    if cell.timed:
+        from leanat.report import composed  # loads torch
+
+        values = [v for v in [composed.number(cell, sources, paper)] if v is not None]
+        paper = None if cell.metric == "printed_over_removed" else paper
     elif cell.inputs is not None and cell.missing is None:
         values = [FORMULAS[item.options["formula"]](cell.inputs)]
     else:
@@ -220,21 +220,6 @@ def chosen(cell: Cell, sources: Sources) -> Candidate:
     return max(cell.candidates, key=score)
 
 
-def printed_value(paper: str, where: Printed, papers: Path) -> float | None:
-    """The paper's number; where the text lost a cell, what the authors' README says in its place (``<item>_readme``).
-
-    With ``against``, another row: by how many percent the number is below that row's.
-    """
-    if where.against:
-        rows = (replace(where, row=row, against=None) for row in (where.against, where.row))
-        other, own = (printed_value(paper, row, papers) for row in rows)
-        return round(100 * (other - own) / other, 3)
-    found = published.lookup(paper, where.item, where.row, where.column, papers)
-    if found.text == "LOST":
-        found = published.lookup(paper, f"{where.item}_readme", where.row, where.column, papers)
-    return found.value
-
-
 def _values(part: Numbers, metric: str, sources: Sources, attacked: Sequence[str] = ()) -> list[float]:
     """``attacked``: for each run, the run whose classes are A; without it each has its own."""
     suites = part.evaluations or [None] * len(part.runs)
@@ -243,80 +228,6 @@ def _values(part: Numbers, metric: str, sources: Sources, attacked: Sequence[str
         for run, suite, by in zip(part.runs, suites, attacked or part.runs, strict=True)
     ]
     return [value for value in found if value is not None]
-
-
-def timed(cell: Cell, sources: Sources) -> float | None:
-    """A time, in the unit that the metric names, composed of measured primitives; or set against a reference.
-
-    None for the decoding of files where there are none.
-    """
-    if cell.metric in ("decoding_minutes", "reference_decoding_minutes"):
-        part = cell.timed if cell.metric == "decoding_minutes" else cell.against.timed
-        seconds = predict.decoding(part.spec, sources.primitives(part.spec), part.examples)
-        return None if seconds is None else seconds / 60
-    own = _seconds(cell.timed, _attack_share(cell, sources), sources)
-    match cell.metric:
-        case "seconds_per_epoch":
-            return own
-        case "memory" | "memory_share":
-            return _memory(cell, sources)
-        case "minutes_per_epoch" if cell.against:  # over the reference's epochs: on coresets there are fewer
-            epochs = (part.spec["recipe"]["epochs"] for part in (cell.timed, cell.against.timed))
-            return own * next(epochs) / next(epochs) / 60
-        case "minutes_per_epoch":
-            return own / 60
-        case "speedup_per_epoch":
-            return _seconds(cell.against.timed, None, sources) / own
-    whole = own * cell.timed.spec["recipe"]["epochs"] + sum(_whole(t, sources) for t in cell.also)
-    if cell.metric == "minutes":
-        return whole / 60
-    if cell.metric == "removed":
-        return predict.removed(cell.timed.spec, cell.timed.examples)
-    reference = _whole(cell.against.timed, sources)
-    match cell.metric:
-        case "time_share":
-            return 100 * whole / reference
-        case "reference_minutes":
-            return reference / 60
-        case "saved":
-            return 100 * (reference - whole) / reference
-    return reference / whole
-
-
-def _memory(cell: Cell, sources: Sources) -> float:
-    """Memory in MB per image of the largest step among a row's trainings, or in percent of the reference's."""
-    parts = [cell.timed, *cell.also]
-    most = max(sources.primitives(part.spec)["memory"] for part in parts)
-    if cell.metric == "memory":
-        return most
-    return 100 * most / sources.primitives(cell.against.timed.spec)["memory"]
-
-
-def _whole(part: Timed, sources: Sources) -> float:
-    return _seconds(part, None, sources) * part.spec["recipe"]["epochs"]
-
-
-def _seconds(part: Timed, share: float | None, sources: Sources) -> float:
-    return predict.seconds_per_epoch(part.spec, sources.primitives(part.spec), part.examples, share)
-
-
-def _attack_share(cell: Cell, sources: Sources) -> float | None:
-    """Share of the attack steps by the groups of the cell's runs, or as the speed-up printed for Bullet-Train implies it."""
-    if cell.anchor:
-        part = cell.anchor.timed
-        spec, printed = part.spec, printed_value(sources.item.paper, cell.anchor.published, sources.papers)
-        seconds = _whole(cell.against.timed, sources) / printed / spec["recipe"]["epochs"]
-        return predict.implied_attack_share(spec, sources.primitives(spec), part.examples, seconds)
-    if not cell.runs:
-        return None
-    shares = [_groups(sources.history(run)) for run in cell.runs]
-    mean = {k: sum(s[k] for s in shares) / len(shares) for k in shares[0]}
-    return predict.attack_share(cell.timed.spec, mean)
-
-
-def _groups(history: list[dict[str, str]]) -> dict[str, float]:
-    """Bullet-Train's mean shares of boundary and robust examples over a training."""
-    return {g: sum(float(row[f"bullet_{g}"]) for row in history) / len(history) for g in ("boundary", "robust")}
 
 
 def _n_test(k: int, sources: Sources) -> int | None:

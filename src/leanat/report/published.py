@@ -10,9 +10,12 @@ import csv
 import difflib
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
+
+from leanat.plan.item import Printed
 
 COLUMNS = ["paper", "item", "row", "column", "value", "unit", "note"]
 ABSENT = ("NA", "LOST")
@@ -132,3 +135,18 @@ def _number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
+
+
+def printed(paper: str, where: Printed, folder: Path | str = "published") -> float | None:
+    """The paper's number; where the text lost a cell, what the authors' README says in its place (``<item>_readme``).
+
+    With ``against``, another row: by how many percent the number is below that row's.
+    """
+    if where.against:
+        rows = (replace(where, row=row, against=None) for row in (where.against, where.row))
+        other, own = (printed(paper, row, folder) for row in rows)
+        return round(100 * (other - own) / other, 3)
+    found = lookup(paper, where.item, where.row, where.column, folder)
+    if found.text == "LOST":
+        found = lookup(paper, f"{where.item}_readme", where.row, where.column, folder)
+    return found.value

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from leanat.core.component import Fraction, component
 from leanat.core.nouns import Data, Run, Selector, Split, Subset
+from leanat.core.planned import EVERYTHING, Planned, planned
 from leanat.core.teacher import per_example_loss
 
 
@@ -43,6 +44,9 @@ class Everything:
     def __call__(self, run: Run, split: Split) -> Subset:
         return unweighted(everyone(split.train))
 
+    def planned(self, epoch: int, epochs: int, examples: int) -> Planned:
+        return EVERYTHING
+
 
 @component("once")
 class Once:
@@ -55,6 +59,12 @@ class Once:
         if run.epoch < self.tau:
             return Everything()(run, split)
         return self.inner(run, split) if run.epoch == self.tau else run.subset
+
+    def planned(self, epoch: int, epochs: int, examples: int) -> Planned:
+        if epoch < self.tau:
+            return EVERYTHING
+        share, selects = planned(self.inner, epoch, epochs, examples)
+        return Planned(share, selects and epoch == self.tau)
 
 
 @component("every")
@@ -73,6 +83,12 @@ class Every:
         if run.epoch < self.warmup:
             return self.before(run, split)
         return self.inner(run, split) if (run.epoch - self.warmup) % self.period == 0 else run.subset
+
+    def planned(self, epoch: int, epochs: int, examples: int) -> Planned:
+        if epoch < self.warmup:
+            return planned(self.before, epoch, epochs, examples)
+        share, selects = planned(self.inner, epoch, epochs, examples)
+        return Planned(share, selects and (epoch - self.warmup) % self.period == 0)
 
 
 @component("random")
@@ -102,6 +118,9 @@ class Random:
             count = max(0, len(index) - kept)
         return unweighted(all_but_top(run.draws(index).bits("random subset"), count))
 
+    def planned(self, epoch: int, epochs: int, examples: int) -> Planned:
+        return Planned(1 - self.count / examples if self.fraction is None else self.fraction, False)
+
 
 @component("loss_rank")
 class LossRank:
@@ -111,3 +130,6 @@ class LossRank:
 
     def __call__(self, run: Run, split: Split) -> Subset:
         return unweighted(all_but_top(per_example_loss(run, split.train)[0], self.count))
+
+    def planned(self, epoch: int, epochs: int, examples: int) -> Planned:
+        return Planned(1 - self.count / examples, True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import PositiveFloat, PositiveInt
@@ -44,6 +44,7 @@ class Glister:
     variant: Literal["rounds", "naive", "stochastic"] = "rounds"
     rounds: PositiveInt = 15
     validation_attack: Attack | None = None
+    reads_validation: ClassVar[bool] = True
 
     def __call__(self, run: Run, split: Split) -> Subset:
         if split.validation is None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from leanat.core.component import Fraction, component
 from leanat.core.nouns import Data, Run, Split, Subset
+from leanat.core.planned import Planned
 from leanat.selection.basic import everyone
 from leanat.selection.last_layer import Layer, at_last_layer, of_every_example
 from leanat.selection.solvers import Gradients
@@ -42,6 +43,9 @@ class RandomPerClass:
     def __call__(self, run: Run, split: Split) -> Subset:
         score = run.draws(everyone(split.train)).uniform("random per class")
         return keep_highest(run, split.train, score, self.fraction, "class")
+
+    def planned(self, epoch: int, epochs: int, examples: int) -> Planned:
+        return Planned(self.fraction, False)
 
 
 @component("el2n")

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from leanat.core.component import Decay, component
 from leanat.core.nouns import Hook, Run, Selector, Split, Subset
+from leanat.core.planned import EVERYTHING, Planned, planned
 from leanat.papers.coreset.lengths import plan
 from leanat.selection.basic import Everything, Random
 
@@ -51,9 +52,20 @@ class WarmStart:
         if epoch < begin:
             device = split.train.labels.device
             return Subset(torch.zeros(0, dtype=torch.int64, device=device), torch.zeros(0, device=device))
-        if (epoch if self.idle else epoch - begin) % self.period == 0:
+        if self._chooses(epoch, begin):
             return self.inner(run, split)
         return Random(self.inner.fraction)(run, split) if epoch == begin else run.subset
+
+    def _chooses(self, epoch: int, begin: int) -> bool:
+        return (epoch if self.idle else epoch - begin) % self.period == 0
+
+    def planned(self, epoch: int, epochs: int, examples: int) -> Planned:
+        phases = plan(epochs, self.kappa, self.inner.fraction, self.idle)
+        begin = phases.full + phases.idle
+        if epoch < begin:
+            return EVERYTHING if epoch < phases.full else Planned(0.0, False)
+        share, selects = planned(self.inner, epoch, epochs, examples)
+        return Planned(share, selects and self._chooses(epoch, begin))
 
 
 @component("kept")

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from leanat.core.component import Decay, Fraction, component, rising
 from leanat.core.nouns import Hook, Run, Split, Step, Subset
+from leanat.core.planned import EVERYTHING, Planned
 from leanat.core.rng import Draws
 from leanat.core.teacher import per_example_loss, teaching
 from leanat.selection.basic import everyone, unweighted
@@ -251,6 +252,11 @@ class Bandit(Hook):
         state["logp"] = (self.episodes.sharpness(run.epoch) * utility).log_softmax(0)
         count = max(math.floor(self.episodes.share(run.epoch) * len(index) + 1e-9), 1)
         return unweighted(index[without_replacement(run.draws(index), state["logp"], count)])
+
+    def planned(self, epoch: int, epochs: int, examples: int) -> Planned:
+        if epoch < self.episodes.bounds[1]:
+            return EVERYTHING
+        return Planned(self.episodes.share(epoch), self.episodes.opens(epoch))
 
 
 def uniform53(draws: Draws, purpose: str) -> Tensor:

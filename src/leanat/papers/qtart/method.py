@@ -23,6 +23,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from leanat.core.component import component
 from leanat.core.nouns import Data, Run, Split, Subset, eval_without_param_grad
+from leanat.core.planned import Planned
 from leanat.core.rng import Draws
 from leanat.selection.basic import all_but_top, everyone, unweighted
 
@@ -226,6 +227,9 @@ class Instability:
         if self.labels is not None and self.gamma > (among := int((xi >= 0).sum())):
             raise ValueError(f"gamma {self.gamma}, but the {self.labels} worst labels have {among} examples")
         return unweighted(all_but_top(xi, self.gamma))
+
+    def planned(self, epoch: int, epochs: int, examples: int) -> Planned:
+        return Planned(1 - self.gamma / examples, True)
 
     def scores(self, run: Run, data: Data) -> Tensor:
         """xi of every example at this epoch of a run."""

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from leanat.core.component import Epochs, File, Probability, component, distinct
 from leanat.core.nouns import Attack, Data, Hook, Run, Split, Step, Subset
+from leanat.core.planned import EVERYTHING, Planned
 from leanat.core.rng import Draws
 from leanat.core.teacher import correct, entropy
 from leanat.selection.basic import everyone
@@ -154,6 +155,9 @@ class SubsetWeights:
         factor = 1.0 if self.rule == "balanced" else 1 + 10 * a / n
         weight = torch.ones(n, device=inside.device).masked_fill_(inside, factor * (n - a) / a)
         return Subset(everyone(split.train), weight)
+
+    def planned(self, epoch: int, epochs: int, examples: int) -> Planned:
+        return EVERYTHING
 
 
 MEASURES: dict[str, Callable[[Step], Tensor]] = {"entropy": entropy, "error": lambda step: 1 - correct(step)}

@@ -1,0 +1,96 @@
+"""Times, memory and savings of an item, composed of measured primitives and of what the selectors plan (``cost.predict``)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from leanat.cost import predict
+from leanat.plan.components import Spec, read
+from leanat.plan.item import Cell, Timed
+from leanat.report.published import printed
+
+if TYPE_CHECKING:
+    from leanat.report.items import Sources
+
+
+def number(cell: Cell, sources: Sources, paper: float | None = None) -> float | None:
+    """In the unit that the metric names; or set against a reference, or against the ``paper``'s number.
+
+    None for the decoding of files where there are none.
+    """
+    match cell.metric:
+        case "removed":
+            return predict.removed(_spec(cell.timed), cell.timed.examples)
+        case "printed_over_removed":
+            return paper / predict.removed(_spec(cell.timed), cell.timed.examples)
+        case "memory" | "memory_share":
+            return _memory(cell, sources)
+        case "decoding_minutes" | "reference_decoding_minutes":
+            part = cell.timed if cell.metric == "decoding_minutes" else cell.against.timed
+            seconds = predict.decoding(_spec(part), sources.primitives(part.spec), part.examples)
+            return None if seconds is None else seconds / 60
+    own, epochs = _seconds(cell.timed, _attack_share(cell, sources), sources), _epochs(cell.timed)
+    match cell.metric:
+        case "seconds_per_epoch":
+            return own
+        case "minutes_per_epoch" if cell.against:  # over the reference's epochs: on coresets there are fewer
+            return own * epochs / _epochs(cell.against.timed) / 60
+        case "minutes_per_epoch":
+            return own / 60
+        case "speedup_per_epoch":
+            return _seconds(cell.against.timed, None, sources) / own
+    whole = own * epochs + sum(_whole(part, sources) for part in cell.also)
+    if cell.metric == "minutes":
+        return whole / 60
+    reference = _whole(cell.against.timed, sources)
+    match cell.metric:
+        case "time_share":
+            return 100 * whole / reference
+        case "reference_minutes":
+            return reference / 60
+        case "saved":
+            return 100 * (reference - whole) / reference
+    return reference / whole
+
+
+def _spec(part: Timed) -> Spec:
+    return read(part.spec)
+
+
+def _epochs(part: Timed) -> int:
+    return part.spec["recipe"]["epochs"]
+
+
+def _memory(cell: Cell, sources: Sources) -> float:
+    """Memory in MB per image of the largest step among a row's trainings, or in percent of the reference's."""
+    most = max(sources.primitives(part.spec)["memory"] for part in (cell.timed, *cell.also))
+    if cell.metric == "memory":
+        return most
+    return 100 * most / sources.primitives(cell.against.timed.spec)["memory"]
+
+
+def _whole(part: Timed, sources: Sources) -> float:
+    return _seconds(part, None, sources) * _epochs(part)
+
+
+def _seconds(part: Timed, share: float | None, sources: Sources) -> float:
+    return predict.seconds_per_epoch(_spec(part), sources.primitives(part.spec), part.examples, share)
+
+
+def _attack_share(cell: Cell, sources: Sources) -> float | None:
+    """Share of the attack steps by the groups of the cell's runs, or as the speed-up printed for Bullet-Train implies it."""
+    if cell.anchor:
+        part = cell.anchor.timed
+        speed_up = printed(sources.item.paper, cell.anchor.published, sources.papers)
+        seconds = _whole(cell.against.timed, sources) / speed_up / _epochs(part)
+        return predict.implied_attack_share(_spec(part), sources.primitives(part.spec), part.examples, seconds)
+    if not cell.runs:
+        return None
+    shares = [_groups(sources.history(run)) for run in cell.runs]
+    mean = {k: sum(s[k] for s in shares) / len(shares) for k in shares[0]}
+    return predict.attack_share(_spec(cell.timed), mean)
+
+
+def _groups(history: list[dict[str, str]]) -> dict[str, float]:
+    """Bullet-Train's mean shares of boundary and robust examples over a training."""
+    return {g: sum(float(row[f"bullet_{g}"]) for row in history) / len(history) for g in ("boundary", "robust")}
