@@ -196,6 +196,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("folder", type=options.path, metavar="DIR", help="a folder that does not exist yet, or is empty")
     sub = verb(readme, "write the findings of README.md from the finished items of the demo")
     options.config_options(sub)
+    sub.add_argument("--replicated", action="store_true", help="only what is read from replicated/; the demo's stays")
     options.results_option(sub)
     sub = verb(collect, "several PDF files as one, in order")
     sub.add_argument("inputs", nargs="+", type=Path)
@@ -513,7 +514,11 @@ def readme(arguments: argparse.Namespace) -> None:
     """Every number of the findings comes from a finished item; one that is missing is an error, and nothing is written."""
     from leanat.report import readme
 
-    readme.update(arguments.config_dir.parent, arguments.results, options.grid(arguments).papers)
+    root, papers = arguments.config_dir.parent, options.grid(arguments).papers
+    if arguments.replicated:
+        readme.update_replicated(root, papers)
+    else:
+        readme.update(root, arguments.results, papers)
     log.info("README.md, docs/demo.csv, docs/claims_*.csv")
 
 

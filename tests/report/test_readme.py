@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,27 @@ def test_the_block_is_what_the_numbers_say():
     assert readme.with_block(text, "demo", readme.demo(readme.of_cells(readme.read(NUMBERS)))) == text
     assert readme.with_block(text, "claims", readme.claims(ROOT)) == text
     assert readme.with_block(text, "photographs", photographs(ROOT / "replicated", ROOT / "published")) == text
+
+
+def test_what_is_replicated_can_be_told_anew_without_the_demo(tmp_path):
+    """Nothing changes where nothing has changed; without a paper's runs, its sentences and claims go and all else stays."""
+    for name in ("README.md", "docs/claims_all.csv", "docs/claims_verdicts.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    for name in ("replicated", "published"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    files = [tmp_path / name for name in ("README.md", "docs/claims_all.csv", "docs/claims_verdicts.csv")]
+    before = [path.read_text().splitlines() for path in files]
+    readme.update_replicated(tmp_path, PAPERS)
+    assert [path.read_text().splitlines() for path in files] == before
+    shutil.rmtree(tmp_path / "replicated" / "saliency")
+    readme.update_replicated(tmp_path, PAPERS)
+    for path, old in zip(files[1:], before[1:], strict=True):
+        gone = [line for line in old if line.startswith("saliency,") and ",replicated," in line]
+        assert gone
+        assert path.read_text().splitlines() == [line for line in old if line not in gone]
+    assert "`saliency`, the first phase" not in files[0].read_text()
+    assert "`saliency`: networks that never see an attack" in files[0].read_text()
 
 
 def test_the_search_is_told_as_it_was():

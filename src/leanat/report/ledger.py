@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import math
 import shutil
@@ -101,9 +100,19 @@ def _seconds(run: str, results: Path, known: dict[str, float]) -> float:
 
 
 def write_csv(found: Mapping[str, list[Line]], minutes: Mapping[str, float], path: Path) -> None:
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(COLUMNS)
+    write_rows(rows(found, minutes), path)
+
+
+def write_rows(rows: Sequence[Sequence[object]], path: Path) -> None:
+    """Writes rows of the values of COLUMNS, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
+
+
+def rows(found: Mapping[str, list[Line]], minutes: Mapping[str, float]) -> list[tuple[object, ...]]:
+    """A row of the values of COLUMNS for each line."""
+    found_rows = []
     for line in (line for part in found.values() for line in part):
         c, made = line.claim, line.decision
         numbers = [_number(x) for x in (line.effect, line.low, line.high)]
@@ -111,14 +120,9 @@ def write_csv(found: Mapping[str, list[Line]], minutes: Mapping[str, float], pat
         where = (line.scale, line.origin, c.kind, _why(line), c.says, c.source)
         tests = (made.look or "", _number(made.support), _number(made.reject)) if made else ("", "", "")
         cost = _number(minutes.get(c.id)) if line.origin == "this run" else ""
-        rows.writerow(
-            (c.paper, c.id, line.verdict, *numbers, c.unit, expected(c), line.n or "", *cases, *where, *tests)
-            + (line.signs or ("", ""))
-            + (cost,)
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as file:
-        file.write_text(text.getvalue(), encoding="utf-8")
+        says = (c.paper, c.id, line.verdict, *numbers, c.unit, expected(c), line.n or "", *cases, *where, *tests)
+        found_rows.append((*says, *(line.signs or ("", "")), cost))
+    return found_rows
 
 
 def _number(value: float | None) -> str:

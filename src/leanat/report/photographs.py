@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from leanat.report import published, replicated
@@ -26,9 +26,12 @@ def photographs(real: Path, papers: Path) -> list[str]:
     return entries
 
 
-def _seeds(of: Findings, item: str, row: str, column: str) -> str:
-    count = len(of.values(item, row, column))
-    return "one seed" if count == 1 else f"{count} seeds"
+def _seeds(of: Findings, item: str, rows: Iterable[str], column: str) -> str:
+    """How many seeds the rows have, the fewest and the most where they differ."""
+    counts = {len(of.values(item, row, column)) for row in rows}
+    if len(counts) > 1:
+        return f"{min(counts)} to {max(counts)} seeds"
+    return "one seed" if counts == {1} else f"{counts.pop()} seeds"
 
 
 def _fast_coresets(of: Findings, printed: Printed) -> str:
@@ -51,8 +54,9 @@ def _fast_coresets(of: Findings, printed: Printed) -> str:
         f"{name} {of.gap(item, row, chance, 'ACC')} and {of.gap(item, row, chance, 'RACC')}"
         for name, row in rows.items()
     )
+    trained = _seeds(of, item, [full, chance, *rows.values()], "ACC")
     return (
-        f"- `coreset` Table 3, Fast AT and half of the data ({_seeds(of, item, full, 'ACC')}). Clean and robust accuracy "
+        f"- `coreset` Table 3, Fast AT and half of the data ({trained}). Clean and robust accuracy "
         f"(PGD-50-10): full training {both(full)}, GRAD-MATCH {both(rows['GRAD-MATCH'])}, CRAIG {both(rows['CRAIG'])}, "
         f"random subsets of as many images {both(chance)}. Against random subsets, clean and robust: {against}."
     )
@@ -69,10 +73,10 @@ def _autopsy(of: Findings, printed: Printed) -> str:
         "gradients in training mode": "GradMatch: training mode",
         "TRADES whose BatchNorm is not updated": "TRADES: BatchNorm not updated",
     }
-    first, gaps = next(iter(rows.values())), _differences(of, item, rows, "PGD-50-10", 1)
+    gaps = _differences(of, item, rows, "PGD-50-10", 1)
     return (
         "- What the authors' code does otherwise, one change at a time on the same table "
-        f"({_seeds(of, item, first, 'clean')}), in points clean and robust: {gaps}."
+        f"({_seeds(of, item, rows.values(), 'clean')}), in points clean and robust: {gaps}."
     )
 
 
@@ -102,7 +106,7 @@ def _removal(of: Findings, printed: Printed) -> str:
     gaps = _differences(of, item, rows, "FGSM, radius 2/255", 2)
     before, after = (printed("qtart/table1", f"VGG16 | {name}", "CIFAR-10") for name in ("Baseline", "Q-TART (Ours)"))
     return (
-        f"- `qtart`, the blocks of VGG16, standard training ({_seeds(of, item, rows['random removal'], 'clean')}). Points above "
+        f"- `qtart`, the blocks of VGG16, standard training ({_seeds(of, item, rows.values(), 'clean')}). Points above "
         f"plain SGD, clean and under FGSM of 2/255: {gaps} (clean accuracy in the paper: SGD {before} %, Q-TART {after} %)."
     )
 
@@ -118,11 +122,11 @@ def _classes(of: Findings, printed: Printed) -> str:
 
     full = of.mean(matrix, "full AT", "A")
     paper = printed("sat/figure6", "CIFAR-10 | hardest | full AT", "robust accuracy (AutoAttack l2)")
+    weighted, plain = (_seeds(of, matrix, [before + c for c in hard], "A") for before in ("", "w = 1 | "))
     return (
-        f"- `sat`, four classes of Figure 2 ({_seeds(of, matrix, 'cat', 'A')}): robust accuracy on the attacked class, and "
-        f"points that the nine others gain over a training without attacks. With the authors' weights, w_A = |B|/|A|: "
-        f"{classes('')}. With w = 1, as the text says: {classes('w = 1 | ')}. Full adversarial training reaches {full} % (the "
-        f"paper: {paper} %)."
+        "- `sat`, four classes of Figure 2: robust accuracy on the attacked class, and points that the nine others gain over "
+        f"a training without attacks. With the authors' weights, w_A = |B|/|A| ({weighted}): {classes('')}. With w = 1, as the "
+        f"text says ({plain}): {classes('w = 1 | ')}. Full adversarial training reaches {full} % (the paper: {paper} %)."
     )
 
 
@@ -134,7 +138,7 @@ def _slips_of_sat(of: Findings, printed: Printed) -> str:
         found = (f"{of.interval(item, f'{row} | {change}', 'points', digits)} ({name})" for name, row in rows.items())
         return ", ".join(found)
 
-    trained = _seeds(of, item, "full AT | full AT | clean, all 10,000", "points")
+    trained = _seeds(of, item, ["full AT | full AT | clean, all 10,000"], "points")
     return (
         f"- `sat`, what the authors' code reports otherwise, of the same networks ({trained}): points of robust accuracy on "
         f"8,000 images less that on all 9,000, {of_trainings('robust, 8,000 images', 2)}; of clean accuracy on all 10,000 less "
@@ -149,7 +153,7 @@ def _first_phase(of: Findings, printed: Printed) -> str:
         "its teacher (PGD)": "CIFAR-10 | AT (PGD-7), the teacher",
         "standard training": "CIFAR-10 | Standard training",
     }
-    trained = _seeds(of, item, next(iter(rows.values())), "Clean")
+    trained = _seeds(of, item, rows.values(), "Clean")
     return (
         f"- `saliency`, the first phase at the paper's own beta and gamma ({trained}). "
         f"Clean and robust accuracy (PGD-20): {_levels(of, item, rows, 'PGD-20')}. "
@@ -163,7 +167,7 @@ def _batch_statistics(of: Findings, printed: Printed) -> str:
     told = ", ".join(f"{of.interval(item, row, 'PGD-20', 1)} ({row})" for row in rows)
     return (
         f"- `saliency`, BatchNorm with the statistics of 100 attacked test images, as the authors' code evaluates, less running "
-        f"statistics, of the same networks ({_seeds(of, item, rows[0], 'PGD-20')}): points under PGD-20 {told}."
+        f"statistics, of the same networks ({_seeds(of, item, rows, 'PGD-20')}): points under PGD-20 {told}."
     )
 
 
@@ -176,7 +180,7 @@ def _pruned(of: Findings, printed: Printed) -> str:
         "GRAD-MATCH": "beta 1 | Adv-GRAD-MATCH (Ours)",
     }
     return (
-        f"- `advprune`, TRADES with beta 1, 30 % of the data ({_seeds(of, item, rows['GLISTER'], column)}). Clean and robust "
+        f"- `advprune`, TRADES with beta 1, 30 % of the data ({_seeds(of, item, rows.values(), column)}). Clean and robust "
         f"accuracy (PGD-50-10): {_levels(of, item, rows, column)}."
     )
 

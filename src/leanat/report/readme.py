@@ -89,6 +89,24 @@ def update(root: Path, results: Path, papers: Iterable[str]) -> None:
         beside.write_text(text, encoding="utf-8")
 
 
+def update_replicated(root: Path, papers: Iterable[str]) -> None:
+    """Writes what is read from ``replicated/`` alone; what the demo showed, here or elsewhere, stays as it is."""
+    path, real = root / "README.md", root / "replicated"
+    every = ledger.lines({paper: load(paper) for paper in papers}, Path(), real, "demo")
+    fresh = {paper: [line for line in own if line.origin == "replicated"] for paper, own in every.items()}
+    for name in LEDGERS.values():
+        if (root / name).is_file():
+            with (root / name).open(newline="", encoding="utf-8") as file:
+                kept = [row for row in csv.DictReader(file) if row["origin"] == "this run"]
+            rows = []
+            for paper, own in fresh.items():
+                rows += [tuple(row.values()) for row in kept if row["paper"] == paper] + ledger.rows({paper: own}, {})
+            ledger.write_rows(rows, root / name)
+    text = with_block(path.read_text(encoding="utf-8"), "photographs", photographs(real, root / "published"))
+    with atomic_write(path) as beside:
+        beside.write_text(with_block(text, "claims", claims(root)), encoding="utf-8")
+
+
 def claims(root: Path) -> list[str]:
     """How many claims have which verdict, after ``make all`` and with the seeds added since, and the clearest rejections."""
     counts, last, real = [], [], []
