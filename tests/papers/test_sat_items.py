@@ -19,7 +19,7 @@ from leanat.papers.sat.method import SubsetWeights, holdout_indices
 from leanat.plan import jobs, structure
 from leanat.plan.grid import UPSTREAM
 from leanat.plan.item import Item
-from leanat.report import items, replicated
+from leanat.report import items, keeping, replicated
 from leanat.runs import assess
 from leanat.runs.experiment import planted_difficulty
 
@@ -258,7 +258,7 @@ def test_what_is_kept_of_runs_on_real_data_is_found_again(tmp_path, grids):
         )
         suite = {"suite": "sat-main", "attacks": {"autoattack": outcome, "natural": outcome}}
         (tmp_path / "runs" / f"{evaluation}.json").write_text(json.dumps(suite))
-    items.replicate(item, tmp_path, tmp_path / "kept")
+    keeping.keep(item, tmp_path, tmp_path / "kept")
     found = replicated.load("sat", "figure2", tmp_path / "kept")
     assert found["cat", "car", "autoattack@1"].values == {0: 10.0}
     assert found["truck", "A", "autoattack@A"].values == {0: 90.0}
@@ -271,7 +271,7 @@ def test_what_is_kept_of_runs_on_real_data_is_found_again(tmp_path, grids):
     assert ("without AT", "B", "autoattack@B") not in found
     assert len(found) == 10 * 13 - 3 + 8  # four classes of the ten, with two weights
     with pytest.raises(ValueError, match="random subsets have no seed"):
-        items.replicate(grids["demo"].items["sat/figure5"], tmp_path, tmp_path / "kept")
+        keeping.keep(grids["demo"].items["sat/figure5"], tmp_path, tmp_path / "kept")
 
 
 # -- the authors' code, value by value
