@@ -64,7 +64,7 @@ def notes(item: Filled) -> list[dict[str, str]]:
     made += [provenance.attacks] if provenance.attacks else []
     found.append(("This run.", "; ".join(made) + "."))
     found.append(("Not checked.", unrecorded(provenance)))
-    real = {_origin(cell.replicated): None for _, _, cell in item.flat if cell.replicated}
+    real = _origins([cell.replicated for _, _, cell in item.flat if cell.replicated])
     found.append(("Replicated.", "Real data, mean ± half-width: " + "; ".join(real) + "." if real else ""))
     found.append(("Scaled.", _list(provenance.factors)))
     found.append(("Not finite.", _not_finite(item)))
@@ -145,11 +145,17 @@ def _seeds(seeds: Sequence[int]) -> list[str]:
     return [f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"] if seeds else []
 
 
-def _origin(real: Replicated) -> str:
+def _origins(cells: Iterable[Replicated]) -> list[str]:
     """Where replicated values are from; a smaller scale says what it is, lest its levels are read as the paper's."""
-    known = SCALES.get(real.scale)
-    scale = f"scale {known.title if known else real.scale}" if real.scale else ""
-    return ", ".join(filter(None, (scale, f"n = {real.n}", real.device)))
+    counts: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for cell in cells:
+        counts[cell.scale, cell.device].append(cell.n)
+    found = []
+    for (name, device), own in counts.items():
+        scale = f"scale {SCALES[name].title if name in SCALES else name}" if name else ""
+        n = f"n = {min(own)}" + f" to {max(own)}" * (max(own) > min(own))
+        found.append(", ".join(filter(None, (scale, n, device))))
+    return found
 
 
 def _by_value(columns: Sequence[Column], of: Callable[[Column], Any]) -> dict[Any, list[str]]:
