@@ -220,11 +220,17 @@ def cosine(lr: float, warmup_share: float) -> dict[str, Any]:
 
 
 def fewer_steps(spec: dict[str, Any], steps: int, step_size: float) -> dict[str, Any]:
-    """``spec`` whose training attack is PGD of so many steps; a shorter attack stays as it is."""
-    attack = plain(spec["method"]["attack"])
-    if not (isinstance(attack, dict) and "pgd" in attack and plain(attack["pgd"]["steps"]) > steps):
-        return spec
-    return merge(spec, {"method": {"attack": part("pgd", steps=steps, step_size=step_size)}})
+    """``spec`` whose method attacks by PGD of so many steps wherever it attacks; a shorter attack stays as it is.
+
+    With ``use_best`` one more: what the last step reaches is never among the candidates.
+    """
+
+    def change(key: str, value: Any) -> Any:
+        if key != "pgd" or plain(value["steps"]) <= steps:
+            return value
+        return merge(value, {"steps": steps + bool(plain(value.get("use_best"))), "step_size": step_size})
+
+    return spec | {"method": _walk(spec["method"], change)}
 
 
 def shorter(entry: dict[str, Any], label: str, examples: int | None = None, **attack: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from leanat.experiments.metrics import accuracy, column, seconds_per_epoch, speedup
 from leanat.experiments.paper import Cell, Choice, Item, Paper, product
-from leanat.experiments.spec import assumed, merge, part
+from leanat.experiments.spec import assumed, part
 from leanat.papers.advprune.scales import SCALES
 
 FRACTION = {"cifar10": 0.3, "cifar100": 0.5}  # captions of Tables 1 and 2
@@ -111,8 +111,7 @@ def spec(
     """
     objective = "mart" if cell["method"] in MART else "trades"
     fraction = FRACTION[cell["data"]] if fraction is None else fraction
-    made = run(cell["data"], objective, epochs, period, fraction, **METHODS[cell["method"]])
-    return made if lr is None else merge(made, {"recipe": {"lr": part("steps", lr=lr)}})
+    return run(cell["data"], objective, epochs, period, fraction, lr, **METHODS[cell["method"]])
 
 
 def run(
@@ -121,6 +120,7 @@ def run(
     epochs: int,
     period: int,
     fraction: float,
+    lr: Any = None,
     prune: str | None = None,
     bullet: bool = False,
     tracked: bool = False,
@@ -130,7 +130,9 @@ def run(
 ) -> dict[str, Any]:
     """``pruned_settings``: the beta and the learning rate of the pruned runs without pruning; ``beta6``: pruned at the baseline's beta."""
     trades, pruned = objective == "trades", bool(prune) or pruned_settings
-    lr = (TRADES_LR if trades else MART_LR) if not pruned else LR[data]["glister" if prune == "glister" else "other"]
+    if lr is None:
+        own = "glister" if prune == "glister" else "other"
+        lr = LR[data][own] if pruned else TRADES_LR if trades else MART_LR
     if not trades:
         loss = part("mart", beta=assumed(5.0, "not in the paper; as the script of MART (its function has 6)"))
     elif beta6:
@@ -202,7 +204,7 @@ def selector_of(
                 "class",
                 "not in the paper; CORDS offers all examples, classes and batches: over all examples, whole classes were left out on the digits",
             ),
-            "eta": ours(lr, "not in the paper; the learning rate of section 4.1, as CORDS"),
+            "eta": ours(lr, "not in the paper; the learning rate that the run begins with, as CORDS"),
             "features": ours(
                 True,
                 "not in the paper; CORDS has it off: with gradients of the bias alone whole classes were left out on the digits",

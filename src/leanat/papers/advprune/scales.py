@@ -10,6 +10,7 @@ from leanat.experiments.paper import Cell
 from leanat.experiments.spec import merge
 
 FEWER = (0.15, 5)  # 5 periods in 100 epochs, 10 in 200
+ETA = "GLISTER looks ahead by the paper's learning rate, not by this scale's"
 
 
 class Demo(scales.Demo):
@@ -35,6 +36,7 @@ class Demo(scales.Demo):
     def notes(self, cell: Cell) -> Iterable[str]:
         yield scales.DIGITS_NOTE
         yield "epochs x 0.15, and every other count of epochs in proportion: as many selections as in the paper"
+        yield ETA
 
 
 class Lite(scales.Lite):
@@ -62,7 +64,8 @@ class Cpu(scales.Cpu):
         return super().skip(cell)
 
     def notes(self, cell: Cell) -> Iterable[str]:
-        yield scales.SELECTED_NOTE + "; training attack of 2 steps of 5/255"
+        yield scales.SELECTED_NOTE + "; training attack, GLISTER's on validation examples too, of 2 steps of 5/255"
+        yield ETA
 
 
 SCALES = {scale.name: scale for scale in (Demo(), Lite(), Cpu())}

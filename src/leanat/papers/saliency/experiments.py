@@ -200,10 +200,10 @@ def trades(cell: Cell) -> dict[str, Any]:
 
 
 def mart(cell: Cell) -> dict[str, Any]:
-    code = "MART's code"
-    method = {"objective": part("mart", beta=unsaid(5, code)), "attack": pgd_of_trades("ce")}
-    recipe = {"epochs": unsaid(120, code), "lr": unsaid(step_decay(0.01, 75, 90, 100), code)}
-    return training(cell, method, OF_ALL_FOUR | recipe | {"weight_decay": unsaid(0.0035, code)}, AFFINE)
+    code = "MART's code for WRN34-10"
+    method = {"objective": part("mart", beta=unsaid(6, code)), "attack": pgd_of_trades("ce")}
+    recipe = {"epochs": unsaid(90, code), "lr": unsaid(step_decay(0.1, 75), code)}
+    return training(cell, method, OF_ALL_FOUR | recipe | {"weight_decay": unsaid(0.0007, code)}, AFFINE)
 
 
 def pgd_of_trades(loss: str) -> dict[str, Any]:

@@ -145,8 +145,8 @@ class Cpu(scales.Cpu):
 
     def notes(self, cell: Cell) -> Iterable[str]:
         yield (
-            "epochs x 0.06, and every other count of epochs in proportion; training attack of 2 steps of 0.3125; early "
-            "stopping by PGD-20"
+            "epochs x 0.06, and every other count of epochs in proportion; training attack of 3 steps of 0.3125, of "
+            "which the last is never the best (the paper's: 7 of 0.1); early stopping by PGD-20"
         )
 
 
