@@ -359,7 +359,10 @@ def figure(arguments: argparse.Namespace) -> None:
 def _item(arguments: argparse.Namespace, kinds: tuple[str, ...]) -> None:
     from leanat.report import formats, items, keeping
 
-    known = {name: item for name, item in options.grid(arguments).items.items() if item.kind in kinds}
+    grid = options.grid(arguments)
+    if arguments.replicate and grid.settings.get("change"):
+        raise ConfigError(["--replicate: keeps the papers' settings; allowed: without change"])
+    known = {name: item for name, item in grid.items.items() if item.kind in kinds}
     if arguments.item not in known:
         raise ConfigError([f"{arguments.name}: no item {arguments.item!r}{did_you_mean(arguments.item, known)}"])
     item, root = known[arguments.item], arguments.config_dir.parent
@@ -514,11 +517,11 @@ def readme(arguments: argparse.Namespace) -> None:
     """Every number of the findings comes from a finished item; one that is missing is an error, and nothing is written."""
     from leanat.report import readme
 
-    root, papers = arguments.config_dir.parent, options.grid(arguments).papers
+    root = arguments.config_dir.parent
     if arguments.replicated:
-        readme.update_replicated(root, papers)
+        readme.update_replicated(root)
     else:
-        readme.update(root, arguments.results, papers)
+        readme.update(root, arguments.results)
     log.info("README.md, docs/demo.csv, docs/claims_*.csv")
 
 

@@ -3,11 +3,13 @@
 import json
 import logging
 from dataclasses import replace
+from multiprocessing import Process
 
 import numpy as np
 import pytest
 from toys import record
 
+from leanat.cli import main
 from leanat.core.files import write_json
 from leanat.evaluation import outcome
 from leanat.evaluation.outcome import Outcome
@@ -140,3 +142,30 @@ def test_at_hand_leaves_out_what_is_not_finished(tmp_path):
     here = keeping.at_hand(item(), finish(tmp_path, (1,), ("AT",)))
     assert (here.seeds, here.runs, here.evaluations) == ((1,), item().runs[1:2], item().evaluations[1:2])
     assert [cell.missing for _, _, cell in here.flat][3:] == ["no run of it is finished"] * 3
+
+
+def test_stand_ins_and_settings_of_the_user_are_not_kept(tmp_path, capsys):
+    with pytest.raises(ValueError, match="scale demo is not kept: its data are stand-ins"):
+        keeping.keep(replace(item(), scale="demo"), finish(tmp_path, (0,)), tmp_path / "real")
+    assert not (tmp_path / "real").exists()
+    change = ["papers=[qtart]", "change={qtart: {all: {recipe.epochs: 2}}}"]
+    assert main(["table", "qtart/table3", "--replicate", "--set", *change]) == 1
+    assert "--replicate: keeps the papers' settings; allowed: without change" in capsys.readouterr().err
+
+
+def test_runs_without_a_revision_can_be_read_again(tmp_path):
+    folder = finish(tmp_path / "one", (0,))
+    for path in folder.glob("runs/*/metrics.json"):
+        write_json(path, json.loads(path.read_text()) | {"revision": None})
+    keeping.keep(item(), folder, tmp_path / "real")
+    assert replicated.rows("qtart", "table1", tmp_path / "real")[0]["revision"] == "unknown"
+
+
+def test_two_processes_that_keep_at_once_lose_no_seed(tmp_path):
+    folders = {seed: finish(tmp_path / str(seed), (seed,)) for seed in range(3)}
+    children = [Process(target=keeping.keep, args=(item(), folder, tmp_path / "real")) for folder in folders.values()]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    assert list(replicated.load("qtart", "table1", tmp_path / "real")["AT", "Clean", "clean"].values) == [0, 1, 2]

@@ -35,16 +35,22 @@ def test_what_is_replicated_can_be_told_anew_without_the_demo(tmp_path):
         shutil.copytree(ROOT / name, tmp_path / name)
     files = [tmp_path / name for name in ("README.md", "docs/claims_all.csv", "docs/claims_verdicts.csv")]
     before = [path.read_text().splitlines() for path in files]
-    readme.update_replicated(tmp_path, PAPERS)
+    readme.update_replicated(tmp_path)
     assert [path.read_text().splitlines() for path in files] == before
     shutil.rmtree(tmp_path / "replicated" / "saliency")
-    readme.update_replicated(tmp_path, PAPERS)
+    readme.update_replicated(tmp_path)
     for path, old in zip(files[1:], before[1:], strict=True):
         gone = [line for line in old if line.startswith("saliency,") and ",replicated," in line]
         assert gone
         assert path.read_text().splitlines() == [line for line in old if line not in gone]
     assert "`saliency`, the first phase" not in files[0].read_text()
     assert "`saliency`: networks that never see an attack" in files[0].read_text()
+    lost = tmp_path / "replicated" / "qtart" / "decomposition.csv"
+    lost.write_text("".join(line for line in lost.open() if not line.startswith("0.25 | Random")))
+    before = [path.read_bytes() for path in files]
+    with pytest.raises(ValueError, match=r"has no cell '0\.25 \| Random'"):
+        readme.update_replicated(tmp_path)
+    assert [path.read_bytes() for path in files] == before
 
 
 def test_the_search_is_told_as_it_was():

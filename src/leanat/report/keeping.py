@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
@@ -28,11 +31,35 @@ def keep(item: Item, results: Path, real: Path) -> Path:
     it ``<item>.npz``, the outcomes image by image (``report.examples``), so that verdicts count images too.
 
     Raises FileNotFoundError where no run is finished; ValueError for cells over several random subsets, which have no seed of
-    their own, and where the file has runs that this plan has not, or of another device. Nothing is written then.
+    their own, for scales with stand-ins for the papers' data, and where the file has runs that this plan has not, or of
+    another device. Nothing is written then.
     """
+    if item.scale not in replicated.SCALES:
+        raise ValueError(
+            f"{item.name}: scale {item.scale} is not kept: its data are stand-ins; allowed: cpu, lite, paper"
+        )
     if any(len(cell.runs) > len(item.seeds) for _, _, cell in item.flat):
         raise ValueError(f"{item.name}: cells over random subsets have no seed to be kept by")
-    path, finished = real / item.paper / f"{item.item}.csv", at_hand(item, results)
+    path = real / item.paper / f"{item.item}.csv"
+    with _alone(path.parent):
+        return _add(item, results, real, path)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Inside, no other process adds to the files of ``folder``; it waits for one that does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems have no locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _add(item: Item, results: Path, real: Path, path: Path) -> Path:
+    finished = at_hand(item, results)
     before, new = _before(item, path, real), _rows(finished, results, real)
     every = before | new
     seeds: dict[tuple[str, str], list[int]] = {}
@@ -130,7 +157,7 @@ def _rows(item: Item, results: Path, real: Path) -> Kept:
         for run, value in zip(cell.runs, values, strict=True):
             made = sources.metrics(run)
             own = {"seed": str(seed_of(run)), "value": repr(value), "run": run, "date": made["date"][:10]}
-            origin = {name: made[name] for name in ("spec_hash", "device", "revision")}
+            origin = {name: made[name] or "unknown" for name in ("spec_hash", "device", "revision")}
             rows[row.name, column.name, seed_of(run)] = cell_fields | own | origin
     return rows
 

@@ -12,12 +12,12 @@ import json
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from leanat.core.files import atomic_write
 from leanat.plan import looks
-from leanat.report import ledger
+from leanat.report import ledger, published
 from leanat.report.cells import Items
 from leanat.report.claims import load
 from leanat.report.findings import Cells, Findings, Values
@@ -60,8 +60,7 @@ def write(cells: Cells, path: Path) -> None:
 
 
 def read(path: Path) -> Cells:
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = _read(path)
     return {(r["item"], r["row"], r["column"]): {int(k): v for k, v in json.loads(r["values"]).items()} for r in rows}
 
 
@@ -75,36 +74,47 @@ def with_block(text: str, name: str, lines: list[str]) -> str:
     return re.sub(re.escape(begin) + ".*?" + re.escape(end), lambda _: block, text, flags=re.S)
 
 
-def update(root: Path, results: Path, papers: Iterable[str]) -> None:
-    """Writes the files of the checkout ``root``. Raises ValueError, naming the cell, for a number that is not there."""
-    found, path = of_items(Items(results, "demo")), root / "README.md"
-    real = root / "replicated"
-    text = with_block(path.read_text(encoding="utf-8"), "demo", demo(found))
-    text = with_block(text, "photographs", photographs(real, root / "published"))
-    lines = ledger.lines({paper: load(paper) for paper in papers}, results, real, "demo")
-    ledger.write_csv(lines, ledger.price(lines, results), root / LEDGERS[bool(looks.read(results, "demo"))])
-    text = with_block(text, "claims", claims(root))
+def update(root: Path, results: Path) -> None:
+    """Writes the files of the checkout ``root``. Raises ValueError, naming the cell, for a number that is not there: then
+    nothing is written.
+    """
+    found, real = of_items(Items(results, "demo")), root / "replicated"
+    told = {"demo": demo(found), "photographs": photographs(real, root / "published")}
+    lines = ledger.lines({paper: load(paper) for paper in published.papers(root / "published")}, results, real, "demo")
+    name = LEDGERS[bool(looks.read(results, "demo"))]
+    _write(root, told, {name: ledger.rows(lines, ledger.price(lines, results))})
     write(found.used, root / "docs" / "demo.csv")
-    with atomic_write(path) as beside:
-        beside.write_text(text, encoding="utf-8")
 
 
-def update_replicated(root: Path, papers: Iterable[str]) -> None:
+def update_replicated(root: Path) -> None:
     """Writes what is read from ``replicated/`` alone; what the demo showed, here or elsewhere, stays as it is."""
-    path, real = root / "README.md", root / "replicated"
-    every = ledger.lines({paper: load(paper) for paper in papers}, Path(), real, "demo")
+    real, ledgers = root / "replicated", {}
+    every = ledger.lines({paper: load(paper) for paper in published.papers(root / "published")}, Path(), real, "demo")
     fresh = {paper: [line for line in own if line.origin == "replicated"] for paper, own in every.items()}
     for name in LEDGERS.values():
         if (root / name).is_file():
-            with (root / name).open(newline="", encoding="utf-8") as file:
-                kept = [row for row in csv.DictReader(file) if row["origin"] == "this run"]
-            rows = []
+            kept, ledgers[name] = [row for row in _read(root / name) if row["origin"] == "this run"], []
             for paper, own in fresh.items():
-                rows += [tuple(row.values()) for row in kept if row["paper"] == paper] + ledger.rows({paper: own}, {})
-            ledger.write_rows(rows, root / name)
-    text = with_block(path.read_text(encoding="utf-8"), "photographs", photographs(real, root / "published"))
-    with atomic_write(path) as beside:
-        beside.write_text(with_block(text, "claims", claims(root)), encoding="utf-8")
+                ledgers[name] += [tuple(row.values()) for row in kept if row["paper"] == paper]
+                ledgers[name] += ledger.rows({paper: own}, {})
+    _write(root, {"photographs": photographs(real, root / "published")}, ledgers)
+
+
+def _write(root: Path, told: Mapping[str, list[str]], ledgers: Mapping[str, list[tuple[object, ...]]]) -> None:
+    """Ledgers by file name, and README.md with these blocks and that of the ledgers."""
+    text = (root / "README.md").read_text(encoding="utf-8")
+    for name, entries in told.items():
+        text = with_block(text, name, entries)
+    for name, rows in ledgers.items():
+        ledger.write_rows(rows, root / name)
+    text = with_block(text, "claims", claims(root))
+    with atomic_write(root / "README.md") as beside:
+        beside.write_text(text, encoding="utf-8")
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def claims(root: Path) -> list[str]:
@@ -113,8 +123,7 @@ def claims(root: Path) -> list[str]:
     for name, planned in ((LEDGERS[False], False), (LEDGERS[True], True)):
         if not (root / name).is_file():
             continue
-        with (root / name).open(newline="", encoding="utf-8") as file:
-            every = list(csv.DictReader(file))
+        every = _read(root / name)
         last = rows = [row for row in every if row["origin"] == "this run"]
         real = [row for row in every if row["origin"] == "replicated"]
         of = Counter(row["verdict"] for row in rows)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +20,14 @@ from leanat.report.statistics import t_interval
 
 COLUMNS = "row column metric seed value run spec_hash scale n seeds tested device revision date".split()  # noqa: SIM905
 SHARED = ("scale", "n", "seeds", "tested", "device")  # a cell's runs may be of several days
+
+
+SCALES = (
+    "subset",
+    "cpu",
+    "lite",
+    "paper",
+)  # subset: a tenth of CIFAR-10, no longer run; the revision says by which code
 
 
 class Cell(NamedTuple):
@@ -77,10 +85,12 @@ def rows(paper: str, item: str, folder: Path | str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def save(rows: Iterable[Mapping[str, object]], path: Path) -> None:
-    """Writes rows whole or not at all; raises ValueError where the runs of a cell have not SHARED in common."""
-    first: dict[tuple[object, ...], Mapping[str, object]] = {}
+def save(rows: Iterable[dict[str, str]], path: Path) -> None:
+    """Writes rows whole or not at all; raises ValueError for what ``load`` refuses, and where a cell's runs differ in SHARED."""
+    first: dict[tuple[str, ...], dict[str, str]] = {}
     for row in (rows := list(rows)):
+        if fault := _fault(row):
+            raise ValueError(f"{path}: {row['row']} | {row['column']}: {row['run']}: {fault}")
         of_cell = first.setdefault((row["row"], row["column"], row["metric"]), row)
         if different := [name for name in SHARED if row[name] != of_cell[name]]:
             values = ", ".join(f"{name} ({of_cell[name]}, {row[name]})" for name in different)
@@ -106,7 +116,7 @@ def _fault(row: dict[str, str | None]) -> str | None:
         "tested": r"\d+",
         "seeds": r"\d+( \d+)*",
         "spec_hash": r"[0-9a-f]{8,64}",
-        "scale": r"subset|cpu|lite|paper",  # subset: a tenth of CIFAR-10, no longer run; the revision says by which code
+        "scale": "|".join(SCALES),
         "date": r"\d{4}-\d\d-\d\d",
     }.items():
         if not re.fullmatch(pattern, row[name]):
