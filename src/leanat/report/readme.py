@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from leanat.core.files import atomic_write
+from leanat.experiments.claim import Claim
 from leanat.plan import looks
 from leanat.report import ledger, published
 from leanat.report.cells import Items
@@ -119,12 +120,15 @@ def _read(path: Path) -> list[dict[str, str]]:
 
 def claims(root: Path) -> list[str]:
     """How many claims have which verdict, after ``make all`` and with the seeds added since, and the clearest rejections."""
-    counts, last, real = [], [], []
+    tests = {claim.id: claim for paper in published.papers(root / "published") for claim in load(paper)}
+    counts, last, real, changed = [], [], [], []
     for name, planned in ((LEDGERS[False], False), (LEDGERS[True], True)):
         if not (root / name).is_file():
             continue
         every = _read(root / name)
-        last = rows = [row for row in every if row["origin"] == "this run"]
+        own = [row for row in every if row["origin"] == "this run"]
+        last = rows = [row for row in own if _same_test(row, tests.get(row["claim"]))]
+        changed = [row["claim"] for row in own if row not in rows]
         real = [row for row in every if row["origin"] == "replicated"]
         of = Counter(row["verdict"] for row in rows)
         part = sum(r["verdict"] == "supported" and r["cases"] != r["cases_in_all"] for r in rows)
@@ -138,9 +142,22 @@ def claims(root: Path) -> list[str]:
     clearest = sorted(against, key=lambda row: float(row["p_reject"]))[:5]
     return [
         f"- Of {len(last)} claims, {'; '.join(counts)}.",
+        *(
+            [f"- Not among them, since their tests were changed after these runs: {', '.join(changed)}."]
+            if changed
+            else []
+        ),
         f"- The clearest of those that are not supported: {'; '.join(map(_told, clearest))}.",
         *_on_photographs(real),
     ]
+
+
+def _same_test(row: Mapping[str, str], claim: Claim | None) -> bool:
+    """Whether a row of a ledger is of the test as it is now."""
+    if claim is None or (row["says"], row["cases_in_all"]) != (claim.says, str(len(claim.cases) or "")):
+        return False
+    elsewhere = claim.scales and row["scale"] not in claim.scales
+    return row["expected"] == ledger.expected(claim) and not (elsewhere and row["verdict"] in DECIDABLE)
 
 
 def _told(row: Mapping[str, str]) -> str:
