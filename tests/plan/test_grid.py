@@ -116,6 +116,31 @@ def test_radii_scale_with_their_steps():
     assert shrink_radii({"attack": pgd}, {}) == {"attack": pgd}
 
 
+def pgd_inside(value):
+    """Every PGD of a method, that of a validation part included."""
+    for key, part in value.items() if isinstance(value, dict) else ():
+        if key == "pgd":
+            yield part
+        yield from pgd_inside(part)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_an_attack_of_training_can_reach_its_radius(grids, scale):
+    """Of the best of all iterates the last is never looked at. The authors' l_inf configuration of SAT reaches 0.9 of it."""
+    for run in grids[scale].runs.values():
+        for attack in pgd_inside(run.spec["method"]):
+            steps = attack["steps"] - attack.get("use_best", False)
+            assert steps * attack["step_size"] >= 0.899 * next(iter(attack["threat"].values()))["eps"], run.id
+
+
+def test_glister_attacks_its_validation_part_as_long_as_training_does(grids):
+    for grid in grids.values():
+        for run in grid.runs.values():
+            found = [attack["steps"] for attack in pgd_inside(run.spec["method"])]
+            if "trades_glister" in run.id:
+                assert len(set(found)) == 1, run.id
+
+
 def test_table_9_of_qtart_follows_from_the_configuration(grids):
     item = grids["paper"].items["qtart/table9"]
     filled = items.fill(item, ROOT / "results", ROOT / "published", ROOT / "replicated")
