@@ -229,6 +229,18 @@ def test_what_decays_is_as_in_the_code_of_each_method(grids, name):
     assert {"at", "standard", "phase1", "phase2", "free"} <= set(found) - everything
 
 
+def test_mart_has_its_authors_recipe_for_the_larger_network(grids):
+    """YisenWang/MART: train_wideresnet.py, not train_resnet.py (120 epochs from 0.01, weight decay 0.0035, beta 5)."""
+    grid = grids["paper"]
+    (run,) = [r for r in grid.items["saliency/table1"].all_runs if "-mart-s0-" in r]
+    spec = grid.runs[run].spec
+    assert spec["model"]["name"].startswith("wrn34_10")
+    assert spec["method"]["objective"] == {"mart": {"beta": 6}}
+    recipe = spec["recipe"]
+    assert (recipe["epochs"], recipe["weight_decay"], recipe["lr"]["steps"]["lr"]) == (90, 0.0007, 0.1)
+    assert recipe["lr"]["steps"]["drops"] == [75]
+
+
 def test_figure_2_reads_a_snapshot_for_each_k(grid):
     item = grid.items["saliency/figure2"]
     row = next(cells for r, cells in zip(item.rows, item.cells, strict=True) if r.entry["gamma"] == 20)
