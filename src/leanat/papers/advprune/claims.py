@@ -41,6 +41,10 @@ def robust_grow_others_shrink(robust, robust_first, outlier, outlier_first, boun
     return robust - robust_first, outlier_first - outlier, boundary_first - boundary
 
 
+def full_has_more_robust(robust, robust_full, outlier, outlier_full, boundary, boundary_full):
+    return robust_full - robust, outlier - outlier_full, boundary - boundary_full
+
+
 def by_size(objective: str, full: str, method: str) -> list[str]:
     """The rows of Figure 2 from the smallest subset to all data."""
     return [*(f"{size} | {objective} | {method} (Ours)" for size in (10, 30, 50, 70)), f"100 | {objective} | {full}"]
@@ -270,5 +274,23 @@ CLAIMS = [
         cases=same_settings("Random, drawn again"),
         effect=lambda ours, other: ours - other,
         expect=every(above=0),
+    ),
+    mechanism(
+        "advprune-23",
+        says="at the end both trainings on all data have more robust examples, and fewer boundary and outlier examples, than "
+        "the pruned ones",
+        source="section 4.2, Figure 1",
+        cases=[
+            {
+                group + end: ("figure1", f"{method} | 1.0", group)
+                for group, (end, method) in product(
+                    ["robust", "outlier", "boundary"], {"": pruned, "_full": full}.items()
+                )
+            }
+            for pruned, full in product(PRUNED, ["TRADES", "Bullet"])
+        ],
+        effect=full_has_more_robust,
+        expect=every(above=0),
+        unit="share",
     ),
 ]

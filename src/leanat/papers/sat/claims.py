@@ -392,4 +392,43 @@ CLAIMS = [
         effect=lambda few, many, few_clean, many_clean: (many - few, few_clean - many_clean),
         expect=every(above=0),
     ),
+    ordering(
+        "sat-30",
+        says="transfer to the classes not attacked is greatest with the hardest classes and least with the easiest (mean "
+        "over data sets and numbers of classes)",
+        source="section 4.1",
+        cases=[
+            case(
+                "figure5",
+                "gain on B",
+                **{order: f"{data} | {order} | CSAT | {share}" for order in ["hardest", "random", "easiest"]},
+            )
+            for data, share in product(DATA, SHARES)
+        ],
+        effect=lambda hardest, random, easiest: (hardest - random, random - easiest),
+        expect=mean(above=0),
+    ),
+    ordering(
+        "sat-31",
+        says="hardest against easiest differ more where examples are attacked than where classes are (mean over data sets and "
+        "sizes)",
+        source="caption of Figure 6, section 4.2",
+        cases=[
+            examples(data, share, "hardest", "easiest")
+            | {f"{name}_classes": cell for name, cell in classes(data, share, "hardest", "easiest").items()}
+            for data, share in ATTACKED
+        ],
+        effect=lambda hardest, easiest, hardest_classes, easiest_classes: (
+            (hardest - easiest) - (hardest_classes - easiest_classes)
+        ),
+        expect=mean(above=0),
+    ),
+    ordering(
+        "sat-32",
+        says="in transfer to Flowers-102 random examples are better than the hardest, at every size",
+        source="section 4.3, Figure 8",
+        cases=[transfer(TASKS[2], share, "hardest", "random") for share in SHARES],
+        effect=lambda hardest, random: random - hardest,
+        expect=every(above=0),
+    ),
 ]
