@@ -120,6 +120,13 @@ CONFIGURATIONS = [
     (CONFIG, "seeds: null", "seeds: null\n? [a, b]\n: 3", ": not valid YAML: a key that is no text"),
     (CONFIG, "change: {}", "change: {mine: {half: {recipe: 1}}}", "half.recipe: not a whole part; name"),
     (CONFIG, "change: {}", "change: {mine: {half: {data.name: shapes10}}}", "data.name cannot be changed here: items name"),
+    (CONFIG, "change: {}", "change: {mine: {all: {model.name: mlp}}}", "model.name cannot be changed here: items name"),
+    (
+        CONFIG,
+        "change: {}",
+        "change: {mine: {all: {recipe.batch: 32}, full: {recipe.batch: 16}, half: {recipe.batch: 16}}}",
+        "mine.all: recipe.batch stands in no run; another change replaces it in all of them",
+    ),
     (CONFIG, "change: {}", "change: {mine: {half: {seed: 3}}}", "seed cannot be changed here: seeds"),
     (CONFIG, "change: {}", "change: {mine: {half: {code: 3}}}", "code cannot be changed here"),
     (CONFIG, "change: {}", "change: {mine: {half: {recipe.batch: 1000000}}}", "spec.recipe.batch: 1000000; allowed: up to 600"),

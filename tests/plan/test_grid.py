@@ -343,6 +343,15 @@ def test_a_change_of_the_user_is_another_run_and_stands_in_the_foot():
     assert not [line for line in changed.items["qtart/figure3"].factors if "changed" in line]
 
 
+def test_a_change_that_another_one_replaces_stands_in_no_foot():
+    change = {"qtart": {"all": {"recipe.momentum": 0.7}, "sgd": {"recipe.momentum": 0.6}}}
+    grid = structure.load(CONFIG, {"papers": ["qtart"], "change": change})
+    for name, run in grid.runs.items():
+        momentum = 0.6 if "-sgd-" in name else 0.7
+        assert run.spec["recipe"]["momentum"] == momentum
+        assert [value for *_, field, value in run.changes if field == "recipe.momentum"] == [str(momentum)], name
+
+
 def test_a_change_stands_in_the_feet_of_what_reads_the_changed_run_and_of_what_is_timed():
     change = {"saliency": {"at": {"recipe.momentum": 0.8}}, "qtart": {"qtart": {"model.standardise": "image"}}}
     grid = structure.load(CONFIG, {"papers": ["saliency", "qtart"], "change": change})

@@ -123,7 +123,8 @@ class Grid:
         network = (
             {"name": model} if model != named or "name" not in plain(spec.get("model", {})) else {}
         )  # a mark stays
-        return merge(spec, {"data": {"name": stand_in}, "model": network}), stand_in, model, changes
+        spec = merge(spec, {"data": {"name": stand_in}, "model": network})
+        return spec, stand_in, model, [change for change in changes if _stands(change, spec)]
 
     def _run(
         self,
@@ -286,6 +287,12 @@ def named_runs(value: Any) -> Iterator[str]:
     if isinstance(value, (dict, list)):
         for inner in value.values() if isinstance(value, dict) else value:
             yield from named_runs(inner)
+
+
+def _stands(change: Change, spec: dict[str, Any]) -> bool:
+    """Whether the value of a change is that of the spec, and not replaced by what was laid over it since."""
+    _, _, name, value = change
+    return plain(with_field(spec, name.split("."), json.loads(value))) == plain(spec)
 
 
 def _shards(size: int, groups: Iterable[tuple[Sequence[str], Any]], whole: Any = lambda kind: False) -> list[list[str]]:

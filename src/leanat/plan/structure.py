@@ -21,6 +21,7 @@ from leanat.plan.items import resolve
 KINDS = ("table", "figure", "formula")
 FIXED = {  # what of a spec ``change`` does not reach
     "data.name": "items name data sets, and a scale puts others in their place",
+    "model.name": "items name networks, and a scale puts others in their place",
     "seed": "seeds, or more_seeds of an item, says how many there are",
     "code": "it is the meaning that training has in this version",
 }
@@ -71,6 +72,8 @@ def _of_changes(grid: Grid) -> Iterator[str]:
             for name in values or {}:
                 if name in FIXED:
                     yield f"change: {paper}.{method}: {name} cannot be changed here: {FIXED[name]}"
+                elif (paper, method, name) not in acted and name in fields:
+                    yield f"change: {paper}.{method}: {name} stands in no run; another change replaces it in all of them"
                 elif (paper, method, name) not in acted:
                     yield f"change: {paper}.{method}: no run has {name!r}{did_you_mean(name, fields)}"
 
