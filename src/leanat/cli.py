@@ -321,15 +321,15 @@ def attack(arguments: argparse.Namespace) -> None:
         raise ConfigError([f"--suite {arguments.suite}: {paper} has no suite {suite or 'main'!r}{known}"])
     if not (arguments.runs or arguments.model or arguments.network):
         raise ConfigError(["attack: which network? Name runs, or --model FILE with --network and --data"])
+    if arguments.runs:
+        options.of_runs(arguments)
     _torch(arguments)
     from leanat.runs import attacking
 
-    if arguments.model is not None or arguments.network is not None:
-        if arguments.runs:
-            raise ConfigError(["attack: either runs, or --model and --network; not both"])
+    if arguments.runs:
+        attacking.attack_runs(grid, arguments.runs, f"{paper}-{suite or 'main'}", arguments)
+    else:
         attacking.attack_file(grid, paper, suite or "main", arguments)
-        return
-    attacking.attack_runs(grid, arguments.runs, f"{paper}-{suite or 'main'}", arguments)
 
 
 def time_(arguments: argparse.Namespace) -> None:

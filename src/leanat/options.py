@@ -155,8 +155,28 @@ def attack_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--examples", type=count, metavar="N", help="attack N test images at most, the same for every network"
     )
-    sub.add_argument("--precision", default="fp32", choices=["fp32", "bf16"], help="reported numbers are fp32")
+    sub.add_argument(
+        "--precision", default="fp32", choices=["fp32", "bf16"], help="of --model; reported numbers are fp32"
+    )
     sub.add_argument("--out", type=path, help="where a --model's outcomes go (default: beside the file)")
+
+
+def of_runs(arguments: argparse.Namespace) -> None:
+    """Raises ConfigError where the runs that are attacked stand beside an option that is of other networks alone, or lie in
+    another folder of results: what is kept of a run is what tables read.
+    """
+    if arguments.model is not None or arguments.network is not None:
+        raise ConfigError(["attack: either runs, or --model and --network; not both"])
+    names = ("data", "mean", "std", "size", "examples", "out")
+    given = [f"--{name}" for name in names if getattr(arguments, name) is not None]
+    given += ["--precision bf16"] if arguments.precision != "fp32" else []
+    if given:
+        what = "a run is attacked as its suite says, and tables read it"
+        raise ConfigError([f"attack: {', '.join(given)}: of --model and --network alone; {what}"])
+    folder = arguments.results / "runs"
+    for run in map(Path, arguments.runs):
+        if len(run.parts) > 1 and run.parent.resolve() != folder.resolve():
+            raise ConfigError([f"attack: {run}: not in {folder}; name its folder of results: --results DIR"])
 
 
 def run_options(sub: argparse.ArgumentParser) -> None:

@@ -1,6 +1,7 @@
 """A number belongs to the network, the data and the spec that made it, whatever its files are called."""
 
 import copy
+import csv
 import json
 import os
 import re
@@ -513,6 +514,14 @@ def test_a_network_with_nan_in_its_head_is_never_right_and_its_files_are_strict_
         assert shown["not_finite"] == shown["n"]
     for reasons in made.get("masking", {}).values():
         assert any("not finite" in reason for reason in reasons)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_precision_of_a_files_numbers_stands_beside_them(tmp_path, precision):
+    save(tmp_path / "net.safetensors", net_of(0))
+    made = attack(tmp_path / "net.safetensors", tmp_path, precision=precision, examples=20)
+    with open(tmp_path / "net-attacks/saliency-curriculum.csv", newline="") as file:
+        assert {row["precision"] for row in csv.DictReader(file)} == {made["precision"]} == {precision}
 
 
 # -- networks and data that fit

@@ -52,8 +52,7 @@ def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Nam
         else:
             one, load = group[0], _loader(first.test.name, arguments, first.device)
             kept = first.folder / ("attacks" if one.snapshot is None else f"attacks-after-{one.snapshot}")
-            runs_folder, precision = first.folder.parent, arguments.precision
-            summary = assess.assess(first.net, load, one.attacks, kept, first.seed, runs_folder, precision=precision)
+            summary = assess.assess(first.net, load, one.attacks, kept, first.seed, first.folder.parent)
             summaries = {one.run: summary}
         for run, summary in summaries.items():
             about = {"run": run, "suite": suite, "seed": first.seed, "file": targets[run].file}
@@ -86,6 +85,7 @@ def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespac
         attacks = {k: _fewer(v, arguments.examples) for k, v in attacks.items()}
     path = arguments.model
     folder = arguments.out or path.with_name(f"{path.name if path.is_dir() else path.stem}-attacks")
+    about["precision"] = arguments.precision
     log.info("%s", "\n".join(f"{k}: {v}" for k, v in about.items()))
     log.info("suite: %s of %s at scale %s", suite, paper, grid.scale.name)
     runs_folder, precision = arguments.results / "runs", arguments.precision
@@ -93,7 +93,7 @@ def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespac
     summary = assess.assess(net, load, attacks, folder, 0, runs_folder, precision=precision, code=code_hash)
     out = folder / f"{paper}-{suite}.json"
     write_json(out, about | summary)
-    rows = _rows(summary["attacks"])
+    rows = _rows(summary["attacks"], precision)
     with atomic_write(out.with_suffix(".csv")) as beside, open(beside, "w", newline="") as file:
         csv.DictWriter(file, rows[0]).writerows([dict(zip(rows[0], rows[0], strict=True)), *rows])
     log.info("\n%s\n\n%s and .csv", _as_text(rows), out)
@@ -220,7 +220,7 @@ def _fewer(entry: dict[str, Any], examples: int) -> dict[str, Any]:
     return entry | {"examples": min(examples, entry["examples"] or examples)}
 
 
-def _rows(attacks: dict[str, Any]) -> list[dict[str, Any]]:
+def _rows(attacks: dict[str, Any], precision: str) -> list[dict[str, Any]]:
     """One for each attack, accuracies in percent."""
     return [
         {
@@ -233,6 +233,7 @@ def _rows(attacks: dict[str, Any]) -> list[dict[str, Any]]:
             "low": round(100 * result["low"], 2),
             "high": round(100 * result["high"], 2),
             "seconds": round(result["seconds"], 1),
+            "precision": precision,
             "file": result["file"],
         }
         for name, result in attacks.items()
