@@ -7,7 +7,8 @@ import os
 import re
 import shutil
 import subprocess
-from dataclasses import replace
+import sys
+from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -432,6 +433,24 @@ def test_a_run_that_was_trained_from_another_network_is_said(tmp_path, capsys):
     status, err = train(capsys, tmp_path, tmp_path / "runs" / "s")
     assert (status, len(err.splitlines())) == (1, 1)
     assert "made from other run:t" in err
+
+
+def test_a_folder_named_without_a_slash_is_what_a_run_was_trained_from_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine").mkdir()
+    save(Path("mine/model.safetensors"), net_of(0))
+    spec = sgd(seed=1) | {"init": {"network": "mine", "frozen": False}}
+    metrics = experiment.train_run("s", spec, tmp_path / "runs" / "s", None, CPU)
+    assert experiment.train_run("s", spec, tmp_path / "runs" / "s", None, CPU) == metrics
+    save(Path("mine/model.safetensors"), net_of(1))
+    with pytest.raises(identity.IdentityError, match="made from other mine"):
+        experiment.train_run("s", spec, tmp_path / "runs" / "s", None, CPU)
+
+
+def test_the_fields_that_name_files_are_known():
+    classes = {v for name, m in sys.modules.items() if name.startswith("leanat.") for v in vars(m).values()
+               if isinstance(v, type) and is_dataclass(v)}  # fmt: skip
+    assert {f.name for c in classes for f in fields(c) if "File" in str(f.type).split(" | ")} == set(identity.FILES)
 
 
 def test_a_run_lists_its_pieces(tmp_path, monkeypatch):

@@ -34,6 +34,7 @@ KEPT = (".safetensors", ".npz", ".pt")  # what a run leaves for others
 NAME = re.compile(
     r".+-s\d+-([0-9a-f]{8})"
 )  # of a run of the configuration; other folders are named as their owner likes
+FILES = ("network", "teacher", "first_phase", "ranking")  # fields of specs that name a file or a folder, as ``File``
 RECENT = 2.0  # seconds: a file younger than this may change again without a new time
 
 
@@ -116,10 +117,10 @@ def of_run(folder: Path) -> str:
 def upstream(value: Any, runs: Path) -> dict[str, str]:
     """A hash for each run (``run:<id>``) and each path of this machine that a spec names. Raises what ``of_run`` raises."""
     hashes = {}
-    for text in _texts(value):
+    for name, text in _texts(value):
         if text.startswith(UPSTREAM):
             hashes[text] = of_run(runs / text.removeprefix(UPSTREAM))
-        elif os.sep in text and os.path.exists(text):
+        elif (name in FILES or os.sep in text) and os.path.exists(text):
             hashes[text] = of_value(files_of(Path(text))) if os.path.isdir(text) else of_file(Path(text))
     return hashes
 
@@ -239,15 +240,16 @@ def _plain(value: Any) -> bool:
     return isinstance(value, simple) or (isinstance(value, tuple | list) and all(isinstance(v, simple) for v in value))
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Every text inside, with the key that it stands under."""
     if isinstance(value, str):
-        yield value
+        yield name, value
     elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _texts(inner)
+        for key, inner in value.items():
+            yield from _texts(inner, key)
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from _texts(inner)
+            yield from _texts(inner, name)
 
 
 def _of_files(files: Iterable[str], cache: Path | None) -> str:
