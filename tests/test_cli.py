@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -138,6 +139,88 @@ def test_check_and_data_speak(capsys, caplog):
     assert "no problem found" in caplog.text
     assert "digits" in caplog.text
     assert "cifar10" in caplog.text
+
+
+def settled(monkeypatch, *words):
+    """What the verb ``words[0]`` is called with."""
+    found = []
+
+    def verb(arguments):
+        found.append(arguments)
+
+    verb.__name__ = words[0]
+    monkeypatch.setattr(cli, words[0], verb)
+    assert cli.main(list(words)) == 0
+    return found[0]
+
+
+@pytest.fixture
+def unsaid(monkeypatch):
+    """An environment that says nothing of places and settings."""
+    for name in ("RESULTS", "DATA_DIR", "DEVICE", "DETERMINISTIC", "JOBS_PER_GPU", "SET", "CONFIG_DIR", "RUNNING"):
+        monkeypatch.delenv(f"LEANAT_{name}", raising=False)
+
+
+@pytest.fixture
+def configured(tmp_path, monkeypatch, unsaid):
+    """A folder whose configuration says other places than the usual ones."""
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    path = tmp_path / "config/config.yaml"
+    text = path.read_text()
+    for key, old, new in (
+        ("results", "results", "of_file"),
+        ("data_dir", "null", "/data"),
+        ("device", "auto", "cpu"),
+        ("deterministic", "false", "true"),
+        ("jobs_per_gpu", "1", "3"),
+    ):
+        assert f"\n{key}: {old}\n" in text
+        text = text.replace(f"\n{key}: {old}\n", f"\n{key}: {new}\n")
+    path.write_text(text)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("verb", [["train", "x"], ["bench"]], ids=lambda words: words[0])
+def test_where_things_lie_is_what_config_yaml_says(configured, monkeypatch, verb):
+    found = settled(monkeypatch, *verb)
+    assert (found.results, found.data_dir, found.device) == (Path("of_file"), "/data", "cpu")
+    assert (found.deterministic, found.jobs_per_gpu) == (True, 3)
+
+
+@pytest.mark.parametrize("verb", [["curves", "x"], ["watch"], ["table", "x"], ["decide"]], ids=lambda words: words[0])
+def test_every_verb_reads_the_same_results(configured, monkeypatch, verb):
+    assert settled(monkeypatch, *verb).results == Path("of_file")
+
+
+def test_an_option_then_the_environment_then_a_setting(configured, monkeypatch):
+    words = ["train", "x", "--set", "results=of_setting", "data_dir=/of/setting", "deterministic=false"]
+    found = settled(monkeypatch, *words)
+    assert (found.results, found.data_dir, found.deterministic) == (Path("of_setting"), "/of/setting", False)
+    monkeypatch.setenv("LEANAT_RESULTS", "of_environment")
+    monkeypatch.setenv("LEANAT_DATA_DIR", "")
+    monkeypatch.setenv("LEANAT_DEVICE", "auto")
+    found = settled(monkeypatch, *words, "--device", "cpu")
+    assert (found.results, found.data_dir, found.device) == (Path("of_environment"), "", "cpu")
+    assert settled(monkeypatch, *words, "--results", "of_option").results == Path("of_option")
+
+
+def test_without_a_configuration_the_usual_places(unsaid, monkeypatch, tmp_path):
+    (tmp_path / "config").mkdir()
+    monkeypatch.chdir(tmp_path)
+    found = settled(monkeypatch, "train", "x")
+    assert (found.results, found.data_dir, found.deterministic) == (Path("results"), "", False)
+
+
+def test_settings_given_twice_count_both(unsaid, monkeypatch):
+    found = settled(monkeypatch, "check", "--set", "seeds=1", "--set", "scale=paper", "papers=[sat]")
+    grid = cli.options.grid(found)
+    assert (grid.settings["seeds"], grid.settings["scale"], grid.settings["papers"]) == (1, "paper", ["sat"])
+
+
+def test_the_settings_of_the_workflow_are_those_of_the_environment(configured, monkeypatch):
+    monkeypatch.setenv("LEANAT_SET", '["seeds=2", "results=of_workflow"]')
+    found = settled(monkeypatch, "check")
+    assert (found.set, found.results) == (["seeds=2", "results=of_workflow"], Path("of_workflow"))
 
 
 def test_the_table_by_hand(tmp_path):

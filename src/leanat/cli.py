@@ -33,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a terminal that has no word for a letter gets a ? in its place
     try:
         arguments = parser().parse_args(argv)
-    except ConfigError as error:  # of the environment
+        options.settle(arguments)
+    except ConfigError as error:  # of the environment, or of what is set
         print(*(f"leanat: {line}" for line in error.problems), sep="\n", file=sys.stderr)
         return 1
     logging.basicConfig(format="%(message)s", handlers=[_Lines(sys.stdout)])
@@ -92,7 +93,9 @@ def parser() -> argparse.ArgumentParser:
     sub = verb(check, "build every run's spec, and report every problem of the configuration")
     options.config_options(sub)
     sub = verb(data, "list which data sets are found, what is missing, and how to get it")
-    sub.add_argument("data_dir", nargs="?", type=options.path, help="folder of the data sets")
+    sub.add_argument(
+        "data_dir", nargs="?", type=options.path, help="folder of the data sets (default: data_dir of config.yaml)"
+    )
     sub.add_argument("--need", nargs="+", metavar="NAME", help="only these; exit status 1 if one of them is missing")
     sub.add_argument("--download", metavar="NAME", help="fetch one of torchvision's data sets into the folder first")
     sub = verb(train, "train runs, or go on from their last checkpoints")
@@ -253,7 +256,7 @@ def data(arguments: argparse.Namespace) -> None:
     """One line for each data set: found, or missing, and how to get it. Exit status 1 where nothing is there as asked."""
     from leanat import data as sets
 
-    folder, wanted = arguments.data_dir, arguments.need
+    folder, wanted = Path(arguments.data_dir) if arguments.data_dir else None, arguments.need
     wanted = wanted and ["cifar10" if name == "cifar10-tenth" else name for name in wanted]
     if unknown := [
         name

@@ -106,19 +106,20 @@ def jobs_per_gpu() -> int:
 
 
 def config_options(sub: argparse.ArgumentParser) -> None:
-    folder, pairs = config_folder(), setting_pairs()
     sub.add_argument(
         "--config-dir",
         type=path,
-        default=folder,
+        default=config_folder(),
         help="folder of the configuration (default: config here, else the package's)",
     )
-    sub.add_argument("--set", nargs="*", default=pairs, metavar="KEY=VALUE", help="settings over those of config.yaml")
+    sub.add_argument(
+        "--set", nargs="*", action="extend", metavar="KEY=VALUE", help="settings over those of config.yaml"
+    )
+    sub.set_defaults(results=None)
 
 
 def results_option(sub: argparse.ArgumentParser) -> None:
-    folder = path(default("RESULTS", "results"))
-    sub.add_argument("--results", type=path, default=folder, help="where runs are kept (default: results)")
+    sub.add_argument("--results", type=path, help="where runs are kept (default: that of config.yaml)")
 
 
 def item_options(sub: argparse.ArgumentParser) -> None:
@@ -181,31 +182,57 @@ def of_runs(arguments: argparse.Namespace) -> None:
 
 def run_options(sub: argparse.ArgumentParser) -> None:
     results_option(sub)
-    sub.add_argument(
-        "--data-dir", type=folder_or_none, default=default("DATA_DIR", ""), help="folder of the real data sets"
-    )
-    sub.add_argument("--device", default=default("DEVICE", "auto"), help="auto, cpu, cuda or cuda:N (default: auto)")
-    same, text = bool(default("DETERMINISTIC", "")), "a GPU computes the same bits from the same inputs; slower"
-    sub.add_argument("--deterministic", action="store_true", default=same, help=text)
-    sub.add_argument(
-        "--jobs-per-gpu", type=count, default=jobs_per_gpu(), metavar="N", help="jobs that share a GPU (default: 1)"
-    )
+    sub.add_argument("--data-dir", type=folder_or_none, help="folder of the real data sets")
+    sub.add_argument("--device", help="auto, cpu, cuda or cuda:N (default: that of config.yaml)")
+    text = "a GPU computes the same bits from the same inputs; slower"
+    sub.add_argument("--deterministic", action="store_true", default=None, help=text)
+    sub.add_argument("--jobs-per-gpu", type=count, metavar="N", help="jobs that share a GPU (default: 1)")
 
 
-def grid(arguments: argparse.Namespace) -> Grid:
-    """Raises ConfigError with every problem of the configuration, and for a setting that is not KEY=VALUE."""
-    overrides = {}
-    for pair in arguments.set:
+SETTLED: dict[str, tuple[Callable[[Any], Any], Any]] = {  # by option: its kind, and what it is where nobody says so
+    "results": (path, "results"),
+    "data_dir": (lambda text: folder_or_none(text or ""), None),
+    "device": (str, "auto"),
+    "deterministic": (bool, False),
+    "jobs_per_gpu": (int, 1),
+}
+
+
+def settle(arguments: argparse.Namespace) -> None:
+    """Gives each option of ``SETTLED`` that the command line leaves out what the environment says, by which the workflow hands
+    it to its jobs, else --set, else ``config.yaml``. Raises ConfigError.
+    """
+    pairs, _ = setting_pairs(), jobs_per_gpu()
+    if getattr(arguments, "set", pairs) is None:
+        arguments.set = pairs
+    left = [name for name in SETTLED if getattr(arguments, name, "") is None]
+    said = {name: os.environ[key] for name in left if (key := f"LEANAT_{name.upper()}") in os.environ}
+    folder = getattr(arguments, "config_dir", None) or config_folder()
+    if len(said) < len(left) and (folder / "config.yaml").is_file():
+        said = settings.load(folder, overrides(arguments)) | said
+    for name in left:
+        kind, usual = SETTLED[name]
+        setattr(arguments, name, kind(said.get(name, usual)))
+
+
+def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The settings of --set, or of LEANAT_SET for a verb that has none. Raises ConfigError for what is not KEY=VALUE."""
+    found = {}
+    for pair in getattr(arguments, "set", setting_pairs()):
         key, equals, value = pair.partition("=")
         if not equals:
             raise ConfigError([f"--set {pair}: written KEY=VALUE"])
         try:
-            overrides[key] = settings.yaml_value(value)
+            found[key] = settings.yaml_value(value)
         except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that there is not, such as 2026-13-01
             why = getattr(error, "problem", None) or error
             raise ConfigError([f"--set {pair}: {value!r} is not a YAML value ({why})"]) from None
-    results = getattr(arguments, "results", path(default("RESULTS", "results")))
-    return structure.load(arguments.config_dir, overrides, results)
+    return found
+
+
+def grid(arguments: argparse.Namespace) -> Grid:
+    """Raises ConfigError with every problem of the configuration, and for a setting that is not KEY=VALUE."""
+    return structure.load(arguments.config_dir, overrides(arguments), arguments.results)
 
 
 def specs(arguments: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
