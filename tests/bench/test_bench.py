@@ -55,6 +55,12 @@ def test_what_the_command_line_leaves_out_is_that_of_the_file(tmp_path, monkeypa
             command.run(arguments, lambda _: None)
 
 
+def test_a_fraction_of_nothing_on_the_command_line_is_refused():
+    arguments = cli.parser().parse_args(["bench", "--fraction", "0"])
+    with pytest.raises(ConfigError, match=r"fraction: 0\.0 is not allowed; above 0, below 1"):
+        command.run(arguments, lambda _: None)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

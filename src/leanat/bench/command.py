@@ -45,8 +45,8 @@ def spreads(arguments: argparse.Namespace) -> bool:
 
 def run(arguments: argparse.Namespace, torch: Callable[[argparse.Namespace], Any]) -> None:
     """``torch`` imports and sets it up. What is finished stays finished: the same command goes on."""
-    given = {f.name: getattr(arguments, f.name) or None for f in fields(settings.Settings)}
-    chosen = settings.read(arguments.settings, given)
+    given = {f.name: getattr(arguments, f.name) for f in fields(settings.Settings)}
+    chosen = settings.read(arguments.settings, given | {"own": arguments.own or None})
     torch(arguments)
     from leanat.bench import pages, trials
 
