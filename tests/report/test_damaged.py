@@ -54,8 +54,9 @@ DAMAGES = [
     ("curves", "history.csv", b"", "history.csv: damaged: empty; remove results/runs/"),
     ("curves", "history.csv", lambda b: b[:-3], "history.csv: damaged: it ends in the middle of a line"),
     ("curves", "history.csv", b"epoch,loss\n1,2,3\n", "history.csv: damaged: rows of other lengths than the first"),
+    ("curves", "history.csv", lambda b: b[: b.index(b"2,2.0")], "history.csv: damaged: 1 of 2 epochs; remove results/runs/"),
     ("curves", "history.csv", b"text\n1\n", "history.csv: damaged: no column epoch"),
-    ("curves", "history.csv", b"epoch,kept\n1,nan\n", "history.csv: damaged: a count that is no number"),
+    ("curves", "history.csv", b"epoch,kept\n1,9\n2,nan\n", "history.csv: damaged: a count that is no number"),
     ("curves", "history.csv", b"\xff\n", "history.csv: damaged: 'utf-8' codec"),
 ]  # fmt: skip
 

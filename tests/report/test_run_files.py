@@ -65,7 +65,7 @@ def test_the_same_curves_have_the_same_bytes(results):
 
 
 def test_an_older_history_says_that_it_has_no_accuracies(results):
-    (results / "runs/first/history.csv").write_text("epoch,loss\n1,2.0\n")
+    (results / "runs/first/history.csv").write_text("epoch,loss\n1,2.0\n2,2.0\n3,2.0\n4,2.0\n")
     assert learning.OLD in learning.make(["first"], results, None)
 
 

@@ -20,7 +20,7 @@ from leanat.evaluation import outcome
 from leanat.plan.formulas import FORMULAS
 from leanat.plan.grid import digest
 from leanat.plan.item import Candidate, Cell, Column, Filled, Item, Numbers, Provenance, Row, Value
-from leanat.report import examples, notes, page_claims, plots, published, replicated, table
+from leanat.report import examples, notes, page_claims, plots, published, replicated, run_files, table
 from leanat.report.measures import measure, not_finite, tested
 from leanat.report.notes import row_note
 from leanat.report.pictures import pictured
@@ -117,8 +117,7 @@ class Sources:
 
     @cache  # noqa: B019
     def history(self, run: str) -> list[dict[str, str]]:
-        folder = self.results / "runs" / run
-        return records.rows(folder / "history.csv", "epoch", again=f"remove {folder}, and it is trained anew")
+        return run_files.epochs(self.results / "runs" / run)
 
     @cache  # noqa: B019
     def timings(self) -> dict[str, Any]:

@@ -44,13 +44,24 @@ def folder_of(run: str, results: Path) -> Path:
     raise ConfigError([f"{which}, in {runs}"])
 
 
-def history(folder: Path) -> list[dict[str, float | None]]:
-    """The rows of ``history.csv``, an epoch each; None where a cell is empty. Raises FileNotFoundError, ValueError."""
-    path = folder / "history.csv"
+def epochs(folder: Path) -> list[dict[str, str]]:
+    """The rows of a finished run's ``history.csv`` as they are written, one for each epoch that ``metrics.json`` counts.
+
+    Raises FileNotFoundError, ValueError.
+    """
+    path, again = folder / "history.csv", f"remove {folder}, and it is trained anew"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; the history of a run is expected there")
-    again = f"remove {folder}, and it is trained anew"
-    found = records.rows(path, "epoch", again=again)
+    rows, trained = records.rows(path, "epoch", again=again), records.metrics(folder / "metrics.json").get("epochs")
+    if trained not in (None, len(rows)):  # of fewer than its recipe has, where a hook ended it; None: as once written
+        raise ValueError(f"{path}: damaged: {len(rows)} of {trained} epochs; {again}")
+    return rows
+
+
+def history(folder: Path) -> list[dict[str, float | None]]:
+    """The rows of ``epochs`` as numbers; None where a cell is empty. Raises FileNotFoundError, ValueError."""
+    path, again = folder / "history.csv", f"remove {folder}, and it is trained anew"
+    found = epochs(folder)
     try:
         rows = [{k: float(v) if v else None for k, v in row.items()} for row in found]
     except ValueError as error:
