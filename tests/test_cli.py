@@ -106,6 +106,15 @@ def test_real_data_without_a_folder(capsys, tmp_path):
     assert "data_dir" in err
 
 
+@pytest.mark.parametrize("run", [".", "../mine", "../mine/"])
+def test_a_folder_is_a_run_of_its_own_name_however_it_is_named(monkeypatch, tmp_path, run):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/spec.json").write_text("{}")
+    monkeypatch.chdir(tmp_path / "mine")
+    arguments = cli.parser().parse_args(["train", run])
+    assert cli.options.specs(arguments) == [("mine", {})]
+
+
 def test_a_spec_that_is_not_json(capsys, tmp_path):
     (tmp_path / "spec.json").write_text("{")
     status, err = said(capsys, "train", str(tmp_path))

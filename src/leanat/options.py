@@ -240,7 +240,8 @@ def specs(arguments: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
     known, found = None, []
     for run in arguments.runs:
         if (Path(run) / "spec.json").is_file():
-            found.append((Path(run).name, read_json(Path(run) / "spec.json", "the spec of a run")))
+            name = os.path.basename(os.path.abspath(run))  # also of `.`
+            found.append((name, read_json(Path(run) / "spec.json", "the spec of a run")))
             continue
         known = known or grid(arguments)
         begin = [name for name in known.runs if name.startswith(run)]
