@@ -1,5 +1,7 @@
 """Pruning by a score of each example, against the papers' formulas, and rules out of a user's file."""
 
+import importlib
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from toys import Small, make_run, split, toy
 
 from leanat.attacks.pgd import PGD
 from leanat.attacks.threat import Linf
-from leanat.core import loop
+from leanat.core import loop, own_code
 from leanat.core.nouns import Step
 from leanat.core.rng import Draws
 from leanat.selection import forgetting
@@ -290,7 +292,33 @@ def test_a_rule_is_a_dataclass_with_modules_beside_it(run, tmp_path):
         FromFile(source=sources[1], fraction=0.2, content=first[1])(run, split(DATA))
 
 
+LATE = "import torch\n\n\ndef index():\n    return torch.arange(%d)\n"
+
+
 def test_a_rule_imports_when_it_is_called(run, tmp_path):
-    source = own_rule(tmp_path, "__import__('beside').index()")
-    (tmp_path / "beside.py").write_text("import torch\n\n\ndef index():\n    return torch.arange(4)\n")
-    assert len(FromFile(source=source, fraction=0.2, content=hash_of(source))(run, split(DATA)).index) == 4
+    """What it imports then is part of its identity, and so is what that imports."""
+    body = "self.index()\n\n    def index(self):\n        from beside import index\n\n        return index()"
+    source = own_rule(tmp_path, body)
+    (tmp_path / "beside.py").write_text("def index():\n    from parts import last\n\n    return last.index()\n")
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "__init__.py").write_text("")
+    (tmp_path / "parts" / "last.py").write_text("from .more import index\n")
+    (tmp_path / "parts" / "more.py").write_text(LATE % 4)
+    first = hash_of(source)
+    assert len(FromFile(source=source, fraction=0.2, content=first)(run, split(DATA)).index) == 4
+    code = own_code.load(source.rpartition(":")[0])
+    before = code.files()
+    importlib.import_module("parts.last")
+    assert code.files() == before, "imported or not"
+    (tmp_path / "parts" / "more.py").write_text(LATE % 5)
+    assert hash_of(source) != first
+    with pytest.raises(ValueError, match="the file changed since"):
+        FromFile(source=source, fraction=0.2, content=first)(run, split(DATA))
+
+
+def test_an_import_without_a_statement_is_refused(run, tmp_path):
+    """Nobody would know that another version of that file makes another run."""
+    source = own_rule(tmp_path, "__import__('be' + 'side').index()")
+    (tmp_path / "beside.py").write_text(LATE % 4)
+    with pytest.raises(ValueError, match=r"own.py:Own: imports .*beside.py by no import statement"):
+        FromFile(source=source, fraction=0.2, content=hash_of(source))(run, split(DATA))

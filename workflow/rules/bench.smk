@@ -1,5 +1,6 @@
 # The trial of config/bench.yaml, in parts of some forty runs. It belongs to no paper, and `all` does not ask for it.
 from leanat.bench import settings as bench_settings
+from leanat.core import own_code
 
 try:
     TRIAL = bench_settings.read(ROOT / "config" / "bench.yaml", {})
@@ -12,12 +13,19 @@ TRIAL_RUNS = (
     * TRIAL.seeds
 )
 TRIAL_PARTS = -(-TRIAL_RUNS // 40)
-TRIAL_FILES = [source.rpartition(":")[0] for source in TRIAL.own]
+TRIAL_FILES = [Path(source.rpartition(":")[0]) for source in TRIAL.own]
 
 
 rule bench_part:
     input:
-        [file for file in TRIAL_FILES if file.endswith(".py")],
+        sorted(
+            {
+                str(path)
+                for file in TRIAL_FILES
+                if file.suffix == ".py"
+                for path in own_code.imported(file, file.resolve().parent)
+            }
+        ),
     output:
         touch(f"{RESULTS}/bench/{{part}}-of-{TRIAL_PARTS}.done"),
     log:

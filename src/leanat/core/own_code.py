@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib
 import importlib.util
@@ -34,10 +35,65 @@ class Loaded:
     before: frozenset[str]
 
     def files(self) -> list[Path]:
-        """Its own file, then those of all modules that came with it or since, but for what is installed; by name."""
-        others = [path for name, path in _of_the_user(self.before) if sys.modules[name] is not self.module]
+        """Its own file, then those of all modules that came with it or since, but for what is installed, and those that
+        its imports lead to and that have not run yet, inside of functions; by name.
+        """
+        others = {name: path for name, path in _of_the_user(self.before) if sys.modules[name] is not self.module}
         own = getattr(self.module, "__file__", None)
-        return [Path(own), *others] if own else others
+        if not own:
+            return list(others.values())
+        package = getattr(self.module, "__package__", None) or ""
+        folder = Path(own).resolve().parents[len(package.split(".")) if package else 0]
+        for path in imported(Path(own), folder) - {Path(own).resolve(), *others.values()}:
+            others[".".join(_parts(path, folder)).removesuffix(".__init__")] = path
+        return [Path(own), *(others[name] for name in sorted(others))]
+
+
+def imported(file: Path, folder: Path) -> set[Path]:
+    """This file, and those below ``folder`` that its import statements lead to, wherever they stand; nothing is run.
+
+    ``folder``: where modules are looked for. A file that cannot be read or parsed leads nowhere.
+    """
+    folder = folder.resolve()
+    found: set[Path] = set()
+    left = [file.resolve()]
+    while left:
+        path = left.pop()
+        if path not in found:
+            found.add(path)
+            left += [module for name in _names(path, folder) for module in _modules(name, folder)]
+    return found
+
+
+def _names(path: Path, folder: Path) -> set[tuple[str, ...]]:
+    """What the file imports, each name as its parts; of ``from a import b`` both ``a`` and ``a.b``, as b may be a module."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return set()
+    found: set[tuple[str, ...]] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {tuple(alias.name.split(".")) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = _parts(path, folder)[: -node.level] if node.level else ()
+            base += tuple(node.module.split(".")) if node.module else ()
+            found |= {base, *((*base, alias.name) for alias in node.names)}
+    return found
+
+
+def _parts(path: Path, folder: Path) -> tuple[str, ...]:
+    """The name of a file as a module of ``folder``; where a link leads out of it, the path."""
+    return (path.relative_to(folder) if path.is_relative_to(folder) else path).with_suffix("").parts
+
+
+def _modules(name: tuple[str, ...], folder: Path) -> list[Path]:
+    """The files of a module and of the packages around it."""
+    if not name or name[0] in PACKAGES:
+        return []
+    stems = [folder.joinpath(*name[: k + 1]) for k in range(len(name))]
+    files = [file for stem in stems for file in (stem.with_name(f"{stem.name}.py"), stem / "__init__.py")]
+    return [file.resolve() for file in files if file.is_file()]
 
 
 def load(where: str) -> Loaded:

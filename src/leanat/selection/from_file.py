@@ -23,8 +23,8 @@ class FromFile:
 
     That is called with (run, split) whenever a choice is due, and returns the numbers int64 [n] of the examples to KEEP, or
     these with weights [n], or a Subset. ``content`` is the hash of the file and of the user's modules that it imports
-    (``hash_of``): it makes them part of a run's identity. Raises ValueError, one line, for what cannot be imported or
-    chooses what is not there.
+    (``hash_of``), inside its functions too: it makes them part of a run's identity. Raises ValueError, one line, for what
+    cannot be imported, chooses what is not there, or imports by a name that no import statement says.
     """
 
     source: str
@@ -38,7 +38,12 @@ class FromFile:
         rule, chooser = run.live["from_file"]
         if self.content != (now := rule.content()):
             raise ValueError(f"{self.source}: the file changed since this run was planned ({self.content}, now {now})")
-        return _checked(chooser(run, split), len(split.train), split.train.labels.device, self.source)
+        found = chooser(run, split)
+        if unknown := rule.unknown():
+            raise ValueError(
+                f"{self.source}: imports {unknown[0]} by no import statement; write one, so that it is hashed"
+            )
+        return _checked(found, len(split.train), split.train.labels.device, self.source)
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class Rule:
     source: str
     make: Callable[..., Any]
     files: tuple[Path, ...]
+    code: own_code.Loaded
 
     def chooser(self, fraction: float) -> Callable[[Run, Split], Any]:
         """What chooses. Raises ValueError, one line, where it cannot be made, or not be called."""
@@ -66,6 +72,11 @@ class Rule:
         hashes = [hashlib.sha256(path.read_bytes()) for path in self.files]
         whole = hashes[0] if len(hashes) == 1 else hashlib.sha256(b"".join(h.digest() for h in hashes))
         return whole.hexdigest()[:8]
+
+    def unknown(self) -> list[Path]:
+        """The user's files that it imported since and that are not in ``files``."""
+        known = {path.resolve() for path in self.files}
+        return [path for path in self.code.files() if path.resolve() not in known]
 
 
 def load(source: str) -> Rule:
@@ -90,7 +101,7 @@ def load(source: str) -> Rule:
     if not first:
         raise ValueError(f"{source}: no such file")
     files = [Path(first), *(f for f in code.files() if f.resolve() != Path(first).resolve())]
-    return Rule(source, make, tuple(files))
+    return Rule(source, make, tuple(files), code)
 
 
 def hash_of(source: str) -> str:
