@@ -77,6 +77,11 @@ def late(name):
     return make_method(choose=Every(period=1, warmup=2, inner=make_selector(name)))
 
 
+def kept(index, weight=1.0):
+    """A state of these examples."""
+    return {"epoch": 3, "index": torch.tensor(index, dtype=torch.int64), "weight": torch.full((len(index),), weight)}
+
+
 STATE = {"epoch": 3, "index": torch.arange(31), "weight": torch.ones(31)}  # of 31 examples
 
 
@@ -227,7 +232,24 @@ def test_attacks_without_a_ball(name, net, xy):
         (lambda net, x, y: Reselect(net, (x, y), method="glister", warmup=3), "validation examples; hand them over"),
         (lambda net, x, y: Reselect(net, (x, y)).set_epoch(-1), "set_epoch: -1"),
         (lambda net, x, y: Reselect(net, (x, y)).load_state_dict({}), "the state has nothing"),
-        (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(STATE), "the state keeps example 30; the data have 30"),
+        (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(STATE), "the state has 31 numbers; .* from 0 to 29"),
+        (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(kept([-1, -2, 3])), "the state has 3 numbers; different ones"),
+        (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(kept([1, 1, 3])), "the state has 3 numbers; different ones"),
+        (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(kept([])), "the state has 0 numbers; different ones"),
+        (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(kept([1], torch.nan)), r"weights of shape \[1\]; \[1\] of 0 or"),
+        (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(STATE | {"index": torch.arange(3)}), r"\[31\]; \[3\] of 0 or"),
+        (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(STATE | {"index": [1]}), "the state has a list of 1; the"),
+        (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(kept([1]) | {"epoch": "a"}), "epoch is 'a'; a whole number"),
+        (lambda net, x, y: evaluate(nn.Sequential(net, nn.Linear(5, 1)), (x, y * 0)), "the network returns one logit an image"),
+        (lambda net, x, y: evaluate(net, (x, y), batch=2.5), "batch is 2.5; a whole number from 1 on"),
+        (lambda net, x, y: evaluate(net, (x, y), batch=0), "batch is 0; a whole number from 1 on"),
+        (lambda net, x, y: select(net, x, y, batch=2.5), "batch is 2.5; a whole number from 1 on"),
+        (lambda net, x, y: evaluate(net, (x, y), seed="a"), "seed is 'a'; a whole number"),
+        (lambda net, x, y: select(net, x, y, seed=None), "seed is None; a whole number"),
+        (lambda net, x, y: train(net, (x, y), seed=1.5), "seed is 1.5; a whole number"),
+        (lambda net, x, y: pgd(net, x, y, seed="a"), "seed is 'a'; a whole number"),
+        (lambda net, x, y: train(net, (x, y), after_epoch=5), "after_epoch is 5; a function of an epoch's row"),
+        (lambda net, x, y: train(net, (x, y), recipe=make_recipe(epochs=1, batch=30)), "the learning rate was 0 in every step"),
         (lambda net, x, y: train(net, (x, y), None), "method is None; what make_method returns"),
         (lambda net, x, y: train(net, (x, y), recipe={}), "recipe is of type dict; what make_recipe returns"),
         (lambda net, x, y: train(net, (x, y), augment="flip"), "augment is 'flip'; a tuple of pieces"),

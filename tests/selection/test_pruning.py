@@ -251,7 +251,7 @@ def own_rule(folder, returns, before=""):
     [
         ("(torch.arange(3),)", "returns a tuple of 1; the numbers of the examples to keep"),
         ("[0, 1, 2]", "returns a list of 3; the numbers of the examples to keep"),
-        ("torch.arange(2), [1.0, 1.0]", r"weights are a list; a tensor \[2\] is expected"),
+        ("torch.arange(2), [1.0, 1.0]", r"returns as weights a list; a tensor \[2\] is expected"),
     ],
 )
 def test_what_a_rule_returns_is_named(run, tmp_path, returns, message):

@@ -71,6 +71,7 @@ def perturb(
     wrapped.labels_below = int(y.max()) + 1
     if seed is None:
         seed = int(torch.randint(2**62, ()))
+    checks.whole(seed, "seed")
     index = torch.arange(len(x), device=x.device)
     weight = torch.ones(len(x), device=x.device)
     step = Step(0, index, x.detach(), y, weight, Draws(seed, 0, index))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 from torch import Tensor
@@ -72,6 +73,15 @@ def made(value: Any, what: str, expected: str) -> None:
         raise TypeError(f"{what} is the class {value.__name__}; an object of it is expected: {value.__name__}(...)")
     if not callable(value):
         raise TypeError(f"{what} is {shown(value)}; {expected} is expected")
+
+
+def whole(value: Any, what: str, least: int | None = None) -> None:
+    """Raises TypeError or ValueError, one line, for anything but a whole number, of at least ``least`` where that is given."""
+    allowed = "a whole number" + ("" if least is None else f" from {least} on")
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise TypeError(f"{what} is {shown(value)}; {allowed} is expected")
+    if least is not None and int(value) < least:
+        raise ValueError(f"{what} is {value}; {allowed} is expected")
 
 
 def shown(value: Any) -> str:

@@ -11,6 +11,7 @@ from torch import nn
 from leanat.core.nouns import Attack
 from leanat.evaluation import evaluate as evaluation
 from leanat.evaluation.outcome import Outcome, summary, worst_case
+from leanat.library import checks
 from leanat.library.attacks import attack_of
 from leanat.library.checks import Channels
 from leanat.library.data import AnyData, prepared
@@ -55,6 +56,8 @@ def evaluate(
         raise ValueError(f"attacks is {attacks!r}; a list of names, or labels and attacks, is expected")
     if limit is not None and not (isinstance(limit, Integral) and limit > 0):
         raise ValueError(f"limit is {limit!r}; a whole number from 1 on, or None for all images, is expected")
+    checks.whole(batch, "batch", 1)
+    checks.whole(seed, "seed")
     mapping: Mapping[str, str | Attack] = attacks if isinstance(attacks, Mapping) else {name: name for name in attacks}
     made = {label: attack_of(which, eps, norm) for label, which in mapping.items()}
     wrapped, test = prepared(net, data, mean, std)

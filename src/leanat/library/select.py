@@ -25,6 +25,7 @@ from leanat.library.network import Wrapped, device_of, own_modes
 from leanat.papers.advprune.method import ByLoss
 from leanat.selection.basic import Every, Everything, Random
 from leanat.selection.craig import Craig
+from leanat.selection.from_file import checked
 from leanat.selection.glister import Glister
 from leanat.selection.grad_match import GradMatch
 from leanat.selection.ranked import EL2N, Margin, Moderate, RandomPerClass
@@ -154,6 +155,8 @@ class Chooser:
     ):
         self.selector = make_selector(method, fraction, by) if isinstance(method, str) else method
         checks.made(self.selector, "method", "a name or what make_selector returns")
+        checks.whole(batch, "batch", 1)
+        checks.whole(seed, "seed")
         if objective is not None:
             checks.made(objective, "objective", "an objective of leanat.training.objectives")
         wrapped, examples = prepared(net, data, mean, std, layer)
@@ -302,10 +305,9 @@ class Reselect(Sampler[int]):
         """Goes on after the epoch of ``state_dict``. Raises ValueError for a state of other data."""
         if not {"epoch", "index", "weight"} <= state.keys():
             raise ValueError(f"the state has {', '.join(state) or 'nothing'}; what state_dict returns is expected")
-        if int(state["index"].max()) >= len(self._weight):
-            raise ValueError(f"the state keeps example {int(state['index'].max())}; the data have {len(self._weight)}")
-        device = self._chooser.split.train.labels.device
-        self._keep(int(state["epoch"]), Subset(state["index"].to(device), state["weight"].to(device)))
+        checks.whole(state["epoch"], "the state's epoch", 0)
+        kept, device = (state["index"], state["weight"]), self._chooser.split.train.labels.device
+        self._keep(int(state["epoch"]), checked(kept, len(self._weight), device, "the state has"))
         self._next = None
 
     def _subset(self) -> Subset:

@@ -131,6 +131,8 @@ def train(
         raise TypeError(f"augment is {augment!r}; a tuple of pieces, such as (Crop(pad=4), Flip()), is expected")
     for piece in augment:
         checks.made(piece, "a piece of augment", "a piece of leanat.data")
+    checks.made(after_epoch, "after_epoch", "a function of an epoch's row")
+    checks.whole(seed, "seed")
     wrapped, examples = prepared(net, data, mean, std, layer, augment, seed)
     if not any(p.requires_grad for p in wrapped.parameters()):
         raise ValueError("the network has no parameter to train: none, or each has requires_grad False")
@@ -138,4 +140,17 @@ def train(
     check_selector(way.selector, wrapped, held_out)
     run = Run(wrapped, way, plan, seed)
     loop.train(run, Split(examples, held_out), lambda run: after_epoch(run.history[-1]))
+    _check_rates(run)
     return run.history
+
+
+def _check_rates(run: Run) -> None:
+    """Raises ValueError where a schedule that rises from 0 had no step but the first: the network has learnt nothing."""
+    plan = run.recipe
+    if len(run.history) < plan.epochs or any(row["lr"] for row in run.history):
+        return
+    if any(plan.lr(epoch + 0.5, plan.epochs) for epoch in range(plan.epochs)):
+        raise ValueError(
+            "the learning rate was 0 in every step: it rises from 0, and there was one step; "
+            "more epochs, a smaller batch or warmup_share=0 is expected"
+        )

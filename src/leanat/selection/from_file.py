@@ -43,7 +43,7 @@ class FromFile:
             raise ValueError(
                 f"{self.source}: imports {unknown[0]} by no import statement; write one, so that it is hashed"
             )
-        return _checked(found, len(split.train), split.train.labels.device, self.source)
+        return checked(found, len(split.train), split.train.labels.device, f"{self.source}: returns")
 
 
 @dataclass(frozen=True)
@@ -109,20 +109,24 @@ def hash_of(source: str) -> str:
     return load(source).content()
 
 
-def _checked(found: Any, n: int, device: torch.device, source: str) -> Subset:
+def checked(found: Any, n: int, device: torch.device, who: str) -> Subset:
+    """Numbers int64 [m] of different ones of ``n`` examples, or these with weights [m], as a Subset on that device.
+
+    Raises ValueError, one line that begins with ``who``, for anything else.
+    """
     index, weight, *shuffle = found if isinstance(found, tuple) and len(found) in (2, 3) else (found, None)
     if not isinstance(index, Tensor) or index.dim() != 1 or index.is_floating_point() or index.dtype == torch.bool:
         shown = f"{index.dtype} {list(index.shape)}" if isinstance(index, Tensor) else f"a {type(index).__name__}"
         shown += f" of {len(index)}" if isinstance(index, tuple | list) else ""
         raise ValueError(
-            f"{source}: returns {shown}; the numbers of the examples to keep, int64 [n], or these and weights [n], are expected"
+            f"{who} {shown}; the numbers of the examples to keep, int64 [n], or these and weights [n], are expected"
         )
     index = index.to(device).long()
     if not len(index) or index.min() < 0 or index.max() >= n or len(index.unique()) < len(index):
-        raise ValueError(f"{source}: returns {len(index)} numbers; different ones from 0 to {n - 1} are expected")
+        raise ValueError(f"{who} {len(index)} numbers; different ones from 0 to {n - 1} are expected")
     if not (weight is None or isinstance(weight, Tensor)):
-        raise ValueError(f"{source}: weights are a {type(weight).__name__}; a tensor [{len(index)}] is expected")
+        raise ValueError(f"{who} as weights a {type(weight).__name__}; a tensor [{len(index)}] is expected")
     weight = torch.ones(len(index), device=device) if weight is None else weight.to(device).float()
     if weight.shape != index.shape or not (weight.isfinite().all() and weight.min() >= 0 and weight.sum() > 0):
-        raise ValueError(f"{source}: weights of shape {list(weight.shape)}; [{len(index)}] of 0 or more are expected")
+        raise ValueError(f"{who} weights of shape {list(weight.shape)}; [{len(index)}] of 0 or more are expected")
     return Subset(index, weight, *shuffle)
