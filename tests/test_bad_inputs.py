@@ -6,6 +6,7 @@ The configuration is the smallest: the paper of docs/adding.md, as they stand th
 import dataclasses
 import io
 import shutil
+import socket
 import struct
 import sys
 import zlib
@@ -403,6 +404,24 @@ def test_jobs_say_what_they_do(tmp_path, capsys, monkeypatch):
         {"kind": "train", "name": "gone", "text": "", "left": None, "at": 0, "pid": 2**22 + 1, "host": "elsewhere"},
     )
     assert list(progress.running(tmp_path / ".running")) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        "{}",
+        "nul",
+        '{"host": "elsewhere", "at": "z"}',
+        '{"host": "HERE", "pid": "a"}',
+        '{"host": "HERE", "pid": 1}',
+    ],
+)
+def test_a_note_of_no_job_is_passed_over(tmp_path, capsys, text):
+    folder = tmp_path / ".running"
+    folder.mkdir()
+    (folder / "a.json").write_text(text.replace("HERE", socket.gethostname()))
+    assert answer(capsys, ["watch", "--once", "--results", tmp_path]) == (0, "")
 
 
 def test_foreign_config_json_that_names_nothing(tmp_path):

@@ -483,6 +483,13 @@ def test_a_time_that_repeats_badly_decides_less(tmp_path):
     )
 
 
+@pytest.mark.parametrize("text", ['{"spread": null}', "{}", "[]", "null", '{"spread": "a"}', '{"spr'])
+def test_a_spread_that_is_not_recorded_is_none(tmp_path, text):
+    (tmp_path / "timings").mkdir()
+    (tmp_path / "timings" / "qtart.json").write_text(text)
+    assert Items(tmp_path, "demo").time_spread("qtart") is None
+
+
 def test_replications_are_read_beside(tmp_path):
     path = tmp_path / "real" / "qtart" / "table1.csv"
     path.parent.mkdir(parents=True)

@@ -5,6 +5,7 @@ Tables take no such metrics and suites either: see test_records.
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from test_records import finished, here  # noqa: F401
 from leanat.core.files import write_json
 from leanat.plan import structure
 from leanat.report.cells import Items
+from leanat.report.items import Sources, fill
 
 MORE = {
     "epochs": 2,
@@ -99,6 +101,35 @@ def test_a_damaged_file_of_an_item_is_named(here, runs, capsys, file, cut, said)
         status, err = answer(capsys, ["overview", "mine/table1", "--out", "o.pdf"])
         assert (status, len(err.splitlines())) == (1, 1)
         assert said in err
+
+
+TIMES = {"device": "CPU", "date": "2026-11-20", "primitives": {}}
+
+
+def test_damaged_timings_are_named(tmp_path):
+    item = structure.load(Path(__file__).parents[2] / "config", {"papers": ["qtart"]}).items["qtart/table3"]
+    path = tmp_path / "timings" / "qtart.json"
+    path.parent.mkdir()
+    for content, said in (
+        ({}, "damaged: .*primitives missing"),
+        ([], "damaged: it is no mapping"),
+        (TIMES | {"primitives": {"a": 3}}, "damaged: primitives.a: should be a valid dictionary"),
+        (TIMES | {"primitives": {"a": {"step": "b"}}}, "damaged: primitives.a.step: should be a valid number"),
+        (TIMES, "these settings were not measured"),
+    ):
+        write_json(path, content)
+        with pytest.raises(ValueError, match=rf"^.*timings/qtart.json: {said}.*$"):
+            Sources(item, tmp_path, tmp_path, tmp_path).primitives({})
+
+
+def test_a_piece_without_a_revision_is_of_an_unknown_one(here, runs):  # noqa: F811
+    for run in runs:
+        path = here / "results/runs" / run / "metrics.json"
+        pieces = [{"device": "CPU", "date": "2026-11-20"}]
+        write_json(path, json.loads(path.read_text()) | {"pieces": pieces})
+    item = next(iter(structure.load(here / "config").items.values()))
+    filled = fill(item, here / "results", here / "published", here / "replicated")
+    assert filled.provenance.revision == "unknown"
 
 
 def spec_of(root):  # noqa: F811

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leanat.plan import structure
-from leanat.report import published, replicated
+from leanat.report import ledger, published, replicated
 from leanat.report.statistics import paired_difference, t_interval, wilson
 
 ROOT = Path(__file__).parents[2]
@@ -83,6 +83,12 @@ def csv_of(tmp_path, *lines):
 def test_faults_of_a_published_file_are_named_with_their_line(tmp_path, line, fault):
     with pytest.raises(ValueError, match=f"p.csv:3: .*{fault}"):
         published.check(csv_of(tmp_path, "p,table1,r,c,1.0,%,", line))
+
+
+def test_a_published_file_that_is_cut_in_a_quote_is_named(tmp_path):
+    path = csv_of(tmp_path, "p,table1,r,c,1.0,%,", 'p,table1,r,d,1.0,%,"as pri')
+    with pytest.raises(ValueError, match=r"^.*p\.csv: damaged: unexpected end of data; it comes with the package.*$"):
+        published.check(path)
 
 
 def test_all_faults_are_told_at_once(tmp_path):
@@ -164,6 +170,24 @@ def test_a_lost_row_and_a_wrong_head_are_noticed(tmp_path):
     (tmp_path / "b").mkdir()
     with pytest.raises(ValueError, match="first line"):
         replicated_of(tmp_path / "b", *SEEDS, head=HEAD.replace("metric", "what"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\n".join([HEAD, *SEEDS, '"VGG16 | Ba']), HEAD + "\nVGG16", HEAD + "\n" + "\0\n"],
+    ids=["quote", "row", "nul"],
+)
+def test_a_replicated_file_that_is_cut_is_named(tmp_path, text):
+    """By what reads its numbers and by what asks which scales are there."""
+    path = tmp_path / "qtart" / "table1.csv"
+    path.parent.mkdir()
+    path.write_text(text)
+    for read in (
+        lambda: replicated.load("qtart", "table1", tmp_path),
+        lambda: ledger.lines({"qtart": []}, tmp_path, tmp_path, "demo"),
+    ):
+        with pytest.raises(ValueError, match=r"^.*table1\.csv"):
+            read()
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "replicated").glob("*/*.csv")), ids=str)

@@ -9,7 +9,7 @@ import made_up
 import pytest
 
 from leanat.core.errors import ConfigError
-from leanat.site import build, charts
+from leanat.site import build, charts, trials
 
 ROOT = Path(__file__).parents[2]
 OPTIONAL = {"td", "th", "tr", "li", "dt", "dd"}  # whose end tags HTML needs not
@@ -99,6 +99,17 @@ def test_a_trial_has_its_numbers_and_verdicts(site):
     for told in ("20.3 [18.0, 22.6]", "−8.6 [−20.0, 2.8]", "EL2N, by class", "undecided", 'href="bench/settings.json"'):
         assert told in text
     assert 'href="bench.html"' in (site / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_trial_that_is_cut_is_named(results, tmp_path):
+    """In the middle of a row and between two."""
+    whole = {path.name: path.read_text() for path in (results / "figures" / "bench").glob("*.csv")}
+    for name, text in whole.items():
+        for cut in (text[:-9], *([text[: text.rindex("\n", 0, -1) + 1]] if name == "digits.csv" else [])):
+            for other, content in (whole | {name: cut}).items():
+                (tmp_path / other).write_text(content)
+            with pytest.raises(ValueError, match=rf"^[^\n]*{name}: damaged: [^\n]*$"):
+                trials.read(tmp_path)
 
 
 def test_assumptions_come_from_the_marks(site, grid):

@@ -50,10 +50,9 @@ class Items:
         """By how much the repeats of the paper's measured times differ, as a share; None where that is not recorded."""
         path = self.folder / "timings" / f"{paper}.json"
         try:
-            spread = json.loads(path.read_text(encoding="utf-8"))["spread"]
-        except (OSError, ValueError, KeyError):
+            return float(json.loads(path.read_text(encoding="utf-8"))["spread"])
+        except (OSError, ValueError, KeyError, TypeError):
             return None
-        return float(spread)
 
     def _load(self, paper: str, item: str) -> dict[tuple[str, str], Cell] | None:
         if self.real:

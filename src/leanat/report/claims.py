@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import importlib
 import importlib.util
 import math
@@ -31,6 +30,7 @@ from leanat.report.verdict import (
     outlook,
     reached,
 )
+from leanat.runs import records
 
 FULL = "paper"  # the scale of the papers' own settings
 FAR = 5.0  # usual standard deviations of a paper's effects: a seed so far from the median of its cell is outlying
@@ -434,7 +434,5 @@ def _exact(claim: Claim, cases: list[dict[str, Cell]], items: Items) -> Line:
 
 def errata(folder: Path, paper: str) -> list[tuple[str, str]]:
     """Contradictions inside a paper: id, and what contradicts what (checked by tests/report/test_errata.py)."""
-    with (folder / "claims.csv").open(newline="", encoding="utf-8") as file:
-        return [
-            (r["id"], r["claim"]) for r in csv.DictReader(file) if r["paper"] == paper and r["id"].startswith("erratum")
-        ]
+    found = records.rows(folder / "claims.csv", "id", "paper", "claim", again=records.COMMITTED)
+    return [(r["id"], r["claim"]) for r in found if r["paper"] == paper and r["id"].startswith("erratum")]

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from leanat.core.errors import named
-from leanat.core.files import read_json
 from leanat.evaluation import outcome
 from leanat.plan.formulas import FORMULAS
 from leanat.plan.grid import digest
@@ -122,7 +121,7 @@ class Sources:
     @cache  # noqa: B019
     def timings(self) -> dict[str, Any]:
         path = self.results / "timings" / f"{self.item.paper}.json"
-        return read_json(path, "the measured primitives of a paper's trainings")
+        return records.timings(path)
 
     def primitives(self, spec: dict[str, Any]) -> dict[str, Any]:
         """Those of one training; ValueError where these settings were not measured."""
@@ -254,7 +253,7 @@ def _provenance(sources: Sources) -> Provenance:
 
 
 def _all(parts: list[dict[str, Any]], key: str) -> str:
-    return ", ".join(sorted({str(part[key] or "unknown") for part in parts}))
+    return ", ".join(sorted({str(part.get(key) or "unknown") for part in parts}))
 
 
 def _attackers(sources: Sources, trained: Provenance) -> str:

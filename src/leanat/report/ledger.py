@@ -62,17 +62,13 @@ def lines(claims: Mapping[str, list[Claim]], results: Path, real: Path, scale: s
     for paper, own in claims.items():
         found[paper] = ledger(own, Items(results, scale), planned)
         for other in _replicated_scales(real / paper):
-            lines = ledger(own, Items(real, other, real=True))
-            found[paper] += [line for line in lines if line.used]
+            found[paper] += [line for line in ledger(own, Items(real, other, real=True)) if line.used]
     return found
 
 
 def _replicated_scales(folder: Path) -> list[str]:
-    found = set()
-    for path in folder.glob("*.csv"):
-        with path.open(newline="", encoding="utf-8") as file:
-            found |= {row["scale"] for row in csv.DictReader(file)}
-    return sorted(found)
+    read = (records.rows(path, "scale", again=records.COMMITTED) for path in folder.glob("*.csv"))
+    return sorted({row["scale"] for rows in read for row in rows})
 
 
 def price(found: Mapping[str, list[Line]], results: Path) -> dict[str, float]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from leanat.plan.item import Printed
+from leanat.runs import records
 
 COLUMNS = ["paper", "item", "row", "column", "value", "unit", "note"]
 ABSENT = ("NA", "LOST")
@@ -67,7 +68,14 @@ def check(path: Path | str) -> list[Number]:
 
     Two rows of one cell must agree: they are two sources of one number, and become one row with both notes.
     """
-    path, faults, numbers, lines = Path(path), [], {}, {}
+    try:
+        return _checked(Path(path))
+    except csv.Error as error:
+        raise ValueError(f"{path}: damaged: {error}; {records.COMMITTED}") from None
+
+
+def _checked(path: Path) -> list[Number]:
+    faults, numbers, lines = [], {}, {}
     with path.open(newline="", encoding="utf-8") as file:
         rows = csv.reader(file, strict=True)
         header = next(rows, [])

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from leanat.core.files import atomic_write
 from leanat.plan.item import Replicated
 from leanat.report.statistics import t_interval
+from leanat.runs import records
 
 COLUMNS = "row column metric seed value run spec_hash scale n seeds tested device revision date".split()  # noqa: SIM905
 SHARED = ("scale", "n", "seeds", "tested", "device")  # a cell's runs may be of several days
@@ -49,6 +50,13 @@ def load(paper: str, item: str, folder: Path | str = "replicated") -> dict[tuple
     path = Path(folder) / paper / f"{item}.csv"
     if not path.is_file():
         return {}
+    try:
+        return _load(path)
+    except csv.Error as error:
+        raise ValueError(f"{path}: damaged: {error}; {records.COMMITTED}") from None
+
+
+def _load(path: Path) -> dict[tuple[str, str, str], Cell]:
     faults: list[str] = []
     cells: dict[tuple[str, str, str], Cell] = {}
     claims: dict[tuple[str, str, str], dict[str, str]] = {}

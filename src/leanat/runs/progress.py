@@ -65,13 +65,14 @@ def running(folder: Path) -> Iterator[str]:
         try:
             note = json.loads(path.read_text())
             gone = not _alive(note)
-        except (OSError, ValueError, KeyError):
+            left = "" if note["left"] is None else f"  {duration(note['left'])} left"
+            line = f"{note['kind']} {note['name']}: {note['text']}{left}"
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):  # cut, or none of ours
             continue
         if gone:
             path.unlink(missing_ok=True)
-            continue
-        left = "" if note["left"] is None else f"  {duration(note['left'])} left"
-        yield f"{note['kind']} {note['name']}: {note['text']}{left}"
+        else:
+            yield line
 
 
 def tell(folder: Path, every: float = 30.0) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy
 
 AGAIN = "remove it, and it is made again"
+COMMITTED = "it comes with the package or its checkout: take it from there again"
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)] | None
 ROUNDING = 1e-9  # of an accuracy, against the quotient of its own counts
@@ -150,6 +151,13 @@ class Metrics(_Record):
     pieces: list[Piece] = []
 
 
+class Timings(Piece):
+    """What ``leanat time`` measured: primitives by the digest of the spec."""
+
+    primitives: dict[str, dict[str, float]]
+    spread: float | None = None
+
+
 class Named(_Record):
     name: str
 
@@ -173,6 +181,11 @@ def metrics(path: Path, *need: str) -> dict[str, Any]:
 def suite(path: Path, *need: str) -> dict[str, Any]:
     """The summary of a suite of attacks. Raises FileNotFoundError, ValueError with the file."""
     return _read(path, "the summary of a suite of attacks", Suite, need)
+
+
+def timings(path: Path) -> dict[str, Any]:
+    """The measured primitives of a paper's trainings. Raises FileNotFoundError, ValueError with the file."""
+    return _read(path, "the measured primitives of a paper's trainings", Timings, ())
 
 
 def spec(value: Any, path: Path) -> dict[str, Any]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from leanat.runs import records
+
+CELL = "row_group row_label column mean low high seeds".split()  # noqa: SIM905
+VERDICT = ("training", "method", "verdict")
 
 
 @dataclass(frozen=True)
@@ -21,28 +25,32 @@ class Trial:
 
 
 def read(folder: Path) -> list[Trial]:
-    """The finished trials below ``folder``; none where there is no such folder."""
+    """The finished trials below ``folder``; none where there is no such folder.
+
+    Raises ValueError, one line, for a file that is cut.
+    """
     found = []
     for path in sorted(folder.glob("*-verdicts.csv")):
         data = path.name.removesuffix("-verdicts.csv")
-        cells = _rows(folder / f"{data}.csv")
+        cells = _rows(table := folder / f"{data}.csv", *CELL)
         if not cells:
             continue
         heads = tuple(dict.fromkeys(cell["column"] for cell in cells))
         lines: dict[tuple[str, str], dict[str, str]] = {}
         for cell in cells:
             lines.setdefault((cell["row_group"], cell["row_label"]), {})[cell["column"]] = _text(cell)
+        if len(cells) != len(lines) * len(heads):
+            raise ValueError(f"{table}: damaged: {len(cells)} of {len(lines) * len(heads)} cells; {records.AGAIN}")
         rows = tuple((*name, tuple(line.get(head, "–") for head in heads)) for name, line in lines.items())
         picture = folder / f"{data}-above-random.png"
-        found.append(Trial(data, cells[0]["seeds"].strip("[]"), heads, rows, tuple(_rows(path)), picture))
+        found.append(Trial(data, cells[0]["seeds"].strip("[]"), heads, rows, tuple(_rows(path, *VERDICT)), picture))
     return found
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def _rows(path: Path, *need: str) -> list[dict[str, str]]:
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return records.rows(path, *need)
 
 
 def _text(cell: dict[str, str]) -> str:
