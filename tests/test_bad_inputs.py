@@ -246,6 +246,17 @@ def test_the_home_folder_is_meant_by_a_tilde(root, monkeypatch):
     assert str(arguments.results) == "/home/of/somebody/out"
 
 
+def test_a_home_folder_that_is_not_there(root, capsys, monkeypatch):
+    why = "~nobody-here/x is not allowed; there is no such home folder"
+    for key in ("results", "data_dir"):
+        status, err = answer(capsys, ["check", "--config-dir", root / "config", "--set", f"{key}=~nobody-here/x"])
+        assert (status, err.partition(": ")[2]) == (1, f"command line (--config or --set): {key}: {why}\n")
+    status, err = answer(capsys, ["watch", "--once", "--results", "~nobody-here/x"])
+    assert (status, err.splitlines()[-1]) == (2, f"leanat watch: error: argument --results: {why}")
+    monkeypatch.setenv("LEANAT_RESULTS", "~nobody-here/x")
+    assert answer(capsys, ["watch", "--once"]) == (1, f"leanat: LEANAT_RESULTS: {why}\n")
+
+
 # Folders of images
 
 

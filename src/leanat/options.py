@@ -26,7 +26,18 @@ def default(name: str, fallback: str) -> str:
 
 def path(text: str) -> Path:
     """The path with ``~`` as the home folder, also where the shell left it, as in ``--out=~/x``."""
-    return Path(text).expanduser()
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise argparse.ArgumentTypeError(f"{text} is not allowed; there is no such home folder") from None
+
+
+def default_path(name: str, fallback: str) -> Path:
+    """What the environment says of a place. Raises ConfigError."""
+    try:
+        return path(default(name, fallback))
+    except argparse.ArgumentTypeError as error:
+        raise ConfigError([f"LEANAT_{name}: {error}"]) from None
 
 
 def folder_or_none(text: str) -> str:
@@ -82,7 +93,7 @@ def named(suffix: str) -> Callable[[str], Path]:
 
 def config_folder() -> Path:
     """``config`` in this folder, as in a checkout; elsewhere the package's own copy of it."""
-    here, packaged = path(default("CONFIG_DIR", "config")), Path(__file__).parent / "checkout" / "config"
+    here, packaged = default_path("CONFIG_DIR", "config"), Path(__file__).parent / "checkout" / "config"
     return packaged if str(here) == "config" and not here.is_dir() and packaged.is_dir() else here
 
 
@@ -212,7 +223,10 @@ def settle(arguments: argparse.Namespace) -> None:
         said = settings.load(folder, overrides(arguments)) | said
     for name in left:
         kind, usual = SETTLED[name]
-        setattr(arguments, name, kind(said.get(name, usual)))
+        try:
+            setattr(arguments, name, kind(said.get(name, usual)))
+        except argparse.ArgumentTypeError as error:
+            raise ConfigError([f"LEANAT_{name.upper()}: {error}"]) from None
 
 
 def overrides(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -366,6 +366,15 @@ def test_a_change_stands_in_the_feet_of_what_reads_the_changed_run_and_of_what_i
     assert timed.factors == ('changed by the user, qtart: model.standardise = "image"',)
 
 
+@pytest.mark.parametrize("snapshots", [[1], [], "x", None], ids=repr)
+def test_snapshots_that_are_too_few_for_an_item_are_one_line(snapshots):
+    change = {"qtart": {"all": {"snapshots": snapshots}}}
+    with pytest.raises(
+        ConfigError, match=r"^[^\n]*: snapshots: [^\n]*; allowed: epochs, \d of them, for suite 'planted'$"
+    ):
+        structure.load(CONFIG, {"papers": ["qtart"], "change": change})
+
+
 def test_a_scale_of_a_paper_may_have_networks_of_its_own(monkeypatch):
     own = structure.all_papers(["qtart"])["qtart"].scales["demo"]
     monkeypatch.setattr(type(own), "models", {"vgg16": "resnet_tiny"})

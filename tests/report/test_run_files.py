@@ -43,6 +43,10 @@ def test_a_run_is_found_by_the_beginning_of_its_name(results):
     assert run_files.folder_of(str(results / "runs" / "second"), results).name == "second"
     with pytest.raises(ConfigError, match="no finished run 'third'"):
         run_files.folder_of("third", results)
+    with pytest.raises(ConfigError, match="no finished run '/third'"):
+        run_files.folder_of("/third", results)
+    with pytest.raises(ConfigError, match=r"no finished run '\*'"):
+        run_files.folder_of("*", results)
     with pytest.raises(ConfigError, match="2 finished runs begin"):
         run_files.folder_of("", results / "../" / results.name)
 

@@ -238,7 +238,7 @@ def own(path: str, channels: int = 3, size: int | None = None) -> Listing:
     The shorter side is resized to ``size`` (from 128 on to 256/224 of it, as is usual for ImageNet), and the central square
     taken. Mean and standard deviation are ImageNet's. Raises DataError.
     """
-    root, name = Path(path).expanduser(), f"folder:{path}"
+    root, name = Path(os.path.expanduser(path)), f"folder:{path}"
     if not root.is_dir():
         raise DataError(f"{name}: no such folder; a folder with a folder of images for each class is expected")
     photographs = _photographs(name, root, None)

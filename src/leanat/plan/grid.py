@@ -241,7 +241,12 @@ class Grid:
         sources = tuple(self.run({**facts, **other}, run.spec["seed"], facts.get("settings")).id for other in others)
         name, after = f"{facts['paper']}-{suite}", None
         if (number := facts.get("snapshot")) is not None:
-            after = run.spec["snapshots"][number - 1]
+            taken = run.spec["snapshots"]
+            if not isinstance(taken, list) or len(taken) < number:
+                raise ConfigError(
+                    [f"{run.id}: snapshots: {taken!r}; allowed: epochs, {number} of them, for suite {suite!r}"]
+                )
+            after = taken[number - 1]
             name += f"-after-{after}"
         made = Evaluation(run.id, name, self.suite(facts, suite, run.spec["seed"]), sources, after)
         return self.evaluations.setdefault(made.id, made)

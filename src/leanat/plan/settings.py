@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -38,7 +39,7 @@ def load(folder: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
     settings = own | _numbers(dict(overrides), "command line (--config or --set)")
     for key in ("results", "data_dir"):
         if isinstance(value := settings.get(key), str) and value.startswith("~"):
-            settings[key] = str(Path(value).expanduser())
+            settings[key] = os.path.expanduser(value)
     if problems := list(_problems(settings, own, file)):
         raise ConfigError(problems)
     return settings
@@ -77,6 +78,9 @@ def _problems(settings: Mapping[str, Any], own: Mapping[str, Any], path: Path) -
             if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_SEEDS:
                 allowed = f"a whole number from 1 to {MOST_SEEDS}"
                 yield f"{where('more_seeds')}: more_seeds.{item}: {count!r} is not allowed; {allowed}"
+    for key in ("results", "data_dir"):
+        if isinstance(value := settings.get(key), str) and value.startswith("~"):  # was left as it is
+            yield f"{where(key)}: {key}: {value} is not allowed; there is no such home folder"
     for key in ("gpus", "jobs_per_gpu", "max_hours"):
         if isinstance(value := settings.get(key), int) and value < 1:
             yield f"{where(key)}: {key}: {value} is not allowed; at least 1"

@@ -33,7 +33,7 @@ def folder_of(run: str, results: Path) -> Path:
     runs = results / "runs"
     if (runs / run / "metrics.json").is_file():
         return runs / run
-    found = sorted(path.parent.name for path in runs.glob(f"{run}*/metrics.json"))
+    found = sorted(path.parent.name for path in runs.glob("*/metrics.json") if path.parent.name.startswith(run))
     if len(found) == 1:
         return runs / found[0]
     which = (

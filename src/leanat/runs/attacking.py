@@ -94,7 +94,8 @@ def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespac
     out = folder / f"{paper}-{suite}.json"
     write_json(out, about | summary)
     rows = _rows(summary["attacks"], precision)
-    with atomic_write(out.with_suffix(".csv")) as beside, open(beside, "w", newline="") as file:
+    way = {"encoding": "utf-8", "errors": "backslashreplace"}  # names of files need not be UTF-8
+    with atomic_write(out.with_suffix(".csv")) as beside, open(beside, "w", newline="", **way) as file:
         csv.DictWriter(file, rows[0]).writerows([dict(zip(rows[0], rows[0], strict=True)), *rows])
     log.info("\n%s\n\n%s and .csv", _as_text(rows), out)
 
