@@ -307,6 +307,28 @@ def test_each_process_of_a_trial_claims_a_gpu_of_its_own(monkeypatch, tmp_path):
     assert claimed == ["0", "1", "2", "3"]
 
 
+def test_a_part_that_fails_is_one_line(monkeypatch, tmp_path, capsys):
+    class Child:
+        returncode = 1
+
+        def __init__(self, command, stdout, **_):
+            stdout.write("training\nleanat: my.py: no such file\n\n")
+
+        def poll(self):
+            return 1
+
+    for name, new in {
+        "trials.grid_of": lambda *_: SimpleNamespace(runs=dict.fromkeys("ab")),
+        "trials.missing": lambda *_: list("ab"),
+        "trials.subprocess.Popen": Child,
+    }.items():
+        monkeypatch.setattr(f"leanat.bench.{name}", new)
+    words = ["bench", "--jobs", "2", "--device", "cpu", "--results", tmp_path, "--out", tmp_path / "out"]
+    assert cli.main([*map(str, words)]) == 1
+    log = tmp_path / "bench" / "part-1-of-2.log"
+    assert capsys.readouterr().err == f"leanat: {log}: stopped: leanat: my.py: no such file\n"
+
+
 @pytest.mark.slow
 def test_several_processes_make_the_same_trial(mine, tmp_path):
     words = [

@@ -292,6 +292,19 @@ def test_a_rule_is_a_dataclass_with_modules_beside_it(run, tmp_path):
         FromFile(source=sources[1], fraction=0.2, content=first[1])(run, split(DATA))
 
 
+def test_a_rule_that_fails_says_where(run, tmp_path):
+    """In the user's own code: the line that called what failed, also in a file beside it."""
+    source = own_rule(tmp_path, "split.trein")
+    with pytest.raises(ValueError, match=r"own.py:Own: .*own.py, line 9: AttributeError: .*'trein'"):
+        FromFile(source=source, fraction=0.2, content=hash_of(source))(run, split(DATA))
+    run.live.clear()
+    source = own_rule(tmp_path, "beside.index()", "import beside\n")
+    (tmp_path / "beside.py").write_text("import torch\n\n\ndef index():\n    return torch.zeros(2) @ torch.zeros(3)\n")
+    with pytest.raises(ValueError, match=r"own.py:Own: .*beside.py, line 5: RuntimeError: ") as error:
+        FromFile(source=source, fraction=0.2, content=hash_of(source))(run, split(DATA))
+    assert "\n" not in str(error.value)
+
+
 LATE = "import torch\n\n\ndef index():\n    return torch.arange(%d)\n"
 
 

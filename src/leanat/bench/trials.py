@@ -21,6 +21,10 @@ from leanat.selection import from_file
 log = logging.getLogger("leanat")
 
 
+class PartFailed(RuntimeError):
+    """A process that does a part of a trial ended with an error: its log, and the last line of that."""
+
+
 def grid_of(settings: Settings, data_dir: str | None) -> Grid:
     """All runs, evaluations and items of the trial. Raises ConfigError, DataError and ValueError, each in one line."""
     sets = {name: _facts(name, data_dir) for name in settings.data}
@@ -61,7 +65,7 @@ def work(grid: Grid, runs: list[str], arguments: argparse.Namespace) -> None:
 
 
 def spread(jobs: int, arguments: argparse.Namespace) -> None:
-    """This command again, as ``jobs`` processes that do a part each. Raises RuntimeError where one of them failed."""
+    """This command again, as ``jobs`` processes that do a part each. Raises PartFailed where one of them failed."""
     folder: Path = arguments.results / "bench"
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "leanat.cli", *sys.argv[1:]]
@@ -84,7 +88,7 @@ def spread(jobs: int, arguments: argparse.Namespace) -> None:
     for child, path in zip(children, logs, strict=True):
         if child.returncode:
             last = [line for line in path.read_text(errors="replace").splitlines() if line.strip()][-1:]
-            raise RuntimeError(f"{path}: stopped: {' '.join(last)}")
+            raise PartFailed(f"{path}: stopped: {' '.join(last)}")
 
 
 def missing(grid: Grid, results: Path) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ class FromFile:
     That is called with (run, split) whenever a choice is due, and returns the numbers int64 [n] of the examples to KEEP, or
     these with weights [n], or a Subset. ``content`` is the hash of the file and of the user's modules that it imports
     (``hash_of``), inside its functions too: it makes them part of a run's identity. Raises ValueError, one line, for what
-    cannot be imported, chooses what is not there, or imports by a name that no import statement says.
+    cannot be imported, fails, chooses what is not there, or imports by a name that no import statement says.
     """
 
     source: str
@@ -38,7 +39,7 @@ class FromFile:
         rule, chooser = run.live["from_file"]
         if self.content != (now := rule.content()):
             raise ValueError(f"{self.source}: the file changed since this run was planned ({self.content}, now {now})")
-        found = chooser(run, split)
+        found = rule.called(chooser, run, split)
         if unknown := rule.unknown():
             raise ValueError(
                 f"{self.source}: imports {unknown[0]} by no import statement; write one, so that it is hashed"
@@ -66,6 +67,24 @@ class Rule:
             kind = type(chooser).__name__
             raise ValueError(f"{self.source}: gives {kind}; what can be called with (run, split) is expected")
         return chooser
+
+    def called(self, chooser: Callable[[Run, Split], Any], run: Run, split: Split) -> Any:
+        """What it returns. Raises ValueError, one line with the file and line of the user's code, where that fails.
+
+        Errors of leanat itself and of CUDA memory stay as they are.
+        """
+        try:
+            return chooser(run, split)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:
+            if type(error).__module__.startswith("leanat"):
+                raise
+            own = {path.resolve() for path in self.files}
+            frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve() in own]
+            where = f"{frames[-1].filename}, line {frames[-1].lineno}: " if frames else ""
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            raise ValueError(f"{self.source}: {where}{reason}") from error
 
     def content(self) -> str:
         """Eight digits of the SHA-256 of the file, or of the hashes of all files where there are several."""
