@@ -71,6 +71,7 @@ def test_a_fraction_of_nothing_on_the_command_line_is_refused():
         ({"trainings": []}, "trainings: nothing is not allowed"),
         ({"fraction": 1.5}, "fraction: 1.5 is not allowed; above 0, below 1"),
         ({"seeds": 0}, "seeds: 0 is not allowed"),
+        ({"seeds": 100000}, "seeds: 100000 is not allowed; at most 1000"),
         ({"own": ["a/my.py:Mine", "b/my.py:Mine"]}, "own: a/my.py:Mine, b/my.py:Mine would both be 'Mine (my.py)'"),
         ({"own": ["my.py:Mine", "my.py:Mine"]}, "own: my.py:Mine, my.py:Mine would both be"),
         ({"methods": ["full", "random"]}, "methods: no rule to compare with chance"),
@@ -305,6 +306,13 @@ def test_each_process_of_a_trial_claims_a_gpu_of_its_own(monkeypatch, tmp_path):
     claimed.clear()
     assert cli.main([*words, "--part", "1/4"]) == 0
     assert claimed == ["0", "1", "2", "3"]
+
+
+def test_a_file_in_the_place_of_the_folder_is_named_before_anything_is_trained(monkeypatch, tmp_path, capsys):
+    (tmp_path / "out").write_text("")
+    monkeypatch.setattr(trials, "grid_of", pytest.fail)
+    assert cli.main(["bench", "--out", str(tmp_path / "out"), "--device", "cpu"]) == 1
+    assert re.search(r"^leanat: .*File exists: .*out.$", capsys.readouterr().err)
 
 
 def test_a_part_that_fails_is_one_line(monkeypatch, tmp_path, capsys):

@@ -224,6 +224,13 @@ def test_tiny_imagenet(tmp_path):
             save(root / f"train/n{k}/images/n{k}_{i}.JPEG", i, size=(64, 64))
         save(root / f"val/images/val_{k}.JPEG", k, size=(64, 64))
     (root / "val/val_annotations.txt").write_text("val_0.JPEG\tn1\t0\t0\t1\t1\nval_1.JPEG\tn0\t0\t0\t1\t1\n")
+    with (root / "val/val_annotations.txt").open("a") as file:
+        file.write("val_2.JP\n")
+    with pytest.raises(
+        folders.DataError, match=r"^tiny-imagenet: .*val_annotations.txt: entry 3 has no class; [^\n]*$"
+    ):
+        load("tiny-imagenet", "test", tmp_path)
+    (root / "val/val_annotations.txt").write_text("val_0.JPEG\tn1\t0\t0\t1\t1\nval_1.JPEG\tn0\t0\t0\t1\t1\n")
     train = load("tiny-imagenet", "train", tmp_path, augment=Augmentation((Crop(4), Flip())))
     test = load("tiny-imagenet", "test", tmp_path)
     assert train.labels.tolist() == [0, 0, 0, 1, 1, 1]

@@ -53,7 +53,7 @@ def test_items_of_papers_that_are_left_out_are_no_mistake():
     structure.load(ROOT / "config", {"papers": ["advprune"], "more_seeds": {"sat/figure8": 5}})
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"sat/figure8": "3"}'])
+@pytest.mark.parametrize("text", ["{", "[]", '{"sat/figure8": "3"}', '{"sat/figure8": 100000000}'])
 def test_a_damaged_file_is_one_line(tmp_path, text):
     looks.path_of(tmp_path, "demo").write_text(text)
     with pytest.raises(ConfigError, match="not JSON"):

@@ -172,6 +172,7 @@ def test_a_training_names_what_is_damaged_in_its_folder(here, capsys, file, cont
     ("change", "said"),
     [
         ({"snapshots": [99]}, "spec.snapshots: 99; allowed: 1 to recipe.epochs, which is "),
+        ({"method": {"selector": {"once": {"tau": 500, "inner": "everything"}}}}, "spec: tau 500 never acts in "),
         ({"code": 1}, "spec.code: 1; allowed: 3, the meaning that training has in this version"),
         ({"recipe": {"batch": 10**6}}, "spec.recipe.batch: 1000000; allowed: up to 600, the examples of digits"),
     ],

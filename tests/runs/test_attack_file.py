@@ -4,8 +4,9 @@ import csv
 import json
 import os
 
+import numpy as np
 import pytest
-from test_bad_inputs import answer, root  # noqa: F401
+from test_bad_inputs import answer, png, root  # noqa: F401
 
 NETWORK = """
 import torch
@@ -35,3 +36,15 @@ def test_a_name_that_is_not_utf8_is_written(root, attack):  # noqa: F811
         (row, *_) = csv.DictReader(file)
     assert row["file"].startswith("out\\udcff/")
     assert json.loads(made.read_text())["attacks"].keys() == {row["attack"]}
+
+
+def test_other_counts_of_a_data_set_are_refused(root, attack):  # noqa: F811
+    """As by the attack on a run: numbers of so few images would pass for those of the data set."""
+    for c in range(3):
+        for i in range(12):
+            png(root / "data" / "mini-imagenet" / f"n{c}" / f"{i}.png", np.zeros((8, 8, 3), np.uint8))
+    (root / "mknet.py").write_text(NETWORK.replace("64, 10", "3 * 224 * 224, 3"))
+    status, err = attack("--suite", "mine/main", "--out", "x", "--data", "mini-imagenet", "--data-dir", root / "data")
+    assert status == 1
+    assert "mini-imagenet: not as config/datasets.yaml has it: classes 3 in place of 100" in err
+    assert not (root / "x").exists()

@@ -47,6 +47,8 @@ def run(arguments: argparse.Namespace, torch: Callable[[argparse.Namespace], Any
     """``torch`` imports and sets it up. What is finished stays finished: the same command goes on."""
     given = {f.name: getattr(arguments, f.name) for f in fields(settings.Settings)}
     chosen = settings.read(arguments.settings, given | {"own": arguments.own or None})
+    if arguments.part is None:
+        arguments.out.mkdir(parents=True, exist_ok=True)  # where it cannot be, nothing is trained for it
     torch(arguments)
     from leanat.bench import pages, trials
 

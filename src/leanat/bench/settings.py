@@ -10,7 +10,7 @@ from typing import Any
 from leanat.core.errors import ConfigError, did_you_mean
 from leanat.experiments.scales import CROP2
 from leanat.experiments.spec import part
-from leanat.plan.settings import load_yaml
+from leanat.plan.settings import MOST_SEEDS, load_yaml
 
 TRAININGS = {
     "standard": "Standard training",
@@ -123,6 +123,8 @@ class Settings:
         for key in ("seeds", "choices", "epochs"):
             if (value := getattr(self, key)) is not None and value < 1:
                 yield f"bench: {key}: {value} is not allowed; 1 or more"
+        if self.seeds > MOST_SEEDS:
+            yield f"bench: seeds: {self.seeds} is not allowed; at most {MOST_SEEDS}, each trains every rule"
 
     def epochs_on(self, data: str) -> int:
         return PROFILES[data].epochs if self.epochs is None else self.epochs

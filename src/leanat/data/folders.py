@@ -191,6 +191,8 @@ def _tiny(part: str, root: Path) -> Listing:
     if not notes.is_file():
         raise DataError(f"{name}: {notes} is missing")
     rows = [line.split("\t")[:2] for line in notes.read_text().splitlines() if line]
+    if cut := [k for k, row in enumerate(rows, 1) if len(row) < 2]:
+        raise DataError(f"{name}: {notes}: entry {cut[0]} has no class; a file, a tab and its class are expected")
     number = {wnid: k for k, wnid in enumerate(wnids)}
     unknown = [wnid for _, wnid in rows if wnid not in number]
     if unknown:

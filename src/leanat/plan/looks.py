@@ -12,6 +12,7 @@ from typing import Any
 
 from leanat.core.errors import ConfigError
 from leanat.core.files import atomic_write
+from leanat.plan.settings import MOST_SEEDS
 
 LOOKS = (3, 5, 8, 12, 20)  # seeds
 
@@ -29,9 +30,9 @@ def read(results: Path, scale: str) -> dict[str, int]:
         return {}
     except ValueError:
         more = None
-    if not isinstance(more, dict) or not all(type(seeds) is int and seeds > 0 for seeds in more.values()):
+    if not isinstance(more, dict) or not all(type(seeds) is int and 0 < seeds <= MOST_SEEDS for seeds in more.values()):
         raise ConfigError(
-            [f"{path}: not JSON of seeds by item; remove it, and leanat decide begins with the first look"]
+            [f"{path}: not JSON of seeds by item, 1 to {MOST_SEEDS}; remove it, and leanat decide begins anew"]
         )
     return more
 

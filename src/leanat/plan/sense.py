@@ -79,13 +79,18 @@ def _numbers(value: Any, where: str) -> Iterator[tuple[str, str, float]]:
                 yield from _numbers(part, f"{where}.{key}")
 
 
+def beyond_end(spec: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """The checks and removals of a spec that come when it is over: the field and its epoch."""
+    epochs = spec["recipe"]["epochs"]
+    late = [("early_stop.checks", at) for at in (spec.get("early_stop") or {}).get("checks", []) if at > epochs]
+    return late + [(key, at) for key, at in _starts(spec["method"]["selector"]) if at >= epochs]
+
+
 def beyond(grid: Grid) -> list[str]:
     """Checks, drops and removals that come when a run is over; ``spec_problems`` names snapshots and warm-ups."""
     found = {}
     for run in grid.runs.values():
-        epochs = run.spec["recipe"]["epochs"]
-        late = [("early_stop.checks", at) for at in (run.spec.get("early_stop") or {}).get("checks", []) if at > epochs]
-        late += [(key, at) for key, at in _starts(run.spec["method"]["selector"]) if at >= epochs]
+        epochs, late = run.spec["recipe"]["epochs"], beyond_end(run.spec)
         if grid.scale.name != "paper":  # Q-TART prints a drop at 260 of 200 epochs
             late += [("drops", at) for at in _drops(run.spec["recipe"]["lr"]) if at >= epochs]
         for key, at in late:

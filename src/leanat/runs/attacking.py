@@ -70,6 +70,7 @@ def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespac
     device = experiment.device_of(arguments.device)
     net, load, about = _any_network(arguments, device)
     name, test = about["data"], load("test")
+    training.check_counts({name}, arguments)
     trained = about.pop("trained on").get("data", {})
     code = about.pop("code", None)
     io.check(net, trained, test, about["model"])  # calls the network, whose code may import more

@@ -62,6 +62,8 @@ def check_specs(specs: list[tuple[str, dict[str, Any]]], arguments: argparse.Nam
         try:
             components.read(spec)
             found = sense.spec_problems(spec, datasets.get(spec["data"]["name"]))
+            epochs = spec["recipe"]["epochs"]
+            found += [f"spec: {key} {at} never acts in {epochs} epochs" for key, at in sense.beyond_end(spec)]
         except ConfigError as error:
             found = error.problems
         problems += [f"{name}: {line}" if len(specs) > 1 else line for line in found]
