@@ -48,3 +48,23 @@ def test_other_counts_of_a_data_set_are_refused(root, attack):  # noqa: F811
     assert status == 1
     assert "mini-imagenet: not as config/datasets.yaml has it: classes 3 in place of 100" in err
     assert not (root / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("suite", "kind"),
+    [("qtart/features", "feature_distances"), ("qtart/planted", "planted"), ("coreset/gradients", "gradient_error")],
+)
+def test_measures_of_layers_are_refused_before_anything_is_attacked(attack, root, suite, kind):  # noqa: F811
+    """A network of the user's does not name its layers as ours do."""
+    paper = suite.partition("/")[0]
+    status, err = attack("--suite", suite, "--out", "x", "--set", f"papers=[{paper}]")
+    assert (status, err.count("\n")) == (1, 1)
+    assert f": {kind} reads layers by name, which only leanat's own networks have" in err
+    assert not (root / "x").exists()
+
+
+def test_a_suite_of_measures_alone_is_kept(attack, root):  # noqa: F811
+    """Without a table of attacks, of which there are none."""
+    assert attack("--suite", "saliency/maps", "--out", "x", "--set", "papers=[saliency]") == (0, "")
+    assert json.loads((root / "x" / "saliency-maps.json").read_text())["measures"]["maps"]["numbers"]
+    assert not (root / "x" / "saliency-maps.csv").exists()

@@ -19,8 +19,12 @@ from leanat.core.errors import ConfigError
 from leanat.core.files import finite
 from leanat.core.precision import exact_fp32
 from leanat.evaluation import evaluate, outcome
+from leanat.evaluation.features import Distances
 from leanat.evaluation.gradient_masking import masking_report
 from leanat.models import io
+from leanat.models.classifier import Classifier
+from leanat.papers.coreset.gradient_error import GradientError
+from leanat.papers.qtart.planted import Planted
 from leanat.papers.saliency import maps
 from leanat.papers.sat import method as sat
 from leanat.plan import components
@@ -29,6 +33,7 @@ from leanat.runs import experiment, identity, kept, progress, records
 
 log = logging.getLogger("leanat")
 
+READ_LAYERS = (Distances, GradientError, Planted)  # measures that ask a network for its features, head or body
 FEW = 8  # numbers of a measure that the terminal shows
 
 
@@ -51,10 +56,12 @@ def assess(
     ``runs`` is the folder of the runs that the suite names; ``code``: a hash of the user's code that the network is.
     An attack that was stopped goes on after its last part.
     Returns the suite's summary, which says who made each outcome: nothing in it depends on when it is put together.
-    Raises ConfigError for an attack that does not exist, IdentityError for a run that is not what its training left.
+    Raises ConfigError for an attack that does not exist or a measure that is not for this network, IdentityError for a run
+    that is not what its training left.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     attacks, alarms, measures = suite_parts(suite, runs)
+    _check_layers(net, suite, measures)
+    folder.mkdir(parents=True, exist_ok=True)
     test, cache, network = load("test"), runs.parent / ".hashes", identity.of_network(net)
     about = experiment.provenance(test.labels.device)
     sources = {"network": network, "data": identity.of_data(test, cache)} | ({} if code is None else {"code": code})
@@ -115,6 +122,14 @@ def assess(
         summary.setdefault("masking_spec", {})[name] = suite[name]
         log.info("gradient masking: %s", " ".join(record["reasons"]) or "no sign of it")
     return summary | {"made_from": sources} | kept.latest(makers)
+
+
+def _check_layers(net: nn.Module, suite: dict[str, Any], measures: dict[str, maps.Measure]) -> None:
+    """Raises ConfigError for a measure of layers that a network of the user's does not name as ours do."""
+    for name, measured in measures.items():
+        if isinstance(measured, READ_LAYERS) and not isinstance(net, Classifier):
+            kind = next(iter(suite[name]["measure"]))
+            raise ConfigError([f"suite.{name}: {kind} reads layers by name, which only leanat's own networks have"])
 
 
 def upstream_networks(suite: dict[str, Any], runs: Path) -> list[Path]:

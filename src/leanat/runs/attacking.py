@@ -94,7 +94,9 @@ def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespac
     summary = assess.assess(net, load, attacks, folder, 0, runs_folder, precision=precision, code=code_hash)
     out = folder / f"{paper}-{suite}.json"
     write_json(out, about | summary)
-    rows = _rows(summary["attacks"], precision)
+    if not (rows := _rows(summary["attacks"], precision)):  # measures alone
+        log.info("%s", out)
+        return
     way = {"encoding": "utf-8", "errors": "backslashreplace"}  # names of files need not be UTF-8
     with atomic_write(out.with_suffix(".csv")) as beside, open(beside, "w", newline="", **way) as file:
         csv.DictWriter(file, rows[0]).writerows([dict(zip(rows[0], rows[0], strict=True)), *rows])
