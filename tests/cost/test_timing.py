@@ -1,5 +1,6 @@
 """What is measured is what a trained network costs: attacks that work, updates that are not done in every step."""
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,8 @@ from leanat.core.nouns import eval_without_param_grad
 from leanat.cost import forecast, timing
 from leanat.papers.saliency.discriminator import Discriminator
 from leanat.plan import structure
+from leanat.plan.item import Timed
+from leanat.selection.basic import Everything
 
 ROOT = Path(__file__).parents[2]
 SHAPE = {"classes": 10, "channels": 3, "size": 32, "train": 100}
@@ -116,3 +119,42 @@ def test_a_solver_on_a_gpu_is_measured_after_a_small_one(monkeypatch):
         run = SimpleNamespace(device=torch.device(device), recipe=SimpleNamespace(batch=128))
         assert timing._solve(None, run, SHAPE | {"train": 50_000}) == 1.0
         assert counts == expected
+
+
+class Stopwatch:
+    """A bench on which the n-th step takes n seconds; the third one ever is interrupted."""
+
+    taken = 0
+
+    def __init__(self):
+        self.run = SimpleNamespace(method=SimpleNamespace(selector=Everything()))
+        self.crop, self.spreads = None, []
+
+    def step(self):
+        Stopwatch.taken += 1
+        if Stopwatch.taken == 3:
+            raise KeyboardInterrupt
+        self.spreads.append(Stopwatch.taken / 100)
+        return {"step": float(Stopwatch.taken)}
+
+
+def test_a_measurement_that_was_interrupted_goes_on(tmp_path, monkeypatch):
+    """With what it has measured in the same way; of another batch nothing is taken over."""
+    monkeypatch.setattr(timing.Bench, "of", lambda *_: Stopwatch())
+    monkeypatch.setattr(Stopwatch, "taken", 0)
+    timed = {name: Timed({"model": {"name": "net"}}, 1, {}, f"step {name}") for name in "abc"}
+    out = tmp_path / "timings" / "p.json"
+    with pytest.raises(KeyboardInterrupt):
+        timing.write(timed, out, "cpu", 4, None, 5)
+    assert not out.exists()
+    timing.write(timed, out, "cpu", 4, None, 5)
+    made = json.loads(out.read_text())
+    assert [made["primitives"][name]["step"] for name in "abc"] == [1, 2, 4]
+    assert (made["spread"], made["batch"], made["repeats"]) == (0.02, 4, 3)
+    assert list(out.parent.iterdir()) == [out]
+
+    monkeypatch.setattr(Stopwatch, "taken", 0)
+    with pytest.raises(KeyboardInterrupt):
+        timing.write(timed, out, "cpu", 4, None, 5)
+    timing.write(timed, out, "cpu", 8, None, 5)
+    assert [json.loads(out.read_text())["primitives"][name]["step"] for name in "abc"] == [4, 5, 6]

@@ -1,5 +1,6 @@
 """The site of two finished items: every link leads somewhere, and a number to the run whose number it is."""
 
+import errno
 import json
 import re
 from html.parser import HTMLParser
@@ -110,6 +111,21 @@ def test_a_trial_that_is_cut_is_named(results, tmp_path):
                 (tmp_path / other).write_text(content)
             with pytest.raises(ValueError, match=rf"^[^\n]*{name}: damaged: [^\n]*$"):
                 trials.read(tmp_path)
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(grid, results, tmp_path, monkeypatch):
+    """The site that was there stays."""
+    (tmp_path / "site" / "assets").mkdir(parents=True)
+    (tmp_path / "site" / "assets" / "site.css").write_text("old")
+
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(build.Path, "write_bytes", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*site\.css'"):
+        build.write(grid, results / "results", ROOT, results / "figures", tmp_path / "site")
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
+    assert (tmp_path / "site" / "assets" / "site.css").read_text() == "old"
 
 
 def test_assumptions_come_from_the_marks(site, grid):

@@ -24,7 +24,7 @@ from leanat import models
 from leanat.attacks.lpips import Lpips
 from leanat.attacks.perceptual import Perceptual
 from leanat.attacks.pgd import Clean
-from leanat.core.files import write_json
+from leanat.core.files import read_json, write_json
 from leanat.core.loop import make_step, one_step
 from leanat.core.nouns import Attack, Hook, Method, Run, Split, Step, eval_without_param_grad
 from leanat.core.planned import innermost
@@ -47,29 +47,56 @@ log = logging.getLogger("leanat")
 def write(timed: dict[str, Timed], out: Path, device: str, batch: int | None, repeats: int | None, usual: int) -> None:
     """Measures every spec (see ``measure_all``) and writes the primitives with where they were measured.
 
-    ``usual``: repeats on a GPU, where ``repeats`` does not say.
+    What is measured is kept in ``<out>.part`` until all is, and the same command goes on from there, if device, threads,
+    versions, batch and repeats are the same. ``usual``: repeats on a GPU, where ``repeats`` does not say.
     """
     where = experiment.device_of(device)
     cpu = where.type == "cpu"
-    batch, repeats = batch or (4 if cpu else None), repeats or (3 if cpu else usual)
-    found, spread = measure_all(timed, where, batch, repeats, log.info)
+    made = {"batch": batch or (4 if cpu else None), "repeats": repeats or (3 if cpu else usual)}
+    made |= experiment.provenance(where)
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_json(
-        out, {"primitives": found, "batch": batch, "repeats": repeats, "spread": spread} | experiment.provenance(where)
-    )
+    part = out.with_name(f"{out.name}.part")
+    same = {key: value for key, value in made.items() if key != "date"}
+    known, spreads = _begun(part, same)
+    if known:
+        log.info("goes on from %s, of %s", part, len(known))
+
+    def keep() -> None:
+        write_json(part, same | {"known": known, "spreads": spreads})
+
+    found = measure_all(timed, where, made["batch"], made["repeats"], log.info, known, spreads, keep)
+    spread = statistics.median(spreads) if spreads else 0.0
+    write_json(out, {"primitives": found, "spread": spread} | made | {"date": experiment.provenance(where)["date"]})
+    part.unlink(missing_ok=True)
+
+
+def _begun(part: Path, same: dict[str, Any]) -> tuple[dict[str, dict[str, float]], list[float]]:
+    """The measurements of a command that was stopped, and their spreads; none where they were made in another way."""
+    try:
+        kept = read_json(part, "measurements")
+        if {key: kept[key] for key in same} == same:
+            return dict(kept["known"]), list(kept["spreads"])
+    except (OSError, ValueError, KeyError, TypeError):  # there is none, or it is damaged
+        pass
+    return {}, []
 
 
 def measure_all(
-    timed: dict[str, Timed], device: torch.device, batch: int | None, repeats: int, say: Callable[[str], None]
-) -> tuple[dict[str, dict[str, float]], float]:
+    timed: dict[str, Timed],
+    device: torch.device,
+    batch: int | None,
+    repeats: int,
+    say: Callable[[str], None],
+    known: dict[str, dict[str, float]],
+    spreads: list[float],
+    keep: Callable[[], None],
+) -> dict[str, dict[str, float]]:
     """The primitives (see ``cost.predict``) of every spec, by the spec's digest; steps that are alike are measured once.
 
-    And the spread of the measurements: of the repeats of each, half the range over the median; the median of those.
-
-    ``timed``: what is measured, by digest of its spec.
+    ``timed``: what is measured, by digest of its spec. ``known``: what was measured before, by kind, and ``spreads``: of the
+    repeats of each measurement, half the range over the median; both are added to, and then ``keep`` is called, after each spec.
     """
-    known: dict[str, dict[str, float]] = {}
-    found, spreads = {}, []
+    found = {}
     for number, (key, entry) in enumerate(timed.items(), 1):
         bench = Bench.of(entry.spec, entry.shape, device, batch, repeats)
         selector = gradient_based(bench.run.method.selector)
@@ -81,13 +108,15 @@ def measure_all(
         if selector is not None:
             kind = f"{entry.step} {selector.adversarial} {selector.features}"
             work |= {kind: bench.select, f"{selector} {entry.shape}": bench.solve}
-        for name, measure in work.items():
-            known[name] = known.get(name) or measure()
+        new = [name for name in work if name not in known]
+        known |= {name: work[name]() for name in new}
         found[key] = {k: v for name in work for k, v in known[name].items()}
-        spreads += bench.spreads
+        if new:
+            spreads += bench.spreads
+            keep()
         said = ", ".join(f"{name} {seconds:.3g} s" for name, seconds in found[key].items())
         say(f"[{number}/{len(timed)}] {entry.spec['model']['name']}: {said}")
-    return found, statistics.median(spreads) if spreads else 0.0
+    return found
 
 
 @dataclass

@@ -56,10 +56,12 @@ def write(grid: Grid, results: Path, root: Path, figures: Path, out: Path) -> st
     beside = out.with_name(f".{out.name}.new")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
-    pages = Writer(site, beside, figures, root)
-    pages.all()
-    shutil.rmtree(out, ignore_errors=True)
-    beside.rename(out)
+    try:
+        Writer(site, beside, figures, root).all()
+        shutil.rmtree(out, ignore_errors=True)
+        beside.rename(out)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
     files = [path for path in out.rglob("*") if path.is_file()]
     size = sum(path.stat().st_size for path in files) / 2**20
     return f"{out / 'index.html'}: {len(site.items)} items, {len(site.runs)} runs, {len(files)} files, {size:.1f} MB"
@@ -125,7 +127,10 @@ class Writer:
     def put(self, name: str, content: bytes) -> None:
         path = self.out / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        try:
+            path.write_bytes(content)
+        except OSError as error:  # a full disk names no file by itself
+            raise OSError(error.errno, error.strerror, str(path)) from error
 
     def page(self, name: str, template: str, title: str, **facts: Any) -> None:
         up = "../" * name.count("/")
