@@ -196,11 +196,10 @@ def test_committed_replications_are_sound(path):
     cells = replicated.load(path.parent.name, path.stem, ROOT / "replicated")
     assert cells
     for scale in {cell.scale for cell in cells.values()} & {"cpu", "lite", "paper"}:
-        item = structure.load(ROOT / "config", {"scale": scale, "data_dir": "data"}).items[
-            f"{path.parent.name}/{path.stem}"
-        ]
-        runs = {run for cell in cells.values() if cell.scale == scale for run in cell.runs.values()}
-        assert runs <= set(item.runs)
+        runs = {run: seed for cell in cells.values() if cell.scale == scale for seed, run in cell.runs.items()}
+        settings = {"scale": scale, "data_dir": "data", "seeds": 1 + max(runs.values()), "papers": [path.parent.name]}
+        item = structure.load(ROOT / "config", settings).items[f"{path.parent.name}/{path.stem}"]
+        assert runs.keys() <= set(item.runs)
 
 
 # --- statistics ------------------------------------------------------------------------------------------------------

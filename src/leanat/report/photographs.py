@@ -113,20 +113,13 @@ def _removal(of: Findings, printed: Printed) -> str:
 
 def _classes(of: Findings, printed: Printed) -> str:
     matrix, hard = "sat/figure2", ("cat", "dog", "car", "truck")
-
-    def classes(before: str) -> str:
-        found = (
-            f"{of.mean(matrix, before + c, 'A')} % and {of.mean(matrix, before + c, 'gain on B')} ({c})" for c in hard
-        )
-        return ", ".join(found)
-
+    found = ", ".join(f"{of.mean(matrix, c, 'A')} % and {of.mean(matrix, c, 'gain on B')} ({c})" for c in hard)
     full = of.mean(matrix, "full AT", "A")
     paper = printed("sat/figure6", "CIFAR-10 | hardest | full AT", "robust accuracy (AutoAttack l2)")
-    weighted, plain = (_seeds(of, matrix, [before + c for c in hard], "A") for before in ("", "w = 1 | "))
     return (
-        "- `sat`, four classes of Figure 2: robust accuracy on the attacked class, and points that the nine others gain over "
-        f"a training without attacks. With the authors' weights, w_A = |B|/|A| ({weighted}): {classes('')}. With w = 1, as the "
-        f"text says ({plain}): {classes('w = 1 | ')}. Full adversarial training reaches {full} % (the paper: {paper} %)."
+        f"- `sat`, four classes of Figure 2 with the authors' weights, w_A = |B|/|A| ({_seeds(of, matrix, hard, 'A')}): robust "
+        "accuracy on the attacked class, and points that the nine others gain over a training without attacks: "
+        f"{found}. Full adversarial training reaches {full} % (the paper: {paper} %)."
     )
 
 
