@@ -383,7 +383,8 @@ def choices(cell: Cell) -> Iterator[Choice]:
             "section 4; the authors' CSAT configurations on ImageNet-200 (S-CSAT) have its first two parts alone, for the test, too",
         )
     data = cell.get("data")
-    if "cifar100" in (data, SOURCE.get(data, (None,))[0]):
+    trained_on = SOURCE[data][0] if (method or "").startswith("transfer_") else data
+    if trained_on == "cifar100":
         yield (
             "attack of early stopping and of the test on CIFAR-100",
             "AutoAttack's first two parts, APGD on the cross-entropy and the targeted one",
