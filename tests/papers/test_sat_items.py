@@ -271,7 +271,7 @@ def test_what_is_kept_of_runs_on_real_data_is_found_again(tmp_path, grids):
     assert ("without AT", "B", "autoattack@B") not in found
     assert len(found) == 10 * 13 - 3 + 8  # four classes of the ten, with two weights
     with pytest.raises(ValueError, match="random subsets have no seed"):
-        keeping.keep(grids["demo"].items["sat/figure5"], tmp_path, tmp_path / "kept")
+        keeping.keep(grids["paper"].items["sat/figure5"], tmp_path, tmp_path / "kept")
 
 
 # -- the authors' code, value by value

@@ -120,7 +120,8 @@ OPEN = {
         "the last iterate is trained on": "supplement trades",
         "training of the head on SVHN": "supplement",
         "configurations of CSAT and ESAT there are not public": "figure5 figure6",
-        "attack of early stopping and of the test": "figure2 figure3 figure5 autopsy",
+        "attack of early stopping and of the test =": "figure2 figure3 figure5 autopsy",
+        "attack of early stopping and of the test on CIFAR-100": "figure5 figure6 figure7 figure8 supplement",
     },
 }
 
