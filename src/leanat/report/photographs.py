@@ -169,6 +169,7 @@ def _pruned(of: Findings, printed: Printed) -> str:
     rows = {
         "all data": "beta 1 | TRADES, the pruned runs' beta and learning rate",
         "random subsets": "beta 1 | Random, drawn again",
+        "GLISTER": "beta 1 | Adv-GLISTER",
         "GRAD-MATCH": "beta 1 | Adv-GRAD-MATCH (Ours)",
     }
     return (
