@@ -55,14 +55,9 @@ def methods(item: str, net: str, column: str, *names: str) -> Case:
     return case(item, column, **{name: f"{net} | {METHODS[name]}" for name in names})
 
 
-def more_layers(column: str, net: str, window: str) -> Case:
-    """A window of several layers and the last layer alone (Table 2)."""
-    names = {"more": window, "last": "last"}
-    return case("table2", f"{net} | {column}", **{k: f"{WINDOWS[w]} | on test data" for k, w in names.items()})
-
-
-def windows(column: str, net: str, *names: str) -> Case:
-    return case("table2", f"{net} | {column}", **{name: f"{WINDOWS[name]} | on test data" for name in names})
+def windows(column: str, net: str, **names: str) -> Case:
+    """Windows over the layers (Table 2), by the name of their cell."""
+    return case("table2", f"{net} | {column}", **{name: f"{WINDOWS[w]} | on test data" for name, w in names.items()})
 
 
 def trained_and_alone(net: str, attack: str, method: str) -> Case:
@@ -176,7 +171,7 @@ CLAIMS = [
         says="the window over the first half of the layers is the most accurate of the four, for every network "
         "(gamma chosen on test data, as in the paper)",
         source="section 4.3, caption of Table 2",
-        cases=[windows("Accuracy", net, "first", "last", "second", "normal") for net in NETWORKS],
+        cases=[windows("Accuracy", net, **{name: name for name in WINDOWS}) for net in NETWORKS],
         effect=lambda first, last, second, normal: above_all(first, last, second, normal),
         expect=every(above=0),
     ),
@@ -184,7 +179,7 @@ CLAIMS = [
         "qtart-09",
         says="with more layers more examples can be removed than with the last one, in most pairs of network and window",
         source="section 4.3, Table 2",
-        cases=[more_layers("γ", net, window) for net, window in product(NETWORKS, MORE_LAYERS)],
+        cases=[windows("γ", net, more=window, last="last") for net, window in product(NETWORKS, MORE_LAYERS)],
         effect=lambda more, last: more - last,
         expect=most(above=0),
         unit="examples",
@@ -193,7 +188,7 @@ CLAIMS = [
         "qtart-10",
         says="more layers cost little accuracy (read as: less than 1 point)",
         source="section 4.3",
-        cases=[more_layers("Accuracy", net, window) for net, window in product(NETWORKS, MORE_LAYERS)],
+        cases=[windows("Accuracy", net, more=window, last="last") for net, window in product(NETWORKS, MORE_LAYERS)],
         effect=lambda more, last: more - last,
         expect=every(above=-1),
     ),
