@@ -240,7 +240,7 @@ def test_attacks_without_a_ball(name, net, xy):
         (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(STATE | {"index": torch.arange(3)}), r"\[31\]; \[3\] of 0 or"),
         (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(STATE | {"index": [1]}), "the state has a list of 1; the"),
         (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(kept([1]) | {"epoch": "a"}), "epoch is 'a'; a whole number"),
-        (lambda net, x, y: evaluate(nn.Sequential(net, nn.Linear(5, 1)), (x, y * 0)), "the network returns one logit an image"),
+        (lambda net, x, y: evaluate(nn.Sequential(net, nn.Linear(5, 1)), (x, y * 0)), "the network returns one logit per image"),
         (lambda net, x, y: evaluate(net, (x, y), batch=2.5), "batch is 2.5; a whole number from 1 on"),
         (lambda net, x, y: evaluate(net, (x, y), batch=0), "batch is 0; a whole number from 1 on"),
         (lambda net, x, y: select(net, x, y, batch=2.5), "batch is 2.5; a whole number from 1 on"),

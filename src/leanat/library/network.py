@@ -75,7 +75,7 @@ class Wrapped(nn.Module):
             got = f"shape {list(z.shape)}" if isinstance(z, Tensor) else type(found).__name__
             raise ValueError(f"the network returns {got} for images {list(x.shape)}; logits [{len(x)}, K] are expected")
         if z.shape[1] < 2:
-            raise ValueError("the network returns one logit an image; one for each class, at least 2, are expected")
+            raise ValueError("the network returns one logit per image; one for each class, at least 2, are expected")
         if z.shape[1] < self.labels_below:
             raise ValueError(f"y has the class number {self.labels_below - 1}; the network has {z.shape[1]} logits")
         return z
