@@ -21,8 +21,10 @@ from leanat.core.loop import train
 from leanat.core.nouns import Method
 from leanat.core.rng import Draws
 from leanat.cost import decoding, predict, timing
+from leanat.data.facts import STATISTICS
 from leanat.evaluation import evaluate, features, outcome
 from leanat.evaluation.evaluate import transfer
+from leanat.papers.qtart import experiments
 from leanat.papers.qtart.method import WINDOWS, Instability
 from leanat.papers.qtart.planted import Planted, removed
 from leanat.plan import structure
@@ -450,3 +452,8 @@ def test_at_demo_the_removal_comes_after_the_warm_up():
             assert selector["once"]["tau"] > cosine["warmup_share"] * spec["recipe"]["epochs"]
             taus.append(selector["once"]["tau"])
     assert len(taus) > 250
+
+
+def test_the_deviations_in_the_foot_are_those_that_networks_normalise_with():
+    for data, said in experiments.DEVIATIONS.items():
+        assert said == STATISTICS.get(data, STATISTICS["photographs"])[2], data

@@ -244,3 +244,14 @@ def test_the_suite_of_a_network_from_elsewhere_keeps_the_papers_radii(grids):
             (a,), (b,) = whole[attack]["attack"].values(), own[attack]["attack"].values()
             assert a["threat"] == b["threat"], (paper, scale)
     assert grids["demo"].suite(facts, "main")["autoattack"]["label"] == "aa-demo"
+
+
+@pytest.mark.parametrize("scale", ["lite", "paper"])
+def test_an_early_stop_looks_again_after_each_drop_of_the_learning_rate(grids, scale):
+    runs = [run.spec for run in grids[scale].runs.values() if run.spec.get("early_stop")]
+    assert runs
+    for spec in runs:
+        checks, drops = spec["early_stop"]["checks"], spec["recipe"]["lr"]["steps"]["drops"]
+        ends = [*drops[1:], spec["recipe"]["epochs"]]
+        for drop, end in zip(drops, ends, strict=True):
+            assert any(drop < check <= end for check in checks), (spec["method"], checks, drops)

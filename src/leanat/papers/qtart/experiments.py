@@ -353,6 +353,16 @@ SMALL_NETWORKS = {
 }
 
 
+IMAGENETS = (0.229, 0.224, 0.225)
+DEVIATIONS = {  # as ``leanat.data.facts`` has them
+    "cifar10": (0.2023, 0.1994, 0.2010),
+    "cifar100": (0.2673, 0.2564, 0.2762),
+    "stl10": (0.2603, 0.2566, 0.2713),
+    "mini-imagenet": IMAGENETS,
+    "imagenet": IMAGENETS,
+}
+
+
 def choices(cell: Cell) -> Iterator[Choice]:
     item, data, method = cell.get("item"), cell.get("data"), cell.get("method")
     if method in REMOVING:
@@ -396,11 +406,11 @@ def choices(cell: Cell) -> Iterator[Choice]:
             "as in Q-TART's other items",
             "sensitivity, projection H, features, equation 7 and the windows are assumed as in the foot of Table 2",
         )
-    if data == "cifar10" and method in REMOVING:
+    if data in DEVIATIONS and method in REMOVING:
         yield (
-            "deviations of the channels that normalise",
-            "(0.2023, 0.1994, 0.2010)",
-            "not in the paper, whose noise of 0.5 is in their units; the means of each image's own deviation, as in many codes",
+            f"deviations of the channels that normalise {data}",
+            str(DEVIATIONS[data]),
+            "not in the paper, whose noise of 0.5 is in their units; as in many codes (of CIFAR-10: the means of each image's own)",
         )
     if item in TRAINED:
         yield (
@@ -433,7 +443,10 @@ def choices(cell: Cell) -> Iterator[Choice]:
     if method == "dihcl":
         yield (
             "settings of DIHCL that Tables 6 and 7 do not have",
-            "shares drawn from 1 to 0.3, learning rates from 0.1 to 0.0005 in each episode, temperature, mixup, restarts",
+            f"each episode draws 0.9 of the share before, at least {0.4 if data == 'cifar100' else 0.3} of the examples; the learning "
+            "rate rises from 0.0005 to 0.1 in the first episode and falls in each later one, in the second from 0.111 to 0.0005; "
+            "where it starts is divided by 0.9 per episode up to the fifth and multiplied by it from then on, where it ends "
+            "multiplied by 0.8 from the sixth on; temperature, mixup, restarts",
             "the defaults of its authors' code",
         )
         if data == "cifar100":

@@ -74,14 +74,15 @@ class Demo(scales.Demo):
             "drawn shapes, 2,000 training and 500 test images of 16 x 16 (10 classes for CIFAR-10; 20 for CIFAR-100 and "
             "TinyImageNet); l_inf radii as the paper on 10 classes, x 0.75 on 20; flips but no crops, with which "
             "adversarial training stays at chance here; networks standardise by channel, since standardising each image "
-            "makes the alignment of equations 4 and 7 zero; batch 64; epochs x 1/20 (at least 12; Free-AT 3 x 8), two "
-            "for each k, learning rates from 0.1 (cosine) and 0.01 to 0.001"
+            "makes the alignment of equations 4 and 7 zero; batch 64; "
+            f"{scales.OPTIMISER_NOTE}; epochs x 1/20 (at least 12; Free-AT 3 x 8), two "
+            "for each k, and FAT's bounds in proportion; learning rates from 0.1 (cosine) and 0.01 to 0.001"
         )
         yield (
             "beta x 1/40, gamma x 500 in the first phase and x 50 in the second, chosen here so that so short a training "
             "learns and aligns: gamma / beta is 20,000 and 2,000 times the paper's, so that nothing here says which of "
             "the two terms matters in the paper, nor that the paper's own weights make a network robust "
-            "(figures/saliency/weights has these); a discriminator of 3 layers"
+            "(figures/saliency/weights has these); discriminators of 3 layers, the first of 8 channels"
         )
         yield (
             "OURS is trained for 12 + 10 epochs, its teacher and standard training for 12: a row that is better may owe "

@@ -1,0 +1,79 @@
+"""Whatever a scale changes in the trainings of an item stands in the item's foot."""
+
+from pathlib import Path
+
+import pytest
+
+from leanat.experiments.scales import COUNT_FIELDS, EPOCH_FIELDS
+from leanat.plan import structure
+
+CONFIG = Path(__file__).parents[2] / "config"
+
+# Parts of a field's path, with the words of which one has to be in the foot; the first entry that the path has counts.
+EPOCHS = ("epochs x", "two for each k", "outer passes", "for 300", "all the paper's epochs")
+WORDS = {
+    "early_stop.checks": EPOCHS,
+    "early_stop": ("early stopping",),
+    "mixup": ("DIHCL",),
+    "bandit": ("DIHCL",),
+    "method.objective.saliency.beta": ("beta x",),
+    "method.objective.saliency.gamma": ("gamma x",),
+    **dict.fromkeys(COUNT_FIELDS, ("share of",)),
+    **dict.fromkeys(("epochs", "epochs_each", *EPOCH_FIELDS), EPOCHS),
+    "recipe.lr": ("learning rate", "FGSM-RS", "Free-AT", *EPOCHS),
+    "step_size": ("radii", "in l_2 becomes", "radius", "training attack"),  # it shrinks with the radius
+    "eps": ("radii", "in l_2 becomes", "radius"),
+    "validation_attack": ("validation examples",),
+    "method.attack": ("training attack",),
+    "method.extras": ("radii", *EPOCHS),
+    "weight_decay": ("weight decay",),
+    "nesterov": ("Nesterov",),
+    "batch": ("batch",),
+    "precision": ("bf16", "fp32"),
+    "augment": ("augment", "crop", "flip"),
+    "validation": ("held out",),
+    "standardise": ("standardise",),
+    "filters": ("filters",),
+    "layers": ("discriminator",),
+    "width": ("discriminator",),
+}
+
+
+def leaves(value, path=()):
+    if isinstance(value, dict) and value:
+        return {k: v for key, part in value.items() for k, v in leaves(part, (*path, str(key))).items()}
+    return {".".join(path): value}
+
+
+def changed(small, paper):
+    """Fields that differ between the runs of a cell at two scales; names of networks, data and other runs left out."""
+    ours, theirs = leaves(small), leaves(paper)
+    for field in sorted(ours.keys() | theirs.keys()):
+        values = ours.get(field), theirs.get(field)
+        if field in ("data.name", "model.name") or any("run:" in str(value) for value in values):
+            continue
+        if values[0] != values[1]:
+            yield field
+
+
+def words_for(field):
+    return next((words for key, words in WORDS.items() if f".{key}." in f".{field}."), ())
+
+
+@pytest.fixture(scope="module")
+def paper():
+    return structure.load(CONFIG, {"scale": "paper"})
+
+
+@pytest.mark.parametrize("scale", ["demo", "lite", "cpu"])
+def test_what_a_scale_changes_is_in_the_foot(scale, paper):
+    grid, silent = structure.load(CONFIG, {"scale": scale}), set()
+    for name, item in grid.items.items():
+        foot = " ".join(item.factors)
+        for cells, printed in zip(item.cells, paper.items[name].cells, strict=False):
+            for cell, other in zip(cells, printed, strict=False):
+                if not cell.runs or not other.runs:
+                    continue
+                specs = grid.runs[cell.runs[0]].spec, paper.runs[other.runs[0]].spec
+                silent |= {(name, f) for f in changed(*specs) if not any(word in foot for word in words_for(f))}
+    assert not silent, "\n".join(f"{name}: {field}" for name, field in sorted(silent))
