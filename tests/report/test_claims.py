@@ -177,6 +177,17 @@ def test_accuracy_that_rises_with_the_subset_is_followed_up_to_all_data():
     assert all(case["less"][1].split(" | ")[1] == case["more"][1].split(" | ")[1] for case in claim.cases)
 
 
+def test_what_is_said_of_all_attacks_and_methods_is_tested_on_all():
+    """Sections 1 and 6 of the saliency paper: "natural as well as adversarial accuracies", "compared to other robust models"."""
+    own = {claim.id: claim for claim in CLAIMS["saliency"]}
+    for name in ("saliency-10", "saliency-16"):
+        columns = {column for case in own[name].cases for _, _, column in case.values()}
+        assert columns == {"Clean", "FGSM", "PGD-5", "PGD-10", "PGD-20"}, name
+    others = {case["other"][1] for case in own["saliency-17"].cases}
+    first = {row for case in own["saliency-01"].cases for name, (_, row, _) in case.items() if name != "ours"}
+    assert others == first, "the methods that saliency-01 compares with"
+
+
 def test_what_a_claim_quotes_is_published():
     assert set(QUOTES) <= {claim.id for claim in ALL}
     for claim, quotes in QUOTES.items():
