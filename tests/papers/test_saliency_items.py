@@ -417,3 +417,15 @@ def test_the_memory_of_a_row_is_that_of_its_largest_step(grid):
     assert composed.number(rows["OURS, phase 1"][3], Sources()) == 20.0
     assert composed.number(rows["OURS and its teacher"][3], Sources()) == 30.0
     assert composed.number(rows["OURS and its teacher"][4], Sources()) == 300.0
+
+
+def test_every_number_that_maps_measures_is_shown_by_an_item(grids):
+    shown = {c.metric for item in grids["demo"].items.values() for _, _, c in item.flat if item.paper == "saliency"}
+    assert {f"maps.{name}" for name in Maps.number_names} <= shown
+
+
+def test_the_students_of_both_teachers_are_those_of_figure_4(grids):
+    """No further training: localisation has seeds that the students of teacher 1 do not have."""
+    demo = grids["demo"].items
+    assert set(demo["saliency/teachers"].runs) <= set(demo["saliency/figure4"].runs)
+    assert not grids["paper"].items["saliency/teachers"].runs, "real photographs have no masks"

@@ -701,12 +701,29 @@ ITEMS = {
     "localisation": maps_figure(
         title="How much of the saliency lies on the object",
         caption="Ours, on drawn images, whose object masks are known: the share of the absolute gradient of the true "
-        "class's probability that falls on the object, and of the change that PGD-20 makes, beside the object's share of "
-        "the area, which maps without a preference would reach.",
+        "class's probability that falls on the object, and of the changes that FGSM and PGD-20 make, beside the object's "
+        "share of the area, which maps without a preference would reach.",
         rows=FOUR,
         columns=[column("the object's area", "maps.area"), column("saliency", "maps.saliency"),
-                 column("change by PGD-20", "maps.pgd")],
+                 column("change by FGSM", "maps.fgsm"), column("change by PGD-20", "maps.pgd")],
         unit="%", better="high", seeds={"demo": 3}, options=BARS | {"y_label": "share on the object (%)"}),
+    "teachers": maps_figure(
+        title="How much of the saliency of students of two teachers lies on the object",
+        caption="Ours, of the networks of Figure 4, on drawn images as localisation: the share of the absolute gradient of "
+        "the true class's probability that falls on the object, beside the object's share of the area. Teacher 1: "
+        "adversarially trained on another data set, fine-tuned clean; teacher 2: adversarially trained on this one.",
+        rows=[{"group": data, "label": f"OURS, teacher {k}", "data": data, "method": method}
+              for data in ("cifar10", "cifar100") for k, method in ((1, "phase2_a"), (2, "phase2"))],
+        columns=[column("the object's area", "maps.area"), column("saliency", "maps.saliency")],
+        base=WRN, unit="%", better="high", seeds=ONCE,
+        options=BARS | {"series": "row_label", "panel": "data", "y_label": "share on the object (%)"}),
+    "perturbations": maps_figure(
+        title="How large perturbations are",
+        caption="Ours, of Figure 6, where the paper shows pictures: the mean of |δ| / ε over pixels and test images. FGSM "
+        "moves every pixel whose gradient is not exactly 0 by ε, as far as the range of the image lets it, so that it can "
+        "hardly tell networks apart.",
+        rows=FOUR, columns=[column("FGSM", "maps.fgsm_size"), column("PGD-20", "maps.pgd_size")],
+        unit="%", seeds={"demo": 3}, options=BARS | {"y_label": "mean |δ| (% of ε)"}),
     "batchnorm": Item(
         kind="table",
         title="Two conventions of BatchNorm in evaluation, CIFAR-10",

@@ -23,7 +23,7 @@ def not_needed(cell: Cell) -> str | None:
     """Why rows that are for the demo have no run where the images are real and the weights the paper's."""
     if cell.get("method") in OWN_WEIGHTS:
         return "at this scale every row has the paper's own weights"
-    if cell.get("item") == "localisation":
+    if cell.get("item") in ("localisation", "teachers"):
         return "CIFAR-10 has no object masks; the shapes of the demo have"
     return None
 
