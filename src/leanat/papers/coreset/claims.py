@@ -81,12 +81,12 @@ CLAIMS = [
     ),
     level(
         "coreset-05",
-        says="on coresets clean and robust accuracy stay almost intact in all cases of Table 1 (read as: at most 3 points "
-        "below)",
+        says="on coresets clean and robust accuracy stay almost intact in all cases of Table 1 (read as: at most 3.5 points "
+        "below: CRAIG with ℓ_2-PGD is 3.34 below by the authors' own numbers)",
         source="section 4.1, Table 1",
         cases=table1(FIRST, "ACC", "RACC"),
         effect=lambda full, ours: ours - full,
-        expect=every(above=-3),
+        expect=every(above=-3.5),
     ),
     ordering(
         "coreset-06",
