@@ -151,7 +151,7 @@ def grids():
 def test_every_claim_of_the_papers_is_there():
     for paper, own in CLAIMS.items():
         assert [c.id for c in own] == [r["id"] for r in LISTED if r["id"].startswith(paper)]
-    assert len(ALL) == 125
+    assert len(ALL) == 126
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -186,6 +186,13 @@ def test_what_is_said_of_all_attacks_and_methods_is_tested_on_all():
     others = {case["other"][1] for case in own["saliency-17"].cases}
     first = {row for case in own["saliency-01"].cases for name, (_, row, _) in case.items() if name != "ours"}
     assert others == first, "the methods that saliency-01 compares with"
+
+
+def test_every_two_warm_starts_are_compared():
+    """Section 4.4 of the coreset paper: "not very sensitive", "a longer warm-start is generally beneficial"."""
+    for claim in (c for c in CLAIMS["coreset"] if c.id in ("coreset-10", "coreset-19")):
+        pairs = [tuple(float(case[name][1].split(" | ")[1]) for name in ("short", "long")) for case in claim.cases]
+        assert set(pairs) == {(a, b) for a in (0.2, 0.4, 0.6, 0.8) for b in (0.4, 0.6, 0.8) if a < b}
 
 
 def test_what_a_claim_quotes_is_published():
