@@ -216,7 +216,7 @@ def selector_of(
                 "pgd",
                 threat=part("linf", eps=assumed(8 / 255, "as in training")),
                 steps=assumed(10, "as in training"),
-                step_size=assumed(0.007, "as in training"),
+                step_size=assumed(0.007, "as in training without Bullet"),
                 start=assumed("gaussian", "as in training"),
             )
         inner = part("glister", **fields)

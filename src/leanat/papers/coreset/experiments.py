@@ -100,7 +100,13 @@ TRAININGS: dict[str, dict[str, Any]] = {
         "drops": [75, 90],  # code
         "lr": LR_01,
         "weight_decay": 0.0002,  # code
-        "objective": part("trades", beta=assumed(6.0, "1/lambda, in appendix C, which is not in the text; code: 6")),
+        "objective": part(
+            "trades",
+            beta=assumed(
+                6.0,
+                "1/lambda, in appendix C, which is not in the text; the code asks for it on its command line; 6 as TRADES",
+            ),
+        ),
         "attack": pgd(
             EIGHT,
             assumed(10, APPENDIX),
@@ -460,6 +466,18 @@ def choices(cell: Cell) -> Iterator[Choice]:
             "network of the LPIPS distance",
             "an AlexNet in the form for CIFAR, trained on the same 12 classes",
             "PAT's is ImageNet's AlexNet, to which the bounds 0.25 and 0.5 belong and whose weights are not here: a ball of another shape and size",
+        )
+    if training == "pat":
+        yield (
+            "the five unseen attacks, their radii, bounds and steps",
+            "AutoAttack in l_inf and l_2, StAdv, ReColorAdv, JPEG, by PAT's README",
+            "in appendices C and D, which are not in the text; section 4.2: similar to PAT's, whose commands for CIFAR-10 have no JPEG",
+        )
+    if training in ("trades", "pat") and selects and data == "cifar10":
+        yield (
+            "first selection",
+            "when the warm start ends",
+            "the code waits for the next multiple of T, on a random subset for 10 epochs (TRADES: 2 selections, not 3; PAT: 5 epochs, 4, not 5)",
         )
     if training == "pat" and data == "cifar10":
         yield (

@@ -43,8 +43,8 @@ RECIPE = {
     "weight_decay": unsaid(0.0002, "as in IGAM's code"),
     "decays": unsaid("kernels", "as in IGAM's code, where biases and BatchNorm have no weight decay"),
     "clip_value": None,
-    "drop_last": False,
-    "precision": "fp32",  # double back-propagation is done in fp32 whatever stands here
+    "drop_last": unsaid(False, "Madry's code leaves out what fills no batch"),
+    "precision": unsaid("fp32", "double back-propagation is done in it"),
 }
 SALIENCY = {
     "teacher": upstream("at"),  # section 6: PGD-7 on the same data, the same network; of the run's own seed
@@ -100,7 +100,9 @@ UNIFORMLY = "'uniformly' is taken as a straight line over the phase"
 # -- the methods: each a function of the cell
 
 
-def training(cell: Cell, method: Any, recipe: Any, standardise: Assumed = EACH_IMAGE) -> dict[str, Any]:
+def training(
+    cell: Cell, method: Any, recipe: Any, standardise: Assumed = EACH_IMAGE, augment: Assumed = AUGMENT
+) -> dict[str, Any]:
     """A spec: what all trainings share, and what one adds."""
     # With images standardised one by one both alignments are 0 by construction (Euler): these networks are trained anew.
     if cell["item"] in ("alignment", "bound"):
@@ -110,7 +112,7 @@ def training(cell: Cell, method: Any, recipe: Any, standardise: Assumed = EACH_I
             "its logits do not change with the image's scale",
         )
     return {
-        "data": {"augment": AUGMENT_64 if cell["data"] == "tiny-imagenet" else AUGMENT, "validation": None},
+        "data": {"augment": AUGMENT_64 if cell["data"] == "tiny-imagenet" else augment, "validation": None},
         "model": {"standardise": standardise},
         "method": {"objective": part("cross_entropy"), "attack": "clean", "selector": "everything"} | method,
         "recipe": RECIPE | recipe,
@@ -189,21 +191,27 @@ def teacher_a(cell: Cell) -> dict[str, Any]:
 # TRADES, MART and AWP on WRN34-10, FAT on WRN32-10; as their authors' code (AWP's for AT).
 ALL_FOUR = "the code of TRADES, MART, AWP, FAT"
 OF_ALL_FOUR = {"batch": unsaid(128, ALL_FOUR), "decays": unsaid("all", ALL_FOUR)}
-AFFINE = unsaid("channel", "TRADES's, MART's and AWP's code have none or this fixed affine layer")
+AFFINE = unsaid("channel", "the code of TRADES, MART, AWP, FAT has none or this fixed affine layer")
+CROP4 = unsaid([part("crop", pad=4), "flip"], ALL_FOUR)
+
+
+def as_all_four(cell: Cell, method: Any, recipe: Any) -> dict[str, Any]:
+    """What the code of TRADES, MART, AWP and FAT has in common. Theirs counts epochs from 1, and the drops here from 0."""
+    return training(cell, method, OF_ALL_FOUR | recipe, AFFINE, CROP4)
 
 
 def trades(cell: Cell) -> dict[str, Any]:
     code = "TRADES's code"
     method = {"objective": part("trades", beta=unsaid(6, code)), "attack": pgd_of_trades("kl")}
-    recipe = {"epochs": unsaid(76, code), "lr": unsaid(step_decay(0.1, 75), code)}
-    return training(cell, method, OF_ALL_FOUR | recipe, AFFINE)
+    recipe = {"epochs": unsaid(76, code), "lr": unsaid(step_decay(0.1, 74), code)}
+    return as_all_four(cell, method, recipe)
 
 
 def mart(cell: Cell) -> dict[str, Any]:
     code = "MART's code for WRN34-10"
     method = {"objective": part("mart", beta=unsaid(6, code)), "attack": pgd_of_trades("ce")}
-    recipe = {"epochs": unsaid(90, code), "lr": unsaid(step_decay(0.1, 75), code)}
-    return training(cell, method, OF_ALL_FOUR | recipe | {"weight_decay": unsaid(0.0007, code)}, AFFINE)
+    recipe = {"epochs": unsaid(90, code), "lr": unsaid(step_decay(0.1, 74, 89), code)}
+    return as_all_four(cell, method, recipe | {"weight_decay": unsaid(0.0007, code)})
 
 
 def pgd_of_trades(loss: str) -> dict[str, Any]:
@@ -218,8 +226,8 @@ def awp(cell: Cell) -> dict[str, Any]:
     step, start = unsaid(2 / 255, code), unsaid("uniform", code)
     attack = part("pgd", threat=BALL, steps=unsaid(10, code), step_size=step, start=start)
     recipe = {"epochs": unsaid(200, code), "lr": unsaid(step_decay(0.1, 100, 150), code)}
-    recipe |= OF_ALL_FOUR | {"weight_decay": unsaid(0.0005, code)}
-    return training(cell, {"objective": term, "attack": attack}, recipe, AFFINE)
+    recipe |= {"weight_decay": unsaid(0.0005, code)}
+    return as_all_four(cell, {"objective": term, "attack": attack}, recipe)
 
 
 def fat(cell: Cell) -> dict[str, Any]:
@@ -233,8 +241,8 @@ def fat(cell: Cell) -> dict[str, Any]:
         bounds=unsaid([50, 90], code),
         omega=unsaid(0.001, code),
     )
-    lr = unsaid(step_decay(0.1, 60, 90), "FAT's code, which divides by 2 once more at epoch 110")
-    return training(cell, {"attack": attack}, OF_ALL_FOUR | {"epochs": unsaid(120, code), "lr": lr})
+    lr = unsaid(step_decay(0.1, 59, 89), "FAT's code, which divides by 2 once more at epoch 110")
+    return as_all_four(cell, {"attack": attack}, {"epochs": unsaid(120, code), "lr": lr})
 
 
 def free(cell: Cell) -> dict[str, Any]:
@@ -317,6 +325,12 @@ def choices(cell: Cell) -> Iterable[Choice]:
             "the paper says that training goes on, of weights alone",
         )
         yield "f_curr-disc", "layers, optimiser and steps as f_disc", "not in the paper"
+    if method in ("teacher_a", "phase1_a", "phase2_a") and cell["data"] == "cifar10":
+        yield (
+            "teacher A",
+            "trained on images of 64 x 64, fine-tuned and read on CIFAR-10's of 32 x 32",
+            "the paper does not say; IGAM's code enlarges CIFAR's to 64 x 64 for it",
+        )
     if method == "igam":
         yield (
             "IGAM's teacher",
