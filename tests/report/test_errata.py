@@ -373,6 +373,25 @@ def erratum_sat_05():
     near([f * w for f, w in zip(factors, weight.values(), strict=True)], 18, 1.11)
 
 
+def transferred(task, order):
+    """Robust accuracies of Figure 8 by the per cent of the source's examples that are attacked."""
+    row, column = f"ImageNet-200 -> {task} | {order} | A = {{}} % of examples", "robust accuracy (AutoAttack l2)"
+    return {share: value("sat", "figure8", row.format(share), column) for share in range(10, 100, 10)}
+
+
+def erratum_sat_11():
+    for task, found in (("Caltech-256", [38.1, 40.8]), ("Flowers-102", [44.5, 49.4])):
+        hardest, easiest = transferred(task, "hardest"), transferred(task, "easiest")
+        assert [share for share in hardest if hardest[share] <= easiest[share]] == [90]
+        assert [hardest[90], easiest[90]] == found
+
+
+def erratum_sat_12():
+    hardest, random = transferred("Flowers-102", "hardest"), transferred("Flowers-102", "random")
+    assert [share for share in hardest if hardest[share] >= random[share]] == [80]
+    near([hardest[80], random[80], random[50] - hardest[50], random[60] - hardest[60]], 47.8, 47.6, 0.5, 0.2)
+
+
 def minutes(item, row, column="↓ T (mins)"):
     return value("coreset", item, row, column)
 
@@ -455,4 +474,4 @@ def test_an_erratum_is_in_the_numbers(erratum):
 
 def test_every_check_is_of_an_erratum():
     assert set(CHECKS) <= set(ERRATA)
-    assert len(ERRATA) == 48
+    assert len(ERRATA) == 50

@@ -302,24 +302,19 @@ CLAIMS = [
     ),
     ordering(
         "sat-24",
-        says="with more examples attacked (40 % or more), transfer to CIFAR-10 and to Flowers-102 even exceeds "
-        "that of full adversarial training (read as: on each, on average over the sizes from 40 to 90 %)",
+        says="with more than 30 % of the examples attacked, transfer to CIFAR-10 and to Flowers-102 even exceeds that of "
+        "full adversarial training (read as: on each, with half of them)",
         source="section 4.3, Figure 8",
         cases=[
-            case(
-                "figure8",
-                "robust",
-                **{f"at{share}": f"{task} | hardest | S-ESAT | {share}" for share in (40, 50, 60, 70, 80, 90)},
-                full=f"{task} | full AT | full AT",
-            )
+            case("figure8", "robust", half=f"{task} | hardest | S-ESAT | 50", full=f"{task} | full AT | full AT")
             for task in (TASKS[0], TASKS[2])
         ],
-        effect=lambda at40, at50, at60, at70, at80, at90, full: average(at40, at50, at60, at70, at80, at90) - full,
+        effect=lambda half, full: half - full,
         expect=every(above=0),
     ),
     ordering(
         "sat-25",
-        says="in transfer, too, attacking the hardest examples is better than attacking the easiest",
+        says="in transfer, too, attacking the hardest examples is better than attacking the easiest (read as: at every size)",
         source="section 4.3, Figure 8",
         cases=[transfer(task, share, "hardest", "easiest") for task, share in product(TASKS, SHARES)],
         effect=lambda hardest, easiest: hardest - easiest,
