@@ -331,6 +331,27 @@ def test_a_step_of_free_is_measured_with_its_gradient():
     assert bench.run.memory["free"]["delta"].abs().max() > 0
 
 
+@pytest.mark.parametrize("scale", ["demo", "paper"])
+def test_figure_3_has_the_networks_of_figure_2_too(scale):
+    """Section 5 compares the Baseline, DIHCL and Q-TART alone with adversarial training "from Fig. 3"."""
+    grid = grid_of(scale)
+    two, three = (
+        {row.name: line for row, line in zip(item.rows, item.cells, strict=True)}
+        for item in (grid.items["qtart/figure2"], grid.items["qtart/figure3"])
+    )
+    alone = [
+        f"{net} | {method}"
+        for net in ("VGG16", "MobileNet", "DenseNet", "ResNet50")
+        for method in ("Baseline", "DIHCL", "Q-TART (Ours)")
+    ]
+    assert [cell.runs for name in alone for cell in three[name]] == [cell.runs for name in alone for cell in two[name]]
+    assert all(cell.runs for name in alone for cell in three[name])
+    assert len(three) == 12 + 16
+    new = {e for e in grid.items["qtart/figure3"].evaluations if e not in grid.items["qtart/figure2"].evaluations}
+    trained = {run for name, line in three.items() if name not in alone for cell in line for run in cell.runs}
+    assert {evaluation.partition("/")[0] for evaluation in new} == trained
+
+
 # -- DIHCL as its authors' code has it (github.com/tianyizhou/DIHCL at 6b80445: dihcl.py, dihcl_cifar.sh)
 
 

@@ -112,7 +112,7 @@ OPEN = {
         "size, place and coin of DI2-FGSM": "figure2 figure3 figure4 figure5",
         "apex O2": "table3 figure3 figure4 figure5 overfitting",
         "Figure 1 does not say": "figure1",
-        "normalisation in DIHCL": "table1 figure2",
+        "normalisation in DIHCL": "table1 figure2 figure3",
         "from the first epoch on": "table1 table2 table3 figure1 figure2 figure3 figure4 figure5 "
         "overfitting decomposition planted",
     },

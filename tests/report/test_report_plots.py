@@ -365,6 +365,21 @@ def test_polar_has_one_radius_closed_lines_and_a_gap_where_a_value_is_missing():
         draw(few)
 
 
+def test_differences_below_a_circle_stay_nearer_to_their_axis_than_to_the_next():
+    """Figure 3 of Q-TART has seven series, so six dots at each attack."""
+    item = made.qtart_polar()
+    whole = len(item["rows"])
+    for k in range(whole):
+        for again in ("x", "y"):
+            item["rows"].append(item["rows"][k] | {"label": f"{item['rows'][k]['label']} {again}"})
+            item["cells"].append(item["cells"][k])
+    for axis in (axis for axis in draw(item).axes if axis.name != "polar" and axis.get_visible()):
+        heights = [line.get_ydata()[0] for line in axis.lines if len(line.get_ydata()) == 1]
+        near = [[y for y in heights if abs(y - k) < 0.45] for k in range(7)]
+        assert sum(map(len, near)) == len(heights)
+        assert max(map(len, near)) == 8
+
+
 def test_polar_has_no_difference_of_a_run_to_itself():
     item = grid_item([SEEDS[0], SEEDS[0]], {"plot": "polar", "series": "method", "axis": "step", "panel": "data"})
     for line in item["cells"]:

@@ -70,7 +70,9 @@ def polar(
     top = ticks[-1]
     size = (3.2, 3.1) if shape[1] > 1 else (4.2, 3.4)
     below = {place: _differences(item, part, axis, series) for place, (_, part) in panels.items()}
-    strip = 0.35 + 0.19 * len(names)
+    several = max(len({label for label, _ in own}) for own in below.values())
+    apart = min(0.26, 0.78 / max(1, several - 1))  # of the dots at one axis, as a share of the distance to the next
+    strip = 0.35 + 0.05 / apart * len(names)  # the dots of one axis do not cover each other
     figure, axes, strips = page_with_strips(shape, size, strip if any(below.values()) else 0.01, projection="polar")
     widest = max((abs(end) for own in below.values() for gap in own.values() for end in _ends(gap)), default=0.0) or 1.0
     angles = {name: 2 * math.pi * k / len(names) for k, name in enumerate(names)}
@@ -82,7 +84,8 @@ def polar(
             _line(circle, angles, points_at, drawn[label], len(drawn))
         circle.set_title(title, pad=19, loc="center", fontweight="bold")
         empty(circle, part)
-        _strip(strips[r][c], below[r, c], names, drawn, 1.08 * widest, next(iter(series_of(item, part, series))))
+        base = next(iter(series_of(item, part, series)))
+        _strip(strips[r][c], below[r, c], names, drawn, 1.08 * widest, base, apart)
     for r, c in {divmod(k, shape[1]) for k in range(shape[0] * shape[1])} - set(panels):
         axes[r][c].set_visible(False)
         strips[r][c].set_visible(False)
@@ -134,15 +137,21 @@ def _ends(gap: Interval) -> tuple[float, float]:
 
 
 def _strip(
-    axes: Axes, gaps: Gaps, names: Sequence[str], drawn: Mapping[str, SeriesStyle], wide: float, base: str
+    axes: Axes,
+    gaps: Gaps,
+    names: Sequence[str],
+    drawn: Mapping[str, SeriesStyle],
+    wide: float,
+    base: str,
+    apart: float,
 ) -> None:
-    """The dots below a circle, differences to the series ``base``; nothing where there is none."""
+    """The dots below a circle, differences to the series ``base``, ``apart`` at each axis; nothing where there is none."""
     if not gaps:
         axes.set_visible(False)
         return
     others = list(dict.fromkeys(label for label, _ in gaps))
     for (label, name), gap in gaps.items():
-        look, y = drawn[label], names.index(name) + 0.26 * (others.index(label) - (len(others) - 1) / 2)
+        look, y = drawn[label], names.index(name) + apart * (others.index(label) - (len(others) - 1) / 2)
         axes.plot(_ends(gap), [y, y], color=look.colour, lw=1.2, alpha=0.6, marker="", ls="-")
         axes.plot([gap.mean], [y], color=look.colour, marker=look.marker, ms=3.4, ls="")
     axes.axvline(0, color="#999999", lw=0.7, zorder=0)
