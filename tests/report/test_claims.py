@@ -195,6 +195,15 @@ def test_every_two_warm_starts_are_compared():
         assert set(pairs) == {(a, b) for a in (0.2, 0.4, 0.6, 0.8) for b in (0.4, 0.6, 0.8) if a < b}
 
 
+def test_a_network_is_within_five_points_under_both_attacks_and_of_both_trainings():
+    """Section 5 of Q-TART: "within 5% of each other, across three of the four DNNs"."""
+    (claim,) = [c for c in CLAIMS["qtart"] if c.id == "qtart-18"]
+    assert (len(claim.cases), claim.expect.needed(4)) == (4, 3)
+    assert all(len({row.partition(" | ")[0] for _, row, _ in case.values()}) == 1 for case in claim.cases)
+    near = dict.fromkeys(claim.names, 30.0)
+    assert [claim.value(near | {name: 24.0}) for name in claim.names] == [6.0] * 6
+
+
 def test_what_a_claim_quotes_is_published():
     assert set(QUOTES) <= {claim.id for claim in ALL}
     for claim, quotes in QUOTES.items():

@@ -65,6 +65,17 @@ def trained_and_alone(net: str, attack: str, method: str) -> Case:
     return case("figure3", attack, trained=f"{net} | {method}", alone=f"{net} | {OURS}")
 
 
+def alone_and_trained(net: str) -> Case:
+    """Q-TART alone and both adversarial trainings, under MI-FGSM and FFGSM."""
+    mifgsm, ffgsm = (methods("figure3", net, attack, "qtart", "six", "seven") for attack in ("MI-FGSM", "FFGSM"))
+    return mifgsm | {f"{name}_ffgsm": place for name, place in ffgsm.items()}
+
+
+def widest_gap(qtart, six, seven, qtart_ffgsm, six_ffgsm, seven_ffgsm):
+    gaps = (six - qtart, seven - qtart, six_ffgsm - qtart_ffgsm, seven_ffgsm - qtart_ffgsm)
+    return max(abs(gap) for gap in gaps)
+
+
 def on_top(item: str, net: str, attack: str, method: str) -> Case:
     """Adversarial training with Q-TART, and without."""
     return case(item, attack, joined=f"{net} | Q-TART + {method}", without=f"{net} | {method}")
@@ -257,12 +268,11 @@ CLAIMS = [
     level(
         "qtart-18",
         says="without adversarial training, Q-TART's robustness to MI-FGSM and FFGSM is within 5 points of "
-        "adversarial training on three of the four networks (read as: for most of the 16 combinations of network, attack "
-        "and adversarial training)",
-        source="section 5",
-        cases=[trained_and_alone(*where) for where in product(NETWORKS, ["MI-FGSM", "FFGSM"], TRAINED)],
-        effect=lambda trained, alone: trained - alone,
-        expect=most(within=5),
+        "adversarial training on three of the four networks (read as: under both attacks, of both adversarial trainings)",
+        source="section 5, Figure 3",
+        cases=[alone_and_trained(net) for net in NETWORKS],
+        effect=widest_gap,
+        expect=most(below=5),
     ),
     ordering(
         "qtart-19",
