@@ -204,6 +204,18 @@ def test_a_network_is_within_five_points_under_both_attacks_and_of_both_training
     assert [claim.value(near | {name: 24.0}) for name in claim.names] == [6.0] * 6
 
 
+def test_a_gap_that_shrinks_is_asked_of_each_data_set_for_classes_and_for_examples():
+    """SAT's abstract: the tendency of hard examples "to diminish with increasing complexity of datasets"."""
+    (claim,) = [c for c in CLAIMS["sat"] if c.id == "sat-33"]
+    level = dict.fromkeys(claim.names, 30.0)
+    gaps = {"c10_classes": 4, "c100_classes": 3, "in200_classes": 1, "c10": 20, "c100": 12, "in200": 15}
+    found = [part.value(level | {f"hardest_{name}": 30.0 + gap for name, gap in gaps.items()}) for part in claim.parts()]
+    assert found == [1, 3, 8, 5]
+    for case in claim.cases:
+        of = {(item, row.split(" | ")[0]) for item, row, _ in case.values()}
+        assert of == {(item, data) for item in ("figure5", "figure6") for data in ("CIFAR-10", "CIFAR-100", "ImageNet-200")}
+
+
 def test_what_a_claim_quotes_is_published():
     assert set(QUOTES) <= {claim.id for claim in ALL}
     for claim, quotes in QUOTES.items():

@@ -42,8 +42,40 @@ def examples(data: str, share: int, *orders: str) -> Case:
     return case("figure6", "robust", **{order: f"{data} | {order} | ESAT | {share}" for order in orders})
 
 
+def gaps_by_data_set(share: int) -> Case:
+    """Hardest and easiest classes (Figure 5) and examples (Figure 6) on each data set."""
+    found: Case = {}
+    for name, data in zip(("c10", "c100", "in200"), DATA, strict=True):
+        for of, cells in (("", examples), ("_classes", classes)):
+            own = cells(data, share, "hardest", "easiest")
+            found |= {f"{order}_{name}{of}": place for order, place in own.items()}
+    return found
+
+
+def gap_is_widest_on_cifar10(
+    hardest_c10, easiest_c10, hardest_c100, easiest_c100, hardest_in200, easiest_in200,
+    hardest_c10_classes, easiest_c10_classes, hardest_c100_classes, easiest_c100_classes,
+    hardest_in200_classes, easiest_in200_classes,
+):  # fmt: skip
+    """By how much hardest and easiest differ more there than on each other data set, for classes and for examples."""
+    here, classes_here = hardest_c10 - easiest_c10, hardest_c10_classes - easiest_c10_classes
+    return (
+        classes_here - (hardest_c100_classes - easiest_c100_classes),
+        classes_here - (hardest_in200_classes - easiest_in200_classes),
+        here - (hardest_c100 - easiest_c100),
+        here - (hardest_in200 - easiest_in200),
+    )
+
+
 def transfer(task: str, share: int, *orders: str) -> Case:
     return case("figure8", "robust", **{order: f"{task} | {order} | S-ESAT | {share}" for order in orders})
+
+
+def random_and_hardest(share: int) -> Case:
+    """In transfer to each of the three tasks."""
+    tasks = zip(("c10", "caltech", "flowers"), TASKS, strict=True)
+    cells = [(name, transfer(task, share, "random", "hardest")) for name, task in tasks]
+    return {f"{order}_{name}": place for name, own in cells for order, place in own.items()}
 
 
 def weights(share: int, *names: str) -> Case:
@@ -425,5 +457,27 @@ CLAIMS = [
         cases=[transfer(TASKS[2], share, "hardest", "random") for share in SHARES],
         effect=lambda hardest, random: random - hardest,
         expect=every(above=0),
+    ),
+    ordering(
+        "sat-33",
+        says="hardest and easiest differ more on CIFAR-10 than on CIFAR-100 and on ImageNet-200, where classes are attacked and "
+        "where examples are (means over the sizes)",
+        source="abstract, section 4.1, Figures 5 and 6",
+        cases=[gaps_by_data_set(share) for share in SHARES],
+        effect=gap_is_widest_on_cifar10,
+        expect=mean(above=0),
+    ),
+    level(
+        "sat-34",
+        says="in transfer random examples are competitive (read as: on each task at most 2 points below the hardest, on average "
+        "over the sizes)",
+        source="section 4.3, caption of Figure 8",
+        cases=[random_and_hardest(share) for share in SHARES],
+        effect=lambda random_c10, hardest_c10, random_caltech, hardest_caltech, random_flowers, hardest_flowers: (
+            random_c10 - hardest_c10,
+            random_caltech - hardest_caltech,
+            random_flowers - hardest_flowers,
+        ),
+        expect=mean(above=-2),
     ),
 ]
