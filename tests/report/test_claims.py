@@ -151,7 +151,7 @@ def grids():
 def test_every_claim_of_the_papers_is_there():
     for paper, own in CLAIMS.items():
         assert [c.id for c in own] == [r["id"] for r in LISTED if r["id"].startswith(paper)]
-    assert len(ALL) == 126
+    assert len(ALL) == 130
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -204,16 +204,35 @@ def test_a_network_is_within_five_points_under_both_attacks_and_of_both_training
     assert [claim.value(near | {name: 24.0}) for name in claim.names] == [6.0] * 6
 
 
+def test_sat_s_claims_are_of_all_that_their_sentences_name():
+    claim = {c.id: c for c in CLAIMS["sat"]}
+    parts = [part.value(dict.fromkeys(part.names, 30.0) | {"over_on_a": 31.0}) for part in claim["sat-22"].parts()]
+    assert parts == [0, 0, 1, 1, 0], "improved on A_val, low on B_val, high in transfer"
+    assert {where[1].partition(" | ")[0] for case in claim["sat-22"].cases for where in case.values()} == {
+        "on A", "on B", "on CIFAR-10"}  # fmt: skip
+    variants = [case["third"][1] for case in claim["sat-27"].cases]
+    assert all(any(word in name for name in variants) for word in ("FGSM-RS", "S-CSAT", "SVHN"))
+    sizes = {int(case["other"][1].rpartition(" | ")[2]) for case in claim["sat-28"].cases}
+    assert sizes == set(range(10, 100, 10))
+    harder = claim["sat-35"].value(dict.fromkeys(claim["sat-35"].names, 90.0) | {"cat": 60.0})
+    assert harder == -5 < claim["sat-35"].expect.bound == 0
+
+
 def test_a_gap_that_shrinks_is_asked_of_each_data_set_for_classes_and_for_examples():
     """SAT's abstract: the tendency of hard examples "to diminish with increasing complexity of datasets"."""
     (claim,) = [c for c in CLAIMS["sat"] if c.id == "sat-33"]
     level = dict.fromkeys(claim.names, 30.0)
-    gaps = {"c10_classes": 4, "c100_classes": 3, "in200_classes": 1, "c10": 20, "c100": 12, "in200": 15}
-    found = [part.value(level | {f"hardest_{name}": 30.0 + gap for name, gap in gaps.items()}) for part in claim.parts()]
+    gaps = {"classes_c10": 4, "classes_c100": 3, "classes_in200": 1}
+    gaps |= {"examples_c10": 20, "examples_c100": 12, "examples_in200": 15}
+    found = [
+        part.value(level | {f"hardest_{name}": 30.0 + gap for name, gap in gaps.items()}) for part in claim.parts()
+    ]
     assert found == [1, 3, 8, 5]
     for case in claim.cases:
         of = {(item, row.split(" | ")[0]) for item, row, _ in case.values()}
-        assert of == {(item, data) for item in ("figure5", "figure6") for data in ("CIFAR-10", "CIFAR-100", "ImageNet-200")}
+        assert of == {
+            (item, data) for item in ("figure5", "figure6") for data in ("CIFAR-10", "CIFAR-100", "ImageNet-200")
+        }
 
 
 def test_what_a_claim_quotes_is_published():
