@@ -238,7 +238,7 @@ def test_mart_has_its_authors_recipe_for_the_larger_network(grids):
     assert spec["method"]["objective"] == {"mart": {"beta": 6}}
     recipe = spec["recipe"]
     assert (recipe["epochs"], recipe["weight_decay"], recipe["lr"]["steps"]["lr"]) == (90, 0.0007, 0.1)
-    assert recipe["lr"]["steps"]["drops"] == [74]
+    assert recipe["lr"]["steps"]["drops"] == [74, 89]
 
 
 def test_figure_2_reads_a_snapshot_for_each_k(grid):
