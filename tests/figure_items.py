@@ -257,7 +257,7 @@ def draw(item):
 def around(item):
     """What stands above and below a figure on its page: a text for each paragraph."""
     made = from_json(Filled, item)
-    data = typeset.frame(made, plots.foot(made, plots.drawn(made).read))
+    data = typeset.frame(made, plots.page.foot(made, plots.drawn(made).read))
     notes = [f"{note['head']} {note['body']}".strip() for note in data["notes"]]
     return [data["origin"], data["scale"], data["title"], data["caption"], *notes, *data["assumptions"]]
 

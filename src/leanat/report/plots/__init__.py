@@ -17,11 +17,11 @@ from leanat.core.errors import did_you_mean
 from leanat.core.files import atomic_write
 from leanat.plan.item import Filled
 from leanat.report import style, table, typeset
+from leanat.report.plots import page
 from leanat.report.plots.bars import bars, matrix
 from leanat.report.plots.features import features
 from leanat.report.plots.files import image_cells, images
 from leanat.report.plots.lines import areas, lines
-from leanat.report.plots.page import Plot, foot, page
 from leanat.report.plots.polar import polar
 from leanat.report.plots.scatter import scatter
 
@@ -57,7 +57,7 @@ def write_figure(item: Filled, stem: Path | str, claims: Sequence[Mapping[str, A
         file = io.BytesIO()
         plot.figure.savefig(file, format=form, dpi=2 * style.DPI, metadata=about)
         pictures[form] = file.getvalue()
-    data = typeset.frame(item, foot(item, plot.read), claims) | {"width": float(plot.figure.get_figwidth())}
+    data = typeset.frame(item, page.foot(item, plot.read), claims) | {"width": float(plot.figure.get_figwidth())}
     table.write_csv(cells, stem)
     with atomic_write(Path(f"{stem}.svg")) as beside:
         beside.write_bytes(pictures.pop("svg"))
@@ -77,7 +77,7 @@ def numbers(item: Filled) -> pandas.DataFrame:
     return cells
 
 
-def drawn(item: Filled) -> Plot:
+def drawn(item: Filled) -> page.Plot:
     """An item's plot. Raises ValueError as ``write_figure`` does."""
     kind, options = _asked(item)
     style.apply()
@@ -92,15 +92,15 @@ def _not_run(kind: str, item: Filled) -> bool:
     return kind in FROM_FILES and not item.files and not item.provenance.seeds
 
 
-def _nothing(item: Filled) -> Plot:
+def _nothing(item: Filled) -> page.Plot:
     """In the place of pictures a line that says why there are none."""
-    figure, axes = page((1, 1), (style.WIDTH, 0.8))
+    figure, axes = page.page((1, 1), (style.WIDTH, 0.8))
     axes[0][0].axis("off")
     reasons = dict.fromkeys(cell.missing for _, _, cell in item.flat if cell.missing) if item.rows else ()
     axes[0][0].text(
         0.5, 0.5, "; ".join(reasons) or f"nothing of it is run at scale {item.scale}", ha="center", color=style.GREY
     )
-    return Plot(figure, ())
+    return page.Plot(figure, ())
 
 
 def _asked(item: Filled) -> tuple[str, dict[str, Any]]:

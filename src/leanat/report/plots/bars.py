@@ -14,35 +14,7 @@ from matplotlib.patheffects import withStroke
 from leanat.plan.item import Filled
 from leanat.report import style
 from leanat.report.layout import number as printed
-from leanat.report.plots.page import (
-    INTERVAL,
-    PAPER,
-    REAL,
-    Plot,
-    empty,
-    finish,
-    page,
-    panels_of,
-    paper_handle,
-    reading,
-    real_handle,
-    seeds,
-    tidy,
-)
-from leanat.report.plots.points import (
-    Key,
-    Point,
-    SeriesStyle,
-    looks,
-    made_on,
-    measured,
-    name,
-    points,
-    require,
-    series_of,
-    single,
-    spread,
-)
+from leanat.report.plots import page, points
 from leanat.report.statistics import Interval
 
 if TYPE_CHECKING:
@@ -57,27 +29,29 @@ NO_SHADE = "#eeeeee"
 def bars(
     item: Filled,
     *,
-    group: Key = "row_label",
-    series: Key = "column_label",
-    panel: Key = None,
+    group: points.Key = "row_label",
+    series: points.Key = "column_label",
+    panel: points.Key = None,
     x_label: str = "",
     y_label: str = "",
-) -> Plot:
+) -> page.Plot:
     """A group of bars for each value of ``group``, in it a bar a series, with intervals; keys as for ``lines``."""
-    found = points(item)
-    require(found, [group, series, panel])
-    shape, panels = panels_of(item, found, panel)
-    groups, drawn = list(series_of(item, found, group)), looks(series_of(item, found, series))
+    found = points.points(item)
+    points.require(found, [group, series, panel])
+    shape, panels = page.panels_of(item, found, panel)
+    groups, drawn = list(points.series_of(item, found, group)), points.looks(points.series_of(item, found, series))
     wide = min(7.2, max(2.4, 0.9 + len(groups) * max(0.32, 0.14 * len(drawn)))) if shape[1] == 1 else 2.4
     letters = max(4, int(wide / len(groups) / LETTER))
     turned = max(len(word) for label in groups for word in label.split()) > letters
     rest = max(map(len, groups)) * LETTER * 0.6 if turned else 0.0
     alike = item.scale == "paper" and not any(point.real for point in found)
-    figure, axes = page(shape, (wide, 2.2 + rest), sharey=alike)
+    figure, axes = page.page(shape, (wide, 2.2 + rest), sharey=alike)
     for (r, c), (title, part) in panels.items():
         axis = axes[r][c]
         for k, (label, look) in enumerate(drawn.items()):
-            _series(axis, series_of(item, part, series).get(label, []), item, group, groups, (k, len(drawn)), look)
+            _series(
+                axis, points.series_of(item, part, series).get(label, []), item, group, groups, (k, len(drawn)), look
+            )
         ticks = groups if turned else [textwrap.fill(label, letters) for label in groups]
         turn = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if turned else {}
         axis.set_xticks(range(len(groups)), ticks, **turn)
@@ -85,53 +59,53 @@ def bars(
         axis.tick_params(axis="x", length=0)
         axis.set_title(title)
         axis.set_xlabel(x_label)
-        axis.set_ylabel(y_label or measured(found))
+        axis.set_ylabel(y_label or points.measured(found))
         axis.grid(axis="y")
         axis.axhline(0, color="#333333", lw=0.7, zorder=2)
         axis.set_axisbelow(True)
-        empty(axis, part)
-    tidy(axes, panels)
+        page.empty(axis, part)
+    page.tidy(axes, panels)
     handles = [] if len(drawn) == 1 else [
         Patch(fc=look.colour, hatch=look.hatch, ec="white", lw=0, label=label)
         for label, look in drawn.items()
     ]  # fmt: skip
-    read = reading(item, "Bars", f"whiskers: {INTERVAL}", each=found)
+    read = page.reading(item, "Bars", f"whiskers: {page.INTERVAL}", each=found)
     if any(point.missing for point in found):
         read.append("–: not measured.")
-    return finish(figure, handles + paper_handle(item, found) + real_handle(found), read)
+    return page.finish(figure, handles + page.paper_handle(item, found) + page.real_handle(found), read)
 
 
 def _series(
     axis: Axes,
-    own: Sequence[Point],
+    own: Sequence[points.Point],
     item: Filled,
-    group: Key,
+    group: points.Key,
     groups: Sequence[str],
     place: tuple[int, int],
-    look: SeriesStyle,
+    look: points.SeriesStyle,
 ) -> None:
     k, several = place
     wide = BAR / several
     at = {label: g + (k - (several - 1) / 2) * wide for g, label in enumerate(groups)}
-    by = single(series_of(item, own, group), "one bar")
+    by = points.single(points.series_of(item, own, group), "one bar")
     ours = {label: p.ours for label, p in by.items() if p.ours}
     if ours:
         where, estimates = [at[label] for label in ours], list(ours.values())
         colours = {"color": look.colour, "hatch": look.hatch, "ec": "white", "lw": 0.4}
         axis.bar(where, [e.mean for e in estimates], wide, zorder=2, **colours)
         for label in ours:
-            seeds(axis, by[label], "#333333", x=at[label])
+            page.seeds(axis, by[label], "#333333", x=at[label])
         axis.errorbar(
-            where, [e.mean for e in estimates], yerr=spread(estimates), fmt="none", ecolor="#333333", capsize=1.8,
+            where, [e.mean for e in estimates], yerr=points.spread(estimates), fmt="none", ecolor="#333333", capsize=1.8,
             elinewidth=0.9, zorder=3,
         )  # fmt: skip
-    ring = {**PAPER, "mec": "black", "mew": 0.9, "ms": min(5.5, max(3.0, 20 * wide))}
+    ring = {**page.PAPER, "mec": "black", "mew": 0.9, "ms": min(5.5, max(3.0, 20 * wide))}
     for label, point in by.items():
         if point.paper is not None:
             axis.plot([at[label]], [point.paper], marker="o", ls="", **ring)
         if point.real:
-            real = {**REAL, "color": look.colour, "path_effects": [withStroke(linewidth=3, foreground="white")]}
-            axis.errorbar([at[label]], [point.real.mean], yerr=spread([point.real]), ls="", **real)
+            real = {**page.REAL, "color": look.colour, "path_effects": [withStroke(linewidth=3, foreground="white")]}
+            axis.errorbar([at[label]], [point.real.mean], yerr=points.spread([point.real]), ls="", **real)
         if point.missing and point.paper is None and not point.real:
             axis.text(at[label], 0, "–", ha="center", va="bottom", color=style.GREY, fontsize=9)
 
@@ -143,14 +117,14 @@ def matrix(
     y_label: str = "",
     bars: Sequence[str] = (),
     diagonal: bool = False,
-) -> Plot:
+) -> page.Plot:
     """The item as a heat map of means with the numbers printed, the paper's and replicated values beside it.
 
     Shades go from the least to the greatest number of each matrix. Columns labelled as in ``bars`` are drawn as bars
     left of it, a row each. Replicated values, where there are any, stand in a second line of panels. With ``diagonal``
     the cells whose row and column have the same label get a frame.
     """
-    found = points(item)
+    found = points.points(item)
     across = [c for c, column in enumerate(item.columns) if column.label not in bars]
     beside = [c for c, column in enumerate(item.columns) if column.label in bars]
     if len(beside) != len(bars) or not across:
@@ -172,53 +146,57 @@ def matrix(
     matrix_wide = 0.3 * len(across) + 0.2
     wide = [1.5] * first + [matrix_wide] + ([1.2] * own + [matrix_wide]) * ("paper" in shown)
     room = (0.9 + sum(wide)) / len(wide), tall
-    figure, axes = page((1 + real, len(wide)), room, sharey="row", width_ratios=wide)
+    figure, axes = page.page((1 + real, len(wide)), room, sharey="row", width_ratios=wide)
     places = {"this run": axes[0][first], "paper": axes[0][-1]}
     if real:
         places["replicated, real data"] = axes[1][first]
         for axis in axes[1][first + 1 :]:
             axis.set_visible(False)
     both = [", ".join(_both(item, part) for part in (row.group, row.label) if part) for row in item.rows]
-    papers = [", ".join(name({}, part) for part in (row.group, row.label) if part) for row in item.rows]
+    papers = [", ".join(points.name({}, part) for part in (row.group, row.label) if part) for row in item.rows]
     decimals = [item.columns[c].digits for c in across]
     lines = ((both, lambda p: p.ours), (papers, lambda p: p.real))  # real data have the paper's own classes
     for line, (labels, of) in zip(axes, lines, strict=False):
         if beside:
-            _bars_beside(line[0], [[row[c] for c in beside] for row in table], looks(bars), of, rings=not own)
+            _bars_beside(line[0], [[row[c] for c in beside] for row in table], points.looks(bars), of, rings=not own)
         line[0].set_yticks(range(rows), labels)
         line[0].set_ylabel(y_label)
         line[0].set_ylim(rows - 0.5, -0.5)
     if own:
         printed_bars = [[row[c] for c in beside] for row in table]
         as_printed = lambda p: None if p.paper is None else Interval(p.paper, None, None, 1)  # noqa: E731
-        _bars_beside(axes[0][first + 1], printed_bars, looks(bars), as_printed, rings=False)
+        _bars_beside(axes[0][first + 1], printed_bars, points.looks(bars), as_printed, rings=False)
         axes[0][first + 1].set_title("paper")
     for kind, values in shown.items():
         axis = places[kind]
         _shaded(axis, np.array(values, float), decimals)
-        names = [name(item.labels if kind == "this run" else {}, item.columns[c].label) for c in across]
+        names = [points.name(item.labels if kind == "this run" else {}, item.columns[c].label) for c in across]
         slant = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
         fits = max(map(len, names)) * LETTER < figure.get_figwidth() / sum(wide) * wide[-1] / len(across)
         axis.set_xticks(range(len(across)), names, **({} if fits else slant))
-        data = {name(item.labels, p.keys["data"]) for p in found if "data" in p.keys}
+        data = {points.name(item.labels, p.keys["data"]) for p in found if "data" in p.keys}
         where = f", {data.pop()}" if kind == "paper" and len(data) == 1 else ""
-        axis.set_title(kind + where if kind != "this run" else made_on([row[c] for row in table for c in across]))
+        axis.set_title(
+            kind + where if kind != "this run" else points.made_on([row[c] for row in table for c in across])
+        )
         axis.set_xlabel(x_label)
         if diagonal:
             _frame(axis, item, across)
     handles = [Patch(fc=look.colour, hatch=look.hatch, ec="white", lw=0, label=label)
-               for label, look in looks(bars).items()]  # fmt: skip
+               for label, look in points.looks(bars).items()]  # fmt: skip
     widest = max((p.ours.half for row in table for p in row if p.ours and p.ours.half is not None), default=0)
     paper = "Matrix" + (" and bars" if own else " and open markers" * bool(beside)) + " named paper"
-    read = reading(item, "Numbers" + " and bars" * bool(beside), f"{INTERVAL}: ± {widest:.2g} at most", paper)
+    read = page.reading(item, "Numbers" + " and bars" * bool(beside), f"{page.INTERVAL}: ± {widest:.2g} at most", paper)
     read = [said for said in read if not said.startswith("Crosses")]
     read.append("Shades run from the least to the greatest number of each matrix by itself.")
-    return finish(figure, handles + ([] if own else paper_handle(item, [r[c] for r in table for c in beside])), read)
+    return page.finish(
+        figure, handles + ([] if own else page.paper_handle(item, [r[c] for r in table for c in beside])), read
+    )
 
 
 def _both(item: Filled, label: str) -> str:
     """What this scale puts in the place of a class, and in brackets the paper's."""
-    ours, paper = name(item.labels, label), name({}, label)
+    ours, paper = points.name(item.labels, label), points.name({}, label)
     return ours if ours == paper else f"{ours} ({paper})"
 
 
@@ -247,7 +225,7 @@ def _frame(axis: Axes, item: Filled, across: Sequence[int]) -> None:
 
 
 def _bars_beside(
-    axis: Axes, table: Sequence[Sequence[Point]], drawn: dict[str, SeriesStyle], of: Callable, rings: bool
+    axis: Axes, table: Sequence[Sequence[points.Point]], drawn: dict[str, points.SeriesStyle], of: Callable, rings: bool
 ) -> None:
     """Horizontal bars of the estimates ``of`` each point."""
     wide = BAR / len(drawn)
@@ -257,11 +235,11 @@ def _bars_beside(
             if of(point):
                 axis.barh([at], [of(point).mean], wide, color=look.colour, hatch=look.hatch, ec="white", lw=0.4)
                 bar = {"fmt": "none", "ecolor": "#333333", "capsize": 1.2, "elinewidth": 0.8}
-                axis.errorbar([of(point).mean], [at], xerr=spread([of(point)]), **bar)
+                axis.errorbar([of(point).mean], [at], xerr=points.spread([of(point)]), **bar)
             if point.paper is not None and rings:
-                ring = {**PAPER, "mec": "black", "mew": 0.9, "ms": 4}
+                ring = {**page.PAPER, "mec": "black", "mew": 0.9, "ms": 4}
                 axis.plot([point.paper], [at], marker="o", ls="", **ring)
-    axis.set_xlabel(measured([p for row in table for p in row]))
+    axis.set_xlabel(points.measured([p for row in table for p in row]))
     axis.grid(axis="x")
     axis.set_axisbelow(True)
     axis.tick_params(axis="y", length=0)

@@ -10,37 +10,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import NullLocator
 
 from leanat.plan.item import Filled
-from leanat.report.plots.page import (
-    INTERVAL,
-    PAPER,
-    REAL,
-    Plot,
-    cut,
-    empty,
-    finish,
-    page,
-    panels_of,
-    paper_handle,
-    reading,
-    real_handle,
-    seeds,
-    tidy,
-    worded,
-)
-from leanat.report.plots.points import (
-    Key,
-    Point,
-    SeriesStyle,
-    looks,
-    measured,
-    name,
-    number,
-    points,
-    require,
-    series_of,
-    single,
-    spread,
-)
+from leanat.report.plots import page, points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,55 +24,57 @@ def lines(
     item: Filled,
     *,
     x: str,
-    series: Key = "column_label",
-    panel: Key = None,
+    series: points.Key = "column_label",
+    panel: points.Key = None,
     x_label: str = "",
     y_label: str | Mapping[str, str] = "",
-) -> Plot:
+) -> page.Plot:
     """One line a series over the number ``x`` of the entries; a cell without ``x`` is a horizontal line.
 
     ``series`` and ``panel`` are keys of the entries, or lists of them; two keys of ``panel`` make a grid, the first one
     down, the second one across. ``y_label``: one, or by the title of its panel.
     """
-    found = points(item)
-    require(found, [x, series, panel])
-    shape, panels = panels_of(item, found, panel)
-    figure, axes = page(shape, (2.45, 2.15 if shape[1] > 1 else 2.9))
-    parts = series_of(item, found, series)
-    drawn = looks(label for label, own in parts.items() if any(x in p.keys for p in own))
+    found = points.points(item)
+    points.require(found, [x, series, panel])
+    shape, panels = page.panels_of(item, found, panel)
+    figure, axes = page.page(shape, (2.45, 2.15 if shape[1] > 1 else 2.9))
+    parts = points.series_of(item, found, series)
+    drawn = points.looks(label for label, own in parts.items() if any(x in p.keys for p in own))
     flat = [label for label in parts if label not in drawn]
-    level = {label: SeriesStyle("#444444", "", ("-", "--", ":", "-.")[k % 4], "") for k, label in enumerate(flat)}
+    level = {
+        label: points.SeriesStyle("#444444", "", ("-", "--", ":", "-.")[k % 4], "") for k, label in enumerate(flat)
+    }
     for (r, c), (title, part) in panels.items():
         axis = axes[r][c]
-        for label, own in series_of(item, part, series).items():
+        for label, own in points.series_of(item, part, series).items():
             _line(axis, own, x, label, (drawn | level)[label])
             _level(axis, [p for p in own if x not in p.keys], label, (drawn | level)[label])
         axis.set_title(title)
-        empty(axis, part)
-        _ticks(axis, sorted({number(p, x) for p in found if x in p.keys}))
+        page.empty(axis, part)
+        _ticks(axis, sorted({points.number(p, x) for p in found if x in p.keys}))
         axis.grid(axis="y")
-        axis.set_ylabel(worded(y_label, title) or measured(part))
-        axis.set_xlabel(x_label or name(item.labels, x))
+        axis.set_ylabel(page.worded(y_label, title) or points.measured(part))
+        axis.set_xlabel(x_label or points.name(item.labels, x))
     _share(axes, panels)
     for place, (_, part) in panels.items():
-        cut(axes[place], part)
-    tidy(axes, panels)
+        page.cut(axes[place], part)
+    page.tidy(axes, panels)
     handles = [_handle(label, look) for label, look in (drawn | level).items()]
     marked = [point for point in found if x in point.keys]
-    read = reading(item, "Lines and filled markers", f"bands or bars: {INTERVAL}", each=marked)
-    return finish(figure, handles + paper_handle(item, found) + real_handle(found), read)
+    read = page.reading(item, "Lines and filled markers", f"bands or bars: {page.INTERVAL}", each=marked)
+    return page.finish(figure, handles + page.paper_handle(item, found) + page.real_handle(found), read)
 
 
-def _line(axis: Axes, own: Sequence[Point], x: str, label: str, look: SeriesStyle) -> None:
-    by: dict[float, list[Point]] = {}
+def _line(axis: Axes, own: Sequence[points.Point], x: str, label: str, look: points.SeriesStyle) -> None:
+    by: dict[float, list[points.Point]] = {}
     for point in own:
         if x in point.keys:
-            by.setdefault(number(point, x), []).append(point)
-    by_x = sorted(single(by, label).items())
+            by.setdefault(points.number(point, x), []).append(point)
+    by_x = sorted(points.single(by, label).items())
     ours = [(at, p.ours) for at, p in by_x if p.ours]
     if ours:
         at, estimates = [a for a, _ in ours], [e for _, e in ours]
-        bars = spread(estimates)
+        bars = points.spread(estimates)
         as_band = bars is not None and len(at) >= BAND
         if as_band:
             low, high = ([e.mean if bound is None else bound for e, bound in zip(estimates, bounds, strict=True)]
@@ -113,19 +85,21 @@ def _line(axis: Axes, own: Sequence[Point], x: str, label: str, look: SeriesStyl
             ls=look.dash, capsize=2, elinewidth=0.9, zorder=3,
         )  # fmt: skip
     for at, p in by_x:
-        seeds(axis, p, look.colour, x=at)
+        page.seeds(axis, p, look.colour, x=at)
     paper = [(at, p.paper) for at, p in by_x if p.paper is not None]
     if paper:
-        ring = {**PAPER, "marker": look.marker, "mec": look.colour}
+        ring = {**page.PAPER, "marker": look.marker, "mec": look.colour}
         axis.plot(*zip(*paper, strict=True), color=look.colour, lw=0.6, ls=look.dash, alpha=0.75, **ring)
     real = [(at, p.real) for at, p in by_x if p.real]
     if real:
         means = [e.mean for _, e in real]
-        axis.errorbar([a for a, _ in real], means, yerr=spread([e for _, e in real]), ls="", color=look.colour, **REAL)
+        axis.errorbar(
+            [a for a, _ in real], means, yerr=points.spread([e for _, e in real]), ls="", color=look.colour, **page.REAL
+        )
 
 
-def _level(axis: Axes, own: Sequence[Point], label: str, look: SeriesStyle) -> None:
-    for point in single({"every x": own} if own else {}, label).values():
+def _level(axis: Axes, own: Sequence[points.Point], label: str, look: points.SeriesStyle) -> None:
+    for point in points.single({"every x": own} if own else {}, label).values():
         if point.ours:
             axis.axhline(point.ours.mean, color=look.colour, ls=look.dash, lw=1.1, zorder=2)
             if point.ours.low is not None:
@@ -133,7 +107,7 @@ def _level(axis: Axes, own: Sequence[Point], label: str, look: SeriesStyle) -> N
         edge = {"transform": axis.get_yaxis_transform(), "clip_on": False, "color": look.colour, "ls": ""}
         if point.paper is not None:
             axis.axhline(point.paper, color=look.colour, ls=look.dash, lw=0.6, alpha=0.75, zorder=1)
-            axis.plot([1], [point.paper], marker="o", mec=look.colour, **edge, **PAPER)
+            axis.plot([1], [point.paper], marker="o", mec=look.colour, **edge, **page.PAPER)
         if point.real:
             axis.plot([1], [point.real.mean], marker="x", mew=1.3, ms=5, **edge)
 
@@ -142,49 +116,51 @@ def areas(
     item: Filled,
     *,
     x: str,
-    series: Key = "column_label",
-    panel: Key = None,
+    series: points.Key = "column_label",
+    panel: points.Key = None,
     x_label: str = "",
     y_label: str = "",
-) -> Plot:
+) -> page.Plot:
     """Means of the series stacked over the number ``x``, in the order of the columns; a gap where one is missing."""
-    found = points(item)
-    require(found, [x, series, panel])
-    shape, panels = panels_of(item, found, panel)
-    figure, axes = page(shape, (2.45, 2.0), sharex=True, sharey=True)
-    drawn = looks(series_of(item, found, series))
+    found = points.points(item)
+    points.require(found, [x, series, panel])
+    shape, panels = page.panels_of(item, found, panel)
+    figure, axes = page.page(shape, (2.45, 2.0), sharex=True, sharey=True)
+    drawn = points.looks(points.series_of(item, found, series))
     drawn = {title: look._replace(colour=FILLS[k % len(FILLS)]) for k, (title, look) in enumerate(drawn.items())}
     for (r, c), (title, part) in panels.items():
         axis = axes[r][c]
-        _stack(axis, part, x, series_of(item, part, series), drawn)
+        _stack(axis, part, x, points.series_of(item, part, series), drawn)
         axis.set_title(title)
-        empty(axis, part)
+        page.empty(axis, part)
         axis.margins(x=0, y=0)
-        axis.set_xlabel(x_label or name(item.labels, x))
-        axis.set_ylabel(y_label or measured(found))
+        axis.set_xlabel(x_label or points.name(item.labels, x))
+        axis.set_ylabel(y_label or points.measured(found))
         axis.set_axisbelow(False)
-    tidy(axes, panels)
+    page.tidy(axes, panels)
     handles = [Patch(fc=look.colour, hatch=look.hatch, ec="white", lw=0, label=label)
                for label, look in drawn.items()]  # fmt: skip
     widest = max((p.ours.half for p in found if p.ours and p.ours.half is not None), default=None)
-    interval = f"{INTERVAL}, not drawn: ± {widest or 0:.2g} at most"
-    read = reading(item, "Areas", interval, "Open markers, stacked")
-    return finish(figure, handles + paper_handle(item, found), read)
+    interval = f"{page.INTERVAL}, not drawn: ± {widest or 0:.2g} at most"
+    read = page.reading(item, "Areas", interval, "Open markers, stacked")
+    return page.finish(figure, handles + page.paper_handle(item, found), read)
 
 
-def _stack(axis: Axes, part: Sequence[Point], x: str, series: Mapping[str, Sequence[Point]], drawn: dict) -> None:
-    at = sorted({number(p, x) for p in part})
+def _stack(
+    axis: Axes, part: Sequence[points.Point], x: str, series: Mapping[str, Sequence[points.Point]], drawn: dict
+) -> None:
+    at = sorted({points.number(p, x) for p in part})
     floor, printed = dict.fromkeys(at, 0.0), dict.fromkeys(at, 0.0)
     for label, own in series.items():
-        height = {number(p, x): p.ours.mean for p in own if p.ours}
+        height = {points.number(p, x): p.ours.mean for p in own if p.ours}
         top = {a: floor[a] + height.get(a, float("nan")) for a in at}
         style_ = {"fc": drawn[label].colour, "hatch": drawn[label].hatch, "ec": "white", "lw": 0.5}
         axis.fill_between(at, [floor[a] for a in at], [top[a] for a in at], **style_)
         floor = top
-        paper = {number(p, x): p.paper for p in own if p.paper is not None}
+        paper = {points.number(p, x): p.paper for p in own if p.paper is not None}
         printed = {a: below + paper[a] for a, below in printed.items() if a in paper}
         if printed:
-            axis.plot(*zip(*printed.items(), strict=True), ls="", marker="o", mec=drawn[label].colour, **PAPER)
+            axis.plot(*zip(*printed.items(), strict=True), ls="", marker="o", mec=drawn[label].colour, **page.PAPER)
 
 
 def _share(axes: Any, panels: Mapping) -> None:
@@ -217,5 +193,5 @@ def _ticks(axis: Axes, values: Sequence[float]) -> None:
     axis.set_xlim(values[0] - beside, values[-1] + beside)
 
 
-def _handle(label: str, look: SeriesStyle) -> Line2D:
+def _handle(label: str, look: points.SeriesStyle) -> Line2D:
     return Line2D([], [], color=look.colour, marker=look.marker, ls=look.dash, label=label)

@@ -16,30 +16,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from leanat.plan.item import Filled
-from leanat.report.plots.page import (
-    INTERVAL,
-    PAPER,
-    REAL,
-    Plot,
-    empty,
-    finish,
-    page_with_strips,
-    panels_of,
-    paper_handle,
-    reading,
-    real_handle,
-)
-from leanat.report.plots.points import (
-    Key,
-    Point,
-    SeriesStyle,
-    looks,
-    measured,
-    points,
-    require,
-    series_of,
-    single,
-)
+from leanat.report.plots import page, points
 from leanat.report.statistics import Interval, paired_difference
 
 if TYPE_CHECKING:
@@ -49,20 +26,20 @@ if TYPE_CHECKING:
 def polar(
     item: Filled,
     *,
-    axis: Key = "column_label",
-    series: Key = "row_label",
-    panel: Key = "row_group",
+    axis: points.Key = "column_label",
+    series: points.Key = "row_label",
+    panel: points.Key = "row_group",
     r_label: str = "",
-) -> Plot:
+) -> page.Plot:
     """A circle a ``panel``, an axis around it for each value of ``axis``, a closed line a ``series``; from 0 to above
     the greatest number of all panels.
 
     A line is open where a value is missing. Below, a dot for each other series and axis: the difference to the first.
     """
-    found = points(item)
-    require(found, [axis, series, panel])
-    shape, panels = panels_of(item, found, panel)
-    names, drawn = list(series_of(item, found, axis)), looks(series_of(item, found, series))
+    found = points.points(item)
+    points.require(found, [axis, series, panel])
+    shape, panels = page.panels_of(item, found, panel)
+    names, drawn = list(points.series_of(item, found, axis)), points.looks(points.series_of(item, found, series))
     if len(names) < 3:
         raise ValueError(f"a polar plot needs at least three axes, not {', '.join(names)}")
     top = max((b for p in found for b in _numbers(p)), default=1.0)
@@ -73,18 +50,20 @@ def polar(
     several = max(len({label for label, _ in own}) for own in below.values())
     apart = min(0.26, 0.78 / max(1, several - 1))  # of the dots at one axis, as a share of the distance to the next
     strip = 0.35 + 0.05 / apart * len(names)  # the dots of one axis do not cover each other
-    figure, axes, strips = page_with_strips(shape, size, strip if any(below.values()) else 0.01, projection="polar")
+    figure, axes, strips = page.page_with_strips(
+        shape, size, strip if any(below.values()) else 0.01, projection="polar"
+    )
     widest = max((abs(end) for own in below.values() for gap in own.values() for end in _ends(gap)), default=0.0) or 1.0
     angles = {name: 2 * math.pi * k / len(names) for k, name in enumerate(names)}
     for (r, c), (title, part) in panels.items():
         circle = axes[r][c]
         _frame(circle, angles, ticks, top)
-        for label, own in series_of(item, part, series).items():
-            points_at = single(series_of(item, own, axis), label)
+        for label, own in points.series_of(item, part, series).items():
+            points_at = points.single(points.series_of(item, own, axis), label)
             _line(circle, angles, points_at, drawn[label], len(drawn))
         circle.set_title(title, pad=19, loc="center", fontweight="bold")
-        empty(circle, part)
-        base = next(iter(series_of(item, part, series)))
+        page.empty(circle, part)
+        base = next(iter(points.series_of(item, part, series)))
         _strip(strips[r][c], below[r, c], names, drawn, 1.08 * widest, base, apart)
     for r, c in {divmod(k, shape[1]) for k in range(shape[0] * shape[1])} - set(panels):
         axes[r][c].set_visible(False)
@@ -93,8 +72,9 @@ def polar(
         Line2D([], [], color=look.colour, marker=look.marker, ls=look.dash, label=label)
         for label, look in drawn.items()
     ]
-    read = [f"Radius: {r_label or measured(found)}, 0 to {top:g} in every panel."] if r_label or measured(found) else []
-    read += reading(item, "Closed lines", f"bars: {INTERVAL}")
+    radius = r_label or points.measured(found)
+    read = [f"Radius: {radius}, 0 to {top:g} in every panel."] if radius else []
+    read += page.reading(item, "Closed lines", f"bars: {page.INTERVAL}")
     if any(below.values()):
         read.append(
             "Dots below: less the series that the axis names, paired by seed, with the 95 % interval; one seed has none."
@@ -104,13 +84,13 @@ def polar(
         read.append("No dot where a series is, by its settings, the very run of the first one.")
     if any(point.missing for point in found):
         read.append("A line is open where a value is missing.")
-    return finish(figure, handles + paper_handle(item, found) + real_handle(found), read)
+    return page.finish(figure, handles + page.paper_handle(item, found) + page.real_handle(found), read)
 
 
 Gaps = dict[tuple[str, str], Interval]  # by series and axis
 
 
-def _differences(item: Filled, part: Sequence[Point], axis: Key, series: Key) -> Gaps:
+def _differences(item: Filled, part: Sequence[points.Point], axis: points.Key, series: points.Key) -> Gaps:
     """Of each series but the first, less the first, at each axis where both have seeds in common and are not the same runs."""
     return {
         where: paired_difference(point.by_seed, base.by_seed)
@@ -120,15 +100,18 @@ def _differences(item: Filled, part: Sequence[Point], axis: Key, series: Key) ->
 
 
 def _with_the_first(
-    item: Filled, part: Sequence[Point], axis: Key, series: Key
-) -> list[tuple[tuple[str, str], Point, Point]]:
+    item: Filled, part: Sequence[points.Point], axis: points.Key, series: points.Key
+) -> list[tuple[tuple[str, str], points.Point, points.Point]]:
     """By series and axis each point of the others with that of the first series."""
-    of = {label: single(series_of(item, own, axis), label) for label, own in series_of(item, part, series).items()}
+    of = {
+        label: points.single(points.series_of(item, own, axis), label)
+        for label, own in points.series_of(item, part, series).items()
+    }
     (_, base), *others = of.items()
     return [((label, name), own[name], base[name]) for label, own in others for name in own if name in base]
 
 
-def _same(point: Point, base: Point) -> bool:
+def _same(point: points.Point, base: points.Point) -> bool:
     return bool(point.specs) and (point.specs, point.by_seed) == (base.specs, base.by_seed)
 
 
@@ -140,7 +123,7 @@ def _strip(
     axes: Axes,
     gaps: Gaps,
     names: Sequence[str],
-    drawn: Mapping[str, SeriesStyle],
+    drawn: Mapping[str, points.SeriesStyle],
     wide: float,
     base: str,
     apart: float,
@@ -161,7 +144,7 @@ def _strip(
     axes.xaxis.label.set_size(7)
 
 
-def _numbers(point: Point) -> list[float]:
+def _numbers(point: points.Point) -> list[float]:
     estimates = [e for e in (point.ours, point.real) if e]
     found = [e.mean if e.high is None else e.high for e in estimates]
     return found if point.paper is None else [*found, point.paper]
@@ -186,7 +169,9 @@ def _frame(circle: Axes, angles: dict[str, float], ticks: Sequence[float], top: 
         circle.text(angle, top * 1.07, textwrap.fill(name, 14), ha=ha, va=va, fontsize=7.5)
 
 
-def _line(circle: Axes, angles: dict[str, float], own: dict[str, Point], look: SeriesStyle, several: int) -> None:
+def _line(
+    circle: Axes, angles: dict[str, float], own: dict[str, points.Point], look: points.SeriesStyle, several: int
+) -> None:
     nan = float("nan")
     shown = {name: own[name].ours if name in own else None for name in angles}
     around = [*angles, next(iter(angles))]
@@ -200,7 +185,7 @@ def _line(circle: Axes, angles: dict[str, float], own: dict[str, Point], look: S
             circle.plot(where, [max(0.0, estimate.low), estimate.high], zorder=2, **bar)
     for name, point in own.items():
         if point.paper is not None:
-            circle.plot([angles[name]], [point.paper], marker=look.marker, ls="", mec=look.colour, **PAPER)
+            circle.plot([angles[name]], [point.paper], marker=look.marker, ls="", mec=look.colour, **page.PAPER)
         if point.real:
-            cross = {key: REAL[key] for key in ("marker", "mew", "ms", "zorder")}
+            cross = {key: page.REAL[key] for key in ("marker", "mew", "ms", "zorder")}
             circle.plot([angles[name]], [point.real.mean], ls="", color=look.colour, **cross)

@@ -14,34 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from leanat.core.errors import did_you_mean
 from leanat.plan.item import Filled
-from leanat.report.plots.page import (
-    INTERVAL,
-    PAPER,
-    REAL,
-    Plot,
-    cut,
-    empty,
-    finish,
-    page,
-    panels_of,
-    paper_handle,
-    reading,
-    real_handle,
-    tidy,
-    worded,
-)
-from leanat.report.plots.points import (
-    Key,
-    Point,
-    SeriesStyle,
-    looks,
-    measured,
-    points,
-    require,
-    series_of,
-    spread,
-    title,
-)
+from leanat.report.plots import page, points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,8 +24,8 @@ if TYPE_CHECKING:
 class Pair(NamedTuple):
     """A row of the item: its cells of the two columns."""
 
-    x: Point
-    y: Point
+    x: points.Point
+    y: points.Point
 
 
 def scatter(
@@ -60,14 +33,14 @@ def scatter(
     *,
     x: str,
     y: str,
-    series: Key = "row_group",
-    panel: Key = None,
-    label: Key = None,
+    series: points.Key = "row_group",
+    panel: points.Key = None,
+    label: points.Key = None,
     x_label: str = "",
     y_label: str | Mapping[str, str] = "",
     join: bool = False,
     spearman: bool = False,
-) -> Plot:
+) -> page.Plot:
     """A point per row: column ``x`` against column ``y``, both named by their label or by the ``metric`` they measure.
 
     ``y_label``: one, or by the title of its panel.
@@ -76,16 +49,16 @@ def scatter(
     through a series in the order of its rows. ``spearman`` prints rho and its two-sided p value (t approximation) over
     the means of each series of at least three points.
     """
-    found = points(item)
-    require(found, [series, panel, label])
+    found = points.points(item)
+    points.require(found, [series, panel, label])
     pairs = _pairs(item, found, x, y)
     firsts = [pair.y for pair in pairs]
-    shape, panels = panels_of(item, firsts, panel)
-    figure, axes = page(shape, (2.6, 2.5) if shape[1] > 1 else (4.4, 3.0))
-    drawn, told = looks(series_of(item, firsts, series)), []
+    shape, panels = page.panels_of(item, firsts, panel)
+    figure, axes = page.page(shape, (2.6, 2.5) if shape[1] > 1 else (4.4, 3.0))
+    drawn, told = points.looks(points.series_of(item, firsts, series)), []
     for (r, c), (head, part) in panels.items():
         axis, correlations = axes[r][c], []
-        for name, own in series_of(item, part, series).items():
+        for name, own in points.series_of(item, part, series).items():
             mine = [pair._replace(y=point) for pair in pairs for point in own if pair.y.keys is point.keys]
             _series(axis, mine, drawn[name], join)
             if spearman and (said := correlation(mine)):
@@ -93,27 +66,27 @@ def scatter(
             if label:
                 # A stand-in's name stands at our points alone.
                 of = {True: item, False: replace(item, labels={})}
-                told += [(axis, pair, title(of[pair.y.ours is not None], pair.y, label)) for pair in mine]
+                told += [(axis, pair, points.title(of[pair.y.ours is not None], pair.y, label)) for pair in mine]
         axis.set_title("\n".join(filter(None, [head, *correlations])))
-        empty(axis, [p for pair in pairs for point in part if pair.y.keys is point.keys for p in (pair.x, point)])
+        page.empty(axis, [p for pair in pairs for point in part if pair.y.keys is point.keys for p in (pair.x, point)])
         axis.grid()
         axis.set_axisbelow(True)
         axis.margins(0.08)
-        cut(axis, part)
-        axis.set_xlabel(x_label or measured([pair.x for pair in pairs]))
-        axis.set_ylabel(worded(y_label, head) or measured(firsts))
+        page.cut(axis, part)
+        axis.set_xlabel(x_label or points.measured([pair.x for pair in pairs]))
+        axis.set_ylabel(page.worded(y_label, head) or points.measured(firsts))
         if all(point.ours.mean.is_integer() for point in part if point.ours):  # ranks
             axis.yaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
-    tidy(axes, panels)
+    page.tidy(axes, panels)
     handles = [] if list(drawn) == [""] else [
         Line2D([], [], color=look.colour, marker=look.marker, ls=look.dash if join else "", label=name)
         for name, look in drawn.items()
     ]  # fmt: skip
-    read = reading(item, "Filled markers", f"bars: {INTERVAL}")
+    read = page.reading(item, "Filled markers", f"bars: {page.INTERVAL}")
     if spearman:
         read.append("ρ: Spearman's rank correlation of the means shown, p two-sided by the t approximation.")
-    handles += paper_handle(item, [pair.y for pair in pairs if None not in (pair.x.paper, pair.y.paper)])
-    plot = finish(figure, handles + real_handle(found), read)
+    handles += page.paper_handle(item, [pair.y for pair in pairs if None not in (pair.x.paper, pair.y.paper)])
+    plot = page.finish(figure, handles + page.real_handle(found), read)
     _annotate(figure, told)
     return plot
 
@@ -130,7 +103,7 @@ def correlation(pairs: Sequence[Pair]) -> str:
     return f"ρ = {found.statistic:.2f}, p {p}, n = {len(known)}".replace("-", "−")
 
 
-def _pairs(item: Filled, found: Sequence[Point], x: str, y: str) -> list[Pair]:
+def _pairs(item: Filled, found: Sequence[points.Point], x: str, y: str) -> list[Pair]:
     known = [{column.label, str(column.entry.get("metric", column.label))} for column in item.columns]
     place = []
     for option in (x, y):
@@ -144,23 +117,23 @@ def _pairs(item: Filled, found: Sequence[Point], x: str, y: str) -> list[Pair]:
     return [Pair(row[place[0]], row[place[1]]) for row in rows]
 
 
-def _series(axis: Axes, pairs: Sequence[Pair], look: SeriesStyle, join: bool) -> None:
+def _series(axis: Axes, pairs: Sequence[Pair], look: points.SeriesStyle, join: bool) -> None:
     shown = [(pair.x.ours, pair.y.ours) for pair in pairs if pair.x.ours and pair.y.ours]
     if shown:
         xs, ys = (list(side) for side in zip(*shown, strict=True))
         axis.errorbar(
-            [e.mean for e in xs], [e.mean for e in ys], xerr=spread(xs), yerr=spread(ys), color=look.colour,
+            [e.mean for e in xs], [e.mean for e in ys], xerr=points.spread(xs), yerr=points.spread(ys), color=look.colour,
             marker=look.marker, ls=look.dash if join else "", lw=1, elinewidth=0.8, capsize=1.5, zorder=3,
         )  # fmt: skip
     paper = [(pair.x.paper, pair.y.paper) for pair in pairs if None not in (pair.x.paper, pair.y.paper)]
     if paper:
-        ring = {**PAPER, "marker": look.marker, "mec": look.colour}
+        ring = {**page.PAPER, "marker": look.marker, "mec": look.colour}
         axis.plot(*zip(*paper, strict=True), color=look.colour, lw=0.6, ls=look.dash if join else "", **ring)
     real = [(pair.x.real, pair.y.real) for pair in pairs if pair.x.real and pair.y.real]
     if real:
         xs, ys = (list(side) for side in zip(*real, strict=True))
-        bars = {"xerr": spread(xs), "yerr": spread(ys), "color": look.colour, "ls": ""}
-        axis.errorbar([e.mean for e in xs], [e.mean for e in ys], **bars, **REAL)
+        bars = {"xerr": points.spread(xs), "yerr": points.spread(ys), "color": look.colour, "ls": ""}
+        axis.errorbar([e.mean for e in xs], [e.mean for e in ys], **bars, **page.REAL)
 
 
 def _annotate(figure: Figure, told: Sequence[tuple[Axes, Pair, str]]) -> None:
