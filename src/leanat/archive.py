@@ -41,7 +41,7 @@ def write(grid: Grid, results: Path, root: Path, figures: Path, out: Path) -> st
     files = dict(sorted(contents(grid, runs, results, root, figures)))
     date = max(records.metrics(results / "runs" / run / "metrics.json", "date")["date"] for run in runs)
     files_of_text = {"environment.json": environment(runs, results), "SHA256SUMS": sums(files)}
-    crate = describe(grid, {*files, *files_of_text}, date, root)
+    crate = describe(grid, {*files, *files_of_text}, date)
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(out) as beside, zipfile.ZipFile(beside, "w") as whole:
         for name, text in {"ro-crate-metadata.json": crate, **files_of_text}.items():
@@ -101,7 +101,7 @@ def sums(files: dict[str, Path]) -> str:
     return "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {name}\n" for name, path in files.items())
 
 
-def describe(grid: Grid, names: set[str], date: str, root: Path) -> str:
+def describe(grid: Grid, names: set[str], date: str) -> str:
     """``ro-crate-metadata.json``; its date is that of the latest run, and nothing in it is drawn at random."""
     from rocrate.model.dataset import Dataset
     from rocrate.model.file import File

@@ -105,7 +105,9 @@ def candidates(lines: Sequence[Line], grid: Grid, seeds: Mapping[str, int], pric
     that look; those that no look is likely to decide are past hope and are not pursued.
     """
     waiting = {
-        line.claim.id: (line, _items(line)) for line in lines if line.verdict in ("inconclusive", "not decidable")
+        line.claim.id: (line, tuple(_items_of(line.claim)))
+        for line in lines
+        if line.verdict in ("inconclusive", "not decidable")
     }
     found = {}
     for line, items in waiting.values():
@@ -134,10 +136,6 @@ def _rate(line: Line, items: Sequence[str], prices: Prices) -> float:
         (chance / max(prices.minutes(items, look), 0.1) for look, chance in line.chances.items() if chance >= HOPE),
         default=0.0,
     )
-
-
-def _items(line: Line) -> tuple[str, ...]:
-    return tuple(_items_of(line.claim))
 
 
 def choose(raises: Sequence[Raise], minutes: float) -> list[Raise]:

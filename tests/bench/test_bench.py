@@ -22,7 +22,7 @@ from leanat.core.errors import ConfigError
 from leanat.plan import components
 from leanat.runs import devices
 from leanat.selection.last_layer import gradients
-from leanat.selection.solvers import facility_location_of
+from leanat.selection.solvers import facility_location
 
 ROOT = Path(__file__).parents[2]
 MINE = "import math\n\nfrom leanat.selection.basic import everyone\n\n\n"
@@ -194,7 +194,7 @@ def test_peers_choose_as_the_built_in_solver_does(name):
     for c in range(3):
         members = (data.labels == c).nonzero()[:, 0]
         similarity = torch.from_numpy(peers.similarities(rows[members]))
-        ours, sizes = facility_location_of(similarity, 4)
+        ours, sizes = facility_location(rows[members], 4)
         theirs = torch.isin(members, index).nonzero()[:, 0]
         covered = [float(similarity[:, chosen].max(1).values.sum()) for chosen in (ours, theirs)]
         assert covered[1] == pytest.approx(covered[0], rel=1e-6)

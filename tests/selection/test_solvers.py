@@ -19,7 +19,6 @@ from leanat.selection.solvers import (
     batch_budget,
     candidates,
     facility_location,
-    facility_location_of,
     matching_pursuit,
     per_batch,
     per_class,
@@ -121,6 +120,13 @@ def similarity_of(x):
     return squared.max() - squared
 
 
+def of_similarities(similarity, budget):
+    """``facility_location`` for similarities [n, n]; row j holds what candidate j is to every point."""
+    chosen, owner = facility._lazy_greedy(facility._Stored(similarity), min(budget, len(similarity)), widest=1)
+    index, weight = facility._result(chosen, owner, torch.device("cpu"))
+    return index.tolist(), weight.tolist()
+
+
 def test_lazy_equals_exhaustive_on_integers():
     """200 matrices with many ties, all budgets up to the whole set."""
     rng = np.random.default_rng(0)
@@ -128,9 +134,9 @@ def test_lazy_equals_exhaustive_on_integers():
         n = int(rng.integers(1, 14))
         similarity = rng.integers(0, int(rng.integers(1, 6)) + 1, (n, n)).astype(np.float32)
         budget = int(rng.integers(0, n + 3))
-        index, weight = facility_location_of(torch.from_numpy(similarity), budget)
-        assert index.tolist() == naive_greedy(similarity, min(budget, n)), trial
-        assert weight.tolist() == (cluster_sizes(similarity, index.tolist()) if budget else [])
+        index, weight = of_similarities(similarity, budget)
+        assert index == naive_greedy(similarity, min(budget, n)), trial
+        assert not budget or weight == cluster_sizes(similarity, index)
 
 
 def test_lazy_equals_exhaustive_on_floats():
@@ -138,7 +144,7 @@ def test_lazy_equals_exhaustive_on_floats():
     rng = np.random.default_rng(1)
     for _ in range(20):
         similarity = similarity_of(rng.normal(size=(60, 3))).astype(np.float32)
-        assert facility_location_of(torch.from_numpy(similarity), 60)[0].tolist() == naive_greedy(similarity, 60)
+        assert of_similarities(similarity, 60)[0] == naive_greedy(similarity, 60)
 
 
 @pytest.mark.parametrize("way", ["stored", "computed", "neighbours"])
@@ -201,10 +207,10 @@ def test_apricot_chooses_the_same(optimizer):
     similarity = similarity_of(rng.normal(size=(80, 5)))
     theirs = apricot.FacilityLocationSelection(20, metric="precomputed", optimizer=optimizer)
     theirs.fit(similarity)
-    index, _ = facility_location_of(torch.from_numpy(similarity), 20)
-    assert set(index.tolist()) == set(theirs.ranking.tolist())
-    assert coverage(similarity, index.tolist()) == pytest.approx(coverage(similarity, theirs.ranking), rel=1e-12)
-    assert coverage(similarity, index.tolist()) == pytest.approx(float(np.sum(theirs.gains)), rel=1e-6)
+    index, _ = of_similarities(similarity, 20)
+    assert set(index) == set(theirs.ranking.tolist())
+    assert coverage(similarity, index) == pytest.approx(coverage(similarity, theirs.ranking), rel=1e-12)
+    assert coverage(similarity, index) == pytest.approx(float(np.sum(theirs.gains)), rel=1e-6)
 
 
 def test_greedy_guarantee():
@@ -212,7 +218,7 @@ def test_greedy_guarantee():
     rng = np.random.default_rng(4)
     for _ in range(30):
         similarity = rng.random((9, 9)) ** 3
-        chosen = facility_location_of(torch.from_numpy(similarity), 3)[0].tolist()
+        chosen = of_similarities(similarity, 3)[0]
         best = max(coverage(similarity, s) for s in itertools.combinations(range(9), 3))
         assert coverage(similarity, chosen) >= (1 - 1 / math.e) * best
 
@@ -231,10 +237,6 @@ def test_facility_location_errors():
         facility_location(torch.zeros(2, 2), -1)
     with pytest.raises(ValueError, match="finite"):
         facility_location(torch.tensor([[0.0], [torch.nan]]), 1)
-    with pytest.raises(ValueError, match="square"):
-        facility_location_of(torch.zeros(2, 3), 1)
-    with pytest.raises(ValueError, match="at least 0"):
-        facility_location_of(torch.tensor([[0.0, torch.nan], [1.0, 1.0]]), 1)
 
 
 # --- matching pursuit ------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from pyautoattack.square import SquareAttack
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from leanat.attacks.pgd import input_gradient
+from leanat.attacks.pgd import ascent
 from leanat.attacks.threat import L2, Linf, ThreatModel
 from leanat.core.component import component, distinct
 from leanat.core.nouns import Attack, Step, eval_without_param_grad
@@ -234,7 +234,7 @@ def sanity(net: nn.Module, x: Tensor, y: Tensor) -> list[str]:
             doubts.append("The outputs are probabilities, not logits.")
         if _warns(_check_dynamic, net, x):
             doubts.append("The forward pass takes gradients itself: the defence may adapt to its input.")
-        gradient = input_gradient(net, x, y).flatten(1)
+        gradient = ascent(net, x, y)[0].flatten(1)
         zero = (gradient.abs().amax(1) == 0).float().mean().item()
         lost = (~gradient.isfinite().all(1)).float().mean().item()
         bad = (~net(x).isfinite().all(1)).float().mean().item()

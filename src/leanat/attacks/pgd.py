@@ -60,9 +60,9 @@ LONG = 40  # steps from which on looking for repeated iterates pays: of 20 the k
 
 
 def ascent(
-    net: Callable[[Tensor], Tensor], x: Tensor, target: Tensor, loss: str = "ce", create_graph: bool = False
+    net: Callable[[Tensor], Tensor], x: Tensor, target: Tensor, loss: str = "ce"
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Input gradient [B, ...] of the summed loss, losses [B] and logits [B, K]; detached unless ``create_graph``.
+    """Input gradient [B, ...] of the summed loss, losses [B] and logits [B, K], all detached.
 
     ``target`` is y for the losses "ce" and "margin", log p(x) for "kl". The network stays in the mode it is in.
     """
@@ -70,18 +70,8 @@ def ascent(
         x = x.detach().requires_grad_()
         z = net(x)
         losses = LOSSES[loss](z, target)
-        (grad,) = torch.autograd.grad(losses.sum(), x, create_graph=create_graph)
-    return (grad, losses, z) if create_graph else (grad, losses.detach(), z.detach())
-
-
-def input_gradient(net: nn.Module, x: Tensor, y: Tensor, loss: str = "ce", create_graph: bool = False) -> Tensor:
-    """Gradient of each example's loss with respect to its pixels, [B, C, H, W].
-
-    With ``create_graph`` it can be differentiated again (double back-propagation). The network stays in its mode.
-    """
-    if loss not in ("ce", "margin"):
-        raise ValueError(f"loss {loss!r}; allowed: ce, margin")
-    return ascent(net, x, y, loss, create_graph)[0]
+        (grad,) = torch.autograd.grad(losses.sum(), x)
+    return grad, losses.detach(), z.detach()
 
 
 @component("clean")

@@ -95,7 +95,7 @@ def evaluate(
     parts = parts_of(attack, data.n_classes)
     with _setting(net, index.device, precision, statistics):
         if resume is None:
-            results = _clean(net, data, index, batch, precision, statistics)
+            results = _clean(net, data, index, batch, statistics)
             done, notes = (), ()
             if isinstance(attack, AutoAttack | Ensemble) and len(index):
                 notes = tuple(doubts(net, data, index, seed, batch))
@@ -108,7 +108,7 @@ def evaluate(
                 continue
 
             def spend(where: Tensor, part=part, number=number) -> None:
-                step = step_of(data, index[where], seed, precision)
+                step = step_of(data, index[where], seed)
                 step.aux[EACH_ALONE] = copy is not net
                 x_adv = part(copy, step)
                 _record(results, where, number, step, x_adv, net)
@@ -146,14 +146,14 @@ def transfer(
     clean = {}
     for name, net in targets.items():
         with _setting(net, index.device, precision):
-            clean[name] = _clean(net, data, index, batch, precision)
+            clean[name] = _clean(net, data, index, batch)
     for source, net in sources.items():
         results = {name: {key: value.clone() for key, value in clean[name].items()} for name in targets}
         with _setting(net, index.device, precision):
             copy = _attacked(net, attack, data, index, precision)
 
         def spend(where: Tensor, net=net, copy=copy, results=results) -> None:
-            step = step_of(data, index[where], seed, precision)
+            step = step_of(data, index[where], seed)
             with _setting(net, index.device, precision):
                 x_adv = attack(copy, step)
             for name, target in targets.items():
@@ -194,7 +194,7 @@ def _attacked(
     return folded(net, step_of(data, index[:PROBE], 0).x)
 
 
-def step_of(data: Data, index: Tensor, seed: int, precision: str = "fp32") -> Step:
+def step_of(data: Data, index: Tensor, seed: int) -> Step:
     """These examples as an attack takes them, with the random numbers that belong to them."""
     x, y = data.batch(index, 0)
     x = x.contiguous(memory_format=torch.channels_last)
@@ -246,7 +246,7 @@ def _in_batches(
 
 
 @torch.no_grad()
-def _clean(net: nn.Module, data: Data, index: Tensor, batch: int, precision: str, statistics: str = "running"):
+def _clean(net: nn.Module, data: Data, index: Tensor, batch: int, statistics: str = "running"):
     """The outcome of each example before any attack, as tensors of length n."""
     results = {
         "label": data.labels[index],
@@ -257,7 +257,7 @@ def _clean(net: nn.Module, data: Data, index: Tensor, batch: int, precision: str
     }
 
     def look(where: Tensor) -> None:
-        step = step_of(data, index[where], 0, precision)
+        step = step_of(data, index[where], 0)
         results["predicted"][where], results["loss"][where] = _answers(net, step.x, step.y)
 
     _in_batches(look, torch.arange(len(index), device=index.device), batch, statistics)

@@ -15,6 +15,7 @@ from leanat.core.nouns import Data
 from leanat.core.precision import exact_fp32
 from leanat.evaluation.evaluate import doubts, evaluate, sample
 
+BATCH = 256  # images attacked at once
 STRAY = 0.02  # share of images that a weaker attack may break and a stronger one miss, by chance
 LOSS_GAP = 0.05  # PGD on the margin usually beats PGD on cross-entropy by 1 or 2 points
 
@@ -29,8 +30,6 @@ def masking_report(
     limit: int = 256,
     steps: int = 20,
     queries: int = 500,
-    batch: int = 256,
-    precision: str = "fp32",
 ) -> list[str]:
     """Reasons to suspect gradient masking, as sentences; empty if none was found.
 
@@ -39,11 +38,10 @@ def masking_report(
     (``queries`` without gradients) breaking what PGD does not.
     """
     index = sample(len(data), limit).to(data.labels.device)
-    reasons = doubts(net, data, index, seed, batch)
+    reasons = doubts(net, data, index, seed, BATCH)
 
     def right(attack):
-        outcome = evaluate(net, data, attack, seed=seed, index=index, batch=batch, precision=precision)
-        return outcome.correct
+        return evaluate(net, data, attack, seed=seed, index=index, batch=BATCH).correct
 
     step_size = 2.5 * threat.eps / steps
     ce = right(PGD(threat, steps, step_size, "uniform"))

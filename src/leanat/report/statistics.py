@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+LEVEL = 0.95  # of every interval
+
 
 class Interval(NamedTuple):
     """An estimate from n values and its interval; ``low`` and ``high`` are None where n tells no spread."""
@@ -20,20 +22,20 @@ class Interval(NamedTuple):
         return None if self.low is None or self.high is None else (self.high - self.low) / 2
 
 
-def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
+def t_interval(values: Sequence[float]) -> Interval:
     """Mean over seeds and Student's interval, n - 1 degrees of freedom; one value has no interval."""
-    n, level = len(values), _level(level)
+    n = len(values)
     mean = math.fsum(_finite(values)) / n
     if n == 1:
         return Interval(mean, None, None, 1)
     from scipy.stats import t
 
     error = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1) / n)
-    half = float(t.ppf((1 + level) / 2, n - 1)) * error
+    half = float(t.ppf((1 + LEVEL) / 2, n - 1)) * error
     return Interval(mean, mean - half, mean + half, n)
 
 
-def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: float = 0.95) -> Interval:
+def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> Interval:
     """The interval of a - b over the seeds both have; runs of one seed share start, order and noise, so are paired.
 
     Raises ValueError where they have no seed in common.
@@ -41,16 +43,16 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: flo
     seeds = sorted(a.keys() & b.keys())
     if not seeds:
         raise ValueError(f"no seed in common: {sorted(a)} and {sorted(b)}")
-    return t_interval([a[seed] - b[seed] for seed in seeds], level)
+    return t_interval([a[seed] - b[seed] for seed in seeds])
 
 
-def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
+def wilson(successes: int, n: int) -> Interval:
     """A share of n test examples, ``successes / n``, and Wilson's score interval (1927)."""
     if not 0 <= successes <= n or n == 0:
         raise ValueError(f"successes must be 0 .. n with n > 0, not {successes} of {n}")
     from scipy.stats import binomtest
 
-    found = binomtest(successes, n).proportion_ci(_level(level), method="wilson")
+    found = binomtest(successes, n).proportion_ci(LEVEL, method="wilson")
     return Interval(successes / n, float(found.low), float(found.high), n)
 
 
@@ -58,9 +60,3 @@ def _finite(values: Sequence[float]) -> Sequence[float]:
     if not len(values) or not all(math.isfinite(value) for value in values):
         raise ValueError(f"finite values expected, at least one, not {list(values)}")
     return values
-
-
-def _level(level: float) -> float:
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1, not {level}")
-    return level

@@ -35,8 +35,10 @@ def facility_location(features: Tensor | Gradients, budget: int, dense_bytes: in
     Raises ValueError for a negative budget or features that are not finite.
     """
     gradients = Gradients.of(features)
-    n, budget = len(gradients), _checked(budget, len(gradients))
-    if budget == 0:
+    n = len(gradients)
+    if budget < 0:
+        raise ValueError(f"budget {budget}; at least 0")
+    if (budget := min(budget, n)) == 0:
         return _result([], np.zeros(0, np.int64), gradients.device)
     distances = _Distances(gradients)
     if 4 * n * n <= dense_bytes:
@@ -47,25 +49,6 @@ def facility_location(features: Tensor | Gradients, budget: int, dense_bytes: in
         np.subtract(similarity.max(), similarity, out=similarity)
         return _result(*_lazy_greedy(_Stored(similarity), budget, widest=1), gradients.device)
     return _result(*_lazy_greedy(_Computed(distances, n), budget, widest=_WIDEST), gradients.device)
-
-
-def facility_location_of(similarity: Tensor, budget: int) -> tuple[Tensor, Tensor]:
-    """The same for given similarities [n, n], not negative; row j holds what candidate j is to every point."""
-    if similarity.ndim != 2 or similarity.shape[0] != similarity.shape[1]:
-        raise ValueError(f"similarities are a square matrix, not {list(similarity.shape)}")
-    matrix = np.ascontiguousarray(similarity.detach().cpu().numpy())
-    if not (matrix >= 0).all():
-        raise ValueError("similarities must be numbers of at least 0")
-    budget = _checked(budget, len(matrix))
-    if budget == 0:
-        return _result([], np.zeros(0, np.int64), similarity.device)
-    return _result(*_lazy_greedy(_Stored(matrix), budget, widest=1), similarity.device)
-
-
-def _checked(budget: int, n: int) -> int:
-    if budget < 0:
-        raise ValueError(f"budget {budget}; at least 0")
-    return min(budget, n)
 
 
 def _result(chosen: list[int], owner: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -121,14 +121,15 @@ class Gradients:
         return torch.stack(means) if means else self.parts[0][0].new_zeros(0, self.dim)
 
 
+BLOCK = 64  # rows of a symmetric matrix that are computed at once, up to their last column
 WHOLE = 256  # rows of a symmetric matrix, up to which one product of everything is as fast as one of a triangle
 
 
-def row_blocks(n: int, size: int = 64) -> Iterator[slice]:
+def row_blocks(n: int) -> Iterator[slice]:
     """The rows of a symmetric matrix [n, n], some at a time: those of a block up to its last column, the rest mirrored.
 
     That is half the products of the whole matrix; up to ``WHOLE`` rows there is one block.
     """
-    size = WHOLE if n <= WHOLE else size
+    size = WHOLE if n <= WHOLE else BLOCK
     for start in range(0, n, size):
         yield slice(start, min(start + size, n))

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from leanat.selection.facility import facility_location, facility_location_of
+from leanat.selection.facility import facility_location
 from leanat.selection.matching import Matching, matching_pursuit
 from leanat.selection.outer_products import Gradients
 from leanat.selection.taylor import Validation, candidates, taylor_greedy
@@ -26,7 +26,6 @@ __all__ = [
     "batch_budget",
     "candidates",
     "facility_location",
-    "facility_location_of",
     "matching_pursuit",
     "per_batch",
     "per_class",

@@ -95,12 +95,13 @@ class Episodes:
         return low + (high - low) * (1 + math.cos(math.pi * t)) / 2
 
 
-def symmetric_beta(draws: Draws, alpha: float, tries: int = 32) -> Tensor:
-    """A number [B] from Beta(alpha, alpha), 0 < alpha <= 1, for each example, without leaving the device.
+TRIES = 32  # of a rejection that fails with probability below one half
 
-    Johnk's rejection (1964) in logarithms; a try fails with probability below one half.
-    """
-    u = draws.uniform("mixup lambda", tries, 2).clamp_min(2.0**-25).log() / alpha
+
+def symmetric_beta(draws: Draws, alpha: float) -> Tensor:
+    """A number [B] from Beta(alpha, alpha), 0 < alpha <= 1, for each example, without leaving the device: Johnk's rejection
+    (1964) in logarithms."""
+    u = draws.uniform("mixup lambda", TRIES, 2).clamp_min(2.0**-25).log() / alpha
     first = (u.logsumexp(2) <= 0).int().argmax(1, keepdim=True)
     return (u[..., 0] - u[..., 1]).gather(1, first)[:, 0].sigmoid()
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 
 from leanat.plan.item import Filled
 from leanat.report.overview import plain
-from leanat.report.plots.files import Arrays, class_name, cloud, common_edges, distribution, read_files
+from leanat.report.plots.files import Arrays, read_files
 from leanat.report.plots.page import Plot, finish, page
-from leanat.report.plots.points import looks, made_on, points
+from leanat.report.plots.points import SeriesStyle, looks, made_on, points
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def features(item: Filled, *, attacks: dict[str, str], bins: int = 40) -> Plot:
@@ -28,18 +34,19 @@ def features(item: Filled, *, attacks: dict[str, str], bins: int = 40) -> Plot:
     whose = made_on(points(item))
     across = max(len(panels), len(maps))
     figure, axes = page((2, across), (2.4, 2.3))
-    edges, networks = common_edges(panels, bins), looks(plain(title) for title in files)
+    distances = np.concatenate([values for arrays in panels.values() for values in arrays.values()])
+    edges, networks = np.histogram_bin_edges(distances, bins), looks(plain(title) for title in files)
     for axis, (title, arrays) in zip(axes[0], panels.items(), strict=False):
-        distribution(axis, f"{title}, {whose}", arrays, edges, networks)
+        _distribution(axis, f"{title}, {whose}", arrays, edges, networks)
         axis.set_xlabel("distance of the features")
     top = max(axis.get_ylim()[1] for axis in axes[0][: len(panels)])
     for k, axis in enumerate(axes[0][: len(panels)]):
         axis.set_ylim(0, top)
         axis.set_ylabel("share of examples (%)" if not k else "")
-    names = {c: class_name(maps, c) for c in sorted({int(c) for m in maps.values() for c in m["classes"]})}
+    names = {c: _class_name(maps, c) for c in sorted({int(c) for m in maps.values() for c in m["classes"]})}
     classes = looks(names.values())
     for axis, (title, arrays) in zip(axes[1], maps.items(), strict=False):
-        cloud(axis, f"{title}\n{whose}", arrays, names, classes)
+        _cloud(axis, f"{title}\n{whose}", arrays, names, classes)
     for axis in (*axes[0][len(panels) :], *axes[1][len(maps) :]):
         axis.set_visible(False)
     handles = [Line2D([], [], color=look.colour, ls=look.dash, label=name) for name, look in networks.items()]
@@ -56,3 +63,40 @@ def _map(arrays: Arrays) -> Arrays:
     points = arrays["points"]
     found = {"points": points, "classes": arrays["classes"][: len(points)]}
     return found | ({"names": np.array(arrays["names"])} if "names" in arrays else {})
+
+
+def _distribution(axis: Axes, title: str, arrays: Arrays, edges: np.ndarray, drawn: dict[str, SeriesStyle]) -> None:
+    """Shares of the values in the bins given, a step line a series; each series' least and greatest value."""
+    ranges = []
+    for k, (name, values) in enumerate(arrays.items()):
+        look = drawn[plain(name)]
+        share = 100 * np.histogram(values, edges)[0] / len(values)
+        axis.stairs(share, edges, color=look.colour, fill=True, alpha=0.22, lw=0, zorder=1 + k)
+        axis.stairs(share, edges, color=look.colour, ls=look.dash, lw=1.2, zorder=10 + k)
+        low, high = values.min(), values.max()
+        ranges.append(f"{plain(name)}: {low:.3g} to {high:.3g} (range {high - low:.3g})")
+    axis.set_title("\n".join([plain(title), *ranges]), fontsize=7)
+    axis.set_ylabel("share of examples (%)")
+    axis.margins(y=0.06)
+
+
+def _cloud(axis: Axes, title: str, arrays: Arrays, names: dict[int, str], drawn: dict[str, SeriesStyle]) -> None:
+    """A map, a point per example; its class by colour and marker, and by name at the middle of the class."""
+    for c, name in names.items():
+        own, look = arrays["points"][arrays["classes"] == c], drawn[name]
+        axis.plot(*own.T, ls="", marker=look.marker, ms=2.2, mew=0, color=look.colour, alpha=0.75, rasterized=True)
+        if len(own):
+            halo = [withStroke(linewidth=2, foreground="white")]
+            middle = np.median(own, axis=0)
+            axis.text(*middle, name, ha="center", va="center", fontsize=7, path_effects=halo, zorder=5)
+    axis.set(title=plain(title), xticks=[], yticks=[])
+    axis.set_aspect("equal", "datalim")
+    for side in axis.spines.values():
+        side.set_visible(True)
+
+
+def _class_name(files: dict[str, Arrays], c: int) -> str:
+    for arrays in files.values():
+        if "names" in arrays and c < len(arrays["names"]):
+            return plain(str(arrays["names"][c]))
+    return str(c)

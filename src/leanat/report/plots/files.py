@@ -1,4 +1,4 @@
-"""Figures whose data are arrays, not cells: grids of pictures, and what ``features`` draws.
+"""Figures whose data are arrays, not cells: grids of pictures.
 
 ``item.files`` gives the arrays by the title of a panel. Of ``images`` a column each under its name, [R, H, W, 3] colours in
 [0, 1] or [R, H, W] a map of any scale; a picture of NaN is a missing one; rows [R], their names.
@@ -6,53 +6,22 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.patches import Rectangle
-from matplotlib.patheffects import withStroke
 
 from leanat.plan.item import Column, Filled, Row, Value
 from leanat.report.overview import plain
 from leanat.report.plots.page import WIDEST, Plot, finish, page
-from leanat.report.plots.points import SeriesStyle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Arrays = dict[str, np.ndarray]
 GAP = 0.03  # of a picture, left free around it
-
-
-def distribution(axis: Axes, title: str, arrays: Arrays, edges: np.ndarray, drawn: dict[str, SeriesStyle]) -> None:
-    """Shares of the values in the bins given, a step line a series; each series' least and greatest value."""
-    ranges = []
-    for k, (name, values) in enumerate(arrays.items()):
-        look = drawn[plain(name)]
-        share = 100 * np.histogram(values, edges)[0] / len(values)
-        axis.stairs(share, edges, color=look.colour, fill=True, alpha=0.22, lw=0, zorder=1 + k)
-        axis.stairs(share, edges, color=look.colour, ls=look.dash, lw=1.2, zorder=10 + k)
-        low, high = values.min(), values.max()
-        ranges.append(f"{plain(name)}: {low:.3g} to {high:.3g} (range {high - low:.3g})")
-    axis.set_title("\n".join([plain(title), *ranges]), fontsize=7)
-    axis.set_ylabel("share of examples (%)")
-    axis.margins(y=0.06)
-
-
-def cloud(axis: Axes, title: str, arrays: Arrays, names: dict[int, str], drawn: dict[str, SeriesStyle]) -> None:
-    """A map, a point per example; its class by colour and marker, and by name at the middle of the class."""
-    for c, name in names.items():
-        own, look = arrays["points"][arrays["classes"] == c], drawn[name]
-        axis.plot(*own.T, ls="", marker=look.marker, ms=2.2, mew=0, color=look.colour, alpha=0.75, rasterized=True)
-        if len(own):
-            halo = [withStroke(linewidth=2, foreground="white")]
-            middle = np.median(own, axis=0)
-            axis.text(*middle, name, ha="center", va="center", fontsize=7, path_effects=halo, zorder=5)
-    axis.set(title=plain(title), xticks=[], yticks=[])
-    axis.set_aspect("equal", "datalim")
-    for side in axis.spines.values():
-        side.set_visible(True)
 
 
 def images(item: Filled) -> Plot:
@@ -91,13 +60,15 @@ def image_cells(item: Filled) -> Filled:
     """The item with the mean value of each picture, so that a file tells which pictures were drawn."""
     rows, cells = [], []
     files = _image_arrays(item)
+    gone = Value(missing="not in the file")
     names = list(dict.fromkeys(name for _, columns in files.values() for name in columns))
     for title, (labels, columns) in files.items():
         for r, label in enumerate(labels):
             rows.append(Row(title, str(label)))
             shown = [columns[name][r] if name in columns else np.array([np.nan]) for name in names]
-            cells.append([_cell(None if np.isnan(p).all() else p.mean()) for p in shown])
-    return _celled(item, rows, [_column(name, "mean value", 4) for name in names], cells)
+            cells.append(tuple(gone if np.isnan(p).all() else Value(values=(float(p.mean()),)) for p in shown))
+    columns = tuple(Column("", name, unit="mean value", digits=4) for name in names)
+    return replace(item, rows=tuple(rows), columns=columns, cells=tuple(cells))
 
 
 def _picture(axis: Axes, picture: np.ndarray, r: int, c: int) -> None:
@@ -120,14 +91,7 @@ def _picture(axis: Axes, picture: np.ndarray, r: int, c: int) -> None:
 
 
 def _narrow(name: str, tile: float) -> str:
-    import textwrap
-
     return plain(textwrap.fill(str(name), max(6, int(tile / 0.062))))
-
-
-def common_edges(files: dict[str, Arrays], bins: int) -> np.ndarray:
-    both = [values for arrays in files.values() for values in arrays.values()]
-    return np.histogram_bin_edges(np.concatenate(both), bins)
 
 
 def _image_arrays(item: Filled) -> dict[str, tuple[list[str], Arrays]]:
@@ -140,7 +104,7 @@ def _image_arrays(item: Filled) -> dict[str, tuple[list[str], Arrays]]:
             kind = pictures.ndim == 3 or (pictures.ndim == 4 and pictures.shape[-1] == 3)
             if not kind or len(pictures) != len(rows):
                 raise ValueError(f"{title}: {name} must be [{len(rows)}, H, W, 3] or [{len(rows)}, H, W], "
-                                 f"not {_shape(pictures)}")  # fmt: skip
+                                 f"not {pictures.dtype} {list(pictures.shape)}")  # fmt: skip
             if pictures.ndim == 4 and (np.nanmin(pictures) < 0 or np.nanmax(pictures) > 1):
                 raise ValueError(f"{title}: {name} must lie in [0, 1]")
         found[title] = rows, arrays
@@ -151,26 +115,3 @@ def read_files(item: Filled) -> dict[str, Arrays]:
     if not item.files:
         raise ValueError("this plot draws arrays: no run of the item has left any")
     return {title: dict(arrays) for title, arrays in item.files.items()}
-
-
-def class_name(files: dict[str, Arrays], c: int) -> str:
-    for arrays in files.values():
-        if "names" in arrays and c < len(arrays["names"]):
-            return plain(str(arrays["names"][c]))
-    return str(c)
-
-
-def _shape(array: np.ndarray) -> str:
-    return f"{array.dtype} {list(array.shape)}"
-
-
-def _column(label: str, unit: str | None, digits: int) -> Column:
-    return Column("", label, unit=unit, digits=digits)
-
-
-def _cell(value: float | None) -> Value:
-    return Value(missing="not in the file") if value is None else Value(values=(float(value),))
-
-
-def _celled(item: Filled, rows: list[Row], columns: list[Column], cells: list[list[Value]]) -> Filled:
-    return replace(item, rows=tuple(rows), columns=tuple(columns), cells=tuple(map(tuple, cells)))
