@@ -51,7 +51,7 @@ def selections(device, x, y):
         index, weight = select(net, x, y, 1 / 3, method, validation=(x, y), attack="pgd")
         yield from (index, weight)
     sampler = Reselect(net, OneByOne(x, y), 1 / 3, every=1, method="el2n")
-    assert isinstance(sampler._chooser.split.train, DatasetData)
+    assert isinstance(sampler._split.train, DatasetData)
     for _ in range(2):
         yield torch.tensor(list(sampler))
         yield sampler.weight
@@ -88,7 +88,7 @@ def test_a_sampler_follows_its_network_to_another_device():
     with pretended():
         net.to(GPU)
         assert len(list(sampler)) == 10
-        assert sampler._chooser.split.train.labels.device == GPU
+        assert sampler._split.train.labels.device == GPU
 
 
 def test_a_dataset_may_hold_its_images_on_the_gpu():

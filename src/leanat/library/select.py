@@ -109,77 +109,12 @@ def select(
     adversarial logits, beside what the method keeps: CRAIG's n x n similarities and GRAD-MATCH's n x n products, of a class
     or of all (up to 4 and 2 GiB, computed when needed beyond). Raises ValueError or TypeError, in one line.
     """
-    chooser = Chooser(
-        net,
-        (x, y),
-        fraction=fraction,
-        method=method,
-        by=by,
-        attack=attack,
-        eps=eps,
-        norm=norm,
-        objective=objective,
-        layer=layer,
-        mean=mean,
-        std=std,
-        validation=validation,
-        batch=batch,
-        seed=seed,
-    )
-    subset = chooser.choose(chooser.selector)
+    sampler = Reselect(
+        net, (x, y), fraction, method, by, attack=attack, eps=eps, norm=norm, objective=objective, layer=layer, mean=mean,
+        std=std, validation=validation, batch=batch, seed=seed,
+    )  # fmt: skip
+    subset = sampler._choose(sampler._plan.inner)
     return Selected(subset.index, subset.weight)
-
-
-class Chooser:
-    """A network with data and a selector: what ``select`` asks once and ``Reselect`` again and again."""
-
-    @own_modes()
-    def __init__(
-        self,
-        net: nn.Module,
-        data: AnyData,
-        *,
-        fraction: float,
-        method: str | Selector,
-        by: str,
-        attack: str | Attack | None,
-        eps: float,
-        norm: str,
-        objective: Objective | None,
-        layer: str | None,
-        mean: Channels | None,
-        std: Channels | None,
-        validation: AnyData | None,
-        batch: int,
-        seed: int,
-    ):
-        self.selector = make_selector(method, fraction, by) if isinstance(method, str) else method
-        checks.made(self.selector, "method", "a name or what make_selector returns")
-        checks.whole(batch, "batch", 1)
-        checks.whole(seed, "seed")
-        if objective is not None:
-            checks.made(objective, "objective", "an objective of leanat.training.objectives")
-        wrapped, examples = prepared(net, data, mean, std, layer)
-        if not any(True for _ in wrapped.parameters()):
-            raise ValueError("the network has no parameters, whose gradients a selection is by")
-        held_out = held_out_for(wrapped, validation)
-        check_selector(self.selector, wrapped, held_out)
-        way = Method(objective=objective or CrossEntropy(), attack=attack_of(attack, eps, norm), selector=Everything())
-        plan = Recipe(epochs=1, batch=batch, lr=Constant(lr=0.0), momentum=0.0, nesterov=False, weight_decay=0.0)
-        with _trainable(wrapped):  # a Run has an optimiser, which refuses a network that is frozen
-            self.run = Run(wrapped, way, plan, seed)
-        self.split = Split(examples, held_out)
-
-    @own_modes()
-    def choose(self, selector: Selector) -> Subset:
-        """What the selector keeps, on the network as it is now, and on the device where it is now."""
-        device = device_of(self.run.net)
-        if device != self.split.train.labels.device:
-            self.run.net.to(device)
-            held_out = self.split.validation
-            self.split = Split(moved(self.split.train, device), None if held_out is None else moved(held_out, device))
-        with exact_fp32():
-            return selector(self.run, self.split)
 
 
 def check_selector(selector: Selector, wrapped: Wrapped, held_out: Data | None) -> None:
@@ -223,6 +158,7 @@ class Reselect(Sampler[int]):
     epoch begun last. The other arguments are those of ``select``, and so are memory and errors.
     """
 
+    @own_modes()
     def __init__(
         self,
         net: nn.Module,
@@ -244,32 +180,31 @@ class Reselect(Sampler[int]):
         batch: int = 128,
         seed: int = 0,
     ):
-        self._chooser = Chooser(
-            net,
-            data,
-            fraction=fraction,
-            method=method,
-            by=by,
-            attack=attack,
-            eps=eps,
-            norm=norm,
-            objective=objective,
-            layer=layer,
-            mean=mean,
-            std=std,
-            validation=validation,
-            batch=batch,
-            seed=seed,
-        )
-        self._plan = Every(period=every, warmup=warmup, inner=self._chooser.selector)
-        self._weight = torch.zeros(len(self._chooser.split.train), device="cpu")
+        selector = make_selector(method, fraction, by) if isinstance(method, str) else method
+        checks.made(selector, "method", "a name or what make_selector returns")
+        checks.whole(batch, "batch", 1)
+        checks.whole(seed, "seed")
+        if objective is not None:
+            checks.made(objective, "objective", "an objective of leanat.training.objectives")
+        wrapped, examples = prepared(net, data, mean, std, layer)
+        if not any(True for _ in wrapped.parameters()):
+            raise ValueError("the network has no parameters, whose gradients a selection is by")
+        held_out = held_out_for(wrapped, validation)
+        check_selector(selector, wrapped, held_out)
+        way = Method(objective=objective or CrossEntropy(), attack=attack_of(attack, eps, norm), selector=Everything())
+        plan = Recipe(epochs=1, batch=batch, lr=Constant(lr=0.0), momentum=0.0, nesterov=False, weight_decay=0.0)
+        with _trainable(wrapped):  # a Run has an optimiser, which refuses a network that is frozen
+            self._run = Run(wrapped, way, plan, seed)
+        self._split = Split(examples, held_out)
+        self._plan = Every(period=every, warmup=warmup, inner=selector)
+        self._weight = torch.zeros(len(self._split.train), device="cpu")
         self._next: int | None = 0  # the epoch that comes next; None: one more than the one begun last
         self._chosen_in: int | None = None  # the epoch that the subset was last asked for
 
     @property
     def epoch(self) -> int:
         """The number of the epoch begun last, from 0."""
-        return self._chooser.run.epoch
+        return self._run.epoch
 
     @property
     def index(self) -> Tensor:
@@ -294,7 +229,7 @@ class Reselect(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         epoch = self.epoch + 1 if self._next is None else self._next
         self._next = None
-        return iter(shuffled(self._chooser.run, self._of_epoch(epoch)).index.tolist())
+        return iter(shuffled(self._run, self._of_epoch(epoch)).index.tolist())
 
     def state_dict(self) -> dict[str, Any]:
         """The epoch begun last and what it keeps, for a checkpoint."""
@@ -306,26 +241,37 @@ class Reselect(Sampler[int]):
         if not {"epoch", "index", "weight"} <= state.keys():
             raise ValueError(f"the state has {', '.join(state) or 'nothing'}; what state_dict returns is expected")
         checks.whole(state["epoch"], "the state's epoch", 0)
-        kept, device = (state["index"], state["weight"]), self._chooser.split.train.labels.device
+        kept, device = (state["index"], state["weight"]), self._split.train.labels.device
         self._keep(int(state["epoch"]), checked(kept, len(self._weight), device, "the state has"))
         self._next = None
 
+    @own_modes()
+    def _choose(self, selector: Selector) -> Subset:
+        """What the selector keeps, on the network as it is now, and on the device where it is now."""
+        device = device_of(self._run.net)
+        if device != self._split.train.labels.device:
+            self._run.net.to(device)
+            held_out = self._split.validation
+            self._split = Split(moved(self._split.train, device), None if held_out is None else moved(held_out, device))
+        with exact_fp32():
+            return selector(self._run, self._split)
+
     def _subset(self) -> Subset:
         """That of the epoch begun last; before the first one, what the first one will have."""
-        subset = self._chooser.run.subset
+        subset = self._run.subset
         return self._of_epoch(self._next or 0) if subset is None else subset
 
     def _of_epoch(self, epoch: int) -> Subset:
-        run, plan = self._chooser.run, self._plan
+        run, plan = self._run, self._plan
         run.epoch = epoch
         if self._chosen_in != epoch or run.subset is None:
             late = run.subset is None and epoch >= plan.warmup  # the first epoch of all, between two choices
-            self._keep(epoch, self._chooser.choose(plan.inner if late else plan))
+            self._keep(epoch, self._choose(plan.inner if late else plan))
         assert run.subset is not None
         return run.subset
 
     def _keep(self, epoch: int, subset: Subset) -> None:
-        run = self._chooser.run
+        run = self._run
         run.epoch, run.subset, self._chosen_in = epoch, subset, epoch
         self._weight = torch.zeros(len(self._weight), device="cpu")
         self._weight[subset.index.cpu()] = subset.weight.float().cpu()
