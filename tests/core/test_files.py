@@ -2,7 +2,7 @@
 
 import pytest
 
-from leanat.core.files import atomic_write
+from leanat.core.files import atomic_write, write_csv
 
 
 def interrupted(path):
@@ -18,3 +18,9 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path):
         interrupted(path)
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["x.npz"]
+
+
+def test_a_csv_is_utf_8_with_the_same_line_ends_everywhere_in_a_folder_that_need_not_exist(tmp_path):
+    write_csv(tmp_path / "new" / "x.csv", [["ε", "a, b"], [None, "two\r\nlines"]])
+    assert (tmp_path / "new" / "x.csv").read_bytes() == 'ε,"a, b"\n,"two\r\nlines"\n'.encode()
+    assert [p.name for p in (tmp_path / "new").iterdir()] == ["x.csv"]

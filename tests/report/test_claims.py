@@ -792,7 +792,7 @@ def test_the_terminal_s_width_is_kept(tmp_path, width):
 
 def test_csv_and_pdf(tmp_path):
     found = filled(tmp_path)
-    ledger.write_csv(found, {"qtart-01": 1.5}, tmp_path / "claims.csv")
+    ledger.write_rows(ledger.rows(found, {"qtart-01": 1.5}), tmp_path / "claims.csv")
     with open(tmp_path / "claims.csv", newline="") as file:
         first, second = csv.DictReader(file)
     assert (first["verdict"], first["effect"], first["seeds"], first["unit"]) == ("supported", "4.5", "3", "points")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,20 @@ def remove_leftovers(folder: Path) -> None:
     """Removes what killed processes were writing in ``folder``; only for one who knows that nobody writes there now."""
     for path in folder.glob(".[0-9]*.*"):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """The file in UTF-8, lines ending as they do in ``text``, and the folder, where there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as beside:
+        beside.write_bytes(text.encode())
+
+
+def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
+    """The rows as a CSV, as ``write_text`` writes."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from leanat.core.errors import ConfigError
-from leanat.core.files import atomic_write
+from leanat.core.files import write_text
 from leanat.plan.settings import MOST_SEEDS
 
 LOOKS = (3, 5, 8, 12, 20)  # seeds
@@ -38,6 +38,4 @@ def read(results: Path, scale: str) -> dict[str, int]:
 
 
 def write(results: Path, scale: str, seeds: Mapping[str, int]) -> None:
-    results.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path_of(results, scale)) as beside:
-        beside.write_text(json.dumps(dict(sorted(seeds.items())), indent=1) + "\n")
+    write_text(path_of(results, scale), json.dumps(dict(sorted(seeds.items())), indent=1) + "\n")

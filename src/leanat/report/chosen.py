@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
-from leanat.core.files import atomic_write
+from leanat.core.files import write_csv
 from leanat.report.run_files import Selection, folder_of, selection
 from leanat.runs import identity
 
@@ -52,14 +50,8 @@ def table(made: Selection, epochs: int) -> tuple[list[list[str]], list[str]]:
 
 def write(made: Selection, path: Path) -> None:
     """A row for each entry and example: from which epoch on, which example, its class and its weight."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["from_epoch", "example", "class", "weight"])
+    rows = [["from_epoch", "example", "class", "weight"]]
     for epoch, index, weight in zip(made.epochs, made.index, made.weight, strict=True):
         classes = [""] * len(index) if made.labels is None else made.labels[index].tolist()
-        writer.writerows(
-            [epoch, i, c, f"{w:.6g}"] for i, c, w in zip(index.tolist(), classes, weight.tolist(), strict=True)
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as beside:
-        beside.write_text(file.getvalue(), encoding="utf-8")
+        rows += ([epoch, i, c, f"{w:.6g}"] for i, c, w in zip(index.tolist(), classes, weight.tolist(), strict=True))
+    write_csv(path, rows)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from leanat.core.files import atomic_write
+from leanat.core.files import write_text
 from leanat.report.run_files import folder_of, leaves
 from leanat.runs import identity, records
 
@@ -39,9 +39,7 @@ def make(first: str, second: str, results: Path, out: Path | None) -> str:
         ]
     )
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(out) as beside:
-            beside.write_text(text + "\n", encoding="utf-8")
+        write_text(out, text + "\n")
     return text
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leanat.core.files import atomic_write
+from leanat.core.files import write_text
 from leanat.plan.item import Filled
 from leanat.report import typeset
 from leanat.report.layout import layout
@@ -23,9 +23,7 @@ def write(item: Filled, stem: Path, suffix: str) -> Path:
     if not item.rows:
         raise ValueError(f"{item.name}: pictures have no table; allowed: figures and tables with numbers")
     path = Path(f"{stem}.{suffix}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as beside:
-        beside.write_text(FORMATS[suffix](drawn(item)), encoding="utf-8")
+    write_text(path, FORMATS[suffix](drawn(item)))
     return path
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from leanat.core.files import atomic_write
+from leanat.core.files import write_csv
 from leanat.report import style
 from leanat.report.run_files import CLEAN, COUNTS, LOSS, ROBUST, columns, folder_of, history
 
@@ -65,15 +63,8 @@ def bars(values: Sequence[float]) -> str:
 def write(found: dict[str, Rows], stem: Path) -> None:
     """``stem``.csv with a row for each run and epoch; ``stem``.pdf, .png and .svg with a panel for each curve."""
     names = list(dict.fromkeys(name for rows in found.values() for name in columns(rows)))
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["run", *names])
-    writer.writerows(
-        [run, *("" if row.get(n) is None else row[n] for n in names)] for run, rows in found.items() for row in rows
-    )
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(Path(f"{stem}.csv")) as beside:
-        beside.write_text(file.getvalue(), encoding="utf-8")
+    lines = [[run, *(row.get(n) for n in names)] for run, rows in found.items() for row in rows]
+    write_csv(Path(f"{stem}.csv"), [["run", *names], *lines])
     style.save(draw(found), stem)
 
 

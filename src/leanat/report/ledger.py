@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import shutil
@@ -15,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from leanat.core.errors import did_you_mean
-from leanat.core.files import atomic_write
+from leanat.core.files import write_csv, write_text
 from leanat.experiments.claim import LEAST, Claim
 from leanat.plan import looks
 from leanat.plan.looks import LOOKS
+from leanat.report import typeset
 from leanat.report.cells import Items
 from leanat.report.claims import FULL, CaseResult, Line, errata, ledger, load
 from leanat.report.layout import number
@@ -50,7 +50,7 @@ def make(
     found = lines({paper: load(paper) for paper in only or titles}, results, root / "replicated", scale)
     if out is not None:
         minutes = price(found, results)
-        write_csv(found, minutes, out.with_suffix(".csv"))
+        write_rows(rows(found, minutes), out.with_suffix(".csv"))
         write_json(found, minutes, out.with_suffix(".json"))
         write_pdf(found, titles, root / "published", out.with_suffix(""))
     return text(found, titles, max(40, shutil.get_terminal_size((100, 24)).columns))
@@ -95,15 +95,9 @@ def _seconds(run: str, results: Path, known: dict[str, float]) -> float:
     return known[run]
 
 
-def write_csv(found: Mapping[str, list[Line]], minutes: Mapping[str, float], path: Path) -> None:
-    write_rows(rows(found, minutes), path)
-
-
 def write_rows(rows: Sequence[Sequence[object]], path: Path) -> None:
     """Writes rows of the values of COLUMNS, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
+    write_csv(path, [COLUMNS, *rows])
 
 
 def rows(found: Mapping[str, list[Line]], minutes: Mapping[str, float]) -> list[tuple[object, ...]]:
@@ -138,8 +132,7 @@ def write_json(found: Mapping[str, list[Line]], minutes: Mapping[str, float], pa
         },
         "claims": [_record(line, minutes) for part in found.values() for line in part],
     }
-    with atomic_write(path) as file:
-        file.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(kept, indent=1) + "\n")
 
 
 def _record(line: Line, minutes: Mapping[str, float]) -> dict[str, Any]:
@@ -224,8 +217,6 @@ def write_pdf(found: Mapping[str, list[Line]], titles: Mapping[str, str], papers
     """``stem``.pdf and .png, a section per paper; same lines, same bytes."""
     import typst
 
-    from leanat.report.typeset import stack
-
     data = {
         "notes": notes(found),
         "heads": [*COUNTED, "in all"],
@@ -236,10 +227,7 @@ def write_pdf(found: Mapping[str, list[Line]], titles: Mapping[str, str], papers
     compiler = typst.Compiler(sys_inputs={"data": json.dumps(data)}, ignore_system_fonts=True)
     pages = compiler.compile(source, format="png", ppi=PPI)
     pages = [pages] if isinstance(pages, bytes) else pages
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    for kind, content in (("png", stack(pages)), ("pdf", compiler.compile(source, format="pdf"))):
-        with atomic_write(Path(f"{stem}.{kind}")) as file:
-            file.write_bytes(content)
+    typeset.write(compiler.compile(source, format="pdf"), pages, stem)
 
 
 def _counts(lines: Sequence[Line]) -> list[str]:

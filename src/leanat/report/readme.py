@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from leanat.core.files import atomic_write
+from leanat.core.files import write_csv, write_text
 from leanat.experiments.claim import Claim
 from leanat.plan import looks
 from leanat.report import ledger, published
@@ -54,10 +54,7 @@ def of_cells(cells: Cells) -> Findings:
 
 
 def write(cells: Cells, path: Path) -> None:
-    with atomic_write(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(COLUMNS)
-        rows.writerows([*where, json.dumps(values)] for where, values in sorted(cells.items()))
+    write_csv(path, [COLUMNS, *([*where, json.dumps(values)] for where, values in sorted(cells.items()))])
 
 
 def read(path: Path) -> Cells:
@@ -108,9 +105,7 @@ def _write(root: Path, told: Mapping[str, list[str]], ledgers: Mapping[str, list
         text = with_block(text, name, entries)
     for name, rows in ledgers.items():
         ledger.write_rows(rows, root / name)
-    text = with_block(text, "claims", claims(root))
-    with atomic_write(root / "README.md") as beside:
-        beside.write_text(text, encoding="utf-8")
+    write_text(root / "README.md", with_block(text, "claims", claims(root)))
 
 
 def _read(path: Path) -> list[dict[str, str]]:

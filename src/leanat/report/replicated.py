@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from leanat.core.files import atomic_write
+from leanat.core.files import write_csv
 from leanat.plan.item import Replicated
 from leanat.report.statistics import t_interval
 from leanat.runs import records
@@ -105,11 +105,7 @@ def save(rows: Iterable[dict[str, str]], path: Path) -> None:
             raise ValueError(
                 f"{path}: {row['row']} | {row['column']}: {row['run']} differs from {of_cell['run']} in {values}"
             )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(path, [COLUMNS, *([row[name] for name in COLUMNS] for row in rows)])
 
 
 def _fault(row: dict[str, str | None]) -> str | None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from leanat.core.files import atomic_write
+from leanat.core.files import write_csv
 from leanat.runs import identity, records
 
 COLUMNS = [
@@ -42,8 +40,4 @@ def lines(runs: Iterable[str], results: Path) -> list[list[Any]]:
 
 def write(runs: Iterable[str], results: Path, out: Path) -> None:
     """The lines as a CSV."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *lines(runs, results)])
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(out) as file:
-        file.write_text(text.getvalue(), encoding="utf-8")
+    write_csv(out, [COLUMNS, *lines(runs, results)])

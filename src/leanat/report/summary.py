@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from leanat.core.files import write_text
 from leanat.plan.item import Item
 from leanat.report import item_csv, replicated, style
 from leanat.report.cells import by_seed
@@ -190,16 +191,12 @@ def write(items: Iterable[Item], kept: Path, real: Path, stem: Path | str) -> No
     """``stem``.csv, .pdf and .png of all items; ``kept``: where their CSVs lie, as <paper>/<item>.csv; ``real``: replicated/."""
     import pandas
 
-    from leanat.core.files import atomic_write
-
     found = []
     for item in items:
         path = kept / f"{item.name}.csv"
         found += rows(item, path if path.is_file() else None, real)
     table = pandas.DataFrame.from_records(found)
-    Path(stem).parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(Path(f"{stem}.csv")) as file:
-        file.write_text(table.to_csv(index=False, lineterminator="\n"), encoding="utf-8")
+    write_text(Path(f"{stem}.csv"), table.to_csv(index=False, lineterminator="\n"))
     style.save(draw(table), stem)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leanat.core.files import atomic_write
+from leanat.core.files import write_text
 from leanat.plan.item import Filled, Value
 from leanat.report import typeset
 from leanat.report.layout import layout
@@ -103,9 +103,7 @@ def write_table(item: Filled, stem: Path | str, claims: Sequence[Mapping[str, An
 
 def write_csv(cells: pandas.DataFrame, stem: Path | str) -> None:
     """``stem``.csv, whole or not at all."""
-    Path(stem).parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(Path(f"{stem}.csv")) as file:
-        file.write_text(cells.to_csv(index=False, lineterminator="\n"), encoding="utf-8")
+    write_text(Path(f"{stem}.csv"), cells.to_csv(index=False, lineterminator="\n"))
 
 
 def render(item: Filled, claims: Sequence[Mapping[str, Any]] = ()) -> tuple[bytes, list[bytes]]:

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leanat.core.files import atomic_write, read_json
+from leanat.core.files import read_json, write_text
 from leanat.core.own_code import PACKAGES
 from leanat.plan.grid import UPSTREAM, canonical, digest
 from leanat.runs import records
@@ -267,7 +267,5 @@ def _of_files(files: Iterable[str], cache: Path | None) -> str:
     with ThreadPoolExecutor(8) as pool:
         sha = of_value(list(pool.map(of_file, map(Path, files))))
     if kept is not None and settled:
-        cache.mkdir(parents=True, exist_ok=True)
-        with atomic_write(kept) as beside:
-            beside.write_text(sha)
+        write_text(kept, sha)
     return sha
