@@ -16,11 +16,10 @@ ETA = "GLISTER looks ahead by the paper's learning rate, not by this scale's"
 class Demo(scales.Demo):
     """The digits in the place of CIFAR-10, and as many selections as in the paper."""
 
+    fewer_epochs = FEWER
+
     def stand_in(self, cell: Cell) -> str:
         return "digits" if cell["data"] == "cifar10" else cell["data"]
-
-    def epochs(self, cell: Cell) -> tuple[float, int]:
-        return FEWER
 
     def change(self, spec: dict[str, Any], cell: Cell) -> dict[str, Any]:
         spec = super().change(spec, cell)
@@ -42,8 +41,7 @@ class Demo(scales.Demo):
 class Lite(scales.Lite):
     """As many selections as in the paper, in fewer epochs."""
 
-    def epochs(self, cell: Cell) -> tuple[float, int]:
-        return FEWER
+    fewer_epochs = FEWER
 
     def notes(self, cell: Cell) -> Iterable[str]:
         yield "epochs x 0.15, and every other count of epochs in proportion"
@@ -52,8 +50,7 @@ class Lite(scales.Lite):
 class Cpu(scales.Cpu):
     """TRADES at the pruned runs' beta: all data, random subsets and both methods (variants)."""
 
-    def epochs(self, cell: Cell) -> tuple[float, int]:
-        return FEWER
+    fewer_epochs = FEWER
 
     def change(self, spec: dict[str, Any], cell: Cell) -> dict[str, Any]:
         return scales.fewer_steps(super().change(spec, cell), 2, 5 / 255)

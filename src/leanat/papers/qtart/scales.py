@@ -139,8 +139,7 @@ class Demo(scales.Demo):
 class Lite(scales.Lite):
     """The paper's proportions in a twentieth of the epochs."""
 
-    def epochs(self, cell: Cell) -> tuple[float, int]:
-        return 0.05, 5
+    fewer_epochs = (0.05, 5)
 
     def skip(self, cell: Cell) -> str | None:
         return super().skip(cell) or (PLANTED if cell["item"] == "planted" else None)
@@ -153,10 +152,8 @@ class Lite(scales.Lite):
 class Cpu(scales.Cpu):
     """VGG16's blocks: Table 1, and Q-TART's removal and its label smoothing one at a time (decomposition)."""
 
+    fewer_epochs = (0.05, 5)
     rise = 0.1
-
-    def epochs(self, cell: Cell) -> tuple[float, int]:
-        return 0.05, 5
 
     def removed(self, cell: Cell) -> float:
         return 1

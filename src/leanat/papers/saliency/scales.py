@@ -98,8 +98,7 @@ class Demo(scales.Demo):
 class Lite(scales.Lite):
     """CIFAR-10 alone, two epochs for each k; a teacher that needs TinyImageNet is left out."""
 
-    def epochs(self, cell: Cell) -> tuple[float, int] | None:
-        return 2 / 15, 2  # Free-AT's 8 replays beside its teacher's passes
+    fewer_epochs = (2 / 15, 2)  # Free-AT's 8 replays beside its teacher's passes
 
     def skip(self, cell: Cell) -> str | None:
         if reason := super().skip(cell):
@@ -116,8 +115,7 @@ class Lite(scales.Lite):
 class Cpu(scales.Cpu):
     """The first phase against its teacher and standard training, at the paper's weights (phase1, autopsy)."""
 
-    def epochs(self, cell: Cell) -> tuple[float, int]:
-        return 0.12, 5
+    fewer_epochs = (0.12, 5)
 
     def change(self, spec: dict[str, Any], cell: Cell) -> dict[str, Any]:
         return scales.fewer_steps(super().change(spec, cell), 2, 5 / 255)

@@ -105,8 +105,7 @@ class Demo(scales.Demo):
 class Lite(scales.Lite):
     """CIFAR-10, and CIFAR-100 in Figures 7 and 8 alone; the shares 10, 30 and 50 %."""
 
-    def epochs(self, cell: Cell) -> tuple[float, int]:
-        return 0.075, 15  # transfers have the minimum
+    fewer_epochs = (0.075, 15)  # transfers have the minimum
 
     def change(self, spec: dict[str, Any], cell: Cell) -> dict[str, Any]:
         return checked_after_drops(stopped_by_pgd(super().change(spec, cell), cell, 0.5, 0.1))
@@ -135,8 +134,7 @@ class Lite(scales.Lite):
 class Cpu(scales.Cpu):
     """ESAT at three sizes (Figure 6), and the two hardest and the two easiest classes alone (Figure 2), which show levels."""
 
-    def epochs(self, cell: Cell) -> tuple[float, int]:
-        return 0.06, 5
+    fewer_epochs = (0.06, 5)
 
     def change(self, spec: dict[str, Any], cell: Cell) -> dict[str, Any]:
         spec = scales.fewer_steps(super().change(spec, cell), 2, 0.3125)
