@@ -120,8 +120,13 @@ def _number(value: float | None) -> str:
 
 
 def write_json(found: Mapping[str, list[Line]], minutes: Mapping[str, float], path: Path) -> None:
+    """Writes the record, whole or not at all."""
+    write_text(path, json.dumps(record(found, minutes), indent=1) + "\n")
+
+
+def record(found: Mapping[str, list[Line]], minutes: Mapping[str, float]) -> dict[str, Any]:
     """Everything that a verdict is made of: the design, and for each claim its cases with their effects by seed and runs."""
-    kept = {
+    return {
         "design": {
             "level": ALPHA,
             "looks": list(LOOKS),
@@ -130,12 +135,11 @@ def write_json(found: Mapping[str, list[Line]], minutes: Mapping[str, float], pa
             "points_that_few_seeds_need": LARGE,
             "method": "docs/verdicts.md",
         },
-        "claims": [_record(line, minutes) for part in found.values() for line in part],
+        "claims": [_line_record(line, minutes) for part in found.values() for line in part],
     }
-    write_text(path, json.dumps(kept, indent=1) + "\n")
 
 
-def _record(line: Line, minutes: Mapping[str, float]) -> dict[str, Any]:
+def _line_record(line: Line, minutes: Mapping[str, float]) -> dict[str, Any]:
     claim, made = line.claim, line.decision
     return {
         "id": claim.id,

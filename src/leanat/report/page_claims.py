@@ -19,12 +19,12 @@ def lines(item: Item, folder: Path) -> list[dict[str, Any]]:
     which others are finished. A claim that also reads others is named with them, without a number. Verdicts are corrected for
     all claims of the paper that this scale tests, so that a page supports no more than its share.
     """
-    own = {claim.id: others for claim in load(item.paper) if (others := _others(claim, item)) is not None}
-    alone = [claim for claim in load(item.paper) if own.get(claim.id) == []]
-    beside = sum(_tested(claim, item.scale) for claim in load(item.paper)) - sum(_tested(c, item.scale) for c in alone)
+    claims = load(item.paper)
+    others = {claim.id: _others(claim, item) for claim in claims}
+    alone = [claim for claim in claims if others[claim.id] == []]
+    beside = sum(_tested(claim, item.scale) for claim in claims if others[claim.id] != [])
     found = {line.claim.id: line for line in ledger(alone, Items(folder, item.scale), planned=True, beside=beside)}
-    claims = {claim.id: claim for claim in load(item.paper)}
-    return [_line(claims[name], found.get(name), others) for name, others in own.items()]
+    return [_line(c, found.get(c.id), needs) for c in claims if (needs := others[c.id]) is not None]
 
 
 def _tested(claim: Claim, scale: str) -> bool:

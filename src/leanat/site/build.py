@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from leanat.core.errors import ConfigError
 from leanat.plan.grid import Grid
 from leanat.report import formats
+from leanat.report.claims import errata
 from leanat.site import charts, claims, items, pictures, prose, runs, trials
 
 log = logging.getLogger("leanat")
@@ -185,7 +186,7 @@ class Writer:
             "claims": spoken,
             "counts": count(spoken),
             "verdicts": VERDICTS,
-            "errata": claims.errata(self.root, paper),
+            "errata": errata(self.root / "published", paper),
         }
         facts |= {"differs": items.differs(self.site.grid, paper)}
         facts |= {"missing": {k: v for k, v in self.site.missing.items() if k.startswith(f"{paper}/")}}

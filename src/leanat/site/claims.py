@@ -4,7 +4,6 @@ knows how that looks."""
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,17 +79,10 @@ def load(papers: list[str], results: Path, root: Path, scale: str) -> Ledger:
     """The claims of each paper with their verdicts at a scale, and at those of committed replications."""
     own = {paper: claims.load(paper) for paper in papers}
     lines = ledger.lines(own, results, root / "replicated", scale)
-    with tempfile.TemporaryDirectory() as folder:
-        ledger.write_json(lines, ledger.price(lines, results), Path(folder) / "claims.json")
-        text = (Path(folder) / "claims.json").read_text(encoding="utf-8")
-    whole, made = json.loads(text), iter(json.loads(text)["claims"])
+    whole = ledger.record(lines, ledger.price(lines, results))
+    made = iter(whole["claims"])
     found = {paper: [_claim(line, next(made)) for line in part] for paper, part in lines.items()}
     return Ledger(whole["design"], found, json.dumps(whole, separators=(",", ":")), ledger.notes(lines))
-
-
-def errata(root: Path, paper: str) -> list[tuple[str, str]]:
-    """Contradictions inside the paper: name, and what contradicts what."""
-    return claims.errata(root / "published", paper)
 
 
 def _claim(line: claims.Line, record: dict[str, Any]) -> Claim:
