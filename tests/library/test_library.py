@@ -26,7 +26,8 @@ from leanat import (
     select,
     train,
 )
-from leanat.attacks.pgd import PGD
+from leanat.attacks.autoattack import Square
+from leanat.attacks.pgd import PGD, Clean
 from leanat.attacks.threat import Linf
 from leanat.core.nouns import Step
 from leanat.core.rng import Draws
@@ -65,6 +66,17 @@ def xy():
 class Detached(Views):
     def forward(self, x):
         return super().forward(x.detach()).detach()
+
+
+class InPlace(nn.Module):
+    """``net`` of normalised images, as a network that is short of memory computes it."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        return self.net(x.sub_(0.5).div_(0.25))
 
 
 def inferred():
@@ -117,6 +129,20 @@ def test_radii_are_those_of_pixels_whatever_the_network_normalises_by(net, xy):
     assert torch.equal(ours, pgd(inside, x, y, seed=3))
     assert (ours - x).abs().max() <= 8 / 255 + 1e-6
     assert not torch.equal(ours, pgd(net, x, y, seed=3))
+
+
+def test_a_network_that_computes_in_place_is_attacked_as_any_other(net, xy):
+    """It gets images of its own: neither the caller's nor an attack's are normalised again and again."""
+    x, inside = xy[0].clone(), nn.Sequential(PerChannel((0.5,) * 3, (0.25,) * 3), net)
+    square = Square(threat=Linf(eps=0.1), queries=50)
+    for attack in (PGD(threat=Linf(eps=0.1), steps=2, step_size=0.1, start="uniform"), square):
+        here, there = (perturb(n, *xy, attack, seed=3) for n in (InPlace(net), inside))
+        assert torch.allclose(here, there, atol=1e-6)
+    here, there = (evaluate(n, xy, {"clean": "clean", "square": square}) for n in (InPlace(net), inside))
+    assert [v.accuracy for v in here.values()] == [v.accuracy for v in there.values()]
+    assert here["square"].outcome.linf.max() < 0.11
+    assert torch.equal(select(InPlace(net), *xy, 0.3).index, select(inside, *xy, 0.3).index)
+    assert torch.equal(xy[0], x)
 
 
 def test_pgd_is_the_package_s_own(net, xy):

@@ -41,6 +41,16 @@ def test_a_name_that_is_not_utf8_is_written(root, attack, monkeypatch):  # noqa:
     assert json.loads(made.read_text())["attacks"].keys() == {row["attack"]}
 
 
+def test_a_network_that_computes_in_place_gets_a_copy(root, attack):  # noqa: F811
+    """An attack's own images would be normalised with each question, and count as further away than they are."""
+    code = NETWORK.replace("torch.nn.Flatten()", "Normalised(), torch.nn.Flatten()")
+    code += "class Normalised(torch.nn.Module):\n    def forward(self, x):\n        return x.sub_(0.5).div_(0.25)\n"
+    (root / "mknet.py").write_text(code)
+    assert attack("--suite", "mine/main", "--out", "x") == (0, "")
+    for path in (root / "x").rglob("*.npz"):
+        assert np.load(path)["linf"].max() < 0.5
+
+
 def test_other_counts_of_a_data_set_are_refused(root, attack):  # noqa: F811
     """As by the attack on a run: numbers of so few images would pass for those of the data set."""
     for c in range(3):

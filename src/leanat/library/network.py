@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from leanat.core.errors import did_you_mean
 from leanat.core.nouns import eval_without_param_grad
 from leanat.library.checks import Channels, mean_std
-from leanat.models.classifier import PerChannel
+from leanat.models.classifier import Copied, PerChannel
 
 
 @contextmanager
@@ -39,8 +39,8 @@ def own_modes() -> Iterator[None]:
 class Wrapped(nn.Module):
     """Logits [B, K] of images [B, C, H, W] in [0, 1] by a network of the user's, which standardises after the attack.
 
-    The network gets contiguous images and keeps the layout of its weights, so that its code may take views; an object
-    with ``logits``, as Hugging Face's classifiers return it, counts as its logits.
+    The network gets contiguous images of its own and keeps the layout of its weights, so that its code may take views and
+    compute in place; an object with ``logits``, as Hugging Face's classifiers return it, counts as its logits.
     """
 
     def __init__(self, net: nn.Module, mean: Channels | None, std: Channels | None, channels: int):
@@ -54,7 +54,7 @@ class Wrapped(nn.Module):
         self.net, self.training = net, net.training
         self.device = device_of(net)
         given = mean_std(mean, std, channels)
-        self.standardise = nn.Identity() if given is None else PerChannel(*given).to(self.device)
+        self.standardise = Copied() if given is None else PerChannel(*given).to(self.device)
         self.labels_below = 0  # one more than the highest label, which the network must have a logit for
         self._head: list[nn.Linear] = []  # in a list, so that its parameters are not there twice
         self._no_head = "the last linear layer of this network was not looked for"

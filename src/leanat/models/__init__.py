@@ -1,12 +1,13 @@
 """Networks by name; pixels in [0, 1] go in, logits come out."""
 
-from leanat.models.classifier import Classifier, PerChannel, PerImage
+from leanat.models.classifier import Classifier, Copied, PerChannel, PerImage
 from leanat.models.frozen import Transferred, transfer_head
 from leanat.models.names import BODIES, build
 
 __all__ = [
     "BODIES",
     "Classifier",
+    "Copied",
     "PerChannel",
     "PerImage",
     "Transferred",

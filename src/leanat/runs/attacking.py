@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from leanat import data
+from leanat import data, models
 from leanat.core.errors import ConfigError, did_you_mean
 from leanat.core.files import atomic_write, write_json
 from leanat.core.nouns import Data
@@ -157,6 +157,8 @@ def _any_network(
         io.fit(net, weights.raw if own else _ours(net, weights.tensors), path)
     elif mean is not None:
         net = foreign.standardised(net, mean, std)
+    elif code:
+        net = torch.nn.Sequential(models.Copied(), net)
     pixels = "as they are, in [0, 1]" if mean is None else f"minus {_digits(mean)}, over {_digits(std)} ({source})"
     description = {"model": where, "network": name, "data": set_name, "pixels": pixels, "trained on": {}}
     if isinstance(test, data.StreamedData):
