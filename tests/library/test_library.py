@@ -3,6 +3,7 @@
 import copy
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 import torch
@@ -77,6 +78,22 @@ class InPlace(nn.Module):
 
     def forward(self, x):
         return self.net(x.sub_(0.5).div_(0.25))
+
+
+class Outside:
+    """An attack that leaves [0, 1]."""
+
+    def __call__(self, net, step):
+        return step.x * 300 - 5
+
+
+class OutsideInParts(Outside):
+    def parts(self, n_classes):
+        return {"first": Clean(), "second": Outside()}
+
+
+def ninefold(net, step, factor):
+    return step.x * factor
 
 
 def inferred():
@@ -247,6 +264,9 @@ def test_attacks_without_a_ball(name, net, xy):
         (lambda net, x, y: evaluate(net, (x, y), {"a": PGD}), r"attack is the class PGD; an object .* PGD\(...\)"),
         (lambda net, x, y: evaluate(Answer(), answered((x, y)), {"a": lambda net, step: None}), "the attack returns NoneType"),
         (lambda net, x, y: evaluate(Answer(), answered((x, y)), {"a": lambda net, step: step.x + 5}), "attack returns reaches"),
+        (lambda net, x, y: evaluate(Answer(), answered((x, y)), {"a": Outside()}), "attack returns reaches"),
+        (lambda net, x, y: evaluate(Answer(), answered((x, y)), {"a": OutsideInParts()}), "attack returns reaches"),
+        (lambda net, x, y: perturb(net, x, y, partial(ninefold, factor=9)), "attack returns reaches"),
         (lambda net, x, y: perturb(net, x, y, PGD), "attack is the class PGD"),
         (lambda net, x, y: select(net, x, y, method=3), "method is 3; a name or what make_selector returns"),
         (lambda net, x, y: select(net, x, y, method=None), "method is None; a name"),

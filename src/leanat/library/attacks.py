@@ -8,7 +8,7 @@ not its parameters, not their gradients. Everything that does not fit raises Val
 
 from __future__ import annotations
 
-from types import FunctionType
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -25,6 +25,7 @@ from leanat.core.errors import named
 from leanat.core.nouns import Attack, Step
 from leanat.core.precision import exact_fp32
 from leanat.core.rng import Draws
+from leanat.evaluation.evaluate import parts_of
 from leanat.library import checks
 from leanat.library.checks import Channels
 from leanat.library.network import Wrapped, own_modes
@@ -352,17 +353,25 @@ def attack_of(which: str | Attack | None, eps: float, norm: str) -> Attack:
     return _checked(which)
 
 
-def _checked(attack: Attack) -> Attack:
-    """An attack of leanat's as it is; a function of the user's with a check of the images that it returns."""
-    if not isinstance(attack, FunctionType):
-        return attack
+@dataclass(frozen=True)
+class Checked:
+    """An attack of the user's with a check of the images that it returns, of each of its parts."""
 
-    def checked(net: nn.Module, step: Step) -> Tensor:
-        x = attack(net, step)
+    attack: Attack
+
+    def __call__(self, net: nn.Module, step: Step) -> Tensor:
+        x = self.attack(net, step)
         if not isinstance(x, Tensor) or x.shape != step.x.shape:
             got = f"shape {list(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
             raise ValueError(f"the attack returns {got}; images {list(step.x.shape)} are expected")
         checks.in_range(x, "what the attack returns")
         return x
 
-    return checked
+    def parts(self, n_classes: int) -> dict[str, Attack]:
+        """Those of the attack, by their names."""
+        return {name: Checked(part) for name, part in parts_of(self.attack, n_classes).items()}
+
+
+def _checked(attack: Attack) -> Attack:
+    """An attack of leanat's as it is, any other ``Checked``."""
+    return attack if type(attack).__module__.partition(".")[0] == "leanat" else Checked(attack)
