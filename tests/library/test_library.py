@@ -345,6 +345,24 @@ def test_a_caller_s_modes_change_nothing(net, xy):
             assert torch.equal(torch.as_tensor(value), torch.as_tensor(right))
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_caller_s_autocast_changes_nothing(precision, net, xy):
+    """Passes forward and backward are as the recipe says, and each step is of the weights as they then are."""
+
+    def everything(own):
+        rows = train(own, xy, "pgd", make_recipe(epochs=2, batch=10, precision=precision))
+        chosen, found = select(own, *xy, 0.3, by="example", attack="pgd"), evaluate(own, xy)["pgd"]
+        return [rows[-1]["loss"], own.conv.weight, chosen.index, chosen.weight, found.outcome.loss]
+
+    usual, own = everything(copy.deepcopy(net)), copy.deepcopy(net)
+    with torch.autocast("cpu", torch.bfloat16):
+        other, z = everything(own), own(xy[0])
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(own(xy[0]), z), "no cast of weights as they were is kept"
+    for value, right in zip(other, usual, strict=True):
+        assert torch.equal(torch.as_tensor(value), torch.as_tensor(right))
+
+
 def test_robust_accuracy_of_a_linear_network_is_known():
     net, w = linear()
     x = 0.3 + 0.4 * torch.rand(200, 3, 2, 2)  # no image of the ball leaves the box

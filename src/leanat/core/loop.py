@@ -158,6 +158,7 @@ def _one_step(run: Run, step: Step) -> Tensor:
     if run.recipe.clip_value is not None:
         nn.utils.clip_grad_value_(net.parameters(), run.recipe.clip_value)
     run.opt.step()
+    torch.clear_autocast_cache()  # inside a caller's autocast it would hold the weights as they were
     for hook in method.hooks:
         hook.after_step(run, step)
     return loss.detach()

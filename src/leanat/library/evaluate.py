@@ -15,7 +15,7 @@ from leanat.library import checks
 from leanat.library.attacks import attack_of
 from leanat.library.checks import Channels
 from leanat.library.data import AnyData, prepared
-from leanat.library.network import own_modes
+from leanat.library.network import Wrapped, own_modes, own_precision
 
 
 class Accuracy(NamedTuple):
@@ -31,6 +31,7 @@ class Accuracy(NamedTuple):
 
 
 @own_modes()
+@own_precision()
 def evaluate(
     net: nn.Module,
     data: AnyData,

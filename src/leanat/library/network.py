@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from leanat.core.errors import did_you_mean
 from leanat.core.nouns import eval_without_param_grad
+from leanat.core.precision import exact_fp32
 from leanat.library.checks import Channels, mean_std
 from leanat.models.classifier import Copied, PerChannel
 
@@ -34,6 +35,17 @@ def own_modes() -> Iterator[None]:
         ) from error
     finally:
         torch.set_default_dtype(dtype)
+
+
+@contextmanager
+def own_precision() -> Iterator[None]:
+    """Inside, fp32 has all its bits and the caller's autocast is off, which would act on backward passes too."""
+    with ExitStack() as modes:
+        modes.enter_context(exact_fp32())
+        for device in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device):
+                modes.enter_context(torch.autocast(device, enabled=False))
+        yield
 
 
 class Wrapped(nn.Module):

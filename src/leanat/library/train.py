@@ -16,7 +16,7 @@ from leanat.library import checks
 from leanat.library.attacks import threat_model
 from leanat.library.checks import Channels
 from leanat.library.data import AnyData, held_out_for, prepared
-from leanat.library.network import own_modes
+from leanat.library.network import own_modes, own_precision
 from leanat.library.select import check_selector
 from leanat.selection.basic import Everything
 from leanat.training.objectives import MART, TRADES, CrossEntropy
@@ -93,6 +93,7 @@ def make_recipe(
 
 
 @own_modes()
+@own_precision()
 def train(
     net: nn.Module,
     data: AnyData,
