@@ -1,6 +1,7 @@
 """The public interface against closed forms, autograd and the package's own parts."""
 
 import copy
+import re
 import subprocess
 import sys
 from functools import partial
@@ -361,6 +362,23 @@ def test_a_caller_s_autocast_changes_nothing(precision, net, xy):
         assert torch.equal(own(xy[0]), z), "no cast of weights as they were is kept"
     for value, right in zip(other, usual, strict=True):
         assert torch.equal(torch.as_tensor(value), torch.as_tensor(right))
+
+
+def test_gradients_that_vanish_are_said():
+    """Of logits so large that the probabilities of the right class are 1: the same network, hard to attack by gradients."""
+    net, w = linear()
+    x = 0.3 + 0.4 * torch.rand(200, 3, 2, 2)
+    data = x, (x.flatten(1) @ w < 0).long()
+    with torch.no_grad():
+        net[1].weight *= 1e4
+    found = evaluate(
+        net, data, {"clean": "clean", "square": Square(Linf(0.1), 50), "pgd": "pgd", "apgd": "apgd"}, eps=0.1
+    )
+    assert {name: len(result.notes) for name, result in found.items()} == {
+        "clean": 0, "square": 0, "pgd": 1, "apgd": 1, "worst": 1,
+    }  # fmt: skip
+    assert re.fullmatch(r"The input gradient is exactly 0 for \d+\.\d% of the images\.", found["pgd"].notes[0])
+    assert evaluate(Answer(), data, {"mine": lambda net, step: step.x})["mine"].notes == ()
 
 
 def test_robust_accuracy_of_a_linear_network_is_known():

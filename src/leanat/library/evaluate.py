@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from numbers import Integral
 from typing import NamedTuple
 
 from torch import nn
 
-from leanat.core.nouns import Attack
+from leanat.attacks.autoattack import Square
+from leanat.attacks.pgd import Clean
+from leanat.core.nouns import Attack, Data
 from leanat.evaluation import evaluate as evaluation
 from leanat.evaluation.outcome import Outcome, summary, worst_case
 from leanat.library import checks
-from leanat.library.attacks import attack_of
+from leanat.library.attacks import Checked, attack_of
 from leanat.library.checks import Channels
 from leanat.library.data import AnyData, prepared
 from leanat.library.network import Wrapped, own_modes, own_precision
@@ -26,7 +29,7 @@ class Accuracy(NamedTuple):
     high: float
     n: int
     clean: float
-    notes: tuple[str, ...]  # reasons to doubt it
+    notes: tuple[str, ...]  # reasons to doubt it; of an attack by gradients also that these vanish or mislead
     outcome: Outcome
 
 
@@ -65,9 +68,26 @@ def evaluate(
     outcomes = {}
     for label, attack in made.items():
         outcomes[label] = evaluation.evaluate(wrapped, test, attack, seed=seed, batch=batch, limit=limit)
+    if any(map(_by_gradients, made.values())):
+        said = _doubts(wrapped, test, limit, seed, batch)
+        for label, attack in made.items():
+            if _by_gradients(attack):
+                notes = dict.fromkeys((*said, *outcomes[label].notes))
+                outcomes[label] = replace(outcomes[label], notes=tuple(notes))
     if len(outcomes) > 1 and "worst" not in outcomes:
         outcomes["worst"] = worst_case(list(outcomes.values()))
     return {label: _accuracy(outcome) for label, outcome in outcomes.items()}
+
+
+def _by_gradients(attack: Attack) -> bool:
+    """Whether it is by gradients; of the user's own nobody knows."""
+    return not isinstance(attack, Clean | Square | Checked)
+
+
+def _doubts(wrapped: Wrapped, test: Data, limit: int | None, seed: int, batch: int) -> list[str]:
+    """Signs on the first images of the sample that gradients say little of this network."""
+    index = evaluation.sample(len(test), limit).to(test.labels.device)
+    return evaluation.doubts(wrapped, test, index, seed, batch)
 
 
 def _accuracy(outcome: Outcome) -> Accuracy:
