@@ -444,6 +444,22 @@ def test_every_method_keeps_about_its_fraction(method, by, net, xy):
         assert xy[1][index].bincount().tolist() == [2] * 5
 
 
+class Twice(Views):
+    """Calls its last layer on other features first, and by keyword."""
+
+    def forward(self, x):
+        self.fc(input=torch.zeros(len(x), 4 * 36))
+        return self.fc(input=F.relu(self.conv(x)).view(len(x), -1))
+
+
+def test_features_are_those_that_the_logits_are_of(net, xy):
+    twice = Twice()
+    twice.load_state_dict(net.state_dict())
+    here, there = (select(n, *xy, 0.3, "craig", "example") for n in (twice, net))
+    assert torch.equal(here.index, there.index)
+    assert torch.equal(here.weight, there.weight)
+
+
 def test_selection_leaves_the_network_as_it_was(net, xy):
     net = nn.Sequential(nn.BatchNorm2d(3), net).requires_grad_(False)
     before, strides = weights(net), [p.stride() for p in net.parameters()]

@@ -64,11 +64,18 @@ def random_order(run: Run, data: Data) -> Tensor:
 
 
 def _forward(net: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits, and the features that the head reads. The network is called as a whole, so that its passes are counted."""
+    """Logits, and the features that the head reads. The network is called as a whole, so that its passes are counted.
+
+    The logits of a network that calls its head several times are those of the last call (``find_head``).
+    """
     seen = []
-    hook = net.head.register_forward_pre_hook(lambda head, inputs: seen.append(inputs[0]))
+
+    def keep(head: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+        seen.append(inputs[0] if inputs else named["input"])
+
+    hook = net.head.register_forward_pre_hook(keep, with_kwargs=True)
     try:
-        return net(x), seen[0]
+        return net(x), seen[-1]
     finally:
         hook.remove()
 
