@@ -37,6 +37,7 @@ from leanat.data.augment import Flip
 from leanat.library.data import as_data
 from leanat.models.classifier import PerChannel
 from leanat.selection.basic import Every
+from leanat.selection.grad_match import GradMatch
 from leanat.selection.solvers import Gradients, facility_location, matching_pursuit, per_class
 from leanat.training.objectives import CrossEntropy
 
@@ -668,3 +669,15 @@ def test_the_sampler_goes_on_from_a_checkpoint(net, xy):
     again.load_state_dict(state)
     assert list(again) == orders[2]
     assert again.epoch == 2
+    again.load_state_dict({name: value for name, value in state.items() if name != "shuffle"})  # an older one
+    assert list(again) == orders[2]
+
+
+def test_whole_batches_stay_together_after_a_checkpoint(net, xy):
+    method = GradMatch(fraction=0.5, granularity="whole_batches")
+    first, again = (Reselect(net, xy, method=method, every=4, batch=5) for _ in range(2))
+    list(first)
+    again.load_state_dict(first.state_dict())
+    assert list(again) == list(first)
+
+
