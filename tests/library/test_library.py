@@ -590,6 +590,16 @@ def test_examples_that_do_not_fit_are_refused_in_one_line(make, message, xy):
     assert "\n" not in str(error.value)
 
 
+def test_images_keep_their_own_graph_to_themselves(net, xy):
+    """They may come out of another network: no gradient goes back there, and none is asked twice of its graph."""
+    leaf = xy[0].requires_grad_()
+    rows = list(zip(leaf * 1.0, xy[1].tolist(), strict=True))
+    for x, data in ((leaf, (leaf, xy[1])), (leaf, (leaf * 1.0, xy[1])), (leaf, rows)):
+        train(net, data, "standard", make_recipe(epochs=2, batch=10))
+        evaluate(net, data, ["pgd"])
+        assert x.grad is None
+
+
 def test_a_step_of_training_is_torch_s(net, xy):
     by_hand = Views()
     by_hand.load_state_dict(net.state_dict())

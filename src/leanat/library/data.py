@@ -152,7 +152,7 @@ def moved(data: Data, device: torch.device) -> Data:
 
 def _of_tensors(x: Tensor, y: Tensor, device: torch.device, augment: Augmentation, seed: int) -> TensorData:
     if not (isinstance(x, Tensor) and x.dtype == torch.uint8 and x.dim() == 4):  # these are 0 to 255
-        x = checks.images(x).float()
+        x = checks.images(x).detach().float()
     y = checks.labels(y, len(x))
     if not len(x):
         raise ValueError(f"x has shape {list(x.shape)}; at least one image is expected")
@@ -245,4 +245,4 @@ def _image(image: Any, number: int) -> Tensor:
         raise ValueError(
             f"example {number} of the Dataset has an image of {kind}; uint8, or floating pixels in [0, 1], are expected"
         )
-    return unit(image).float()
+    return unit(image.detach()).float()
