@@ -691,3 +691,24 @@ def test_whole_batches_stay_together_after_a_checkpoint(net, xy):
     assert list(again) == list(first)
 
 
+def test_the_sampler_may_be_asked_without_gradients(net, xy):
+    """What it hands out there goes into losses elsewhere."""
+
+    def learn(sampler):
+        losses = F.cross_entropy(net(xy[0]), xy[1], reduction="none")
+        (sampler.weight * losses)[sampler.index].sum().backward()
+
+    sampler, again = (Reselect(net, xy, fraction=1 / 3, every=1) for _ in range(2))
+    for _ in range(2):
+        with torch.inference_mode():
+            order = list(sampler)
+        learn(sampler)
+        assert len(order) == 10
+    with torch.inference_mode():
+        again.load_state_dict(
+            {name: torch.as_tensor(v).clone() for name, v in sampler.state_dict().items()} | {"epoch": 1}
+        )
+    learn(again)
+    assert torch.equal(again.weight, sampler.weight)
+
+

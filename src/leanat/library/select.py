@@ -226,6 +226,7 @@ class Reselect(Sampler[int]):
     def __len__(self) -> int:
         return len(self._subset().index)
 
+    @own_modes()
     def __iter__(self) -> Iterator[int]:
         epoch = self.epoch + 1 if self._next is None else self._next
         self._next = None
@@ -236,6 +237,7 @@ class Reselect(Sampler[int]):
         subset = self._subset()
         return {"epoch": self.epoch, "index": subset.index.cpu(), "weight": subset.weight.cpu()}
 
+    @own_modes()
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes on after the epoch of ``state_dict``. Raises ValueError for a state of other data."""
         if not {"epoch", "index", "weight"} <= state.keys():
@@ -261,6 +263,7 @@ class Reselect(Sampler[int]):
         subset = self._run.subset
         return self._of_epoch(self._next or 0) if subset is None else subset
 
+    @own_modes()
     def _of_epoch(self, epoch: int) -> Subset:
         run, plan = self._run, self._plan
         run.epoch = epoch
