@@ -712,3 +712,15 @@ def test_the_sampler_may_be_asked_without_gradients(net, xy):
     assert torch.equal(again.weight, sampler.weight)
 
 
+@pytest.mark.parametrize("layer", [None, "fc"])
+def test_the_sampler_follows_a_head_that_is_replaced(layer, net, xy):
+    sampler = Reselect(net, xy, fraction=1 / 3, every=1, layer=layer)
+    list(sampler)
+    net.fc = nn.Linear(4 * 36, 5)
+    list(sampler)
+    assert torch.equal(sampler.index, select(net, *xy, 1 / 3).index)
+    net.fc = nn.Sequential(nn.Linear(4 * 36, 5), nn.Softmax(1))
+    with pytest.raises(ValueError, match="no linear layer"):
+        list(sampler)
+
+

@@ -69,6 +69,7 @@ class Wrapped(nn.Module):
         self.standardise = Copied() if given is None else PerChannel(*given).to(self.device)
         self.labels_below = 0  # one more than the highest label, which the network must have a logit for
         self._head: list[nn.Linear] = []  # in a list, so that its parameters are not there twice
+        self._sought: tuple[str | None, Tensor]  # what ``find_head`` was asked last
         self._no_head = "the last linear layer of this network was not looked for"
 
     def forward(self, x: Tensor) -> Tensor:
@@ -122,6 +123,7 @@ class Wrapped(nn.Module):
 
         Raises ValueError, one line with the names of the linear layers, for a name that is none of them.
         """
+        self._head, self._sought = [], (layer, x)
         linear = {name: m for name, m in self.net.named_modules() if isinstance(m, nn.Linear)}
         if layer is not None and layer not in linear:
             raise ValueError(
@@ -143,6 +145,12 @@ class Wrapped(nn.Module):
         )
         if layer is not None:
             raise ValueError(self._no_head)
+
+    def follow_head(self) -> None:
+        """Looks again where the head that was found is no longer part of the network. Raises what ``find_head`` does."""
+        if self._head and not any(module is self._head[0] for module in self.net.modules()):
+            layer, x = self._sought
+            self.find_head(layer, x.to(device_of(self.net)))
 
 
 @contextmanager
