@@ -724,3 +724,8 @@ def test_the_sampler_follows_a_head_that_is_replaced(layer, net, xy):
         list(sampler)
 
 
+@pytest.mark.parametrize("example", [{"image": torch.zeros(3, 2, 2), "label": 1}, torch.zeros(3, 2, 2)])
+def test_examples_that_cannot_be_numbered_are_refused(example):
+    kind = type(example).__name__
+    with pytest.raises(TypeError, match=rf"example 2 of the Dataset is a {kind}; a tuple, as \(image, label\), is exp"):
+        indexed([example] * 4)[2]

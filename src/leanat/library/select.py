@@ -289,9 +289,16 @@ class _Indexed(Dataset[tuple[Any, ...]]):
         return len(self.dataset)
 
     def __getitem__(self, i: int) -> tuple[Any, ...]:
-        return (*self.dataset[i], i)
+        example = self.dataset[i]
+        if not isinstance(example, tuple | list):
+            kind = type(example).__name__
+            raise TypeError(f"example {i} of the Dataset is a {kind}; a tuple, as (image, label), is expected")
+        return (*example, i)
 
 
 def indexed(dataset: Dataset[Any]) -> Dataset[tuple[Any, ...]]:
-    """The Dataset with each example's own number behind it: (x, y, i)."""
+    """The Dataset with each example's own number behind it: (x, y, i).
+
+    Reading an example that is neither a tuple nor a list raises TypeError, in one line.
+    """
     return _Indexed(dataset)
