@@ -16,12 +16,11 @@ from torch.utils.data import Dataset, Sampler
 from leanat.core.errors import named
 from leanat.core.loop import shuffled
 from leanat.core.nouns import Attack, Data, Method, Objective, Recipe, Run, Selector, Split, Subset
-from leanat.core.precision import exact_fp32
 from leanat.library import checks
 from leanat.library.attacks import attack_of
 from leanat.library.checks import Channels
 from leanat.library.data import AnyData, held_out_for, moved, prepared
-from leanat.library.network import Wrapped, device_of, own_modes
+from leanat.library.network import Wrapped, device_of, own_modes, own_precision
 from leanat.papers.advprune.method import ByLoss
 from leanat.selection.basic import Every, Everything, Random
 from leanat.selection.craig import Craig
@@ -159,6 +158,7 @@ class Reselect(Sampler[int]):
     """
 
     @own_modes()
+    @own_precision()
     def __init__(
         self,
         net: nn.Module,
@@ -235,7 +235,8 @@ class Reselect(Sampler[int]):
     def state_dict(self) -> dict[str, Any]:
         """The epoch begun last and what it keeps, for a checkpoint."""
         subset = self._subset()
-        return {"epoch": self.epoch, "index": subset.index.cpu(), "weight": subset.weight.cpu()}
+        kept = {"index": subset.index.cpu(), "weight": subset.weight.cpu(), "shuffle": subset.shuffle}
+        return {"epoch": self.epoch, **kept}
 
     @own_modes()
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -244,7 +245,9 @@ class Reselect(Sampler[int]):
             raise ValueError(f"the state has {', '.join(state) or 'nothing'}; what state_dict returns is expected")
         checks.whole(state["epoch"], "the state's epoch", 0)
         kept, device = (state["index"], state["weight"]), self._split.train.labels.device
-        self._keep(int(state["epoch"]), checked(kept, len(self._weight), device, "the state has"))
+        subset = checked(kept, len(self._weight), device, "the state has")
+        shuffle = bool(state.get("shuffle", True))  # older states are without
+        self._keep(int(state["epoch"]), Subset(subset.index.clone(), subset.weight.clone(), shuffle))
         self._next = None
 
     @own_modes()
@@ -255,7 +258,9 @@ class Reselect(Sampler[int]):
             self._run.net.to(device)
             held_out = self._split.validation
             self._split = Split(moved(self._split.train, device), None if held_out is None else moved(held_out, device))
-        with exact_fp32():
+        assert isinstance(self._run.net, Wrapped)
+        with own_precision():
+            self._run.net.follow_head()
             return selector(self._run, self._split)
 
     def _subset(self) -> Subset:
