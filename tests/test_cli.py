@@ -213,6 +213,23 @@ def test_an_option_then_the_environment_then_a_setting(configured, monkeypatch):
     assert settled(monkeypatch, *words, "--results", "of_option").results == Path("of_option")
 
 
+@pytest.mark.parametrize(
+    ("word", "on"),
+    [("1", True), ("true", True), ("Yes", True), ("", False), ("0", False), ("false", False), ("No", False)],
+)
+def test_a_word_of_the_environment_switches_on_or_off(unsaid, monkeypatch, tmp_path, word, on):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LEANAT_DETERMINISTIC", word)
+    assert settled(monkeypatch, "train", "x").deterministic is on
+
+
+def test_a_word_that_is_neither_is_refused(unsaid, monkeypatch, capsys):
+    monkeypatch.setenv("LEANAT_DETERMINISTIC", "perhaps")
+    assert cli.main(["train", "x"]) == 1
+    said = "LEANAT_DETERMINISTIC: 'perhaps' is not allowed; 1, true or yes, or 0, false, no or nothing"
+    assert capsys.readouterr().err == f"leanat: {said}\n"
+
+
 def test_without_a_configuration_the_usual_places(unsaid, monkeypatch, tmp_path):
     (tmp_path / "config").mkdir()
     monkeypatch.chdir(tmp_path)

@@ -59,6 +59,14 @@ def part(text: str) -> tuple[int, int]:
     return int(own) - 1, int(of)
 
 
+def switch(said: Any) -> bool:
+    """On or off: a word of the environment, or what the configuration says."""
+    words = {"1": True, "true": True, "yes": True, "": False, "0": False, "false": False, "no": False}
+    if (word := str(said).lower()) not in words:
+        raise argparse.ArgumentTypeError(f"{said!r} is not allowed; 1, true or yes, or 0, false, no or nothing")
+    return words[word]
+
+
 def hours(text: str) -> float:
     """A number above 0."""
     try:
@@ -204,7 +212,7 @@ SETTLED: dict[str, tuple[Callable[[Any], Any], Any]] = {  # by option: its kind,
     "results": (path, "results"),
     "data_dir": (lambda text: folder_or_none(text or ""), None),
     "device": (str, "auto"),
-    "deterministic": (bool, False),
+    "deterministic": (switch, False),
     "jobs_per_gpu": (int, 1),
 }
 
