@@ -104,6 +104,7 @@ CONFIGURATIONS = [
     (CONFIG, "seeds: null", "seeds: 100000", "config.yaml: seeds: 100000 is not allowed; at most 1000"),
     (CONFIG, "seeds: null", "seeds: null\nseeds: 2", "key 'seeds' twice"),
     (CONFIG, "seeds: null", " seeds: null", "not valid YAML"),
+    (CONFIG, "results: results", 'results: ""', "config.yaml: results: '' is not allowed; a folder"),
     (CONFIG, "device: auto", "device: tpu", "config.yaml: device: 'tpu' is not allowed; allowed: auto, cpu, cuda, cuda:N"),
     (CONFIG, "other_counts: false", "other_counts: perhaps", "other_counts: 'perhaps' is not allowed; expected bool"),
     (CONFIG, "papers: [mine]", "papers: [mien]", "papers: there is no paper 'mien'; did you mean mine?"),

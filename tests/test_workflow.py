@@ -42,6 +42,8 @@ def test_a_dry_run_needs_no_data(tmp_path, scale):
         (["all", "-n", "--config", "scale=papr"], "did you mean paper?"),
         (["all", "-n", "--config", "scael=paper"], "unknown key 'scael'; did you mean scale?"),
         (["all", "-n", "--config", "seeds=0"], "seeds: 0 is not allowed"),
+        (["all", "-n", "--config", "results="], "results: None is not allowed; expected str"),
+        (["all", "-n", "--config", "results=5"], "results: 5 is not allowed; expected str"),
         (
             ["all", "-n", "--workflow-profile", "defualt"],
             "--workflow-profile defualt: no such profile; did you mean default?",

@@ -19,7 +19,7 @@ from snakemake.cli import get_argument_parser
 from snakemake.settings.types import ExecMode
 
 ASKED = get_argument_parser().parse_known_args(sys.argv[1:])[0]
-RESULTS = os.path.expanduser(config.get("results", "results"))
+RESULTS = os.path.expanduser(str(config.get("results") or "results"))  # a wrong one is refused below
 PUBLISHED = ROOT / "published"
 
 try:

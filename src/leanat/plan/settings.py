@@ -81,6 +81,8 @@ def _problems(settings: Mapping[str, Any], own: Mapping[str, Any], path: Path) -
     for key in ("results", "data_dir"):
         if isinstance(value := settings.get(key), str) and value.startswith("~"):  # was left as it is
             yield f"{where(key)}: {key}: {value} is not allowed; there is no such home folder"
+    if settings.get("results") == "":
+        yield f"{where('results')}: results: '' is not allowed; a folder"
     for key in ("gpus", "jobs_per_gpu", "max_hours"):
         if isinstance(value := settings.get(key), int) and value < 1:
             yield f"{where(key)}: {key}: {value} is not allowed; at least 1"
