@@ -347,6 +347,31 @@ def test_a_run_is_not_overwritten_by_another_spec(results, capsys):
     assert "finished with another spec (seed 0, now 7)" in err
 
 
+def test_an_unfinished_run_is_not_overwritten_by_another_spec(tmp_path, capsys):
+    """Two folders of one name, of which the first was interrupted; the same spec goes on."""
+
+    class Stop(Exception):
+        pass
+
+    def stop(run):
+        if run.epoch == 2:
+            raise Stop
+
+    folder = tmp_path / "runs" / "x"
+    with pytest.raises(Stop):
+        experiment.train_run("x", sgd(epochs=3), folder, None, CPU, stop)
+    (tmp_path / "b" / "x").mkdir(parents=True)
+    (tmp_path / "b" / "x" / "spec.json").write_text(json.dumps(sgd(epochs=3, seed=5)))
+    before = tree(folder)
+    status, err = train(capsys, tmp_path, tmp_path / "b" / "x")
+    said = f"{folder} holds an unfinished training of another spec (seed 0, now 5); remove it, or use another name"
+    assert (status, err.splitlines()[-1]) == (1, f"leanat: {said}")
+    assert tree(folder) == before
+    epochs = []
+    experiment.train_run("x", sgd(epochs=3), folder, None, CPU, lambda run: epochs.append(run.epoch))
+    assert epochs == [3]
+
+
 def test_data_that_changed_are_said(results, capsys, monkeypatch):
     folder, (run, _) = results
     load = data.load

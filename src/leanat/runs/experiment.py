@@ -200,9 +200,9 @@ def train_run(
     """Trains, or goes on from the last checkpoint, and writes the run's files. Returns its metrics.
 
     Raises ConfigError, DataError, NonFiniteLoss, and Stopped once ``stop`` says so and the checkpoint is written;
-    IdentityError for a folder that belongs to something else. A checkpoint of another spec or of other data is ignored
-    with a warning; a finished run is left alone (``finished``). Of several processes only one writes, and only that one
-    has metrics to return.
+    IdentityError for a folder that belongs to something else, also to the unfinished training of another spec. A checkpoint
+    of other data is ignored with a warning; a finished run is left alone (``finished``). Of several processes only one
+    writes, and only that one has metrics to return.
     """
     if distributed.rank() > 0:
         return follow(spec, folder, data_dir, device, stop)
@@ -212,6 +212,7 @@ def train_run(
         if (kept := finished(folder, spec, data_dir, device)) is not None:
             distributed.broadcast_from_rank0(lambda: (None,), device)
             return kept
+        identity.check_unfinished(folder, spec)
         write_json(folder / "spec.json", spec)
         experiment, mark = prepare(resolve_run_paths(spec, folder.parent), data_dir, device), digest(spec)
         source = made_from(spec, experiment.split, experiment.test, folder.parent)

@@ -158,6 +158,18 @@ def check_name(folder: Path, spec: Mapping[str, Any]) -> None:
         )
 
 
+def check_unfinished(folder: Path, spec: Mapping[str, Any]) -> None:
+    """Raises IdentityError where the folder holds a checkpoint of another spec: training this one would overwrite it."""
+    path = folder / "spec.json"
+    if not path.is_file() or not any(folder.glob("resume.pt*")):
+        return
+    if digest(kept := read_json(path, "the spec of a run")) != digest(spec):
+        differ = "; ".join(changes(kept, spec)[:3])
+        raise IdentityError(
+            f"{folder} holds an unfinished training of another spec ({differ}); remove it, or use another name"
+        )
+
+
 def read_run(folder: Path, *need: str) -> dict[str, Any]:
     """The metrics of a finished run whose name, spec.json, spec and spec_hash agree, with the keys ``need``.
 
