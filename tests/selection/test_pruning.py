@@ -292,6 +292,31 @@ def test_a_rule_is_a_dataclass_with_modules_beside_it(run, tmp_path):
         FromFile(source=sources[1], fraction=0.2, content=first[1])(run, split(DATA))
 
 
+def test_files_that_a_rule_names_are_part_of_it(run, tmp_path, monkeypatch):
+    """Scores computed before: beside the rule, where the program runs, and those that a module beside it names."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    source = own_rule(
+        tmp_path / "there", "beside.index()", "import beside\n\nTEXT = 'so.npy' * 9, 'a\\0b', 300 * 'x', '', '.'\n"
+    )
+    (tmp_path / "there" / "beside.py").write_text(f"import torch\nNAMES = 'data/a.npy', '{'b' * 300}'\n" + LATE % 4)
+    (tmp_path / "there" / "data").mkdir()
+    found = {hash_of(source)}
+    for number, name in enumerate(("there/data/a.npy", "here/so.npy", "there/so.npy"), 2):
+        (tmp_path / name).write_bytes(b"1")
+        found.add(hash_of(source))
+        (tmp_path / name).write_bytes(b"2")
+        found.add(last := hash_of(source))
+        assert len(found) == 2 * number - 1, name
+    assert hash_of(source) == last
+    (tmp_path / "there" / "unnamed.npy").write_bytes(b"1")
+    assert hash_of(source) == last
+    assert len(FromFile(source=source, fraction=0.2, content=last)(run, split(DATA)).index) == 4
+    (tmp_path / "there" / "data" / "a.npy").write_bytes(b"3")
+    with pytest.raises(ValueError, match="the file changed since"):
+        FromFile(source=source, fraction=0.2, content=last)(run, split(DATA))
+
+
 def test_a_rule_that_fails_says_where(run, tmp_path):
     """In the user's own code: the line that called what failed, also in a file beside it."""
     source = own_rule(tmp_path, "split.trein")

@@ -65,14 +65,28 @@ def imported(file: Path, folder: Path) -> set[Path]:
     return found
 
 
+def named_files(path: Path) -> set[Path]:
+    """The files that a text in this code names whole, as seen from its folder or from where the program runs; nothing is run."""
+    folders, found = (path.resolve().parent, Path.cwd()), set()
+    for node in ast.walk(_parsed(path)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            # os.path: a text that can be no path, such as a long one, is no file
+            found |= {str(folder / node.value) for folder in folders if os.path.isfile(folder / node.value)}
+    return {Path(name).resolve() for name in found}
+
+
+def _parsed(path: Path) -> ast.AST:
+    """Its code, or none where it cannot be read or parsed."""
+    try:
+        return ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return ast.Module([], [])
+
+
 def _names(path: Path, folder: Path) -> set[tuple[str, ...]]:
     """What the file imports, each name as its parts; of ``from a import b`` both ``a`` and ``a.b``, as b may be a module."""
-    try:
-        tree = ast.parse(path.read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return set()
     found: set[tuple[str, ...]] = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(_parsed(path)):
         if isinstance(node, ast.Import):
             found |= {tuple(alias.name.split(".")) for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

@@ -23,9 +23,10 @@ class FromFile:
     """``source``, written ``file.py:Name`` or ``module:Name``, called with ``fraction=`` gives what chooses.
 
     That is called with (run, split) whenever a choice is due, and returns the numbers int64 [n] of the examples to KEEP, or
-    these with weights [n], or a Subset. ``content`` is the hash of the file and of the user's modules that it imports
-    (``hash_of``), inside its functions too: it makes them part of a run's identity. Raises ValueError, one line, for what
-    cannot be imported, fails, chooses what is not there, or imports by a name that no import statement says.
+    these with weights [n], or a Subset. ``content`` is the hash of the file, of the user's modules that it imports,
+    inside its functions too, and of the files that their texts name (``hash_of``): it makes them part of a run's identity.
+    Raises ValueError, one line, for what cannot be imported, fails, chooses what is not there, or imports by a name that no
+    import statement says.
     """
 
     source: str
@@ -49,7 +50,9 @@ class FromFile:
 
 @dataclass(frozen=True)
 class Rule:
-    """The class or function of ``source``, and its file with those of the user's modules that it imports."""
+    """The class or function of ``source``, and its file with those of the user's modules that it imports, then those that a
+    text in these names, such as scores computed before.
+    """
 
     source: str
     make: Callable[..., Any]
@@ -120,7 +123,9 @@ def load(source: str) -> Rule:
     if not first:
         raise ValueError(f"{source}: no such file")
     files = [Path(first), *(f for f in code.files() if f.resolve() != Path(first).resolve())]
-    return Rule(source, make, tuple(files), code)
+    known = {path.resolve() for path in files}
+    data = {path for file in files for path in own_code.named_files(file)} - known
+    return Rule(source, make, (*files, *sorted(data, key=lambda path: (path.name, path))), code)
 
 
 def hash_of(source: str) -> str:
