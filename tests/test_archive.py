@@ -79,6 +79,22 @@ def test_its_description_is_an_ro_crate(made, tmp_path):
     assert all((tmp_path / name).is_file() for name in files)
 
 
+@pytest.mark.parametrize("place", ["figures/qtart/table1.csv", "results/items/demo/qtart/table1.csv"])
+def test_numbers_of_other_runs_are_refused(made, place):
+    """A table of two seeds in an archive of one."""
+    grid, folder = made
+    own, other = next(iter(grid.items["qtart/decomposition"].runs)), "digits-net-sgd-s1-00000000"
+    path = folder / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"row,values,runs\na,[1],{own}\n")
+    archive.write(grid, folder / "results", ROOT, folder / "figures", folder / "d.zip")
+    path.write_text(f'row,values,runs\na,"[1, 2]",{own} {other}\n')
+    with pytest.raises(ConfigError, match=f"table1.csv: 1 of its runs are not among .*, such as {other}; make it anew"):
+        archive.write(grid, folder / "results", ROOT, folder / "figures", folder / "e.zip")
+    path.unlink()
+    assert not (folder / "e.zip").exists()
+
+
 def test_nothing_finished_is_said(made, tmp_path):
     with pytest.raises(ConfigError, match="no run of scale demo is finished"):
         archive.write(made[0], tmp_path, ROOT, tmp_path, tmp_path / "x.zip")

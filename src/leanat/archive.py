@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import zipfile
@@ -34,11 +35,16 @@ FIXED = (1980, 1, 1, 0, 0, 0)  # of every file in the zip: the first moment that
 
 
 def write(grid: Grid, results: Path, root: Path, figures: Path, out: Path) -> str:
-    """Writes the zip and returns a line about it. Raises ConfigError where no run of the grid is finished."""
+    """Writes the zip and returns a line about it.
+
+    Raises ConfigError where no run of the grid is finished, and for numbers of runs that are not in the zip.
+    """
     runs = [run for run in grid.runs if (results / "runs" / run / "metrics.json").is_file()]
     if not runs:
         raise ConfigError([f"archive: no run of scale {grid.scale.name} is finished below {results}"])
     files = dict(sorted(contents(grid, runs, results, root, figures)))
+    if problems := [line for name, path in files.items() for line in _of_other_runs(name, path, set(runs))]:
+        raise ConfigError(problems)
     date = max(records.metrics(results / "runs" / run / "metrics.json", "date")["date"] for run in runs)
     files_of_text = {"environment.json": environment(runs, results), "SHA256SUMS": sums(files)}
     crate = describe(grid, {*files, *files_of_text}, date)
@@ -81,6 +87,17 @@ def contents(grid: Grid, runs: list[str], results: Path, root: Path, figures: Pa
         path = root / name
         inside = sorted(path.rglob("*")) if path.is_dir() else [path]
         yield from ((str(p.relative_to(root)), p) for p in inside if p.is_file() and "__pycache__" not in p.parts)
+
+
+def _of_other_runs(name: str, path: Path, runs: set[str]) -> Iterator[str]:
+    """What is wrong with a CSV of numbers that are not of the runs in the zip, made with other settings or before them."""
+    if not (name.startswith(("figures/", "results/items/")) and path.suffix == ".csv"):
+        return
+    with path.open(newline="", encoding="utf-8") as file:
+        named = {run for row in csv.DictReader(file) for key in ("run", "runs") for run in (row.get(key) or "").split()}
+    if other := sorted(named - runs):
+        text = f"{len(other)} of its runs are not among those of these settings that are finished, such as {other[0]}"
+        yield f"archive: {path}: {text}; make it anew, or remove it"
 
 
 def environment(runs: list[str], results: Path) -> str:

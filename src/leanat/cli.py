@@ -396,7 +396,7 @@ def cost(arguments: argparse.Namespace) -> None:
 
 def overview(arguments: argparse.Namespace) -> None:
     """Draws a table's values and the paper's as dots; without an item, how far the orderings of all items hold."""
-    from leanat.report import overview, summary
+    from leanat.report import item_csv, overview, summary
 
     grid = options.grid(arguments)
     kept = arguments.results / "items" / grid.scale.name
@@ -408,7 +408,12 @@ def overview(arguments: argparse.Namespace) -> None:
         if arguments.item not in tables:
             raise ConfigError([f"overview: no table {arguments.item!r}{did_you_mean(arguments.item, tables)}"])
         out = arguments.out or Path("figures") / f"{arguments.item}.overview.pdf"
-        overview.overview(kept / f"{arguments.item}.csv", out.with_suffix(""))
+        csv = kept / f"{arguments.item}.csv"
+        if item_csv.of_other_runs(item_csv.rows(csv), grid.items[arguments.item]):
+            raise ConfigError(
+                [f"overview: {csv} is not of the runs of these settings; make figures/{arguments.item}.pdf"]
+            )
+        overview.overview(csv, out.with_suffix(""))
     log.info("%s", out)
 
 
@@ -417,8 +422,7 @@ def claims(arguments: argparse.Namespace) -> None:
     from leanat.report import ledger
 
     grid, root = options.grid(arguments), arguments.config_dir.parent
-    titles = {paper: part.title for paper, part in grid.papers.items()}
-    print(ledger.make(titles, arguments.papers, grid.scale.name, arguments.results, root, arguments.out))
+    print(ledger.make(grid, arguments.papers, arguments.results, root, arguments.out))
 
 
 def decide(arguments: argparse.Namespace) -> None:

@@ -8,11 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from leanat.plan.item import seed_of
+from leanat.plan.item import Item, seed_of
 from leanat.report import examples, item_csv, replicated
 
 if TYPE_CHECKING:
     import numpy
+
+
+NOT_MADE = "not made yet"
+OTHER_RUNS = f"{NOT_MADE} from the runs of these settings"
 
 
 class Cell(NamedTuple):
@@ -32,18 +36,22 @@ class Cell(NamedTuple):
 
 
 class Items:
-    """The cells of a paper's finished items, at one scale; each file read once."""
+    """The cells of a paper's finished items, at one scale; each file read once.
 
-    def __init__(self, folder: Path, scale: str, real: bool = False):
-        self.folder, self.scale, self.real, self._read = folder, scale, real, {}
+    ``asked``: the items by name, as the settings have them. One whose file is of other runs than these is not made yet.
+    """
+
+    def __init__(self, folder: Path, scale: str, real: bool = False, asked: Mapping[str, Item] | None = None):
+        self.folder, self.scale, self.real, self.asked = folder, scale, real, asked or {}
+        self._read: dict[tuple[str, str], dict[tuple[str, str], Cell] | str] = {}
 
     def cell(self, paper: str, item: str, row: str, column: str) -> Cell:
         """The cell, or an empty one that says why."""
         if (paper, item) not in self._read:
             self._read[paper, item] = self._load(paper, item)
         cells = self._read[paper, item]
-        if cells is None:
-            return Cell({}, f"not made yet: figures/{paper}/{item}.pdf")
+        if isinstance(cells, str):
+            return Cell({}, f"{cells}: figures/{paper}/{item}.pdf")
         return cells.get((row, column)) or Cell({}, f"{item} has no cell {row!r}, {column!r}")
 
     def time_spread(self, paper: str) -> float | None:
@@ -54,7 +62,8 @@ class Items:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def _load(self, paper: str, item: str) -> dict[tuple[str, str], Cell] | None:
+    def _load(self, paper: str, item: str) -> dict[tuple[str, str], Cell] | str:
+        """Its cells, or in what way it is not made yet."""
         if self.real:
             path = self.folder / paper / f"{item}.csv"
             found = replicated.load(paper, item, self.folder).items()
@@ -66,10 +75,13 @@ class Items:
         else:
             path = self.folder / "items" / self.scale / paper / f"{item}.csv"
             if not path.is_file():
-                return None
-            cells = {(r["row"], r["column"]): _read_cell(r) for r in item_csv.rows(path)}
+                return NOT_MADE
+            rows = item_csv.rows(path)
+            if (asked := self.asked.get(f"{paper}/{item}")) and item_csv.of_other_runs(rows, asked):
+                return OTHER_RUNS
+            cells = {(r["row"], r["column"]): _read_cell(r) for r in rows}
         known = examples.read(path.with_suffix(".npz"))
-        return {name: cell._replace(right=_agreeing(known.get(name), cell)) for name, cell in cells.items()} or None
+        return {name: cell._replace(right=_agreeing(known.get(name), cell)) for name, cell in cells.items()} or NOT_MADE
 
 
 def _agreeing(right: numpy.ndarray | None, cell: Cell) -> numpy.ndarray | None:

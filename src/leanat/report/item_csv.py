@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from leanat.plan.item import Item
 from leanat.runs import records
 
 CELL = ("row", "column", "published", "values", "missing")
@@ -24,6 +26,17 @@ def rows(path: Path, *need: str) -> list[dict[str, str]]:
             where = f"values of {row['row']}, {row['column']}"
             raise ValueError(f"{path}: damaged: {where}: {row['values']!r} are no numbers; {records.AGAIN}")
     return found
+
+
+def of_other_runs(cells: Iterable[Mapping[str, str]], item: Item) -> bool:
+    """Whether a number in these rows is of other runs, or of fewer or more of them, than the item names for it: the CSV was
+    made with other settings, then.
+    """
+    named = {(cell["row"], cell["column"]): set((cell.get("runs") or "").split()) for cell in cells}
+    if not any(named.values()):  # times, arithmetic, pictures
+        return False
+    asked = {(row.name, column.name): (cell, *cell.candidates) for row, column, cell in item.flat}
+    return any(runs and runs not in [set(part.runs) for part in asked.get(at, ())] for at, runs in named.items())
 
 
 def checked(path: Path, *need: str) -> Path:

@@ -17,6 +17,8 @@ from leanat.core.errors import did_you_mean
 from leanat.core.files import write_csv, write_text
 from leanat.experiments.claim import LEAST, Claim
 from leanat.plan import looks
+from leanat.plan.grid import Grid
+from leanat.plan.item import Item
 from leanat.plan.looks import LOOKS
 from leanat.report import typeset
 from leanat.report.cells import Items
@@ -37,17 +39,17 @@ COUNTED = ("supported", "not supported", "inconclusive", "not decidable", "not r
 PPI = 110
 
 
-def make(
-    titles: Mapping[str, str], only: Sequence[str], scale: str, results: Path, root: Path, out: Path | None
-) -> str:
-    """The ledger as text for this terminal, of some papers or (``only`` empty) of all in ``titles``.
+def make(grid: Grid, only: Sequence[str], results: Path, root: Path, out: Path | None) -> str:
+    """The ledger as text for this terminal, of some papers or (``only`` empty) of all in the grid.
 
     ``out``: also as PDF, with PNG and CSV beside it. ValueError for a paper that does not exist.
     """
+    titles = {paper: part.title for paper, part in grid.papers.items()}
     for paper in only:
         if paper not in titles:
             raise ValueError(f"claims: no paper {paper!r}{did_you_mean(paper, titles)}")
-    found = lines({paper: load(paper) for paper in only or titles}, results, root / "replicated", scale)
+    own = {paper: load(paper) for paper in only or titles}
+    found = lines(own, results, root / "replicated", grid.scale.name, grid.items)
     if out is not None:
         minutes = price(found, results)
         write_rows(rows(found, minutes), out.with_suffix(".csv"))
@@ -56,11 +58,16 @@ def make(
     return text(found, titles, max(40, shutil.get_terminal_size((100, 24)).columns))
 
 
-def lines(claims: Mapping[str, list[Claim]], results: Path, real: Path, scale: str) -> dict[str, list[Line]]:
-    """Lines by paper: one per claim at ``scale``, and one more for each claim that committed replications can test."""
+def lines(
+    claims: Mapping[str, list[Claim]], results: Path, real: Path, scale: str, asked: Mapping[str, Item] | None = None
+) -> dict[str, list[Line]]:
+    """Lines by paper: one per claim at ``scale``, and one more for each claim that committed replications can test.
+
+    ``asked``: the items by name, as the settings have them; without it those that are there count, whatever they are of.
+    """
     found, planned = {}, bool(looks.read(results, scale))
     for paper, own in claims.items():
-        found[paper] = ledger(own, Items(results, scale), planned)
+        found[paper] = ledger(own, Items(results, scale, asked=asked), planned)
         for other in _replicated_scales(real / paper):
             found[paper] += [line for line in ledger(own, Items(real, other, real=True)) if line.used]
     return found

@@ -93,12 +93,14 @@ def agreement(groups: Iterable[Sequence[Cell]]) -> Agreement:
 def rows(item: Item, csv: Path | None, real: Path) -> list[dict[str, Any]]:
     """One entry for this run, and one for what is replicated; ``csv``: the item's tidy CSV, if it is made; ``real``: replicated/.
 
+    A CSV of other runs than the item names is none.
+
     Rows that stand for others by their number alone, such as classes of drawn shapes for those of CIFAR-10, are in no order.
     """
     import pandas
 
     about = {k: getattr(item, k) for k in ("paper", "item", "title")}
-    if csv is None:
+    if csv is None or item_csv.of_other_runs(item_csv.rows(csv), item):
         return [about | _entry({}, (0, 0, 0), item.scale, "not made yet")]
     # An item may well have a method called "None" or "NA": only an empty field is a missing one.
     cells = pandas.read_csv(

@@ -75,7 +75,7 @@ def collect(grid: Grid, results: Path, root: Path) -> Site:
     for run in items.runs_of(grid):
         if (results / "runs" / run / "metrics.json").is_file():
             done[run] = runs.read(run, grid, results, at_paper.get(run), sheets)
-    ledger = claims.load(list(grid.papers), results, root, grid.scale.name)
+    ledger = claims.load(grid, results, root)
     return Site(grid, found, missing, ledger, done, items.cells_of(found), items.papers_of(grid), sheets)
 
 

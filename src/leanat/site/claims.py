@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from leanat.plan.grid import Grid
 from leanat.report import claims, ledger
 from leanat.site.items import Origin, origin
 
@@ -75,10 +76,10 @@ class Ledger:
     notes: list[str]
 
 
-def load(papers: list[str], results: Path, root: Path, scale: str) -> Ledger:
-    """The claims of each paper with their verdicts at a scale, and at those of committed replications."""
-    own = {paper: claims.load(paper) for paper in papers}
-    lines = ledger.lines(own, results, root / "replicated", scale)
+def load(grid: Grid, results: Path, root: Path) -> Ledger:
+    """The claims of each paper with their verdicts at the grid's scale, and at those of committed replications."""
+    own = {paper: claims.load(paper) for paper in grid.papers}
+    lines = ledger.lines(own, results, root / "replicated", grid.scale.name, grid.items)
     whole = ledger.record(lines, ledger.price(lines, results))
     made = iter(whole["claims"])
     found = {paper: [_claim(line, next(made)) for line in part] for paper, part in lines.items()}
