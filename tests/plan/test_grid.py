@@ -340,7 +340,7 @@ def test_a_change_of_the_user_is_another_run_and_stands_in_the_foot():
     assert {r.spec["recipe"]["lr"]["cosine"]["lr"] for n, r in changed.runs.items() if "-sgd-" in n} == {0.05}
     assert "changed by the user, sgd: recipe.lr.lr = 0.05" in other.factors
     assert not [line for line in one.factors if "changed" in line]
-    assert not [line for line in changed.items["qtart/figure3"].factors if "changed" in line]
+    assert not [line for line in changed.items["qtart/figure5"].factors if "changed" in line]
 
 
 def test_a_change_that_another_one_replaces_stands_in_no_foot():

@@ -46,12 +46,23 @@ OWN = [
         [["dihcl"]],
         "Tables 6 and 7: DIHCL's own recipe, trained by its authors' code",
     ),
-    ("qtart", "recipe.epochs", [["*free"]], "Table 8: Free-AT's epochs are outer passes of 8 replays"),
+    (
+        "qtart",
+        "recipe.epochs recipe.lr recipe.nesterov",
+        [["*free"], ["*fgsm_rs"], ["dihcl"]],
+        "Table 8: Free-AT's epochs are outer passes of 8 replays; Figure 3 has standard trainings beside both",
+    ),
     (
         "saliency",
         "recipe.epochs recipe.lr recipe.batch recipe.decays recipe.weight_decay",
         [["phase2*"], ["teacher_a"], ["at"], ["free"], ["fat"], ["trades"], ["mart"], ["awp"], ["igam*"]],
         "each as its authors' code (marked), phases as section 5; phase 1 and standard training are alike",
+    ),
+    (
+        "saliency",
+        "data.augment model.standardise",
+        [["fat"]],
+        "FAT's code pads by 4 and standardises no image (marked); TRADES, MART and AWP have another network",
     ),
     (
         "sat",
