@@ -19,7 +19,8 @@ from snakemake.cli import get_argument_parser
 from snakemake.settings.types import ExecMode
 
 ASKED = get_argument_parser().parse_known_args(sys.argv[1:])[0]
-RESULTS = os.path.expanduser(str(config.get("results") or "results"))  # a wrong one is refused below
+# A wrong one is refused below, in one line.
+RESULTS = os.path.expanduser(str(config.get("results") or "results"))
 PUBLISHED = ROOT / "published"
 
 try:

@@ -477,7 +477,7 @@ def choices(cell: Cell) -> Iterator[Choice]:
         yield (
             "first selection",
             "when the warm start ends",
-            "the code waits for the next multiple of T, on a random subset for 10 epochs (TRADES: 2 selections, not 3; PAT: 5 epochs, 4, not 5)",
+            "the code waits for the next multiple of T, on a random subset until then (at kappa 0.5, TRADES: 10 epochs, 2 selections, not 3; PAT: 5 epochs, 4, not 5)",
         )
     if training == "pat" and data == "cifar10":
         yield (

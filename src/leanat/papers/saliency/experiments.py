@@ -43,7 +43,7 @@ RECIPE = {
     "weight_decay": unsaid(0.0002, "as in IGAM's code"),
     "decays": unsaid("kernels", "as in IGAM's code, where biases and BatchNorm have no weight decay"),
     "clip_value": None,
-    "drop_last": unsaid(False, "Madry's code leaves out what fills no batch"),
+    "drop_last": unsaid(False, "unlike Madry's code, which leaves out what fills no batch"),
     "precision": unsaid("fp32", "double back-propagation is done in it"),
 }
 SALIENCY = {
