@@ -1,11 +1,17 @@
 """What ``leanat decide`` does next: the most claims per minute, nothing for what is decided or past hope."""
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from leanat import cli, deciding
@@ -100,7 +106,7 @@ def test_a_raise_is_for_the_claims_whose_items_it_raises(grid, tmp_path):
 
 def test_nothing_to_make_starts_no_workflow(monkeypatch):
     monkeypatch.setattr(
-        deciding.subprocess, "run", lambda command: pytest.fail("Snakemake without a target makes everything")
+        deciding.subprocess, "Popen", lambda *a, **k: pytest.fail("Snakemake without a target makes everything")
     )
     deciding.workflow([], 2, [], None)
 
@@ -125,9 +131,8 @@ def test_nothing_is_done_in_a_dry_run(tmp_path, capsys, caplog):
 )
 def test_the_workflow_gets_the_user_s_settings_and_profile(monkeypatch, profile, where):
     seen = []
-    monkeypatch.setattr(
-        deciding.subprocess, "run", lambda command: seen.append(command) or SimpleNamespace(returncode=1)
-    )
+    ended = SimpleNamespace(poll=lambda: 1, returncode=1)
+    monkeypatch.setattr(deciding.subprocess, "Popen", lambda command, **_: seen.append(command) or ended)
     with pytest.raises(ConfigError, match="the same command goes on from there"):
         deciding.workflow(["sat/figure8"], 2, ["scale=demo", "results=r"], profile)
     assert seen[0][3:] == ["figures/sat/figure8.pdf", *where, "--config", "scale=demo", "results=r"]
@@ -163,3 +168,22 @@ def test_rounds_go_on_until_nothing_is_left_to_decide(grid, tmp_path, monkeypatc
     assert looks.read(tmp_path, "demo") == {"sat/figure8": 5}
     deciding.decide(load, ["sat"], tmp_path, ROOT, 1.0, made.append, 1)  # the same command again
     assert len(made) == 4, "only what is asked for first"
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)], ids=lambda v: str(int(v)))
+def test_asked_to_stop_it_leaves_no_job_running(tmp_path, number, status):
+    (tmp_path / "snakemake.py").write_text(
+        "import pathlib, subprocess, sys\n"
+        "job = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "pathlib.Path('job').write_text(str(job.pid))\n"
+        "job.wait()\n"
+    )
+    words = "from leanat import deciding; deciding.workflow(['qtart/table1'], 1, ['seeds=1'], None)"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path[1:]])}
+    process = subprocess.Popen([sys.executable, "-c", words], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
+    while not (tmp_path / "job").is_file() or not (tmp_path / "job").read_text():
+        time.sleep(0.02)
+    job = psutil.Process(int((tmp_path / "job").read_text()))
+    process.send_signal(number)
+    assert process.wait(30) == status
+    assert not psutil.wait_procs([job], timeout=10)[1]

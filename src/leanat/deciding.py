@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -24,6 +26,7 @@ from leanat.plan.looks import LOOKS
 from leanat.report import claims, ledger
 from leanat.report.claims import Line
 from leanat.report.verdict import HOPE
+from leanat.runs import signals
 
 log = logging.getLogger("leanat")
 
@@ -226,11 +229,23 @@ def _made(grid: Grid, items: Iterable[str]) -> list[str]:
 
 
 def workflow(items: Sequence[str], cores: int, settings: Sequence[str], profile: str | None) -> None:
-    """Makes the pages of the items. ``settings``: KEY=VALUE, over config.yaml. Raises ConfigError where that fails."""
+    """Makes the pages of the items; asked to stop, stops Snakemake and its jobs first, which save what they have.
+
+    ``settings``: KEY=VALUE, over config.yaml. Raises ConfigError where the workflow fails.
+    """
     if not items:  # Snakemake without a target makes everything
         return
     pages = [f"figures/{item}.pdf" for item in items]
     where = ["--workflow-profile", profile, "--jobs", str(cores)] if profile else ["--cores", str(cores)]
     command = [sys.executable, "-m", "snakemake", *pages, *where, "--config", *settings]
-    if status := subprocess.run(command).returncode:
+    with signals.heard() as asked:
+        process, told = subprocess.Popen(command, start_new_session=True), False
+        while process.poll() is None:
+            if asked() and not told:
+                os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal, which the jobs hear too
+                told = True
+            time.sleep(0.2)
+    if asked():
+        sys.exit(asked.status)
+    if status := process.returncode:
         raise ConfigError([f"decide: the workflow ended with status {status}; the same command goes on from there"])
