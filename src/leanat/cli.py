@@ -521,14 +521,18 @@ def workflow(arguments: argparse.Namespace) -> None:
 
 
 def readme(arguments: argparse.Namespace) -> None:
-    """Every number of the findings comes from a finished item; one that is missing is an error, and nothing is written."""
+    """Every number of the findings comes from a finished item; one that is missing, or of other runs than the settings have,
+    is an error, and nothing is written.
+    """
+    from leanat.plan import structure
     from leanat.report import readme
 
     root = arguments.config_dir.parent
     if arguments.replicated:
         readme.update_replicated(root)
     else:
-        readme.update(root, arguments.results)
+        whole = options.overrides(arguments) | {"scale": "demo", "papers": None}
+        readme.update(root, arguments.results, structure.load(arguments.config_dir, whole, arguments.results).items)
     log.info("README.md, docs/demo.csv, docs/claims_*.csv")
 
 

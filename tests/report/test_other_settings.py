@@ -77,3 +77,16 @@ def test_a_page_of_one_table_is_refused(tmp_path, capsys):
     assert cli.main(["overview", "qtart/table1", *where, "--set", "papers=[qtart]"]) == 1
     said = f"leanat: overview: {path} is not of the runs of these settings; make figures/qtart/table1.pdf"
     assert said in capsys.readouterr().err
+
+
+def test_the_findings_are_not_told_of_other_settings_runs(tmp_path, capsys):
+    (tmp_path / "config").symlink_to(ROOT / "config")
+    for name in ("published", "README.md"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    path = tmp_path / "items" / "demo" / "coreset" / "gradient_error.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text(f"row,column,published,values,missing,runs\nr,c,,[90],,{runs('x')[0]}\n")
+    assert cli.main(["readme", "--config-dir", str(tmp_path / "config"), "--results", str(tmp_path)]) == 1
+    said = "not made yet from the runs of these settings: figures/coreset/gradient_error.pdf"
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "docs").exists()

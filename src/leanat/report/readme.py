@@ -18,6 +18,7 @@ from pathlib import Path
 from leanat.core.files import write_csv, write_text
 from leanat.experiments.claim import Claim
 from leanat.plan import looks
+from leanat.plan.item import Item
 from leanat.report import ledger, published
 from leanat.report.cells import Items
 from leanat.report.claims import load
@@ -72,13 +73,16 @@ def with_block(text: str, name: str, lines: list[str]) -> str:
     return re.sub(re.escape(begin) + ".*?" + re.escape(end), lambda _: block, text, flags=re.S)
 
 
-def update(root: Path, results: Path) -> None:
+def update(root: Path, results: Path, asked: Mapping[str, Item]) -> None:
     """Writes the files of the checkout ``root``. Raises ValueError, naming the cell, for a number that is not there: then
     nothing is written.
+
+    ``asked``: the items by name, as the settings have them at scale demo.
     """
-    found, real = of_items(Items(results, "demo")), root / "replicated"
+    found, real = of_items(Items(results, "demo", asked=asked)), root / "replicated"
     told = {"demo": demo(found), "photographs": photographs(real, root / "published")}
-    lines = ledger.lines({paper: load(paper) for paper in published.papers(root / "published")}, results, real, "demo")
+    own = {paper: load(paper) for paper in published.papers(root / "published")}
+    lines = ledger.lines(own, results, real, "demo", asked)
     name = LEDGERS[bool(looks.read(results, "demo"))]
     _write(root, told, {name: ledger.rows(lines, ledger.price(lines, results))})
     write(found.used, root / "docs" / "demo.csv")
