@@ -4,7 +4,8 @@ knows how that looks."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,21 +31,12 @@ class Place:
 class Case:
     """One case of a claim, or a part of one: its effect with the 95 % interval, and by seed."""
 
+    label: str  # no two of a claim are alike
     places: list[Place]
     effect: float
     low: float | None
     high: float | None
     by_seed: dict[str, float]
-
-    @property
-    def label(self) -> str:
-        """The item, what the rows of its cells have in common, and the column."""
-        if not self.places:
-            return "all cases"
-        rows = [place.row.split(" | ") for place in self.places]
-        common = [part for part in rows[0] if all(part in row for row in rows)]
-        columns = dict.fromkeys(place.column for place in self.places)
-        return ", ".join(dict.fromkeys([self.places[0].item, *common, *columns]))
 
 
 @dataclass(frozen=True)
@@ -90,13 +82,42 @@ def _claim(line: claims.Line, record: dict[str, Any]) -> Claim:
     expect, claim = line.claim.expect, line.claim
     items = dict.fromkeys(f"{claim.paper}/{item}" for case in claim.cases for item, *_ in case.values())
     sign, bound = (expect.sign, expect.bound) if expect else ("", 0.0)
-    return Claim(record, sign, bound, ledger.measured(line), list(items), [_case(case) for case in record["cases"]])
+    return Claim(record, sign, bound, ledger.measured(line), list(items), _cases(record["cases"]))
 
 
-def _case(record: Mapping[str, Any]) -> Case:
-    places = [
-        Place(name, c["item"], c["row"], c["column"], c["by_seed"], [origin(run, None) for run in c["runs"]])
-        for name, c in record["cells"].items()
-    ]
-    low, high = record["interval"] or (None, None)
-    return Case(places, record["effect"], low, high, record["by_seed"])
+def _cases(records: Sequence[Mapping[str, Any]]) -> list[Case]:
+    places = [[_place(name, cell) for name, cell in record["cells"].items()] for record in records]
+    intervals = (record["interval"] or (None, None) for record in records)
+    effects = zip(_labels(places), places, records, intervals, strict=True)
+    return [Case(label, own, r["effect"], *interval, r["by_seed"]) for label, own, r, interval in effects]
+
+
+def _place(name: str, cell: Mapping[str, Any]) -> Place:
+    runs = [origin(run, None) for run in cell["runs"]]
+    return Place(name, cell["item"], cell["row"], cell["column"], cell["by_seed"], runs)
+
+
+def _labels(cases: Sequence[Sequence[Place]]) -> list[str]:
+    """The item, what the rows of a case's cells have in common, and the columns; then what tells cases apart that are alike
+    in these, and of the parts of one case which it is.
+    """
+    named = [_label(places) for places in cases]
+    words = [list(dict.fromkeys(part for place in places for part in place.row.split(" | "))) for places in cases]
+    labels = []
+    for name, own in zip(named, words, strict=True):
+        alike = [other for label, other in zip(named, words, strict=True) if label == name]
+        labels.append(", ".join([name, *(word for word in own if not all(word in other for other in alike))]))
+    parts, so_far = Counter(labels), Counter[str]()
+    for k, label in enumerate(labels):
+        so_far[label] += 1
+        if parts[label] > 1:
+            labels[k] = f"{label}, part {so_far[label]} of {parts[label]}"
+    return labels
+
+
+def _label(places: Sequence[Place]) -> str:
+    if not places:
+        return "all cases"
+    rows = [place.row.split(" | ") for place in places]
+    common = [part for part in rows[0] if part and all(part in row for row in rows)]
+    return ", ".join(dict.fromkeys([places[0].item, *common, *(place.column for place in places)]))
