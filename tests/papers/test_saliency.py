@@ -17,6 +17,7 @@ from leanat.core.rng import Draws
 from leanat.models import PerImage, build, io
 from leanat.papers.saliency import method as paper
 from leanat.papers.saliency.discriminator import Discriminator
+from leanat.papers.saliency.experiments import GAMMA
 from leanat.papers.saliency.method import (
     Saliency,
     alignment,
@@ -143,6 +144,9 @@ def test_gamma_is_that_of_the_authors_sum_over_the_batch_in_255_units():
     # the same slope along an image of another size: constant differences whose l1 norm stays
     for size in (768, 3072):
         assert weight_of_difference(10, size) * size * (1 / size) ** 2 == pytest.approx(weight / 3072)
+    # the checkpoint of the authors for TinyImageNet: its 50 stands before a sum over 8 images of 64 x 64
+    for gamma in GAMMA["tiny-imagenet"]:
+        assert weight_of_difference(gamma.value, 3 * 64 * 64) == pytest.approx(50 * 8 / 65025)
 
 
 @pytest.mark.parametrize("batch", [8, 7])

@@ -77,3 +77,19 @@ def test_what_a_scale_changes_is_in_the_foot(scale, paper):
                 specs = grid.runs[cell.runs[0]].spec, paper.runs[other.runs[0]].spec
                 silent |= {(name, f) for f in changed(*specs) if not any(word in foot for word in words_for(f))}
     assert not silent, "\n".join(f"{name}: {field}" for name, field in sorted(silent))
+
+
+def test_a_shorter_training_keeps_every_drop_of_its_rate(paper):
+    """Two drops that fall on one epoch are one."""
+    grid = structure.load(CONFIG, {"scale": "lite"})
+    drops = {True: {}, False: {}}
+    for here in (True, False):
+        for name, item in (grid if here else paper).items.items():
+            for i, row in enumerate(item.cells):
+                for j, cell in enumerate(row):
+                    spec = cell.runs and (grid if here else paper).runs[cell.runs[0]].spec
+                    rate = spec["recipe"]["lr"] if spec else {}
+                    drops[here][name, i, j] = len(set(rate.get("steps", {}).get("drops", [])))
+    common = [key for key in drops[True] if drops[True][key] and drops[False].get(key)]
+    assert common
+    assert [key for key in common if drops[True][key] != drops[False][key]] == []

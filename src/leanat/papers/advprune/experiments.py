@@ -337,7 +337,7 @@ def choices(cell: Cell) -> Iterator[Choice]:
 
 def pgd50(eps: int) -> dict[str, Any]:
     """PGD-50-10 within ``eps`` of 255 levels."""
-    stays = assumed(True, "not in the paper; an example that is fooled stays so")
+    stays = assumed(True, "not in the paper; an image that any restart fools stays so")
     threat, step = part("linf", eps=eps / 255), 2 / 255
     fields = {"steps": 50, "step_size": step, "start": "uniform", "restarts": 10, "only_correct": stays}
     return {"attack": part("pgd", threat=threat, **fields)}

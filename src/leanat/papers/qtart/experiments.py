@@ -388,6 +388,13 @@ def choices(cell: Cell) -> Iterator[Choice]:
         )
     if METHODS.get(method, {}).get("smooths"):
         yield "label smoothing", "from the first epoch on", "section 3.3.1 does not say whether before tau, too"
+    if method in ("qtart_fgsm_rs", "qtart_free"):
+        yield (
+            "loss that the attack of training climbs beside label smoothing",
+            "the plain cross-entropy with [6], the smoothed one with [7]",
+            "not in the paper; as in the code of [6], whose attack has a loss of its own, and of [7], which climbs the training's. "
+            "The smoothed one falls towards the label of an image that is surer than its target",
+        )
     if item == "table2" and method == "qtart":
         yield (
             "windows (equation 9)",

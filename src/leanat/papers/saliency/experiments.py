@@ -66,7 +66,9 @@ SALIENCY = {
 # Gamma of the first and of the second phase (section 5), in the paper's units; the code converts them to inputs in [0, 1]
 # and batch means (weight_of_difference).
 OF_A_CHECKPOINT = assumed(
-    50, "in the appendix, which is not in the text; from the name of a checkpoint in the authors' code"
+    50 * 8 / 32 / 4,
+    "in the appendix, which is not in the text; the name of a checkpoint in the authors' code has 50, with batches of 8 images "
+    "of 64 x 64, here in the units of the others; its noise of pixels, 100 steps without the term and 180,000 steps are not taken",
 )
 GAMMA = {"cifar10": (10, 20), "cifar100": (10, 15), "tiny-imagenet": (OF_A_CHECKPOINT, OF_A_CHECKPOINT)}
 
@@ -163,13 +165,19 @@ def standard(cell: Cell) -> dict[str, Any]:
 
 def teacher(cell: Cell) -> dict[str, Any]:
     """AT: PGD-7 of Madry et al., row of Tables 1 and 2, and the teacher."""
-    madry = "Madry's code"
+    madry, igam = "Madry's code", "IGAM's script for TinyImageNet"
     attack = part("pgd", threat=BALL, steps=7, step_size=unsaid(2 / 255, madry), start=unsaid("uniform", madry))
     recipe = {
-        "epochs": unsaid(205, "Madry's code: 80,000 steps of 128"),
+        "epochs": unsaid(205, f"{madry}: 80,000 steps of 128"),
         "batch": unsaid(128, madry),
-        "lr": unsaid(step_decay(0.1, 102, 154), "Madry's code: steps 40,000 and 60,000"),
+        "lr": unsaid(step_decay(0.1, 102, 154), f"{madry}: steps 40,000 and 60,000"),
     }
+    if cell["data"] == "tiny-imagenet":
+        recipe = {
+            "epochs": unsaid(51, f"{igam}: 320,000 steps of 16"),
+            "batch": unsaid(16, igam),
+            "lr": unsaid(step_decay(0.1, 26, 38), f"{igam}: steps 160,000 and 240,000"),
+        }
     return training(cell, {"attack": attack}, recipe)
 
 
@@ -184,7 +192,8 @@ def teacher_a(cell: Cell) -> dict[str, Any]:
         "'natural finetuned' does not say which layers; IGAM trains the logits alone. Our new head has a hidden layer",
     )
     lr = assumed(linear(0.01, 0.0001), "not in the paper")
-    made = training(cell, {}, {"epochs": unsaid(10, "IGAM: 4,700 steps"), "lr": lr})
+    longer = "not in the paper; IGAM's code has 4,700 steps of 64 by Adam, 6 epochs"
+    made = training(cell, {}, {"epochs": assumed(10, longer), "lr": lr})
     return made | {"init": {"network": upstream("at", data=elsewhere), "frozen": frozen}}
 
 
@@ -302,6 +311,11 @@ def choices(cell: Cell) -> Iterable[Choice]:
             "scaled by their number of values",
         )
         yield (
+            "maps that a discriminator learns from",
+            "those of the step, from before the student's update",
+            "not in the paper; IGAM's code computes them anew after it",
+        )
+        yield (
             "start of the discriminators",
             "He's normal initialisation, biases 0; both kinds of maps in one batch, BatchNorm with its statistics",
             "the initialisation is ours; the rest is as in IGAM's code",
@@ -330,6 +344,18 @@ def choices(cell: Cell) -> Iterable[Choice]:
             "teacher A",
             "trained on images of 64 x 64, fine-tuned and read on CIFAR-10's of 32 x 32",
             "the paper does not say; IGAM's code enlarges CIFAR's to 64 x 64 for it",
+        )
+    if method == "awp":
+        yield (
+            "weight decay of AWP",
+            "of the weights w alone",
+            "AWP's code takes them back from w + v after the update, so that it decays w + v",
+        )
+    if cell.get("model") == "wrn32_10":
+        yield (
+            "strided convolutions of WRN32-10",
+            "padded by a pixel on every side",
+            "in Madry's and IGAM's code TensorFlow pads right and below alone, which shifts what is read by a pixel",
         )
     if method == "igam":
         yield (

@@ -100,6 +100,9 @@ class Lite(scales.Lite):
 
     fewer_epochs = (2 / 15, 2)  # Free-AT's 8 replays beside its teacher's passes
 
+    def epochs(self, cell: Cell) -> tuple[float, int] | None:
+        return (0.16, 2) if cell["method"] == "free" else super().epochs(cell)
+
     def skip(self, cell: Cell) -> str | None:
         if reason := super().skip(cell):
             return reason
@@ -108,7 +111,10 @@ class Lite(scales.Lite):
         return not_needed(cell)
 
     def notes(self, cell: Cell) -> Iterable[str]:
-        yield "epochs x 2/15, and every other count of epochs in proportion"
+        yield (
+            "epochs x 2/15 (Free-AT x 0.16, of which both drops of the learning rate are left), and every other count of "
+            "epochs in proportion"
+        )
         yield "WRN-16-4 in place of WRN-32-10 and WRN-34-10"
 
 

@@ -326,7 +326,7 @@ def subset_run(
     if network is not None:
         made = assumed(made, "the rebuttal does not say; its first values, of .7 and 7.6 %, are like those of FGSM-RS")
     objective = CROSS_ENTROPY
-    if attack == "trades":  # authors' rebuttal; on B, where x_adv is x, its divergence is 0
+    if attack == "trades":  # authors' rebuttal; on B, where x_adv is x, the divergence is BatchNorm's alone
         between = "the authors' beta is between 12 and 6, by share; which where is not public: linear from 12 at 10 % to 6 at 90 %"
         objective = part("trades", beta=assumed(12 - 0.75 * (share - 10) / 10, between))
     return {
