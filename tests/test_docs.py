@@ -6,6 +6,7 @@ from pathlib import Path
 import mine
 import pytest
 
+from leanat import checking
 from leanat.experiments import scales
 from leanat.plan import components, structure
 
@@ -32,8 +33,12 @@ def test_the_scale_of_the_guide_is_read_as_written(tmp_path, monkeypatch):
     mine.make_importable(monkeypatch, tmp_path / "papers")
     mine.write_project(tmp_path)
     grid = structure.load(tmp_path / "config", {"scale": "quick"})
-    assert {run.spec["recipe"]["epochs"] for run in grid.runs.values()} == {3}
-    assert "three epochs" in grid.items["mine/table1"].factors
+    assert {run.spec["recipe"]["epochs"] for run in grid.runs.values()} == {6}
+    assert "six epochs" in grid.items["mine/table1"].factors
+    monkeypatch.undo()
+    monkeypatch.setitem(scales.SCALES, "quick", scope["Quick"]())
+    every = structure.load(ROOT / "config", {"scale": "quick"})
+    assert checking.problems(every, ROOT / "published") == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

@@ -506,7 +506,7 @@ def bench(arguments: argparse.Namespace) -> None:
 
     Writes a table and a figure for each data set, the verdicts, and the full settings of every row. What is finished stays
     finished: the same command goes on. A rule of your own is called with fraction=; what that gives is called with
-    (run, split) and returns the numbers of the examples to keep, or these and their weights (docs/library.md).
+    (run, split) and returns the numbers of the examples to keep, or these and their weights (docs/bench.md).
     """
     command.run(arguments, _torch)
 

@@ -506,6 +506,22 @@ def test_what_the_configuration_cannot_decide_the_ledger_does_not(grids, scale):
         assert never == {name for name, reason in planned.items() if reason.startswith("not decidable")}
 
 
+def test_a_cell_that_a_claim_misspells_is_named_with_the_nearest(grids):
+    items, seeds = grids["demo"].items, {run.id: run.spec["seed"] for run in grids["demo"].runs.values()}
+    table = items["qtart/table1"]
+    row, column = table.rows[0].name, table.columns[0].name
+    for cell, said in (
+        (("table99", row, column), "there is no item qtart/table99; did you mean qtart/table"),
+        (("table1", row + "x", column), f"qtart/table1 has no row {row + 'x'!r}; did you mean {row}?"),
+        (("table1", row, column + "x"), f"qtart/table1 has no column {column + 'x'!r}; did you mean {column}?"),
+    ):
+        wrong = replace(claim(), id="qtart-01", cases=[{"a": ("table1", row, column), "b": cell}])
+        assert next(reason for _, reason in decidable.undecidable([wrong], items, seeds, "demo")).startswith(said)
+    for paper, own in CLAIMS.items():
+        found = decidable.undecidable(own, items, seeds, "demo")
+        assert not [reason for _, reason in found if "there is no" in reason or "has no" in reason], paper
+
+
 def test_a_mean_over_cases_is_a_mean_for_each_seed(tmp_path):
     rows = [("A", "c", "", [10, 20, 30], "", ""), ("B", "c", "", [0, 0, 0], "", "")]
     rows += [("A", "d", "", [30, 20, 10], "", ""), ("B", "d", "", [0, 0, 0], "", "")]

@@ -93,7 +93,8 @@ class Scale:
         if (shorter := self.epochs(cell)) is not None:
             spec = shrink_epochs(spec, *shorter)
         if (times := self.removed(cell)) is not None:
-            spec = shrink_counts(spec, times, examples, paper_examples)
+            chosen = shrink_counts({"selector": spec["method"]["selector"]}, times, examples, paper_examples)
+            spec = spec | {"method": spec["method"] | chosen}
         return self.change(shrink_radii(spec, self.radii(cell)), cell)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from leanat.core.errors import nearest
 from leanat.experiments.claim import Claim
 from leanat.plan.item import Item
 from leanat.report.claims import not_tested_at
@@ -17,11 +18,15 @@ from leanat.report.verdict import few_trials, out_of_reach
 def undecidable(
     claims: Iterable[Claim], items: Mapping[str, Item], seeds: Mapping[str, int], scale: str
 ) -> Iterator[tuple[str, str]]:
-    """The id and a reason of each claim that ``scale`` tests over seeds and no effect could decide, or only one way.
+    """The id and a reason of each claim that names a cell which is not there, or that ``scale`` tests over seeds and no
+    effect could decide, or only one way.
 
     ``items``: the resolved items by ``<paper>/<item>``; ``seeds``: of each run.
     """
     for claim in claims:
+        for cell in dict.fromkeys(cell for case in claim.cases for cell in case.values()):
+            if unknown := _unknown(claim.paper, *cell, items):
+                yield claim.id, unknown
         if claim.kind in ("time", "arithmetic") or not_tested_at(claim, scale):
             continue
         trials = list(filter(None, (_trials(claim.paper, case, items, seeds) for case in claim.cases)))
@@ -42,6 +47,18 @@ def _trials(
     """The seeds that all cells of the case have in common; 0 where one of them is not run at this scale."""
     own = [_seeds(items.get(f"{paper}/{item}"), row, column, seeds) for item, row, column in case.values()]
     return len(set.intersection(*own))
+
+
+def _unknown(paper: str, item: str, row: str, column: str, items: Mapping[str, Item]) -> str:
+    """What of a cell's name is not there, with the nearest that is."""
+    found = items.get(f"{paper}/{item}")
+    if found is None:
+        return f"there is no item {paper}/{item}{nearest(f'{paper}/{item}', items)}"
+    for kind, name, lines in (("row", row, found.rows), ("column", column, found.columns)):
+        names = [line.name for line in lines]
+        if name not in names:
+            return f"{paper}/{item} has no {kind} {name!r}{nearest(name, names)}"
+    return ""
 
 
 def _seeds(item: Item | None, row: str, column: str, seeds: Mapping[str, int]) -> set[int]:
