@@ -243,25 +243,34 @@ class _Autocast(torch.autocast):
         super().__init__("cpu" if device_type == "cuda" else device_type, *args, **kwargs)
 
 
-def _replaced():
-    state = {"rng": torch.zeros(16, dtype=torch.uint8, device=CPU)}
+def _replaced(gpus):
+    states = [torch.zeros(16, dtype=torch.uint8, device=CPU) for _ in range(gpus)]
 
-    def seeds(seed):
-        state["rng"] = torch.full((16,), seed % 251, dtype=torch.uint8, device=CPU)
+    def number(device):
+        return device if isinstance(device, int) else torch.device(device).index or 0
+
+    def seed(value, those=(0,)):
+        for k in those:
+            states[k] = torch.full((16,), value % 251, dtype=torch.uint8, device=CPU)
+
+    def seed_all(value):
+        seed(value, range(gpus))
 
     def put(new, device="cuda"):
         assert (type(new), new.dtype) == (torch.Tensor, torch.uint8), "a ByteTensor of the CPU"
-        state["rng"] = new.clone()
+        states[number(device)] = new.clone()
 
     def get(device="cuda"):
-        return state["rng"].clone()
+        return states[number(device)].clone()
 
     cuda = {
         "is_available": lambda: True,
         "is_initialized": lambda: True,
         "_lazy_init": lambda: None,
-        "device_count": lambda: 1,
+        "device_count": lambda: gpus,
         "current_device": lambda: 0,
+        "_exchange_device": lambda device: 0,
+        "_maybe_exchange_device": lambda device: 0,
         "set_device": lambda device: None,
         "synchronize": lambda device=None: None,
         "empty_cache": lambda: None,
@@ -271,7 +280,8 @@ def _replaced():
         "reset_peak_memory_stats": lambda device=None: None,
         "max_memory_allocated": lambda device=None: 2**20,
         "memory_allocated": lambda device=None: 2**19,
-        **dict.fromkeys(("manual_seed", "manual_seed_all", "random.manual_seed", "random.manual_seed_all"), seeds),
+        **dict.fromkeys(("manual_seed", "random.manual_seed"), seed),
+        **dict.fromkeys(("manual_seed_all", "random.manual_seed_all"), seed_all),
         **dict.fromkeys(("get_rng_state", "random.get_rng_state"), get),
         **dict.fromkeys(("set_rng_state", "random.set_rng_state"), put),
     }
@@ -288,11 +298,11 @@ def _replaced():
 
 
 @contextmanager
-def pretended():
-    """Inside, this machine has one GPU; yields the Watch."""
+def pretended(gpus=1):
+    """Inside, this machine has so many GPUs, of which the first computes; yields the Watch."""
     torch._C._ensureCUDADeviceGuardSet()
     with ExitStack() as stack:
-        for name, new in _replaced().items():
+        for name, new in _replaced(gpus).items():
             stack.enter_context(mock.patch(name, new))
         stack.enter_context(torch.autograd.set_multithreading_enabled(False))
         stack.callback(torch._C._set_only_lift_cpu_tensors, torch._C._only_lift_cpu_tensors())

@@ -247,8 +247,8 @@ def test_an_epoch_left_on_a_cpu_goes_on_on_a_gpu(runs):
         experiment.train_run("parts", spec, parts, None, CPU, stop=lambda: next(asked) == 3)
     with gpu(), pytest.MonkeyPatch.context() as patch:
         seeds = []
-        seed = torch.manual_seed
-        patch.setattr(torch, "manual_seed", lambda value: seeds.append(value) or seed(value))
+        seed = torch.cuda.manual_seed
+        patch.setattr(torch.cuda, "manual_seed", lambda value: seeds.append(value) or seed(value))
         experiment.train_run("parts", spec, parts, None, GPU)
         assert seeds, "that of the GPU's generator, of which the checkpoint has no state"
     check(left(whole), left(parts), "left and resumed")

@@ -81,6 +81,28 @@ def test_a_gpu_does_what_the_cpu_does(work, default):
         assert torch.allclose(ours.float(), theirs.float(), atol=1e-4)
 
 
+@pytest.mark.parametrize("gpu", [None, 0], ids=["of a CPU", "of a GPU"])
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda net, x, y: leanat.apgd(net, x, y, steps=2),
+        lambda net, x, y: evaluate(net, (x, y), ["clean", "pgd"]),
+        lambda net, x, y: train(net, (x, y), "standard", make_recipe(epochs=1, batch=10)),
+    ],
+    ids=["apgd", "evaluate", "train"],
+)
+def test_generators_are_as_before(work, gpu):
+    """That of the network's own GPU, and those of other GPUs."""
+    with pretended(gpus=2), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        device = CPU if gpu is None else GPU
+        x, y, net = torch.rand(30, 3, 8, 8, device=device), (torch.arange(30) % 5).to(device), network(device)
+        torch.cuda.manual_seed_all(77)
+        before = [torch.cuda.get_rng_state(k) for k in range(2)]
+        work(net, x, y)
+        assert all(torch.equal(torch.cuda.get_rng_state(k), before[k]) for k in range(2))
+
+
 def test_a_sampler_follows_its_network_to_another_device():
     x, y = torch.rand(30, 3, 8, 8), torch.arange(30) % 5
     net = network(CPU)

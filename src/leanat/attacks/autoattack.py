@@ -1,7 +1,7 @@
 """AutoAttack (Croce and Hein 2020) and its parts, through the package ``pyautoattack``, its side effects fenced in.
 
-The package seeds the global generator, leaves gradients in parameters, and trusts the caller with evaluation mode; here
-the generator, modes and gradients are as before after every call. Its random numbers belong to a batch, not to an
+The package seeds the global generators, leaves gradients in parameters, and trusts the caller with evaluation mode; here
+the generators, modes and gradients are as before after every call. Its random numbers belong to a batch, not to an
 example: outcomes depend on the batch size (by an image in hundreds) and equal the package's for equal batches and seed.
 """
 
@@ -40,11 +40,13 @@ _silent = logging.Logger("leanat.autoattack", logging.CRITICAL + 1)  # what it w
 
 
 @contextmanager
-def _fenced(net: nn.Module, seed: int, device: torch.device) -> Iterator[None]:
+def _fenced(net: nn.Module, seed: int) -> Iterator[None]:
+    # The package seeds the generators of all GPUs, whichever it works on. Before CUDA's first use they have no state.
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
     with (
         eval_without_param_grad(net),
         cast_once(net),
-        torch.random.fork_rng([device] if device.type == "cuda" else []),
+        torch.random.fork_rng(gpus),
         torch.no_grad(),
     ):
         torch.manual_seed(seed)
@@ -64,7 +66,7 @@ def _run(threat: ThreatModel, net: nn.Module, step: Step, classes: int, perturb:
             x.register_hook(Tensor.contiguous)
         return net(x).float()
 
-    with _fenced(net, step.draws.seed, step.x.device):
+    with _fenced(net, step.draws.seed):
         n_classes = logits(step.x[:1].contiguous()).shape[1]
         if n_classes < classes:
             raise ValueError(f"this attack needs {classes} classes; the network has {n_classes}")
@@ -227,7 +229,7 @@ def sanity(net: nn.Module, x: Tensor, y: Tensor) -> list[str]:
     if not len(x):
         return []
     doubts = []
-    with _fenced(net, 0, x.device):
+    with _fenced(net, 0):
         if _warns(checks.check_randomized, net, x, y):
             doubts.append("The outputs are random: they vary from call to call.")
         if _warns(checks.check_range_output, net, x):

@@ -44,7 +44,10 @@ class Meter:
         started, self.device = time.perf_counter(), next(net.parameters()).device
         gpus = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(gpus), self.passes.of(net):
-            torch.manual_seed(seed)  # also where a checkpoint of a CPU has no generator for this GPU
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the GPUs of others, too
+            for gpu in gpus:  # also where a checkpoint of a CPU has no generator for this GPU
+                with torch.cuda.device(gpu):
+                    torch.cuda.manual_seed(seed)
             if self.generators:
                 torch.set_rng_state(self.generators[0].cpu())
             for gpu, state in zip(gpus, self.generators[1:], strict=False):
