@@ -96,7 +96,7 @@ def test_a_training_on_two_gpus_waits_for_both(job):
     assert both.stdout.readline().strip() == "0,1"
 
 
-@pytest.mark.parametrize("variable", [{"CUDA_VISIBLE_DEVICES": "5"}, {"SLURM_JOB_ID": "7"}, {"LOCAL_RANK": "0"}])
+@pytest.mark.parametrize("variable", [{"CUDA_VISIBLE_DEVICES": "5"}, {"LOCAL_RANK": "0"}])
 def test_what_is_assigned_stays(job, variable):
     assert job(gpus=8, **variable)[1] == variable.get("CUDA_VISIBLE_DEVICES", "None")
 
@@ -114,6 +114,15 @@ def test_an_allocation_of_several_gpus_is_shared_out(job):
     """Each of two allocations numbers its GPUs from 0: their jobs do not wait for each other."""
     seen = [job(CUDA_VISIBLE_DEVICES="0,1", SLURM_JOB_ID=number)[1] for number in ("7", "7", "8", "8")]
     assert seen == ["0", "1", "0", "1"]
+
+
+def test_gpus_that_the_scheduler_does_not_manage_are_shared_out(job):
+    """It says nothing of them, and each of two allocations has the machine's."""
+    seen = {job(SLURM_JOB_ID=number)[1] for number in ("7", "8")}
+    assert seen == {"0", "1"}
+    third = job(SLURM_JOB_ID="7", wait=False)
+    with pytest.raises(subprocess.TimeoutExpired):
+        third.wait(0.7)
 
 
 @pytest.mark.parametrize(
@@ -155,6 +164,55 @@ def test_a_job_without_gpus_runs_on_the_cpu(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "NoDevFiles")
     with devices.claimed("auto"):
         assert experiment.device_of("auto").type == "cpu"
+
+
+@pytest.fixture
+def gpus(monkeypatch, tmp_path):
+    """Two GPUs as a driver lists them, 1 before 0 on the bus; returns what hides those of some numbers, as a cgroup does."""
+    for name in ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_ID", "LOCAL_RANK", "LEANAT_GPUS"):
+        monkeypatch.delenv(name, raising=False)
+    for bus, number in (("0000:81:00.0", 1), ("0000:c1:00.0", 0)):
+        (tmp_path / "gpus" / bus).mkdir(parents=True)
+        about = f"Model: \t H100\nGPU UUID: \t GPU-{number}{number}-0000\nDevice Minor: \t {number}\n"
+        (tmp_path / "gpus" / bus / "information").write_text(about)
+        (tmp_path / f"nvidia{number}").touch()
+    monkeypatch.setattr(devices, "DRIVER", tmp_path / "gpus")
+    monkeypatch.setattr(devices, "FILES", tmp_path)
+    monkeypatch.setattr(devices.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+    def hide(*numbers):
+        monkeypatch.setattr(devices.os, "access", lambda file, mode: int(file.name[-1]) not in numbers)
+
+    return hide
+
+
+def test_an_allocation_without_a_gpu_runs_on_the_cpu(gpus, monkeypatch):
+    """Its machine has some, and the driver lists them."""
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    gpus(0, 1)
+    with devices.claimed("auto"):
+        assert "CUDA_VISIBLE_DEVICES" not in os.environ
+        assert experiment.device_of("auto").type == "cpu"
+    assert devices.usable("auto") == 0
+
+
+def test_gpus_are_numbered_without_those_that_are_hidden(gpus, monkeypatch):
+    assert devices.visible() == ["0", "1"]
+    gpus(1)
+    assert devices.visible() == ["0"]
+    with pytest.raises(ConfigError, match="cannot use"):
+        experiment.device_of("auto")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,GPU-00")
+    with pytest.raises(ConfigError, match="each GPU once"):
+        devices.visible()
+
+
+def test_a_gpu_that_was_never_used_counts(gpus, tmp_path):
+    """Its file is made at its first use."""
+    (tmp_path / "nvidia1").unlink()
+    gpus(1)
+    assert devices.visible() == ["0", "1"]
 
 
 def test_a_gpu_has_one_lock_whatever_it_is_called(monkeypatch, tmp_path):

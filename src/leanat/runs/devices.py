@@ -18,7 +18,7 @@ from leanat.core.errors import ConfigError
 
 log = logging.getLogger("leanat")
 
-DRIVER = Path("/proc/driver/nvidia/gpus")
+DRIVER, FILES = Path("/proc/driver/nvidia/gpus"), Path("/dev")
 POLL = 0.5  # seconds between looks for a free GPU
 
 
@@ -52,13 +52,32 @@ def _is_one(installed: int, name: str) -> bool:
 
 
 def installed() -> int:
-    """GPUs of this machine, as its driver lists them or LEANAT_GPUS says. Raises ConfigError where that is no number."""
+    """GPUs of this machine that are not hidden from this process, or as many as LEANAT_GPUS says.
+
+    Raises ConfigError where that is no number.
+    """
     given = os.environ.get("LEANAT_GPUS")
     if given is None:
-        return len(list(DRIVER.glob("*")))
+        return len(_listed())
     if not given.isdecimal():
         raise ConfigError([f"LEANAT_GPUS: {given!r} is not allowed; a number of GPUs, 0 or more"])
     return int(given)
+
+
+def _listed() -> list[Path]:
+    """The driver's folders of the GPUs that are not hidden, in the order of their places on the bus.
+
+    The driver lists all. A cgroup, as SLURM makes it, hides those that are not the job's, and CUDA numbers the rest anew.
+    """
+    return [folder for folder in sorted(DRIVER.glob("*")) if not _hidden(folder)]
+
+
+def _hidden(folder: Path) -> bool:
+    number = re.search(r"Device Minor:\s*(\d+)", _about(folder))
+    if number is None:
+        return False
+    file = FILES / f"nvidia{number[1]}"  # not there before CUDA's first use makes it
+    return file.exists() and not os.access(file, os.R_OK | os.W_OK)
 
 
 def usable(device: str) -> int:
@@ -68,11 +87,7 @@ def usable(device: str) -> int:
 
 def assigned(processes: int = 1) -> bool:
     """Whether a launcher or a scheduler has already chosen for this process, or there is nothing left to choose."""
-    if "LOCAL_RANK" in os.environ:
-        return True
-    if "CUDA_VISIBLE_DEVICES" in os.environ:
-        return len(visible()) == processes
-    return "SLURM_JOB_ID" in os.environ  # an allocation without a GPU
+    return "LOCAL_RANK" in os.environ or ("CUDA_VISIBLE_DEVICES" in os.environ and len(visible()) == processes)
 
 
 @contextmanager
@@ -104,9 +119,9 @@ def claimed(device: str = "cpu", jobs_per_gpu: int = 1, processes: int = 1) -> I
 def _lock(here: list[str], gpus: int, jobs_per_gpu: int) -> dict[str, object]:
     """Open lock files by GPU; where they are not free, a line says once that this process waits for them.
 
-    Inside a SLURM allocation GPUs are numbered anew, so it has locks of its own.
+    Inside a SLURM allocation that was given GPUs they are numbered anew, so it has locks of its own.
     """
-    allocation = os.environ.get("SLURM_JOB_ID")
+    allocation = os.environ.get("SLURM_JOB_ID") if "CUDA_VISIBLE_DEVICES" in os.environ else None
     folder = Path(tempfile.gettempdir()) / f"leanat-gpus-{os.getuid()}{f'-{allocation}' if allocation else ''}"
     folder.mkdir(mode=0o700, exist_ok=True)
     names = _numbered(here)
@@ -147,7 +162,7 @@ def _numbered(here: list[str]) -> dict[str, str]:
 
     In the order of their places on the bus, as CUDA numbers GPUs that are alike. A part of a GPU (MIG) is its own.
     """
-    seen = [re.search(r"GPU-[0-9a-f-]+", _about(folder)) for folder in sorted(DRIVER.glob("*"))]
+    seen = [re.search(r"GPU-[0-9a-f-]+", _about(folder)) for folder in _listed()]
     known = {found[0]: str(k) for k, found in enumerate(seen) if found}
     numbers = {gpu: [k for identifier, k in known.items() if identifier.startswith(gpu)] for gpu in here}
     return {gpu: found[0] if len(found) == 1 else gpu for gpu, found in numbers.items()}
