@@ -243,7 +243,7 @@ def proxy_difference(net, loss_of, gamma):
     return {k: gamma * old[k].norm() / (m.norm() + 1e-20) * m for k, m in moves.items()}
 
 
-@pytest.mark.parametrize("objective", [PLAIN, TRADES(6.0)], ids=repr)
+@pytest.mark.parametrize("objective", [PLAIN, TRADES(6.0), TRADES(6.0, training_mode=False)], ids=repr)
 def test_awp_step_is_the_authors(objective):
     run = awp_run(0.1, objective, Small().double(), attack=lambda net, step: (step.x + 0.05).clamp(0, 1))
     data = dataclasses.replace(toy(), images=toy().images.double())
@@ -253,6 +253,7 @@ def test_awp_step_is_the_authors(objective):
     def loss_of(network):
         if objective is PLAIN:
             return F.cross_entropy(network(x_adv), step.y)
+        network.train(objective.training_mode)
         z, z_adv = network(step.x), network(x_adv)
         kl = F.kl_div(z_adv.log_softmax(1), network(step.x).softmax(1), reduction="batchmean")
         return F.cross_entropy(z, step.y) + 6 * kl
@@ -275,8 +276,7 @@ def test_awp_perturbs_each_weight_by_gamma_of_its_norm_and_restores_it_bit_for_b
 
     class Inner:
         def __call__(self, net, step):
-            if isinstance(net, nn.Module):
-                seen.append({k: p.detach().clone() for k, p in net.named_parameters()})
+            seen.append({k: p.detach().clone() for k, p in net.named_parameters()})
             return PLAIN(net, step)
 
         of_logits = PLAIN.of_logits
@@ -287,7 +287,8 @@ def test_awp_perturbs_each_weight_by_gamma_of_its_norm_and_restores_it_bit_for_b
     train(run, split(toy()))
     assert same(before, {k: p.detach() for k, p in run.net.named_parameters()})
     for name, p in before.items():
-        size = (seen[0][name] - p).norm() / p.norm().clamp_min(1e-9)
+        assert torch.equal(seen[0][name], p), "where v is found"
+        size = (seen[1][name] - p).norm() / p.norm().clamp_min(1e-9)
         assert float(size) == pytest.approx(0.1 if p.dim() > 1 else 0, abs=1e-4)
 
 

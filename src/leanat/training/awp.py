@@ -16,6 +16,17 @@ from leanat.core.component import component
 from leanat.core.nouns import Hook, Objective, Run, Step
 
 
+class _Losses(nn.Module):
+    """The objective's losses as a module, so that the objective is handed the network itself, at other tensors."""
+
+    def __init__(self, net: nn.Module, objective: Objective):
+        super().__init__()
+        self.net, self.objective = net, objective
+
+    def forward(self, step: Step) -> Tensor:
+        return self.objective(self.net, step)
+
+
 @component("awp")
 class AWP(Hook):
     """Adversarial weight perturbation (Wu et al. 2020): ``objective`` at w + v, where v raises its loss on this batch.
@@ -44,7 +55,8 @@ class AWP(Hook):
         own = {k: p for k, p in net.named_parameters() if p.requires_grad and p.dim() > 1}
         copies = {k: p.detach().requires_grad_() for k, p in own.items()}
         buffers = {k: b.clone() for k, b in net.named_buffers()}  # this pass leaves no trace in BatchNorm
-        losses = self.objective(lambda x: functional_call(net, {**copies, **buffers}, (x,)), step)
+        there = {f"net.{name}": tensor for name, tensor in {**copies, **buffers}.items()}
+        losses = functional_call(_Losses(net, self.objective), there, (step,))
         grads = torch.autograd.grad((step.weight * losses).sum(), list(copies.values()))
         kept = [(p, p.detach().clone()) for p in own.values()]
         with torch.no_grad():
