@@ -180,6 +180,8 @@ def left(folder):
 def check(expected, found, what):
     assert expected.keys() == found.keys(), what
     for key, value in expected.items():
+        if REAL and key in ("said", "notes"):
+            continue  # sentences, which are there or not as numbers round
         value, other = np.asarray(value), np.asarray(found[key])
         same = value.shape == other.shape if REAL else np.array_equal(value, other, equal_nan=value.dtype.kind == "f")
         assert same, (what, key)
