@@ -461,6 +461,31 @@ def test_features_are_those_that_the_logits_are_of(net, xy):
     assert torch.equal(here.weight, there.weight)
 
 
+def compiled_in_place(net):
+    net.compile(backend="eager")
+    return net
+
+
+@pytest.mark.parametrize("compiled", [lambda net: torch.compile(net, backend="eager"), compiled_in_place])
+def test_a_compiled_network_chooses_as_it_does_uncompiled(compiled, net, xy):
+    """Also where its graphs are there before it is asked."""
+
+    def everything(own):
+        own(xy[0])
+        chosen = select(own, *xy, 1 / 3, "craig", "example", attack="pgd")
+        sampler = Reselect(own, xy, 1 / 3, every=1)
+        orders = [list(sampler), list(sampler)]
+        method = make_method("pgd", steps=2, choose=make_selector("grad_match", 0.3))
+        rows = train(own, xy, method, make_recipe(epochs=2, batch=10))
+        return [chosen.index, chosen.weight, *orders, rows[-1]["loss"], net.conv.weight.detach().clone()]
+
+    state = copy.deepcopy(net.state_dict())
+    usual = everything(net)
+    net.load_state_dict(state)
+    for value, right in zip(everything(compiled(net)), usual, strict=True):
+        assert torch.allclose(torch.as_tensor(value), torch.as_tensor(right), atol=1e-6)
+
+
 def test_selection_leaves_the_network_as_it_was(net, xy):
     net = nn.Sequential(nn.BatchNorm2d(3), net).requires_grad_(False)
     before, strides = weights(net), [p.stride() for p in net.parameters()]

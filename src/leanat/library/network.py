@@ -129,7 +129,12 @@ class Wrapped(nn.Module):
             raise ValueError(
                 f"layer {layer!r}: no linear layer of the network has that name{did_you_mean(layer, linear)}"
             )
-        with eval_without_param_grad(self), torch.no_grad(), _outputs(linear) as seen:
+        with (
+            eval_without_param_grad(self),
+            torch.no_grad(),
+            torch.compiler.set_stance("force_eager"),  # a graph that is compiled already knows of no hook
+            _outputs(linear) as seen,
+        ):
             z = self(x)
         if not z.isfinite().all():
             self._no_head = "the network gives logits that are not finite"

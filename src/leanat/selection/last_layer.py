@@ -75,7 +75,8 @@ def _forward(net: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
 
     hook = net.head.register_forward_pre_hook(keep, with_kwargs=True)
     try:
-        return net(x), seen[-1]
+        with torch.compiler.set_stance("force_eager"):  # a graph that is compiled already knows of no hook
+            return net(x), seen[-1]
     finally:
         hook.remove()
 
