@@ -35,6 +35,7 @@ from leanat.core.nouns import Step
 from leanat.core.rng import Draws
 from leanat.data.augment import Flip
 from leanat.library.data import as_data
+from leanat.library.network import own_precision
 from leanat.models.classifier import PerChannel
 from leanat.selection.basic import Every
 from leanat.selection.grad_match import GradMatch
@@ -363,6 +364,23 @@ def test_a_caller_s_autocast_changes_nothing(precision, net, xy):
         assert torch.equal(own(xy[0]), z), "no cast of weights as they were is kept"
     for value, right in zip(other, usual, strict=True):
         assert torch.equal(torch.as_tensor(value), torch.as_tensor(right))
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "mps", "xpu"])
+def test_a_caller_s_autocast_is_off_on_every_device(device):
+    torch.set_autocast_enabled(device, True)
+    try:
+        with own_precision():
+            assert not torch.is_autocast_enabled(device)
+        assert torch.is_autocast_enabled(device)
+    finally:
+        torch.set_autocast_enabled(device, False)
+
+
+@pytest.mark.parametrize("attack", [leanat.apgd, leanat.fab])
+def test_float64_is_refused_by_what_computes_in_float32(attack, net, xy):
+    with pytest.raises(ValueError, match=r"^APGD and FAB compute in float32 alone, x and the network are float64: net"):
+        attack(net.double(), xy[0].double(), xy[1], steps=2)
 
 
 def test_gradients_that_vanish_are_said():

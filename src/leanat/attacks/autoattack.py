@@ -64,7 +64,15 @@ def _run(threat: ThreatModel, net: nn.Module, step: Step, classes: int, perturb:
         if x.requires_grad:  # the package takes views of the gradient, which the network may give in channels_last
             x = x.clone()
             x.register_hook(Tensor.contiguous)
-        return net(x).float()
+        try:
+            return net(x).float()
+        except ValueError as error:
+            if x.dtype == step.x.dtype:
+                raise
+            kind = str(step.x.dtype).removeprefix("torch.")  # the package has made float32 of it
+            raise ValueError(
+                f"APGD and FAB compute in float32 alone, x and the network are {kind}: net.float(), x.float()"
+            ) from error
 
     with _fenced(net, step.draws.seed):
         n_classes = logits(step.x[:1].contiguous()).shape[1]

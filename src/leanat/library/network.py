@@ -42,7 +42,7 @@ def own_precision() -> Iterator[None]:
     """Inside, fp32 has all its bits and the caller's autocast is off, which would act on backward passes too."""
     with ExitStack() as modes:
         modes.enter_context(exact_fp32())
-        for device in ("cpu", "cuda"):
+        for device in ("cpu", "cuda", "mps", "xpu"):
             if torch.is_autocast_enabled(device):
                 modes.enter_context(torch.autocast(device, enabled=False))
         yield
