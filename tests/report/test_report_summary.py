@@ -6,8 +6,9 @@ import math
 import pandas
 import pytest
 
+from leanat.plan import item as planned
 from leanat.plan.item import Item, Row
-from leanat.report import summary
+from leanat.report import replicated, summary
 from leanat.report.summary import Cell, agreement
 
 EMPTY = ("runs", "seeds", "replicated_mean", "replicated_scale", "stand_in", "column_group", "note")
@@ -27,7 +28,8 @@ def row(label, published, values, block="", column="Clean", unit="%", **others):
 
 def item(kind="table", scale="demo", **others):
     about = {"paper": "qtart", "item": "table1", "title": "A title (Table 1)", "kind": kind, "scale": scale}
-    return Item(**{"caption": "", "rows": (), "columns": (), "cells": ()} | about | others)
+    cells = [()] * len(others.get("rows", ()))
+    return Item(**{"caption": "", "rows": (), "columns": (), "cells": cells} | about | others)
 
 
 def csv(tmp_path, rows):
@@ -129,6 +131,24 @@ def test_what_is_replicated_has_a_line_of_its_own(tmp_path):
     mine, found = summary.rows(item(), csv(tmp_path, rows), tmp_path / "real")
     assert (mine["scale"], mine["levels"]) == ("demo", "not comparable")
     assert (found["scale"], found["levels"], found["tau_median"]) == ("paper, replicated", "0.50 points, 2 cells", 1.0)
+
+
+def test_seeds_that_are_replicated_tell_methods_apart(tmp_path):
+    """The item's CSV calls the column ACC, replicated/ the metric clean: one point apart in each of three seeds, as printed."""
+    head = ",".join(replicated.COLUMNS)
+    line = "{},ACC,clean,{},{},{}-s{},01234567,cpu,3,0 1 2,10000,CPU (x86_64),0123456789,2026-11-29"
+    values = {"a": (61.0, 52.0, 71.1), "b": (60.0, 51.1, 70.0)}
+    kept = [line.format(name, seed, x, name, seed) for name, own in values.items() for seed, x in enumerate(own)]
+    path = tmp_path / "real" / "qtart" / "table1.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("\n".join([head, *kept]) + "\n")
+    real = {"column": "ACC", "metric": "ACC", "replicated_scale": "cpu"}
+    rows = [row(name, 90 - k, [], **real, replicated_mean=61.4 - k) for k, name in enumerate("ab")]
+    rows = [r | {"row": name} for r, name in zip(rows, "ab", strict=True)]
+    cells = [[planned.Cell(metric="clean")] for _ in "ab"]
+    made = item(rows=[Row("", name) for name in "ab"], columns=[planned.Column("", "ACC")], cells=cells)
+    _, found = summary.rows(made, csv(tmp_path, rows), tmp_path / "real")
+    assert (found["pairs"], found["told_apart"], found["as_printed"]) == (1, 1, 1)
 
 
 def test_a_page_of_items_made_and_not_made(tmp_path):

@@ -109,8 +109,9 @@ def rows(item: Item, csv: Path | None, real: Path) -> list[dict[str, Any]]:
     cells = cells.assign(**{name: cells[name].fillna("") for name in TEXT})
     cells["block"] = cells["row"].map(_blocks(item)).fillna(cells["row_group"])
     kept = {name: cell.values for name, cell in replicated.load(item.paper, item.item, real).items()}
+    metrics = {(row.name, column.name): cell.metric for row, column, cell in item.flat}  # the CSV has a column's label
     cells["replicated_values"] = [
-        kept.get(name, {}) for name in zip(cells["row"], cells["column"], cells["metric"], strict=True)
+        kept.get((*name, metrics.get(name)), {}) for name in zip(cells["row"], cells["column"], strict=True)
     ]
     in_order = cells[~cells["row_label"].isin(item.labels)]
     scale = "no training" if item.kind == "formula" else item.scale
