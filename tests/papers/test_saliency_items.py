@@ -334,6 +334,12 @@ def test_a_table_of_losses_and_a_figure_of_pictures_from_files(grid, tmp_path):
     assert (tmp_path / "figure6.pdf").stat().st_size > 5000
 
 
+def test_nothing_is_best_that_is_zero_by_definition(grids):
+    """The alignment loss of the teacher with itself."""
+    columns = {column.label: column.better for column in grids["demo"].items["saliency/table7"].columns}
+    assert (columns["Alignment loss"], columns["CE loss"]) == (None, "low")
+
+
 # -- the time
 
 
