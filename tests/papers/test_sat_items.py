@@ -234,6 +234,13 @@ def test_replicated_numbers_of_the_matrix_stand_in_a_line_of_their_own():
     assert [axis.get_ylim() for axis in axes] == [(9.5, -0.5)] * 6
 
 
+def test_a_gain_is_in_points_and_no_robust_accuracy(grids):
+    item = grids["paper"].items["sat/figure5"]
+    labels = {head: label for head, label in item.options["y_label"].items() if "gain" in head}
+    assert labels == {f"{data}, gain on B": "gain (points)" for data in ("CIFAR-10", "CIFAR-100", "ImageNet-200")}
+    assert [column.unit for column in item.columns] == ["%", "%", "points"]
+
+
 def test_names_of_stand_ins_are_shown_and_those_of_the_paper_kept(grids):
     item = grids["demo"].items["sat/figure2"]
     assert item.labels["plane"] == "square"

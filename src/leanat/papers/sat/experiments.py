@@ -545,7 +545,7 @@ AUTOPSY = [
 ]
 
 
-def lines(x_label: str, y_label: str, series: str = "order", panel: Any = None) -> dict[str, Any]:
+def lines(x_label: str, y_label: str | dict[str, str], series: str = "order", panel: Any = None) -> dict[str, Any]:
     return {"plot": "lines", "x": "share", "series": series, "panel": panel, "x_label": x_label, "y_label": y_label}
 
 
@@ -614,8 +614,20 @@ ITEMS = {
             for where, count in DRAWS
             for row in (*by_order(where, "csat", count), {**where, "order": "full AT", "method": "at"}, {**where, "order": "without AT", "method": "entropy"})
         ],
-        columns=[{"measure": "on all classes", "metric": "autoattack"}, {"measure": "on B", "metric": "autoattack@B"}, {"measure": "gain on B", **GAIN_ON_B}],
-        options=lines("|A| (% of the classes)", "robust accuracy (%)", panel=["measure", "data"]),
+        columns=[
+            {"measure": "on all classes", "metric": "autoattack"},
+            {"measure": "on B", "metric": "autoattack@B"},
+            {"measure": "gain on B", **GAIN_ON_B, "unit": "points"},
+        ],
+        options=lines(
+            "|A| (% of the classes)",
+            {
+                f"{LABELS[where['data']]}, {measure}": label
+                for where, _ in DRAWS
+                for measure, label in {"on all classes": "robust accuracy (%)", "on B": "robust accuracy (%)", "gain on B": "gain (points)"}.items()
+            },
+            panel=["measure", "data"],
+        ),
     ),
     "figure6": Item(
         kind="figure",
