@@ -22,6 +22,7 @@ from leanat.plan import item as planned
 from leanat.plan import structure
 from leanat.report import claims, decidable, examples, items, ledger, page_claims, published
 from leanat.report.cells import Cell, Items
+from leanat.report.variance import Prior
 from leanat.report.verdict import Effect, out_of_reach
 
 ROOT = Path(__file__).parents[2]
@@ -418,6 +419,43 @@ def test_what_the_mean_of_the_cases_rejects_shows_that_mean(tmp_path):
     assert (line.verdict, line.by_mean) == ("not supported", True)
     assert line.effect == pytest.approx(-1 + noise.mean())
     assert ledger.of_cases(line) == "mean of 8 cases"
+    said = "the variance of this mean borrows nothing"
+    assert said not in ledger.remarks(line)
+    assert said in ledger.remarks(replace(line, prior=Prior(4.0, 3.0)))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_is_rejected_has_an_interval_short_of_what_was_expected(tmp_path, sign):
+    """0.1 point surely, where 0.5 matters: the interval holds 0, and the place that is drawn is that of 0.5."""
+    rows = [("A", "c", "", [50 + sign * gap for gap in (0.3, -0.1, 0.1)], "", ""), ("B", "c", "", [50.0] * 3, "", "")]
+    write_item(tmp_path, rows)
+    own = claim(every(above=0) if sign > 0 else every(below=0), least=2)
+    (line,) = claims.ledger([own], Items(tmp_path, "demo"))
+    assert line.verdict == "not supported"
+    assert line.low < 0 < line.high
+    drawn = ledger._plot(line)
+    assert drawn["high"] < drawn["bound"] if sign > 0 else drawn["bound"] < drawn["low"]
+    assert (drawn["bound"] - drawn["mean"]) / (drawn["high"] - drawn["low"]) == pytest.approx(
+        (sign * 2 - line.effect) / (line.high - line.low)
+    )
+    assert ledger.expected(own) == f"{'>' if sign > 0 else '<'} 0, by 2 or more"
+    assert ledger.expected(claim()) == "> 0, by 0.5 or more"
+    assert ledger.expected(claim(kind="mechanism")) == "> 0"
+
+
+def test_a_claim_that_a_case_of_one_seed_keeps_from_support_says_so(tmp_path):
+    rows = [(n, "c", "", v, "", "") for n, v in (("A", [50, 54, 58]), ("B", [50, 51, 52]))]
+    write_item(tmp_path, [*rows, ("A", "d", "", [60], "", ""), ("B", "d", "", [61], "", "")])
+    (line,) = claims.ledger([claim(columns=("c", "d"))], Items(tmp_path, "demo"))
+    assert line.verdict == "inconclusive"
+    assert line.more.startswith("one seed in 1 of 2 cases, so that it cannot become 'supported'; ")
+
+
+def test_the_heading_of_a_paper_counts_its_claims_once(tmp_path):
+    own = [claims.Line(claim(), "demo", verdict) for verdict in ("not decidable", "supported", "not decidable")]
+    real = [claims.Line(claim(), "cpu", "inconclusive", origin="replicated")]
+    assert ledger.summary(own) == "1 supported, 2 not decidable"
+    assert ledger.summary(own + real) == "1 supported, 2 not decidable; replicated: 1 inconclusive"
 
 
 def test_support_that_later_seeds_turn_round_is_a_rejection(tmp_path):

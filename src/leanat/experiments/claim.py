@@ -47,6 +47,11 @@ class Expect:
     bound: float
     least: float = 0.0
 
+    @property
+    def enough(self) -> float:
+        """The bound with what matters: support needs an estimate beyond it, and what surely is not beyond it is rejected."""
+        return self.bound - self.least if self.sign == "<" else self.bound + self.least
+
     def needed(self, cases: int) -> int:
         """How many cases have to be as the claim says."""
         return {"every": cases, "most": cases // 2 + 1, "several": min(2, cases), "some": 1, "mean": 1}[self.of]

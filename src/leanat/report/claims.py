@@ -259,6 +259,9 @@ def _decided(line: Line, one: Tested, levels: tuple[float, float], prior: Prior)
         against = cases[one.now.against].effect.moderated(own)
         chances = outlook(effect, against, expect, _points(claim), levels, max(one.looks), own)
         more = _more(chances)
+        trials = [case.effect.n for case in cases]
+        if never := out_of_reach(expect, trials):
+            more = f"{few_trials(trials)}, so that it cannot become '{never[0]}'; {more}"
     if undecided and one.decision.look:
         more = f"decided at {one.decision.look} seeds, and not confirmed by all {effect.n}; {more}"
     return replace(

@@ -178,6 +178,7 @@ def _line_record(line: Line, minutes: Mapping[str, float]) -> dict[str, Any]:
         "outlying_seeds": line.outlying or None,
         "chance_of_later_looks": {str(look): chance for look, chance in line.chances.items()},
         "core_minutes": minutes.get(claim.id) if line.origin == "this run" else None,
+        "by_mean": line.by_mean,
         "cases": [_case_record(case, line) for case in line.cases],
     }
 
@@ -207,6 +208,8 @@ def _case_record(case: CaseResult, line: Line) -> dict[str, Any]:
 def remarks(line: Line) -> str:
     """What a reader should know of a verdict beside its interval: what it is of, how many seeds agree, collapses, the look."""
     said = [f"seen in {line.shown}"] if line.shown else []
+    if line.by_mean and line.prior.df:
+        said.append("the variance of this mean borrows nothing")
     if line.low is not None and not any(case.effect.examples for case in line.cases):
         said.append("over seeds alone")
     if line.outlying and line.signs:
@@ -255,11 +258,13 @@ def _counts(lines: Sequence[Line]) -> list[str]:
 
 
 def _plot(line: Line) -> dict[str, float] | None:
-    """Places between 0 and 1 of a row's own axis: the effect, its interval, and the bound (of a distance: on both sides)."""
+    """Places between 0 and 1 of a row's own axis: the effect, its interval, and what it has to be beyond (of a distance: on
+    both sides).
+    """
     if line.effect is None or line.claim.expect is None or not math.isfinite(line.effect):
         return None
     expect = line.claim.expect
-    bounds = [-expect.bound, expect.bound] if expect.sign == "within" else [expect.bound]
+    bounds = [-expect.enough, expect.enough] if expect.sign == "within" else [expect.enough]
     low, high = (line.effect, line.effect) if line.low is None or line.high is None else (line.low, line.high)
     ends = [low, high, *bounds]
     width = max(ends) - min(ends) or 1.0
@@ -319,8 +324,14 @@ def notes(found: Mapping[str, list[Line]]) -> list[str]:
 
 
 def summary(lines: Sequence[Line]) -> str:
-    counts = Counter(line.verdict for line in lines)
-    return ", ".join(f"{n} {verdict}" for verdict, n in sorted(counts.items(), key=lambda c: (_rank(c[0]), c[0])))
+    """How many claims have which verdict in this run, and apart from them in committed replications."""
+    told = []
+    for origin in ("this run", "replicated"):
+        counts = Counter(line.verdict for line in lines if line.origin == origin)
+        ranked = sorted(counts.items(), key=lambda c: (_rank(c[0]), c[0]))
+        said = ", ".join(f"{n} {verdict}" for verdict, n in ranked)
+        told += [said if origin == "this run" else f"{origin}: {said}"] if said else []
+    return "; ".join(told)
 
 
 def _rank(verdict: str) -> int:
@@ -360,7 +371,7 @@ def expected(claim: Claim) -> str:
     e = claim.expect
     sign = "within ±" if e.sign == "within" else f"{e.sign} "
     prefix = "" if len(claim.cases) == 1 else f"{e.of} "
-    by = f", by {e.least:g} or more" if e.least not in (0, LEAST) else ""
+    by = f", by {e.least:g} or more" if e.least else ""
     return f"{prefix}{sign}{e.bound:g}{by}"
 
 

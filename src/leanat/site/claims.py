@@ -41,7 +41,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Claim:
-    """A line of the ledger. ``record``: all of it, as the JSON has it; ``sign`` and ``bound``: what is expected."""
+    """A line of the ledger. ``record``: all of it, as the JSON has it; ``sign`` and ``bound``: what is expected, with what matters."""
 
     record: dict[str, Any]
     sign: str  # >, <, within; nothing for what cannot be tested
@@ -81,7 +81,7 @@ def load(grid: Grid, results: Path, root: Path) -> Ledger:
 def _claim(line: claims.Line, record: dict[str, Any]) -> Claim:
     expect, claim = line.claim.expect, line.claim
     items = dict.fromkeys(f"{claim.paper}/{item}" for case in claim.cases for item, *_ in case.values())
-    sign, bound = (expect.sign, expect.bound) if expect else ("", 0.0)
+    sign, bound = (expect.sign, expect.enough) if expect else ("", 0.0)
     return Claim(record, sign, bound, ledger.measured(line), list(items), _cases(record["cases"]))
 
 
