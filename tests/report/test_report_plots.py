@@ -71,6 +71,16 @@ def test_panels_share_an_axis_where_they_measure_the_same():
     assert min(second) < 30
 
 
+def test_bars_of_real_data_and_of_the_paper_have_the_paper_s_names():
+    """A drawn cross stands for cats in this run alone."""
+    item = made.sat_bars()
+    item["labels"] = item["labels"] | {"cat": "cross"}
+    item["cells"][3][0]["replicated"] = dict(made.REAL)
+    axes = [axis for axis in draw(item).axes if axis.get_visible()]
+    assert [axis.get_title(loc="left").split(",")[0] for axis in axes] == ["this run", "replicated", "paper"]
+    assert [axis.get_xticklabels()[3].get_text() for axis in axes] == ["cross", "cat", "cat"]
+
+
 @pytest.mark.parametrize("scale", ["demo", "paper"])
 @pytest.mark.parametrize("plot", ["lines", "bars", "scatter", "polar"])
 def test_replicated_values_have_panels_and_axes_of_their_own_and_their_series_colours(plot, scale):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,9 +42,12 @@ def bars(
     shape, panels = page.panels_of(item, found, panel)
     groups, drawn = list(points.series_of(item, found, group)), points.looks(points.series_of(item, found, series))
     wide = min(7.2, max(2.4, 0.9 + len(groups) * max(0.32, 0.14 * len(drawn)))) if shape[1] == 1 else 2.4
+    as_printed = list(
+        points.series_of(replace(item, labels={}), found, group)
+    )  # real data have the paper's own classes
     letters = max(4, int(wide / len(groups) / LETTER))
-    turned = max(len(word) for label in groups for word in label.split()) > letters
-    rest = max(map(len, groups)) * LETTER * 0.6 if turned else 0.0
+    turned = max(len(word) for label in groups + as_printed for word in label.split()) > letters
+    rest = max(map(len, groups + as_printed)) * LETTER * 0.6 if turned else 0.0
     alike = item.scale == "paper" and not any(point.real for point in found)
     figure, axes = page.page(shape, (wide, 2.2 + rest), sharey=alike)
     for (r, c), (title, part) in panels.items():
@@ -52,7 +56,9 @@ def bars(
             _series(
                 axis, points.series_of(item, part, series).get(label, []), item, group, groups, (k, len(drawn)), look
             )
-        ticks = groups if turned else [textwrap.fill(label, letters) for label in groups]
+        real = any(p.real or p.paper is not None for p in part) and not any(p.ours for p in part)
+        ticks = as_printed if real else groups
+        ticks = ticks if turned else [textwrap.fill(label, letters) for label in ticks]
         turn = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if turned else {}
         axis.set_xticks(range(len(groups)), ticks, **turn)
         axis.set_xlim(-0.6, len(groups) - 0.4)
