@@ -359,6 +359,8 @@ def test_a_time_is_the_sum_of_its_trainings(grid):
     assert at == pytest.approx(205 * 50_000 / 128 * 2 / 60)
     assert both == pytest.approx(first * 175 / 100)
     assert minutes("OURS and its teacher") == pytest.approx(both + at)
+    assert minutes("OURS and its teacher", 0) == pytest.approx((both + at) / (175 + 205))
+    assert minutes("AT (PGD-7), the teacher", 0) == pytest.approx(at / 205)
     assert minutes("OURS, both phases", 2) == pytest.approx(100 * both / at)
     assert minutes("AT-Free, 8 replays") == pytest.approx(8 * 26 * 50_000 / 128 * 2 / 60)
 

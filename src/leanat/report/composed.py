@@ -35,11 +35,11 @@ def number(cell: Cell, sources: Sources, paper: float | None = None) -> float | 
             return own
         case "minutes_per_epoch" if cell.against:  # over the reference's epochs: on coresets there are fewer
             return own * epochs / _epochs(cell.against.timed) / 60
-        case "minutes_per_epoch":
-            return own / 60
+        case "minutes_per_epoch":  # of several trainings over the epochs of all
+            return _all(cell, own, sources) / sum(map(_epochs, (cell.timed, *cell.also))) / 60
         case "speedup_per_epoch":
             return _seconds(cell.against.timed, None, sources) / own
-    whole = own * epochs + sum(_whole(part, sources) for part in cell.also)
+    whole = _all(cell, own, sources)
     if cell.metric == "minutes":
         return whole / 60
     reference = _whole(cell.against.timed, sources)
@@ -67,6 +67,11 @@ def _memory(cell: Cell, sources: Sources) -> float:
     if cell.metric == "memory":
         return most
     return 100 * most / sources.primitives(cell.against.timed.spec)["memory"]
+
+
+def _all(cell: Cell, own: float, sources: Sources) -> float:
+    """Seconds of all the trainings of a cell, of which its own takes ``own`` an epoch."""
+    return own * _epochs(cell.timed) + sum(_whole(part, sources) for part in cell.also)
 
 
 def _whole(part: Timed, sources: Sources) -> float:

@@ -675,7 +675,7 @@ ITEMS = {
         "large. OURS is timed for 100 + 75 epochs in batches of 32, AT in batches of 128, both of the code that the paper "
         "builds on. Memory: what a step holds at once for each further image of its batch, weights not counted; the "
         "paper's section 7 calls its own a cost, 'owing to the different Jacobians'. Where several trainings are meant, "
-        "that of the largest step.",
+        "memory is that of the largest step, and time per epoch the mean over the epochs of all.",
         rows=[
             row("Standard training", "standard"), row("AT (PGD-7), the teacher", "at"), row("AT-Free, 8 replays", "free"),
             row("OURS, phase 1", "phase1"), row("OURS, both phases", "phase2", also="phase1"),
