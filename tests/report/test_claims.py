@@ -18,9 +18,11 @@ from leanat.evaluation import outcome
 from leanat.evaluation.outcome import Outcome
 from leanat.experiments.claim import Claim, Expect, above_all, every, mean, most, several, some
 from leanat.experiments.scales import SCALES
+from leanat.papers.saliency.maps import Measure
 from leanat.plan import item as planned
 from leanat.plan import structure
-from leanat.report import claims, decidable, examples, items, ledger, page_claims, published
+from leanat.plan.components import SLOTS
+from leanat.report import claims, decidable, examples, items, ledger, measures, page_claims, published
 from leanat.report.cells import Cell, Items
 from leanat.report.variance import Prior
 from leanat.report.verdict import Effect, out_of_reach
@@ -795,6 +797,25 @@ class Read:
 def test_how_many_examples_stand_behind_an_accuracy(metric, n):
     assert items.tested(planned.Cell(("r",), ("e",), metric=metric), Read()) == n
     assert items.tested(planned.Cell(metric=metric), Read()) is None
+
+
+def test_numbers_of_the_training_images_are_of_no_test_images():
+    found = {name for name, kind in SLOTS[Measure][1].items() if kind.part == "train"}
+    assert found == set(measures.OF_TRAINING)
+
+    class Suites:
+        def suite(self, evaluation):
+            return {"measures": {name: {"spec": {"measure": {name: {}}}} for name in ("maps", "terms")}}
+
+    of = {m: measures.of_test(planned.Cell(("r",), ("e",), metric=m), Suites()) for m in ("maps.alpha", "terms.ce")}
+    assert of == {"maps.alpha": True, "terms.ce": False}
+    for metric, shown in {
+        "clean-pgd": True,
+        "history.loss": False,
+        "metrics.difficulty@3": False,
+        "pgd@3": True,
+    }.items():
+        assert measures.of_test(planned.Cell(("r",), metric=metric), Suites()) == shown
 
 
 def test_a_page_says_what_its_own_claims_come_to_and_names_what_others_need(tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ from leanat.plan.formulas import FORMULAS
 from leanat.plan.grid import digest
 from leanat.plan.item import Candidate, Cell, Column, Filled, Item, Numbers, Provenance, Row, Value
 from leanat.report import examples, notes, page_claims, plots, published, replicated, run_files, table
-from leanat.report.measures import measure, not_finite, tested
+from leanat.report.measures import measure, not_finite, of_test, tested
 from leanat.report.notes import row_note
 from leanat.report.pictures import pictured
 from leanat.runs import identity, records
@@ -229,7 +229,7 @@ def _values(part: Numbers, metric: str, sources: Sources, attacked: Sequence[str
 
 
 def _n_test(k: int, sources: Sources) -> int | None:
-    runs = [run for row in sources.item.cells for run in row[k].runs]
+    runs = [run for row in sources.item.cells if of_test(row[k], sources) for run in row[k].runs]
     return sources.metrics(runs[0])["examples"]["test"] if runs else None
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from leanat.report.items import Sources
 
 FIRST = "first "  # of a part of the tested images
+OF_TRAINING = ("terms", "gradient_error", "planted")  # measures on the images of the training; their classes load torch
 
 
 def measure(
@@ -81,6 +82,18 @@ def tested(cell: Cell, sources: Sources) -> int | None:
             return None
         counts.append(sum(_counts(shown, metrics, part)[1]) if part else shown["n"])
     return min(counts)
+
+
+def of_test(cell: Cell, sources: Sources) -> bool:
+    """Whether a number of runs is of test images: not what a training logged, nor what is measured on its own images."""
+    name = cell.metric.partition("@")[0]
+    if cell.timed or name == "validation" or name.startswith(("history.", "metrics.")):
+        return False
+    measured = name.partition(".")[0]
+    if measured == name or not cell.evaluations:
+        return True
+    spec = sources.suite(cell.evaluations[0])["measures"][measured]["spec"]
+    return not set(spec["measure"]) & set(OF_TRAINING)
 
 
 def not_finite(cell: Cell, sources: Sources) -> int:
