@@ -223,6 +223,33 @@ def test_another_number_of_seeds_is_shown_beside_the_cell():
     assert "n = 3 seeds unless shown" in notes(from_json(Filled, item))[0]["body"]
 
 
+def foot(item):
+    return {note["head"]: note["body"] for note in notes(from_json(Filled, item))}
+
+
+def test_the_foot_says_on_how_many_images_replicated_numbers_are():
+    item = small()
+    real = {"mean": 50.0, "low": None, "high": None, "n": 1, "scale": "cpu", "device": "CPU (x86_64)"}
+    item["cells"][0][0]["replicated"] = real | {"tested": 10000}
+    item["cells"][1][0]["replicated"] = real | {"tested": 225}
+    said = foot(item)["Replicated."]
+    assert (
+        "accuracies on 225 to 10,000 test images, attacks on 2,000 of the 10,000 test images, AutoAttack by aa-sho"
+        in said
+    )
+    item["cells"][0][0]["replicated"] = item["cells"][1][0]["replicated"] = real  # differences, say
+    assert "accuracies on" not in foot(item)["Replicated."]
+
+
+def test_the_foot_counts_the_images_of_accuracies_alone():
+    """Beside an accuracy on 50 images stand differences, whose images are not counted."""
+    item = small()
+    item["cells"][0][0]["tested"] = 50
+    assert "1,197 test examples; of them 50 for CIFAR-10;" in foot(item)["This run."]
+    item["cells"][1][0] = cell([1.0])
+    assert "of them 50 behind each accuracy for CIFAR-10;" in foot(item)["This run."]
+
+
 def test_foot_of_items_with_one_seed_and_without_runs():
     rows, columns = [{"group": "", "label": "a", "note": None}], [column()]
     one = small(rows=rows, columns=columns, cells=[[cell([1.0])]])

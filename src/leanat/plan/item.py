@@ -194,7 +194,10 @@ class Item:
 
 
 class Replicated(NamedTuple):
-    """A cell of a committed summary of runs at real scale; ``low`` and ``high`` are None for one seed."""
+    """A cell of a committed summary of runs at real scale; ``low`` and ``high`` are None for one seed.
+
+    ``tested``: test examples behind an accuracy, 0 for other numbers.
+    """
 
     mean: float
     low: float | None
@@ -202,6 +205,7 @@ class Replicated(NamedTuple):
     n: int
     scale: str
     device: str
+    tested: int = 0
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,10 @@ def _fewest(item: Filled, column: Column) -> str | None:
     counts = [row[k].tested for row in item.cells if row[k].tested]
     if not counts or not column.n_test or min(counts) >= column.n_test:
         return None
-    return f"{min(counts):,}" + f" to {max(counts):,}" * (max(counts) > min(counts))
+    others = any(
+        row[k].values and not row[k].tested for row in item.cells
+    )  # differences, say, whose images are not counted
+    return _span(counts) + " behind each accuracy" * others
 
 
 def unrecorded(provenance: Provenance) -> str:
@@ -147,15 +150,24 @@ def _seeds(seeds: Sequence[int]) -> list[str]:
 
 def _origins(cells: Iterable[Replicated]) -> list[str]:
     """Where replicated values are from; a smaller scale says what it is, lest its levels are read as the paper's."""
-    counts: dict[tuple[str, str], list[int]] = defaultdict(list)
+    parts: dict[tuple[str, str], list[Replicated]] = defaultdict(list)
     for cell in cells:
-        counts[cell.scale, cell.device].append(cell.n)
+        parts[cell.scale, cell.device].append(cell)
     found = []
-    for (name, device), own in counts.items():
+    for (name, device), own in parts.items():
         scale = f"scale {SCALES[name].title if name in SCALES else name}" if name else ""
-        n = f"n = {min(own)}" + f" to {max(own)}" * (max(own) > min(own))
-        found.append(", ".join(filter(None, (scale, n, device))))
+        tested = [cell.tested for cell in own if cell.tested]
+        images = f"accuracies on {_span(tested)} test images" if tested else ""
+        attacked = SCALES[name].attacked if name in SCALES else ""
+        found.append(
+            ", ".join(filter(None, (scale, f"n = {_span([cell.n for cell in own])}", images, attacked, device)))
+        )
     return found
+
+
+def _span(counts: Sequence[int]) -> str:
+    """The least and the greatest of some counts, or the one that all are."""
+    return f"{min(counts):,}" + f" to {max(counts):,}" * (max(counts) > min(counts))
 
 
 def _by_value(columns: Sequence[Column], of: Callable[[Column], Any]) -> dict[Any, list[str]]:

@@ -42,7 +42,8 @@ class Cell(NamedTuple):
 
     def summary(self) -> Replicated:
         """What an item shows of the cell."""
-        return Replicated(*t_interval([self.values[seed] for seed in sorted(self.values)]), self.scale, self.device)
+        found = t_interval([self.values[seed] for seed in sorted(self.values)])
+        return Replicated(*found, self.scale, self.device, self.tested)
 
 
 def load(paper: str, item: str, folder: Path | str = "replicated") -> dict[tuple[str, str, str], Cell]:
