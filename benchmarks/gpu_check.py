@@ -12,13 +12,15 @@ bits        whether an epoch that is repeated, or left and resumed from a checkp
             usual and in the deterministic mode
 memory      whether an attack that does not fit into memory comes through, with the outcomes of a small batch
 
-A line for each result; all of them, with the device and the versions, in gpu-check.json.
+A line for each result; all of them, with the device and the versions, in gpu-check.json. Exit status 1 where tests, benchmarks or
+the deterministic mode failed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -49,7 +51,10 @@ from leanat.training.objectives import MART, TRADES, CrossEntropy
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("tests", "benchmarks", "speed", "bits", "memory")
-TESTS = ("test_pretended_gpu.py", "test_precision.py", "test_draws.py", "test_devices.py")
+TESTS = (
+    "test_pretended_gpu.py", "core/test_precision.py", "core/test_rng.py", "core/test_searching.py", "runs/test_devices.py",
+    "library/test_library_gpu.py",
+)  # fmt: skip
 BALL, STEP = Linf(8 / 255), 2 / 255
 
 
@@ -189,18 +194,23 @@ def memory(size: Size, device: torch.device) -> dict[str, Any]:
     return {"outcomes_alike": alike, "images": len(index)}
 
 
-def called(*words: str) -> int:
+def called(device: torch.device, *words: str) -> int:
+    """The exit status of a process of its own, which sees the GPU that is asked for alone, as ``cuda``."""
     print(f"$ {' '.join(words)}", flush=True)
-    return subprocess.run([sys.executable, *words], cwd=ROOT).returncode
+    env = dict(os.environ)
+    if device.type == "cuda" and device.index is not None:
+        seen = [name for name in env.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+        env["CUDA_VISIBLE_DEVICES"] = seen[device.index] if device.index < len(seen) else str(device.index)
+    return subprocess.run([sys.executable, *words], cwd=ROOT, env=env).returncode
 
 
-def tests() -> dict[str, Any]:
-    return {"exit_status": called("-m", "pytest", "-q", "-m", "not slow", *(f"tests/{name}" for name in TESTS))}
+def tests(device: torch.device) -> dict[str, int]:
+    return {"exit_status": called(device, "-m", "pytest", "-q", "-m", "not slow", *(f"tests/{name}" for name in TESTS))}
 
 
-def benchmarks() -> dict[str, Any]:
-    words = ["benchmarks/training.py", "--device", "cuda", "--batch", "128", "--steps", "50", "--quick"]
-    return {"attacks": called("benchmarks/attacks.py", "cuda"), "training": called(*words)}
+def benchmarks(device: torch.device) -> dict[str, int]:
+    words = ["benchmarks/training.py", "--device", device.type, "--batch", "128", "--steps", "50", "--quick"]
+    return {"attacks": called(device, "benchmarks/attacks.py", device.type), "training": called(device, *words)}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -222,19 +232,26 @@ def main(argv: list[str] | None = None) -> int:
         precision.deterministic()
     device, size = torch.device(arguments.device), TINY if arguments.tiny else FULL
     found: dict[str, Any] = {"size": vars(size)} | experiment.provenance(device)
+    failed = []
     for part in arguments.parts or PARTS:
-        work = {"tests": tests, "benchmarks": benchmarks}.get(part)
-        found[part] = work() if work else {"speed": speed, "bits": bits, "memory": memory}[part](size, device)
+        if work := {"tests": tests, "benchmarks": benchmarks}.get(part):
+            found[part] = work(device)
+            failed += [part] if any(found[part].values()) else []
+        else:
+            found[part] = {"speed": speed, "bits": bits, "memory": memory}[part](size, device)
         if part == "bits" and not (arguments.deterministic or arguments.tiny):  # a mode holds for a whole process
             with TemporaryDirectory() as folder:
                 out = Path(folder) / "bits.json"
-                done = called(__file__, "bits", "--deterministic", "--device", arguments.device, "--out", str(out))
+                done = called(device, __file__, "bits", "--deterministic", "--device", device.type, "--out", str(out))
                 found["bits, deterministic"] = (
                     json.loads(out.read_text())["bits"] if done == 0 else f"exit status {done}"
                 )
+                failed += ["bits, deterministic"] if done else []
     arguments.out.write_text(json.dumps(found, indent=1) + "\n")
     print(arguments.out)
-    return 0
+    if failed:
+        print(f"gpu-check: failed: {'; '.join(failed)}")
+    return int(bool(failed))
 
 
 if __name__ == "__main__":
