@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,15 @@ def overrides(settings: Mapping[str, Any]) -> list[str]:
 
 
 def check_values(root: Path, grid: Grid, results: Path) -> None:
-    """Builds every spec with torch, in a process of its own, once for each content of ``config/`` and of the settings."""
-    files = sorted((root / "config").glob("*.yaml")) + sorted((root / "src").rglob("*.py"))
-    content = hashlib.sha256(b"".join(f.read_bytes() for f in files) + repr(sorted(grid.settings.items())).encode())
+    """Runs ``leanat check`` with torch, in a process of its own, once for each content of all that it reads: configuration,
+    code, the papers' numbers, the settings, and which torch and torchvision there are.
+    """
+    kinds = {"config": "*.yaml", "published": "*.csv", "src": "*.py"}
+    files = [file for folder, kind in kinds.items() for file in sorted((root / folder).rglob(kind))]
+    versions = [(d.name, d.version) for name in ("torch", "torchvision") for d in metadata.distributions(name=name)]
+    content = hashlib.sha256(repr((sorted(grid.settings.items()), versions)).encode())
+    for file in files:
+        content.update(f"\0{file.relative_to(root)}\0".encode() + file.read_bytes())
     kept = results / ".checked" / content.hexdigest()[:16]
     if kept.exists():
         return
