@@ -110,3 +110,20 @@ def test_the_chosen_are_counted_by_class(results):
     with open(results / "s.csv", newline="") as file:
         kept = [row for row in csv.DictReader(file) if row["from_epoch"] == "3"]
     assert [(int(r["example"]), int(r["class"])) for r in kept] == [(i, labels[i]) for i in range(100, 600)]
+
+
+def test_a_history_of_another_run_is_refused(results):
+    """With as many epochs; what ``metrics.json`` has of the last one is the run's own."""
+    folder = results / "runs" / "first"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    own = {"epoch": 4.0, "loss": 2.0, "test_clean": None}
+    (folder / "metrics.json").write_text(json.dumps(metrics | {"history": own}))
+    (folder / "history.csv").write_text("epoch,loss,test_clean\n1,3.0,\n2,2.5,\n3,2.25,\n4,2.0,nan\n")
+    assert run_files.history(folder)[-1]["loss"] == 2.0
+    (folder / "history.csv").write_text("epoch,loss,test_clean\n1,3.0,\n2,2.5,\n3,2.25,\n4,1.9,nan\n")
+    said = r"history.csv: damaged: loss ends with 1.9, with 2.0 in metrics.json; remove .*first, and it is trained anew"
+    with pytest.raises(ValueError, match=said):
+        run_files.history(folder)
+    (folder / "history.csv").write_text("epoch\n1\n2\n3\n4\n")
+    with pytest.raises(ValueError, match=r"loss ends with None, with 2\.0"):
+        run_files.epochs(folder)

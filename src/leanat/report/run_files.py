@@ -47,15 +47,29 @@ def folder_of(run: str, results: Path) -> Path:
 def epochs(folder: Path) -> list[dict[str, str]]:
     """The rows of a finished run's ``history.csv`` as they are written, one for each epoch that ``metrics.json`` counts.
 
-    Raises FileNotFoundError, ValueError.
+    Raises FileNotFoundError, and ValueError where the last row is not the epoch that ``metrics.json`` ends with, so that
+    the history is of another run.
     """
     path, again = folder / "history.csv", f"remove {folder}, and it is trained anew"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; the history of a run is expected there")
-    rows, trained = records.rows(path, "epoch", again=again), records.metrics(folder / "metrics.json").get("epochs")
+    rows, metrics = records.rows(path, "epoch", again=again), records.metrics(folder / "metrics.json")
+    trained = metrics.get("epochs")
     if trained not in (None, len(rows)):  # of fewer than its recipe has, where a hook ended it; None: as once written
         raise ValueError(f"{path}: damaged: {len(rows)} of {trained} epochs; {again}")
+    for name, kept in metrics.get("history", {}).items():
+        if (found := _number(rows[-1].get(name, ""))) != kept:
+            raise ValueError(f"{path}: damaged: {name} ends with {found}, with {kept} in metrics.json; {again}")
     return rows
+
+
+def _number(text: str) -> float | None:
+    """A cell of a history as ``metrics.json`` has it: None where it is empty, not finite, or no number at all."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 def history(folder: Path) -> list[dict[str, float | None]]:
