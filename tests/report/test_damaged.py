@@ -3,6 +3,7 @@
 Tables take no such metrics and suites either: see test_records.
 """
 
+import errno
 import json
 import re
 from pathlib import Path
@@ -14,6 +15,7 @@ from test_records import finished, here  # noqa: F401
 
 from leanat.core.files import write_json
 from leanat.plan import structure
+from leanat.report import items
 from leanat.report.cells import Items
 from leanat.report.items import Sources, fill
 
@@ -101,6 +103,24 @@ def test_a_damaged_file_of_an_item_is_named(here, runs, capsys, file, cut, said)
         status, err = answer(capsys, ["overview", "mine/table1", "--out", "o.pdf"])
         assert (status, len(err.splitlines())) == (1, 1)
         assert said in err
+
+
+def test_a_disk_that_is_full_takes_no_item_that_was_there(here, runs, capsys, monkeypatch):  # noqa: F811
+    keep = here / "results/items/demo/mine" / CSV
+    words = ["table", "mine/table1", "--out", "x.pdf", "--keep", keep]
+    assert answer(capsys, words) == (0, "")
+    files = {path: path.read_bytes() for path in keep.parent.iterdir()}
+
+    def full(source, target):
+        Path(target).write_bytes(b"")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(items.shutil, "copyfile", full)
+    status, err = answer(capsys, words)
+    assert (status, len(err.splitlines())) == (1, 1)
+    assert "No space left on device" in err
+    assert str(keep.relative_to(here)) in err
+    assert {path: path.read_bytes() for path in keep.parent.iterdir()} == files
 
 
 TIMES = {"device": "CPU", "date": "2026-11-20", "primitives": {}}

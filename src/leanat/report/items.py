@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from leanat.core.errors import named
+from leanat.core.files import atomic_write
 from leanat.evaluation import outcome
 from leanat.plan.formulas import FORMULAS
 from leanat.plan.grid import digest
@@ -48,7 +49,8 @@ def make(item: Item, results: Path, papers: Path, real: Path, out: Path, keep: P
         if keep is not None:
             keep.parent.mkdir(parents=True, exist_ok=True)
             for kind in ("csv", "npz"):
-                shutil.copyfile(own.with_suffix(f".{kind}"), keep.with_suffix(f".{kind}"))
+                with atomic_write(keep.with_suffix(f".{kind}")) as beside:  # a full disk takes nothing that was there
+                    shutil.copyfile(own.with_suffix(f".{kind}"), beside)
 
 
 class Sources:
