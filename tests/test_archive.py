@@ -22,13 +22,13 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("archive")
-    grid = structure.load(ROOT / "config", {"papers": ["qtart"], "seeds": 1})
+    grid = structure.load(ROOT / "config", {"papers": ["qtart"], "seeds": 2})
     made_up.write(grid, folder / "results", ["qtart/decomposition"])
     run = next(iter((folder / "results/runs").iterdir()))
     (run / "model.safetensors").write_bytes(b"weights")
     (run / "resume.pt").write_bytes(b"state")
     (folder / "figures/qtart").mkdir(parents=True)
-    (folder / "figures/qtart/decomposition.csv").write_text("row,mean\na,1\n")
+    (folder / "figures/qtart/decomposition.csv").write_text(made_up.cells(grid.items["qtart/decomposition"], 2))
     (folder / "figures/claims.json").write_text("{}")
     archive.write(grid, folder / "results", ROOT, folder / "figures", folder / "a.zip")
     return grid, folder
@@ -44,7 +44,8 @@ def test_the_same_results_give_the_same_bytes(made):
 
 def test_another_number_gives_other_bytes(made):
     grid, folder = made
-    (folder / "figures/qtart/decomposition.csv").write_text("row,mean\na,2\n")
+    path = folder / "figures/qtart/decomposition.csv"
+    path.write_text(path.read_text().replace("1.0", "2.0"))
     archive.write(grid, folder / "results", ROOT, folder / "figures", folder / "c.zip")
     assert (folder / "a.zip").read_bytes() != (folder / "c.zip").read_bytes()
 
@@ -79,20 +80,56 @@ def test_its_description_is_an_ro_crate(made, tmp_path):
     assert all((tmp_path / name).is_file() for name in files)
 
 
-@pytest.mark.parametrize("place", ["figures/qtart/table1.csv", "results/items/demo/qtart/table1.csv"])
-def test_numbers_of_other_runs_are_refused(made, place):
-    """A table of two seeds in an archive of one."""
+def refused(made, name, content):
+    """What is said of an archive with another content of the file, which is put back."""
     grid, folder = made
-    own, other = next(iter(grid.items["qtart/decomposition"].runs)), "digits-net-sgd-s1-00000000"
-    path = folder / place
+    path = folder / name
+    before = path.read_text() if path.is_file() else None
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"row,values,runs\na,[1],{own}\n")
-    archive.write(grid, folder / "results", ROOT, folder / "figures", folder / "d.zip")
-    path.write_text(f'row,values,runs\na,"[1, 2]",{own} {other}\n')
-    with pytest.raises(ConfigError, match=f"table1.csv: 1 of its runs are not among .*, such as {other}; make it anew"):
+    path.write_text(content)
+    with pytest.raises(ConfigError) as error:
         archive.write(grid, folder / "results", ROOT, folder / "figures", folder / "e.zip")
     path.unlink()
+    if before is not None:
+        path.write_text(before)
     assert not (folder / "e.zip").exists()
+    return str(error.value)
+
+
+def test_a_list_of_other_runs_is_refused(made):
+    grid, _ = made
+    own, other = grid.items["qtart/decomposition"].runs[0], "digits-net-sgd-s1-00000000"
+    said = refused(made, "figures/qtart/runs.csv", f"run,seconds\n{own},1\n{other},1\n")
+    assert (
+        f"runs.csv: 1 of its runs are not among those of these settings that are finished, such as {other}; make"
+        in said
+    )
+
+
+@pytest.mark.parametrize("place", ["figures", "results/items/demo"])
+def test_an_item_of_fewer_runs_than_the_settings_have_is_refused(made, place):
+    """All of them are in the archive."""
+    name = "qtart/decomposition"
+    said = refused(made, f"{place}/{name}.csv", made_up.cells(made[0].items[name], 1))
+    assert (
+        f"{name}.csv: its numbers of {name} are not of the runs of these settings; make it anew, or remove it" in said
+    )
+
+
+@pytest.mark.parametrize("name", ["claims.json", "qtart/claims.json"])
+def test_a_ledger_of_fewer_runs_is_refused(made, name):
+    grid, folder = made
+    row, column, cell = next(cell for cell in grid.items["qtart/decomposition"].flat if cell[2].runs)
+
+    def ledger(runs, origin="this run"):
+        place = {"item": "decomposition", "row": row.name, "column": column.name, "runs": runs}
+        return json.dumps({"claims": [{"paper": "qtart", "origin": origin, "cases": [{"cells": {"a": place}}]}]})
+
+    for right in (ledger(cell.runs), ledger([]), ledger(["of-another-machine-s0-00000000"], "replicated")):
+        (folder / "figures" / name).write_text(right)
+        archive.write(grid, folder / "results", ROOT, folder / "figures", folder / "d.zip")
+    said = refused(made, f"figures/{name}", ledger(cell.runs[:1]))
+    assert f"{name}: its numbers of qtart/decomposition are not of the runs of these settings; make it anew" in said
 
 
 def test_nothing_finished_is_said(made, tmp_path):

@@ -11,8 +11,9 @@ from datetime import datetime
 from pathlib import Path
 
 from leanat.core.errors import ConfigError
-from leanat.core.files import atomic_write
+from leanat.core.files import atomic_write, read_json
 from leanat.plan.grid import Grid
+from leanat.report import item_csv
 from leanat.runs import records
 from leanat.runs.experiment import revision
 
@@ -31,6 +32,7 @@ ABOUT = {  # how the crate describes what lies below a path
     "published": "the papers' own numbers, each with where it stands",
     "replicated": "summaries of runs at real scale",
 }
+AGAIN = "make it anew, or remove it"
 FIXED = (1980, 1, 1, 0, 0, 0)  # of every file in the zip: the first moment that the format has
 
 
@@ -43,7 +45,7 @@ def write(grid: Grid, results: Path, root: Path, figures: Path, out: Path) -> st
     if not runs:
         raise ConfigError([f"archive: no run of scale {grid.scale.name} is finished below {results}"])
     files = dict(sorted(contents(grid, runs, results, root, figures)))
-    if problems := [line for name, path in files.items() for line in _of_other_runs(name, path, set(runs))]:
+    if problems := [line for name, path in files.items() for line in _of_other_runs(name, path, grid, set(runs))]:
         raise ConfigError(problems)
     date = max(records.metrics(results / "runs" / run / "metrics.json", "date")["date"] for run in runs)
     files_of_text = {"environment.json": environment(runs, results), "SHA256SUMS": sums(files)}
@@ -89,15 +91,40 @@ def contents(grid: Grid, runs: list[str], results: Path, root: Path, figures: Pa
         yield from ((str(p.relative_to(root)), p) for p in inside if p.is_file() and "__pycache__" not in p.parts)
 
 
-def _of_other_runs(name: str, path: Path, runs: set[str]) -> Iterator[str]:
-    """What is wrong with a CSV of numbers that are not of the runs in the zip, made with other settings or before them."""
-    if not (name.startswith(("figures/", "results/items/")) and path.suffix == ".csv"):
+def _of_other_runs(name: str, path: Path, grid: Grid, runs: set[str]) -> Iterator[str]:
+    """What is wrong with a file of numbers that are not of the runs in the zip, or of fewer or more of them than the settings
+    have for an item: made with other settings, or before a change of them.
+    """
+    if not name.startswith(("figures/", "results/items/")):
         return
-    with path.open(newline="", encoding="utf-8") as file:
-        named = {run for row in csv.DictReader(file) for key in ("run", "runs") for run in (row.get(key) or "").split()}
-    if other := sorted(named - runs):
-        text = f"{len(other)} of its runs are not among those of these settings that are finished, such as {other[0]}"
-        yield f"archive: {path}: {text}; make it anew, or remove it"
+    item = grid.items.get("/".join(Path(name).with_suffix("").parts[-2:]))
+    if path.suffix == ".json" and path.stem == "claims":
+        other = sorted(set(_of_claims(path, grid)))
+    elif path.suffix == ".csv" and item is not None:
+        other = [] if item_csv.of_these_runs(path, item) else [item.name]
+    else:
+        other = []
+    if other:
+        yield f"archive: {path}: its numbers of {other[0]} are not of the runs of these settings; {AGAIN}"
+    elif path.suffix == ".csv":
+        with path.open(newline="", encoding="utf-8") as file:
+            cells = list(csv.DictReader(file))
+        named = {run for row in cells for key in ("run", "runs") for run in (row.get(key) or "").split()}
+        if absent := sorted(named - runs):
+            text = f"{len(absent)} of its runs are not among those of these settings that are finished"
+            yield f"archive: {path}: {text}, such as {absent[0]}; {AGAIN}"
+
+
+def _of_claims(path: Path, grid: Grid) -> Iterator[str]:
+    """The items whose cells a ledger of claims has from other runs than the settings have for them."""
+    for claim in read_json(path, "a ledger of claims").get("claims", []):
+        if claim["origin"] != "this run":
+            continue
+        for cell in (cell for case in claim["cases"] for cell in case["cells"].values()):
+            item = f"{claim['paper']}/{cell['item']}"
+            row = {"row": cell["row"], "column": cell["column"], "runs": " ".join(cell["runs"])}
+            if row["runs"] and (item not in grid.items or item_csv.of_other_runs([row], grid.items[item])):
+                yield item
 
 
 def environment(runs: list[str], results: Path) -> str:

@@ -41,7 +41,7 @@ def results(grid, tmp_path_factory):
     for name in made_up.ITEMS:
         kind = "" if grid.items[name].kind == "figure" else ".overview"
         Image.new("RGB", (2000, 900), "white").save(folder / "figures" / f"{name}{kind}.png")
-        (folder / "figures" / f"{name}.csv").write_text("a,b\n1,2\n")
+        (folder / "figures" / f"{name}.csv").write_text(made_up.cells(grid.items[name], 2))
     trial = folder / "figures" / "bench"
     trial.mkdir()
     (trial / "digits.csv").write_text(TRIAL)

@@ -12,6 +12,15 @@ ITEMS = ("qtart/table1", "qtart/decomposition")
 TEST, CLASSES = 1197, 10
 
 
+def cells(item, seeds):
+    """An item's CSV, as far as it names the runs of its numbers, those of the first ``seeds``."""
+    lines = ["row,column,published,values,missing,runs"]
+    for row, column, cell in item.flat:
+        runs = [run for run in cell.runs if int(run.split("-s")[-1].split("-")[0]) < seeds]
+        lines.append(f'"{row.name}","{column.name}",,"{[1.0] * len(runs)}",,{" ".join(runs)}')
+    return "\n".join(lines) + "\n"
+
+
 def outcome(rng):
     """The summary of an evaluation of TEST images."""
     n = np.full(CLASSES, TEST // CLASSES)

@@ -3,6 +3,7 @@
 import errno
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -93,6 +94,25 @@ def test_the_values_are_those_of_the_metrics(site, grid, results):
         for run in cell.runs:
             metrics = json.loads((results / "results/runs" / run / "metrics.json").read_text())
             assert re.search(rf'runs/{run}\.html">seed \d+</a> {100 * metrics["clean"]["accuracy"]:.4g}\b', text)
+
+
+def test_files_of_other_settings_are_not_offered(grid, results, tmp_path):
+    """Of one seed where the page shows two: what is kept of the right ones takes their place, or nothing does."""
+    names = {grid.items[name].kind: name for name in made_up.ITEMS}
+    table, figure = names["table"], names["figure"]
+    shutil.copytree(results / "results", tmp_path / "results")
+    shutil.copytree(results / "figures", tmp_path / "figures")
+    for name in (table, figure):
+        (tmp_path / "figures" / f"{name}.csv").write_text(made_up.cells(grid.items[name], 1))
+    kept = tmp_path / "results/items/demo" / f"{table}.csv"
+    kept.parent.mkdir(parents=True)
+    kept.write_text(made_up.cells(grid.items[table], 2))
+    build.write(grid, tmp_path / "results", ROOT, tmp_path / "figures", tmp_path / "site")
+    stem = lambda name: tmp_path / "site/items" / name.replace("/", "-")  # noqa: E731
+    assert stem(table).with_suffix(".csv").read_bytes() == kept.read_bytes()
+    assert not stem(figure).with_suffix(".csv").exists()
+    assert "<img" not in stem(figure).with_suffix(".html").read_text()
+    assert "<img" in stem(table).with_suffix(".html").read_text()
 
 
 def test_a_trial_has_its_numbers_and_verdicts(site):

@@ -39,6 +39,13 @@ def of_other_runs(cells: Iterable[Mapping[str, str]], item: Item) -> bool:
     return any(runs and runs not in [set(part.runs) for part in asked.get(at, ())] for at, runs in named.items())
 
 
+def of_these_runs(path: Path, item: Item) -> bool:
+    """Whether there is such a file, and its numbers are of the item's own runs. Raises ValueError for a damaged one."""
+    return path.is_file() and (
+        not item.rows or not of_other_runs(rows(path), item)
+    )  # without rows: pictures, or nothing
+
+
 def checked(path: Path, *need: str) -> Path:
     """The same path, for a reader of whole columns, ``need`` among them. Raises what ``rows`` raises."""
     rows(path, *need)

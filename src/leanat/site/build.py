@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from leanat.core.errors import ConfigError
 from leanat.plan.grid import Grid
-from leanat.report import formats
+from leanat.report import formats, item_csv
 from leanat.report.claims import errata
 from leanat.site import charts, claims, items, pictures, prose, runs, trials
 
@@ -58,7 +58,7 @@ def write(grid: Grid, results: Path, root: Path, figures: Path, out: Path) -> st
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     try:
-        Writer(site, beside, figures, root).all()
+        Writer(site, beside, figures, root, results).all()
         shutil.rmtree(out, ignore_errors=True)
         beside.rename(out)
     finally:
@@ -82,8 +82,9 @@ def collect(grid: Grid, results: Path, root: Path) -> Site:
 class Writer:
     """Renders the templates into a folder."""
 
-    def __init__(self, site: Site, out: Path, figures: Path, root: Path):
+    def __init__(self, site: Site, out: Path, figures: Path, root: Path, results: Path):
         self.site, self.out, self.figures, self.root = site, out, figures, root
+        self.kept = results / "items" / site.grid.scale.name
         self.known: list[tuple[str, str, str, str]] = []  # kind, page, title, words: what the search looks in
         self.env = Environment(
             loader=PackageLoader("leanat.site"),
@@ -139,10 +140,12 @@ class Writer:
         self.put(name, OPTIONAL.sub("", text).encode())
 
     def pictures(self, item: items.Item) -> dict[str, Any] | None:
-        """The picture of a figure, or that of a table's values beside the paper's; None where the workflow made none yet."""
+        """The picture of a figure, or that of a table's values beside the paper's; None where the workflow made none yet, or
+        made it of other settings' runs, as the CSV beside it then says.
+        """
         suffix = ".png" if item.kind == "figure" else ".overview.png"
         source = self.figures / f"{item.id}{suffix}"
-        if not source.is_file():
+        if not source.is_file() or (self.figures / f"{item.id}.csv" != self.csv(item) and item.kind == "figure"):
             return None
         content, size = pictures.small(source, WIDE if item.kind == "figure" else WIDE_BESIDE)
         name = f"pictures/{item.paper}-{item.name}.webp"
@@ -193,10 +196,14 @@ class Writer:
         self.page(f"papers/{paper}.html", "paper.html", about.title, **facts)
         self.known.append(("paper", f"papers/{paper}.html", about.title, paper))
 
+    def csv(self, item: items.Item) -> Path | None:
+        """The first file that has the numbers of the runs that the page shows, of the pages' own and what is kept of them."""
+        places = (folder / f"{item.id}.csv" for folder in (self.figures, self.kept))
+        return next((p for p in places if item_csv.of_these_runs(p, self.site.grid.items[item.id])), None)
+
     def item(self, item: items.Item, picture: dict[str, Any] | None) -> None:
         stem, files = f"items/{item.id.replace('/', '-')}", {}
-        csv = self.figures / f"{item.id}.csv"
-        if csv.is_file():
+        if csv := self.csv(item):
             self.put(f"{stem}.csv", csv.read_bytes())
             files["CSV"] = f"{stem}.csv"
         if item.layout and item.kind != "figure":
