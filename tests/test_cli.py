@@ -213,6 +213,11 @@ def test_an_option_then_the_environment_then_a_setting(configured, monkeypatch):
     assert settled(monkeypatch, *words, "--results", "of_option").results == Path("of_option")
 
 
+def test_a_folder_by_month_is_no_fraction(configured, monkeypatch):
+    found = settled(monkeypatch, "train", "x", "--set", "results=2026/11", "data_dir=1e5")
+    assert (found.results, found.data_dir) == (Path("2026/11"), "1e5")
+
+
 @pytest.mark.parametrize(
     ("word", "on"),
     [("1", True), ("true", True), ("Yes", True), ("", False), ("0", False), ("false", False), ("No", False)],

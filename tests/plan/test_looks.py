@@ -53,6 +53,14 @@ def test_items_of_papers_that_are_left_out_are_no_mistake():
     structure.load(ROOT / "config", {"papers": ["advprune"], "more_seeds": {"sat/figure8": 5}})
 
 
+def test_an_item_that_is_no_more_is_told_with_the_file_that_names_it(tmp_path):
+    looks.write(tmp_path, "demo", {"sat/figure88": 3})
+    with pytest.raises(ConfigError) as error:
+        structure.load(ROOT / "config", {"papers": ["sat"]}, tmp_path)
+    said = f"{looks.path_of(tmp_path, 'demo')}: there is no item 'sat/figure88'; did you mean sat/figure8"
+    assert str(error.value).startswith(said)
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"sat/figure8": "3"}', '{"sat/figure8": 100000000}'])
 def test_a_damaged_file_is_one_line(tmp_path, text):
     looks.path_of(tmp_path, "demo").write_text(text)

@@ -25,6 +25,7 @@ OPTIONAL = {"other_counts", "deterministic", "papers", "change", "more_seeds"}
 PARTS = {  # of a spec, and a field of each
     "data": "data.augment", "model": "model.standardise", "recipe": "recipe.epochs", "method": "method.attack.steps",
 }  # fmt: skip
+PATHS = ("results", "data_dir")  # 2026/11 is a folder, and no fraction
 MOST_SEEDS = 1000  # each is a training of every run
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 COUNTS = {"train": 1, "test": 1, "classes": 2, "channels": 1, "size": 1}  # of a data set, and the least each may be
@@ -37,7 +38,7 @@ def load(folder: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
         raise ConfigError([f"{file}: no such file; run in the checkout, or name its folder: --config-dir DIR"])
     own = load_yaml(file)
     settings = own | _numbers(dict(overrides), "command line (--config or --set)")
-    for key in ("results", "data_dir"):
+    for key in PATHS:
         if isinstance(value := settings.get(key), str) and value.startswith("~"):
             settings[key] = os.path.expanduser(value)
     if problems := list(_problems(settings, own, file)):
@@ -78,11 +79,13 @@ def _problems(settings: Mapping[str, Any], own: Mapping[str, Any], path: Path) -
             if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_SEEDS:
                 allowed = f"a whole number from 1 to {MOST_SEEDS}"
                 yield f"{where('more_seeds')}: more_seeds.{item}: {count!r} is not allowed; {allowed}"
-    for key in ("results", "data_dir"):
+    for key in PATHS:
         if isinstance(value := settings.get(key), str) and value.startswith("~"):  # was left as it is
             yield f"{where(key)}: {key}: {value} is not allowed; there is no such home folder"
-    if settings.get("results") == "":
-        yield f"{where('results')}: results: '' is not allowed; a folder"
+    if isinstance(results := settings.get("results"), str) and (results == "" or {*"{}"} & {*results}):
+        yield f"{where('results')}: results: {results!r} is not allowed; a folder, without {{ and }}, Snakemake's wildcards"
+    if settings.get("papers") == []:
+        yield f"{where('papers')}: papers: [] is not allowed; names of papers, or null for all"
     for key in ("gpus", "jobs_per_gpu", "max_hours"):
         if isinstance(value := settings.get(key), int) and value < 1:
             yield f"{where(key)}: {key}: {value} is not allowed; at least 1"
@@ -180,7 +183,7 @@ def _numbers(value: Any, source: str, where: str = "", inside: tuple[int, ...] =
     if isinstance(value, list):
         return [_numbers(v, source, f"{where}[{k}]", below) for k, v in enumerate(value)]
     if isinstance(value, str):
-        return number(value)
+        return value if where in PATHS else number(value)
     if not isinstance(value, int | float | None) or (isinstance(value, float) and not math.isfinite(value)):
         allowed = "allowed: text, a finite number, true, false, null, and lists and mappings of these"
         raise ConfigError([f"{source}: {where}: {value!r} is not allowed; {allowed}"])

@@ -35,6 +35,7 @@ def load(folder: Path, overrides: Mapping[str, Any] | None = None, results: Path
     Raises ConfigError with every problem.
     """
     chosen, data_sets = settings.load(folder, overrides or {}), settings.data_sets(folder)
+    kept_seeds: dict[str, int] = {}
     if results is not None:
         asked = chosen.get("more_seeds") or {}
         kept_seeds = looks.read(results, chosen["scale"])
@@ -49,7 +50,7 @@ def load(folder: Path, overrides: Mapping[str, Any] | None = None, results: Path
     for name, paper in papers.items():
         for item in paper.items:
             grid.items[f"{name}/{item}"] = resolve(grid, name, item)
-    if problems := [*_of_changes(grid), *_of_seeds(grid)]:
+    if problems := [*_of_changes(grid), *_of_seeds(grid, results, kept_seeds)]:
         raise ConfigError(problems)
     if file is not None:
         kept.write(grid, file)
@@ -78,12 +79,15 @@ def _of_changes(grid: Grid) -> Iterator[str]:
                     yield f"change: {paper}.{method}: no run has {name!r}{did_you_mean(name, fields)}"
 
 
-def _of_seeds(grid: Grid) -> Iterator[str]:
-    """Items that ``more_seeds`` names and no paper has; those of a paper that is left out are no mistake."""
+def _of_seeds(grid: Grid, results: Path | None, kept_seeds: Mapping[str, int]) -> Iterator[str]:
+    """Items that ``more_seeds`` or ``kept_seeds``, those kept below the results, name and no paper has; those of a paper that
+    is left out are no mistake.
+    """
     for name in grid.settings.get("more_seeds") or {}:
         paper = name.partition("/")[0]
         if name not in grid.items and (paper in grid.papers or paper not in all_names()):
-            yield f"more_seeds: there is no item {name!r}{did_you_mean(name, grid.items)}"
+            source = looks.path_of(results, grid.scale.name) if results and name in kept_seeds else "more_seeds"
+            yield f"{source}: there is no item {name!r}{did_you_mean(name, grid.items)}"
 
 
 def all_names() -> list[str]:
