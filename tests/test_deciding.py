@@ -144,9 +144,17 @@ def test_the_command_line_hands_over_settings_and_profile(tmp_path, monkeypatch)
         deciding, "decide", lambda load, papers, results, root, hours, make, cores: make(["sat/figure8"])
     )
     monkeypatch.setattr(deciding, "workflow", lambda *what: seen.append(what))
+    monkeypatch.chdir(ROOT)
     where = ["--results", str(tmp_path), "--config-dir", str(ROOT / "config"), "--set", "scale=demo"]
     assert cli.main(["decide", *where, "--cores", "3", "--workflow-profile", "slurm"]) == 0
     assert seen == [(["sat/figure8"], 3, ["scale=demo", f"results={tmp_path}"], "slurm")]
+
+
+def test_it_is_refused_where_snakemake_would_find_no_workflow(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(deciding, "decide", lambda *_: pytest.fail("begun"))
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["decide", "--config-dir", str(ROOT / "config"), "--set", "scale=demo"]) == 1
+    assert capsys.readouterr().err == f"leanat: decide: the workflow runs in its checkout alone; first: cd {ROOT}\n"
 
 
 def test_rounds_go_on_until_nothing_is_left_to_decide(grid, tmp_path, monkeypatch):

@@ -440,6 +440,8 @@ def decide(arguments: argparse.Namespace) -> None:
     root = arguments.config_dir.parent
     if not (root / "Snakefile").is_file():
         raise ConfigError([f"decide: {root} has no Snakefile; run it in the checkout"])
+    if not arguments.dry_run and root.resolve() != Path.cwd():  # Snakemake looks for its file and makes pages here
+        raise ConfigError([f"decide: the workflow runs in its checkout alone; first: cd {root.resolve()}"])
     settings = [*arguments.set, f"results={arguments.results}"]
 
     def make(items: Sequence[str]) -> None:
