@@ -360,7 +360,7 @@ def figure(arguments: argparse.Namespace) -> None:
 
 
 def _item(arguments: argparse.Namespace, kinds: tuple[str, ...]) -> None:
-    from leanat.report import formats, items, keeping
+    from leanat.report import counts, formats, items, keeping
 
     grid = options.grid(arguments)
     if arguments.replicate and grid.settings.get("change"):
@@ -370,6 +370,7 @@ def _item(arguments: argparse.Namespace, kinds: tuple[str, ...]) -> None:
         raise ConfigError([f"{arguments.name}: no item {arguments.item!r}{did_you_mean(arguments.item, known)}"])
     item, root = known[arguments.item], arguments.config_dir.parent
     out = arguments.out or Path("figures") / f"{item.name}.pdf"
+    counts.check(item, grid, arguments.results, keep=arguments.replicate)
     if arguments.replicate:
         keeping.keep(item, arguments.results, root / "replicated")
         item = keeping.at_hand(item, arguments.results)

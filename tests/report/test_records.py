@@ -5,6 +5,7 @@ The configuration is the smallest, and its runs are written by hand.
 
 import json
 
+import mine
 import pytest
 from test_bad_inputs import answer, root  # noqa: F401
 from toys import record
@@ -12,6 +13,7 @@ from toys import record
 from leanat.core.files import write_json
 from leanat.plan import structure
 from leanat.report import items, notes
+from leanat.site import items as shown
 
 MADE_FROM = {"spec": "0", "training data": "1", "test data": "2"}
 
@@ -133,3 +135,35 @@ def test_a_table_takes_no_metrics_of_another_shape(here, capsys, keys, value, sa
     status, err = answer(capsys, ["table", "mine/table1", "--out", "x.pdf"])
     assert (status, len(err.splitlines())) == (1, 1)
     assert f"{path.relative_to(here)}: damaged: {said}; remove it, and it is made again" in err
+
+
+def test_runs_on_other_counts_are_told_by_their_own_record(here, capsys, monkeypatch):
+    """Trained with other_counts, then asked for without: their numbers would pass for those of the data set."""
+    scale = here / "papers/mine/scales.py"
+    scale.write_text(scale.read_text().replace('return "digits"', 'return "mini-imagenet"'))
+    mine.forget(monkeypatch)
+    for run in structure.load(here / "config").items["mine/table1"].runs:
+        (here / "results/runs" / run).mkdir(parents=True)
+    for run in finished(here).runs:
+        folder = here / "results/runs" / run
+        metrics = json.loads((folder / "metrics.json").read_text())
+        held_out = {"validation": {"accuracy": 0.5, "n": 3}}
+        write_json(folder / "metrics.json", metrics | {"examples": {"train": 27, "test": 6}} | held_out)
+        suite = json.loads((folder / "suites/mine-main.json").read_text())
+        suite["attacks"]["pgd20"]["n"] = 6
+        write_json(folder / "suites/mine-main.json", suite)
+    words, allowed = ["table", "mine/table1", "--out", "x.pdf"], ["--set", "other_counts=true"]
+    differs = (
+        "mini-imagenet was not as config/datasets.yaml has it: train 30 in place of 50,000, test 6 in place of 10,000"
+    )
+    status, err = answer(capsys, words)
+    assert (status, len(err.splitlines())) == (1, 1)
+    assert f"{differs}; to use it all the same: other_counts=true" in err
+    assert not (here / "x.pdf").exists()
+    grid = structure.load(here / "config")
+    assert differs in shown.fill(grid, here / "results", here)[1]["mine/table1"]
+    status, err = answer(capsys, [*words, "--replicate", *allowed])
+    assert status == 1
+    assert f"{differs}; --replicate does not keep its numbers" in err
+    assert answer(capsys, [*words, *allowed]) == (0, "")
+    assert (here / "x.pdf").exists()

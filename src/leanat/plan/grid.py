@@ -103,6 +103,10 @@ class Grid:
         """The scale, with what it does to this paper alone."""
         return self.papers[paper].scales.get(self.scale.name, self.scale)
 
+    def of_image_files(self, data: str) -> bool:
+        """Whether a data set is a folder of images, which may be others than ``datasets.yaml`` counts."""
+        return self.datasets[data]["size"] > 32 and data != "stl10"
+
     def _once(self, question: tuple, answer: Callable[[], Any]) -> Any:
         key = repr(question)
         if key not in self._asked:

@@ -53,7 +53,7 @@ def resolve(grid: Grid, paper: str, name: str) -> Item:
         one_block=item.one_block,
         labels=labels | dict(scale.labels),
         seeds=tuple(_seeds(grid, paper, name, item)) if runs else (),
-        factors=(*(_factors(grid, facts, runs) if runs else []), *_changes(grid, all_runs, timings)),
+        factors=(*(_factors(grid, facts, all_runs) if runs else []), *_changes(grid, all_runs, timings)),
         assumptions=tuple(assumed),
         rows=tuple(Row(*_axis(r, labels), ours=bool(r.get("ours"))) for r in rows),
         columns=tuple(
@@ -100,7 +100,7 @@ def _factors(grid: Grid, entries: list[Mapping[str, Any]], runs: list[str]) -> l
     notes = [*scale.factors, *(note for cell in made for note in scale.notes(cell))] if made else []
     lines = list(dict.fromkeys(notes))
     names = dict.fromkeys(grid.runs[run].spec["data"]["name"] for run in runs)
-    files = ", ".join(name for name in names if grid.datasets[name]["size"] > 32 and name != "stl10")
+    files = ", ".join(name for name in names if grid.of_image_files(name))
     if grid.settings.get("other_counts") and files:
         lines.append(f"other_counts: {files} may have other classes and counts of images than config/datasets.yaml")
     return lines

@@ -11,7 +11,7 @@ from typing import Any
 from leanat.plan import item as planned
 from leanat.plan.grid import Grid
 from leanat.plan.items import cell_facts
-from leanat.report import formats, plots
+from leanat.report import counts, formats, plots
 from leanat.report import items as filling
 
 SEED = re.compile(r"-s(\d+)-[0-9a-f]{8}$")
@@ -89,6 +89,7 @@ def fill(grid: Grid, results: Path, root: Path) -> tuple[dict[str, Item], dict[s
     found, missing = {}, {}
     for name, item in grid.items.items():
         try:
+            counts.check(item, grid, results)
             found[name] = _filled(item, filling.fill(item, results, root / "published", root / "replicated"))
         except (FileNotFoundError, ValueError) as error:
             missing[name] = str(error).splitlines()[0].replace(f"{results}/", "")
