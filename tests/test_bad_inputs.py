@@ -5,12 +5,14 @@ The configuration is the smallest: the paper of docs/adding.md, as they stand th
 
 import dataclasses
 import io
+import re
 import shutil
 import socket
 import struct
 import sys
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import mine
 import numpy as np
@@ -21,9 +23,9 @@ from PIL import Image
 
 from leanat import cli, data
 from leanat.core import files
-from leanat.data import folders
+from leanat.data import archives, folders
 from leanat.models import foreign
-from leanat.plan import structure
+from leanat.plan import needed, structure
 from leanat.runs import experiment
 
 ROOT = Path(__file__).parents[1]
@@ -105,6 +107,8 @@ CONFIGURATIONS = [
     (CONFIG, "seeds: null", "seeds: null\nseeds: 2", "key 'seeds' twice"),
     (CONFIG, "seeds: null", " seeds: null", "not valid YAML"),
     (CONFIG, "results: results", 'results: ""', "config.yaml: results: '' is not allowed; a folder"),
+    (CONFIG, "results: results", 'results: "a{b}"', "config.yaml: results: 'a{b}' is not allowed; a folder, without { and }"),
+    (CONFIG, "papers: [mine]", "papers: []", "config.yaml: papers: [] is not allowed; names of papers, or null for all"),
     (CONFIG, "device: auto", "device: tpu", "config.yaml: device: 'tpu' is not allowed; allowed: auto, cpu, cuda, cuda:N"),
     (CONFIG, "other_counts: false", "other_counts: perhaps", "other_counts: 'perhaps' is not allowed; expected bool"),
     (CONFIG, "papers: [mine]", "papers: [mien]", "papers: there is no paper 'mien'; did you mean mine?"),
@@ -361,9 +365,7 @@ def test_a_folder_without_images_or_classes(photos, make, said):
 
 
 def test_other_counts_than_the_known_ones_are_refused(tmp_path):
-    for c in range(3):
-        for i in range(12):
-            png(tmp_path / "mini-imagenet" / f"n{c}" / f"{i}.png", np.zeros((8, 8, 3), np.uint8))
+    photographs(tmp_path)
     known = {"classes": 100, "train": 50_000, "test": 10_000}
     with pytest.raises(data.DataError) as error:
         folders.check_counts("mini-imagenet", tmp_path, known)
@@ -372,11 +374,56 @@ def test_other_counts_than_the_known_ones_are_refused(tmp_path):
     folders.check_counts("mini-imagenet", tmp_path, {"classes": 3, "train": 30, "test": 6})
 
 
-def test_a_training_on_other_counts_is_refused_and_allowed_in_the_foot(root, capsys, monkeypatch):
-    monkeypatch.chdir(root)
+def photographs(folder):
+    """Three classes in place of 100."""
     for c in range(3):
         for i in range(12):
-            png(root / "data" / "mini-imagenet" / f"n{c}" / f"{i}.png", np.zeros((8, 8, 3), np.uint8))
+            png(folder / "mini-imagenet" / f"n{c}" / f"{i}.png", np.zeros((8, 8, 3), np.uint8))
+
+
+def test_what_a_job_would_refuse_is_not_found(root, capsys, caplog, monkeypatch):
+    """Files of the right names: other checksums, other counts."""
+    monkeypatch.chdir(root)
+    caplog.set_level("INFO", "leanat")
+    photographs(root / "data")
+    for part in ("train", "test"):
+        for file, _ in archives.files_of("cifar10", part):
+            (root / "data" / file).parent.mkdir(exist_ok=True)
+            (root / "data" / file).write_text("cut\n")
+    words = ["data", "data", "--need", "cifar10", "mini-imagenet"]
+    assert answer(capsys, words) == (1, "leanat: data: wrong in data: cifar10, mini-imagenet\n")
+    assert re.search(r"cifar10 +wrong +data/cifar-10-batches-py/data_batch_1 is damaged \(MD5 ", caplog.text)
+    assert re.search(
+        r"mini-imagenet +wrong +not as config/datasets.yaml has it: classes 3 in place of 100", caplog.text
+    )
+    allowed = ["--set", "other_counts=true"]
+    assert answer(capsys, ["data", "data", "--need", "mini-imagenet", *allowed]) == (0, "")
+    assert answer(capsys, [*words, *allowed])[1] == "leanat: data: wrong in data: cifar10\n"
+
+
+def test_the_workflow_asks_for_data_as_its_jobs_will(root, monkeypatch):
+    """With its own settings; a set that is wrong is told as one that is missing."""
+    (root / SCALE).write_text((root / SCALE).read_text().replace('return "digits"', 'return "mini-imagenet"'))
+    grid = structure.load(root / "config", {"data_dir": "/data", "other_counts": True})
+    said = "flowers102 found    /data\nmini-imagenet wrong    not as it is known\n"
+    asked, lines = [], []
+    done = SimpleNamespace(returncode=1, stdout=said, stderr="leanat: data: wrong in /data: mini-imagenet\n")
+    monkeypatch.setattr(needed, "subprocess", SimpleNamespace(run=lambda command, **_: asked.append(command) or done))
+    needed.check_data(["figures/mine/table1.pdf"], grid, root / "results", lines.append)
+    (line,) = lines
+    assert line.splitlines()[1:] == ["  mini-imagenet wrong not as it is known"]
+    arguments = cli.parser().parse_args(asked[0][3:])
+    assert (arguments.data_dir, arguments.need, arguments.config_dir) == (
+        Path("/data"),
+        ["mini-imagenet"],
+        root / "config",
+    )
+    assert "other_counts=true" in arguments.set
+
+
+def test_a_training_on_other_counts_is_refused_and_allowed_in_the_foot(root, capsys, monkeypatch):
+    monkeypatch.chdir(root)
+    photographs(root / "data")
     path = root / SCALE
     path.write_text(path.read_text().replace('return "digits"', 'return "mini-imagenet"'))
     grid = structure.load(root / "config")

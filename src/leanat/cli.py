@@ -96,8 +96,14 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "data_dir", nargs="?", type=options.path, help="folder of the data sets (default: data_dir of config.yaml)"
     )
-    sub.add_argument("--need", nargs="+", metavar="NAME", help="only these; exit status 1 if one of them is missing")
+    sub.add_argument(
+        "--need",
+        nargs="+",
+        metavar="NAME",
+        help="only these, which are read; exit status 1 if one is missing or damaged",
+    )
     sub.add_argument("--download", metavar="NAME", help="fetch one of torchvision's data sets into the folder first")
+    options.config_options(sub)
     sub = verb(train, "train runs, or go on from their last checkpoints")
     sub.add_argument("runs", nargs="+", metavar="RUN", help="a run of the configuration, or a folder with a spec.json")
     options.config_options(sub)
@@ -253,8 +259,13 @@ def _undecidable(grid: Any) -> list[str]:
 
 
 def data(arguments: argparse.Namespace) -> None:
-    """One line for each data set: found, or missing, and how to get it. Exit status 1 where nothing is there as asked."""
+    """One line for each data set: found, or missing, and how to get it. Exit status 1 where nothing is there as asked.
+
+    Names of files are looked at. Of those that --need names, checksums are compared too, and counts of images and classes
+    with datasets.yaml (not with other_counts=true); one that differs is wrong.
+    """
     from leanat import data as sets
+    from leanat.plan import settings
 
     folder, wanted = Path(arguments.data_dir) if arguments.data_dir else None, arguments.need
     wanted = wanted and ["cifar10" if name == "cifar10-tenth" else name for name in wanted]
@@ -271,14 +282,25 @@ def data(arguments: argparse.Namespace) -> None:
     elif folder is not None and not folder.is_dir():
         raise ConfigError([f"data: {folder}: no such folder"])
     places = [place for place in sets.survey(folder) if wanted is None or place.name in wanted]
+    configured = (arguments.config_dir / "config.yaml").is_file()
+    any_counts = configured and settings.load(arguments.config_dir, options.overrides(arguments)).get("other_counts")
+    counts = settings.data_sets(arguments.config_dir) if configured and not any_counts else {}
+    lost, wrong = [place.name for place in places if not place.complete and (wanted or [])], []
     for place in places:
+        try:
+            if wanted and place.complete and place.path is not None:
+                sets.examine(place.name, folder, counts.get(place.name))
+        except sets.DataError as error:
+            wrong.append(place.name)
+            log.info("%-14s wrong    %s", place.name, str(error).removeprefix(f"{place.name}: "))
+            continue
         if place.complete:
             log.info("%-14s found    %s", place.name, place.path or "comes with the package")
         else:
             log.info("%-14s missing  %s; %s", place.name, place.missing, sets.how(place.name, folder))
-    lost = [place.name for place in places if not place.complete and (wanted or [])]
-    if lost:
-        raise ConfigError([f"data: missing in {folder or 'data_dir, which is not set'}: {', '.join(lost)}"])
+    where = folder or "data_dir, which is not set"
+    if problems := [f"data: {how} in {where}: {', '.join(n)}" for how, n in (("missing", lost), ("wrong", wrong)) if n]:
+        raise ConfigError(problems)
     if folder is not None and not any(place.complete for place in places if place.path):
         raise ConfigError([f"data: {folder} holds none of these data sets"])
 

@@ -16,6 +16,7 @@ from leanat.data import (
     RandomResizedCrop,
     archives,
     download,
+    examine,
     load,
     split,
     survey,
@@ -267,3 +268,12 @@ def test_cifar10_equals_torchvisions():
     train, validation = split(load("cifar10", "train", folder), 0.1, seed=0)
     assert train.labels.bincount().tolist() == [4500] * 10
     assert validation.labels.bincount().tolist() == [500] * 10
+
+
+def test_what_is_damaged_is_found_before_it_is_loaded(tmp_path, monkeypatch):
+    small_cifar(tmp_path, monkeypatch, "cifar10")
+    examine("cifar10", tmp_path, None)
+    path = tmp_path / "cifar-10-batches-py/data_batch_4"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DataError, match=r"^cifar10: .*data_batch_4 is damaged \(MD5"):
+        examine("cifar10", tmp_path, None)

@@ -21,7 +21,7 @@ from leanat.data import archives, folders
 from leanat.data.augment import NONE, Augmentation, Crop, Cutout, Flip, PixelNoise, RandomResizedCrop, Rotation
 from leanat.data.color_augment import AutoAugment, ColorJitter, Lighting
 from leanat.data.facts import DataError, Facts
-from leanat.data.places import EMBEDDED, NAMES, Place, download, how, is_data_set, survey
+from leanat.data.places import EMBEDDED, NAMES, Place, download, examine, how, is_data_set, survey
 from leanat.data.redundant import load_redundant
 from leanat.data.shapes import is_shapes, load_shapes
 from leanat.data.streamed import StreamedData
@@ -46,6 +46,7 @@ __all__ = [
     "StreamedData",
     "TensorData",
     "download",
+    "examine",
     "how",
     "is_data_set",
     "is_embedded",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -51,18 +52,35 @@ def files_of(name: str, part: str) -> list[tuple[str, str]]:
 
 def contents(name: str, part: str, data_dir: Path | str | None) -> list[bytes]:
     """The contents of the files of ``files_of``. Raises DataError if one is missing or its MD5 is not the published one."""
+    blobs = []
+    for path, md5 in _present(name, part, data_dir):
+        blobs.append(path.read_bytes())
+        _compare(name, path, hashlib.md5(blobs[-1], usedforsecurity=False).hexdigest(), md5)
+    return blobs
+
+
+def check(name: str, part: str, data_dir: Path | str | None) -> None:
+    """Raises what ``contents`` raises, and keeps no file in memory."""
+    for path, md5 in _present(name, part, data_dir):
+        with open(path, "rb") as file:
+            actual = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        _compare(name, path, actual, md5)
+
+
+def _present(name: str, part: str, data_dir: Path | str | None) -> Iterator[tuple[Path, str]]:
+    """(path, MD5) of the files of ``files_of``. Raises DataError for one that is missing."""
     if data_dir is None:
         raise DataError(f"{name}: needs data_dir, the folder that holds the data sets")
-    blobs = []
     for file, md5 in files_of(name, part):
         path = Path(data_dir) / file
         if not path.is_file():
             raise DataError(f"{name}: {path} is missing; to get it: leanat data {data_dir} --download {name}")
-        blobs.append(path.read_bytes())
-        actual = hashlib.md5(blobs[-1], usedforsecurity=False).hexdigest()
-        if actual != md5:
-            raise DataError(f"{name}: {path} is damaged (MD5 {actual}, should be {md5}); delete it and get it again")
-    return blobs
+        yield path, md5
+
+
+def _compare(name: str, path: Path, actual: str, md5: str) -> None:
+    if actual != md5:
+        raise DataError(f"{name}: {path} is damaged (MD5 {actual}, should be {md5}); delete it and get it again")
 
 
 def tensor_data(images: np.ndarray | Tensor, labels: np.ndarray | Tensor, **own_facts) -> TensorData:

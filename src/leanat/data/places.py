@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from leanat.data.archives import files_of
+from leanat.data import folders
+from leanat.data.archives import check, files_of
 from leanat.data.facts import DataError
 from leanat.data.folders import imagenet200
 from leanat.data.redundant import NAMES as REDUNDANT
@@ -63,7 +65,7 @@ def is_data_set(name: str) -> bool:
 
 
 def survey(data_dir: Path | str | None) -> list[Place]:
-    """A line for each data set. Only names are looked at: checksums are compared when a set is loaded."""
+    """A line for each data set. Only names are looked at: ``examine`` reads the files."""
     places = [Place(name, None, True, "") for name in EMBEDDED]
     for name in NAMES[len(EMBEDDED) :]:
         needed = list(_FOLDERS.get(name, ()))
@@ -81,6 +83,19 @@ def survey(data_dir: Path | str | None) -> list[Place]:
         path = root / needed[0] if len(needed) == 1 else (root / needed[0].split("/")[0] if "/" in needed[0] else root)
         places.append(Place(name, path, not absent, absent[0] + more if absent else ""))
     return places
+
+
+def examine(name: str, data_dir: Path | str, expected: Mapping[str, int] | None) -> None:
+    """Reads the files of a data set that is there: their checksums, or, of a set of image files, which there are.
+
+    Raises DataError, one line, where a job would: files that are damaged, classes without images, and other counts of
+    classes and images than ``expected`` says (None: any will do). Images themselves are not decoded.
+    """
+    if name in folders.STREAMED and expected is not None:
+        folders.check_counts(name, data_dir, expected)
+        return
+    for part in ("train", "test"):
+        folders.listing(name, part, data_dir) if name in folders.STREAMED else check(name, part, data_dir)
 
 
 def download(name: str, data_dir: Path | str) -> None:

@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from leanat.core.errors import ConfigError
-from leanat.plan import walk
+from leanat.plan import targets, walk
 from leanat.plan.grid import Grid
 
 
-def sets_of(targets: Iterable[str], grid: Grid, results: Path) -> set[str]:
+def sets_of(asked: Iterable[str], grid: Grid, results: Path) -> set[str]:
     """The data sets that the jobs of these targets will read; finished runs read none.
 
     A target that is no item, paper or page, such as a file of a run, counts as nothing.
     """
     sets: set[str] = set()
-    items = [item for target in targets or ["all"] for item in _items(target, grid)]
+    items = [item for target in asked or ["all"] for item in _items(target, grid)]
     runs_folder = results / "runs"
     for name in items:
         item = grid.items[name]
@@ -35,22 +35,26 @@ def _items(target: str, grid: Grid) -> list[str]:
         return []
 
 
-def check_data(targets: Iterable[str], grid: Grid, results: Path, warn: Callable[[str], None] | None) -> None:
-    """Every data set that a job will read is there. Raises ConfigError; ``warn`` takes the lines instead, in a dry run."""
-    names = sets_of(targets, grid, results)
+def check_data(asked: Iterable[str], grid: Grid, results: Path, warn: Callable[[str], None] | None) -> None:
+    """Every data set that a job will read is there, and as it is known: checksums, counts of classes and images.
+
+    Raises ConfigError; ``warn`` takes the lines instead, in a dry run.
+    """
+    names = sets_of(asked, grid, results)
     outside = sorted(name for name in names if name != "digits" and not name.startswith("shapes"))
     if not outside:
         return
     folder = grid.settings.get("data_dir")
     command = [sys.executable, "-m", "leanat.cli", "data", *([folder] if folder else []), "--need", *outside]
+    command += ["--config-dir", str(grid.folder), "--set", *targets.overrides(grid.settings)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode == 0:
         return
-    missing = [line for line in done.stdout.splitlines() if " missing " in line] or done.stderr.splitlines()
+    said_of = [line for line in done.stdout.splitlines() if line.split()[1:2] in (["missing"], ["wrong"])]
     said = "data_dir is not set" if folder is None else f"data_dir is {folder}"
     lines = [
-        f"data sets are missing ({said}; say --config data_dir=DIR, or data_dir in config/config.yaml):",
-        *(f"  {' '.join(line.split())}" for line in missing),
+        f"data sets are missing or wrong ({said}; say --config data_dir=DIR, or data_dir in config/config.yaml):",
+        *(f"  {' '.join(line.split())}" for line in said_of or done.stderr.splitlines()),
     ]
     if warn is None:
         raise ConfigError(lines)
