@@ -22,7 +22,7 @@ from leanat.papers.saliency.maps import Measure
 from leanat.plan import item as planned
 from leanat.plan import structure
 from leanat.plan.components import SLOTS
-from leanat.report import claims, decidable, examples, items, ledger, measures, page_claims, published
+from leanat.report import claims, decidable, examples, items, ledger, ledger_text, measures, page_claims, published
 from leanat.report.cells import Cell, Items
 from leanat.report.variance import Prior
 from leanat.report.verdict import Effect, out_of_reach
@@ -392,7 +392,7 @@ def test_what_is_missing_is_said(tmp_path):
     )
     (line,) = claims.ledger([claim(columns=("c", "d"))], Items(tmp_path, "demo"))
     assert (line.verdict, line.used) == ("supported", 1)
-    assert ledger.of_cases(line) == "1 case, 1 not tested"
+    assert ledger_text.of_cases(line) == "1 case, 1 not tested"
 
 
 def test_one_trial_decides_nothing(tmp_path):
@@ -405,9 +405,9 @@ def test_a_claim_that_waits_shows_the_case_that_its_words_name(tmp_path):
     rows = [(n, c, "", [v], "", "") for n, c, v in (("A", "c", 90), ("B", "c", 66), ("A", "d", 60), ("B", "d", 82))]
     write_item(tmp_path, rows)
     (weakest,) = claims.ledger([claim(columns=("c", "d"))], Items(tmp_path, "demo"))
-    assert (weakest.effect, ledger.of_cases(weakest)) == (-22, "weakest of 2 cases")
+    assert (weakest.effect, ledger_text.of_cases(weakest)) == (-22, "weakest of 2 cases")
     (strongest,) = claims.ledger([claim(some(above=0), columns=("c", "d"))], Items(tmp_path, "demo"))
-    assert (strongest.effect, ledger.of_cases(strongest)) == (24, "strongest of 2 cases")
+    assert (strongest.effect, ledger_text.of_cases(strongest)) == (24, "strongest of 2 cases")
 
 
 def test_what_the_mean_of_the_cases_rejects_shows_that_mean(tmp_path):
@@ -420,10 +420,10 @@ def test_what_the_mean_of_the_cases_rejects_shows_that_mean(tmp_path):
     (line,) = claims.ledger([claim(columns=columns)], Items(tmp_path, "demo"))
     assert (line.verdict, line.by_mean) == ("not supported", True)
     assert line.effect == pytest.approx(-1 + noise.mean())
-    assert ledger.of_cases(line) == "mean of 8 cases"
+    assert ledger_text.of_cases(line) == "mean of 8 cases"
     said = "the variance of this mean borrows nothing"
-    assert said not in ledger.remarks(line)
-    assert said in ledger.remarks(replace(line, prior=Prior(4.0, 3.0)))
+    assert said not in ledger_text.remarks(line)
+    assert said in ledger_text.remarks(replace(line, prior=Prior(4.0, 3.0)))
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -440,9 +440,9 @@ def test_what_is_rejected_has_an_interval_short_of_what_was_expected(tmp_path, s
     assert (drawn["bound"] - drawn["mean"]) / (drawn["high"] - drawn["low"]) == pytest.approx(
         (sign * 2 - line.effect) / (line.high - line.low)
     )
-    assert ledger.expected(own) == f"{'>' if sign > 0 else '<'} 0, by 2 or more"
-    assert ledger.expected(claim()) == "> 0, by 0.5 or more"
-    assert ledger.expected(claim(kind="mechanism")) == "> 0"
+    assert ledger_text.expected(own) == f"{'>' if sign > 0 else '<'} 0, by 2 or more"
+    assert ledger_text.expected(claim()) == "> 0, by 0.5 or more"
+    assert ledger_text.expected(claim(kind="mechanism")) == "> 0"
 
 
 def test_a_claim_that_a_case_of_one_seed_keeps_from_support_says_so(tmp_path):
@@ -456,8 +456,8 @@ def test_a_claim_that_a_case_of_one_seed_keeps_from_support_says_so(tmp_path):
 def test_the_heading_of_a_paper_counts_its_claims_once(tmp_path):
     own = [claims.Line(claim(), "demo", verdict) for verdict in ("not decidable", "supported", "not decidable")]
     real = [claims.Line(claim(), "cpu", "inconclusive", origin="replicated")]
-    assert ledger.summary(own) == "1 supported, 2 not decidable"
-    assert ledger.summary(own + real) == "1 supported, 2 not decidable; replicated: 1 inconclusive"
+    assert ledger_text.summary(own) == "1 supported, 2 not decidable"
+    assert ledger_text.summary(own + real) == "1 supported, 2 not decidable; replicated: 1 inconclusive"
 
 
 def test_support_that_later_seeds_turn_round_is_a_rejection(tmp_path):
@@ -755,7 +755,7 @@ def test_two_cases_at_least_are_several(tmp_path):
     (one,) = claims.ledger([claim(some(above=0), columns=("c", "d", "e"))], Items(tmp_path, "demo"))
     (two,) = claims.ledger([claim(several(above=0), columns=("c", "d", "e"))], Items(tmp_path, "demo"))
     assert (one.verdict, two.verdict) == ("supported", "not supported")
-    assert ledger.of_cases(two) == "no. 2 against it of 3 cases"
+    assert ledger_text.of_cases(two) == "no. 2 against it of 3 cases"
 
 
 def test_a_collapse_in_a_cell_that_the_effect_does_not_depend_on_is_not_told(tmp_path):
@@ -766,7 +766,7 @@ def test_a_collapse_in_a_cell_that_the_effect_does_not_depend_on_is_not_told(tmp
     one = replace(claim(every(above=0)), cases=cases, effect=lambda ours, x, y: above_all(ours, x, y))
     (line,) = claims.ledger([one], Items(tmp_path, "demo"))
     assert (line.outlying, line.shown) == ("", "table1, c: O, X")
-    assert "seen in table1, c: O, X" in ledger.remarks(line)
+    assert "seen in table1, c: O, X" in ledger_text.remarks(line)
 
 
 class Read:
@@ -853,7 +853,7 @@ def filled(folder):
 
 @pytest.mark.parametrize("width", [40, 70, 120])
 def test_the_terminal_s_width_is_kept(tmp_path, width):
-    text = ledger.text(
+    text = ledger_text.text(
         filled(tmp_path), {"qtart": "Q-TART: a title of many words, longer than a narrow terminal"}, width
     )
     assert max(map(len, text.splitlines())) <= width
@@ -915,8 +915,8 @@ def test_a_collapsed_seed_is_printed_with_the_others(tmp_path):
     (line,) = claims.ledger([claim()], Items(tmp_path, "demo"))
     assert line.outlying == "a: 91.0, 90.0, 12.0, 92.0"
     assert line.signs == (3, 4)
-    assert "one seed far from the others" in ledger.remarks(line)
-    assert "3 of 4 seeds on the claim's side (sign test p = 0.31)" in ledger.remarks(line)
+    assert "one seed far from the others" in ledger_text.remarks(line)
+    assert "3 of 4 seeds on the claim's side (sign test p = 0.31)" in ledger_text.remarks(line)
 
 
 def test_means_that_agree_by_chance_reject_nothing(tmp_path):

@@ -1,11 +1,10 @@
-"""The ledger of claims as text for a terminal, as CSV and JSON, and as PDF and PNG."""
+"""The ledger of claims: its lines, as CSV and JSON, and as PDF and PNG."""
 
 from __future__ import annotations
 
 import json
 import math
 import shutil
-import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -15,15 +14,15 @@ from typing import Any
 
 from leanat.core.errors import did_you_mean
 from leanat.core.files import write_csv, write_text
-from leanat.experiments.claim import LEAST, Claim
+from leanat.experiments.claim import Claim
 from leanat.plan import looks
 from leanat.plan.grid import Grid
 from leanat.plan.item import Item
 from leanat.plan.looks import LOOKS
 from leanat.report import typeset
 from leanat.report.cells import Items
-from leanat.report.claims import FULL, CaseResult, Line, errata, ledger, load
-from leanat.report.layout import number
+from leanat.report.claims import CaseResult, Line, errata, ledger, load
+from leanat.report.ledger_text import MARKS, expected, measured, named, notes, sign_test, summary, text, why
 from leanat.report.verdict import ALPHA, FEW, LARGE, SHARES
 from leanat.runs import records
 
@@ -31,8 +30,6 @@ COLUMNS = (
     "paper", "claim", "verdict", "effect", "low", "high", "unit", "expected", "seeds", "cases", "cases_in_all", "scale",
     "origin", "kind", "reason", "says", "source", "look", "p_support", "p_reject", "seeds_for", "seeds_not_equal", "minutes",
 )  # fmt: skip
-MARKS = {"supported": "✓", "not supported": "✗", "inconclusive": "?"}
-QUIET = ("not decidable", "not run yet", "not testable")
 # Verdicts in the order of the table of counts.
 ELSEWHERE = "not tested at this scale"
 COUNTED = ("supported", "not supported", "inconclusive", "not decidable", "not run yet", ELSEWHERE, "not testable")
@@ -114,7 +111,7 @@ def rows(found: Mapping[str, list[Line]], minutes: Mapping[str, float]) -> list[
         c, made = line.claim, line.decision
         numbers = [_number(x) for x in (line.effect, line.low, line.high)]
         cases = (line.used or "", len(c.cases) or "")
-        where = (line.scale, line.origin, c.kind, _why(line), c.says, c.source)
+        where = (line.scale, line.origin, c.kind, why(line), c.says, c.source)
         tests = (made.look or "", _number(made.support), _number(made.reject)) if made else ("", "", "")
         cost = _number(minutes.get(c.id)) if line.origin == "this run" else ""
         says = (c.paper, c.id, line.verdict, *numbers, c.unit, expected(c), line.n or "", *cases, *where, *tests)
@@ -160,7 +157,7 @@ def _line_record(line: Line, minutes: Mapping[str, float]) -> dict[str, Any]:
         "origin": line.origin,
         "verdict": line.verdict,
         "partial": line.partial,
-        "reason": _why(line),
+        "reason": why(line),
         "effect": line.effect,
         "interval": None if line.low is None else [line.low, line.high],
         "seeds": line.n,
@@ -203,28 +200,6 @@ def _case_record(case: CaseResult, line: Line) -> dict[str, Any]:
             for name, cell in case.cells.items()
         },
     }
-
-
-def remarks(line: Line) -> str:
-    """What a reader should know of a verdict beside its interval: what it is of, how many seeds agree, collapses, the look."""
-    said = [f"seen in {line.shown}"] if line.shown else []
-    if line.by_mean and line.prior.df:
-        said.append("the variance of this mean borrows nothing")
-    if line.low is not None and not any(case.effect.examples for case in line.cases):
-        said.append("over seeds alone")
-    if line.outlying and line.signs:
-        fits, n = line.signs
-        said.append(f"one seed far from the others ({line.outlying})")
-        said.append(f"{fits} of {n} seeds on the claim's side (sign test p = {sign_test(fits, n):.2g})")
-    decided = line.verdict in ("supported", "not supported") and line.decision and line.decision.look
-    if decided and line.n and line.decision.look < line.n:
-        said.append(f"decided at {line.decision.look} seeds")
-    return "; ".join(said)
-
-
-def sign_test(fits: int, n: int) -> float:
-    """One-sided p of as many seeds or more on the claim's side, were either side as likely."""
-    return sum(math.comb(n, k) for k in range(fits, n + 1)) / 2**n
 
 
 def write_pdf(found: Mapping[str, list[Line]], titles: Mapping[str, str], papers: Path, stem: Path) -> None:
@@ -289,7 +264,7 @@ def _section(paper: str, lines: Sequence[Line], title: str, papers: Path) -> dic
                 "plot": _plot(line),
                 "effect": measured(line),
                 "expected": expected(line.claim),
-                "why": _why(line),
+                "why": why(line),
                 "seeds": "" if line.n is None else str(line.n),
                 "scale": line.scale if line.origin == "this run" else f"{line.scale}, replicated",
                 "quiet": line.verdict not in MARKS,
@@ -298,113 +273,3 @@ def _section(paper: str, lines: Sequence[Line], title: str, papers: Path) -> dic
         ],
         "errata": [{"id": name, "says": says} for name, says in errata(papers, paper)],
     }
-
-
-def notes(found: Mapping[str, list[Line]]) -> list[str]:
-    """What a reader has to know to read the ledger."""
-    level = f"{100 * ALPHA:.0f} %"
-    families = len({(name, line.scale, line.origin) for name, part in found.items() for line in part if line.decision})
-    all_of_them = f"{100 * (1 - (1 - ALPHA) ** families):.0f} %"
-    said = [
-        "A verdict is about the effect: arithmetic over cells of this package's tables and figures, as the paper's claims.py "
-        f"writes it. Per paper and scale, a false claim is supported with a probability of at most {level}, and a true one "
-        f"rejected with at most {level}: over planned looks at {', '.join(map(str, LOOKS))} seeds, by Holm's correction over "
-        f"its claims; over the {families} papers and scales decided here, at most {all_of_them} each way. Intervals: 95 %, each "
-        "by itself, over seeds (paired; the variance borrows from the paper's other effects) and, where the numbers are "
-        f"accuracies, test examples. Below {FEW} seeds only effects over {LARGE:g} points support a claim; differences under "
-        f"{LEAST:g} points do not matter unless the claim says so. The method: docs/verdicts.md."
-    ]
-    if any(line.scale != FULL for part in found.values() for line in part):
-        said.append(
-            f"Below scale {FULL}, data, networks and epochs are smaller than the paper's: verdicts are about orderings, "
-            "mechanisms and arithmetic in that smaller setting; they never support an accuracy. Times are of another kind: "
-            "steps measured with the paper's networks and settings, whatever the scale, on the device of the item."
-        )
-    return said
-
-
-def summary(lines: Sequence[Line]) -> str:
-    """How many claims have which verdict in this run, and apart from them in committed replications."""
-    told = []
-    for origin in ("this run", "replicated"):
-        counts = Counter(line.verdict for line in lines if line.origin == origin)
-        ranked = sorted(counts.items(), key=lambda c: (_rank(c[0]), c[0]))
-        said = ", ".join(f"{n} {verdict}" for verdict, n in ranked)
-        told += [said if origin == "this run" else f"{origin}: {said}"] if said else []
-    return "; ".join(told)
-
-
-def _rank(verdict: str) -> int:
-    order = [*MARKS, *QUIET]
-    return order.index(verdict) if verdict in order else len(MARKS)
-
-
-def measured(line: Line) -> str:
-    """The effect with its interval, and of which case it is."""
-    if line.effect is None:
-        return ""
-    digits = 2 if abs(line.effect) < 100 else 1
-    text = number(line.effect, digits)
-    if line.low is not None:
-        text += f" [{number(line.low, digits)}, {number(line.high, digits)}]"
-    text += f" {line.claim.unit}".rstrip()
-    return text + f" ({of_cases(line)})" if len(line.claim.cases) > 1 else text
-
-
-def of_cases(line: Line) -> str:
-    used, left = line.used, len(line.claim.cases) - line.used
-    expect = line.claim.expect
-    which = {"mean": "mean of ", "every": "weakest of ", "some": "strongest of "}
-    of = which.get(expect.of, f"no. {expect.needed(used)} of ") if used > 1 else ""
-    if line.by_mean:
-        of = "mean of "
-    elif line.verdict == "not supported" and line.n and expect.of != "mean" and used > 1:
-        place = used - expect.needed(used) + 1  # so many cases, surely not as claimed, are enough
-        of = "clearest against it of " if place == 1 else f"no. {place} against it of "
-    return f"{of}{used} case{'s' * (used > 1)}" + (f", {left} not tested" if left else "")
-
-
-def expected(claim: Claim) -> str:
-    """What the claim expects of the effect, in a few signs."""
-    if claim.expect is None:
-        return ""
-    e = claim.expect
-    sign = "within ±" if e.sign == "within" else f"{e.sign} "
-    prefix = "" if len(claim.cases) == 1 else f"{e.of} "
-    by = f", by {e.least:g} or more" if e.least else ""
-    return f"{prefix}{sign}{e.bound:g}{by}"
-
-
-def _why(line: Line) -> str:
-    return "; ".join(filter(None, (line.more if line.verdict == "inconclusive" else line.reason, remarks(line))))
-
-
-def named(line: Line) -> str:
-    """The verdict in words; one that rests on some of the cases says so."""
-    part = f" (in {line.used} of {len(line.claim.cases)} cases)" if line.partial and line.verdict in MARKS else ""
-    return line.verdict + part
-
-
-def text(found: Mapping[str, list[Line]], titles: Mapping[str, str], width: int) -> str:
-    """The ledger for a terminal of this width."""
-    out = []
-    for paper, lines in found.items():
-        out += (
-            textwrap.wrap(f"{paper}: {titles[paper]}", width)
-            + textwrap.wrap(summary(lines) or "no claims", width)
-            + [""]
-        )
-        for line in lines:
-            claim = line.claim
-            out.append(f"{MARKS.get(line.verdict, ' ')} {claim.id}  {named(line)}")
-            body = [f"{claim.says} ({claim.source})"]
-            if line.effect is not None:
-                seeds = "" if line.n is None else f", {line.n} seed{'s' * (line.n != 1)}"
-                body.append(f"measured {measured(line)}{seeds}, scale {line.scale}; expected {expected(claim)}")
-            body += [_why(line)] if _why(line) else []
-            for part in body:
-                out += textwrap.wrap(part, width, initial_indent="    ", subsequent_indent="    ")
-        out.append("")
-    for note in notes(found):
-        out += [*textwrap.wrap(note, width), ""]
-    return "\n".join(out).rstrip()

@@ -9,7 +9,7 @@ from leanat.experiments.claim import Claim
 from leanat.plan.item import Item
 from leanat.report.cells import Items
 from leanat.report.claims import Line, ledger, load, not_tested_at
-from leanat.report.ledger import MARKS, measured, named
+from leanat.report.ledger_text import MARKS, measured, named
 
 
 def lines(item: Item, folder: Path) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from leanat.core.files import write_csv, write_text
 from leanat.experiments.claim import Claim
 from leanat.plan import looks
 from leanat.plan.item import Item
-from leanat.report import ledger, published
+from leanat.report import ledger, ledger_text, published
 from leanat.report.cells import Items
 from leanat.report.claims import load
 from leanat.report.findings import Cells, Findings, Values
@@ -156,7 +156,7 @@ def _same_test(row: Mapping[str, str], claim: Claim | None) -> bool:
     if claim is None or (row["says"], row["cases_in_all"]) != (claim.says, str(len(claim.cases) or "")):
         return False
     elsewhere = claim.scales and row["scale"] not in claim.scales
-    return row["expected"] == ledger.expected(claim) and not (elsewhere and row["verdict"] in DECIDABLE)
+    return row["expected"] == ledger_text.expected(claim) and not (elsewhere and row["verdict"] in DECIDABLE)
 
 
 def _told(row: Mapping[str, str]) -> str:

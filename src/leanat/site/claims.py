@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from leanat.plan.grid import Grid
-from leanat.report import claims, ledger
+from leanat.report import claims, ledger, ledger_text
 from leanat.site.items import Origin, origin
 
 
@@ -75,14 +75,14 @@ def load(grid: Grid, results: Path, root: Path) -> Ledger:
     whole = ledger.record(lines, ledger.price(lines, results))
     made = iter(whole["claims"])
     found = {paper: [_claim(line, next(made)) for line in part] for paper, part in lines.items()}
-    return Ledger(whole["design"], found, json.dumps(whole, separators=(",", ":")), ledger.notes(lines))
+    return Ledger(whole["design"], found, json.dumps(whole, separators=(",", ":")), ledger_text.notes(lines))
 
 
 def _claim(line: claims.Line, record: dict[str, Any]) -> Claim:
     expect, claim = line.claim.expect, line.claim
     items = dict.fromkeys(f"{claim.paper}/{item}" for case in claim.cases for item, *_ in case.values())
     sign, bound = (expect.sign, expect.enough) if expect else ("", 0.0)
-    return Claim(record, sign, bound, ledger.measured(line), list(items), _cases(record["cases"]))
+    return Claim(record, sign, bound, ledger_text.measured(line), list(items), _cases(record["cases"]))
 
 
 def _cases(records: Sequence[Mapping[str, Any]]) -> list[Case]:
