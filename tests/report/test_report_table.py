@@ -169,7 +169,12 @@ def test_bold_is_the_best_of_a_block_where_it_is_told_apart_from_the_next(better
     item = small(rows=rows, columns=[column(better=better)], cells=cells)
     assert [printed(item, r, 0)["bold"] for r in range(3)] == bold
     assert printed(item, 3, 0)["bold"] is False  # alone in its block: best of nothing
-    assert "told apart from the next" in notes(from_json(Filled, item))[0]["body"] or better is None
+    said = "best of its column and block, and told apart from the next" in notes(from_json(Filled, item))[0]["body"]
+    assert said == (better is not None and len(values[0]) > 1)
+    item["one_block"] = True
+    assert ("best of its column, and" in notes(from_json(Filled, item))[0]["body"]) == said
+    item |= {"one_block": False, "rows": [row | {"group": row["label"]} for row in rows]}
+    assert "Bold" not in notes(from_json(Filled, item))[0]["body"]  # each row alone in its block
 
 
 def test_what_is_set_against_the_baseline_is_paired_and_times_are_ratios():
@@ -258,6 +263,37 @@ def test_foot_of_items_with_one_seed_and_without_runs():
     assert "computed, no training" in notes(from_json(Filled, one))[0]["body"]
 
 
+def test_the_foot_explains_only_what_the_page_has():
+    rows, columns = [{"group": "", "label": "a", "note": None}], [column(), column("", "T", unit="minutes")]
+
+    def said(*cells, **changes):
+        return from_json(Filled, small(rows=rows, columns=columns, cells=[list(cells)], **changes))
+
+    bare = said(cell([1.0, 2.0]), cell([3.0, 4.0]), options={"baseline": "a"})
+    first = notes(bare)[0]["body"]
+    assert not re.search("Grey|–: no value", first)
+    assert "÷: of its time." in first
+    assert "its values" not in notes(bare)[1]["body"]
+    first = notes(said(cell([1.0, 2.0], 3.0), cell([3.0])))[0]["body"]
+    assert "Grey" in first
+    assert "–: no value" not in first  # the second column has none of the paper's
+    columns[1] |= {"unit": "min/epoch"}
+    first = notes(said(cell([1.0], 3.0), cell([3.0]), options={"baseline": "a"}))[0]["body"]
+    assert "−: less a" in first
+    assert "÷" not in first
+
+
+def test_what_is_composed_or_computed_is_not_called_smaller_than_the_paper_s():
+    """No run is read, so there are no seeds; times are composed at the paper's settings, whatever the scale."""
+    item = small(rows=[{"group": "", "label": "a", "note": None}], columns=[column()], cells=[[cell([1.0], 2.0)]])
+    for seeds, words in ([0], "Smaller than the paper's"), ([], "at the paper's own settings"):
+        item["provenance"] |= {"seeds": seeds}
+        said = {note["head"]: note["body"] for note in notes(from_json(Filled, item))}
+        assert words in said["Scale demo."]
+    item["cells"] = [[cell([], 2.0, missing="not run at demo")]]
+    assert not [note for note in notes(from_json(Filled, item)) if note["head"] == "Scale demo."]
+
+
 @pytest.mark.parametrize(
     ("break_it", "said"),
     [
@@ -286,9 +322,9 @@ def test_pdf_says_everything_there_is_to_know(tmp_path):
     text = words(text_of(tmp_path / "t.pdf"))
     for said in (
         "scale: demo", "Table 1.", "VGG16", "CIFAR-10", "Q-TART †", "94.04", "92.00", "± 4.97", "82.75", "digits",
-        "n = 3 seeds", "1,197 test examples", "seeds 0, 1, 2", "2026-11-20", "abc1234", "digits for CIFAR-10",
+        "n = 3 seeds", "1,197 test examples", "seeds 0, 1, 2", "2026-11-20", "abc1234", "digits (CIFAR-10)",
         "epochs × 1/20", "STL-10: needs data_dir", "(a) loss not finite in epoch 7", "The paper names no batch size.",
-        "told apart from the next",
+        "Grey: the paper's values.",
     ):  # fmt: skip
         assert said in text, said
     assert "2.04" not in text  # 94.04 - 92.00: levels of a demo run are not compared with the paper's
@@ -419,6 +455,14 @@ def test_overview_draws_the_paper_open_and_ours_with_intervals_on_a_stand_in_in_
     assert "needs data_dir" in right.get_title(loc="left")
     assert "the paper's data" in left.get_title(loc="left")
     assert "this run: digits" in own.get_title(loc="left")
+
+
+def test_overview_without_values_of_the_paper_has_no_marker_of_them():
+    item = small()
+    for published, labels in ((94.04, ["paper"]), (None, [])):
+        item["cells"] = [[cell([90, 92, 94], published), cell()], [cell([1, 2, 3]), cell()]]
+        shown = [text.get_text() for text in draw(frame(item)).legends[0].get_texts()]
+        assert shown == [*labels, "this run (demo), mean and 95 % interval, n = 3"]
 
 
 def test_overview_of_the_papers_own_data_sets_both_on_one_axis():

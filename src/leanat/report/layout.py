@@ -7,15 +7,14 @@ from decimal import Decimal
 from typing import Any
 
 from leanat.plan.item import Column, Filled, Value
+from leanat.report.notes import WHOLE_TIMES, has_papers, usual_n
 from leanat.report.notes import marks as marks_of
-from leanat.report.notes import usual_n
 from leanat.report.statistics import Interval, paired_difference, t_interval
 
 Set = dict[str, Any]  # a cell of the page as item.typ reads it
 ABSENT, EMPTY = "—", "–"  # of ours, with its reason in the foot; in the paper
 SAME = "same run"  # in the place of a difference
 WIDEST = 24  # letters of a stand-in that stand in the head of its column; longer ones are in the foot
-WHOLE_TIMES = ("minutes",)  # of a whole training, which are set against the baseline's as a ratio
 GUTTER = {"stub": 9, "column": 15, "sub": 8}  # points: after a stub, between columns, between the parts of one
 
 
@@ -50,7 +49,7 @@ def layout(item: Filled) -> dict[str, Any]:
 def _parts(item: Filled, c: int) -> list[str]:
     """The sub-columns of a column: what there is to show."""
     cells, column = [row[c] for row in item.cells], item.columns[c]
-    found = ["paper"] if column.skipped or any(cell.published is not None for cell in cells) else []
+    found = ["paper"] if has_papers(item, c) else []
     found += ["replicated"] if any(cell.replicated for cell in cells) else []
     found += [] if column.skipped else ["this run"]
     if item.options.get("baseline") is None:

@@ -17,6 +17,7 @@ TIMES = (
     "in memory; reading and decoding files is not in them. All images count as classified rightly, so that an attack works "
     "on all; the attack on a validation part, where a selection makes one, is taken to cost what that of the training does."
 )
+WHOLE_TIMES = ("minutes",)  # of a whole training, which are set against the baseline's as a ratio
 
 
 def marks(item: Filled) -> dict[str, str]:
@@ -42,9 +43,9 @@ def notes(item: Filled) -> list[dict[str, str]]:
     """Paragraphs {head, body}, in reading order."""
     columns, provenance, n = item.columns, item.provenance, usual_n(item)
     found = [("", _reading(item, n))]
-    if item.scale != "paper" and item.of_a_paper:
-        said = "Smaller than the paper's: its values are there for the ordering of methods, not to compare levels."
-        found.append((f"Scale {item.scale}.", said))
+    if item.of_a_paper:
+        values = "its values are there " * _printed(item)
+        found.append(scale(item, f"Smaller than the paper's: {values}for the ordering of methods, not to compare levels."))
     stand_ins = _by_value(columns, lambda column: None if column.skipped else column.stand_in)
     everywhere = len(stand_ins) == 1 and all(column.stand_in and not column.group for column in columns)
     told = (
@@ -73,6 +74,17 @@ def notes(item: Filled) -> list[dict[str, str]]:
     found.append(("Not run.", _list(f"{', '.join(names)}: {reason}" for reason, names in skipped.items())))
     found += [(f"({mark})", reason) for reason, mark in marks(item).items()]
     return [{"head": head, "body": body} for head, body in found if body]
+
+
+def scale(item: Filled, smaller: str) -> tuple[str, str]:
+    """The paragraph on a scale that is not the paper's; ``smaller`` holds for trainings, whatever else is reckoned."""
+    trained, known = bool(item.provenance.seeds), any(cell.values for _, _, cell in item.flat)
+    said = smaller if trained else "Nothing is trained for this: all of it is at the paper's own settings." * known
+    return f"Scale {item.scale}.", said * (item.scale != "paper")
+
+
+def _printed(item: Filled) -> bool:
+    return any(cell.published is not None for _, _, cell in item.flat)
 
 
 def _fewest(item: Filled, column: Column) -> str | None:
@@ -109,7 +121,7 @@ def _not_finite(item: Filled) -> str:
 
 def _reading(item: Filled, n: int | None) -> str:
     """How the numbers are to be read."""
-    said = ["Grey: the paper's values."] * item.of_a_paper
+    said = ["Grey: the paper's values."] * _printed(item)
     several = any(cell.n > 1 for _, _, cell in item.flat)
     if n is not None and several:
         same = len({cell.n for _, _, cell in item.flat if cell.values}) == 1
@@ -119,20 +131,39 @@ def _reading(item: Filled, n: int | None) -> str:
         said.append("This run: computed, no training.")
     elif n is not None:
         said.append("This run: one seed, so no interval.")
-    if any(column.better for column in item.columns):
+    if within := _best_of(item):
         said.append(
-            "Bold: best of its column and block, and told apart from the next by the 95 % interval of the paired difference."
+            f"Bold: best of its {within}, and told apart from the next by the 95 % interval of the paired difference."
         )
     if item.options.get("baseline"):
         name = item.options["baseline"]
-        said.append(f"−: less {name} of the block, paired by seed, with its 95 % interval. ÷: of its time.")
+        said.append(f"−: less {name} of the block, paired by seed, with its 95 % interval.")
+        said += ["÷: of its time."] * any(column.unit in WHOLE_TIMES for column in item.columns)
         if _repeats(item, name):
             said.append(f"Same run: with the settings of {name}, so that there is nothing to compare.")
     if any(row.note == "ours" for row in item.rows):
         said.append("†: the paper's own method.")
-    if item.of_a_paper and any(cell.published is None for _, _, cell in item.flat):
+    beside = [k for k in range(len(item.columns)) if has_papers(item, k)]
+    if item.of_a_paper and any(row[k].published is None for row in item.cells for k in beside):
         said.append("–: no value in the paper, or none legible.")
     return " ".join(said)
+
+
+def has_papers(item: Filled, k: int) -> bool:
+    """Whether a column shows the paper's values beside ours."""
+    return bool(item.columns[k].skipped) or any(row[k].published is not None for row in item.cells)
+
+
+def _best_of(item: Filled) -> str:
+    """What a bold number is the best of; nothing where none can be: a comparison takes two rows of two seeds."""
+    several: Counter[tuple[int, str]] = Counter()
+    for row, cells in zip(item.rows, item.cells, strict=True):
+        for k, (column, cell) in enumerate(zip(item.columns, cells, strict=True)):
+            several[k, "" if item.one_block else row.group] += bool(column.better) and len(cell.by_seed) > 1
+    if max(several.values(), default=0) < 2:
+        return ""
+    whole = item.one_block or len({row.group for row in item.rows}) == 1
+    return "column" if whole else "column and block"
 
 
 def _repeats(item: Filled, name: str) -> bool:

@@ -134,7 +134,8 @@ def _lines(cells: pandas.DataFrame) -> dict[float, tuple[str | None, str]]:
 def _legend(fig: Figure, cells: pandas.DataFrame) -> None:
     from matplotlib.lines import Line2D
 
-    shown = [Line2D([], [], ls="", marker="o", mfc="white", mec=style.GREY, mew=1.1, ms=6, label="paper")]
+    ring = Line2D([], [], ls="", marker="o", mfc="white", mec=style.GREY, mew=1.1, ms=6, label="paper")
+    shown = [ring] if cells["published"].notna().any() else []
     if cells["replicated_mean"].notna().any():
         shown.append(Line2D([], [], ls="", marker="D", color=style.COLOURS[1], ms=3.6, label="replicated, real data"))
     if cells["mean"].notna().any():
@@ -145,7 +146,8 @@ def _legend(fig: Figure, cells: pandas.DataFrame) -> None:
         label = f"this run ({cells['scale'].iloc[0]}), {label}"
         line = "" if counts == [1] else "-"
         shown.append(Line2D([], [], marker="o", ls=line, color=style.COLOURS[0], ms=3.6, label=label))
-    fig.legend(handles=shown, loc="outside lower left", ncols=len(shown))
+    if shown:
+        fig.legend(handles=shown, loc="outside lower left", ncols=len(shown))
 
 
 def _title(cells: pandas.DataFrame) -> str:

@@ -14,7 +14,7 @@ from numpy import array, ndarray
 
 from leanat.plan.item import Filled
 from leanat.report import style
-from leanat.report.notes import notes
+from leanat.report.notes import notes, scale
 from leanat.report.overview import plain
 from leanat.report.plots.points import Key, Point, made_on, name, split
 
@@ -268,9 +268,9 @@ def foot(item: Filled, read: Sequence[str]) -> list[dict[str, str]]:
     """Paragraphs {head, body} below a figure, the most important first; ``read``: what the marks are."""
     printed = any(cell.published is not None for _, _, cell in item.flat)
     found = [("", " ".join(read))]
-    if printed and item.scale != "paper":
+    if printed:
         text = "Smaller than the paper's, whose values have panels of their own: for the order of methods, not to compare levels."
-        found.append((f"Scale {item.scale}.", text))
+        found.append(scale(item, text))
     wanted = ("Stand-ins.", "Replicated.", "Not finite.", "This run.", "Not checked.", "Scaled.", "Times.", "Not run.")
     own = {note["head"]: note["body"] for note in notes(item)}
     found += [(head, own[head]) for head in wanted if head in own]
