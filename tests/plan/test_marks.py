@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -85,7 +86,8 @@ def test_marks_of_suites_items_and_seeds_reach_the_items_they_touch_and_no_other
     assert where("what it searched is not said") == {"qtart/table2"}
     seeds = grid.papers["sat"].seeds
     if isinstance(seeds, Assumed):
-        assert where(seeds.reason) == {n for n, item in grid.items.items() if n.startswith("sat/") and item.runs}
+        usual = [f"sat/{n}" for n, item in grid.papers["sat"].items.items() if not isinstance(item.seeds, Assumed)]
+        assert where(seeds.reason) == {name for name in usual if grid.items[name].runs}
 
 
 # What the papers leave open or their authors' code does otherwise, and what changes a number: a word of the line, and the items.
@@ -167,3 +169,14 @@ def test_a_formula_reads_what_it_says(name):
         part, _, key = path.partition(".")
         with pytest.raises(KeyError):
             FORMULAS[name]({**inputs, part: {k: v for k, v in inputs[part].items() if k != key}})
+
+
+def test_values_are_worded_and_an_item_has_one_number_of_seeds(grid):
+    assert marking.worded({"linear": {"lr": 0.1, "lr_end": 0.001}}) == "linear (lr 0.1, lr_end 0.001)"
+    assert marking.worded([{"crop": {"pad": 4}}, {"flip": {}}, "cutout"]) == "crop (pad 4), flip, cutout"
+    attacks = [{"name": "cw", "attack": {"pgd": {"threat": {"linf": {"eps": 0.031372549}}, "steps": 30}}}]
+    assert marking.worded(attacks) == "(name cw, attack (pgd (threat (linf (eps 0.03137)), steps 30)))"
+    for name, lines in feet(grid).items():
+        assert sum(line.startswith("seeds = ") for line in lines) <= 1, name
+        assert not [line for line in lines if re.search(r"[{}]", line.partition(": ")[0])], name
+    assert [line for line in feet(grid)["sat/figure7"] if line.startswith("seeds")][0].startswith("seeds = 3: one run")

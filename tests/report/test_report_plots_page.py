@@ -39,7 +39,7 @@ def test_the_foot_says_scale_seeds_stand_ins_reasons_and_assumptions():
     said = " ".join(around(CELLS["sat_bars"]()))
     for words in (
         "scale: demo", "sat / figure2", "Robustness transfers", "mean over n = 3 seeds", "95 % t interval over seeds",
-        "Open markers: the paper's values.", "not to compare levels", "seeds 0, 1, 2", "shapes10 for A, B",
+        "Open markers: the paper's values.", "not to compare levels", "seeds 0, 1, 2", "shapes10 (A, B)",
         "epochs × 1/20", "frog / B: loss not finite in epoch 7.", *made.ASSUMPTIONS,
     ):  # fmt: skip
         assert words in said, words
@@ -67,9 +67,31 @@ def test_one_seed_says_so_and_has_no_bars():
     assert [container.has_yerr for container in figure.axes[0].containers] == [False, False]
     item["provenance"]["seeds"] = []
     item["rows"][1]["note"] = "not in the paper: our own reference"
+    item["rows"][1]["group"] = "2"
     said = around(item)
     assert "computed, no training" in " ".join(said)
     assert "Not in the paper. 2" in said
+
+
+def test_what_is_missing_along_a_line_is_named_by_panel_series_and_places():
+    """Of two panels one is not run at all; in the other one place is missing of both series, and a level."""
+    rows = [made.row(where, str(x), where=where, order="ranked", step=x) for where in ("left", "right") for x in (1, 2, 4)]
+    rows += [made.row("left", "plain", where="left", order="plain")]
+    columns = [made.column(name, part=name) for name in ("on A", "on B")]
+    none, some = made.cell(missing="one is enough"), made.cell([1, 2])
+    cells = [[some, some], [made.cell(missing="not at demo")] * 2, [some, some], *[[none, none]] * 3]
+    cells.append([some, made.cell(missing="no such number")])
+    options = {"plot": "lines", "x": "step", "series": "order", "panel": ["part", "where"], "x_label": "steps (n)"}
+    said = " ".join(around(made.item(rows, columns, cells, options)))
+    assert (
+        "Missing. on A / left, on B / left: ranked at steps (n) = 2: not at demo. "
+        "on A / right, on B / right: one is enough. on B / left: plain: no such number." in said
+    )
+    cells[0] = cells[3] = [made.cell(missing="not at demo")] * 2
+    cells[4] = [made.cell(missing="not at demo")] * 2
+    cells[5] = [some, some]
+    said = " ".join(around(made.item(rows, columns, cells, options)))
+    assert "Missing. all panels: ranked at steps (n) = 1, 2: not at demo. " in said
 
 
 def pale(figure):

@@ -33,7 +33,9 @@ def of_item(grid: Grid, paper: str, name: str, entries: Iterable[tuple[int, int,
         marked += _of_cell(whole, config, bare, facts)
     if parts:
         marked += _own({f.name: getattr(item, f.name) for f in fields(item) if f.name not in axes})
-    if any("method" in facts for _, _, facts in entries) and item.kind != "formula":
+    if isinstance(item.seeds, Assumed):  # the trials of this item alone, in place of the paper's usual number
+        marked = [(key, v["paper"] if key == "seeds" and isinstance(v, dict) else v, why) for key, v, why in marked]
+    elif any("method" in facts for _, _, facts in entries) and item.kind != "formula":
         marked += assumptions({"seeds": config.seeds})
     return _lines(marked)
 
@@ -86,5 +88,20 @@ def _own(part: Any) -> Iterator[Mark]:
 
 def _lines(marks: Iterable[Mark]) -> list[str]:
     """Each once."""
-    shown = ((key, f"{v:.4g}" if isinstance(v, float) else str(v), reason) for key, v, reason in marks)
+    shown = ((key, worded(value), reason) for key, value, reason in marks)
     return [f"{key} = {value}: {reason}" for key, value, reason in dict.fromkeys(shown)]
+
+
+def worded(value: Any) -> str:
+    """A value of a setting without braces, such as ``linear (lr 0.1, lr_end 0.001)``."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {_within(v)}".strip() for k, v in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_within(v) if isinstance(v, Mapping) and len(v) > 1 else worded(v) for v in value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _within(value: Any) -> str:
+    """In brackets where it has parts; nothing of a component without fields."""
+    text = worded(value)
+    return f"({text})" if text and isinstance(value, (Mapping, list, tuple)) else text

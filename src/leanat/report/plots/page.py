@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy import array, ndarray
 
-from leanat.plan.item import Filled
+from leanat.plan.item import Filled, Row
 from leanat.report import style
 from leanat.report.notes import notes, scale
 from leanat.report.overview import plain
-from leanat.report.plots.points import Key, Point, made_on, name, split
+from leanat.report.plots.points import Key, Point, flat, made_on, name, points, split, title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -274,8 +275,9 @@ def foot(item: Filled, read: Sequence[str]) -> list[dict[str, str]]:
     wanted = ("Stand-ins.", "Replicated.", "Not finite.", "This run.", "Not checked.", "Scaled.", "Times.", "Not run.")
     own = {note["head"]: note["body"] for note in notes(item)}
     found += [(head, own[head]) for head in wanted if head in own]
-    found.append(("Missing.", missing(item)))
-    found.append(("Not in the paper.", _some([row.words for row in item.rows if row.note not in (None, "ours")])))
+    along = item.options.get("plot") in ("lines", "areas")
+    found.append(("Missing.", missing_along(item) if along else missing(item)))
+    found.append(("Not in the paper.", _some([_row(item, row) for row in item.rows if row.note not in (None, "ours")])))
     return [{"head": head, "body": body} for head, body in found if body]
 
 
@@ -300,6 +302,51 @@ def missing(item: Filled) -> str:
         names += [f"{item.rows[r].words} / {item.columns[c].words}" for r, c in rest]
         said.append(f"{_some(names)}: {reason}")
     return "; ".join(said) + "." * bool(said)
+
+
+def missing_along(item: Filled) -> str:
+    """As ``missing``, of a figure over a number: panels, series and places, as its heads, legend and axis call them."""
+    options = item.options
+    x, label = options["x"], options.get("x_label") or options["x"]
+    counts: Counter[str] = Counter()
+    reasons: dict[str, dict[str, dict[str, list[str]]]] = {}  # by reason, panel and series: the places
+    for point, (_, column, _) in zip(points(item), item.flat, strict=True):
+        if column.skipped:
+            continue
+        panel = title(item, point, options.get("panel")).replace(", ", " / ")
+        counts[panel] += 1
+        if not point.ours:
+            series = title(item, point, options.get("series", "column_label")) or title(item, point, "row_label")
+            places = reasons.setdefault(point.missing or "", {}).setdefault(panel, {}).setdefault(series, [])
+            places += [f"{point.keys[x]:g}"] if x in point.keys else [""]
+    said = []
+    for reason, panels in reasons.items():
+        alike: dict[str, list[str]] = {}  # panels by what of them is missing
+        for panel, own in panels.items():
+            whole = sum(map(len, own.values())) == counts[panel]
+            alike.setdefault("" if whole else _places(own, label), []).append(panel)
+        parts = []
+        for what, found in alike.items():
+            heads = ("all" + " panels" * (len(counts) > 1)) if len(found) == len(counts) else _some(found)
+            parts.append(": ".join(filter(None, ("" if heads == "all" and what else heads, what))))
+        said.append(f"{'; '.join(parts)}: {reason}.")
+    return " ".join(said)
+
+
+def _places(own: Mapping[str, Sequence[str]], label: str) -> str:
+    """``hardest, random at k = 10, 20, and full AT``."""
+    by_places: dict[str, list[str]] = {}
+    for series, places in own.items():
+        by_places.setdefault(", ".join(filter(None, dict.fromkeys(places))), []).append(series)
+    return ", and ".join(_some(names) + f" at {label} = {at}" * bool(at) for at, names in by_places.items())
+
+
+def _row(item: Filled, row: Row) -> str:
+    """A row by its panel and series, where the figure has these by its entries; else by its name."""
+    keys = [key for key in flat([item.options.get("panel"), item.options.get("series")]) if key in row.entry]
+    if item.options.get("plot") not in ("lines", "areas") or not keys:
+        return row.words
+    return " / ".join(dict.fromkeys(name(item.labels, row.entry[key]) for key in keys))
 
 
 def _some(names: Sequence[str]) -> str:
