@@ -136,6 +136,25 @@ def test_a_panel_names_the_stand_in_of_its_own_numbers(printed):
     assert len(heads) == (4 if printed else 2)
 
 
+def test_stand_ins_of_a_column_are_told_with_the_attack_that_each_has():
+    cases = {
+        "shapes10 / shapes20, 6/255": [StandIn("shapes10"), StandIn("shapes20", ("6/255",)), StandIn("shapes10")],
+        "shapes10 and shapes12, aa-demo": [StandIn("shapes10", ("aa-demo",)), StandIn("shapes12", ("aa-demo",))],
+        "pgd-20-2": [StandIn(None, ("pgd-20-2",)), StandIn()],
+    }
+    for words, found in cases.items():
+        assert StandIn.of_several(found) == words
+    assert StandIn.of_several([StandIn()]) is None
+
+
+def test_a_panel_of_which_nothing_is_run_does_not_say_this_run():
+    """The other panel has replicated values beside its own, so that each panel says whose its numbers are."""
+    item = grid_item([[[1, 2]] * 3, [[]] * 3], {"plot": "bars", "group": "step", "panel": "column_label"})
+    item["cells"][0][0]["replicated"] = {"mean": 5.0, "low": 4.0, "high": 6.0, "n": 2, "scale": "cpu", "device": "CPU"}
+    heads = [axis.get_title(loc="left") for axis in draw(item).axes if axis.get_visible()]
+    assert heads == ["a\nthis run", "a\nreplicated, CIFAR-10", "b"]
+
+
 def test_a_panel_of_pictures_names_what_stands_in_for_its_data():
     class Sources:
         def arrays(self, evaluation, measure):

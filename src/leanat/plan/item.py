@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -27,8 +27,9 @@ class Line:
 
     @property
     def words(self) -> str:
-        """The name in a sentence."""
-        return " ".join(filter(None, (self.group, self.label)))
+        """The name in a sentence; a label that the group ends in is said once."""
+        parts = self.group.split(" | ")
+        return self.group if parts[-1] == self.label else " ".join(filter(None, (self.group, self.label)))
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,15 @@ class StandIn(NamedTuple):
     @property
     def names(self) -> tuple[str, ...]:
         return (*[self.data] * (self.data is not None), *self.attack)
+
+    @staticmethod
+    def of_several(found: Iterable[StandIn]) -> str | None:
+        """What stands in, as ``shapes10 and shapes12, aa-demo``; apart, by a slash, where the attacks differ."""
+        by_attack: dict[tuple[str, ...], dict[str, None]] = {}
+        for own in found:
+            by_attack.setdefault(own.attack, {}).update({own.data: None} if own.data else {})
+        told = [", ".join(filter(None, (" and ".join(data), *attack))) for attack, data in by_attack.items()]
+        return " / ".join(filter(None, told)) or None
 
 
 NONE_STANDS_IN = StandIn()

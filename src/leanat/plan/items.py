@@ -145,12 +145,11 @@ def _shown(entry: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:
 
 
 def _column(grid: Grid, item: declared.Item, entry: Mapping[str, Any], cells: Sequence[Cell]) -> dict[str, Any]:
-    stand_ins = dict.fromkeys(name for cell in cells for name in cell.stand_in.names)
     return {
         "unit": entry.get("unit", item.unit),
         "digits": entry.get("digits", item.digits),
         "better": entry.get("better", item.better),
-        "stand_in": ", ".join(stand_ins) or None,
+        "stand_in": StandIn.of_several(cell.stand_in for cell in cells),
         "skipped": _missing(grid, entry) if all(cell.missing for cell in cells) else None,
     }
 

@@ -47,10 +47,8 @@ def notes(item: Filled) -> list[dict[str, str]]:
         values = "its values are there " * _printed(item)
         found.append(scale(item, f"Smaller than the paper's: {values}for the ordering of methods, not to compare levels."))
     stand_ins = _by_value(columns, lambda column: None if column.skipped else column.stand_in)
-    everywhere = len(stand_ins) == 1 and all(column.stand_in and not column.group for column in columns)
-    told = (
-        f"{data} {'in every column' if everywhere else 'for ' + ', '.join(names)}" for data, names in stand_ins.items()
-    )
+    everywhere = len(stand_ins) == 1 and all(column.stand_in and not column.skipped for column in columns)
+    told = (f"{data} {'throughout' if everywhere else '(' + ', '.join(names) + ')'}" for data, names in stand_ins.items())
     found.append(("Stand-ins.", _list(told)))
     sizes = _by_value(columns, lambda column: column.n_test)
     made = [*[f"scale {item.scale}"] * item.of_a_paper, *_seeds(provenance.seeds)]
@@ -59,7 +57,7 @@ def notes(item: Filled) -> list[dict[str, str]]:
     elif sizes:
         made.append("test examples: " + ", ".join(f"{size:,} ({', '.join(names)})" for size, names in sizes.items()))
     fewer = _by_value(columns, lambda column: _fewest(item, column))
-    made += [f"of them {size} for {', '.join(names)}" for size, names in fewer.items()]
+    made += [f"of them {size} ({', '.join(names)})" for size, names in fewer.items()]
     made += [part for part in (provenance.device, provenance.date) if part]
     made += [f"revision {provenance.revision}"] if provenance.revision else []
     made += [provenance.attacks] if provenance.attacks else []

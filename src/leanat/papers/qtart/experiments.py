@@ -691,7 +691,7 @@ ITEMS = {
     "figure3": Item(
         kind="figure",
         title="Seven attacks on adversarially trained networks, with and without Q-TART, and on Figure 2's (Figure 3)",
-        caption="[6] is FGSM-RS with the long schedule of Table 8, [7] Free-AT; Baseline, DIHCL and Q-TART alone, without adversarial examples, are Figure 2's networks. The table `overfitting` says whether single-step training collapsed. The paper's curves are only in its picture.",
+        caption="[6] is FGSM-RS with the long schedule of Table 8, [7] Free-AT; Baseline, DIHCL and Q-TART alone, without adversarial examples, are Figure 2's networks. The table overfitting says whether single-step training collapsed. The paper's curves are only in its picture.",
         **ON_FOUR, suite="main", rows=[*ADVERSARIAL_ROWS, *ALONE_ROWS],
         columns=SEVEN_COLUMNS, unit="%", better="high", options=polar("accuracy under attack (%)"),
     ),

@@ -94,6 +94,8 @@ class Demo(scales.Demo):
             "drawn shapes of 16 x 16, 2,000 to train and 500 to test, hard and easy classes planted, in place of CIFAR-10, "
             "CIFAR-100 and the target tasks; a class stands in another's place by its number alone"
         )
+        if cell["item"] == "trades":
+            yield f"{self.labels['cat']} in the place of cat"
         yield (
             "epochs x 1/20 (at least 12), batch 64, cosine learning rate from 0.1 after 30 % warm-up, fp32; "
             f"{scales.OPTIMISER_NOTE}; crops by 2 pixels and flips, no change of colour or rotation; networks standardise by "

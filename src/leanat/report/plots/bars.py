@@ -183,7 +183,9 @@ def matrix(
         data = {points.name(item.labels, p.keys["data"]) for p in found if "data" in p.keys}
         where = f", {data.pop()}" if kind == "paper" and len(data) == 1 else ""
         axis.set_title(
-            kind + where if kind != "this run" else points.made_on([row[c] for row in table for c in across])
+            kind + where
+            if kind != "this run"
+            else points.made_on([row[c] for row in table for c in across]) or "not run"
         )
         axis.set_xlabel(x_label)
         if diagonal:

@@ -61,13 +61,13 @@ def points(item: Filled) -> list[Point]:
 
 
 def made_on(found: Sequence[Point]) -> str:
-    """Whose the numbers of a panel are: this run's, and what stands in for the paper's data and attack in them.
+    """Whose the numbers of a panel are: this run's, if there are any, and what stands in for the paper's data and attack.
 
     Where that is not the same in all, the data sets alone; the foot says the rest by column.
     """
     used = dict.fromkeys(point.stand_in for point in found if point.ours)
     names = next(iter(used)).names if len(used) == 1 else dict.fromkeys(own.data for own in used if own.data)
-    return ", ".join(["this run", *map(plain, names)])
+    return ", ".join(["this run", *map(plain, names)]) if used else ""
 
 
 def over_images(cell: Value, unit: str | None) -> Interval | None:
