@@ -261,6 +261,12 @@ def test_matrix_prints_every_number_and_the_paper_s_beside():
                 assert (text.get_color() == "white") == (axis.images[0].get_array()[r, c] > 0.55)
 
 
+def test_bars_beside_a_matrix_end_at_100_whatever_their_intervals_do():
+    item = made.sat_matrix()
+    item["cells"][0][0]["values"] = [60.0, 90.0, 99.0]
+    assert draw(item).axes[0].get_xlim()[1] <= 103
+
+
 def test_matrix_without_the_paper_s_numbers_is_one_panel():
     item = made.sat_matrix()
     item["options"] |= {"bars": [], "diagonal": False}

@@ -258,7 +258,7 @@ def test_the_foot_counts_the_images_of_accuracies_alone():
 def test_foot_of_items_with_one_seed_and_without_runs():
     rows, columns = [{"group": "", "label": "a", "note": None}], [column()]
     one = small(rows=rows, columns=columns, cells=[[cell([1.0])]])
-    assert "one seed, so no interval" in notes(from_json(Filled, one))[0]["body"]
+    assert "one seed, so no interval over seeds." in notes(from_json(Filled, one))[0]["body"]
     one["provenance"] = one["provenance"] | {"seeds": []}
     assert "computed, no training" in notes(from_json(Filled, one))[0]["body"]
 
@@ -272,15 +272,16 @@ def test_the_foot_explains_only_what_the_page_has():
     bare = said(cell([1.0, 2.0]), cell([3.0, 4.0]), options={"baseline": "a"})
     first = notes(bare)[0]["body"]
     assert not re.search("Grey|–: no value", first)
-    assert "÷: of its time." in first
+    assert "÷: of the time of a." in first
     assert "its values" not in notes(bare)[1]["body"]
     first = notes(said(cell([1.0, 2.0], 3.0), cell([3.0])))[0]["body"]
     assert "Grey" in first
     assert "–: no value" not in first  # the second column has none of the paper's
     columns[1] |= {"unit": "min/epoch"}
-    first = notes(said(cell([1.0], 3.0), cell([3.0]), options={"baseline": "a"}))[0]["body"]
-    assert "−: less a" in first
-    assert "÷" not in first
+    for values in [1.0, 2.0], [1.0]:  # the difference is paired over two seeds or more
+        first = notes(said(cell(values, 3.0), cell([3.0]), options={"baseline": "a"}))[0]["body"]
+        assert ("−: less a" in first) == (len(values) > 1)
+        assert "÷" not in first
 
 
 def test_what_is_composed_or_computed_is_not_called_smaller_than_the_paper_s():
@@ -471,6 +472,47 @@ def test_overview_of_the_papers_own_data_sets_both_on_one_axis():
     both = next(axis for axis in draw(frame(item)).axes if axis.get_visible())
     assert both.containers
     assert pandas.notna(both.lines[0].get_xdata()).all()
+
+
+def test_overview_of_accuracies_ends_at_100_and_that_of_savings_goes_on():
+    item = small()
+    item["cells"] = [[cell([60, 90, 99], 94.04), cell()], [cell([2, 5, 8]), cell()]]
+    for values, within in ([2, 5, 8], True), ([-2, -5, -8], False):
+        item["cells"][1][0] = cell(values)
+        low, high = draw(frame(item)).axes[1].get_xlim()
+        assert (low >= -3 and high <= 103) == within
+
+
+def test_overview_has_times_of_other_devices_in_panels_of_their_own():
+    """The paper's minutes are those of a GPU, ours of a CPU: on one axis the paper's would all lie at 0."""
+    columns = [column("", "T", unit="minutes", better="low"), column("STL-10", skipped="needs data_dir")]
+    item = small(columns=columns, cells=[[cell([9000.0], 50), cell()], [cell([4000.0], 25), cell()]])
+    heads = [axis.get_title(loc="left").split("\n") for axis in draw(frame(item)).axes[:2]]
+    assert heads == [["T", "the paper's device"], ["T", "this run's device"]]
+    item["provenance"] |= {"seeds": []}
+    assert draw(frame(item)).legends[0].get_texts()[-1].get_text() == "this run (demo), computed"
+    limits = [axis.get_xlim()[1] for axis in draw(frame(item)).axes[:2]]
+    assert limits[0] < 60
+    assert limits[1] > 9000
+
+
+def test_overview_says_that_another_radius_stands_in_the_place_of_the_paper_s():
+    item = small(columns=[column("PGD", "ε = 8/255", stand_in="digits, 40/255"), column("STL-10", skipped="no")])
+    labels = [axis.get_xlabel().replace("\n", " ") for axis in draw(frame(item)).axes[:2]]
+    assert labels == ["ε = 8/255 (%), better →", "in the place of ε = 8/255 (%), better →"]
+
+
+def test_one_seed_has_the_interval_over_its_images():
+    """80 of 100 images: Wilson's interval is 71.1 to 86.7 % (worked out by its closed form)."""
+    item = small()
+    item["cells"] = [[cell([80.0], 94.04) | {"tested": 100}, cell()], [cell([80.0]), cell()]]
+    assert printed(item, 0, 1)["pm"] == "[71.12, 86.66]"
+    assert printed(item, 1, 1)["pm"] == ""  # of how many images is not known
+    assert "[ ]: Wilson's 95 % interval over its test examples" in notes(from_json(Filled, item))[0]["body"]
+    figure = draw(frame(item))
+    (pale,) = [lines for lines in figure.axes[1].collections if lines.get_alpha() == 0.25]
+    assert pale.get_segments()[0][:, 0] == pytest.approx([71.12, 86.66], abs=0.005)
+    assert figure.legends[0].get_texts()[-1].get_text().endswith("1 seed, pale: Wilson's interval over its images")
 
 
 def test_overview_reads_the_csv_with_names_that_look_like_numbers_or_nothing(tmp_path):

@@ -9,7 +9,7 @@ from typing import Any
 from leanat.plan.item import Column, Filled, Value
 from leanat.report.notes import WHOLE_TIMES, has_papers, usual_n
 from leanat.report.notes import marks as marks_of
-from leanat.report.statistics import Interval, paired_difference, t_interval
+from leanat.report.statistics import Interval, over_images, paired_difference, t_interval
 
 Set = dict[str, Any]  # a cell of the page as item.typ reads it
 ABSENT, EMPTY = "—", "–"  # of ours, with its reason in the foot; in the paper
@@ -103,6 +103,8 @@ def _cell(item: Filled, r: int, c: int, part: str, usual: int | None, marks: dic
             return {**blank, "mean": ABSENT, "mark": marks[cell.missing]}
         return {**blank, "mean": EMPTY if part == "paper" else ""}
     pm = "" if shown.half is None else f"± {number(shown.half, digits)}"
+    if part == "this run" and (images := over_images(cell, item.columns[c].unit)):
+        pm = f"[{number(images.low, digits)}, {number(images.high, digits)}]"
     n = f"n={shown.n}" if part == "this run" and shown.n != usual else ""
     return {**blank, "mean": number(shown.mean, digits), "pm": pm, "n": n, "number": True}
 

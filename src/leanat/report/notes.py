@@ -10,6 +10,7 @@ from typing import Any
 
 from leanat.experiments.scales import SCALES
 from leanat.plan.item import Column, Filled, Item, Provenance, Replicated, Row, Value
+from leanat.report.statistics import over_images
 
 # What a composed time has and has not (timing, report.cost).
 TIMES = (
@@ -128,15 +129,19 @@ def _reading(item: Filled, n: int | None) -> str:
     elif n is not None and not item.provenance.seeds:
         said.append("This run: computed, no training.")
     elif n is not None:
-        said.append("This run: one seed, so no interval.")
+        said.append("This run: one seed, so no interval over seeds.")
+    if any(over_images(cell, column.unit) for _, column, cell in item.flat):
+        which = " of a number of one seed" * several
+        said.append(f"[ ]{which}: Wilson's 95 % interval over its test examples, which says nothing of other seeds.")
     if within := _best_of(item):
         said.append(
             f"Bold: best of its {within}, and told apart from the next by the 95 % interval of the paired difference."
         )
     if item.options.get("baseline"):
         name = item.options["baseline"]
-        said.append(f"−: less {name} of the block, paired by seed, with its 95 % interval.")
-        said += ["÷: of its time."] * any(column.unit in WHOLE_TIMES for column in item.columns)
+        if any(len(cell.by_seed) > 1 for _, _, cell in item.flat):
+            said.append(f"−: less {name} of the block, paired by seed, with its 95 % interval.")
+        said += [f"÷: of the time of {name}."] * any(column.unit in WHOLE_TIMES for column in item.columns)
         if _repeats(item, name):
             said.append(f"Same run: with the settings of {name}, so that there is nothing to compare.")
     if any(row.note == "ours" for row in item.rows):

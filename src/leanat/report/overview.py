@@ -6,22 +6,28 @@ Numbers on a stand-in for the paper's data or attack have a panel of their own: 
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leanat.report import item_csv, style
+from leanat.report.statistics import share_of_images
 
 if TYPE_CHECKING:
     import pandas
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from leanat.report.statistics import Interval
+
 PANELS = 6  # side by side, before they wrap
 ROW, PANEL, LETTER = 0.16, 1.75, 0.065  # inches: a row's height, a panel's width, a letter of a label
 TEXT = "row column metric missing unit better stand_in row_group row_label column_group note seeds".split()  # noqa: SIM905
 ABOUT = ("paper", "item", "title", "scale")
 LABEL = 36  # letters of a row's label, before it wraps
+TIMES = ("minutes", "seconds", "min/epoch")  # units that belong to a device
+RADIUS = re.compile(r"\d/255")
 
 
 def overview(csv: Path | str, stem: Path | str) -> None:
@@ -68,15 +74,21 @@ def draw(cells: pandas.DataFrame) -> Figure:
 
 
 def _panels(cells: pandas.DataFrame) -> list[pandas.DataFrame]:
-    """The cells of each panel: those of a column, or its paper's and replicated numbers, and apart those of this run."""
+    """The cells of each panel: those of a column, or its paper's and replicated numbers, and apart those of this run.
+
+    Apart are numbers on a stand-in, and times, which belong to a device.
+    """
     panels = []
     for _, column in cells.groupby("column", sort=False):
         real = [name for name in column if name == "published" or name.startswith("replicated_")]
-        if column["stand_in"].eq("").all() or column["mean"].isna().all() or column[real].isna().all(axis=None):
+        times = column["unit"].isin(TIMES).any()
+        alike = column["stand_in"].eq("").all() and not times
+        if alike or column["mean"].isna().all() or column[real].isna().all(axis=None):
             panels.append(column)
         else:
-            panels += [column.assign(mean=math.nan, low=math.nan, high=math.nan, stand_in="", of="the paper's data")]
-            panels += [column.assign(**dict.fromkeys(real, math.nan))]
+            whose, own = ("the paper's device", {"of": "this run's device"}) if times else ("the paper's data", {})
+            panels += [column.assign(mean=math.nan, low=math.nan, high=math.nan, stand_in="", of=whose)]
+            panels += [column.assign(**dict.fromkeys(real, math.nan), **own)]
     return panels
 
 
@@ -89,8 +101,11 @@ def _panel(axis: Axes, cells: pandas.DataFrame, heights: dict[str, float]) -> No
         if mean.notna().any():
             spread = [(mean - low).fillna(0), (high - mean).fillna(0)]
             axis.errorbar(mean, y + shift, xerr=spread, fmt=marker, color=colour, ms=3.6, elinewidth=1.1, zorder=3)
+    for name, own in _over_images(cells).items():
+        axis.hlines(y[name], own.low, own.high, color=style.COLOURS[0], alpha=0.25, lw=2.6, zorder=2)
     axis.tick_params(axis="y", length=0)
     axis.margins(x=0.08)
+    _cut(axis, cells)
     axis.locator_params(axis="x", nbins=4)
     under = f"this run: {first['stand_in']}" if first["stand_in"] else first.get("of", "")
     if cells["mean"].isna().all() and "of" not in cells:
@@ -101,8 +116,25 @@ def _panel(axis: Axes, cells: pandas.DataFrame, heights: dict[str, float]) -> No
     axis.set_title(plain("\n".join(title)), fontsize=8)
     unit = first["unit"]
     label = first["metric"] if not unit or unit in first["metric"] else f"{first['metric']} ({unit})"
+    if RADIUS.search(first["metric"]) and RADIUS.search(first["stand_in"]):
+        label = f"in the place of {label}"
     better = {"high": ", better →", "low": ", ← better"}.get(first["better"], "")
     axis.set_xlabel(plain(textwrap.fill(label + better, 28)))
+
+
+def _over_images(cells: pandas.DataFrame) -> dict[int, Interval]:
+    """By line of the CSV, the interval over the test examples of accuracies of one seed."""
+    some = cells[cells["n"].eq(1) & cells["mean"].notna() & cells["tested"].notna() & cells["unit"].eq("%")]
+    found = {k: share_of_images(float(cell["mean"]), int(cell["tested"])) for k, cell in some.iterrows()}
+    return {k: interval for k, interval in found.items() if interval}
+
+
+def _cut(axis: Axes, cells: pandas.DataFrame) -> None:
+    """An axis of shares ends at 0 and 100 %, though the interval of a mean over few seeds may go on."""
+    shown = cells[["published", "mean", "replicated_mean"]].astype(float)
+    if cells["unit"].eq("%").all() and not (shown.lt(0) | shown.gt(100)).any(axis=None):
+        low, high = axis.get_xlim()
+        axis.set_xlim(max(low, -3), min(high, 103))
 
 
 def plain(text: str) -> str:
@@ -141,8 +173,9 @@ def _legend(fig: Figure, cells: pandas.DataFrame) -> None:
     if cells["mean"].notna().any():
         counts = sorted(set(cells.loc[cells["mean"].notna(), "n"].astype(int)))
         several = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else counts[0]
-        one = "1 seed" if cells["seeds"].any() else "computed"
-        label = one if counts == [1] else f"mean and 95 % interval, n = {several}"
+        images = bool(_over_images(cells))
+        one = ("1 seed" + ", pale: Wilson's interval over its images" * images) if cells["seeds"].str.strip("[]").any() else "computed"
+        label = one if counts == [1] else f"mean and 95 % interval, n = {several}" + ", of one over images" * images
         label = f"this run ({cells['scale'].iloc[0]}), {label}"
         line = "" if counts == [1] else "-"
         shown.append(Line2D([], [], marker="o", ls=line, color=style.COLOURS[0], ms=3.6, label=label))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from leanat.plan.item import Value
 
 LEVEL = 0.95  # of every interval
 
@@ -54,6 +57,21 @@ def wilson(successes: int, n: int) -> Interval:
 
     found = binomtest(successes, n).proportion_ci(LEVEL, method="wilson")
     return Interval(successes / n, float(found.low), float(found.high), n)
+
+
+def over_images(cell: Value, unit: str | None) -> Interval | None:
+    """Wilson's interval of an accuracy of one seed, in %; None where several seeds tell more, or it is no share of images."""
+    if cell.n != 1 or unit != "%":
+        return None
+    return share_of_images(cell.values[0], cell.tested)
+
+
+def share_of_images(percent: float, tested: int | None) -> Interval | None:
+    """``percent`` of the test examples with Wilson's interval, in %; None of what is no share of them."""
+    if not tested or not 0 <= percent <= 100:
+        return None
+    found = wilson(round(percent / 100 * tested), tested)
+    return Interval(percent, 100 * found.low, 100 * found.high, tested)
 
 
 def _finite(values: Sequence[float]) -> Sequence[float]:

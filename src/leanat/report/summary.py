@@ -22,7 +22,7 @@ from leanat.core.files import write_text
 from leanat.plan.item import Item
 from leanat.report import item_csv, replicated, style
 from leanat.report.cells import by_seed
-from leanat.report.overview import plain
+from leanat.report.overview import TIMES, plain
 from leanat.report.plots.points import flat
 from leanat.report.statistics import paired_difference
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     import pandas
     from matplotlib.axes import Axes
 
-TIMES = ("minutes", "seconds", "min/epoch")  # units that belong to a device
 TEXT = "row column missing unit stand_in row_group row_label column_group note".split()  # noqa: SIM905
 ROW = 0.185  # inches
 HEADS = {  # column: (heading, left edge in inches, alignment)

@@ -247,6 +247,7 @@ def _bars_beside(
             if point.paper is not None and rings:
                 ring = {**page.PAPER, "mec": "black", "mew": 0.9, "ms": 4}
                 axis.plot([point.paper], [at], marker="o", ls="", **ring)
+    page.cut(axis, [p for row in table for p in row], "x")
     axis.set_xlabel(points.measured([p for row in table for p in row]))
     axis.grid(axis="x")
     axis.set_axisbelow(True)

@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -166,13 +166,18 @@ def tidy(axes: Any, panels: Any) -> None:
     figure.set_figheight(figure.get_figheight() + TITLE * more)
 
 
-def cut(axis: Axes, part: Sequence[Point]) -> None:
-    """An axis of accuracies ends at 0 and 100 %, though the interval of a mean over few seeds may go on."""
-    if part and all(p.unit == "%" and "reference" not in p.keys for p in part):
-        low, high = axis.get_ylim()
-        low, high = max(low, -3), min(high, 103)
-        axis.set_ylim(low, high)
-        axis.set_yticks([tick for tick in axis.get_yticks() if max(low, 0) <= tick <= min(high, 100)])
+def cut(axis: Axes, part: Sequence[Point], side: Literal["x", "y"] = "y") -> None:
+    """An axis of accuracies ends at 0 and 100 %, though the interval of a mean over few seeds may go on.
+
+    One with differences of accuracies, too, ends at -100 and 100.
+    """
+    if not part or any(p.unit != "%" or ("reference" in p.keys and not p.keys.get("difference")) for p in part):
+        return
+    least = -100 if any("reference" in p.keys for p in part) else 0
+    low, high = getattr(axis, f"get_{side}lim")()
+    low, high = max(low, least - 3), min(high, 103)
+    ticks = getattr(axis, f"get_{side}ticks")()
+    axis.set(**{f"{side}lim": (low, high), f"{side}ticks": [t for t in ticks if max(low, least) <= t <= min(high, 100)]})
 
 
 class Plot(NamedTuple):

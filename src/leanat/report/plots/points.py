@@ -7,10 +7,10 @@ from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from leanat.core.errors import did_you_mean
-from leanat.plan.item import Filled, StandIn, Value
+from leanat.plan.item import Filled, StandIn
 from leanat.report import style
 from leanat.report.overview import plain
-from leanat.report.statistics import Interval, t_interval, wilson
+from leanat.report.statistics import Interval, over_images, t_interval
 
 Key = str | Sequence[str] | None
 # Of filled areas, to tell them in grey.
@@ -68,14 +68,6 @@ def made_on(found: Sequence[Point]) -> str:
     used = dict.fromkeys(point.stand_in for point in found if point.ours)
     names = next(iter(used)).names if len(used) == 1 else dict.fromkeys(own.data for own in used if own.data)
     return ", ".join(["this run", *map(plain, names)]) if used else ""
-
-
-def over_images(cell: Value, unit: str | None) -> Interval | None:
-    """Wilson's 95 % interval of an accuracy of one seed; None where several seeds tell more, or it is no share of images."""
-    if cell.n != 1 or not cell.tested or unit != "%" or not 0 <= cell.values[0] <= 100:
-        return None
-    found = wilson(round(cell.values[0] / 100 * cell.tested), cell.tested)
-    return Interval(cell.values[0], 100 * found.low, 100 * found.high, cell.tested)
 
 
 def require(found: Sequence[Point], keys: Iterable[Key]) -> None:
