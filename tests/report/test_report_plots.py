@@ -15,7 +15,7 @@ from leanat.plan import structure
 from leanat.plan.item import Cell, Column, Filled, Item, Row, StandIn, from_json
 from leanat.report import items
 from leanat.report.pictures import pictured
-from leanat.report.plots.points import Point, looks, title
+from leanat.report.plots.points import Point, looks, made_on, title
 
 
 def curves(axis):
@@ -147,12 +147,45 @@ def test_stand_ins_of_a_column_are_told_with_the_attack_that_each_has():
     assert StandIn.of_several([StandIn()]) is None
 
 
-def test_a_panel_of_which_nothing_is_run_does_not_say_this_run():
-    """The other panel has replicated values beside its own, so that each panel says whose its numbers are."""
+def test_a_panel_without_any_number_is_left_to_the_foot():
+    """Of the other one are replicated values beside its own, so that each panel says whose its numbers are."""
     item = grid_item([[[1, 2]] * 3, [[]] * 3], {"plot": "bars", "group": "step", "panel": "column_label"})
     item["cells"][0][0]["replicated"] = {"mean": 5.0, "low": 4.0, "high": 6.0, "n": 2, "scale": "cpu", "device": "CPU"}
     heads = [axis.get_title(loc="left") for axis in draw(item).axes if axis.get_visible()]
-    assert heads == ["a\nthis run", "a\nreplicated, CIFAR-10", "b"]
+    assert heads == ["a\nthis run", "a\nreplicated, CIFAR-10"]
+    assert "b: not run" in " ".join(made.around(item))
+    assert made_on([]) == ""
+
+
+def test_panels_of_one_metric_share_no_axis_that_flattens_them_all():
+    """Clean accuracies near 90 beside robust ones near 30, all of one metric's columns."""
+    options = {"plot": "lines", "x": "step", "series": "row_group", "panel": "column_label"}
+    for levels, alike in ((90, 30), False), ((40, 30), True):
+        item = grid_item([[[level], [level + 4], [level - 6]] for level in levels], options)
+        limits = {axis.get_ylim() for axis in draw(item).axes}
+        assert (len(limits) == 1) == alike
+
+
+def test_the_legend_has_no_series_without_a_number():
+    item = grid_item([[[1], [2], [3]], [[], [], []]], {"plot": "lines", "x": "step"})
+    assert [text.get_text() for text in draw(item).legends[0].get_texts()] == ["a"]
+
+
+def test_replicated_values_alone_have_no_bars_in_the_legend():
+    item = grid_item([[[]] * 3, [[]] * 3], {"plot": "bars", "group": "step"})
+    for line in item["cells"]:
+        line[0]["replicated"] = line[1]["replicated"] = dict(made.REAL)
+    assert {type(mark).__name__ for mark in draw(item).legends[0].legend_handles} == {"Line2D"}
+
+
+def test_names_of_classes_on_a_map_do_not_cover_each_other():
+    item = made.qtart_features()
+    for arrays in item["files"].values():
+        arrays["points"] = arrays["points"] / 6  # clouds that lie on each other
+    for axis in draw(item).axes[3:5]:
+        boxes = [box_of(text) for text in axis.texts]
+        assert len(boxes) == 10
+        assert not [1 for k, box in enumerate(boxes) for other in boxes[:k] if box.overlaps(other)]
 
 
 def test_a_panel_of_pictures_names_what_stands_in_for_its_data():

@@ -105,6 +105,8 @@ def _panel(axis: Axes, cells: pandas.DataFrame, heights: dict[str, float]) -> No
         axis.hlines(y[name], own.low, own.high, color=style.COLOURS[0], alpha=0.25, lw=2.6, zorder=2)
     axis.tick_params(axis="y", length=0)
     axis.margins(x=0.08)
+    if cells[["published", "mean", "replicated_mean"]].isna().all(axis=None):
+        axis.set_xticks([])
     _cut(axis, cells)
     axis.locator_params(axis="x", nbins=4)
     under = f"this run: {first['stand_in']}" if first["stand_in"] else first.get("of", "")

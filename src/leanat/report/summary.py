@@ -34,15 +34,15 @@ TEXT = "row column missing unit stand_in row_group row_label column_group note".
 ROW = 0.185  # inches
 HEADS = {  # column: (heading, left edge in inches, alignment)
     "item": ("item", 0.1, "left"),
-    "scale": ("scale", 4.25, "left"),
-    "cells": ("cells run /\nalso printed", 5.75, "right"),
-    "tau": ("τ median\n(mean)", 6.55, "right"),
-    "pairs": ("pairs in\ngroups", 7.3, "right"),
-    "apart": ("as printed, of\nthose told apart", 8.15, "right"),
-    "levels": ("median absolute\ndifference", 10.2, "left"),
+    "scale": ("scale", 5.65, "left"),
+    "cells": ("cells run /\nalso printed", 7.15, "right"),
+    "tau": ("τ median\n(mean)", 7.95, "right"),
+    "pairs": ("pairs in\ngroups", 8.7, "right"),
+    "apart": ("as printed, of\nthose told apart", 9.55, "right"),
+    "levels": ("median absolute\ndifference", 11.6, "left"),
 }
-AXIS = (8.4, 1.6)  # inches: left edge and width of the panel of taus
-WIDE = 11.9
+AXIS = (9.8, 1.6)  # inches: left edge and width of the panel of taus
+WIDE = 13.3
 
 
 class Cell(NamedTuple):
@@ -255,7 +255,7 @@ def _line(page: Axes, taus: Axes, y: float, row: pandas.Series) -> None:
 
     title = re.sub(r" \((Table|Figure) \d+\)$", "", row["title"])
     page.text(0.22, y, row["item"], va="center", fontsize=7.5)
-    page.text(0.95, y, plain(textwrap.shorten(title, 66, placeholder=" …")), va="center", fontsize=7.5)
+    page.text(0.95, y, plain(textwrap.shorten(title, 100, placeholder=" …")), va="center", fontsize=7.5)
     put("scale", row["scale"])
     put("levels", row["levels"], style.GREY)
     if not row["cells_run"]:

@@ -796,7 +796,7 @@ ITEMS = {
             for ranking, key in RANKINGS.items()
         ],
         unit="%", digits=0,
-        options={"plot": "lines", "x": "tau", "series": "ranking", "panel": ["kind", "model"], "x_label": "tau (epochs at the paper's scale)", "y_label": "% of the removed"},
+        options={"plot": "lines", "x": "tau", "series": "ranking", "panel": ["kind", "model"], "x_label": "tau (epochs at the paper's scale)", "y_label": "% of those taken"},
     ),
     "table9": Item(
         kind="formula",

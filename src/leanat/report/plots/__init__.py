@@ -17,7 +17,7 @@ from leanat.core.errors import did_you_mean
 from leanat.core.files import atomic_write
 from leanat.plan.item import Filled
 from leanat.report import style, table, typeset
-from leanat.report.plots import page
+from leanat.report.plots import page, points
 from leanat.report.plots.bars import bars, matrix
 from leanat.report.plots.features import features
 from leanat.report.plots.files import image_cells, images
@@ -82,7 +82,7 @@ def drawn(item: Filled) -> page.Plot:
     kind, options = _asked(item)
     style.apply()
     matplotlib.rcParams["hatch.linewidth"] = 0.5
-    if _not_run(kind, item):
+    if _not_run(kind, item) or (item.rows and not page.anything(points.points(item))):
         return _nothing(item)
     return PLOTS[kind](item, **options)
 
@@ -96,11 +96,11 @@ def _nothing(item: Filled) -> page.Plot:
     """In the place of pictures a line that says why there are none."""
     figure, axes = page.page((1, 1), (style.WIDTH, 0.8))
     axes[0][0].axis("off")
-    reasons = dict.fromkeys(cell.missing for _, _, cell in item.flat if cell.missing) if item.rows else ()
+    reasons = dict.fromkeys(reason for _, column, cell in item.flat if (reason := column.skipped or cell.missing))
     axes[0][0].text(
         0.5, 0.5, "; ".join(reasons) or f"nothing of it is run at scale {item.scale}", ha="center", color=style.GREY
     )
-    return page.Plot(figure, ())
+    return page.Plot(figure, ("No run of ours is shown.",))
 
 
 def _asked(item: Filled) -> tuple[str, dict[str, Any]]:

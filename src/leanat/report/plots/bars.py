@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import withStroke
 
@@ -71,8 +72,10 @@ def bars(
         axis.set_axisbelow(True)
         page.empty(axis, part)
     page.tidy(axes, panels)
+    bars_shown = any(point.ours for point in found) or not any(point.real for point in found)
     handles = [] if len(drawn) == 1 else [
-        Patch(fc=look.colour, hatch=look.hatch, ec="white", lw=0, label=label)
+        Patch(fc=look.colour, hatch=look.hatch, ec="white", lw=0, label=label) if bars_shown
+        else Line2D([], [], ls="", color=look.colour, marker="x", label=label)
         for label, look in drawn.items()
     ]  # fmt: skip
     read = page.reading(item, "Bars", f"whiskers: {page.INTERVAL}", each=found)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.lines import Line2D
-from matplotlib.patheffects import withStroke
 
 from leanat.plan.item import Filled
 from leanat.report.overview import plain
 from leanat.report.plots.files import Arrays, read_files
 from leanat.report.plots.page import Plot, finish, page
 from leanat.report.plots.points import SeriesStyle, looks, made_on, points
+from leanat.report.plots.scatter import annotate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,9 +44,9 @@ def features(item: Filled, *, attacks: dict[str, str], bins: int = 40) -> Plot:
         axis.set_ylim(0, top)
         axis.set_ylabel("share of examples (%)" if not k else "")
     names = {c: _class_name(maps, c) for c in sorted({int(c) for m in maps.values() for c in m["classes"]})}
-    classes = looks(names.values())
+    classes, told = looks(names.values()), []
     for axis, (title, arrays) in zip(axes[1], maps.items(), strict=False):
-        _cloud(axis, f"{title}\n{whose}", arrays, names, classes)
+        told += _cloud(axis, f"{title}\n{whose}", arrays, names, classes)
     for axis in (*axes[0][len(panels) :], *axes[1][len(maps) :]):
         axis.set_visible(False)
     handles = [Line2D([], [], color=look.colour, ls=look.dash, label=name) for name, look in networks.items()]
@@ -54,9 +54,11 @@ def features(item: Filled, *, attacks: dict[str, str], bins: int = 40) -> Plot:
     read = [
         f"Above: {bins} bins from {edges[0]:.3g} to {edges[-1]:.3g}, the same in every panel; {count} examples a series.",
         f"Below: {mapped} examples a map without attack; its axes have no unit.",
-        "No interval: one network a series.",
+        f"No interval: one network a series{f', of seed {item.provenance.seeds[0]}' * bool(item.provenance.seeds)}.",
     ]
-    return finish(figure, handles, read)
+    plot = finish(figure, handles, read)
+    annotate(figure, told)
+    return plot
 
 
 def _map(arrays: Arrays) -> Arrays:
@@ -80,19 +82,21 @@ def _distribution(axis: Axes, title: str, arrays: Arrays, edges: np.ndarray, dra
     axis.margins(y=0.06)
 
 
-def _cloud(axis: Axes, title: str, arrays: Arrays, names: dict[int, str], drawn: dict[str, SeriesStyle]) -> None:
-    """A map, a point per example; its class by colour and marker, and by name at the middle of the class."""
+def _cloud(
+    axis: Axes, title: str, arrays: Arrays, names: dict[int, str], drawn: dict[str, SeriesStyle]
+) -> list[tuple[Axes, tuple[float, float], str]]:
+    """A map, a point per example; its class by colour and marker. The names of classes at their middles, yet to be written."""
+    told = []
     for c, name in names.items():
         own, look = arrays["points"][arrays["classes"] == c], drawn[name]
         axis.plot(*own.T, ls="", marker=look.marker, ms=2.2, mew=0, color=look.colour, alpha=0.75, rasterized=True)
         if len(own):
-            halo = [withStroke(linewidth=2, foreground="white")]
-            middle = np.median(own, axis=0)
-            axis.text(*middle, name, ha="center", va="center", fontsize=7, path_effects=halo, zorder=5)
+            told.append((axis, tuple(np.median(own, axis=0)), name))
     axis.set(title=plain(title), xticks=[], yticks=[])
     axis.set_aspect("equal", "datalim")
     for side in axis.spines.values():
         side.set_visible(True)
+    return told
 
 
 def _class_name(files: dict[str, Arrays], c: int) -> str:

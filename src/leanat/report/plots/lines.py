@@ -59,7 +59,8 @@ def lines(
     for place, (_, part) in panels.items():
         page.cut(axes[place], part)
     page.tidy(axes, panels)
-    handles = [_handle(label, look) for label, look in (drawn | level).items()]
+    shown = {label for label, own in parts.items() if page.anything(own)} or parts
+    handles = [_handle(label, look) for label, look in (drawn | level).items() if label in shown]
     marked = [point for point in found if x in point.keys]
     read = page.reading(item, "Lines and filled markers", f"bands or bars: {page.INTERVAL}", each=marked)
     return page.finish(figure, handles + page.paper_handle(item, found) + page.real_handle(found), read)
@@ -164,7 +165,7 @@ def _stack(
 
 
 def _share(axes: Any, panels: Mapping) -> None:
-    """One vertical axis for the panels of a row that measure the same metric."""
+    """One vertical axis for the panels of a row that measure the same metric, where it would not flatten all of them."""
     for r in range(axes.shape[0]):
         same: dict[tuple, list] = {}
         for (row, c), (_, part) in panels.items():
@@ -175,8 +176,10 @@ def _share(axes: Any, panels: Mapping) -> None:
                 same.setdefault((where, *{p.keys.get("metric") for p in part}), []).append(axes[r][c])
         for shared in same.values():
             limits = [axis.get_ylim() for axis in shared]
-            for axis in shared:
-                axis.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+            low, high = min(low for low, _ in limits), max(high for _, high in limits)
+            flat = all(own[1] - own[0] < (high - low) / 3 for own in limits)
+            for axis in shared if not flat else ():
+                axis.set_ylim(low, high)
 
 
 def _ticks(axis: Axes, values: Sequence[float]) -> None:

@@ -67,19 +67,30 @@ def page_with_strips(
 
 
 def panels_of(item: Filled, found: Sequence[Point], panel: Key) -> tuple[tuple[int, int], dict]:
-    """The shape of the grid and, by place, each panel's title and points."""
+    """The shape of the grid and, by place, each panel's title and points; none of which the item has no number at all."""
     if not isinstance(panel, str) and panel and len(panel) == 2:
         down, across = split(item, found, panel[0]), split(item, found, panel[1])
+        down, across = _with_numbers(down), _with_numbers(across)
         places = {
             (r, c): (", ".join(filter(None, (column, row))), [p for p in ours if p in theirs])
             for r, (row, ours) in enumerate(down.items())
             for c, (column, theirs) in enumerate(across.items())
         }
         return apart(item, (len(down), len(across)), places)
-    parts = split(item, found, panel) if panel else {"": found}
+    parts = _with_numbers(split(item, found, panel)) if panel else {"": found}
     (_, count), places = apart(item, (1, len(parts)), {(0, k): part for k, part in enumerate(parts.items())})
     shape = grid(count)
     return shape, {divmod(c, shape[1]): part for (_, c), part in places.items()}
+
+
+def anything(found: Sequence[Point]) -> bool:
+    """Whether there is something to draw of the points."""
+    return any(p.ours or p.real or p.paper is not None for p in found)
+
+
+def _with_numbers(parts: dict[str, list[Point]]) -> dict[str, list[Point]]:
+    """The parts that have something to draw, the foot says why the others have not; all where none has."""
+    return {title: own for title, own in parts.items() if anything(own)} or parts
 
 
 def apart(item: Filled, shape: tuple[int, int], panels: dict) -> tuple[tuple[int, int], dict]:
@@ -239,7 +250,7 @@ def _few(point: Point) -> bool:
 
 def empty(axis: Any, found: Sequence[Point]) -> None:
     """Say in a panel that has nothing to draw why it has not."""
-    if not any(p.ours or p.real or p.paper is not None for p in found):
+    if not anything(found):
         reason = next((p.missing for p in found if p.missing), "no value")
         text = textwrap.fill(plain(reason), 28)
         axis.text(0.5, 0.5, text, transform=axis.transAxes, ha="center", va="center", color=style.GREY)

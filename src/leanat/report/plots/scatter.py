@@ -66,7 +66,8 @@ def scatter(
             if label:
                 # A stand-in's name stands at our points alone.
                 of = {True: item, False: replace(item, labels={})}
-                told += [(axis, pair, points.title(of[pair.y.ours is not None], pair.y, label)) for pair in mine]
+                words = [points.title(of[pair.y.ours is not None], pair.y, label) for pair in mine]
+                told += [(axis, at[0], text) for pair, text in zip(mine, words, strict=True) if (at := _places(pair))]
         axis.set_title("\n".join(filter(None, [head, *correlations])))
         page.empty(axis, [p for pair in pairs for point in part if pair.y.keys is point.keys for p in (pair.x, point)])
         axis.grid()
@@ -87,7 +88,7 @@ def scatter(
         read.append("ρ: Spearman's rank correlation of the means shown, p two-sided by the t approximation.")
     handles += page.paper_handle(item, [pair.y for pair in pairs if None not in (pair.x.paper, pair.y.paper)])
     plot = page.finish(figure, handles + page.real_handle(found), read)
-    _annotate(figure, told)
+    annotate(figure, told)
     return plot
 
 
@@ -136,24 +137,22 @@ def _series(axis: Axes, pairs: Sequence[Pair], look: points.SeriesStyle, join: b
         axis.errorbar([e.mean for e in xs], [e.mean for e in ys], **bars, **page.REAL)
 
 
-def _annotate(figure: Figure, told: Sequence[tuple[Axes, Pair, str]]) -> None:
-    """Write each label near its point, on no other label and no marker; a thin line leads to one that stands off."""
+def annotate(figure: Figure, told: Sequence[tuple[Axes, tuple[float, float], str]]) -> None:
+    """Write each label near its place, on no other label and no marker; a thin line leads to one that stands off."""
     renderer, point = figure.canvas.get_renderer(), figure.dpi / 72  # pixels
     halo = [withStroke(linewidth=1.5, foreground="white")]
     for axis in dict.fromkeys(axis for axis, *_ in told):
-        own = [(_places(pair)[0], text) for of, pair, text in told if of is axis and _places(pair)]
-        if not own:
-            continue
+        own = [(at, text) for of, at, text in told if of is axis]
         look = {"fontsize": 7, "color": "#333333", "ha": "center", "va": "center", "zorder": 6, "path_effects": halo}
         notes = [axis.annotate(text, at, (0, 0), textcoords="offset points", **look) for at, text in own]
         extents = [note.get_window_extent(renderer) for note in notes]
         sizes = np.array([[box.width, box.height] for box in extents]) + 2 * point
         anchors = axis.transData.transform([at for at, _ in own])
-        offsets, gaps = _apart(anchors, sizes, _marks(axis), axis.get_window_extent().extents, point)
-        for note, offset, gap, (at, text) in zip(notes, offsets / point, gaps, own, strict=True):
+        offsets, off = _apart(anchors, sizes, _marks(axis), axis.get_window_extent().extents, point)
+        for note, offset, stands_off, (at, text) in zip(notes, offsets / point, off, own, strict=True):
             note.remove()
             line = {"arrowstyle": "-", "lw": 0.4, "color": "#777777", "shrinkA": 0, "shrinkB": 1}
-            leads = {"arrowprops": line} if gap > 4 else {}
+            leads = {"arrowprops": line} if stands_off else {}
             axis.annotate(text, at, tuple(offset), textcoords="offset points", **look, **leads)
 
 
@@ -164,7 +163,7 @@ SWEEPS = 4  # times that every label may move away from the others
 def _apart(
     anchors: np.ndarray, sizes: np.ndarray, marks: np.ndarray, inside: np.ndarray, point: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where the middle of each label goes, from its anchor, and the gap between (in points), all else in pixels.
+    """Where the middle of each label goes, from its anchor, and whether it stands off it or nearer to another; in pixels.
 
     anchors, sizes: [n, 2]; marks: [m, 2], what lines and bars cover; inside: [4], the axes' corners. Dear are other labels,
     the edge and markers, then places nearer to another's point; then the gap, and what is covered of lines and bars.
@@ -180,7 +179,8 @@ def _apart(
     cost += 300 * _covered(middles, half + 2 * point, anchors) + 0.15 * _covered(middles, half, marks)
     far = np.linalg.norm(np.maximum(np.abs(middles[:, :, None] - anchors) - half[:, :, None], 0), axis=3)
     own = far[np.arange(len(anchors)), :, np.arange(len(anchors))]
-    cost += 25 * (far < own[:, :, None] - point / 2).any(2)
+    astray = (far < own[:, :, None] - point / 2).any(2)
+    cost += 25 * astray
     best = cost.argmin(1)
     for _ in range(SWEEPS):
         for k in range(len(anchors)):
@@ -189,7 +189,7 @@ def _apart(
             near = np.abs(middles[k][:, None] - placed) < (half[k] + half[others, 0])
             best[k] = (cost[k] + 1000 * near.all(2).sum(1)).argmin()
     chosen = np.arange(len(anchors)), best
-    return offsets[chosen], gap[best]
+    return offsets[chosen], astray[chosen] | (gap[best] > 4)
 
 
 def _covered(middles: np.ndarray, half: np.ndarray, points: np.ndarray) -> np.ndarray:
