@@ -75,7 +75,9 @@ def test_one_seed_says_so_and_has_no_bars():
 
 def test_what_is_missing_along_a_line_is_named_by_panel_series_and_places():
     """Of two panels one is not run at all; in the other one place is missing of both series, and a level."""
-    rows = [made.row(where, str(x), where=where, order="ranked", step=x) for where in ("left", "right") for x in (1, 2, 4)]
+    rows = [
+        made.row(where, str(x), where=where, order="ranked", step=x) for where in ("left", "right") for x in (1, 2, 4)
+    ]
     rows += [made.row("left", "plain", where="left", order="plain")]
     columns = [made.column(name, part=name) for name in ("on A", "on B")]
     none, some = made.cell(missing="one is enough"), made.cell([1, 2])

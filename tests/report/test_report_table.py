@@ -460,8 +460,8 @@ def test_overview_draws_the_paper_open_and_ours_with_intervals_on_a_stand_in_in_
 
 def test_overview_without_values_of_the_paper_has_no_marker_of_them():
     item = small()
-    for published, labels in ((94.04, ["paper"]), (None, [])):
-        item["cells"] = [[cell([90, 92, 94], published), cell()], [cell([1, 2, 3]), cell()]]
+    for value, labels in ((94.04, ["paper"]), (None, [])):
+        item["cells"] = [[cell([90, 92, 94], value), cell()], [cell([1, 2, 3]), cell()]]
         shown = [text.get_text() for text in draw(frame(item)).legends[0].get_texts()]
         assert shown == [*labels, "this run (demo), mean and 95 % interval, n = 3"]
 

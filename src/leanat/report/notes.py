@@ -46,10 +46,14 @@ def notes(item: Filled) -> list[dict[str, str]]:
     found = [("", _reading(item, n))]
     if item.of_a_paper:
         values = "its values are there " * _printed(item)
-        found.append(scale(item, f"Smaller than the paper's: {values}for the ordering of methods, not to compare levels."))
+        found.append(
+            scale(item, f"Smaller than the paper's: {values}for the ordering of methods, not to compare levels.")
+        )
     stand_ins = _by_value(columns, lambda column: None if column.skipped else column.stand_in)
     everywhere = len(stand_ins) == 1 and all(column.stand_in and not column.skipped for column in columns)
-    told = (f"{data} {'throughout' if everywhere else '(' + ', '.join(names) + ')'}" for data, names in stand_ins.items())
+    told = (
+        f"{data} {'throughout' if everywhere else '(' + ', '.join(names) + ')'}" for data, names in stand_ins.items()
+    )
     found.append(("Stand-ins.", _list(told)))
     sizes = _by_value(columns, lambda column: column.n_test)
     made = [*[f"scale {item.scale}"] * item.of_a_paper, *_seeds(provenance.seeds)]

@@ -176,7 +176,11 @@ def _legend(fig: Figure, cells: pandas.DataFrame) -> None:
         counts = sorted(set(cells.loc[cells["mean"].notna(), "n"].astype(int)))
         several = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else counts[0]
         images = bool(_over_images(cells))
-        one = ("1 seed" + ", pale: Wilson's interval over its images" * images) if cells["seeds"].str.strip("[]").any() else "computed"
+        one = (
+            ("1 seed" + ", pale: Wilson's interval over its images" * images)
+            if cells["seeds"].str.strip("[]").any()
+            else "computed"
+        )
         label = one if counts == [1] else f"mean and 95 % interval, n = {several}" + ", of one over images" * images
         label = f"this run ({cells['scale'].iloc[0]}), {label}"
         line = "" if counts == [1] else "-"
