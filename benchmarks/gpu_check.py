@@ -12,8 +12,8 @@ bits        whether an epoch that is repeated, or left and resumed from a checkp
             usual and in the deterministic mode
 memory      whether an attack that does not fit into memory comes through, with the outcomes of a small batch
 
-A line for each result; all of them, with the device and the versions, in gpu-check.json. Exit status 1 where tests, benchmarks or
-the deterministic mode failed.
+A line for each result; all of them, with the device and the versions, in gpu-check.json. Exit status 1 where tests or
+benchmarks failed, or the deterministic mode could not be run; what the other parts found is for the reader.
 """
 
 from __future__ import annotations

@@ -178,7 +178,11 @@ def test_rounds_go_on_until_nothing_is_left_to_decide(grid, tmp_path, monkeypatc
     assert len(made) == 4, "only what is asked for first"
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)], ids=lambda v: str(int(v)))
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGTERM, 75), (signal.SIGINT, 130), (signal.SIGHUP, 75)],
+    ids=["terminated", "Ctrl-C", "terminal closed"],
+)
 def test_asked_to_stop_it_leaves_no_job_running(tmp_path, number, status):
     (tmp_path / "snakemake.py").write_text(
         "import pathlib, subprocess, sys\n"
@@ -189,7 +193,7 @@ def test_asked_to_stop_it_leaves_no_job_running(tmp_path, number, status):
     words = "from leanat import deciding; deciding.workflow(['qtart/table1'], 1, ['seeds=1'], None)"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path[1:]])}
     process = subprocess.Popen([sys.executable, "-c", words], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
-    while not (tmp_path / "job").is_file() or not (tmp_path / "job").read_text():
+    while process.poll() is None and not ((tmp_path / "job").is_file() and (tmp_path / "job").read_text()):
         time.sleep(0.02)
     job = psutil.Process(int((tmp_path / "job").read_text()))
     process.send_signal(number)

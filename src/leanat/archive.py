@@ -99,7 +99,11 @@ def _of_other_runs(name: str, path: Path, grid: Grid, runs: set[str]) -> Iterato
         return
     item = grid.items.get("/".join(Path(name).with_suffix("").parts[-2:]))
     if path.suffix == ".json" and path.stem == "claims":
-        other = sorted(set(_of_claims(path, grid)))
+        try:
+            other = sorted(set(_of_claims(path, grid)))
+        except (AttributeError, KeyError, TypeError):
+            yield f"archive: {path}: this is no ledger of claims; {AGAIN}"
+            return
     elif path.suffix == ".csv" and item is not None:
         other = [] if item_csv.of_these_runs(path, item) else [item.name]
     else:

@@ -282,10 +282,12 @@ def data(arguments: argparse.Namespace) -> None:
     elif folder is not None and not folder.is_dir():
         raise ConfigError([f"data: {folder}: no such folder"])
     places = [place for place in sets.survey(folder) if wanted is None or place.name in wanted]
-    configured = (arguments.config_dir / "config.yaml").is_file()
-    any_counts = configured and settings.load(arguments.config_dir, options.overrides(arguments)).get("other_counts")
-    counts = settings.data_sets(arguments.config_dir) if configured and not any_counts else {}
-    lost, wrong = [place.name for place in places if not place.complete and (wanted or [])], []
+    configured = wanted and (arguments.config_dir / "config.yaml").is_file()
+    if configured and not settings.load(arguments.config_dir, options.overrides(arguments)).get("other_counts"):
+        counts = settings.data_sets(arguments.config_dir)
+    else:
+        counts = {}
+    lost, wrong = [], []
     for place in places:
         try:
             if wanted and place.complete and place.path is not None:
@@ -297,9 +299,12 @@ def data(arguments: argparse.Namespace) -> None:
         if place.complete:
             log.info("%-14s found    %s", place.name, place.path or "comes with the package")
         else:
+            lost.append(place.name)
             log.info("%-14s missing  %s; %s", place.name, place.missing, sets.how(place.name, folder))
     where = folder or "data_dir, which is not set"
-    if problems := [f"data: {how} in {where}: {', '.join(n)}" for how, n in (("missing", lost), ("wrong", wrong)) if n]:
+    problems = [f"data: missing in {where}: {', '.join(lost)}"] if lost else []
+    problems += [f"data: wrong in {where}: {', '.join(wrong)}"] if wrong else []
+    if wanted and problems:
         raise ConfigError(problems)
     if folder is not None and not any(place.complete for place in places if place.path):
         raise ConfigError([f"data: {folder} holds none of these data sets"])

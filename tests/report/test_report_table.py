@@ -252,7 +252,7 @@ def test_the_foot_counts_the_images_of_accuracies_alone():
     item["cells"][0][0]["tested"] = 50
     assert "1,197 test examples; of them 50 (CIFAR-10);" in foot(item)["This run."]
     item["cells"][1][0] = cell([1.0])
-    assert "of them 50 behind each accuracy (CIFAR-10);" in foot(item)["This run."]
+    assert "accuracies on 50 of them (CIFAR-10);" in foot(item)["This run."]
 
 
 def test_foot_of_items_with_one_seed_and_without_runs():

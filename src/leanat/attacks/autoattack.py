@@ -1,8 +1,9 @@
 """AutoAttack (Croce and Hein 2020) and its parts, through the package ``pyautoattack``, its side effects fenced in.
 
 The package seeds the global generators, leaves gradients in parameters, and trusts the caller with evaluation mode; here
-the generators, modes and gradients are as before after every call. Its random numbers belong to a batch, not to an
-example: outcomes depend on the batch size (by an image in hundreds) and equal the package's for equal batches and seed.
+the generators (of GPUs that are in use), modes and gradients are as before after every call. Its random numbers belong
+to a batch, not to an example: outcomes depend on the batch size (by an image in hundreds) and equal the package's for
+equal batches and seed.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _silent = logging.Logger("leanat.autoattack", logging.CRITICAL + 1)  # what it w
 
 @contextmanager
 def _fenced(net: nn.Module, seed: int) -> Iterator[None]:
-    # The package seeds the generators of all GPUs, whichever it works on. Before CUDA's first use they have no state.
+    # The package seeds the generators of all GPUs, whichever it works on. Before CUDA's first use none has a state to keep.
     gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
     with (
         eval_without_param_grad(net),

@@ -95,7 +95,10 @@ def examine(name: str, data_dir: Path | str, expected: Mapping[str, int] | None)
         folders.check_counts(name, data_dir, expected)
         return
     for part in ("train", "test"):
-        folders.listing(name, part, data_dir) if name in folders.STREAMED else check(name, part, data_dir)
+        if name in folders.STREAMED:
+            folders.listing(name, part, data_dir)
+        else:
+            check(name, part, data_dir)
 
 
 def download(name: str, data_dir: Path | str) -> None:

@@ -88,7 +88,7 @@ def _own(part: Any) -> Iterator[Mark]:
 
 def _lines(marks: Iterable[Mark]) -> list[str]:
     """Each once."""
-    shown = ((key, worded(value), reason) for key, value, reason in marks)
+    shown = ((key, worded(value) or "none", reason) for key, value, reason in marks)
     return [f"{key} = {value}: {reason}" for key, value, reason in dict.fromkeys(shown)]
 
 

@@ -82,8 +82,10 @@ def _problems(settings: Mapping[str, Any], own: Mapping[str, Any], path: Path) -
     for key in PATHS:
         if isinstance(value := settings.get(key), str) and value.startswith("~"):  # was left as it is
             yield f"{where(key)}: {key}: {value} is not allowed; there is no such home folder"
-    if isinstance(results := settings.get("results"), str) and (results == "" or {*"{}"} & {*results}):
-        yield f"{where('results')}: results: {results!r} is not allowed; a folder, without {{ and }}, Snakemake's wildcards"
+    if (results := settings.get("results")) == "":
+        yield f"{where('results')}: results: '' is not allowed; a folder"
+    elif isinstance(results, str) and {*"{}"} & {*results}:
+        yield f"{where('results')}: results: {results!r} is not allowed; {{ and }} are Snakemake's wildcards"
     if settings.get("papers") == []:
         yield f"{where('papers')}: papers: [] is not allowed; names of papers, or null for all"
     for key in ("gpus", "jobs_per_gpu", "max_hours"):

@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import leanat
 from leanat.core.errors import ConfigError, did_you_mean
 from leanat.plan.grid import Grid
 from leanat.plan.item import Item
@@ -80,12 +81,12 @@ def check_values(root: Path, grid: Grid, results: Path) -> None:
     """Runs ``leanat check`` with torch, in a process of its own, once for each content of all that it reads: configuration,
     code, the papers' numbers, the settings, and which torch and torchvision there are.
     """
-    kinds = {"config": "*.yaml", "published": "*.csv", "src": "*.py"}
-    files = [file for folder, kind in kinds.items() for file in sorted((root / folder).rglob(kind))]
+    kinds = {root / "config": "*.yaml", root / "published": "*.csv", Path(leanat.__file__).parent: "*.py"}
+    files = [file for folder, kind in kinds.items() for file in sorted(folder.rglob(kind))]
     versions = [(d.name, d.version) for name in ("torch", "torchvision") for d in metadata.distributions(name=name)]
     content = hashlib.sha256(repr((sorted(grid.settings.items()), versions)).encode())
     for file in files:
-        content.update(f"\0{file.relative_to(root)}\0".encode() + file.read_bytes())
+        content.update(f"\0{file}\0".encode() + file.read_bytes())
     kept = results / ".checked" / content.hexdigest()[:16]
     if kept.exists():
         return

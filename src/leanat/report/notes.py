@@ -47,7 +47,7 @@ def notes(item: Filled) -> list[dict[str, str]]:
     if item.of_a_paper:
         values = "its values are there " * _printed(item)
         found.append(
-            scale(item, f"Smaller than the paper's: {values}for the ordering of methods, not to compare levels.")
+            scale_note(item, f"Smaller than the paper's: {values}for the ordering of methods, not to compare levels.")
         )
     stand_ins = _by_value(columns, lambda column: None if column.skipped else column.stand_in)
     everywhere = len(stand_ins) == 1 and all(column.stand_in and not column.skipped for column in columns)
@@ -62,7 +62,7 @@ def notes(item: Filled) -> list[dict[str, str]]:
     elif sizes:
         made.append("test examples: " + ", ".join(f"{size:,} ({', '.join(names)})" for size, names in sizes.items()))
     fewer = _by_value(columns, lambda column: _fewest(item, column))
-    made += [f"of them {size} ({', '.join(names)})" for size, names in fewer.items()]
+    made += [f"{size} of them ({', '.join(names)})" for size, names in fewer.items()]
     made += [part for part in (provenance.device, provenance.date) if part]
     made += [f"revision {provenance.revision}"] if provenance.revision else []
     made += [provenance.attacks] if provenance.attacks else []
@@ -79,7 +79,7 @@ def notes(item: Filled) -> list[dict[str, str]]:
     return [{"head": head, "body": body} for head, body in found if body]
 
 
-def scale(item: Filled, smaller: str) -> tuple[str, str]:
+def scale_note(item: Filled, smaller: str) -> tuple[str, str]:
     """The paragraph on a scale that is not the paper's; ``smaller`` holds for trainings, whatever else is reckoned."""
     trained, known = bool(item.provenance.seeds), any(cell.values for _, _, cell in item.flat)
     said = smaller if trained else "Nothing is trained for this: all of it is at the paper's own settings." * known
@@ -96,10 +96,9 @@ def _fewest(item: Filled, column: Column) -> str | None:
     counts = [row[k].tested for row in item.cells if row[k].tested]
     if not counts or not column.n_test or min(counts) >= column.n_test:
         return None
-    others = any(
-        row[k].values and not row[k].tested for row in item.cells
-    )  # differences, say, whose images are not counted
-    return _span(counts) + " behind each accuracy" * others
+    # Of differences, say, the images are not counted.
+    others = any(row[k].values and not row[k].tested for row in item.cells)
+    return ("accuracies on " if others else "") + _span(counts)
 
 
 def unrecorded(provenance: Provenance) -> str:

@@ -136,9 +136,9 @@ def _slips_of_sat(of: Findings, printed: Printed) -> str:
     trained = _seeds(of, item, ["full AT | full AT | clean, all 10,000"], "points")
     return (
         f"- `sat`, what the authors' code reports otherwise, of the same networks ({trained}): points of robust accuracy on the "
-        "first 8/9 of the attacked images (1,778 of 2,000; the code: 8,000 of 9,000) less that on all of them, "
-        f"{of_trainings('robust, 8,000 images', 2)}; of clean accuracy on all 10,000 less that on the 2,000, "
-        f"{of_trainings('clean, all 10,000', 2)}, most of which the draw of 2,000 images may be."
+        "first 8/9 of the attacked images (the code: 8,000 of 9,000) less that on all of them, "
+        f"{of_trainings('robust, 8,000 images', 2)}; of clean accuracy on all 10,000 less that on the attacked ones, "
+        f"{of_trainings('clean, all 10,000', 2)}, most of which may come from which images are attacked."
     )
 
 

@@ -24,7 +24,7 @@ def frame(item: Filled, notes: Sequence[Mapping[str, str]], claims: Sequence[Map
         "origin": f"{item.paper} / {item.item}",
         "scale": f"scale: {item.scale}",
         "claims-head": f"Claims, from the numbers of this page alone; figures/{item.paper}/claims.pdf weighs all of the paper, "
-        "and holds where it differs",
+        "and counts where the two differ",
         "claims": list(claims),
         "notes": list(notes),
         "assumptions": list(item.provenance.assumptions),

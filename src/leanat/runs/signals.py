@@ -1,4 +1,4 @@
-"""Being asked to stop: a scheduler's SIGTERM or SIGUSR1 before it takes the machine away, a user's Ctrl-C."""
+"""Being asked to stop: a scheduler's SIGTERM or SIGUSR1 before it takes the machine away, a user's Ctrl-C, a closed terminal."""
 
 from __future__ import annotations
 
@@ -76,5 +76,8 @@ def heard() -> Iterator[Asked]:
             sys.exit(asked.status)
         asked.number = number
 
-    with _handled(note, signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+    numbers = [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # a terminal that is closed, unless nohup says not to mind
+        numbers.append(signal.SIGHUP)
+    with _handled(note, *numbers):
         yield asked

@@ -145,7 +145,7 @@ class Writer:
         """
         suffix = ".png" if item.kind == "figure" else ".overview.png"
         source = self.figures / f"{item.id}{suffix}"
-        if not source.is_file() or (self.figures / f"{item.id}.csv" != self.csv(item) and item.kind == "figure"):
+        if not source.is_file() or self.csv(item) != self.figures / f"{item.id}.csv":
             return None
         content, size = pictures.small(source, WIDE if item.kind == "figure" else WIDE_BESIDE)
         name = f"pictures/{item.paper}-{item.name}.webp"

@@ -41,7 +41,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Claim:
-    """A line of the ledger. ``record``: all of it, as the JSON; ``sign``, ``bound``: what is expected, with what matters."""
+    """A line of the ledger. ``record``: all of it, as the JSON; ``bound``: with what it has to be exceeded by."""
 
     record: dict[str, Any]
     sign: str  # >, <, within; nothing for what cannot be tested

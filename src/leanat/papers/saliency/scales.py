@@ -100,8 +100,9 @@ class Lite(scales.Lite):
 
     fewer_epochs = (2 / 15, 2)  # Free-AT's 8 replays beside its teacher's passes
 
-    def epochs(self, cell: Cell) -> tuple[float, int] | None:
-        return (0.16, 2) if cell["method"] == "free" else super().epochs(cell)
+    def change(self, spec: dict[str, Any], cell: Cell) -> dict[str, Any]:
+        spec = super().change(spec, cell)
+        return set_fields(spec, drops=[1, 2]) if cell["method"] == "free" else spec
 
     def skip(self, cell: Cell) -> str | None:
         if reason := super().skip(cell):
@@ -111,10 +112,9 @@ class Lite(scales.Lite):
         return not_needed(cell)
 
     def notes(self, cell: Cell) -> Iterable[str]:
-        yield (
-            "epochs x 2/15 (Free-AT x 0.16, of which both drops of the learning rate are left), and every other count of "
-            "epochs in proportion"
-        )
+        yield "epochs x 2/15, and every other count of epochs in proportion"
+        if cell["method"] == "free":
+            yield "Free-AT's rate drops after epochs 1 and 2 of 3: in proportion both drops would fall on the second"
         yield "WRN-16-4 in place of WRN-32-10 and WRN-34-10"
 
 

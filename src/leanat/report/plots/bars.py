@@ -43,9 +43,8 @@ def bars(
     shape, panels = page.panels_of(item, found, panel)
     groups, drawn = list(points.series_of(item, found, group)), points.looks(points.series_of(item, found, series))
     wide = min(7.2, max(2.4, 0.9 + len(groups) * max(0.32, 0.14 * len(drawn)))) if shape[1] == 1 else 2.4
-    as_printed = list(
-        points.series_of(replace(item, labels={}), found, group)
-    )  # real data have the paper's own classes
+    # Real data have the paper's own classes.
+    as_printed = list(points.series_of(replace(item, labels={}), found, group))
     letters = max(4, int(wide / len(groups) / LETTER))
     turned = max(len(word) for label in groups + as_printed for word in label.split()) > letters
     rest = max(map(len, groups + as_printed)) * LETTER * 0.6 if turned else 0.0

@@ -54,7 +54,7 @@ def features(item: Filled, *, attacks: dict[str, str], bins: int = 40) -> Plot:
     read = [
         f"Above: {bins} bins from {edges[0]:.3g} to {edges[-1]:.3g}, the same in every panel; {count} examples a series.",
         f"Below: {mapped} examples a map without attack; its axes have no unit.",
-        f"No interval: one network a series{f', of seed {item.provenance.seeds[0]}' * bool(item.provenance.seeds)}.",
+        "No interval: one network a series" + "".join(f", of seed {seed}" for seed in item.provenance.seeds[:1]) + ".",
     ]
     plot = finish(figure, handles, read)
     annotate(figure, told)

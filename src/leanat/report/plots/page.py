@@ -14,7 +14,7 @@ from numpy import array, ndarray
 
 from leanat.plan.item import Filled
 from leanat.report import style
-from leanat.report.notes import notes, scale
+from leanat.report.notes import notes, scale_note
 from leanat.report.overview import plain
 from leanat.report.plots.missing import missing, missing_along, own_rows
 from leanat.report.plots.points import Key, Point, made_on, name, split
@@ -291,7 +291,7 @@ def foot(item: Filled, read: Sequence[str]) -> list[dict[str, str]]:
     found = [("", " ".join(read))]
     if printed:
         text = "Smaller than the paper's, whose values have panels of their own: for the order of methods, not to compare levels."
-        found.append(scale(item, text))
+        found.append(scale_note(item, text))
     wanted = ("Stand-ins.", "Replicated.", "Not finite.", "This run.", "Not checked.", "Scaled.", "Times.", "Not run.")
     own = {note["head"]: note["body"] for note in notes(item)}
     found += [(head, own[head]) for head in wanted if head in own]
