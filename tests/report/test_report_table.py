@@ -250,7 +250,7 @@ def test_the_foot_counts_the_images_of_accuracies_alone():
     """Beside an accuracy on 50 images stand differences, whose images are not counted."""
     item = small()
     item["cells"][0][0]["tested"] = 50
-    assert "1,197 test examples; of them 50 (CIFAR-10);" in foot(item)["This run."]
+    assert "1,197 test examples; 50 of them (CIFAR-10);" in foot(item)["This run."]
     item["cells"][1][0] = cell([1.0])
     assert "accuracies on 50 of them (CIFAR-10);" in foot(item)["This run."]
 
