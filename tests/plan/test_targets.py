@@ -24,6 +24,7 @@ def checks(root, monkeypatch):
     counted = []
     done = SimpleNamespace(returncode=0, stderr="")
     monkeypatch.setattr(targets, "subprocess", SimpleNamespace(run=lambda *_, **__: counted.append(0) or done))
+    monkeypatch.setattr(targets.leanat, "__file__", str(root / "src/leanat/__init__.py"))
 
     def start(**settings):
         before = len(counted)
