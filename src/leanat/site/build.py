@@ -141,11 +141,14 @@ class Writer:
 
     def pictures(self, item: items.Item) -> dict[str, Any] | None:
         """The picture of a figure, or that of a table's values beside the paper's; None where the workflow made none yet, or
-        made it of other settings' runs, as the CSV beside it then says.
+        a figure of other settings' runs, as the CSV beside it then says.
         """
         suffix = ".png" if item.kind == "figure" else ".overview.png"
         source = self.figures / f"{item.id}{suffix}"
-        if not source.is_file() or self.csv(item) != self.figures / f"{item.id}.csv":
+        if not source.is_file():
+            return None
+        # A table's picture is drawn from the kept CSV, whatever lies beside it.
+        if item.kind == "figure" and self.csv(item) != self.figures / f"{item.id}.csv":
             return None
         content, size = pictures.small(source, WIDE if item.kind == "figure" else WIDE_BESIDE)
         name = f"pictures/{item.paper}-{item.name}.webp"
