@@ -107,7 +107,7 @@ CONFIGURATIONS = [
     (CONFIG, "seeds: null", "seeds: null\nseeds: 2", "key 'seeds' twice"),
     (CONFIG, "seeds: null", " seeds: null", "not valid YAML"),
     (CONFIG, "results: results", 'results: ""', "config.yaml: results: '' is not allowed; a folder"),
-    (CONFIG, "results: results", 'results: "a{b}"', "config.yaml: results: 'a{b}' is not allowed; a folder, without { and }"),
+    (CONFIG, "results: results", 'results: "a{b}"', "results: 'a{b}' is not allowed; { and } are Snakemake's wildcards"),
     (CONFIG, "papers: [mine]", "papers: []", "config.yaml: papers: [] is not allowed; names of papers, or null for all"),
     (CONFIG, "device: auto", "device: tpu", "config.yaml: device: 'tpu' is not allowed; allowed: auto, cpu, cuda, cuda:N"),
     (CONFIG, "other_counts: false", "other_counts: perhaps", "other_counts: 'perhaps' is not allowed; expected bool"),

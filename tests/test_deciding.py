@@ -190,7 +190,8 @@ def test_asked_to_stop_it_leaves_no_job_running(tmp_path, number, status):
         "pathlib.Path('job').write_text(str(job.pid))\n"
         "job.wait()\n"
     )
-    words = "from leanat import deciding; deciding.workflow(['qtart/table1'], 1, ['seeds=1'], None)"
+    words = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # the tests may run under nohup
+    words += "from leanat import deciding; deciding.workflow(['qtart/table1'], 1, ['seeds=1'], None)"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path[1:]])}
     process = subprocess.Popen([sys.executable, "-c", words], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
     while process.poll() is None and not ((tmp_path / "job").is_file() and (tmp_path / "job").read_text()):
