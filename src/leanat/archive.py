@@ -6,13 +6,14 @@ import csv
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
 from leanat.core.errors import ConfigError
 from leanat.core.files import atomic_write, read_json
 from leanat.plan.grid import Grid
+from leanat.plan.item import Item
 from leanat.report import item_csv
 from leanat.runs import records
 from leanat.runs.experiment import revision
@@ -97,38 +98,44 @@ def _of_other_runs(name: str, path: Path, grid: Grid, runs: set[str]) -> Iterato
     """
     if not name.startswith(("figures/", "results/items/")):
         return
-    item = grid.items.get("/".join(Path(name).with_suffix("").parts[-2:]))
-    if path.suffix == ".json" and path.stem == "claims":
-        try:
-            other = sorted(set(_of_claims(path, grid)))
-        except (AttributeError, KeyError, TypeError):
-            yield f"archive: {path}: this is no ledger of claims; {AGAIN}"
-            return
-    elif path.suffix == ".csv" and item is not None:
-        other = [] if item_csv.of_these_runs(path, item) else [item.name]
-    else:
-        other = []
-    if other:
-        yield f"archive: {path}: its numbers of {other[0]} are not of the runs of these settings; {AGAIN}"
+    if path.name == "claims.json":
+        yield from _of_a_ledger(path, grid)
     elif path.suffix == ".csv":
-        with path.open(newline="", encoding="utf-8") as file:
-            cells = list(csv.DictReader(file))
-        named = {run for row in cells for key in ("run", "runs") for run in (row.get(key) or "").split()}
-        if absent := sorted(named - runs):
-            text = f"{len(absent)} of its runs are not among those of these settings that are finished"
-            yield f"archive: {path}: {text}, such as {absent[0]}; {AGAIN}"
+        yield from _of_a_csv(path, grid.items.get("/".join(Path(name).with_suffix("").parts[-2:])), runs)
 
 
-def _of_claims(path: Path, grid: Grid) -> Iterator[str]:
-    """The items whose cells a ledger of claims has from other runs than the settings have for them."""
-    for claim in read_json(path, "a ledger of claims").get("claims", []):
-        if claim["origin"] != "this run":
-            continue
-        for cell in (cell for case in claim["cases"] for cell in case["cells"].values()):
-            item = f"{claim['paper']}/{cell['item']}"
-            row = {"row": cell["row"], "column": cell["column"], "runs": " ".join(cell["runs"])}
-            if row["runs"] and (item not in grid.items or item_csv.of_other_runs([row], grid.items[item])):
-                yield item
+def _of_a_csv(path: Path, item: Item | None, runs: set[str]) -> Iterator[str]:
+    """``item``: of whose cells the file is; None where it is of others, such as a list of runs."""
+    if item is not None and not item_csv.of_these_runs(path, item):
+        yield f"archive: {path}: its numbers of {item.name} are not of the runs of these settings; {AGAIN}"
+        return
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    named = {run for row in rows for key in ("run", "runs") for run in (row.get(key) or "").split()}
+    if absent := sorted(named - runs):
+        text = f"{len(absent)} of its runs are not among those of these settings that are finished"
+        yield f"archive: {path}: {text}, such as {absent[0]}; {AGAIN}"
+
+
+def _of_a_ledger(path: Path, grid: Grid) -> Iterator[str]:
+    """Each item whose cells a ledger of claims has from other runs than the settings have for them."""
+    try:
+        every = read_json(path, "a ledger of claims").get("claims", [])
+        own = [claim for claim in every if claim["origin"] == "this run"]
+        cells = [(c["paper"], cell) for c in own for case in c["cases"] for cell in case["cells"].values()]
+        rows = [
+            (f"{paper}/{c['item']}", {"row": c["row"], "column": c["column"], "runs": " ".join(c["runs"])})
+            for paper, c in cells
+        ]
+    except (AttributeError, KeyError, TypeError):
+        yield f"archive: {path}: this is no ledger of claims; {AGAIN}"
+        return
+    for item in dict.fromkeys(name for name, row in rows if row["runs"] and _strange(row, grid.items.get(name))):
+        yield f"archive: {path}: its numbers of {item} are not of the runs of these settings; {AGAIN}"
+
+
+def _strange(row: Mapping[str, str], item: Item | None) -> bool:
+    return item is None or item_csv.of_other_runs([row], item)
 
 
 def environment(runs: list[str], results: Path) -> str:

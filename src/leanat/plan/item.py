@@ -27,7 +27,7 @@ class Line:
 
     @property
     def words(self) -> str:
-        """The name in a sentence; a label that the group ends in is said once."""
+        """The name in a sentence, in which a label that the group ends in does not stand twice."""
         parts = self.group.split(" | ")
         return self.group if parts[-1] == self.label else " ".join(filter(None, (self.group, self.label)))
 

@@ -135,8 +135,7 @@ def _cut(axis: Axes, cells: pandas.DataFrame) -> None:
     """An axis of shares ends at 0 and 100 %, though the interval of a mean over few seeds may go on."""
     shown = cells[["published", "mean", "replicated_mean"]].astype(float)
     if cells["unit"].eq("%").all() and not (shown.lt(0) | shown.gt(100)).any(axis=None):
-        low, high = axis.get_xlim()
-        axis.set_xlim(max(low, -3), min(high, 103))
+        axis.set_xlim(style.of_shares(*axis.get_xlim()))
 
 
 def plain(text: str) -> str:
@@ -176,11 +175,9 @@ def _legend(fig: Figure, cells: pandas.DataFrame) -> None:
         counts = sorted(set(cells.loc[cells["mean"].notna(), "n"].astype(int)))
         several = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else counts[0]
         images = bool(_over_images(cells))
-        one = (
-            ("1 seed" + ", pale: Wilson's interval over its images" * images)
-            if cells["seeds"].str.strip("[]").any()
-            else "computed"
-        )
+        one = "1 seed" + ", pale: Wilson's interval over its images" * images
+        if not cells["seeds"].str.strip("[]").any():
+            one = "computed"
         label = one if counts == [1] else f"mean and 95 % interval, n = {several}" + ", of one over images" * images
         label = f"this run ({cells['scale'].iloc[0]}), {label}"
         line = "" if counts == [1] else "-"

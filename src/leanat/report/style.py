@@ -78,3 +78,8 @@ def save(fig: Figure, stem: Path | str) -> None:
     from matplotlib import pyplot
 
     pyplot.close(fig)
+
+
+def of_shares(low: float, high: float, least: float = 0.0) -> tuple[float, float]:
+    """The ends of an axis of percentages from ``least`` to 100, with room for a marker there."""
+    return max(low, least - 3), min(high, 103)

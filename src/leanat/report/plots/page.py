@@ -187,12 +187,9 @@ def cut(axis: Axes, part: Sequence[Point], side: Literal["x", "y"] = "y") -> Non
     if not part or any(p.unit != "%" or ("reference" in p.keys and not p.keys.get("difference")) for p in part):
         return
     least = -100 if any("reference" in p.keys for p in part) else 0
-    low, high = getattr(axis, f"get_{side}lim")()
-    low, high = max(low, least - 3), min(high, 103)
-    ticks = getattr(axis, f"get_{side}ticks")()
-    axis.set(
-        **{f"{side}lim": (low, high), f"{side}ticks": [t for t in ticks if max(low, least) <= t <= min(high, 100)]}
-    )
+    low, high = style.of_shares(*getattr(axis, f"get_{side}lim")(), least)
+    ticks = [t for t in getattr(axis, f"get_{side}ticks")() if max(low, least) <= t <= min(high, 100)]
+    axis.set(**{f"{side}lim": (low, high), f"{side}ticks": ticks})
 
 
 class Plot(NamedTuple):
