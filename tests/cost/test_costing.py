@@ -108,6 +108,24 @@ def test_what_timings_take_needs_no_runs(grid, monkeypatch, tmp_path):
         assert found.time(paper) == pytest.approx(sum(forecast.FEW / b * 4 * 5.5 for b in batches.values()))
 
 
+def test_in_whatever_order_runs_are_asked_each_finds_its_pieces(monkeypatch, tmp_path):
+    """An item that begins with training on everything had no bill: SAT's runs at scale cpu share its attack."""
+    measured = {
+        "_step": {"step": 2.0, "bare": 1.0, "look": 0.5, "memory": 1.0},
+        "_network": {"keep": 0.1, "forward": 0.01, "ascend": 0.01, "size": 0.1, "decode": 0.1},
+        "_few": {"few": 0.1},
+    }
+    monkeypatch.setattr(Forecast, "_bench", lambda self, *words: None)
+    monkeypatch.setattr(Forecast, "_upstream", lambda self, *words: None)
+    for name, pieces in measured.items():
+        monkeypatch.setattr(Forecast, name, lambda self, *words, pieces=pieces: dict(pieces))
+    monkeypatch.setattr(timing, "gradient_based", lambda selector: None)
+    planned = structure.load(ROOT / "config", {"scale": "cpu"})
+    for order in (1, -1):
+        found = Forecast(planned, torch.device("cpu"), lambda line: None, 0.0, tmp_path)
+        assert all(found.train(run) > 0 for run in list(planned.runs)[::order])
+
+
 class Linear:
     """A bench whose step takes a moment for each operator and little for each image."""
 

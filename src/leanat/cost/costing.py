@@ -81,7 +81,7 @@ def cost(grid: Grid, target: str, results: Path, device: torch.device, deadline:
     took = time.perf_counter() - started
     name = experiment.provenance(device)["device"]
     unit = "core" if device.type == "cpu" else "device"
-    log.info("\n%s at scale %s on %s; %d kinds of step measured, %.0f s", target, grid.scale.name, name, kinds, took)
+    log.info("\n%s at scale %s on %s; kinds of step measured: %d, %.0f s", target, grid.scale.name, name, kinds, took)
     log.info("%-28s %5s %5s %12s %10s %10s", "", "jobs", "runs", f"{unit}-hours", "disk", "memory")
     for paper in dict.fromkeys(bill.item.split("/")[0] for bill in found):
         mine = [bill for bill in found if bill.item.startswith(f"{paper}/")]

@@ -144,9 +144,10 @@ class Forecast:
             digest([network, "network"]): lambda bench: self._network(bench, shape),
             digest([network, whole, recipe["batch"], recipe["precision"], _bare(method["objective"]), _bare(method["attack"])]):
                 lambda bench: self._step(spec, shape, whole, bench),
-            digest([network, _bare(method["attack"]), "few"]): lambda bench: self._few(spec, shape, bench) if few else {},
             digest([shape, repr(selector)]): lambda bench: bench.solve() if selector else {"solve": 0.0},
         }  # fmt: skip
+        if few:
+            kinds[digest([network, _bare(method["attack"]), "few"])] = lambda bench: self._few(spec, shape, bench)
         new = [kind for kind in kinds if kind not in self.known]
         if new:
             if whole:
