@@ -15,7 +15,7 @@ from test_records import finished, here  # noqa: F401
 
 from leanat.core.files import write_json
 from leanat.plan import structure
-from leanat.report import items
+from leanat.report import composed, items, measures
 from leanat.report.cells import Items
 from leanat.report.items import Sources, fill
 
@@ -140,6 +140,32 @@ def test_damaged_timings_are_named(tmp_path):
         write_json(path, content)
         with pytest.raises(ValueError, match=rf"^.*timings/qtart.json: {said}.*$"):
             Sources(item, tmp_path, tmp_path, tmp_path).primitives({})
+
+
+def test_what_a_record_of_an_earlier_version_lacks_is_named(here, runs):  # noqa: F811
+    class Earlier:
+        def primitives(self, spec):
+            return {"step": 1.0}
+
+        def metrics(self, run):
+            return {"clean": {"accuracy": 0.5}}
+
+        def history(self, run):
+            return [{"epoch": "1", "bullet_robust": "0.5"}]
+
+    shown = structure.load(Path(__file__).parents[2] / "config").items
+    memory = next(c for _, _, c in shown["saliency/time"].flat if c.metric == "memory" and c.timed)
+    bullet = next(c for _, _, c in shown["advprune/table1"].flat if c.timed and c.runs)
+    for said, read in (
+        (r"timings .*there is no 'memory'", lambda: composed.number(memory, Earlier())),
+        (r"history.csv of .*there is no 'bullet_boundary'", lambda: composed.number(bullet, Earlier())),
+        (
+            r"metrics.json of one: there is no 'validation'",
+            lambda: measures.measure("validation", "one", None, Earlier()),
+        ),
+    ):
+        with pytest.raises(ValueError, match=f"^{said}[^\n]*$"):
+            read()
 
 
 def test_a_piece_without_a_revision_is_of_an_unknown_one(here, runs):  # noqa: F811

@@ -150,7 +150,7 @@ def _column(grid: Grid, item: declared.Item, entry: Mapping[str, Any], cells: Se
         "digits": entry.get("digits", item.digits),
         "better": entry.get("better", item.better),
         "stand_in": StandIn.of_several(cell.stand_in for cell in cells),
-        "skipped": _missing(grid, entry) if all(cell.missing for cell in cells) else None,
+        "skipped": _missing(grid, entry) if all(cell.missing and not cell.timed for cell in cells) else None,
     }
 
 

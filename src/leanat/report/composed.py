@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from leanat.core.errors import named
 from leanat.cost import predict
 from leanat.plan.components import Spec, read
 from leanat.plan.item import Cell, Timed
@@ -63,10 +64,12 @@ def _epochs(part: Timed) -> int:
 
 def _memory(cell: Cell, sources: Sources) -> float:
     """Memory in MB per image of the largest step among a row's trainings, or in percent of the reference's."""
-    most = max(sources.primitives(part.spec)["memory"] for part in (cell.timed, *cell.also))
-    if cell.metric == "memory":
-        return most
-    return 100 * most / sources.primitives(cell.against.timed.spec)["memory"]
+    most = max(_megabytes(part, sources) for part in (cell.timed, *cell.also))
+    return most if cell.metric == "memory" else 100 * most / _megabytes(cell.against.timed, sources)
+
+
+def _megabytes(part: Timed, sources: Sources) -> float:
+    return named(sources.primitives(part.spec), "memory", "timings (leanat time measures them again)")
 
 
 def _all(cell: Cell, own: float, sources: Sources) -> float:
@@ -91,11 +94,13 @@ def _attack_share(cell: Cell, sources: Sources) -> float | None:
         return predict.implied_attack_share(_spec(part), sources.primitives(part.spec), part.examples, seconds)
     if not cell.runs:
         return None
-    shares = [_groups(sources.history(run)) for run in cell.runs]
+    shares = [_groups(run, sources) for run in cell.runs]
     mean = {k: sum(s[k] for s in shares) / len(shares) for k in shares[0]}
     return predict.attack_share(_spec(cell.timed), mean)
 
 
-def _groups(history: list[dict[str, str]]) -> dict[str, float]:
+def _groups(run: str, sources: Sources) -> dict[str, float]:
     """Bullet-Train's mean shares of boundary and robust examples over a training."""
-    return {g: sum(float(row[f"bullet_{g}"]) for row in history) / len(history) for g in ("boundary", "robust")}
+    history, where = sources.history(run), f"history.csv of {run}"
+    columns = {g: [float(named(row, f"bullet_{g}", where)) for row in history] for g in ("boundary", "robust")}
+    return {g: sum(shares) / len(shares) for g, shares in columns.items()}

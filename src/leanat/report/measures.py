@@ -47,7 +47,7 @@ def measure(
         value = value[int(part)] if value is not None and part else value
         return None if value is None else float(value)
     if name in ("clean", "validation"):
-        return _share(metrics[name], sources.metrics(attacked or run), part)
+        return _share(named(metrics, name, f"metrics.json of {run}"), sources.metrics(attacked or run), part)
     if evaluation is None:
         raise ValueError(
             f"metric {metric!r}: no suite is named; allowed without one: clean, history.<column>, metrics.<key>"
