@@ -4,6 +4,7 @@ Tables take no such metrics and suites either: see test_records.
 """
 
 import errno
+import io
 import json
 import re
 from pathlib import Path
@@ -44,6 +45,13 @@ def verb(name, run, other):
     return {"diff": ["diff", run, other], "archive": ["archive", "--out", "x.zip"]}.get(name, [name, run])
 
 
+def chose(index):
+    """The file of a run that trained on these examples."""
+    file = io.BytesIO()
+    np.savez(file, epochs=[1], sizes=[len(index)], index=index, weight=np.ones(len(index)))
+    return file.getvalue()
+
+
 DAMAGES = [
     # (verb, file of the run, content or a change of it, said)
     ("archive", "metrics.json", b"{}", "metrics.json: damaged: spec missing; spec_hash missing; remove it"),
@@ -55,6 +63,8 @@ DAMAGES = [
     ("chosen", "selection.npz", b"", "selection.npz: damaged: No data left in file; remove results/runs/"),
     ("chosen", "selection.npz", lambda b: b[:200], "selection.npz: damaged: File is not a zip file; remove results/runs/"),
     ("chosen", "selection.npz", b"text", "selection.npz: damaged: no npz file; remove results/runs/"),
+    ("chosen", "selection.npz", lambda b: chose([0, 9]), "selection.npz: damaged: example 9 of 9 (0 to 8); remove results/runs/"),
+    ("chosen", "selection.npz", lambda b: chose([-1, 2]), "selection.npz: damaged: example -1 of 9"),
     ("curves", "history.csv", b"", "history.csv: damaged: empty; remove results/runs/"),
     ("curves", "history.csv", lambda b: b[:-3], "history.csv: damaged: it ends in the middle of a line"),
     ("curves", "history.csv", b"epoch,loss\n1,2,3\n", "history.csv: damaged: rows of other lengths than the first"),

@@ -167,7 +167,12 @@ def selection(folder: Path, spec: Mapping[str, Any], total: int) -> Selection | 
     ends, epochs = np.cumsum(kept["sizes"])[:-1], kept["epochs"].tolist()
     index, weight = np.split(kept["index"], ends), np.split(kept["weight"], ends)
     data = training_data(spec["data"]["name"], spec["data"].get("validation"))
-    return Selection(epochs, index, weight, total, None if data is None else data.labels.numpy())
+    labels = None if data is None else data.labels.numpy()
+    known = total if labels is None else min(total, len(labels))
+    if len(kept["index"]) and not 0 <= kept["index"].min() <= kept["index"].max() < known:
+        at = next(i for i in kept["index"].tolist() if not 0 <= i < known)
+        raise ValueError(f"{path}: damaged: example {at} of {known} (0 to {known - 1}); {again}")
+    return Selection(epochs, index, weight, total, labels)
 
 
 @cache
