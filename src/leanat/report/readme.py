@@ -161,9 +161,10 @@ def _same_test(row: Mapping[str, str], claim: Claim | None) -> bool:
 
 def _told(row: Mapping[str, str]) -> str:
     effect, low, high = (f"{float(row[name]):.1f}" for name in ("effect", "low", "high"))
+    partial = row["verdict"] == "supported" and row["cases"] != row["cases_in_all"]
     return (
         f"{row['says']} ({row['claim']}): {effect} [{low}, {high}] {row['unit']}, expected {row['expected']}, "
-        f"{row['seeds']} seeds"
+        f"{row['seeds']} seeds" + (f", in {row['cases']} of {row['cases_in_all']} cases alone" if partial else "")
     )
 
 
