@@ -48,7 +48,6 @@ def test_argparse_answers_itself(words):
             ["table", "qtart/table1", "--results", "nowhere"],
             "metrics.json: no such file; the metrics of a finished run",
         ),
-        (["figure", "saliency/figure4", "--set", "scale=cpu"], "saliency/figure4: nothing of it is run at scale cpu: "),
         (["attack", "--suite", "qtrat", "x"], "no paper 'qtrat'; did you mean qtart?"),
         (["attack", "--suite", "qtart/main", "--model", "x.safetensors"], "x.safetensors: no such file"),
         (["collect", "nowhere.pdf", "--out", "x.pdf"], "nowhere.pdf"),

@@ -387,7 +387,6 @@ def figure(arguments: argparse.Namespace) -> None:
 
 
 def _item(arguments: argparse.Namespace, kinds: tuple[str, ...]) -> None:
-    from leanat.plan import targets
     from leanat.report import counts, formats, items, keeping
 
     grid = options.grid(arguments)
@@ -397,8 +396,6 @@ def _item(arguments: argparse.Namespace, kinds: tuple[str, ...]) -> None:
     if arguments.item not in known:
         raise ConfigError([f"{arguments.name}: no item {arguments.item!r}{did_you_mean(arguments.item, known)}"])
     item, root = known[arguments.item], arguments.config_dir.parent
-    if reasons := targets.empty(item):
-        raise ConfigError([f"{item.name}: nothing of it is run at scale {item.scale}: {'; '.join(reasons)}"])
     out = arguments.out or Path("figures") / f"{item.name}.pdf"
     counts.check(item, grid, arguments.results, keep=arguments.replicate)
     if arguments.replicate:
