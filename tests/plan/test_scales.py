@@ -199,6 +199,12 @@ def test_a_target_of_which_nothing_is_run_is_an_error_with_the_reason(grids):
         targets.check_targets(["figures/qtart/figure3.pdf"], grids["cpu"])
 
 
+def test_a_target_that_has_numbers_of_another_scale_can_be_asked_for_alone(grids):
+    """`all` draws it, so its own target does too."""
+    assert targets.empty(grids["demo"].items["sat/autopsy"])
+    targets.check_targets(["figures/sat/autopsy.pdf"], grids["demo"])
+
+
 def test_a_note_of_a_scale_stands_under_the_items_it_names_alone(grids):
     grid = grids["lite"]
     note = "all the paper's epochs"

@@ -13,7 +13,7 @@ from scipy.stats import rankdata, t
 
 from leanat.plan import structure
 from leanat.plan.item import Cell, Column, Filled, Item, Row, StandIn, from_json
-from leanat.report import items
+from leanat.report import item_csv, items, summary
 from leanat.report.pictures import pictured
 from leanat.report.plots.points import Point, looks, made_on, title
 
@@ -537,10 +537,14 @@ def test_arrays_that_are_not_there(tmp_path):
 
 @pytest.mark.parametrize("name", ["qtart/figure1", "saliency/figure4"])
 def test_pictures_of_which_a_scale_runs_nothing_are_a_page_that_says_so(tmp_path, name):
-    """Not an error: `all` asks for every page."""
+    """Not an error: `all` asks for every page, and its overview, site and archive read what is kept of it."""
     root = Path(__file__).parents[2]
     grid = structure.load(root / "config", {"scale": "cpu", "papers": [name.partition("/")[0]]})
-    out = tmp_path / f"{name}.pdf"
-    items.make(grid.items[name], tmp_path, root / "published", tmp_path / "real", out, None)
+    out, keep = tmp_path / f"{name}.pdf", tmp_path / "items" / f"{name}.csv"
+    items.make(grid.items[name], tmp_path, root / "published", tmp_path / "real", out, keep)
     assert out.is_file()
+    kept = item_csv.rows(keep, "missing")
+    assert len(kept) == len(grid.items[name].flat)
+    assert all("not run at cpu" in row["missing"] for row in kept)
+    assert summary.rows(grid.items[name], keep, tmp_path / "real")
     assert out.with_suffix(".csv").is_file()

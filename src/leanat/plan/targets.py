@@ -50,7 +50,11 @@ def check_targets(targets: Iterable[str], grid: Grid) -> None:
             problems.append(f"{target}: {paper} has no item {item!r}{did_you_mean(item, grid.papers[paper].items)}")
         elif beside and grid.items[f"{paper}/{item}"].kind == "figure":
             problems.append(f"{target}: a figure draws the paper's values itself; ask for figures/{paper}/{item}.pdf")
-        elif paper is not None and (reasons := empty(grid.items[f"{paper}/{item}"])):
+        elif (
+            paper is not None
+            and (reasons := empty(grid.items[f"{paper}/{item}"]))
+            and not _replicated(grid, paper, item)
+        ):
             problems.append(f"{target}: nothing of it is run at scale {grid.scale.name}: {'; '.join(reasons)}")
     if problems:
         raise ConfigError(problems)
@@ -70,6 +74,11 @@ def empty(item: Item) -> list[str]:
     if item.kind == "formula" or any(cell.runs or cell.timed for cell in cells):
         return []
     return list(dict.fromkeys(cell.missing for cell in cells if cell.missing))
+
+
+def _replicated(grid: Grid, paper: str, item: str) -> bool:
+    """Whether there are numbers of another scale, so that there is something to draw."""
+    return (grid.folder.parent / "replicated" / paper / f"{item}.csv").is_file()
 
 
 def overrides(settings: Mapping[str, Any]) -> list[str]:

@@ -41,8 +41,7 @@ def of_other_runs(cells: Iterable[Mapping[str, str]], item: Item) -> bool:
 
 def of_these_runs(path: Path, item: Item) -> bool:
     """Whether there is such a file, and its numbers are of the item's own runs. Raises ValueError for a damaged one."""
-    # One without rows has pictures, or nothing.
-    return path.is_file() and (not item.rows or not of_other_runs(rows(path), item))
+    return path.is_file() and not of_other_runs(rows(path), item)
 
 
 def checked(path: Path, *need: str) -> Path:

@@ -140,8 +140,8 @@ def fill(item: Item, results: Path, papers: Path, real: Path) -> Filled:
     plot, caption, rows, columns, cells, files = item.options.get("plot"), item.caption, (), (), (), {}
     if plot == "images":
         files, left_out = pictured(item, sources)
-        caption = " ".join([caption, *(f"Not shown: {reason}." for reason in left_out)])
-    else:
+        caption = " ".join([caption, *(f"Not shown: {reason}." for reason in left_out if files)])
+    if not files:
         values = iter([_value(row, column, cell, sources) for row, column, cell in item.flat])
         cells = tuple(tuple(itertools.islice(values, len(item.columns))) for _ in item.rows)
         columns = tuple(replace(c, n_test=_n_test(k, sources)) for k, c in enumerate(item.columns))

@@ -66,11 +66,7 @@ def write_figure(item: Filled, stem: Path | str, claims: Sequence[Mapping[str, A
 
 def numbers(item: Filled) -> pandas.DataFrame:
     """What an item's CSV holds. Raises ValueError as ``write_figure`` does."""
-    import pandas
-
     kind, options = _asked(item)
-    if _not_run(kind, item) and not item.rows:
-        return pandas.DataFrame(columns=["paper", "item", "row", "column"])
     cells = table.frame(CELLS[kind](item, **options) if kind in CELLS and not _not_run(kind, item) else item)
     for key in ("factors", "assumptions"):  # once, in the first row
         cells[key] = ["; ".join(getattr(item.provenance, key))] + [None] * (len(cells) - 1)
@@ -97,9 +93,7 @@ def _nothing(item: Filled) -> page.Plot:
     figure, axes = page.page((1, 1), (style.WIDTH, 0.8))
     axes[0][0].axis("off")
     reasons = dict.fromkeys(reason for _, column, cell in item.flat if (reason := column.skipped or cell.missing))
-    axes[0][0].text(
-        0.5, 0.5, "; ".join(reasons) or f"nothing of it is run at scale {item.scale}", ha="center", color=style.GREY
-    )
+    axes[0][0].text(0.5, 0.5, "; ".join(reasons), ha="center", color=style.GREY)
     return page.Plot(figure, ("No run of ours is shown.",))
 
 
