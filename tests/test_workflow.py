@@ -93,6 +93,16 @@ def test_generated_rules_leave_no_names_behind(tmp_path):
     assert names < 300
 
 
+def test_the_lock_of_a_killed_workflow_is_removed_as_snakemake_says(tmp_path):
+    """It asks for ``--unlock`` alone, which names no number of cores."""
+    lock = tmp_path / ".snakemake" / "locks" / "0.output.lock"
+    lock.parent.mkdir(parents=True)
+    lock.write_text("figures/qtart/table9.pdf\n")
+    done = snakemake(tmp_path, "--unlock")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not lock.exists()
+
+
 def test_lint_is_clean():
     done = subprocess.run([*SNAKEMAKE, "--lint"], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr

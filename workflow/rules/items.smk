@@ -37,7 +37,7 @@ rule time:
         TIMINGS,
     log:
         "logs/time/{paper}.log",
-    threads: workflow.cores
+    threads: lambda wildcards: workflow.cores
     resources:
         runtime=jobs.growing(240),
         mem_mb=jobs.growing(16_000),
