@@ -48,6 +48,8 @@ def test_argparse_answers_itself(words):
             ["table", "qtart/table1", "--results", "nowhere"],
             "metrics.json: no such file; the metrics of a finished run",
         ),
+        (["figure", "qtart/table1"], "figure: qtart/table1 is a table: leanat table qtart/table1"),
+        (["attack", "--suite", "qtart", "shapes10-vgg16"], "runs begin so: shapes10-vgg16_small-"),
         (["attack", "--suite", "qtrat", "x"], "no paper 'qtrat'; did you mean qtart?"),
         (["attack", "--suite", "qtart/main", "--model", "x.safetensors"], "x.safetensors: no such file"),
         (["collect", "nowhere.pdf", "--out", "x.pdf"], "nowhere.pdf"),

@@ -121,6 +121,7 @@ def test_nothing_is_done_in_a_dry_run(tmp_path, capsys, caplog):
     where = ["--results", str(tmp_path), "--config-dir", str(ROOT / "config"), "--set", "scale=demo"]
     assert cli.main(["decide", "sat", "--dry-run", *where]) == 0
     assert re.search(r"0 of \d+ claims decided", caplog.text)
+    assert re.search(r"first of all, whatever the hours: .*sat/figure2", caplog.text)
     assert looks.read(tmp_path, "demo") == {}
     assert cli.main(["decide", "sta", "--dry-run", *where]) == 1
     assert "no paper 'sta'; did you mean sat" in capsys.readouterr().err

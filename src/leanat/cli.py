@@ -394,6 +394,9 @@ def _item(arguments: argparse.Namespace, kinds: tuple[str, ...]) -> None:
         raise ConfigError(["--replicate: keeps the papers' settings; allowed: without change"])
     known = {name: item for name, item in grid.items.items() if item.kind in kinds}
     if arguments.item not in known:
+        if other := grid.items.get(arguments.item):
+            verb = "figure" if other.kind == "figure" else "table"
+            raise ConfigError([f"{arguments.name}: {arguments.item} is a {verb}: leanat {verb} {arguments.item}"])
         raise ConfigError([f"{arguments.name}: no item {arguments.item!r}{did_you_mean(arguments.item, known)}"])
     item, root = known[arguments.item], arguments.config_dir.parent
     out = arguments.out or Path("figures") / f"{item.name}.pdf"

@@ -23,7 +23,7 @@ from leanat.experiments.claim import Claim
 from leanat.plan import looks, targets
 from leanat.plan.grid import UPSTREAM, Grid, canonical, digest
 from leanat.plan.looks import LOOKS
-from leanat.report import claims, ledger
+from leanat.report import claims, item_csv, ledger
 from leanat.report.claims import Line
 from leanat.report.verdict import HOPE
 from leanat.runs import signals
@@ -170,8 +170,11 @@ def decide(
     end = time.monotonic() + 3600 * hours
     grid = load()
     papers = papers or list(grid.papers)
+    first = _made(grid, _claimed(papers, grid.scale.name))
     if make is not None:
-        make(_made(grid, _claimed(papers, grid.scale.name)))
+        make(first)
+    elif lacking := [name for name in first if not _is_made(name, grid, results)]:
+        log.info("first of all, whatever the hours: %s", " ".join(lacking))
     while True:
         grid = load()
         lines = [line for part in _ledger(papers, grid, results, root) for line in part]
@@ -221,6 +224,11 @@ def progress(lines: Sequence[Line], raises: Sequence[Raise], minutes: float) -> 
         f"{decided} of {len(testable)} claims decided, {len(hopeful)} that more seeds may decide, "
         f"{len(testable) - decided - len(hopeful)} past hope; {max(0.0, minutes) / 60:.1f} hours left"
     )
+
+
+def _is_made(name: str, grid: Grid, results: Path) -> bool:
+    """Whether the numbers of an item are there, of the seeds that it has now."""
+    return item_csv.of_these_runs(results / "items" / grid.scale.name / f"{name}.csv", grid.items[name])
 
 
 def _made(grid: Grid, items: Iterable[str]) -> list[str]:

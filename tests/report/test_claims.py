@@ -621,6 +621,24 @@ def test_replications_are_read_beside(tmp_path):
     ]
 
 
+def test_a_claim_that_is_kept_of_the_scale_in_use_is_told_once(tmp_path):
+    """The same runs were two lines of the ledger, and two families of its error."""
+    write_item(tmp_path, [("A", "c", 94, [94, 95, 96], "", 400), ("B", "c", 90, [90, 90.5, 91], "", 400)])
+    (tmp_path / "items" / "demo").rename(tmp_path / "items" / "cpu")
+    path = tmp_path / "real" / "qtart" / "table1.csv"
+    path.parent.mkdir(parents=True)
+    head = "row,column,metric,seed,value,run,spec_hash,scale,n,seeds,tested,device,revision,date\n"
+    kept = [
+        f"{name},c,clean,{seed},{value + seed},r,{'0' * 8},cpu,3,0 1 2,400,CPU,abc,2026-01-01\n"
+        for name, value in (("A", 94), ("B", 90))
+        for seed in range(3)
+    ]
+    path.write_text(head + "".join(kept))
+    for scale, origins in (("cpu", ["this run"]), ("lite", ["this run", "replicated"])):
+        found = ledger.lines({"qtart": [claim()]}, tmp_path, tmp_path / "real", scale)["qtart"]
+        assert [x.origin for x in found] == origins, scale
+
+
 def test_random_subsets_drawn_again_are_a_mean_for_each_seed(tmp_path):
     path = tmp_path / "items" / "demo" / "qtart" / "table1.csv"
     path.parent.mkdir(parents=True)

@@ -48,6 +48,12 @@ def test_markdown_has_every_cell_in_its_place(drawn):
     assert "Assumed: lr = 0.1" in formats.markdown(drawn)
 
 
+def test_nothing_is_called_grey(drawn):
+    """On the page the paper's values are."""
+    for suffix in formats.FORMATS:
+        assert "Grey" not in formats.FORMATS[suffix](drawn), suffix
+
+
 def test_html_has_every_cell_in_its_place(drawn):
     class Cells(HTMLParser):
         rows, open = [], False

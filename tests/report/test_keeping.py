@@ -118,6 +118,12 @@ def test_a_seed_made_anew_takes_the_place_of_the_kept_one(apart, tmp_path):
     )
 
 
+def test_a_file_of_another_scale_is_named_by_it(apart, tmp_path):
+    """It was told to ask for as many seeds."""
+    with pytest.raises(ValueError, match=r"is of scale cpu, .* remove it to keep scale lite"):
+        keeping.keep(replace(item(), scale="lite"), finish(tmp_path / "other", (1,)), apart)
+
+
 @pytest.mark.parametrize(
     ("seeds", "device", "said"),
     [

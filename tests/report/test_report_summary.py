@@ -133,8 +133,11 @@ def test_what_is_replicated_has_a_line_of_its_own(tmp_path):
     assert (found["scale"], found["levels"], found["tau_median"]) == ("paper, replicated", "0.50 points, 2 cells", 1.0)
 
 
-def test_seeds_that_are_replicated_tell_methods_apart(tmp_path):
-    """The item's CSV calls the column ACC, replicated/ the metric clean: one point apart in each of three seeds, as printed."""
+def replicated_at_cpu(tmp_path, scale):
+    """The line of what is replicated, one point apart in each of three seeds as printed; the item's CSV says ``scale``.
+
+    The CSV calls the column ACC, replicated/ the metric clean.
+    """
     head = ",".join(replicated.COLUMNS)
     line = "{},ACC,clean,{},{},{}-s{},01234567,cpu,3,0 1 2,10000,CPU (x86_64),0123456789,2026-11-29"
     values = {"a": (61.0, 52.0, 71.1), "b": (60.0, 51.1, 70.0)}
@@ -142,13 +145,24 @@ def test_seeds_that_are_replicated_tell_methods_apart(tmp_path):
     path = tmp_path / "real" / "qtart" / "table1.csv"
     path.parent.mkdir(parents=True)
     path.write_text("\n".join([head, *kept]) + "\n")
-    real = {"column": "ACC", "metric": "ACC", "replicated_scale": "cpu"}
+    real = {"column": "ACC", "metric": "ACC", "replicated_scale": scale}
     rows = [row(name, 90 - k, [], **real, replicated_mean=61.4 - k) for k, name in enumerate("ab")]
     rows = [r | {"row": name} for r, name in zip(rows, "ab", strict=True)]
     cells = [[planned.Cell(metric="clean")] for _ in "ab"]
     made = item(rows=[Row("", name) for name in "ab"], columns=[planned.Column("", "ACC")], cells=cells)
     _, found = summary.rows(made, csv(tmp_path, rows), tmp_path / "real")
+    return found
+
+
+def test_seeds_that_are_replicated_tell_methods_apart(tmp_path):
+    found = replicated_at_cpu(tmp_path, "cpu")
     assert (found["pairs"], found["told_apart"], found["as_printed"]) == (1, 1, 1)
+
+
+def test_what_is_replicated_is_told_as_it_is_now(tmp_path):
+    """Of a CSV that is older than replicated/ the scale was told, and of its seeds none was another's."""
+    found = replicated_at_cpu(tmp_path, "lite")
+    assert (found["scale"], found["told_apart"], found["as_printed"]) == ("cpu, replicated", 1, 1)
 
 
 def test_a_page_of_items_made_and_not_made(tmp_path):

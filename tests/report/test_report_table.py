@@ -192,6 +192,17 @@ def test_what_is_set_against_the_baseline_is_paired_and_times_are_ratios():
     assert printed(item, 0, 1)["mean"] == ""
 
 
+def test_an_interval_of_two_minus_signs_is_the_widest_of_as_many_letters():
+    """A minus is wider than a digit: such an interval broke into two lines, and its row was twice as high."""
+    rows = [{"group": "", "label": name, "note": None} for name in ("full", "up", "down", "far")]
+    values = [[50, 51, 52], [62.3, 63.1, 64.2], [47.7, 48.5, 49.8], [49, 52, 51]]
+    item = small(rows=rows, columns=[column()], cells=[[cell(v)] for v in values], options={"baseline": "full"})
+    shown = [printed(item, r, 1)["pm"] for r in (1, 2)]
+    assert len(shown[0]) == len(shown[1])
+    assert shown[1].count("−") == 2
+    assert layout(item)["columns"][1]["pm"] == shown[1]
+
+
 def test_the_very_same_run_is_not_set_against_itself():
     """Label smoothing of 0 is the baseline under another name: the digests at the end of the runs' names are equal."""
     rows = [{"group": "", "label": name, "note": None} for name in ("full", "smoothed", "half")]
@@ -218,6 +229,14 @@ def test_sub_columns_are_shown_only_where_there_is_something_to_show():
     assert heads == ["paper", "this run", "paper", "replicated", "this run", "paper", "paper", "paper"]
     assert printed(item, 2, 3)["pm"] == "± 1.00"
     assert printed(item, 1, 3) == {"mean": "", "pm": "", "n": "", "mark": "", "bold": False, "number": False}
+
+
+def test_a_column_of_composed_times_says_no_number_of_seeds():
+    rows = [{"group": "", "label": name, "note": None} for name in "ab"]
+    columns = [column(digits=1), column("", "T") | {"unit": "minutes", "better": "low"}]
+    item = small(rows=rows, columns=columns, cells=[[cell([10, 20, 30]), cell([20.0])], [cell([12, 23]), cell([10.5])]])
+    assert [printed(item, r, 1)["n"] for r in (0, 1)] == ["", ""]
+    assert printed(item, 1, 0)["n"] == "n=2"
 
 
 def test_another_number_of_seeds_is_shown_beside_the_cell():

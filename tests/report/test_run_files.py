@@ -61,6 +61,13 @@ def test_curves_show_what_the_history_has(results):
     assert all((results / f"c.{kind}").stat().st_size for kind in ("pdf", "png", "svg"))
 
 
+def test_a_long_training_is_one_line_of_a_terminal():
+    bars = learning.bars([*range(200)])
+    assert len(bars) <= 60
+    assert (bars[0], bars[-1]) == (learning.BARS[0], learning.BARS[-1])
+    assert len(learning.bars([1.0, 2.0, 3.0])) == 3
+
+
 def test_the_same_curves_have_the_same_bytes(results):
     for name in "ab":
         learning.make(["first", "second"], results, results / f"{name}.pdf")

@@ -154,7 +154,7 @@ class Demo(Scale):
         return entry
 
     def skip(self, cell: Cell) -> str | None:
-        return "needs data_dir, scale lite or paper" if cell.get("data") in LARGE else None
+        return "needs data_dir, scale paper" if cell.get("data") in LARGE else None
 
 
 class Lite(Scale):

@@ -10,7 +10,7 @@ from leanat.core.files import write_text
 from leanat.plan.item import Filled
 from leanat.report import typeset
 from leanat.report.layout import layout
-from leanat.report.notes import notes
+from leanat.report.notes import GREY, notes
 
 if TYPE_CHECKING:
     import pandas
@@ -58,8 +58,8 @@ def _cell(cell: Mapping[str, Any], bold: Callable[[str], str], text: Callable[[s
 
 
 def foot(drawn: Layout) -> list[str]:
-    """The paragraphs below the table: how to read it, where it was made, what the paper leaves open."""
-    lines = [" ".join(filter(None, (note["head"], note["body"]))) for note in drawn["notes"]]
+    """The paragraphs below the table: how to read it, where it was made, what the paper leaves open. Here nothing is grey."""
+    lines = [" ".join(filter(None, (note["head"], note["body"]))).replace(f"{GREY} ", "") for note in drawn["notes"]]
     return lines + [f"Assumed: {line}" for line in drawn["assumptions"]]
 
 

@@ -130,10 +130,14 @@ def _only(part: N, seeds: Iterable[int]) -> N:
 
 
 def _before(item: Item, path: Path, real: Path) -> Kept:
-    """The rows of the file; ValueError if one is of a run that the item has not."""
+    """The rows of the file; ValueError if one is of another scale, or of a run that the item has not."""
     planned = {(row.name, column.name): cell.runs for row, column, cell in item.flat}
     found: Kept = {}
     for row in replicated.rows(item.paper, item.item, real):
+        if row["scale"] != item.scale:
+            raise ValueError(
+                f"{path}: is of scale {row['scale']}, and keeps one scale; remove it to keep scale {item.scale} in its place"
+            )
         if row["run"] not in planned.get((row["row"], row["column"]), ()):
             raise ValueError(
                 f"{path}: {row['row']} | {row['column']}: run {row['run']} is not in this plan (scale {item.scale}, "

@@ -14,6 +14,7 @@ from leanat.report.statistics import Interval, over_images, paired_difference, t
 Set = dict[str, Any]  # a cell of the page as item.typ reads it
 ABSENT, EMPTY = "—", "–"  # of ours, with its reason in the foot; in the paper
 SAME = "same run"  # in the place of a difference
+LETTERS = dict.fromkeys("−+±=", 1.56) | dict.fromkeys(".,[]", 0.56) | {" ": 0.67, "n": 1.11}  # widths, of a digit's
 WIDEST = 24  # letters of a stand-in that stand in the head of its column; longer ones are in the foot
 GUTTER = {"stub": 9, "column": 15, "sub": 8}  # points: after a stub, between columns, between the parts of one
 
@@ -28,6 +29,8 @@ def layout(item: Filled) -> dict[str, Any]:
         cells = [_cell(item, r, c, part, usual, marks) for r in range(len(item.rows))]
         if part == "this run":
             _embolden(item, c, cells)
+            if not any(cell["pm"] for cell in cells):  # composed or computed: of no seeds
+                cells = [cell | {"n": ""} for cell in cells]
         columns.append(cells)
     header, rules, depth = _header(item, parts, stubs)
     blocks = []
@@ -166,10 +169,15 @@ def _row(item: Filled, r: int, cells: list[Set], marks: dict[str, str]) -> dict[
 
 
 def _widths(cells: list[Set], part: str) -> dict[str, Any]:
-    """The widest string of each piece; every digit as wide as 0, so the longest will do."""
+    """The widest string of each piece."""
     plain = [cell for cell in cells if cell["number"]]
-    longest = {key: max((cell[key] for cell in plain), key=len, default="") for key in ("mean", "pm", "n")}
-    return {**longest, "quiet": part.startswith("paper")}
+    widest = {key: max((cell[key] for cell in plain), key=_width, default="") for key in ("mean", "pm", "n")}
+    return {**widest, "quiet": part.startswith("paper")}
+
+
+def _width(text: str) -> float:
+    """About how wide a number is, in digits, of which each is as wide as 0."""
+    return sum(LETTERS.get(letter, 1.0) for letter in text)
 
 
 def _header(item: Filled, parts: list[list[str]], stubs: int) -> tuple[list[Set], list[Set], int]:

@@ -11,7 +11,7 @@ from leanat.report import style
 from leanat.report.run_files import CLEAN, COUNTS, LOSS, ROBUST, columns, folder_of, history
 
 BARS = "▁▂▃▄▅▆▇█"
-LINES = 12  # epochs of a run that a terminal shows
+LINES, LETTERS = 12, 60  # epochs of a run that a terminal shows: rows of the table, letters of a line of bars
 Rows = list[dict[str, float | None]]
 PANELS = {  # column: heading of its panel
     LOSS: "training loss",
@@ -55,7 +55,9 @@ def cell(column: str, value: float | None) -> str:
 
 
 def bars(values: Sequence[float]) -> str:
-    """A letter a value, as high as it is between the least and the greatest."""
+    """A letter per value, as high as it is between the least and the greatest; of more than LETTERS the mean of some each."""
+    size = math.ceil(len(values) / LETTERS)
+    values = [sum(part) / len(part) for part in (values[k : k + size] for k in range(0, len(values), size))]
     low, high = min(values), max(values)
     return "".join(BARS[round((v - low) / ((high - low) or 1) * (len(BARS) - 1))] for v in values)
 

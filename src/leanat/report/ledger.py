@@ -65,8 +65,10 @@ def lines(
     found, planned = {}, bool(looks.read(results, scale))
     for paper, own in claims.items():
         found[paper] = ledger(own, Items(results, scale, asked=asked), planned)
+        here = {(scale, line.claim.id) for line in found[paper] if line.used}  # not a second time, of the same runs
         for other in _replicated_scales(real / paper):
-            found[paper] += [line for line in ledger(own, Items(real, other, real=True)) if line.used]
+            kept = ledger(own, Items(real, other, real=True))
+            found[paper] += [line for line in kept if line.used and (other, line.claim.id) not in here]
     return found
 
 

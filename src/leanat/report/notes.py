@@ -18,6 +18,7 @@ TIMES = (
     "in memory; reading and decoding files is not in them. All images count as classified rightly, so that an attack works "
     "on all; the attack on a validation part, where a selection makes one, is taken to cost what that of the training does."
 )
+GREY = "Grey: the paper's values."
 WHOLE_TIMES = ("minutes",)  # of a whole training, which are set against the baseline's as a ratio
 
 
@@ -123,7 +124,7 @@ def _not_finite(item: Filled) -> str:
 
 def _reading(item: Filled, n: int | None) -> str:
     """How the numbers are to be read."""
-    said = ["Grey: the paper's values."] * _printed(item)
+    said = [GREY] * _printed(item)
     several = any(cell.n > 1 for _, _, cell in item.flat)
     if n is not None and several:
         same = len({cell.n for _, _, cell in item.flat if cell.values}) == 1

@@ -107,11 +107,14 @@ def rows(item: Item, csv: Path | None, real: Path) -> list[dict[str, Any]]:
     )
     cells = cells.assign(**{name: cells[name].fillna("") for name in TEXT})
     cells["block"] = cells["row"].map(_blocks(item)).fillna(cells["row_group"])
-    kept = {name: cell.values for name, cell in replicated.load(item.paper, item.item, real).items()}
+    kept = replicated.load(item.paper, item.item, real)
     metrics = {(row.name, column.name): cell.metric for row, column, cell in item.flat}  # the CSV has a column's label
-    cells["replicated_values"] = [
-        kept.get((*name, metrics.get(name)), {}) for name in zip(cells["row"], cells["column"], strict=True)
-    ]
+    names = zip(cells["row"], cells["column"], strict=True)
+    there = [kept.get((*name, metrics.get(name))) for name in names]
+    cells["replicated_values"] = [cell.values if cell else {} for cell in there]
+    if kept:  # as it is now: the CSV may be older
+        cells["replicated_mean"] = [cell.summary().mean if cell else None for cell in there]
+        cells["replicated_scale"] = [cell.summary().scale if cell else None for cell in there]
     in_order = cells[~cells["row_label"].isin(item.labels)]
     scale = "no training" if item.kind == "formula" else item.scale
     found = [_entry(_groups(in_order, ""), _counts(cells, ""), scale, _levels(cells, "", scale))]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import csv
+import difflib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import torch
 
 from leanat import data, models
-from leanat.core.errors import ConfigError, did_you_mean
+from leanat.core.errors import ConfigError
 from leanat.core.files import atomic_write, write_json
 from leanat.core.nouns import Data
 from leanat.models import foreign, io
@@ -31,14 +32,10 @@ def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Nam
     Runs that are attacked from the same sources go together: each adversarial example is made once.
     """
     evaluations = {e.run: e for e in grid.evaluations.values() if e.suite == suite}
-    named = {Path(run).name for run in runs} & grid.runs.keys()
-    training.check_counts({grid.runs[run].spec["data"]["name"] for run in named}, arguments)
+    chosen = [evaluations[_whole_name(run, suite, evaluations)] for run in runs]
+    training.check_counts({grid.runs[one.run].spec["data"]["name"] for one in chosen}, arguments)
     groups: dict[object, list[Evaluation]] = {}
-    for run in runs:
-        if (evaluation := evaluations.get(Path(run).name)) is None:
-            raise ConfigError(
-                [f"attack: no item evaluates run {run!r} by suite {suite!r}{did_you_mean(run, evaluations)[:300]}"]
-            )
+    for evaluation in chosen:
         groups.setdefault(evaluation.sources or evaluation.run, []).append(evaluation)
     for number, group in enumerate(groups.values(), 1):
         log.info("[%d/%d] %s", number, len(groups), ", ".join(e.run for e in group))
@@ -59,6 +56,17 @@ def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Nam
             folder = targets[run].folder / "suites"
             folder.mkdir(exist_ok=True)
             write_json(folder / f"{suite}.json", about | summary)
+
+
+def _whole_name(run: str, suite: str, evaluations: Iterable[str]) -> str:
+    """Of a run by its folder, its name, or the beginning of its name where no other begins so. Raises ConfigError."""
+    name, known = Path(run).name, sorted(evaluations)
+    begin = [other for other in known if other.startswith(name)]
+    if name in known or len(begin) == 1:
+        return name if name in known else begin[0]
+    near = begin[:3] or difflib.get_close_matches(name, known, 3, 0)
+    which = f"{len(begin)} runs begin so" if begin else f"the nearest of {len(known)}"
+    raise ConfigError([f"attack: no item evaluates run {run!r} by suite {suite!r}; {which}: {', '.join(near)}"])
 
 
 def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespace) -> None:

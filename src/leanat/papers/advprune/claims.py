@@ -97,7 +97,7 @@ CLAIMS = [
         cases=[speed(item, "CIFAR-10", "Adv-GLISTER&Bullet") for item in FULL],
         effect=lambda speed, speed_paper: speed / speed_paper,
         expect=every(above=1),
-        scales=("lite", "paper"),
+        scales=("cpu", "lite", "paper"),
         why="the share of each of Bullet-Train's groups comes from a training on CIFAR-10",
     ),
     time(
@@ -108,7 +108,7 @@ CLAIMS = [
         cases=[speed(item, "CIFAR-100", "Adv-GLISTER&Bullet") for item in FULL],
         effect=lambda speed, speed_paper: speed / speed_paper,
         expect=every(above=1),
-        scales=("lite", "paper"),
+        scales=("cpu", "lite", "paper"),
         why="the share of each of Bullet-Train's groups comes from a training on CIFAR-100",
     ),
     level(
@@ -223,7 +223,7 @@ CLAIMS = [
         cases=[with_and_without_bullet(*where) for where in product(FULL, DATA, PRUNED)],
         effect=lambda bullet, ours, alone: min(bullet, alone) / ours,
         expect=every(above=1),
-        scales=("lite", "paper"),
+        scales=("cpu", "lite", "paper"),
         why="the share of each of Bullet-Train's groups comes from a training on these data",
     ),
     Claim(

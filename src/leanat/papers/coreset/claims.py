@@ -102,7 +102,7 @@ CLAIMS = [
         effect=lambda full, ours: ours - full,
         expect=every(above=0),
         least=0.1,
-        scales=("lite", "paper"),
+        scales=("cpu", "lite", "paper"),
         why="it is of SVHN, in whose place 600 digits stand",
     ),
     time(

@@ -131,7 +131,7 @@ CLAIMS = [
         cases=[curriculum("CIFAR-10", 50, 90, 80, 70, 60), curriculum("CIFAR-100", 70, 90, 80, 60, 50)],
         effect=lambda best, a, b, c, d: above_all(best, a, b, c, d),
         expect=every(above=0),
-        scales=("lite", "paper"),
+        scales=("cpu", "lite", "paper"),
         why=OTHER_WEIGHTS,
     ),
     ordering(
@@ -141,7 +141,7 @@ CLAIMS = [
         cases=[gammas("CIFAR-10", 20, 5, 10, 15, 25), gammas("CIFAR-100", 15, 5, 10, 20, 25)],
         effect=lambda best, a, b, c, d: above_all(best, a, b, c, d),
         expect=every(above=0),
-        scales=("lite", "paper"),
+        scales=("cpu", "lite", "paper"),
         why=OTHER_WEIGHTS,
     ),
     ordering(
@@ -212,7 +212,7 @@ CLAIMS = [
         ],
         effect=lambda both, no_beta, no_gamma: above_all(both, no_beta, no_gamma),
         expect=every(above=0),
-        scales=("lite", "paper"),
+        scales=("cpu", "lite", "paper"),
         why=OTHER_WEIGHTS,
     ),
     ordering(
