@@ -22,7 +22,18 @@ from leanat.papers.saliency.maps import Measure
 from leanat.plan import item as planned
 from leanat.plan import structure
 from leanat.plan.components import SLOTS
-from leanat.report import claims, decidable, examples, items, ledger, ledger_text, measures, page_claims, published
+from leanat.report import (
+    claims,
+    decidable,
+    examples,
+    items,
+    ledger,
+    ledger_text,
+    measures,
+    page_claims,
+    published,
+    replicated,
+)
 from leanat.report.cells import Cell, Items
 from leanat.report.variance import Prior
 from leanat.report.verdict import Effect, out_of_reach
@@ -604,16 +615,17 @@ def test_a_spread_that_is_not_recorded_is_none(tmp_path, text):
     assert Items(tmp_path, "demo").time_spread("qtart") is None
 
 
-def test_replications_are_read_beside(tmp_path):
-    path = tmp_path / "real" / "qtart" / "table1.csv"
+def write_replicated(folder, scale, values, n):
+    """``values``: of each method's first seed; every other seed has one point more."""
+    path = folder / "real" / "qtart" / "table1.csv"
     path.parent.mkdir(parents=True)
-    head = "row,column,metric,seed,value,run,spec_hash,scale,n,seeds,tested,device,revision,date\n"
-    rows = [
-        f"{name},c,clean,{seed},{value + seed},r,{'0' * 8},paper,5,0 1 2 3 4,10000,GPU,abc,2026-01-01\n"
-        for name, value in (("A", 92), ("B", 90.4))
-        for seed in range(5)
-    ]
-    path.write_text(head + "".join(rows))
+    about = f"r,{'0' * 8},{scale},{n},{' '.join(map(str, range(n)))},10000,GPU,abc,2026-01-01"
+    rows = [f"{name},c,clean,{seed},{value + seed},{about}" for name, value in values.items() for seed in range(n)]
+    path.write_text("\n".join([",".join(replicated.COLUMNS), *rows]) + "\n")
+
+
+def test_replications_are_read_beside(tmp_path):
+    write_replicated(tmp_path, "paper", {"A": 92, "B": 90.4}, 5)
     found = ledger.lines({"qtart": [claim()]}, tmp_path, tmp_path / "real", "demo")["qtart"]
     assert [(x.verdict, x.scale, x.origin, x.n) for x in found] == [
         ("not run yet", "demo", "this run", None),
@@ -625,15 +637,7 @@ def test_a_claim_that_is_kept_of_the_scale_in_use_is_told_once(tmp_path):
     """The same runs were two lines of the ledger, and two families of its error."""
     write_item(tmp_path, [("A", "c", 94, [94, 95, 96], "", 400), ("B", "c", 90, [90, 90.5, 91], "", 400)])
     (tmp_path / "items" / "demo").rename(tmp_path / "items" / "cpu")
-    path = tmp_path / "real" / "qtart" / "table1.csv"
-    path.parent.mkdir(parents=True)
-    head = "row,column,metric,seed,value,run,spec_hash,scale,n,seeds,tested,device,revision,date\n"
-    kept = [
-        f"{name},c,clean,{seed},{value + seed},r,{'0' * 8},cpu,3,0 1 2,400,CPU,abc,2026-01-01\n"
-        for name, value in (("A", 94), ("B", 90))
-        for seed in range(3)
-    ]
-    path.write_text(head + "".join(kept))
+    write_replicated(tmp_path, "cpu", {"A": 94, "B": 90}, 3)
     for scale, origins in (("cpu", ["this run"]), ("lite", ["this run", "replicated"])):
         found = ledger.lines({"qtart": [claim()]}, tmp_path, tmp_path / "real", scale)["qtart"]
         assert [x.origin for x in found] == origins, scale
