@@ -80,6 +80,20 @@ def test_every_cell_that_a_sentence_reads_is_there():
             assert column in {c.name for c in items[item].columns}, (item, column)
 
 
+def test_changes_of_the_authors_code_that_were_not_run_are_named():
+    def read(item, row, column):
+        if "early stop" not in row:
+            raise ValueError(f"{item} has no cell {row!r}")
+        return {0: -0.4}
+
+    told = SENTENCES["coreset/autopsy"](Findings(read), lambda item, row, column: "1")
+    assert (
+        "(one seed), in points clean and robust: GRAD-MATCH's early stop and random fill-up -0.4 and -0.4. Not run: "
+        in told
+    )
+    assert told.count("the idle gap") == 1
+
+
 def test_every_number_is_used():
     found = readme.of_cells(readme.read(NUMBERS))
     readme.demo(found)

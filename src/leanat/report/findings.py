@@ -23,6 +23,14 @@ class Findings:
         self.used[item, row, column] = self._read(item, row, column)
         return self.used[item, row, column]
 
+    def has(self, item: str, row: str, column: str) -> bool:
+        """Whether there is such a cell."""
+        try:
+            self._read(item, row, column)
+        except ValueError:
+            return False
+        return True
+
     def mean(self, item: str, row: str, column: str, digits: int = 0) -> str:
         """The mean over seeds, such as ``62``."""
         return f"{self._interval(item, row, column).mean:.{digits}f}"

@@ -69,16 +69,18 @@ def _autopsy(of: Findings, printed: Printed) -> str:
     rows = {
         "training on batches that CRAIG did not score": "Craig: batches that were not scored",
         "CRAIG's batches kept whole": "Craig: batches kept whole",
-        "GRAD-MATCH's kept whole": "GradMatch: batches kept whole",
-        "its early stop and random fill-up": "GradMatch: early stop, fill-up",
+        "GRAD-MATCH's batches kept whole": "GradMatch: batches kept whole",
+        "GRAD-MATCH's early stop and random fill-up": "GradMatch: early stop, fill-up",
         "the idle gap": "GradMatch: idle gap",
         "gradients in training mode": "GradMatch: training mode",
         "TRADES whose BatchNorm is not updated": "TRADES: BatchNorm not updated",
     }
-    gaps = _differences(of, item, rows, "PGD-50-10", 1)
+    made = {name: row for name, row in rows.items() if of.has(item, row, "clean")}
+    lacking = ", ".join(name for name in rows if name not in made)
     return (
-        "- What the authors' code does otherwise, one change at a time on the same table "
-        f"({_seeds(of, item, rows.values(), 'clean')}), in points clean and robust: {gaps}."
+        "- `coreset`, what the authors' code does otherwise, one change at a time on the same table "
+        f"({_seeds(of, item, made.values(), 'clean')}), in points clean and robust: "
+        f"{_differences(of, item, made, 'PGD-50-10', 1)}.{f' Not run: {lacking}.' if lacking else ''}"
     )
 
 
