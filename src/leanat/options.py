@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from leanat.core.errors import ConfigError
+from leanat.core.errors import ConfigError, begun
 from leanat.core.files import read_json
 from leanat.plan import settings, structure
 from leanat.plan.grid import Grid
@@ -266,15 +266,13 @@ def specs(arguments: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
             found.append((name, read_json(Path(run) / "spec.json", "the spec of a run")))
             continue
         known = known or grid(arguments)
-        begin = [name for name in known.runs if name.startswith(run)]
-        if run not in known.runs and len(begin) == 1:  # the hash may be left away where nothing else begins so
-            run = begin[0]
-        if run not in known.runs:
+        name, begin = begun(run, known.runs)  # the hash may be left away where nothing else begins so
+        if name is None:
             names = begin[:3] or difflib.get_close_matches(run, known.runs, 3, 0) or list(known.runs)[:3]
             which = f"{len(begin)} runs begin with {run!r}" if begin else f"no run {run!r}"
             scale = known.scale.name
             raise ConfigError(
                 [f"train: {which} at scale {scale}; the nearest of {len(known.runs)}: {', '.join(names)}"]
             )
-        found.append((run, known.runs[run].spec))
+        found.append((name, known.runs[name].spec))
     return found

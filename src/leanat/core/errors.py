@@ -27,6 +27,13 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     return f"{nearest(name, names)}; allowed: {', '.join(names) if names else 'none'}"
 
 
+def begun(name: str, names: Iterable[str]) -> tuple[str | None, list[str]]:
+    """The one of ``names`` that is ``name``, or that alone begins so, or None; and all that begin so."""
+    known = sorted(names)
+    begin = [other for other in known if other.startswith(name)]
+    return name if name in known else begin[0] if len(begin) == 1 else None, begin
+
+
 def named(values: Mapping[str, Any], name: str, where: str) -> Any:
     """Returns ``values[name]``. Raises ValueError, one line with the nearest name, where there is none."""
     if name not in values:

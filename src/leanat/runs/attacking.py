@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from leanat import data, models
-from leanat.core.errors import ConfigError
+from leanat.core.errors import ConfigError, begun
 from leanat.core.files import atomic_write, write_json
 from leanat.core.nouns import Data
 from leanat.models import foreign, io
@@ -60,13 +60,13 @@ def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Nam
 
 def _whole_name(run: str, suite: str, evaluations: Iterable[str]) -> str:
     """Of a run by its folder, its name, or the beginning of its name where no other begins so. Raises ConfigError."""
-    name, known = Path(run).name, sorted(evaluations)
-    begin = [other for other in known if other.startswith(name)]
-    if name in known or len(begin) == 1:
-        return name if name in known else begin[0]
-    near = begin[:3] or difflib.get_close_matches(name, known, 3, 0)
-    which = f"{len(begin)} runs begin so" if begin else f"the nearest of {len(known)}"
-    raise ConfigError([f"attack: no item evaluates run {run!r} by suite {suite!r}; {which}: {', '.join(near)}"])
+    name, known = Path(run).name, list(evaluations)
+    found, begin = begun(name, known)
+    if found is None:
+        near = begin[:3] or difflib.get_close_matches(name, known, 3, 0)
+        which = f"{len(begin)} runs begin so" if begin else f"the nearest of {len(known)}"
+        raise ConfigError([f"attack: no item evaluates run {run!r} by suite {suite!r}; {which}: {', '.join(near)}"])
+    return found
 
 
 def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespace) -> None:
