@@ -1,5 +1,6 @@
 """The site of two finished items: every link leads somewhere, and a number to the run whose number it is."""
 
+import csv
 import errno
 import json
 import re
@@ -94,6 +95,16 @@ def test_the_values_are_those_of_the_metrics(site, grid, results):
         for run in cell.runs:
             metrics = json.loads((results / "results/runs" / run / "metrics.json").read_text())
             assert re.search(rf'runs/{run}\.html">seed \d+</a> {100 * metrics["clean"]["accuracy"]:.4g}\b', text)
+
+
+def test_a_replicated_number_names_its_runs(site):
+    """Each row of ``replicated/`` that the page shows stands there with its run and its value."""
+    text = (site / "items/qtart-table1.html").read_text()
+    with (ROOT / "replicated/qtart/table1.csv").open(encoding="utf-8") as file:
+        kept = [row for row in csv.DictReader(file) if row["metric"] == "clean"]
+    assert len(kept) > 5
+    for row in kept:
+        assert f"{row['run']} {float(row['value']):.4g}" in text
 
 
 def test_files_of_other_settings_are_not_offered(grid, results, tmp_path):

@@ -206,7 +206,7 @@ class Item:
 class Replicated(NamedTuple):
     """A cell of a committed summary of runs at real scale; ``low`` and ``high`` are None for one seed.
 
-    ``tested``: test examples behind an accuracy, 0 for other numbers.
+    ``tested``: test examples behind an accuracy, 0 for other numbers. ``by_run``: each run and its own value.
     """
 
     mean: float
@@ -216,6 +216,7 @@ class Replicated(NamedTuple):
     scale: str
     device: str
     tested: int = 0
+    by_run: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)

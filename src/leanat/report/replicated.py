@@ -42,8 +42,11 @@ class Cell(NamedTuple):
 
     def summary(self) -> Replicated:
         """What an item shows of the cell."""
-        found = t_interval([self.values[seed] for seed in sorted(self.values)])
-        return Replicated(*found, self.scale, self.device, self.tested)
+        seeds = sorted(self.values)
+        found = t_interval([self.values[seed] for seed in seeds])
+        return Replicated(
+            *found, self.scale, self.device, self.tested, tuple((self.runs[s], self.values[s]) for s in seeds)
+        )
 
 
 def load(paper: str, item: str, folder: Path | str = "replicated") -> dict[tuple[str, str, str], Cell]:

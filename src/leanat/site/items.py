@@ -138,7 +138,9 @@ def _heads(drawn: Mapping[str, Any]) -> list[list[Heading]]:
 def _cell(piece: Mapping[str, Any], kind: str, asked: planned.Cell, filled: planned.Value) -> Cell:
     value = {"paper": filled.published, "replicated": filled.replicated and filled.replicated.mean}.get(kind)
     if kind != "this run":
-        return Cell(piece["mean"], piece["pm"], bold=piece["bold"], value=value, kind=kind)
+        kept = filled.replicated.by_run if kind == "replicated" and filled.replicated else ()
+        own = tuple(origin(run, v) for run, v in kept)
+        return Cell(piece["mean"], piece["pm"], "", "", piece["bold"], value, kind, asked.metric, own)
     values, runs = filled.values, filled.runs
     each = values if len(values) == len(runs) else [None] * len(runs)
     origins = tuple(origin(run, v) for run, v in zip(runs, each, strict=True))
