@@ -124,8 +124,9 @@ class Progress:
     def __call__(self, run: Any) -> None:
         row = run.history[-1]
         self.first = run.epoch - 1 if self.first is None else self.first
-        self.done, self.step, self.steps = run.epoch, 0, self.step
-        self.loss = f"{row['loss']:.3f}"
+        self.done, self.step, self.steps = run.epoch, 0, self.step or self.steps
+        if row["kept"]:  # an epoch without training has no loss
+            self.loss = f"{row['loss']:.3f}"
         self.bar.n = run.epoch
         self.bar.set_postfix(loss=self.loss, kept=int(row["kept"]))
         self._say(float(run.epoch))
@@ -133,8 +134,8 @@ class Progress:
         if self.bar.disable and (now - self.logged_at > 30 or run.epoch == self.epochs):
             left = (now - self.started) / (run.epoch - self.first) * (self.epochs - run.epoch)
             log.info(
-                "epoch %d/%d  loss %.4f  examples %d  %.2f s per epoch  %.0f s left",
-                run.epoch, self.epochs, row["loss"], row["kept"], row["seconds"], left,
+                "epoch %d/%d  loss %s  examples %d  %.2f s per epoch  %.0f s left",
+                run.epoch, self.epochs, self.loss or "?", row["kept"], row["seconds"], left,
             )  # fmt: skip
             self.logged_at = now
 
