@@ -136,7 +136,7 @@ def test_results_from_the_future_train_nothing_again(tmp_path, undisturbed):
 def test_another_setting_of_one_method_leaves_finished_runs_alone(tmp_path):
     """All runs in one shard: Snakemake removes what all of them are to leave before it starts the job again."""
     folder = tiny.project(tmp_path / "project")
-    tiny.edit(folder / "src/leanat/experiments/scales.py", tiny.ONE, tiny.EIGHT)
+    tiny.edit(folder / "src/leanat/experiments/scales.py", tiny.ONE, tiny.SIXTEEN)
     assert tiny.run(folder).returncode == 0
     runs = folder / "results" / "runs"
 

@@ -14,7 +14,7 @@ TARGET = "figures/qtart/table1.pdf"
 # Of Table 1.
 ROWS = 'rows(["sgd", "random", "dihcl", "qtart", "sgd_smoothed", "loss_rank", "qtart_late"], model=NETWORKS)'
 FEWER = 'rows(["sgd", "random", "qtart"], model=["vgg16"])'
-EIGHT, ONE = 'CPU"\n    shard = 8\n', 'CPU"\n    shard = 1\n'  # runs per process at demo
+SIXTEEN, ONE = 'CPU"\n    shard = 16\n', 'CPU"\n    shard = 1\n'  # runs per process at demo
 
 
 def project(folder):
@@ -26,7 +26,7 @@ def project(folder):
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "config", folder / "config")
     edit(folder / "config/config.yaml", "papers: null", "papers: [qtart]")
-    edit(folder / "src/leanat/experiments/scales.py", EIGHT, ONE)
+    edit(folder / "src/leanat/experiments/scales.py", SIXTEEN, ONE)
     edit(folder / "src/leanat/papers/qtart/experiments.py", ROWS, FEWER)
     return folder
 

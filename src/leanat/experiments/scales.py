@@ -107,7 +107,7 @@ class Demo(Scale):
 
     name = "demo"
     title = "demo: small embedded data, small networks, CPU"
-    shard = 8
+    shard = 16
     seeds = {"table": 3, "figure": 1}
     models = {
         "vgg16": "vgg16_small",
