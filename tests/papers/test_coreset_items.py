@@ -54,6 +54,17 @@ def test_coreset_runs_have_the_epochs_and_drops_that_their_formulas_give(paper):
     assert compared["imagenet12-resnet50_imagenet-pat_craig", 0.5, 0.5] == 68
 
 
+def test_every_warm_start_without_an_idle_gap_says_how_many_epochs_it_lasts(paper):
+    said, expected = set(), set()
+    for run, spec, _ in coreset_runs(paper):
+        if any(what == "epochs of a coreset run" for what, _, _ in paper.runs[run].assumed):
+            said.add(run)
+        if not spec["method"]["selector"]["warm_start"].get("idle"):
+            expected.add(run)
+    assert any("trades_random_once" in run for run in expected)
+    assert said == expected
+
+
 def test_drops_come_after_as_many_coreset_epochs_as_in_the_authors_code():
     """TRADES, 100 epochs, drops at 75 and 90, coreset from epoch 50 on: 25 and 40 coreset epochs later (their code)."""
     assert [drop - 25 for drop in drops_for([75, 90], 100, 0.5, 0.5)] == [25, 40]

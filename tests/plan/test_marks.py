@@ -108,6 +108,11 @@ OPEN = {
         "attack at each radius": "figure2",
         "caption of Table 1; this item does not say": "table2 table3 figure2 figure3",
         "perceptual attacks": "table2",
+        "ImageNet's stem of stride 2": "table2",
+        "warm start of random subsets": "table1 table3 figure3 sweeps variants autopsy",
+        "epochs = 100: in appendix C, which is not in the text; code: default 100": "table1 figure3 autopsy",
+        "epochs = 120: in appendix C, which is not in the text; code: default 120": "table1",
+        "from memory; code: default 15": "table2",
     },
     "qtart": {
         "clips it at a confidence of 50": "",  # so does the margin here

@@ -96,7 +96,7 @@ LR_01 = assumed(0.1, APPENDIX)
 EIGHT = linf(8 / 255)
 TRAININGS: dict[str, dict[str, Any]] = {
     "trades": {  # TRADES (equation 4), CIFAR-10
-        "epochs": assumed(100, "in appendix C, which is not in the text; from the drops of the code"),
+        "epochs": assumed(100, "in appendix C, which is not in the text; code: default 100"),
         "drops": [75, 90],  # code
         "lr": LR_01,
         "weight_decay": 0.0002,  # code
@@ -123,7 +123,7 @@ TRAININGS: dict[str, dict[str, Any]] = {
         "attack": pgd(EIGHT, 10, 1.25 / 255, "uniform", training_mode=True),
     },
     "l2": {  # PGD adversarial training, l_2, SVHN
-        "epochs": assumed(120, APPENDIX),
+        "epochs": assumed(120, "in appendix C, which is not in the text; code: default 120"),
         "drops": [75, 90, 100],  # code
         "lr": LR_01,
         "weight_decay": 0.0005,  # code
@@ -179,8 +179,8 @@ KAPPA = assumed(
 KAPPA_OF_PAT = assumed(0.5, "in appendix C, which is not in the text; code: 0.6, in the configurations that PAT reads")
 PERIOD = assumed(20, "section 3.3: 'usually greater than 15'; code: default 20")
 PERIODS = {  # of perceptual training, by data
-    "cifar10": assumed(10, MEMORY),
-    "imagenet12": assumed(15, MEMORY),
+    "cifar10": assumed(10, f"{MEMORY}; code: default 15"),
+    "imagenet12": assumed(15, f"{MEMORY}; code: default 15"),
 }
 
 # -- data
@@ -207,7 +207,7 @@ METHODS: dict[str, dict[str, Any]] = {
         for training in ("trades", "linf", "l2", "pat", "fat")
         for choice in ("craig", "gradmatch")
     },
-    # ours: random batches, drawn again every period; code: one draw, kept
+    # ours: random batches, drawn again every period, with a warm start; code: one draw, kept, with a warm start or without
     **{f"{training}_random": choose(training, "random") for training in ("trades", "linf", "l2", "fat")},
     "trades_random_once": choose("trades", "random", period=1000),
     # ours: what the authors' code does where we do otherwise, one at a time
@@ -455,7 +455,13 @@ def choices(cell: Cell) -> Iterator[Choice]:
             "1/lambda",
             "equation 14; the code multiplies by it twice",
         )
-    if choice is not None and set(how) == {"training", "choice"} and training != "few":
+    if choice == "random" and training != "few":
+        yield (
+            "warm start of random subsets",
+            "as that of the coresets",
+            "not in the paper; the code has Random, without one, and Random-Warm, and draws once in both",
+        )
+    if choice is not None and not how.get("idle") and training != "few":
         yield (
             "epochs of a coreset run",
             "E (1 - kappa + kappa c), each drop of the learning rate after as many coreset epochs as in the code",
@@ -486,6 +492,11 @@ def choices(cell: Cell) -> Iterator[Choice]:
             "the code waits for the next multiple of T, on a random subset until then (at kappa 0.5, TRADES: 10 epochs, 2 selections, not 3; PAT: 5 epochs, 4, not 5)",
         )
     if training == "pat" and data == "cifar10":
+        yield (
+            "network of perceptual training on CIFAR-10",
+            "ResNet-50 with a 3 x 3 stem, and CIFAR-10's mean and deviation",
+            "not in the paper; the code has ImageNet's stem of stride 2 with pooling, and ImageNet's mean and deviation, here, too",
+        )
         yield (
             "network of the LPIPS distance",
             "an AlexNet trained on CIFAR-10 here",
