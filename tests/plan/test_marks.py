@@ -124,6 +124,8 @@ OPEN = {
         "overfitting decomposition planted",
     },
     "sat": {
+        "normalisation of the trainings without AT": "figure2 figure3 figure4 figure5 figure6 figure7 figure8 supplement",
+        "files that no public configuration writes": "figure8 supplement",
         "the last iterate is trained on": "supplement trades",
         "training of the head on SVHN": "supplement",
         "configurations of CSAT and ESAT there are not public": "figure5 figure6",
