@@ -156,6 +156,13 @@ def test_a_discriminator_is_described_where_one_is_trained(grid):
     assert all(name.startswith("saliency/") for name in touched)
 
 
+def test_the_gradient_of_equation_15_is_said_where_a_second_phase_is_trained(grid):
+    touched = {name for name, foot in feet(grid).items() if any("gradient of equation 15" in line for line in foot)}
+    trained = {name for name, item in grid.items.items() if any("-phase2" in run for run in item.all_runs)}
+    assert touched == trained | {"saliency/time"}  # which measures steps of it, and trains nothing
+    assert "saliency/table1" in trained
+
+
 def test_the_marks_of_a_formula_are_those_of_what_it_reads(grid):
     config = grid.papers["qtart"]
     item, facts = config.items["table9"], {"paper": "qtart", "item": "table9", "data": "cifar10", "method": "qtart"}

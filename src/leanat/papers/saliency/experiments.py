@@ -338,6 +338,12 @@ def choices(cell: Cell) -> Iterable[Choice]:
             "0, of network and discriminators",
             "the paper says that training goes on, of weights alone",
         )
+        yield (
+            "gradient of equation 15",
+            "of each image's own cross-entropy",
+            "the equation has that of the mean over images, which is smaller by their number; the authors' attack code takes "
+            "that of the sum",
+        )
         yield "f_curr-disc", "layers, optimiser and steps as f_disc", "not in the paper"
     if method in ("teacher_a", "phase1_a", "phase2_a") and cell["data"] == "cifar10":
         yield (
