@@ -15,11 +15,12 @@ from leanat import data, models
 from leanat.core.nouns import Split
 from leanat.evaluation import outcome
 from leanat.models import io
+from leanat.papers.sat.experiments import CLASS_NAMES
 from leanat.papers.sat.method import SubsetWeights, holdout_indices
 from leanat.plan import jobs, structure
 from leanat.plan.grid import UPSTREAM
 from leanat.plan.item import Item
-from leanat.report import items, keeping, replicated
+from leanat.report import items, keeping, published, replicated
 from leanat.runs import assess
 from leanat.runs.experiment import planted_difficulty
 
@@ -339,6 +340,19 @@ def test_every_known_value_of_the_supplement_is_shown(grids):
             (r["item"], r["row"], r["column"]) for r in csv.DictReader(file) if r["item"] in ("supplement", "trades")
         }
     assert known <= shown
+
+
+def test_the_numbers_of_the_rebuttal_are_kept_and_named_as_not_made(grids):
+    """Crops and flips alone change little: a number of another class or column would be far from the poster's."""
+    folder = CONFIG.parent / "published"
+    rows = {(n.row, n.column): n.value for n in published.load("sat", "rebuttal", folder)}
+    assert len(rows) == 10 * 3 + 2 * 2 + 3
+    for k in CLASS_NAMES:
+        for column, printed in (("clean accuracy",) * 2, ("robust accuracy on A", f"robust accuracy on {k}")):
+            poster = published.lookup("sat", "figure2", f"CIFAR-10 | CSAT A={k}", printed, folder).value
+            assert rows[f"CIFAR-10 | crop and flip alone | CSAT A={k}", column] == pytest.approx(poster, abs=5.5)
+    for item in ("figure2", "supplement"):
+        assert "made here" in grids["paper"].items[f"sat/{item}"].caption
 
 
 def test_a_run_on_linf_is_stopped_early_and_tested_on_linf(grids):

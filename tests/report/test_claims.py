@@ -1006,7 +1006,10 @@ SETTINGS = {
 # of captions, as columns of figures
 CAPTIONS = {"γ", "PGD ε", "epochs", "training perturbation norm ‖ε‖_∞ ≤", "evaluation attack", "coreset size"}
 DERIVED = "difference with full training"  # printed in parentheses; erratum-coreset-03 computes them all
+REBUTTAL = "of the authors' discussion, of trainings that no item makes: two captions name them"
 UNUSED = {  # (paper, item, column), with the reason
+    **{("sat", "rebuttal", f"robust accuracy {what}"): REBUTTAL for what in ("on A", "on B", "(AutoAttack l2)")},
+    **{("sat", "rebuttal", column): REBUTTAL for column in ("clean accuracy", "training time (about)")},
 }
 
 

@@ -570,7 +570,7 @@ ITEMS = {
     "figure2": Item(
         kind="figure", seeds=THREE,
         title="Adversarial training on one class of CIFAR-10 (Figures 1 and 2)",
-        caption="AutoAttack, a training per row, a tested class per column; the framed class alone is attacked in training. A: on that class; B: on all others; gain on B: less what a training without attacks has on the same classes. Upper rows: w_A = |B|/|A|, as the authors' configurations of these runs have it (5 on A, 5/9 on B); lower rows: w = 1, the default that the text names. The text says car to truck is 46 %, the paper's own matrix 35 %. The paper's values are read off the authors' poster (± 0.1); its text prints few of them.",
+        caption="AutoAttack, a training per row, a tested class per column; the framed class alone is attacked in training. A: on that class; B: on all others; gain on B: less what a training without attacks has on the same classes. Upper rows: w_A = |B|/|A|, as the authors' configurations of these runs have it (5 on A, 5/9 on B); lower rows: w = 1, the default that the text names. The text says car to truck is 46 %, the paper's own matrix 35 %. The paper's values are read off the authors' poster (± 0.1); its text prints few of them. The authors' discussion on OpenReview also has trainings with crops and flips alone, which are not made here.",
         base=RESNET18, suite="main", unit="%", digits=0, better="high",
         rows=[
             *({"group": "", "label": name, "data": "cifar10", "attacked": k, "method": "csat_classes_balanced"} for k, name in enumerate(CLASS_NAMES)),
@@ -697,7 +697,7 @@ ITEMS = {
     "supplement": Item(
         kind="figure",
         title="Variants: single-step attacks, TRADES, l_inf, other rankings, S-CSAT, SVHN (supplement)",
-        caption="Robust accuracy (AutoAttack) where a panel does not say clean; hardest first where no order is named. S-CSAT and S-ESAT are transferred from CIFAR-100 to CIFAR-10 and SVHN, from ImageNet-200 to the others. Other measures of difficulty: entropy over all epochs, over the last 10, share of wrong predictions. The values of the supplement that are known are those of the authors' discussion on OpenReview and of their poster; the l_inf runs are configurations of their code.",
+        caption="Robust accuracy (AutoAttack) where a panel does not say clean; hardest first where no order is named. S-CSAT and S-ESAT are transferred from CIFAR-100 to CIFAR-10 and SVHN, from ImageNet-200 to the others. Other measures of difficulty: entropy over all epochs, over the last 10, share of wrong predictions. The values of the supplement that are known are those of the authors' discussion on OpenReview and of their poster; the l_inf runs are configurations of their code. Their discussion also has full AT and ESAT of a WRN-70-16, and the hours that a training takes; neither is made here.",
         **ACCURACY,
         rows=[
             *variant("ESAT CIFAR-10", ON_CIFAR10, "PGD-7", "esat_hardest", printed="figure6: CIFAR-10"),
