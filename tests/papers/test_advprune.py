@@ -171,7 +171,7 @@ def test_resuming_keeps_the_running_average():
 
 def test_bullet_needs_a_training_and_an_attack_with_steps():
     data, run = toy(8), make_run(Small(), attack=ATTACK, budget=Bullet())
-    with pytest.raises(ValueError, match="training that it belongs to"):
+    with pytest.raises(ValueError, match="only inside a training run"):
         Bullet()(run, None)
     run = bullet_run(attack=Clean())
     with pytest.raises(ValueError, match="steps and step_size"):

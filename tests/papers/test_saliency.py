@@ -585,9 +585,9 @@ def test_what_is_missing_is_named(teacher, tmp_path):
     data = split(toy())
     step = Step(0, torch.arange(2), torch.rand(2, 1, 6, 6), torch.zeros(2), torch.ones(2), None)
     step.x_adv = step.x
-    with pytest.raises(RuntimeError, match="training that it belongs to"):
+    with pytest.raises(RuntimeError, match="only inside a training run"):
         phase1(teacher)(Small(), step)
-    with pytest.raises(ValueError, match="same fields"):
+    with pytest.raises(ValueError, match="equal fields"):
         train(make_run(Small(), objective=phase1(teacher), extras=(phase1(teacher, beta=1.0),)), data)
     with pytest.raises(io.NetworkError, match="no such file"):
         train(run_of(phase1(tmp_path / "nowhere")), data)

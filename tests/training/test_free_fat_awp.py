@@ -122,9 +122,9 @@ def test_free_costs_one_forward_and_one_backward_a_replay():
 
 def test_free_says_what_is_missing():
     free = Free(Linf(0.1), 0.1)
-    with pytest.raises(RuntimeError, match="training that it belongs to"):
+    with pytest.raises(RuntimeError, match="only inside a training run"):
         free(Small(), Step(0, torch.arange(2), torch.rand(2, 1, 6, 6), torch.zeros(2), torch.ones(2), None))
-    with pytest.raises(ValueError, match="same fields"):
+    with pytest.raises(ValueError, match="equal fields"):
         train(make_run(Small(), attack=free, extras=(Free(Linf(0.2), 0.1),)), split(toy()))
     steps = (torch.ones(8, dtype=torch.long), torch.ones(8))
     with pytest.raises(ValueError, match="budget"):
@@ -326,7 +326,7 @@ def test_awp_and_the_config():
     for fields in ({"gamma": -1}, {"gamma": 0.1, "warmup_epochs": -1}):
         with pytest.raises(ValueError, match="allowed"):
             AWP(PLAIN, **fields)
-    with pytest.raises(ValueError, match="same fields"):
+    with pytest.raises(ValueError, match="equal fields"):
         train(make_run(Small(), objective=AWP(PLAIN, 0.1), extras=(AWP(PLAIN, 0.2),)), split(toy()))
     z = torch.randn(4, 3)
     y = torch.tensor([0, 1, 2, 0])

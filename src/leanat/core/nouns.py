@@ -38,7 +38,7 @@ class Data(Protocol):
         ...
 
     def ahead(self, index: Tensor, epoch: int, view: int = 0) -> None:
-        """Hears which batches will be asked for, in this order; a streamed set starts to decode them."""
+        """Announces the coming batches in order; a streamed set starts decoding them."""
         ...
 
     def plain(self) -> Data:
@@ -47,6 +47,8 @@ class Data(Protocol):
 
 
 class Split(NamedTuple):
+    """The data to train on, and the part held out of them for selectors that read validation data; None without one."""
+
     train: Data
     validation: Data | None
 
@@ -83,7 +85,8 @@ class Step:
     aux: dict[str, Any] = field(default_factory=dict)
 
 
-Attack = Callable[[nn.Module, Step], Tensor]  # -> x_adv in [0, 1] and in the ball; honours the budget
+# -> x_adv in [0, 1], and in the ball unless the attack's ball is soft (Fast-LPA); honours the budget or refuses it
+Attack = Callable[[nn.Module, Step], Tensor]
 
 
 Schedule = Callable[[float, int], float]  # (fractional epoch, epochs) -> learning rate
@@ -98,15 +101,15 @@ class Objective(Protocol):
         ...
 
     def of_logits(self, z: Tensor, z_adv: Tensor, y: Tensor) -> Tensor:
-        """The same losses [B] from logits alone, so that a selection can take last-layer gradients."""
+        """The losses [B] as far as they are a function of the logits, so that a selection can take last-layer gradients."""
         ...
 
 
 class Hook:
     """A part of a method that outlives a step. Its state lives in ``run.memory[name]``, and so in the checkpoint.
 
-    Every method here does nothing. An objective, attack, selector or budget that is a Hook too is called by itself
-    (``Method.hooks``).
+    By default every method here does nothing. An objective, attack, selector or budget that is also a Hook is called as one
+    without being listed among the extras (``Method.hooks``).
     """
 
     name: ClassVar[str]
@@ -152,7 +155,7 @@ class Hook:
 
 @dataclass
 class Run:
-    """One training: exactly what a checkpoint holds."""
+    """One training and its state; a checkpoint holds the state except ``live``."""
 
     net: nn.Module
     method: Method
@@ -182,6 +185,7 @@ class Run:
         return next(self.net.parameters()).device
 
     def draws(self, index: Tensor, view: int = 0, epoch: int | None = None) -> Draws:
+        """The random numbers of the examples ``index`` [B] in ``epoch``, by default the current one."""
         return Draws(self.seed, self.epoch if epoch is None else epoch, index, view)
 
     def autocast(self) -> torch.autocast | nullcontext:
@@ -198,6 +202,8 @@ Budget = Callable[[Run, Step], tuple[Tensor, Tensor] | None]  # attack steps [B]
 
 @component()
 class Method:
+    """How a run trains: the answers to the four questions above; ``extras`` are the hooks that are no other part."""
+
     objective: Objective
     attack: Attack
     selector: Selector
@@ -208,7 +214,7 @@ class Method:
     def __post_init__(self):
         names = [hook.name for hook in self.hooks]
         if twice := [name for name in names if names.count(name) > 1]:
-            raise ValueError(f"{twice[0]}: two parts of the method need the same fields")
+            raise ValueError(f"{twice[0]}: two parts of the method share this state and must have equal fields")
 
     @property
     def hooks(self) -> tuple[Hook, ...]:
@@ -222,22 +228,23 @@ class Method:
 
     @property
     def fixed_shapes(self) -> bool:
-        """Whether all passes of a step are of whole mini-batches: no budget or stopping attack leaves examples out."""
+        """Whether every pass of a step takes the whole mini-batch: no budget and no early-stopping attack leaves examples out."""
         leaves_out = getattr(self.attack, "shrinks", getattr(self.attack, "only_correct", False))
         return self.budget is None and not leaves_out
 
     @property
     def uneven(self) -> bool:
-        """Whether the attack passes through the network in training mode, and as often as its examples ask for."""
+        """Whether the attack runs the network in training mode, with a number of passes that depends on its examples."""
         inner = getattr(self.attack, "attack", self.attack)
         return getattr(inner, "training_mode", False) and not self.fixed_shapes
 
 
 @component()
 class Recipe:
-    """How a network is optimised; the learning rate is a function of the fractional epoch, replays counted.
+    """How a network is optimised; the learning rate is a function of the fractional epoch, in which each replay is a step.
 
-    ``decays``: "all" parameters, or the "kernels" of convolutions and linear layers alone, not biases nor BatchNorm.
+    ``decays``: weight decay acts on "all" parameters, or on the "kernels" of convolutions and linear layers only, not on
+    biases or BatchNorm.
     """
 
     epochs: PositiveInt

@@ -35,7 +35,7 @@ class Free(Hook):
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         """x_adv as a leaf, so that the training step's own backward pass leaves its gradient there."""
         if self.name not in step.memory:
-            raise RuntimeError("free needs a training that it belongs to: its perturbation is the run's")
+            raise RuntimeError("free works only inside a training run, which holds its perturbation")
         refuse_own_steps(step, self.name)
         delta = step.memory[self.name]["delta"][: len(step.x)]
         return self.threat.project(step.x + delta, step.x).detach().requires_grad_()

@@ -68,7 +68,7 @@ class Bullet(Hook):
     def __call__(self, run: Run, step: Step) -> tuple[Tensor, Tensor]:
         attack = run.method.attack
         if self.name not in run.memory:
-            raise ValueError("bullet needs a training that it belongs to: the share called robust is the run's")
+            raise ValueError("bullet works only inside a training run, which holds the share called robust")
         if not (hasattr(attack, "steps") and hasattr(attack, "step_size")):
             raise ValueError(f"budget bullet needs an attack with steps and step_size, not {attack}")
         with eval_without_param_grad(run.net), torch.no_grad():

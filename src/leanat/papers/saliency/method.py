@@ -184,7 +184,7 @@ class Saliency(Hook):
     def _terms(self, net: nn.Module, step: Step) -> dict[str, Tensor]:
         """Terms of the loss, [B] each."""
         if self.name not in step.live:
-            raise RuntimeError("saliency needs a training that it belongs to: teacher and discriminators are the run's")
+            raise RuntimeError("saliency works only inside a training run, which holds its teacher and discriminators")
         memory, teacher = step.memory[self.name], step.live[self.name]
         x, y = step.x_adv.detach().requires_grad_(), step.y
         step.z = step.z_adv = net(x)
