@@ -89,7 +89,7 @@ def component(name: str | None = None) -> Callable[[type[T]], type[T]]:
 
 
 def _plain(value: Any) -> Any:
-    """A whole number of numpy's as Python's, which alone passes for one."""
+    """Makes an integer of numpy's a Python int, the only type that the checks accept as a whole number."""
     return int(value) if isinstance(value, numbers.Integral) and not isinstance(value, bool) else value
 
 

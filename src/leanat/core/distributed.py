@@ -1,4 +1,4 @@
-"""One training on several processes, a GPU each, started by torchrun: each takes its part of every mini-batch.
+"""One training on several processes, one per GPU, started by torchrun: each takes its part of every mini-batch.
 
 Gradients are added up after the backward pass, not by DistributedDataParallel: attacks pass through the same network many
 times per step without a gradient for its weights, and one addition per step costs nothing beside them. The weights of a
@@ -29,7 +29,7 @@ def launched() -> bool:
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[torch.device]:
-    """Inside, the processes know each other; yields the device of this one."""
+    """Inside, the processes can communicate; yields the device of this one."""
     if not launched():
         yield device
         return
@@ -48,7 +48,7 @@ def size() -> int:
 
 
 def rank() -> int:
-    """0 is the one that writes files."""
+    """The number of this process; process 0 writes the files."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
@@ -67,7 +67,7 @@ def all_reduce_sum(value: Tensor) -> Tensor:
 
 
 def all_gather(value: Any) -> list[Any]:
-    """What each process has, tensors of the CPU and numbers, in their order."""
+    """Gathers ``value`` (CPU tensors or numbers) from every process, in rank order."""
     values = [value] * size()
     if size() > 1:
         dist.all_gather_object(values, value)
@@ -85,7 +85,7 @@ def add_gradients(net: nn.Module) -> None:
 
 
 def broadcast_from_rank0(make: Callable[[], tuple], device: torch.device) -> tuple:
-    """Tensors and numbers that one process makes, on all of them."""
+    """Gives every process the tensors and numbers that ``make`` returns in process 0; the others do not call it."""
     if size() == 1:
         return make()
     values = [tuple(v.cpu() if isinstance(v, Tensor) else v for v in make()) if rank() == 0 else None]
@@ -94,10 +94,10 @@ def broadcast_from_rank0(make: Callable[[], tuple], device: torch.device) -> tup
 
 
 def broadcast_choice(make: Callable[[], tuple], net: nn.Module, device: torch.device) -> tuple:
-    """Broadcasts a selection that process 0 makes with ``net``; afterwards all processes have the statistics of its network.
+    """Broadcasts a selection that process 0 makes with ``net``, and then the buffers of its network.
 
-    The others wait meanwhile. An attack or a gradient in training mode sees the statistics of that process's own batches, and
-    moves the running ones, as on one GPU.
+    The others wait meanwhile. An attack or a gradient in training mode uses the statistics of process 0's own batches, and
+    updates the running ones, as on one GPU.
     """
     with alone(net):
         choice = broadcast_from_rank0(make, device)
@@ -109,7 +109,7 @@ def broadcast_choice(make: Callable[[], tuple], net: nn.Module, device: torch.de
 
 @contextmanager
 def alone(net: nn.Module) -> Iterator[None]:
-    """Inside, SyncBatchNorm asks no other process, which would never answer."""
+    """Inside, SyncBatchNorm acts as BatchNorm: it waits for no other process, since none would answer."""
     layers = [layer for layer in net.modules() if isinstance(layer, nn.SyncBatchNorm)]
     for layer in layers:
         layer.forward = partial(_BatchNorm.forward, layer)
@@ -126,10 +126,8 @@ def any_rank(flag: bool, device: torch.device) -> bool:
 
 
 def check(names: Iterable[str], shared: Iterable[str], uneven: bool) -> None:
-    """Raises ValueError for hooks that are none of ``shared``: each process would remember its own examples alone.
-
-    And for an ``uneven`` attack (``Method.uneven``): SyncBatchNorm would wait in each pass for all processes, of which some
-    have no more passes to make.
+    """Raises ValueError on several processes if a hook is not in ``shared`` (its state would cover this process's examples
+    only) or if the attack is ``uneven`` (``Method.uneven``: SyncBatchNorm would wait for processes that have no passes left).
     """
     if size() > 1 and uneven:
         why = "an attack in training mode whose examples take different numbers of steps"

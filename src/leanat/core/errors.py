@@ -28,7 +28,9 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
 
 
 def begun(name: str, names: Iterable[str]) -> tuple[str | None, list[str]]:
-    """The one of ``names`` that is ``name``, or that alone begins so, or None; and all that begin so."""
+    """Returns the exact match or the unique completion of ``name`` (None if there is neither), and all names that start
+    with it.
+    """
     known = sorted(names)
     begin = [other for other in known if other.startswith(name)]
     return name if name in known else begin[0] if len(begin) == 1 else None, begin

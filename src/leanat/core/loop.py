@@ -27,7 +27,8 @@ def make_step(
 ) -> Step:
     """The step that holds the examples ``where`` of a subset, as this epoch shows them.
 
-    ``on_cpu``: the subset's index there, for a set that reads its examples there: to ask the device waits for all its work.
+    ``on_cpu``: the subset's index on the CPU, for data that are read there; copying it from the device would wait for all
+    pending work.
     """
     index, weight = subset.index[where], subset.weight[where]
     x, y = data.batch(index if on_cpu is None else on_cpu[where], run.epoch, view)
@@ -68,20 +69,20 @@ def train_epoch(run: Run, split: Split, stop: Callable[[], bool] = lambda: False
 
 
 def _dropout_seed(run: Run, meter: Meter) -> int:
-    """Of torch's generators in this epoch; each process draws masks of its own for its part of the examples."""
+    """The seed of torch's generators in this epoch; each process draws masks of its own for its part of the examples."""
     other = (distributed.rank(), len(meter.losses)) if distributed.rank() else ()
     return key(run.seed, "dropout", run.epoch, *other) & (2**63 - 1)
 
 
 def batches(run: Run, split: Split, meter: Meter, stop: Callable[[], bool]) -> Iterator[Step]:
-    """The steps of an epoch, or of the rest of one that was left in its middle, with the learning rate of each set.
+    """The steps of an epoch, or of the rest of one that was stopped midway; sets the learning rate before each.
 
-    At the start of an epoch the hooks and the selector are asked, once. Each process gets its part of every mini-batch; a
-    streamed set hears beforehand which examples will be asked for; a mini-batch comes as often as ``Method.replays`` says.
+    At the start of an epoch the hooks and the selector are called once. Each process gets its part of every mini-batch; a
+    streamed set is told beforehand which examples will be asked for; each mini-batch comes ``Method.replays`` times.
 
-    The last mini-batch has the examples that are left, with ``drop_last`` only if they are a whole one. Of one single example
-    it is left out where the network cannot be trained on that (``needs_two``); with several processes, where it has fewer
-    examples than there are processes. ValueError where no mini-batch is left.
+    With ``drop_last`` an incomplete last mini-batch is dropped. A last mini-batch of one example is skipped if a BatchNorm
+    cannot train on it (``needs_two``); with several processes, one with fewer examples than processes is skipped. Raises
+    ValueError if no mini-batch is left.
     """
     method, recipe, begun = run.method, run.recipe, run.meter is not None
     for hook in method.hooks:
@@ -170,9 +171,13 @@ def train(
     after_epoch: Callable[[Run], bool | None] = lambda run: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Train from where ``run`` is to the end. ``after_epoch`` may save, report, and by True end it; ``stop``: Stopped."""
+    """Trains ``run`` from its current epoch to the last.
+
+    ``after_epoch`` is called after each epoch and ends the training by returning True; ``stop`` is asked before each batch,
+    and Stopped is raised when it returns True.
+    """
     if run.recipe.precision == "bf16":
-        say_emulation(run.device, "set recipe.precision: fp32 by a rule of the scale, which gives other runs")
+        say_emulation(run.device, "recipe.precision: fp32 avoids this, and makes another run")
     with exact_fp32():
         if run.epoch == 0 and run.meter is None:
             for hook in run.method.hooks:

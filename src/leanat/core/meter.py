@@ -70,14 +70,16 @@ class Meter:
         return torch.stack([torch.stack(self.losses), torch.stack(self.weights)])
 
     def mean(self, where: str, replays: int) -> float:
-        """The weighted mean of the losses; waits for the device. Raises NonFiniteLoss with ``where``, the batch filled in."""
+        """The weighted mean of the losses; waits for the device. Raises NonFiniteLoss, with the first bad batch put into the
+        placeholder of ``where``.
+        """
         loss, weight = distributed.all_reduce_sum(self.sums()).cpu()
         if len(bad := (~loss.isfinite()).nonzero()):
             raise NonFiniteLoss(f"loss not finite: {where.format(int(bad[0]) // replays)}")
         return float((loss * weight).sum() / weight.sum())
 
     def gather(self) -> None:
-        """Process 0 takes over what all of them have so far, and the others begin at zero; for all of them to call."""
+        """Process 0 takes over the sums of all processes, and the others start from zero; every process has to call it."""
         if distributed.size() == 1:
             return
         mine = distributed.rank() == 0
@@ -104,9 +106,9 @@ class Meter:
 
     @classmethod
     def of_state(cls, state: dict[str, Any]) -> Meter:
-        """What process 0 goes on with from the sums of all; another one from its own generators, and zero.
+        """Process 0 goes on from the sums of all processes, each other process from zero; each has its own generators again.
 
-        Where there are more processes than before, the new ones have no generators yet.
+        If there are more processes than before, the new ones have no generators yet.
         """
         rank, sums = distributed.rank(), state["sums"]
         generators = [state["generators"], *state.get("others", [])][rank : rank + 1]

@@ -1,4 +1,4 @@
-"""Code of the user's own, as ``file.py`` or by the name of a module: it is imported, and runs."""
+"""The user's own code, given as ``file.py`` or as the name of a module: it is imported, and so it runs."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Loaded:
     before: frozenset[str]
 
     def files(self) -> list[Path]:
-        """Its own file, then those of all modules that came with it or since, but for what is installed, and those that
-        its imports lead to and that have not run yet, inside of functions; by name.
+        """Its own file, then, sorted by name, those of all modules imported with it or since, except installed ones, and of
+        those that imports inside functions lead to and that have not run yet.
         """
         others = {name: path for name, path in _of_the_user(self.before) if sys.modules[name] is not self.module}
         own = getattr(self.module, "__file__", None)
@@ -50,7 +50,7 @@ class Loaded:
 
 
 def imported(file: Path, folder: Path) -> set[Path]:
-    """This file, and those below ``folder`` that its import statements lead to, wherever they stand; nothing is run.
+    """This file and all files below ``folder`` that its import statements, also those inside functions, lead to; runs nothing.
 
     ``folder``: where modules are looked for. A file that cannot be read or parsed leads nowhere.
     """
@@ -66,7 +66,7 @@ def imported(file: Path, folder: Path) -> set[Path]:
 
 
 def named_files(path: Path) -> set[Path]:
-    """The files that a text in this code names whole, as seen from its folder or from where the program runs; nothing is run."""
+    """The files whose whole path is a string in this code, relative to its folder or the working folder; runs nothing."""
     folders, found = (path.resolve().parent, Path.cwd()), set()
     for node in ast.walk(_parsed(path)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -111,10 +111,10 @@ def _modules(name: tuple[str, ...], folder: Path) -> list[Path]:
 
 
 def load(where: str) -> Loaded:
-    """Imports the file or module anew, and with it what lies beside it: two files may each have a ``helper.py``.
+    """Imports the file or module anew, and what it imports from beside it: two files may each have their own ``helper.py``.
 
-    Its folder (of a module: the one where the program runs) stays first on ``sys.path``, for what it imports when it is
-    called. Raises whatever the code raises.
+    Its folder (for a module: the working folder) stays first on ``sys.path``, for imports that it makes when it is called.
+    Raises whatever the code raises.
     """
     is_file = where.endswith(".py")
     _forget()

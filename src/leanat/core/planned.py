@@ -1,4 +1,4 @@
-"""When a selector chooses, and how much it keeps, before anything is trained: what a cost is reckoned from."""
+"""When a selector chooses, and how much it keeps, as known before anything is trained: from this, costs are computed."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ EVERYTHING = Planned(1.0, False)
 
 
 def planned(selector: Selector, epoch: int, epochs: int, examples: int) -> Planned:
-    """What ``selector`` does at ``epoch`` of ``epochs``, with so many training examples, as its own ``planned`` says.
+    """What ``selector`` does at ``epoch`` of ``epochs`` with ``examples`` training examples, by its own method ``planned``.
 
-    One without such a method chooses anew whenever it is asked, and keeps its ``fraction``, or all that has none.
+    A selector without such a method is taken to select at every epoch and to keep its ``fraction``, or everything if it has
+    none.
     """
     own = getattr(selector, "planned", None)
     return own(epoch, epochs, examples) if own else Planned(getattr(selector, "fraction", None) or 1.0, True)
 
 
 def innermost(selector: Selector) -> Selector:
-    """What chooses, inside of warm starts and periods."""
+    """The selector that does the choosing, inside any warm starts and periods."""
     while hasattr(selector, "inner"):
         selector = selector.inner
     return selector

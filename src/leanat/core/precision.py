@@ -58,9 +58,9 @@ def exact_fp32() -> Iterator[None]:
 
 @contextmanager
 def searching(device: torch.device, fixed: bool) -> Iterator[None]:
-    """Inside, cuDNN searches the fastest algorithm for each shape: it pays where shapes are ``fixed``, and only there.
+    """Inside, cuDNN searches for the fastest algorithm of each shape if shapes are ``fixed``; only then does it pay.
 
-    Never in the deterministic mode: which is fastest may differ from time to time, and with it the bits.
+    Never in deterministic mode: which algorithm is fastest may vary from run to run, and the bits with it.
     """
     before = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = (
@@ -100,9 +100,9 @@ def say_emulation(device: torch.device, instead: str) -> None:
 
 
 class _Cast:
-    """The frozen parameters of a layer in autocast's type, in their place while the layer computes under autocast.
+    """Puts casts of a layer's frozen parameters, in autocast's type, in their place while the layer computes under autocast.
 
-    And only then: where the network switches autocast off, or computes with the layer's weights itself, they are float32.
+    Only then: if the network switches autocast off, or computes with the layer's weights itself, they are float32.
     """
 
     def __init__(self, layer: nn.Module, device: str, to: torch.dtype):
