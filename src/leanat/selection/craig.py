@@ -19,10 +19,10 @@ from leanat.selection.subsets import Granularity, check_batches, choose, rows_of
 class Craig:
     """CRAIG (Mirzasoleiman et al. 2020): facility location of the gradients; a weight is the size of a cluster.
 
-    ``features`` False, gradients of the bias alone, is the setting of the authors of the adversarial version. Of more than
-    32,768 examples one by one the similarities are computed when needed, which is slow; "class" and "batch" are fast.
-    ``training_mode`` and ``all_layers``: see GradMatch. ``as_published``: the batches that are trained on are not those that
-    were scored, but the ones of the same numbers in another random order, as in the authors' code.
+    ``features`` False, gradients of the bias alone, is the setting of the authors of the adversarial version. With
+    granularity "example" and more than 32,768 examples, similarities are computed on demand, which is slow; "class" and
+    "batch" are fast. ``training_mode`` and ``all_layers``: see GradMatch. ``as_published``: training does not take the batches
+    that were scored, but those at the same positions in another random order, as in the authors' code.
     """
 
     fraction: Fraction

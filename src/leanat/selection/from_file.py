@@ -20,10 +20,10 @@ from leanat.core.nouns import Run, Split, Subset
 
 @component("from_file")
 class FromFile:
-    """``source``, written ``file.py:Name`` or ``module:Name``, called with ``fraction=`` gives what chooses.
+    """A selector of the user's: ``source``, written ``file.py:Name`` or ``module:Name``, is called with ``fraction=`` to make it.
 
-    That is called with (run, split) whenever a choice is due, and returns the numbers int64 [n] of the examples to KEEP, or
-    these with weights [n], or a Subset. ``content`` is the hash of the file, of the user's modules that it imports,
+    It is called with (run, split) at each selection, and returns the numbers int64 [n] of the examples to KEEP, or these with
+    weights [n], or a Subset. ``content`` is the hash of the file, of the user's modules that it imports,
     inside its functions too, and of the files that their texts name (``hash_of``): it makes them part of a run's identity.
     Raises ValueError, one line, for what cannot be imported, fails, chooses what is not there, or imports by a name that no
     import statement says.
@@ -50,8 +50,8 @@ class FromFile:
 
 @dataclass(frozen=True)
 class Rule:
-    """The class or function of ``source``, and its file with those of the user's modules that it imports, then those that a
-    text in these names, such as scores computed before.
+    """The class or function of ``source``, and the ``files`` that it depends on: its own, those of the user's modules that it
+    imports, then those whose paths are strings in these, such as scores computed before.
     """
 
     source: str

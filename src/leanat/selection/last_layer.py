@@ -1,6 +1,6 @@
-"""Gradients of each example's loss, at what the run's attack makes of it: of the last layer, or of a batch and all layers.
+"""Gradients of the loss at adversarial examples: of the last layer, example by example, or of all layers, batch by batch.
 
-By Danskin's theorem an adversarial example is a constant of the gradient (Dolatabadi et al. 2022, equations 12 and 14).
+By Danskin's theorem adversarial examples are held constant in the gradient (Dolatabadi et al. 2022, equations 12 and 14).
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Layer(NamedTuple):
 def at_last_layer(
     run: Run, data: Data, *attacks: Attack, features: bool = True, view: int = 0, training_mode: bool = False
 ) -> list[Layer]:
-    """Logits and features (of at least single precision) of what each attack makes of every example, a Layer each.
+    """Logits and features (of at least single precision) at the adversarial examples of each attack, one Layer per attack.
 
-    One pass over the set in ``random_order``, on the views and with the noise of this epoch's training. The attack goes
-    without the method's budget. Evaluation mode, or training mode as the authors' code has it; nothing of the network
-    changes, not even the BatchNorm statistics that training mode moves. Memory: N (K + D) numbers a Layer.
+    One pass over the set in ``random_order``, on the views and with the noise of this epoch's training. The attack runs
+    without the method's budget. Evaluation mode, or training mode as in the authors' code; nothing in the network changes,
+    not even the BatchNorm statistics, which training mode would update. Memory: N (K + D) numbers per Layer.
     """
     net, all_of_it = run.net, unweighted(everyone(data))
     order, layers = random_order(run, data), []
@@ -66,7 +66,7 @@ def random_order(run: Run, data: Data) -> Tensor:
 def _forward(net: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     """Logits, and the features that the head reads. The network is called as a whole, so that its passes are counted.
 
-    The logits of a network that calls its head several times are those of the last call (``find_head``).
+    If a network calls its head several times, its logits come from the last call (``find_head``), and so do the features.
     """
     seen = []
 

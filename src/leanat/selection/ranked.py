@@ -29,14 +29,14 @@ def keep_highest(run: Run, data: Data, scores: Tensor, fraction: float, granular
 
 
 def last_layer(run: Run, data: Data, features: bool) -> Layer:
-    """Logits, and features if asked for, at what the run's attack makes of every example."""
+    """Logits, and features if asked for, at the adversarial example that the run's attack makes of every example."""
     (layer,) = at_last_layer(run, data, of_every_example(run.method.attack), features=features)
     return layer
 
 
 @component("random_per_class")
 class RandomPerClass:
-    """Of each class the share ``fraction`` at random, weight 1."""
+    """The share ``fraction`` of each class at random, weight 1."""
 
     fraction: Fraction
 
@@ -52,8 +52,8 @@ class RandomPerClass:
 class EL2N:
     """Keeps the highest EL2N scores, ||softmax(z) - onehot(y)||_2 (Paul, Ganguli and Dziugaite 2021, definition 2.1).
 
-    At what the run's own attack makes of each example. The paper averages over ten networks a few epochs into training and
-    prunes once; here the score is that of the run's one network, whenever it is asked.
+    Scores are computed at adversarial examples of the run's own attack. The paper averages over ten networks a few epochs
+    into training and prunes once; here the score is that of the run's one network at each selection.
     """
 
     fraction: Fraction
@@ -73,9 +73,9 @@ def el2n_scores(z: Tensor, y: Tensor) -> Tensor:
 @component("margin")
 class Margin:
     """Keeps the smallest margins between the probabilities of the two likeliest classes (Scheffer, Decomain and Wrobel 2001),
-    one of the uncertainties by which Coleman et al. 2020 select data. Labels play no part but in by-class shares.
+    one of the uncertainties by which Coleman et al. 2020 select data. Labels matter only for shares by class.
 
-    At what the run's own attack makes of each example.
+    Margins are computed at adversarial examples of the run's own attack.
     """
 
     fraction: Fraction
@@ -94,11 +94,11 @@ def margin_scores(z: Tensor) -> Tensor:
 
 @component("moderate")
 class Moderate:
-    """Keeps the middle of the examples in the order of their distance to the centre of their class (Xia et al. 2023, section 3).
+    """Keeps the examples in the middle when sorted by distance to the centre of their class (Xia et al. 2023, section 3).
 
-    The centre is the mean of the class's features; in the authors' code it is their median, number by number. The order is that
-    of all examples, as in their code, and "class" takes the middle of each class. At what the run's own attack makes of each
-    example; the paper selects once, by the features of a trained network.
+    The centre is the mean of the class's features; in the authors' code it is the median of each feature. All examples are
+    sorted together, as in their code, but "class" takes the middle of each class. Features are computed at adversarial
+    examples of the run's own attack; the paper selects once, by the features of a trained network.
     """
 
     fraction: Fraction
