@@ -56,7 +56,7 @@ def sample(n: int, limit: int | None) -> Tensor:
 
 
 def parts_of(attack: Attack, n_classes: int) -> dict[str, Attack]:
-    """The parts that an attack is made of, by the names that its outcome has of them; of most it is the attack itself."""
+    """The parts of an attack, by their names in its outcome; most attacks have one part, themselves."""
     return attack.parts(n_classes) if hasattr(attack, "parts") else {type(attack).__name__: attack}
 
 
@@ -75,20 +75,21 @@ def evaluate(
     after_part: Callable[[Outcome], None] = lambda outcome: None,
     progress: Callable[[str, int, int], None] = lambda part, done, of: None,
 ) -> Outcome:
-    """Attack the examples ``index`` of ``data`` (default: ``sample(len(data), limit)``) that are still right.
+    """Attacks those of the examples ``index`` of ``data`` (default: ``sample(len(data), limit)``) that are still right.
 
-    Adversarial examples are made on a copy of the network that is as it is up to rounding (``folding``), and images whose
-    iterates repeat leave a long PGD on it early, with the iterate that they would end at; what they are answered is asked of the
-    network. An image whose logits are NaN or infinite is answered wrongly, with or without an attack.
-    An attack made of ``parts`` (AutoAttack; the restarts of PGD) is run part by part; ``after_part`` gets the outcome
-    so far, and ``resume`` takes it back; ``progress`` hears the part, and how many images of how many it is through. An
+    Attacks run on a copy of the network with BatchNorm folded, equal up to rounding (``folding``); on it, long PGD attacks
+    drop images whose iterates repeat, with the iterate they would have ended at. Whether an image is fooled is always decided
+    by the network itself. An image whose logits are NaN or infinite counts as wrong, with or without an attack.
+
+    An attack made of ``parts`` (AutoAttack; the restarts of PGD) is run part by part; ``after_part`` gets the outcome so far,
+    which can be passed back as ``resume``; ``progress`` is told the part, and how many of how many images are done. An
     example is fooled if any part fooled it: for the restarts of PGD that is never weaker than keeping the one of highest
-    loss. Random numbers belong to the examples, not to their batch (but for AutoAttack's parts): another batch size changes
-    sums in their last digits, and an outcome only where it hangs on these. A batch that does not fit into CUDA memory is tried
-    again by halves.
+    loss. Random numbers belong to the examples, not to their batch (except in AutoAttack's parts): another batch size changes
+    the last digits of sums, and an outcome only if it depends on those. A batch that does not fit into CUDA memory is halved
+    and tried again.
 
-    ``statistics`` "batch": see ``batch_statistics``. Every part then attacks every example, so that the batches stay as
-    they are. Raises ValueError for values out of range and for a ``resume`` of other examples or another attack.
+    ``statistics`` "batch": see ``batch_statistics``. Every part then attacks every example, so that the batches stay the
+    same. Raises ValueError for values out of range and for a ``resume`` of other examples or another attack.
     """
     _check(precision, statistics, batch, data.labels.device)
     index = (sample(len(data), limit) if index is None else index).to(data.labels.device)
@@ -187,7 +188,7 @@ def _setting(net: nn.Module, device: torch.device, precision: str, statistics: s
 def _attacked(
     net: nn.Module, attack: Attack, data: Data, index: Tensor, precision: str, statistics: str = "running"
 ) -> nn.Module:
-    """The network that adversarial examples are made on: folded, where the attack asks it in fp32 and for logits alone."""
+    """The network to attack: a folded copy if the attack runs in fp32 and reads nothing but logits, else ``net`` itself."""
     own = (getattr(a, way, False) for a in (attack, getattr(attack, "attack", None)) for way in OWN_WAYS)
     if precision != "fp32" or statistics != "running" or any(own) or not len(index):
         return net
@@ -202,7 +203,7 @@ def step_of(data: Data, index: Tensor, seed: int) -> Step:
 
 
 def fitting(work: Callable[[int], T], batch: int) -> T:
-    """``work(batch)``, or else of half the batch, and so on, where it runs out of CUDA memory."""
+    """``work(batch)``; if that runs out of CUDA memory, of half the batch, and so on. Raises OutOfMemoryError at batch 1."""
     while True:
         try:
             return work(batch)

@@ -1,7 +1,7 @@
-"""The network that an evaluation attacks: a copy in the layout that is fastest, BatchNorm folded into the convolutions.
+"""The network that an evaluation attacks: a copy in the fastest memory layout, with BatchNorm folded into the convolutions.
 
-In evaluation mode BatchNorm is a multiplication and an addition for each channel, which the convolution before it can do.
-Gradients are those of the network up to rounding. What counts as fooled is always asked of the network itself.
+In evaluation mode BatchNorm is a multiplication and an addition per channel, which the convolution before it can do.
+Gradients are those of the network up to rounding. Whether an image is fooled is always decided by the network itself.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ CLOSE = 1e-3  # of the largest logit: rounding leaves some 1e-6
 
 
 def folded(net: nn.Module, x: Tensor) -> nn.Module:
-    """A frozen copy of ``net``, which is in evaluation mode, to attack in its place; the network itself where there is none.
+    """Returns a frozen, folded copy of ``net`` (in evaluation mode) to attack, or ``net`` itself if it cannot be copied or
+    the copy's logits differ on ``x`` [B, C, H, W] in [0, 1]: a network whose path depends on its input cannot be folded.
 
-    A copy that answers otherwise on ``x`` [B, C, H, W] in [0, 1] is none: a network whose path depends on its input
-    cannot be folded.
+    A network that cannot be traced is copied without folding.
     """
     try:
         copy = fuse(net)
