@@ -125,9 +125,9 @@ def entries(name: str, folder: Path, folders: bool) -> list[str]:
 
 
 def others(folder: Path, beside_folders: bool = False) -> list[str]:
-    """Sorted paths of what ``folder`` holds and ``entries`` does not name, but for hidden things.
+    """Sorted paths of all that is in ``folder`` and is no image, without hidden files and folders.
 
-    ``beside_folders``: a folder of class folders, where every file is one too many.
+    ``beside_folders``: of all that is no folder instead, for a folder that should hold class folders only.
     """
     with os.scandir(folder) as inside:
         visible = [e for e in inside if not hidden(e.name)]
@@ -229,7 +229,7 @@ def check_counts(name: str, data_dir: Path | str | None, expected: Mapping[str, 
 
 
 def other_counts(counts: Mapping[str, int], expected: Mapping[str, int]) -> str:
-    """In what ``counts`` are others than ``expected`` says; nothing where they are the same, or the set approximate."""
+    """Says where ``counts`` differ from ``expected``, for an approximate set by more than a tenth; empty if nowhere."""
     slack = 0.1 if expected.get("about") else 0.0
     wrong = [k for k, n in counts.items() if abs(n - expected[k]) > slack * expected[k]]
     differences = ", ".join(f"{k} {counts[k]:,} in place of {expected[k]:,}" for k in wrong)

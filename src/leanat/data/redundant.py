@@ -19,7 +19,7 @@ from leanat.data.tensors import TensorData, some_of_each, stratified
 NAMES = ("digits-copies", "digits-tail", "digits-noise")
 COPIED, COPIES, RARE = 25, 20, 100  # originals that are copied, copies of each, originals that are there once
 NOISE = 8  # grey levels of 255 by which the pixels of a copy differ from its original's, at most
-LEAST = 20  # times as many examples has the first class as the last
+LEAST = 20  # the first class has this many times the examples of the last
 WRONG = 0.4  # of the labels
 
 

@@ -71,7 +71,7 @@ class TensorData(Facts):
 def stratified(labels: Tensor, fraction: float, seed: int, purpose: str) -> tuple[Tensor, Tensor]:
     """Two sorted int64 index tensors: ``fraction`` of the examples, in equal share of every class, and the others.
 
-    The classes' whole numbers are those of the largest remainder, so the first part holds round(fraction * N) examples.
+    Counts per class are rounded by largest remainders, so that the first part holds round(fraction * N) examples.
     """
     if not 0 < fraction < 1:
         raise DataError(f"split: the fraction is {fraction}, allowed: above 0 and below 1")

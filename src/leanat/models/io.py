@@ -47,7 +47,8 @@ def describe(source: Data) -> dict[str, Any]:
 def check(net: nn.Module, about: dict[str, Any], test: Data, where: Path | str) -> None:
     """Raises NetworkError, one line, where a network is not made for these data: classes, channels, size, values.
 
-    ``about``: the data it was trained on, as ``describe`` says, or empty if that is not known; then a first image tells.
+    ``about``: the data it was trained on, as ``describe`` says, or empty if that is not known; then the first
+    convolution and a trial on two images tell.
     """
     here = describe(test)
     if about and about["n_classes"] != here["n_classes"]:

@@ -1,4 +1,4 @@
-"""What several papers train with.
+"""Parts of training that are not the own idea of a paper replicated here.
 
 objectives   cross-entropy, TRADES, MART
 schedules    learning rates

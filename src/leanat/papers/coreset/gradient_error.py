@@ -25,7 +25,7 @@ BATCH = 500
 
 @component()
 class NamedSelector:
-    """A selector and what its numbers are called; its fraction is replaced by each of the measure's."""
+    """A selector and the prefix of its numbers' names; its fraction is replaced by each of the measure's fractions."""
 
     name: str
     selector: Selector
@@ -78,7 +78,7 @@ class GradientError:
 
 @dataclass(frozen=True)
 class Kept:
-    """An attack that looks up what was made before: ``x_adv`` [N, C, H, W], row i of example i."""
+    """An attack that looks up adversarial examples made before: ``x_adv`` [N, C, H, W], row i of example i."""
 
     x_adv: Tensor
 
@@ -87,7 +87,7 @@ class Kept:
 
 
 def attacked(run: Run, data: Data) -> Tensor:
-    """What the run's attack makes of every example, [N, C, H, W]."""
+    """The adversarial examples that the run's attack makes of all examples, [N, C, H, W]."""
     attack, everything = of_every_example(run.method.attack), unweighted(everyone(data))
     buffers = [(b, b.clone()) for b in run.net.buffers()]
     made = [attack(run.net, make_step(run, data, everything, i)) for i in everything.index.split(run.recipe.batch)]

@@ -193,7 +193,8 @@ class Bandit(Hook):
     def _feed(self, state, i, loss, correct, scales, counts=True, whole=True) -> None:
         """New losses and correctness of the examples ``i`` [n]. exp3 divides loss and change by ``scales``.
 
-        ``counts``: not only for the plain sums. ``whole``: from all examples, not drawn ones.
+        ``counts``: also update the utilities, not only the raw sums. ``whole``: the losses are of all examples rather than of
+        a drawn subset.
         """
         change = (loss - state["old_loss"][i]).abs().clamp(max=CAP)
         value, scale = (loss, scales[0]) if self.feedback == "loss" else (change, scales[1])
@@ -228,7 +229,7 @@ class Bandit(Hook):
 
     @torch.no_grad()
     def _exchange(self, run: Run, teacher: dict) -> None:
-        """At the first episode the teacher's parameters become the network's; later the other way round, with noise."""
+        """At the end of episode 0 the teacher's parameters are set to the network's; later the other way round, with noise."""
         first = run.epoch == self.episodes.bounds[1]
         for name, weight in run.net.named_parameters():
             if first:

@@ -210,7 +210,9 @@ class MeanEntropy(Hook):
 
 
 def holdout_indices(n: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Draws ``share`` of the numbers below n to choose the epoch by, and returns them and all others, to report: int64, rising.
+    """Draws ``share`` of the numbers below n, by which the epoch is chosen; returns them and the others, which are reported.
+
+    Both int64, ascending.
 
     The paper says 10 % and 90 %. (The authors' code slices the 90 % wrongly and reports 8,000 of 10,000 images.)
     Raises ValueError if either would be empty.
@@ -225,9 +227,10 @@ def holdout_indices(n: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
 class EarlyStop:
     """Keeps the state of the epoch with the highest robust accuracy on a fixed part of the validation data (section 4).
 
-    Called after each epoch with ``robust``, which measures the robust accuracy under ``attack`` of the examples it gets,
-    it does so once ``checks`` (epochs done) says so. ``run.memory["early_stop"]`` has a row (epoch, robust accuracy) of
-    each check, and the best epoch's ``state``; of equal ones the later stays. The paper's validation data are test data.
+    Call it after each epoch. After the epochs in ``checks`` it measures robust accuracy under ``attack`` on the part held out
+    for that (``holdout_indices``), with ``robust(index)``, and keeps the best state; ties go to the later epoch.
+    ``run.memory["early_stop"]`` has a row (epoch, robust accuracy) of each check, and the best epoch's ``state``. The paper's
+    validation data are test data.
     """
 
     checks: Annotated[Epochs, MinLen(1), Field(description="one or more epochs from 1 on, rising")]
