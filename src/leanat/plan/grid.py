@@ -278,7 +278,7 @@ class Grid:
         return self.evaluations[evaluation].suite, self.evaluations[evaluation].sources
 
     def level(self, run: str) -> int:
-        """The longest chain of runs that it needs, one after the other."""
+        """The length of the longest chain of runs that have to be trained before it."""
         return max((1 + self.level(r) for r in self.runs[run].needs), default=0)
 
     def with_needs(self, runs: Iterable[str]) -> list[str]:
@@ -305,7 +305,7 @@ def _stands(change: Change, spec: dict[str, Any]) -> bool:
 
 
 def _shards(size: int, groups: Iterable[tuple[Sequence[str], Any]], whole: Any = lambda kind: False) -> list[list[str]]:
-    """Ids alike in kind, at most ``size`` a shard; of a kind that is to stay ``whole``, all."""
+    """Shards of ids of one kind each, with at most ``size`` ids per shard; a kind that is to stay ``whole`` makes one shard."""
     shards, seen = [], set()
     for ids, kind in groups:
         new = [i for i in ids if i not in seen]

@@ -87,7 +87,7 @@ def _seconds(network: str, size: int, batch: int, precision: str) -> float:
 
 
 def _attack(value: Any) -> int:
-    """Passes an example that an attack costs; a step has two, forward and backward to the input alone."""
+    """Passes per example that an attack costs; a step has two, forward and backward to the input alone."""
     if not isinstance(value, dict):
         return 2
     name, fields = next(iter(value.items()))
@@ -144,7 +144,7 @@ def memory_mb(datasets: Iterable[Spec], small: bool) -> int:
 
 
 def growing(base: int, limit: int | None = None) -> Callable[..., int]:
-    """A resource that a second attempt gets twice of, a third three times, up to ``limit``."""
+    """A resource of which the second attempt of a job gets twice ``base``, the third three times, up to ``limit``."""
 
     def amount(wildcards: Any, attempt: int) -> int:
         return min(base * attempt, limit or base * attempt)

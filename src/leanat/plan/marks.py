@@ -102,6 +102,6 @@ def worded(value: Any) -> str:
 
 
 def _within(value: Any) -> str:
-    """In brackets where it has parts; nothing of a component without fields."""
+    """The value in words, in brackets if it has parts; empty for a component without fields."""
     text = worded(value)
     return f"({text})" if text and isinstance(value, (Mapping, list, tuple)) else text

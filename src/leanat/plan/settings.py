@@ -144,7 +144,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
 
 
 def yaml_value(text: str) -> Any:
-    """Raises YAMLError, and ValueError for a date that there is not."""
+    """The value of a YAML text. Raises YAMLError, and ValueError for a date that does not exist."""
     return yaml.load(text, _Loader)
 
 

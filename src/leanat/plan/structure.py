@@ -80,8 +80,8 @@ def _of_changes(grid: Grid) -> Iterator[str]:
 
 
 def _of_seeds(grid: Grid, results: Path | None, kept_seeds: Mapping[str, int]) -> Iterator[str]:
-    """Items that ``more_seeds`` or ``kept_seeds``, those kept below the results, name and no paper has; those of a paper that
-    is left out are no mistake.
+    """Items that no paper has, named by ``more_seeds`` or by ``kept_seeds``, those kept below the results. Items of a paper
+    that the settings leave out are no mistake.
     """
     for name in grid.settings.get("more_seeds") or {}:
         paper = name.partition("/")[0]

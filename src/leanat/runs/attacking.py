@@ -59,7 +59,7 @@ def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Nam
 
 
 def _whole_name(run: str, suite: str, evaluations: Iterable[str]) -> str:
-    """Of a run by its folder, its name, or the beginning of its name where no other begins so. Raises ConfigError."""
+    """The whole name of a run given by its folder, its name, or a beginning that no other name shares. Raises ConfigError."""
     name, known = Path(run).name, list(evaluations)
     found, begin = begun(name, known)
     if found is None:

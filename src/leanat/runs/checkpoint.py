@@ -1,4 +1,4 @@
-"""The checkpoint of a Run. Nothing is ever loaded with pickle: tensors, numbers and text only."""
+"""The checkpoint of a Run. Loaded with torch's ``weights_only``: tensors, numbers and text, never code."""
 
 from __future__ import annotations
 

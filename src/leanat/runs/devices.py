@@ -1,4 +1,4 @@
-"""A GPU for each job of one machine. Snakemake counts GPUs, it does not say which: locks do, before torch is imported."""
+"""A GPU for each job on one machine. Snakemake counts GPUs but does not say which: lock files do, before torch is imported."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def visible() -> list[str]:
     Raises ConfigError where that names one twice, or LEANAT_GPUS is no number.
     """
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if listed is not None:  # like CUDA, up to the first that is none
+    if listed is not None:  # like CUDA, up to the first name that is no GPU's
         names = list(itertools.takewhile(partial(_is_one, installed()), map(_plain, listed.split(","))))
         if len(set(_numbered(names).values())) < len(names):
             raise ConfigError([f"CUDA_VISIBLE_DEVICES: {listed!r} is not allowed; each GPU once"])
@@ -81,7 +81,7 @@ def _hidden(folder: Path) -> bool:
 
 
 def usable(device: str) -> int:
-    """GPUs that jobs for a device of that name work on at once: those that are visible, one that is numbered, none of a CPU."""
+    """How many GPUs jobs for ``device`` can use at once: all visible ones for auto and cuda, one for cuda:N, none for cpu."""
     return len(visible()) if device in ("auto", "cuda") else int(device != "cpu")
 
 
@@ -92,11 +92,11 @@ def assigned(processes: int = 1) -> bool:
 
 @contextmanager
 def claimed(device: str = "cpu", jobs_per_gpu: int = 1, processes: int = 1) -> Iterator[None]:
-    """Waits for ``processes`` free GPUs of those that are visible, and shows them alone to this process.
+    """Waits for ``processes`` free GPUs among the visible ones, and makes only these visible to this process.
 
-    Does nothing where no GPU is asked for or the choice is made: ``device`` is auto or cuda, or a numbered one, which is the
-    user's choice. A GPU is shared by up to ``jobs_per_gpu`` jobs. The locks are the kernel's: they go with the process, also
-    by kill -9. Raises ConfigError where fewer GPUs are visible than are asked for.
+    Does nothing if no GPU is asked for or visible, or if the choice is made already: by a scheduler or launcher
+    (``assigned``), or by the user with a numbered ``device``. Up to ``jobs_per_gpu`` jobs share a GPU. The kernel frees the
+    locks when the process ends, even by kill -9. Raises ConfigError if fewer GPUs are visible than are asked for.
     """
     here = [] if device not in ("auto", "cuda") or assigned(processes) else visible()
     if not here:
@@ -158,9 +158,9 @@ def _lock(here: list[str], gpus: int, jobs_per_gpu: int) -> dict[str, object]:
 
 
 def _numbered(here: list[str]) -> dict[str, str]:
-    """Each GPU with the name of its lock: its number, also where it is named by its identifier or the beginning of it.
+    """The name of each GPU's lock: its number, even if the GPU is given by its identifier or the beginning of it.
 
-    In the order of their places on the bus, as CUDA numbers GPUs that are alike. A part of a GPU (MIG) is its own.
+    Numbers follow the places on the bus, as CUDA numbers GPUs that are alike. A part of a GPU (MIG) keeps its own name.
     """
     seen = [re.search(r"GPU-[0-9a-f-]+", _about(folder)) for folder in _listed()]
     known = {found[0]: str(k) for k, found in enumerate(seen) if found}

@@ -201,8 +201,8 @@ def train_run(
 
     Raises ConfigError, DataError, NonFiniteLoss, and Stopped once ``stop`` says so and the checkpoint is written;
     IdentityError for a folder that belongs to something else, also to the unfinished training of another spec. A checkpoint
-    of other data is ignored with a warning; a finished run is left alone (``finished``). Of several processes only one
-    writes, and only that one has metrics to return.
+    of other data is ignored with a warning; a finished run is left alone (``finished``). With several processes, only
+    process 0 writes and returns metrics; the others return None.
     """
     if distributed.rank() > 0:
         return follow(spec, folder, data_dir, device, stop)
@@ -316,7 +316,7 @@ def ended(run: nouns.Run) -> bool:
 def follow(
     spec: dict[str, Any], folder: Path, data_dir: str | None, device: torch.device, stop: Callable[[], bool]
 ) -> None:
-    """The part of a process that takes its share of each mini-batch, and writes nothing."""
+    """What every process but the first does: it trains on its share of each mini-batch, and writes nothing."""
     (source,) = distributed.broadcast_from_rank0(lambda: (None,), device)
     if source is None:  # the run is finished
         return

@@ -202,8 +202,8 @@ def check_files(folder: Path, metrics: Mapping[str, Any]) -> None:
 
 
 def check_suite(suite: Mapping[str, Any], asked: Mapping[str, Any], test: int, path: Path) -> None:
-    """Raises IdentityError where an attack of a summary was run with another spec than ``asked`` has of it, or not on as many
-    of the ``test`` images as its spec says (of those that early stopping is not chosen by, any number).
+    """Raises IdentityError if an attack of a summary was run with another spec than ``asked`` has for it, or on more of the
+    ``test`` images than its spec asks for or, if none are held out for early stopping, on fewer.
     """
     ran = {name: shown.get("spec") for kind in ("attacks", "measures") for name, shown in suite.get(kind, {}).items()}
     ran |= suite.get("masking_spec", {})

@@ -48,9 +48,9 @@ class Kept:
     def outcome(
         self, index: np.ndarray, label: np.ndarray, parts: Sequence[str], *, transferred: bool = False
     ) -> tuple[Outcome | None, Pieces]:
-        """The outcome so far, and who made it; None, with a warning, for a file that is damaged or made from else.
+        """The outcome so far and who made it; None if there is no file or, with a warning, if it is damaged or made from else.
 
-        Asked for are the examples ``index`` of classes ``label``, attacked by ``parts``; see ``outcome.fault``.
+        The outcome has to be that of the examples ``index`` of classes ``label``, attacked by ``parts`` (``outcome.fault``).
         """
         if not self.path.is_file():
             return None, []
@@ -97,7 +97,7 @@ class Kept:
             np.savez_compressed(file, **arrays, **{ABOUT: np.array(description, dtype=np.str_)})
 
     def others(self) -> str | None:
-        """How what is kept of the same attack differs from this, in words; None where nothing is kept of it."""
+        """How the nearest other file of the same attack differs from this one, in words; None if there is no other, or this."""
         if self.path.exists():
             return None
         differing = []

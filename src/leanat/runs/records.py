@@ -1,6 +1,6 @@
 """The records that runs and attacks leave, JSON and arrays: of the right shape, or refused in one line that names the file.
 
-What a file may lack, as written by an earlier version, is not asked for here; ``need`` names what a reader does: examples.test.
+What earlier versions did not write may be absent; a reader that needs it names it in ``need``, such as examples.test.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def train_runs(specs: list[tuple[str, dict[str, Any]]], arguments: argparse.Name
 def check_specs(specs: list[tuple[str, dict[str, Any]]], arguments: argparse.Namespace) -> None:
     """Raises ValueError for what is no spec, and ConfigError with all that ``leanat check`` would say of these specs.
 
-    A data set that the configuration does not count, or no configuration, leaves its sizes out of it.
+    Sizes are not checked for a data set that ``datasets.yaml`` does not list, nor if there is no such file.
     """
     counts, problems = arguments.config_dir / "datasets.yaml", []
     datasets = settings.data_sets(counts.parent) if counts.is_file() else {}

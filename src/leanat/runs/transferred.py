@@ -61,9 +61,9 @@ class Trained:
 def assess(
     sources: Mapping[str, Trained], targets: Mapping[str, Trained], test: nouns.Data, suite: dict[str, Any], seed: int
 ) -> dict[str, dict[str, Any]]:
-    """A summary a target: of each attack the mean accuracy over the sources, its deviation ``sd``, and each source's own.
+    """One summary per target: for each attack the mean accuracy over the sources, its deviation ``sd``, and each source's own.
 
-    The outcomes of every attack, source and target are kept in the targets' folders, and read back where they are there,
+    The outcomes of every attack, source and target are kept in the targets' folders, and read back from there if they are
     of the same two networks and the same data.
     """
     runs = next(iter(targets.values())).folder.parent
