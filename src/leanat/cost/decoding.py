@@ -33,7 +33,7 @@ def photograph(path: Path) -> None:
 def seconds(crop: RandomResizedCrop, size: int, repeats: int) -> float:
     """Seconds of one image on one thread: read, decoded, a random box cut out and resized to ``size`` pixels.
 
-    The median of ``repeats``, after one that does not count; the file is in the system's cache.
+    The median of ``repeats`` calls after one warm-up call; the file is in the system's cache.
     """
     with TemporaryDirectory() as folder:
         file = Path(folder) / "photograph.jpg"

@@ -34,7 +34,7 @@ from leanat.plan import components, kept
 from leanat.plan.grid import UPSTREAM, Grid, digest
 from leanat.runs import checkpoint, experiment
 
-BUDGET = 0.1  # seconds that a piece is measured for, or once
+BUDGET = 0.1  # seconds of measuring per piece, at least one call
 # Seconds that a step, or an attack's step, may take to be measured; beyond so many images the rest is extrapolated.
 LARGE = 0.5
 STEPS = 3  # of PGD beyond the first, whose time is measured
@@ -318,12 +318,11 @@ def extrapolated(taken: Sequence[tuple[int, float]], most: int) -> float:
 
 
 def median(work: Callable[[], Any], device: torch.device, before: Callable[[], Any] = lambda: None) -> float:
-    """Seconds: of as many as fit into BUDGET, at least one, after one that does not count unless it took as long itself.
+    """Median seconds per call of ``work``, called until BUDGET seconds are spent, at least once.
 
-    On a GPU the first never counts: it loads kernels and searches algorithms, for longer than the work takes.
-    ``before`` each of them something is done that does not count.
-
-    On a CPU of the processor, so that what else the machine does meanwhile changes nothing.
+    The first call is a warm-up and excluded, unless on a CPU it used up the budget alone; on a GPU it never counts, since it
+    loads kernels and searches for algorithms, which takes longer than the work. ``before`` is called before each, untimed.
+    On a CPU the seconds are processor time, so that other work of the machine changes nothing.
     """
     cpu = device.type == "cpu"
     clock = time.process_time if cpu else time.perf_counter

@@ -3,7 +3,8 @@
 No training is needed: the time of a step does not depend on what a network has learnt, but for two things. What an
 attack works on: the images have the labels that the network itself gives them, so that an attack which leaves
 misclassified ones alone works on all, as on those of a trained network that are right. And the attack budgets of
-Bullet-Train: ``cost.predict`` composes its time from the shares of its groups. Not measured: reading and decoding files.
+Bullet-Train: ``cost.predict`` composes its time from the shares of its groups. Decoding is measured apart (``decode``) and is
+not in a step.
 ``leanat time`` has the machine to itself.
 """
 
@@ -267,7 +268,7 @@ class Bench:
         return {"solve": _solve(gradient_based(self.run.method.selector), self.run, self.shape)}
 
     def _median(self, work: Callable[[], Any], data: TensorData | None = None) -> float:
-        """Of ``repeats``, after one that does not count; each on images of ``data`` that are right by ``label``."""
+        """Median seconds of ``repeats`` calls after one warm-up call; before each, ``data`` are relabelled by ``label``."""
         seconds = []
         with exact_fp32():  # as in training
             for _ in range(1 + self.repeats):

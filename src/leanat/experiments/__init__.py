@@ -1,1 +1,1 @@
-"""From the configuration to runs, evaluations and items; imports no torch but where a spec becomes objects."""
+"""What the papers' ``experiments.py``, ``scales.py`` and ``claims.py`` are written with; imports no torch."""

@@ -1,4 +1,7 @@
-"""Columns of tables and panels of figures; ``report.measures.measure`` explains the metrics. Imports no torch."""
+"""Columns of tables and panels of figures. Imports no torch.
+
+Metrics are explained in ``report.measures.measure``, those of time and memory in ``report.composed.number``.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,4 @@
-"""From results on disk to tables, figures and verdicts; reads files only and never imports torch."""
+"""From results on disk to tables, figures and verdicts; reads files.
+
+Imports torch only to compose times (``composed``) and to compare counts of images (``counts``).
+"""

@@ -36,7 +36,7 @@ def of_item(item: planned.Item, results: Path) -> Outcomes:
 
 
 def write(outcomes: Outcomes, path: Path) -> None:
-    """One array a cell, and the names of rows and columns."""
+    """Writes one array per cell, and the names of rows and columns."""
     import numpy as np
 
     names = np.array(list(outcomes), dtype=np.str_).reshape(-1, 2)
@@ -47,8 +47,8 @@ def write(outcomes: Outcomes, path: Path) -> None:
 def _shares(cell: planned.Cell, suites: Mapping[str, Path], folder: Path) -> numpy.ndarray | None:
     """Positions of the tested examples and the share of runs (and of the metric's attacks) that are right; None if unknown.
 
-    Of a cell that is set against another training: what each example adds to the difference, or, to first order, to the share
-    by which the accuracy is below the other's. The mean over the examples is the cell's number by a hundred in any case.
+    For a cell that is set against another training: what each example adds to the difference, or, to first order, to the
+    share by which the accuracy is below the other's. The mean over the examples, times 100, is the cell's number in each case.
     """
     import numpy as np
 

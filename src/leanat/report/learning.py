@@ -71,7 +71,7 @@ def write(found: dict[str, Rows], stem: Path) -> None:
 
 
 def draw(found: dict[str, Rows]):
-    """A panel for the loss and each accuracy that some run has, a line a run."""
+    """A panel for the loss and for each accuracy that some run has, with one line per run."""
     style.apply()
     from matplotlib import pyplot
 

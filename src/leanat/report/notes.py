@@ -12,7 +12,7 @@ from leanat.experiments.scales import SCALES
 from leanat.plan.item import Column, Filled, Item, Provenance, Replicated, Row, Value
 from leanat.report.statistics import over_images
 
-# What a composed time has and has not (timing, report.cost).
+# What a composed time includes and what not (cost.timing, cost.predict).
 TIMES = (
     "Composed of measured steps, updates of discriminators, and selections, at the paper's own settings, on random images "
     "in memory; reading and decoding files is not in them. All images count as classified rightly, so that an attack works "

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def pictured(item: Item, sources: Sources) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
     """What ``plots.files.images`` reads, and the reasons why pictures are left out.
 
-    A row is a panel, with what stands in for its data set, a column a column of pictures, the metric ``<measure>.<name>``.
+    A row is a panel, with what stands in for its data set; a column is a column of pictures, of the metric ``<measure>.<name>``.
     """
     files: dict[str, dict[str, np.ndarray]] = {}
     for row, cells in zip(item.rows, item.cells, strict=True):

@@ -184,7 +184,7 @@ def _on_photographs(rows: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def demo(of: Findings) -> list[str]:
-    """What the demo shows, a paper an entry."""
+    """What the demo shows, one entry per paper."""
     return [*_coreset(of), *_qtart(of), *_saliency(of), *_sat(of)]
 
 

@@ -1,4 +1,4 @@
-"""Pictures of the site: those of the figures with few colours, and sheets of training images, a sheet a data set."""
+"""Pictures of the site: those of the figures with few colours, and sheets of training images, one per data set."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def bars(
     x_label: str = "",
     y_label: str = "",
 ) -> page.Plot:
-    """A group of bars for each value of ``group``, in it a bar a series, with intervals; keys as for ``lines``."""
+    """A group of bars for each value of ``group``, with one bar per series and its interval; keys as for ``lines``."""
     found = points.points(item)
     points.require(found, [group, series, panel])
     shape, panels = page.panels_of(item, found, panel)
