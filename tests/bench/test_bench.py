@@ -262,6 +262,31 @@ def test_a_small_trial_from_end_to_end(mine, tmp_path, capsys, monkeypatch):
     assert "SyntaxError" in capsys.readouterr().err
 
 
+def test_a_rule_that_keeps_more_than_random_gets_no_verdict(tmp_path, caplog, monkeypatch):
+    """It would be above chance by what it keeps; the random subsets have a tenth."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rules.py").write_text(
+        "import torch\n\n\nclass All:\n    def __init__(self, fraction):\n        self.most = None\n\n"
+        "    def __call__(self, run, split):\n        return torch.arange(len(split.train))[: self.most]\n\n\n"
+        "class One(All):\n    def __init__(self, fraction):\n        self.most = 60\n"
+    )
+    words = ["--trainings", "standard", "--seeds", "1", "--epochs", "1", "--jobs", "1", "--device", "cpu"]
+    rules = ["bench", "rules.py:All", "rules.py:One", "--methods", "random", "--data", "digits-copies"]
+    assert cli.main([*rules, *words]) == 0
+    out, said = tmp_path / "figures" / "bench", "not comparable: keeps 540, random 54"
+    assert re.search(f"All .*s  {said}\n", caplog.text)
+    found = {row["method"]: row for row in rows_of(out / "digits-copies-verdicts.csv")}
+    assert (found["All (rules.py)"]["verdict"], found["All (rules.py)"]["above_random"]) == (said, "")
+    assert (found["One (rules.py)"]["verdict"], found["One (rules.py)"]["seeds"]) == ("undecided", "1")
+    missing = {
+        row["row"].rpartition(" | ")[2]: row["missing"]
+        for row in rows_of(out / "digits-copies.csv")
+        if row["metric"] == "points"
+    }
+    assert missing["All (rules.py)"] == said
+    assert missing["One (rules.py)"] == ""
+
+
 def test_each_process_of_a_trial_claims_a_gpu_of_its_own(monkeypatch, tmp_path):
     for name in ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_ID", "LOCAL_RANK"):
         monkeypatch.delenv(name, raising=False)

@@ -18,6 +18,7 @@ FGSM-RS,"EL2N, by class",above random,-8.57,-20.0,2.8,"[0, 1, 2]"
 """
 VERDICTS = """training,method,judged_by,above_random,low,high,seeds,p_holm,verdict
 fgsm_rs,el2n:class,robust,-8.57,-20.0,2.8,3,1.0,undecided
+fgsm_rs,All (my.py),robust,,,,,,"not comparable: keeps 540, random 54"
 """
 QUIET = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",

@@ -131,6 +131,7 @@ def test_a_trial_has_its_numbers_and_verdicts(site):
     for told in ("20.3 [18.0, 22.6]", "−8.6 [−20.0, 2.8]", "EL2N, by class", "undecided", 'href="bench/settings.json"'):
         assert told in text
     assert 'href="bench.html"' in (site / "index.html").read_text(encoding="utf-8")
+    assert "<td>–<td>–<td>–<td>not comparable: keeps 540, random 54\n" in text
 
 
 def test_a_trial_that_is_cut_is_named(results, tmp_path):

@@ -7,10 +7,11 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 from leanat.bench import verdicts
 from leanat.bench.experiments import ATTACK
-from leanat.bench.settings import chance
+from leanat.bench.settings import PROFILES, chance
 from leanat.bench.trials import settings_of
 from leanat.bench.verdicts import Outcomes, Verdict
 from leanat.core.files import atomic_write, write_json
@@ -30,19 +31,21 @@ def write(grid: Grid, results: Path, out: Path) -> list[str]:
     """Writes all of it into ``out`` and returns the lines for the terminal. Raises what ``report.items.fill`` raises."""
     out.mkdir(parents=True, exist_ok=True)
     lines: list[str] = []
+    apart: dict[Rule, str] = {}
     for name, item in grid.items.items():
         stem = out / name.removeprefix("bench/")
         filled = replace(items.fill(item, results, results, results / "bench"), of_a_paper=False)
-        if item.kind == "figure":
-            plots.write_figure(filled, stem)
+        if item.kind == "figure":  # it comes after the table of its data
+            plots.write_figure(_without(filled, apart), stem)
             continue
         sources = Sources(item, results, results, results / "bench")
         outcomes = _outcomes(item, sources)
-        judged = _judged(outcomes)
-        filled = _with_notes(_with_columns(filled, item, outcomes, sources), judged)
+        apart = _keep_more(item, sources, grid.datasets[stem.name]["classes"], PROFILES[stem.name].batch)
+        judged = _judged(outcomes, apart)
+        filled = _with_notes(_with_columns(filled, item, outcomes, sources, apart), judged)
         table.write_table(filled, stem)
-        _write_verdicts(judged, stem.with_name(f"{stem.name}-verdicts.csv"))
-        lines += [item.title, *_lines(filled, judged), ""]
+        _write_verdicts(judged, apart, stem.with_name(f"{stem.name}-verdicts.csv"))
+        lines += [item.title, *_lines(filled, judged, apart), ""]
     write_json(out / "settings.json", settings_of(grid))
     return lines
 
@@ -63,8 +66,40 @@ def _outcomes(item: Item, sources: Sources) -> dict[Rule, Outcomes]:
     return found
 
 
-def _judged(outcomes: dict[Rule, Outcomes]) -> dict[Rule, Verdict]:
-    names = {" | ".join(rule): rule for rule in outcomes if chance(rule[1]) is not None}
+def _keep_more(item: Item, sources: Sources, classes: int, batch: int) -> dict[Rule, str]:
+    """The rules that keep more than the random subset beside them, by more than one of each class, or than a batch where
+    batches are chosen: they would be above chance by what they keep. What is said of each in place of a verdict.
+    """
+    kept = {
+        _rule(row): fmean(_kept(sources, run) for run in c[0].runs)
+        for row, c in zip(item.rows, item.cells, strict=True)
+    }
+    found = {}
+    for (training, method), own in kept.items():
+        if (reference := chance(method)) is None:
+            continue
+        random = kept[training, reference]
+        if own > random + (batch if reference == "random:batch" else classes):
+            found[training, method] = f"not comparable: keeps {own:.0f}, random {random:.0f}"
+    return found
+
+
+def _kept(sources: Sources, run: str) -> float:
+    """How many images an epoch of this run has on average."""
+    return fmean(float(row["kept"]) for row in sources.history(run))
+
+
+def _without(filled: Filled, apart: dict[Rule, str]) -> Filled:
+    """The figure with the reason in place of the numbers of a rule that is not compared."""
+    cells = [
+        tuple(Value(missing=apart[_rule(row)]) for _ in own) if _rule(row) in apart else own
+        for row, own in zip(filled.rows, filled.cells, strict=True)
+    ]
+    return replace(filled, cells=tuple(cells))
+
+
+def _judged(outcomes: dict[Rule, Outcomes], apart: dict[Rule, str]) -> dict[Rule, Verdict]:
+    names = {" | ".join(rule): rule for rule in outcomes if chance(rule[1]) is not None and rule not in apart}
     judged = verdicts.compared(
         {name: outcomes[rule] for name, rule in names.items()},
         {name: outcomes[training, str(chance(method))] for name, (training, method) in names.items()},
@@ -72,7 +107,9 @@ def _judged(outcomes: dict[Rule, Outcomes]) -> dict[Rule, Verdict]:
     return {names[v.row]: v for v in judged}
 
 
-def _with_columns(filled: Filled, item: Item, outcomes: dict[Rule, Outcomes], sources: Sources) -> Filled:
+def _with_columns(
+    filled: Filled, item: Item, outcomes: dict[Rule, Outcomes], sources: Sources, apart: dict[Rule, str]
+) -> Filled:
     """Three more columns: above the random subsets in points; passes, in % of a training on all data or else of the
     random one's; and seconds, choices included."""
     passes = {
@@ -89,12 +126,12 @@ def _with_columns(filled: Filled, item: Item, outcomes: dict[Rule, Outcomes], so
     for row, own, known in zip(filled.rows, item.cells, filled.cells, strict=True):
         (training, method), runs = _rule(row), own[0].runs
         reference = chance(method)
-        above = []
-        if reference is not None:
+        above, why = [], apart.get((training, method), "not compared with chance")
+        if reference is not None and (training, method) not in apart:
             above = [value - outcomes[training, reference][seed] for seed, value in outcomes[training, method].items()]
         shares = [100 * a / b for a, b in zip(passes[training, method], passes[training, base], strict=True)]
         seconds = [float(sources.metrics(run)["seconds"]) for run in runs]
-        cells.append((*known, *(_value(values, runs) for values in (above, shares, seconds))))
+        cells.append((*known, *(_value(values, runs, why) for values in (above, shares, seconds))))
     return replace(filled, columns=(*filled.columns, *columns), cells=tuple(cells))
 
 
@@ -103,10 +140,8 @@ def _passes(sources: Sources, run: str) -> int:
     return int(examples["forward"]) + int(examples["backward"])
 
 
-def _value(values: Sequence[float], runs: tuple[str, ...]) -> Value:
-    return Value(
-        values=tuple(values), missing=None if values else "not compared with chance", runs=runs if values else ()
-    )
+def _value(values: Sequence[float], runs: tuple[str, ...], why: str) -> Value:
+    return Value(values=tuple(values), missing=None if values else why, runs=runs if values else ())
 
 
 def _with_notes(filled: Filled, judged: dict[Rule, Verdict]) -> Filled:
@@ -122,7 +157,7 @@ def _with_notes(filled: Filled, judged: dict[Rule, Verdict]) -> Filled:
     return replace(filled, rows=tuple(rows))
 
 
-def _write_verdicts(judged: dict[Rule, Verdict], path: Path) -> None:
+def _write_verdicts(judged: dict[Rule, Verdict], apart: dict[Rule, str], path: Path) -> None:
     with atomic_write(path) as beside, open(beside, "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(
@@ -130,14 +165,16 @@ def _write_verdicts(judged: dict[Rule, Verdict], path: Path) -> None:
         )
         for (training, method), v in judged.items():
             writer.writerow([training, method, JUDGED.get(training, "robust"), *v.difference, v.p, v.verdict])
+        for (training, method), why in apart.items():
+            writer.writerow([training, method, JUDGED.get(training, "robust"), *[""] * 5, why])
 
 
-def _lines(filled: Filled, judged: dict[Rule, Verdict]) -> list[str]:
+def _lines(filled: Filled, judged: dict[Rule, Verdict], apart: dict[Rule, str]) -> list[str]:
     """The table for a terminal: accuracies, cost, the difference to random that is judged."""
     out = [f"{'':<56}{'clean':>6}{'robust':>7}{'passes':>7}{'':>9}  above random, 95 %"]
     for row, cells in zip(filled.rows, filled.cells, strict=True):
         means = [sum(cell.values) / cell.n for cell in (*cells[:2], *cells[-2:])]
-        above = ""
+        above = apart.get(_rule(row), "")
         if (v := judged.get(_rule(row))) is not None:
             mean, low, high, _ = v.difference
             spread = "" if low is None or high is None else f" [{number(low, 1)}, {number(high, 1)}]"
