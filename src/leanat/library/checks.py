@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 Channels = float | Sequence[float]
+ROUNDING = 1e-3  # how far outside [0, 1] arithmetic leaves a pixel that was inside
 
 
 def images(x: Tensor, what: str = "x") -> Tensor:
@@ -33,9 +34,11 @@ def in_range(x: Tensor, what: str) -> None:
         raise ValueError(f"{what} of shape {list(x.shape)} has pixels that are not a number")
     if low >= 0 and high > 2:
         way = f"hand over {what} / 255"
+    elif low > -ROUNDING and high < 1 + ROUNDING:
+        way = f"hand over {what}.clamp(0, 1)"
     else:
         way = "hand over the pixels before they are normalised, and mean=..., std=... for the network"
-    raise ValueError(f"{what} reaches from {low:.4g} to {high:.4g}; pixels are to be in [0, 1]: {way}")
+    raise ValueError(f"{what} reaches from {low:.9g} to {high:.9g}; pixels are to be in [0, 1]: {way}")
 
 
 def labels(y: Tensor, count: int, what: str = "y") -> Tensor:
