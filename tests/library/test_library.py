@@ -28,7 +28,7 @@ from leanat import (
     select,
     train,
 )
-from leanat.attacks.autoattack import Square
+from leanat.attacks.autoattack import APGD, Ensemble, Square
 from leanat.attacks.pgd import PGD, Clean
 from leanat.attacks.threat import Linf
 from leanat.core.nouns import Step
@@ -220,6 +220,7 @@ def test_attacks_without_a_ball(name, net, xy):
     [
         (lambda net, x, y: pgd(net, x * 255, y), r"x reaches from .* to 2\d\d.*; .* in \[0, 1\]: hand over x / 255"),
         (lambda net, x, y: pgd(net, (x - 0.5) / 0.2, y), r"before they are normalised, and mean=..., std=..."),
+        (lambda net, x, y: pgd(net, x.clamp_min(1 + 2**-23), y), r"from 1.00000012 to 1.00000012; .*over x.clamp\(0, 1\)"),
         (lambda net, x, y: pgd(net, x * torch.nan, y), r"x of shape \[30, 3, 8, 8\] has pixels that are not a number"),
         (lambda net, x, y: pgd(net, x[0], y), r"x has shape \[3, 8, 8\]; \[B, C, H, W\] is expected"),
         (lambda net, x, y: pgd(net, (x * 255).byte(), y), r"x is uint8; .* x / 255"),
@@ -235,6 +236,8 @@ def test_attacks_without_a_ball(name, net, xy):
         (lambda net, x, y: pgd(net, x, y, eps=-1), "eps"),
         (lambda net, x, y: evaluate(net, (x, y), ["pdg"]), "attack: there is no 'pdg'; did you mean pgd"),
         (lambda net, x, y: evaluate(net, (x, y), "pgd"), "a list of names"),
+        (lambda net, x, y: evaluate(nn.Sequential(net, nn.Linear(5, 3)), (x, y % 3), {"a": APGD(Linf(0.1), "t")}), "attack 'a' needs 4 classes; the n"),
+        (lambda net, x, y: evaluate(nn.Sequential(net, nn.Linear(5, 3)), (x, y % 3), {"a": Ensemble(Linf(0.1), ("fab", "apgd-t"))}), "'a' needs 4"),
         (lambda net, x, y: evaluate(net, DataLoader(TensorDataset(x, y))), "its dataset is expected: loader.dataset"),
         (lambda net, x, y: evaluate(net, {"x": x}), "data is a dict"),
         (lambda net, x, y: evaluate(net, "nowhere"), "no such folder"),

@@ -81,3 +81,24 @@ def test_a_suite_of_measures_alone_is_kept(attack, root):  # noqa: F811
     assert attack("--suite", "saliency/maps", "--out", "x", "--set", "papers=[saliency]") == (0, "")
     assert json.loads((root / "x" / "saliency-maps.json").read_text())["measures"]["maps"]["numbers"]
     assert not (root / "x" / "saliency-maps.csv").exists()
+
+
+def test_attacks_that_need_more_classes_are_left_out_and_named(attack, root):  # noqa: F811
+    """The others are run."""
+    for i in range(4):
+        png(root / "photos" / "ab"[i % 2] / f"{i}.png", np.full((8, 8, 3), 60 * i, np.uint8))
+    (root / "mknet.py").write_text(NETWORK.replace("64, 10", "192, 2"))
+    data = ["--data", f"folder:{root / 'photos'}", "--out", "x", "--examples", "4", "--set", "papers=[qtart]"]
+    assert attack("--suite", "qtart", *data) == (0, "")
+    made = json.loads((root / "x" / "qtart-main.json").read_text())
+    assert made["not run"] == "apgd_dlr (needs 3 classes)"
+    assert made["attacks"].keys() == {"mifgsm", "ffgsm", "di2fgsm", "apgd_ce", "pgd20", "cw"}
+
+
+def test_a_network_without_gradients_is_one_line(root, attack):  # noqa: F811
+    code = NETWORK.replace("torch.nn.Flatten()", "Shut(), torch.nn.Flatten()")
+    code += "class Shut(torch.nn.Module):\n    def forward(self, x):\n        return x.detach()\n"
+    (root / "mknet.py").write_text(code)
+    status, err = attack("--suite", "mine/main", "--out", "x")
+    assert (status, err.count("\n")) == (1, 1)
+    assert "the network gives no gradient, which this needs" in err

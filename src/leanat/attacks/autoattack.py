@@ -104,6 +104,11 @@ class APGD:
         """Whether examples leave the batch."""
         return not self.highest
 
+    @property
+    def classes_needed(self) -> int:
+        """The fewest classes of a network for which its loss exists."""
+        return {"ce": 2, "dlr": 3, "t": 4}[self.loss]
+
     def __post_init__(self):
         if self.loss == "t" and self.highest:
             raise ValueError("highest with loss 't'; allowed: with ce and dlr")
@@ -116,7 +121,7 @@ class APGD:
                 return APGDAttack_targeted(logits, n_target_classes=targets, **common).perturb(x, step.y)
             return APGDAttack(logits, loss=self.loss, **common).perturb(x, step.y, best_loss=self.highest)
 
-        return _run(self.threat, net, step, {"ce": 2, "dlr": 3, "t": 4}[self.loss], perturb)
+        return _run(self.threat, net, step, self.classes_needed, perturb)
 
 
 @component("fab")

@@ -60,6 +60,11 @@ def parts_of(attack: Attack, n_classes: int) -> dict[str, Attack]:
     return attack.parts(n_classes) if hasattr(attack, "parts") else {type(attack).__name__: attack}
 
 
+def classes_needed(attack: Attack, n_classes: int) -> int:
+    """The fewest classes with which each part of an attack can be computed, of those that it has with ``n_classes``."""
+    return max(getattr(part, "classes_needed", 2) for part in parts_of(attack, n_classes).values())
+
+
 def evaluate(
     net: nn.Module,
     data: Data,

@@ -17,6 +17,8 @@ from leanat import data, models
 from leanat.core.errors import ConfigError, begun
 from leanat.core.files import atomic_write, write_json
 from leanat.core.nouns import Data
+from leanat.evaluation.evaluate import classes_needed
+from leanat.library.network import own_modes
 from leanat.models import foreign, io
 from leanat.plan.grid import Evaluation, Grid, named_runs
 from leanat.runs import assess, experiment, identity, training, transferred
@@ -73,7 +75,7 @@ def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespac
     """A suite on any network: of a run's file, of timm or torchvision by name with a plain file of weights, or of a function.
 
     Writes ``<paper>-<suite>.json`` and ``.csv`` beside the outcomes. Raises NetworkError where weights do not fit the network,
-    or the network the data.
+    or the network the data, and ValueError where an attack needs gradients that it does not give.
     """
     device = experiment.device_of(arguments.device)
     net, load, about = _any_network(arguments, device)
@@ -85,7 +87,12 @@ def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespac
     facts = {"paper": paper, "data": name, "model": "", "method": "", "item": ""}
     # a scale's radii are chosen for its own drawn images and digits
     whole = grid.suite(facts, suite, scale_radii=data.is_embedded(name))
-    attacks = _alone(whole, f"{paper}/{suite}", arguments.results / "runs")
+    runs_folder, precision = arguments.results / "runs", arguments.precision
+    attacks, left_out = _possible(_alone(whole, f"{paper}/{suite}", runs_folder), test, runs_folder)
+    if left_out:
+        about["not run"] = left_out
+    if not attacks:
+        raise ConfigError([f"--suite {paper}/{suite}: {name} has {test.n_classes} classes, too few for {left_out}"])
     if arguments.examples is not None:
         if arguments.examples > len(test):
             raise ConfigError(
@@ -97,9 +104,9 @@ def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespac
     about["precision"] = arguments.precision
     log.info("%s", "\n".join(f"{k}: {v}" for k, v in about.items()))
     log.info("suite: %s of %s at scale %s", suite, paper, grid.scale.name)
-    runs_folder, precision = arguments.results / "runs", arguments.precision
     code_hash = None if code is None else identity.of_code(code)
-    summary = assess.assess(net, load, attacks, folder, 0, runs_folder, precision=precision, code=code_hash)
+    with own_modes():
+        summary = assess.assess(net, load, attacks, folder, 0, runs_folder, precision=precision, code=code_hash)
     out = folder / f"{paper}-{suite}.json"
     write_json(out, about | summary)
     if not (rows := _rows(summary["attacks"], precision)):  # measures alone
@@ -225,6 +232,14 @@ def _alone(suite: dict[str, Any], name: str, runs: Path) -> dict[str, Any]:
     if absent:
         raise ConfigError([f"--suite {name}: needs a network that is not trained yet; leanat train {absent[0]}"])
     return suite
+
+
+def _possible(suite: dict[str, Any], test: Data, runs: Path) -> tuple[dict[str, Any], str]:
+    """The suite without the attacks that need more classes than there are, and in words which these are."""
+    needed = {name: classes_needed(a, test.n_classes) for name, a in assess.suite_parts(suite, runs)[0].items()}
+    left_out = {name: least for name, least in needed.items() if least > test.n_classes}
+    words = ", ".join(f"{name} (needs {least} classes)" for name, least in left_out.items())
+    return {name: entry for name, entry in suite.items() if name not in left_out}, words
 
 
 def _fewer(entry: dict[str, Any], examples: int) -> dict[str, Any]:
