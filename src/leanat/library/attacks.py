@@ -8,7 +8,7 @@ not its parameters, not their gradients. Everything that does not fit raises Val
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -76,7 +76,9 @@ def perturb(
     index = torch.arange(len(x), device=x.device)
     weight = torch.ones(len(x), device=x.device)
     step = Step(0, index, x.detach(), y, weight, Draws(seed, 0, index))
-    return _checked(attack)(wrapped, step).detach()
+    found = _checked(attack)(wrapped, step).detach()
+    same = found.untyped_storage().data_ptr() == x.untyped_storage().data_ptr()  # such as that of no attack
+    return found.clone() if same else found
 
 
 def fgsm(
@@ -355,12 +357,14 @@ def attack_of(which: str | Attack | None, eps: float, norm: str) -> Attack:
 
 @dataclass(frozen=True)
 class Checked:
-    """An attack of the user's with a check of the images that it returns, of each of its parts."""
+    """An attack of the user's with images of its own, which it may change, and a check of those that it returns, of each
+    of its parts.
+    """
 
     attack: Attack
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
-        x = self.attack(net, step)
+        x = self.attack(net, replace(step, x=step.x.clone()))
         if not isinstance(x, Tensor) or x.shape != step.x.shape:
             got = f"shape {list(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
             raise ValueError(f"the attack returns {got}; images {list(step.x.shape)} are expected")
