@@ -99,6 +99,11 @@ def ninefold(net, step, factor):
     return step.x * factor
 
 
+def three(net):
+    """A network of three classes."""
+    return nn.Sequential(net, nn.Linear(5, 3))
+
+
 def inferred():
     with torch.inference_mode():
         return Views()
@@ -235,12 +240,13 @@ def test_attacks_without_a_ball(name, net, xy):
         (lambda net, x, y: pgd(net, x, y, norm="l1"), "norm: there is no 'l1'"),
         (lambda net, x, y: pgd(net, x, y, eps=-1), "eps"),
         (lambda net, x, y: evaluate(net, (x, y), ["pdg"]), "attack: there is no 'pdg'; did you mean pgd"),
+        (lambda net, x, y: evaluate(three(net), (x, y % 3), {"a": APGD(Linf(0.1), "t")}), "attack 'a' needs 4 classes; the n"),
+        (lambda net, x, y: evaluate(three(net), (x, y % 3), {"a": Ensemble(Linf(0.1), ("fab", "apgd-t"))}), "'a' needs 4"),
         (lambda net, x, y: evaluate(net, (x, y), "pgd"), "a list of names"),
-        (lambda net, x, y: evaluate(nn.Sequential(net, nn.Linear(5, 3)), (x, y % 3), {"a": APGD(Linf(0.1), "t")}), "attack 'a' needs 4 classes; the n"),
-        (lambda net, x, y: evaluate(nn.Sequential(net, nn.Linear(5, 3)), (x, y % 3), {"a": Ensemble(Linf(0.1), ("fab", "apgd-t"))}), "'a' needs 4"),
         (lambda net, x, y: evaluate(net, DataLoader(TensorDataset(x, y))), "its dataset is expected: loader.dataset"),
         (lambda net, x, y: evaluate(net, {"x": x}), "data is a dict"),
         (lambda net, x, y: evaluate(net, "nowhere"), "no such folder"),
+        (lambda net, x, y: evaluate(net, ""), "no such folder"),
         (lambda net, x, y: select(net, x, y, method="gradmatch"), "did you mean grad_match"),
         (lambda net, x, y: select(net, x, y, by="classes"), "did you mean class"),
         (lambda net, x, y: select(net, x, y, 0.0), "fraction"),
@@ -550,6 +556,28 @@ def test_tensors_datasets_and_folders_are_one(net, xy, tmp_path):
         train(own, data, "pgd", make_recipe(epochs=2, batch=10))
         trained.append(weights(own)["conv.weight"])
     assert all(torch.allclose(other, trained[0], atol=1e-5) for other in trained[1:])
+
+
+def test_an_attack_that_works_in_place_leaves_the_images_alone(net, xy):
+    """Neither the caller's nor those that the outcome is compared with; and what comes back is a tensor of its own."""
+    x, y = xy[0].clone(), xy[1]
+    x_adv = perturb(net, x, y, lambda net, step: step.x.zero_())
+    assert torch.equal(x, xy[0])
+    assert not x_adv.any()
+    perturb(net, x, y, Clean()).zero_()
+    assert torch.equal(x, xy[0])
+
+
+def test_grey_photographs_are_read_for_a_network_of_one_channel(tmp_path):
+    from torchvision.io import write_png
+
+    x, y = torch.randint(256, (10, 1, 8, 8), dtype=torch.uint8), torch.arange(10) % 5
+    for i, (image, label) in enumerate(zip(x, y.tolist(), strict=True)):
+        (tmp_path / str(label)).mkdir(exist_ok=True)
+        write_png(image, str(tmp_path / str(label) / f"{i}.png"))
+    own = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(144, 5))
+    assert evaluate(own, str(tmp_path), ["clean"])["clean"].clean == evaluate(own, (x, y), ["clean"])["clean"].clean
+    train(own, str(tmp_path), make_method("standard", choose=make_selector("glister")), validation=str(tmp_path))
 
 
 class Answer(nn.Module):

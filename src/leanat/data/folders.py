@@ -244,7 +244,7 @@ def own(path: str, channels: int = 3, size: int | None = None) -> Listing:
     taken. Mean and standard deviation are ImageNet's. Raises DataError.
     """
     root, name = Path(os.path.expanduser(path)), f"folder:{path}"
-    if not root.is_dir():
+    if not path or not root.is_dir():  # an empty name would be this folder
         raise DataError(f"{name}: no such folder; a folder with a folder of images for each class is expected")
     photographs = _photographs(name, root, None)
     same = _size(name, photographs.files)

@@ -20,6 +20,7 @@ from leanat.data.tensors import TensorData
 from leanat.library import checks
 from leanat.library.checks import Channels
 from leanat.library.network import Wrapped, device_of
+from leanat.models import io
 
 # (x, y), a Dataset of (image, label), a folder that holds a folder of images for each class, or data of the package.
 AnyData = tuple[Tensor, Tensor] | Dataset[Any] | str | Path | Data
@@ -89,7 +90,8 @@ def prepared(
 ) -> tuple[Wrapped, Data]:
     """Network and data in the package's form, checked against each other on a first image. Raises what ``as_data`` does."""
     device = device_of(net) if isinstance(net, nn.Module) else torch.device("cpu")
-    found = as_data(data, device, augment, seed)
+    channels = io.channels_of(net) if isinstance(net, nn.Module) else None
+    found = as_data(data, device, augment, seed, channels or 3)
     if not len(found):
         raise ValueError("data holds no image")
     x, _ = found.batch(torch.zeros(1, dtype=torch.int64, device=found.labels.device), 0)
@@ -108,7 +110,7 @@ def held_out_for(wrapped: Wrapped, validation: AnyData | None) -> Data | None:
     """The validation examples, checked on a first image and all labels. Raises what ``as_data`` does."""
     if validation is None:
         return None
-    found = as_data(validation, wrapped.device)
+    found = as_data(validation, wrapped.device, channels=io.channels_of(wrapped) or 3)
     if not len(found):
         raise ValueError("validation holds no image")
     x, _ = found.batch(torch.zeros(1, dtype=torch.int64, device=found.labels.device), 0)
@@ -118,8 +120,13 @@ def held_out_for(wrapped: Wrapped, validation: AnyData | None) -> Data | None:
     return found
 
 
-def as_data(data: AnyData, device: torch.device, augment: Sequence[Piece] = (), seed: int = 0) -> Data:
-    """``data`` on ``device``, with as many classes as its labels name. Raises ValueError, TypeError or DataError, one line."""
+def as_data(
+    data: AnyData, device: torch.device, augment: Sequence[Piece] = (), seed: int = 0, channels: int = 3
+) -> Data:
+    """``data`` on ``device``, with as many classes as its labels name; ``channels``: of the photographs of a folder.
+
+    Raises ValueError, TypeError or DataError, one line.
+    """
     pieces = Augmentation(tuple(augment))
     if type(data) is TensorDataset and len(data.tensors) == 2:  # one of another class reads its examples its own way
         data = (data.tensors[0], data.tensors[1])
@@ -128,7 +135,7 @@ def as_data(data: AnyData, device: torch.device, augment: Sequence[Piece] = (), 
             raise ValueError(f"data is a tuple of {len(data)}; (x, y) is expected")
         return _of_tensors(*data, device=device, augment=pieces, seed=seed)
     if isinstance(data, str | Path):
-        return replace(load_folder(str(data), device), augment=pieces, seed=seed)
+        return replace(load_folder(str(data), device, channels), augment=pieces, seed=seed)
     if isinstance(data, list) and data and all(isinstance(part, Tensor) for part in data):
         raise TypeError(f"data is a list of {len(data)} tensors; a tuple (x, y) is expected")
     if isinstance(data, DataLoader):

@@ -56,11 +56,9 @@ def check(net: nn.Module, about: dict[str, Any], test: Data, where: Path | str) 
             f"{where}: the network has {about['n_classes']} classes, {here['name']} has {here['n_classes']}"
         )
     check_images(about, here, where)
-    first = next((m for m in net.modules() if isinstance(m, nn.Conv2d)), None)
-    if first is not None and first.in_channels != here["channels"]:
-        raise NetworkError(
-            f"{where}: takes {_channels(first.in_channels)}, {here['name']} has {_channels(here['channels'])}"
-        )
+    own = channels_of(net)
+    if own is not None and own != here["channels"]:
+        raise NetworkError(f"{where}: takes {_channels(own)}, {here['name']} has {_channels(here['channels'])}")
     x, _ = test.batch(torch.arange(min(len(test), 2), device=test.labels.device), 0)
     if not (x.isfinite().all() and x.min() >= 0 and x.max() <= 1):
         raise NetworkError(f"{here['name']}: images are to be in [0, 1], these reach from {x.min():g} to {x.max():g}")
@@ -96,6 +94,12 @@ def check_images(about: dict[str, Any], here: dict[str, Any], where: Path | str,
         raise NetworkError(
             f"{where}: its mean {trained_on['mean']} and std {trained_on['std']} are not of pixels in [0, 1]"
         )
+
+
+def channels_of(net: nn.Module) -> int | None:
+    """How many channels the network's first convolution takes; None where there is none, or it does not say yet."""
+    first = next((m for m in net.modules() if isinstance(m, nn.Conv2d)), None)
+    return (first.in_channels or None) if first else None
 
 
 def _channels(n: int) -> str:

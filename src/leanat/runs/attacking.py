@@ -159,8 +159,7 @@ def _any_network(
         net = foreign.build(name, weights)
     else:
         net = None  # one of ours: built once its data are known
-    first = next((m for m in net.modules() if isinstance(m, torch.nn.Conv2d)), None) if net else None
-    channels = first.in_channels if first else 3
+    channels = (io.channels_of(net) if net else None) or 3
     shape = arguments.size or (pretrained.get("input_size") or [None])[-1]
     load = _loader_for(set_name, arguments, device, channels, shape)
     test = load("test")
