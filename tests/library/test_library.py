@@ -104,6 +104,14 @@ def three(net):
     return nn.Sequential(net, nn.Linear(5, 3))
 
 
+def sure(net):
+    """A network of three classes that is certain of class 0, whose examples give no gradient."""
+    layer = nn.Linear(5, 3)
+    nn.init.zeros_(layer.weight)
+    layer.bias.data = torch.tensor([1e4, 0.0, 0.0])
+    return nn.Sequential(net, layer)
+
+
 def inferred():
     with torch.inference_mode():
         return Views()
@@ -250,6 +258,7 @@ def test_attacks_without_a_ball(name, net, xy):
         (lambda net, x, y: select(net, x, y, method="gradmatch"), "did you mean grad_match"),
         (lambda net, x, y: select(net, x, y, by="classes"), "did you mean class"),
         (lambda net, x, y: select(net, x, y, 0.0), "fraction"),
+        (lambda net, x, y: select(sure(net), x, y * 0), "no example is kept: the gradients of all are 0"),
         (lambda net, x, y: select(net, x, y, layer="fcc"), "no linear layer of the network has that name; did you mean fc"),
         (lambda net, x, y: select(net, x, y, layer="scale"), r"layer 'scale' does not give the logits \[1, 5\]"),
         (lambda net, x, y: select(nn.Sequential(net, nn.Softmax(1)), x, y), "no linear layer gives .* layers: 0.fc"),
@@ -290,12 +299,12 @@ def test_attacks_without_a_ball(name, net, xy):
         (lambda net, x, y: Reselect(net, (x, y), method="glister", warmup=3), "validation examples; hand them over"),
         (lambda net, x, y: Reselect(net, (x, y)).set_epoch(-1), "set_epoch: -1"),
         (lambda net, x, y: Reselect(net, (x, y)).load_state_dict({}), "the state has nothing"),
-        (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(STATE), "the state has 31 numbers; .* from 0 to 29"),
-        (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(kept([-1, -2, 3])), "the state has 3 numbers; different ones"),
-        (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(kept([1, 1, 3])), "the state has 3 numbers; different ones"),
-        (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(kept([])), "the state has 0 numbers; different ones"),
-        (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(kept([1], torch.nan)), r"weights of shape \[1\]; \[1\] of 0 or"),
-        (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(STATE | {"index": torch.arange(3)}), r"\[31\]; \[3\] of 0 or"),
+        (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(STATE), "has 31 numbers, with 30; .* from 0 to 29"),
+        (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(kept([-1, -2, 3])), "has 3 numbers, with -1; different"),
+        (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(kept([1, 1, 3])), "has 3 numbers, 1 more than once; d"),
+        (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(kept([1], torch.nan)), "weights that are NaN or"),
+        (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(kept([1], -1.0)), "weights from -1 to -1; 0 or more, not all 0"),
+        (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(STATE | {"index": torch.arange(3)}), r"\[31\]; \[3\] is exp"),
         (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(STATE | {"index": [1]}), "the state has a list of 1; the"),
         (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(kept([1]) | {"epoch": "a"}), "epoch is 'a'; a whole number"),
         (lambda net, x, y: evaluate(nn.Sequential(net, nn.Linear(5, 1)), (x, y * 0)), "the network returns one logit per image"),
@@ -307,7 +316,7 @@ def test_attacks_without_a_ball(name, net, xy):
         (lambda net, x, y: train(net, (x, y), seed=1.5), "seed is 1.5; a whole number"),
         (lambda net, x, y: pgd(net, x, y, seed="a"), "seed is 'a'; a whole number"),
         (lambda net, x, y: train(net, (x, y), after_epoch=5), "after_epoch is 5; a function of an epoch's row"),
-        (lambda net, x, y: train(net, (x, y), recipe=make_recipe(epochs=1, batch=30)), "the learning rate was 0 in every step"),
+        (lambda net, x, y: train(net, (x, y), recipe=make_recipe(epochs=1, batch=30)), "the learning rate is 0 in every step"),
         (lambda net, x, y: train(net, (x, y), None), "method is None; what make_method returns"),
         (lambda net, x, y: train(net, (x, y), recipe={}), "recipe is of type dict; what make_recipe returns"),
         (lambda net, x, y: train(net, (x, y), augment="flip"), "augment is 'flip'; a tuple of pieces"),
@@ -755,6 +764,27 @@ def test_the_sampler_goes_on_from_a_checkpoint(net, xy):
     assert again.epoch == 2
     again.load_state_dict({name: value for name, value in state.items() if name != "shuffle"})  # an older one
     assert list(again) == orders[2]
+
+
+def test_a_choice_of_nothing_trains_on_nothing_and_goes_on_from_a_checkpoint(net, xy):
+    """GRAD-MATCH keeps nothing where all gradients are 0."""
+    own, data = sure(net), (xy[0], xy[1] * 0)
+    sampler = Reselect(own, data)
+    assert list(sampler) == []
+    again = Reselect(own, data)
+    again.load_state_dict(sampler.state_dict())
+    assert (len(again), again.epoch) == (0, 0)
+    before = weights(own)
+    history = train(own, data, make_method("standard", choose=make_selector()), make_recipe(2, 10))
+    assert [row["kept"] for row in history] == [0, 0]
+    assert same(weights(own), before)
+
+
+def test_a_rate_of_0_is_said_before_anything_is_trained(xy):
+    norm = nn.BatchNorm2d(3)
+    with pytest.raises(ValueError, match="the learning rate is 0 in every step"):
+        train(nn.Sequential(norm, nn.Flatten(), nn.Linear(192, 5)), xy, "standard", make_recipe(1, 30))
+    assert not norm.running_mean.any()
 
 
 def test_whole_batches_stay_together_after_a_checkpoint(net, xy):

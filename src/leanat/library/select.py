@@ -56,7 +56,8 @@ def make_selector(method: str = "grad_match", fraction: float = 0.1, by: str = "
     moderate     the middle by the distance to the centre of the class (Xia et al. 2023)
     random       at random, weight 1
 
-    ``by``: "class" gives each class its share, "example" chooses among all, "batch" whole random batches, as CORDS does.
+    ``by``: "class" gives each class its share (grad_match less, or nothing, where gradients are 0), "example" chooses among
+    all, "batch" whole random batches, as CORDS does.
     ``settings``: further fields of the selector, see ``leanat.selection``. Raises ValueError for other names or values.
     """
     granularity = named(BY, by, "by")
@@ -113,6 +114,8 @@ def select(
         std=std, validation=validation, batch=batch, seed=seed,
     )  # fmt: skip
     subset = sampler._choose(sampler._plan.inner)
+    if not len(subset.index):
+        raise ValueError("no example is kept: the gradients of all are 0, and there is nothing to match")
     return Selected(subset.index, subset.weight)
 
 
@@ -245,7 +248,7 @@ class Reselect(Sampler[int]):
             raise ValueError(f"the state has {', '.join(state) or 'nothing'}; what state_dict returns is expected")
         checks.whole(state["epoch"], "the state's epoch", 0)
         kept, device = (state["index"], state["weight"]), self._split.train.labels.device
-        subset = checked(kept, len(self._weight), device, "the state has")
+        subset = checked(kept, len(self._weight), device, "the state has", least=0)
         shuffle = bool(state.get("shuffle", True))  # older states are without
         self._keep(int(state["epoch"]), Subset(subset.index.clone(), subset.weight.clone(), shuffle))
         self._next = None

@@ -140,18 +140,19 @@ def train(
     held_out = held_out_for(wrapped, validation)
     check_selector(way.selector, wrapped, held_out)
     run = Run(wrapped, way, plan, seed)
+    if len(examples) <= plan.batch:  # an epoch is one batch, whatever is chosen
+        times = (epoch + k / way.replays for epoch in range(plan.epochs) for k in range(way.replays))
+        _check_rates(plan, [plan.lr(time, plan.epochs) for time in times])
     loop.train(run, Split(examples, held_out), lambda run: after_epoch(run.history[-1]))
-    _check_rates(run)
+    if len(run.history) == plan.epochs and any(row["kept"] for row in run.history):
+        _check_rates(plan, [row["lr"] for row in run.history])
     return run.history
 
 
-def _check_rates(run: Run) -> None:
-    """Raises ValueError where a schedule that rises from 0 had no step but the first: the network has learnt nothing."""
-    plan = run.recipe
-    if len(run.history) < plan.epochs or any(row["lr"] for row in run.history):
-        return
-    if any(plan.lr(epoch + 0.5, plan.epochs) for epoch in range(plan.epochs)):
+def _check_rates(plan: Recipe, rates: Sequence[float]) -> None:
+    """Raises ValueError where a schedule that rises from 0 has no step but the first: the network learns nothing."""
+    if not any(rates) and any(plan.lr(epoch + 0.5, plan.epochs) for epoch in range(plan.epochs)):
         raise ValueError(
-            "the learning rate was 0 in every step: it rises from 0, and there was one step; "
+            "the learning rate is 0 in every step: it rises from 0, and there is one step; "
             "more epochs, a smaller batch or warmup_share=0 is expected"
         )

@@ -133,10 +133,10 @@ def hash_of(source: str) -> str:
     return load(source).content()
 
 
-def checked(found: Any, n: int, device: torch.device, who: str) -> Subset:
+def checked(found: Any, n: int, device: torch.device, who: str, least: int = 1) -> Subset:
     """Numbers int64 [m] of different ones of ``n`` examples, or these with weights [m], as a Subset on that device.
 
-    Raises ValueError, one line that begins with ``who``, for anything else.
+    ``least``: how many at least. Raises ValueError, one line that begins with ``who``, for anything else.
     """
     index, weight, *shuffle = found if isinstance(found, tuple) and len(found) in (2, 3) else (found, None)
     if not isinstance(index, Tensor) or index.dim() != 1 or index.is_floating_point() or index.dtype == torch.bool:
@@ -146,11 +146,18 @@ def checked(found: Any, n: int, device: torch.device, who: str) -> Subset:
             f"{who} {shown}; the numbers of the examples to keep, int64 [n], or these and weights [n], are expected"
         )
     index = index.to(device).long()
-    if not len(index) or index.min() < 0 or index.max() >= n or len(index.unique()) < len(index):
-        raise ValueError(f"{who} {len(index)} numbers; different ones from 0 to {n - 1} are expected")
+    outside, sorted_ = index[(index < 0) | (index >= n)], index.sort().values
+    twice = sorted_[1:][sorted_[1:] == sorted_[:-1]]
+    if len(index) < least or len(outside) or len(twice):
+        which = f", with {outside[0]}" if len(outside) else f", {twice[0]} more than once" if len(twice) else ""
+        raise ValueError(f"{who} {len(index)} numbers{which}; different ones from 0 to {n - 1} are expected")
     if not (weight is None or isinstance(weight, Tensor)):
         raise ValueError(f"{who} as weights a {type(weight).__name__}; a tensor [{len(index)}] is expected")
     weight = torch.ones(len(index), device=device) if weight is None else weight.to(device).float()
-    if weight.shape != index.shape or not (weight.isfinite().all() and weight.min() >= 0 and weight.sum() > 0):
-        raise ValueError(f"{who} weights of shape {list(weight.shape)}; [{len(index)}] of 0 or more are expected")
+    if weight.shape != index.shape:
+        raise ValueError(f"{who} weights of shape {list(weight.shape)}; [{len(index)}] is expected")
+    if not weight.isfinite().all():
+        raise ValueError(f"{who} weights that are NaN or infinite; numbers of 0 or more are expected")
+    if (weight < 0).any() or (len(index) and not weight.any()):
+        raise ValueError(f"{who} weights from {weight.min():g} to {weight.max():g}; 0 or more, not all 0, are expected")
     return Subset(index, weight, *shuffle)
