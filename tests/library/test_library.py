@@ -99,6 +99,27 @@ def ninefold(net, step, factor):
     return step.x * factor
 
 
+class Unsized(Dataset):
+    def __getitem__(self, i):
+        return torch.zeros(3, 8, 8), 0
+
+
+class TooLong(TensorDataset):
+    def __len__(self):
+        return super().__len__() + 1
+
+
+class Precise(nn.Module):
+    """Logits of ``net`` in another precision than its own."""
+
+    def __init__(self, net, dtype):
+        super().__init__()
+        self.net, self.dtype = net, dtype
+
+    def forward(self, x):
+        return self.net(x).to(self.dtype)
+
+
 def three(net):
     """A network of three classes."""
     return nn.Sequential(net, nn.Linear(5, 3))
@@ -246,6 +267,12 @@ def test_attacks_without_a_ball(name, net, xy):
         (lambda net, x, y: pgd(net, x, y, mean=(0.5,), std=(0.2,)), "mean has 1 numbers and std 1; the images have 3 channels"),
         (lambda net, x, y: pgd(net, x, y, mean=125, std=60), "of pixels in"),
         (lambda net, x, y: pgd(net, x, y, norm="l1"), "norm: there is no 'l1'"),
+        (lambda net, x, y: pgd(net, x, y, norm=["linf"]), r"norm: there is no \['linf'\]"),
+        (lambda net, x, y: pgd(net, x.to_sparse(), y), r"x is a sparse tensor; x.to_dense\(\) is expected"),
+        (lambda net, x, y: pgd(nn.Sequential(nn.Flatten(), nn.LazyLinear(5)), x, y), "call it on images first"),
+        (lambda net, x, y: indexed(iter([1])), "the dataset is of type list_iterator; a Dataset that is read by number"),
+        (lambda net, x, y: len(indexed(Unsized())), "the Dataset, of type Unsized, has no length"),
+        (lambda net, x, y: evaluate(net, TooLong(x, y)), "example 30 of the Dataset is not there, whose length is 31"),
         (lambda net, x, y: pgd(net, x, y, eps=-1), "eps"),
         (lambda net, x, y: evaluate(net, (x, y), ["pdg"]), "attack: there is no 'pdg'; did you mean pgd"),
         (lambda net, x, y: evaluate(three(net), (x, y % 3), {"a": APGD(Linf(0.1), "t")}), "attack 'a' needs 4 classes; the n"),
@@ -279,6 +306,7 @@ def test_attacks_without_a_ball(name, net, xy):
         (lambda net, x, y: pgd(inferred(), x, y), "made inside torch.inference_mode"),
         (lambda net, x, y: pgd(Detached(), x, y), "the network gives no gradient"),
         (lambda net, x, y: evaluate(net, (x[:, :1], y)), r"does not take the images of the data, \[1, 8, 8\]: .* 3 channels"),
+        (lambda net, x, y: evaluate(net, (x, y), limit=True), "limit is True; a whole number from 1 on"),
         (lambda net, x, y: evaluate(net, (x, y), limit=0), "limit is 0; a whole number from 1 on"),
         (lambda net, x, y: evaluate(net, (x, y), limit=-1), "limit is -1; a whole number"),
         (lambda net, x, y: evaluate(net, (x, y), (name for name in ["pgd"])), "a list of names"),
@@ -297,7 +325,10 @@ def test_attacks_without_a_ball(name, net, xy):
         (lambda net, x, y: select(net, x, y, method="glister", validation=(x[..., :7, :7], y)), r"of validation, \[3, 7, 7\]"),
         (lambda net, x, y: Reselect(nn.Sequential(net, nn.Softmax(1)), (x, y), warmup=3), "no linear layer gives"),
         (lambda net, x, y: Reselect(net, (x, y), method="glister", warmup=3), "validation examples; hand them over"),
-        (lambda net, x, y: Reselect(net, (x, y)).set_epoch(-1), "set_epoch: -1"),
+        (lambda net, x, y: Reselect(net, (x, y)).set_epoch(-1), "the epoch is -1; a whole number from 0"),
+        (lambda net, x, y: Reselect(net, (x, y)).set_epoch("1"), "the epoch is '1'; a whole number from 0 on"),
+        (lambda net, x, y: Reselect(net, (x, y)).set_epoch(1.5), "the epoch is 1.5; a whole number from 0 on"),
+        (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(None), "the state is None; what state_dict returns is exp"),
         (lambda net, x, y: Reselect(net, (x, y)).load_state_dict({}), "the state has nothing"),
         (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(STATE), "has 31 numbers, with 30; .* from 0 to 29"),
         (lambda net, x, y: Reselect(net, (x, y)).load_state_dict(kept([-1, -2, 3])), "has 3 numbers, with -1; different"),
@@ -500,6 +531,15 @@ def test_features_are_those_that_the_logits_are_of(net, xy):
 def compiled_in_place(net):
     net.compile(backend="eager")
     return net
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_logits_of_another_precision_choose_as_their_own(dtype, net, xy):
+    """To their rounding, which the weights show and which hardly moves a choice."""
+    chosen = select(net, *xy, 1 / 3, method="grad_match", by="class")
+    other = select(Precise(net, dtype), *xy, 1 / 3, method="grad_match", by="class")
+    assert torch.equal(other.index, chosen.index)
+    assert torch.allclose(other.weight, chosen.weight, rtol=1e-5 if dtype == torch.float64 else 0.2)
 
 
 @pytest.mark.parametrize("compiled", [lambda net: torch.compile(net, backend="eager"), compiled_in_place])

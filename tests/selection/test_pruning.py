@@ -194,9 +194,9 @@ def test_a_rule_of_the_user_s_own(run, file):
     ("name", "message"),
     [
         ("Frist", "no class or function 'Frist'; there are: First, Twice, Mask, Negative"),
-        ("Twice", "returns 3 numbers; different ones from 0 to 29"),
+        ("Twice", "returns 3 numbers, 0 more than once; different ones from 0 to 29"),
         ("Mask", r"returns torch.bool \[30\]; the numbers of the examples to keep"),
-        ("Negative", r"weights of shape \[2\]; \[2\] of 0 or more"),
+        ("Negative", "weights from -1 to 1; 0 or more, not all 0, are expected"),
     ],
 )
 def test_a_rule_that_chooses_what_is_not_there(run, file, name, message):

@@ -38,6 +38,6 @@ def begun(name: str, names: Iterable[str]) -> tuple[str | None, list[str]]:
 
 def named(values: Mapping[str, Any], name: str, where: str) -> Any:
     """Returns ``values[name]``. Raises ValueError, one line with the nearest name, where there is none."""
-    if name not in values:
+    if not isinstance(name, str) or name not in values:  # what cannot be hashed, too
         raise ValueError(f"{where}: there is no {name!r}{did_you_mean(name, values)}")
     return values[name]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
+import torch
 from torch import Tensor
 
 Channels = float | Sequence[float]
@@ -16,6 +17,7 @@ def images(x: Tensor, what: str = "x") -> Tensor:
     """x [B, C, H, W], floating, in [0, 1]. Raises TypeError or ValueError, one line."""
     if not isinstance(x, Tensor):
         raise TypeError(f"{what} is a {type(x).__name__}; a tensor [B, C, H, W] of pixels in [0, 1] is expected")
+    _dense(x, what)
     if x.dim() != 4:
         raise ValueError(f"{what} has shape {list(x.shape)}; [B, C, H, W] is expected")
     if not x.is_floating_point():
@@ -45,6 +47,7 @@ def labels(y: Tensor, count: int, what: str = "y") -> Tensor:
     """y int64 [B]. Raises TypeError or ValueError, one line."""
     if not isinstance(y, Tensor):
         raise TypeError(f"{what} is a {type(y).__name__}; a tensor of {count} class numbers is expected")
+    _dense(y, what)
     if y.dim() != 1 or len(y) != count:
         raise ValueError(f"{what} has shape {list(y.shape)}; [{count}], a class number for each image, is expected")
     if y.is_floating_point() or y.is_complex():
@@ -98,6 +101,11 @@ def _numbers(value: Channels, channels: int, what: str) -> list[float]:
     except (TypeError, ValueError, RuntimeError):
         as_text = " ".join(repr(value).split())[:60]
         raise TypeError(f"{what} is {as_text}; a number, or a list of one for each channel, is expected") from None
+
+
+def _dense(x: Tensor, what: str) -> None:
+    if x.layout != torch.strided:
+        raise ValueError(f"{what} is a sparse tensor; {what}.to_dense() is expected")
 
 
 def _of_autograd(x: Tensor) -> Tensor:

@@ -209,7 +209,11 @@ def _whole(values: Any, size: int) -> Tensor | None:
 
 def _pair(dataset: Dataset[Any], number: int) -> tuple[Any, int]:
     """Image and label of an example. Raises TypeError or ValueError, one line, for anything else."""
-    example = dataset[number]
+    try:
+        example = dataset[number]
+    except IndexError as error:
+        size = len(dataset)  # type: ignore[arg-type]
+        raise ValueError(f"example {number} of the Dataset is not there, whose length is {size}: {error}") from error
     if not isinstance(example, tuple | list) or len(example) < 2:
         got = (
             f"{type(example).__name__} of {len(example)}"

@@ -58,7 +58,7 @@ def evaluate(
     """
     if isinstance(attacks, str) or not isinstance(attacks, Collection) or not len(attacks):
         raise ValueError(f"attacks is {attacks!r}; a list of names, or labels and attacks, is expected")
-    if limit is not None and not (isinstance(limit, Integral) and limit > 0):
+    if limit is not None and (isinstance(limit, bool) or not (isinstance(limit, Integral) and limit > 0)):
         raise ValueError(f"limit is {limit!r}; a whole number from 1 on, or None for all images, is expected")
     checks.whole(batch, "batch", 1)
     checks.whole(seed, "seed")

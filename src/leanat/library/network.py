@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from leanat.core.errors import did_you_mean
 from leanat.core.nouns import eval_without_param_grad
@@ -59,6 +60,10 @@ class Wrapped(nn.Module):
         super().__init__()
         if not isinstance(net, nn.Module):
             raise TypeError(f"net is a {type(net).__name__}; a torch.nn.Module is expected")
+        if any(map(is_lazy, (*net.parameters(), *net.buffers()))):
+            raise ValueError(
+                "the network has layers that learn their size from the first images; call it on images first"
+            )
         if any(tensor.is_inference() for tensor in (*net.parameters(), *net.buffers())):
             raise ValueError(
                 "the network was made inside torch.inference_mode(), which allows no gradients; make it outside"
@@ -91,6 +96,8 @@ class Wrapped(nn.Module):
             raise ValueError("the network returns one logit per image; one for each class, at least 2, are expected")
         if z.shape[1] < self.labels_below:
             raise ValueError(f"y has the class number {self.labels_below - 1}; the network has {z.shape[1]} logits")
+        if z.is_floating_point() and not torch.is_autocast_enabled(x.device.type):
+            z = z.to(x.dtype)  # a network may give logits of another precision
         return z
 
     def classes_of(self, x: Tensor, what: str) -> int:
@@ -140,7 +147,7 @@ class Wrapped(nn.Module):
             self._no_head = "the network gives logits that are not finite"
             return
         for name in [layer] if layer is not None else list(seen)[::-1]:
-            if name in seen and seen[name].shape == z.shape and torch.equal(seen[name], z):
+            if name in seen and _gives(seen[name], z):
                 self._head = [linear[name]]
                 return
         what = "no linear layer gives" if layer is None else f"layer {layer!r} does not give"
@@ -156,6 +163,12 @@ class Wrapped(nn.Module):
         if self._head and not any(module is self._head[0] for module in self.net.modules()):
             layer, x = self._sought
             self.find_head(layer, x.to(device_of(self.net)))
+
+
+def _gives(output: Tensor, z: Tensor) -> bool:
+    """Whether logits are what a layer gives, perhaps in another precision."""
+    ways = (output.dtype, torch.float16, torch.bfloat16)
+    return output.shape == z.shape and any(torch.equal(output.to(way).to(z.dtype), z) for way in ways)
 
 
 @contextmanager

@@ -222,9 +222,8 @@ class Reselect(Sampler[int]):
 
     def set_epoch(self, epoch: int) -> None:
         """The number of the epoch that comes next, from 0."""
-        if epoch < 0:
-            raise ValueError(f"set_epoch: {epoch} is not allowed; 0 or more")
-        self._next = epoch
+        checks.whole(epoch, "the epoch", 0)
+        self._next = int(epoch)
 
     def __len__(self) -> int:
         return len(self._subset().index)
@@ -243,7 +242,9 @@ class Reselect(Sampler[int]):
 
     @own_modes()
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on after the epoch of ``state_dict``. Raises ValueError for a state of other data."""
+        """Goes on after the epoch of ``state_dict``. Raises ValueError or TypeError for what is none of these data."""
+        if not isinstance(state, Mapping):
+            raise TypeError(f"the state is {checks.shown(state)}; what state_dict returns is expected")
         if not {"epoch", "index", "weight"} <= state.keys():
             raise ValueError(f"the state has {', '.join(state) or 'nothing'}; what state_dict returns is expected")
         checks.whole(state["epoch"], "the state's epoch", 0)
@@ -293,7 +294,8 @@ class _Indexed(Dataset[tuple[Any, ...]]):
         self.dataset = dataset
 
     def __len__(self) -> int:
-        assert isinstance(self.dataset, Sized)
+        if not isinstance(self.dataset, Sized):
+            raise TypeError(f"the Dataset, of type {type(self.dataset).__name__}, has no length")
         return len(self.dataset)
 
     def __getitem__(self, i: int) -> tuple[Any, ...]:
@@ -307,6 +309,8 @@ class _Indexed(Dataset[tuple[Any, ...]]):
 def indexed(dataset: Dataset[Any]) -> Dataset[tuple[Any, ...]]:
     """The Dataset with each example's own number behind it: (x, y, i).
 
-    Reading an example that is neither a tuple nor a list raises TypeError, in one line.
+    Raises TypeError, in one line, for what cannot be read by number, and when an example is neither a tuple nor a list.
     """
+    if not hasattr(dataset, "__getitem__"):
+        raise TypeError(f"the dataset is {checks.shown(dataset)}; a Dataset that is read by number is expected")
     return _Indexed(dataset)
