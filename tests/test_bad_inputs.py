@@ -111,9 +111,9 @@ CONFIGURATIONS = [
     (CONFIG, "papers: [mine]", "papers: []", "config.yaml: papers: [] is not allowed; names of papers, or null for all"),
     (CONFIG, "device: auto", "device: tpu", "config.yaml: device: 'tpu' is not allowed; allowed: auto, cpu, cuda, cuda:N"),
     (CONFIG, "other_counts: false", "other_counts: perhaps", "other_counts: 'perhaps' is not allowed; expected bool"),
-    (CONFIG, "papers: [mine]", "papers: [mien]", "papers: there is no paper 'mien'; did you mean mine?"),
+    (CONFIG, "papers: [mine]", "papers: [mien]", "config.yaml: papers: there is no paper 'mien'; did you mean mine?"),
     (CONFIG, "change: {}", "change: {mine: {half: {recipe.bacth: 64}}}", "no run has 'recipe.bacth'; did you mean recipe.batch?"),
-    (CONFIG, "change: {}", "change: {mine: {hafl: {recipe.batch: 64}}}", "change: mine has no method 'hafl'; did you mean half?"),
+    (CONFIG, "change: {}", "change: {mine: {hafl: {recipe.batch: 64}}}", "yaml: change: mine has no method 'hafl'; did you"),
     (CONFIG, "change: {}", "change: {mine: 3}", "change.mine: a mapping of methods (or all) is expected, got 3"),
     (CONFIG, "change: {}", "change: {mine: {half: [1]}}", "change.mine.half: a mapping of fields to values is expected, got [1]"),
     (CONFIG, "change: {}", "change: {mine: {half: null}}", "change.mine.half: a mapping of fields to values is expected"),
@@ -354,7 +354,7 @@ def test_orientation_is_not_applied_and_said(photos, caplog):
     ("make", "said"),
     [
         (lambda f: [p.unlink() for p in (f / "b").iterdir()], "no images in"),
-        (lambda f: shutil.rmtree(f / "b"), "holds 1 class folders, at least 2 are needed"),
+        (lambda f: shutil.rmtree(f / "b"), "holds 1 class folder, at least 2 are needed"),
         (lambda f: ((f / "b").rename(f / "x") and (f / "b").mkdir()) or (f / "x").rename(f / "b" / "x"), "folders such as x"),
     ],
 )  # fmt: skip
@@ -529,7 +529,7 @@ def test_no_value_of_a_paper_of_another_kind_ends_in_a_traceback(root, capsys, m
             return exchanged(whole, at, instead) if cell["method"] == "half" else whole
 
         other = dataclasses.replace(paper, spec=spec)
-        monkeypatch.setattr(structure, "all_papers", lambda names, other=other: {"mine": other})
+        monkeypatch.setattr(structure, "all_papers", lambda *_, other=other: {"mine": other})
         refused_in_lines(root, capsys, "spec", at, instead)
 
 

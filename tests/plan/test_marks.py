@@ -42,7 +42,7 @@ def test_a_choice_without_a_value_is_in_the_foot_of_the_items_it_names_alone(mon
 
     paper = structure.all_papers(["advprune"])["advprune"]
     monkeypatch.setattr(
-        structure, "all_papers", lambda names: {"advprune": dataclasses.replace(paper, choices=choices)}
+        structure, "all_papers", lambda *_: {"advprune": dataclasses.replace(paper, choices=choices)}
     )
     grid = structure.load(CONFIG, {"scale": "lite"})
     found = feet(grid)

@@ -27,6 +27,7 @@ PARTS = {  # of a spec, and a field of each
 }  # fmt: skip
 PATHS = ("results", "data_dir")  # 2026/11 is a folder, and no fraction
 MOST_SEEDS = 1000  # each is a training of every run
+COMMAND_LINE = "command line (--config or --set)"
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 COUNTS = {"train": 1, "test": 1, "classes": 2, "channels": 1, "size": 1}  # of a data set, and the least each may be
 
@@ -37,7 +38,7 @@ def load(folder: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
     if not file.is_file():
         raise ConfigError([f"{file}: no such file; run in the checkout, or name its folder: --config-dir DIR"])
     own = load_yaml(file)
-    settings = own | _numbers(dict(overrides), "command line (--config or --set)")
+    settings = own | _numbers(dict(overrides), COMMAND_LINE)
     for key in PATHS:
         if isinstance(value := settings.get(key), str) and value.startswith("~"):
             settings[key] = os.path.expanduser(value)
@@ -54,12 +55,17 @@ def data_sets(folder: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
+def said_by(key: str, value: Any, own: Mapping[str, Any], path: Path) -> str:
+    """Who says a value: the file, of which ``own`` is what it holds, or the command line, which goes over it."""
+    of_file = key in own and (own[key] == value or str(own[key]).startswith("~"))
+    return str(path) if of_file else COMMAND_LINE
+
+
 def _problems(settings: Mapping[str, Any], own: Mapping[str, Any], path: Path) -> Iterator[str]:
-    """``own``: what the file itself says; another value came from the command line, and a problem names that."""
+    """``own``: what the file itself says; a problem names it or the command line."""
 
     def where(key: str) -> str:
-        of_file = key in own and (own[key] == settings[key] or str(own[key]).startswith("~"))
-        return str(path) if of_file else "command line (--config or --set)"
+        return said_by(key, settings[key], own, path)
 
     yield from (f"{where(k)}: unknown key {k!r}{did_you_mean(k, KEYS)}" for k in settings if k not in KEYS)
     yield from (f"{path}: key {k!r} is missing" for k in KEYS if k not in settings and k not in OPTIONAL)

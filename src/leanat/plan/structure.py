@@ -35,12 +35,18 @@ def load(folder: Path, overrides: Mapping[str, Any] | None = None, results: Path
     Raises ConfigError with every problem.
     """
     chosen, data_sets = settings.load(folder, overrides or {}), settings.data_sets(folder)
+    given = dict(chosen)
     kept_seeds: dict[str, int] = {}
     if results is not None:
         asked = chosen.get("more_seeds") or {}
         kept_seeds = looks.read(results, chosen["scale"])
         chosen["more_seeds"] = {k: max(asked.get(k, 0), kept_seeds.get(k, 0)) for k in asked | kept_seeds}
-    papers = all_papers(chosen.get("papers"))
+
+    def said_by(key: str) -> str:
+        file = folder / "config.yaml"
+        return settings.said_by(key, given.get(key), settings.load_yaml(file), file)
+
+    papers = all_papers(chosen.get("papers"), f"{said_by('papers')}: papers")
     grid = Grid(folder, chosen, SCALES[chosen["scale"]], data_sets, papers)
     file = None if results is None else kept.path_of(grid, results)
     if file is not None and kept.read(grid, file):
@@ -50,7 +56,10 @@ def load(folder: Path, overrides: Mapping[str, Any] | None = None, results: Path
     for name, paper in papers.items():
         for item in paper.items:
             grid.items[f"{name}/{item}"] = resolve(grid, name, item)
-    if problems := [*_of_changes(grid), *_of_seeds(grid, results, kept_seeds)]:
+    problems = [f"{said_by('change')}: {line}" for line in _of_changes(grid)]
+    for line in _of_seeds(grid, results, kept_seeds):
+        problems.append(f"{said_by('more_seeds')}: {line}" if line.startswith("more_seeds") else line)
+    if problems:
         raise ConfigError(problems)
     if file is not None:
         kept.write(grid, file)
@@ -95,11 +104,14 @@ def all_names() -> list[str]:
     return sorted({module.name for module in pkgutil.iter_modules(leanat.papers.__path__) if module.ispkg})
 
 
-def all_papers(names: Iterable[str] | None = None) -> dict[str, Paper]:
-    """The papers by name, of the folders in ``leanat.papers``: all of them, or ``names``. Raises ConfigError."""
+def all_papers(names: Iterable[str] | None = None, where: str = "papers") -> dict[str, Paper]:
+    """The papers by name, of the folders in ``leanat.papers``: all of them, or ``names``, which ``where`` says.
+
+    Raises ConfigError.
+    """
     known = all_names()
     if unknown := [name for name in names or () if name not in known]:
-        raise ConfigError([f"papers: there is no paper {name!r}{did_you_mean(name, known)}" for name in unknown])
+        raise ConfigError([f"{where}: there is no paper {name!r}{did_you_mean(name, known)}" for name in unknown])
     return {name: importlib.import_module(f"leanat.papers.{name}.experiments").PAPER for name in names or known}
 
 
