@@ -102,3 +102,9 @@ def test_a_network_without_gradients_is_one_line(root, attack):  # noqa: F811
     status, err = attack("--suite", "mine/main", "--out", "x")
     assert (status, err.count("\n")) == (1, 1)
     assert "the network gives no gradient, which this needs" in err
+
+
+def test_a_network_s_code_that_ends_the_program_is_one_line(root, attack):  # noqa: F811
+    (root / "mknet.py").write_text("def net():\n    exit(3)\n")
+    status, err = attack("--suite", "mine/main", "--out", "x")
+    assert (status, err) == (1, "leanat: --network mknet.py:net: RuntimeError: it calls exit(3)\n")

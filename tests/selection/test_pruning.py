@@ -167,6 +167,11 @@ class Mask(First):
         return torch.ones(30, dtype=torch.bool)
 
 
+class Exits(First):
+    def __call__(self, run, split):
+        exit(3)
+
+
 class Negative(First):
     def __call__(self, run, split):
         return torch.arange(2), torch.tensor([1.0, -1.0])
@@ -193,9 +198,10 @@ def test_a_rule_of_the_user_s_own(run, file):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("Frist", "no class or function 'Frist'; there are: First, Twice, Mask, Negative"),
+        ("Frist", "no class or function 'Frist'; there are: First, Twice, Mask, Exits, Negative"),
         ("Twice", "returns 3 numbers, 0 more than once; different ones from 0 to 29"),
         ("Mask", r"returns torch.bool \[30\]; the numbers of the examples to keep"),
+        ("Exits", r"rules.py, line \d+: RuntimeError: it calls exit\(3\)"),
         ("Negative", "weights from -1 to 1; 0 or more, not all 0, are expected"),
     ],
 )

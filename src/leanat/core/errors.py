@@ -15,6 +15,10 @@ class ConfigError(ValueError):
         super().__init__("\n".join(self.problems))
 
 
+class Ended(SystemExit):
+    """A signal ends the program, whatever code it finds it in; ``code`` is the exit status."""
+
+
 def nearest(name: Any, names: Iterable[str]) -> str:
     """Returns ``; did you mean ...?`` with the nearest of ``names``, or nothing where none is near."""
     guess = difflib.get_close_matches(str(name), list(names), 1)

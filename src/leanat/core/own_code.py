@@ -9,9 +9,13 @@ import importlib.util
 import os
 import sys
 import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+
+from leanat.core.errors import Ended
 
 PACKAGES = ("torch", "torchvision", "timm", "leanat")  # whose code is known by its version
 INSTALLED = tuple(Path(sysconfig.get_path(n)).resolve() for n in ("stdlib", "platstdlib", "purelib", "platlib"))
@@ -27,6 +31,17 @@ class _Last:
 
 
 _last = _Last()
+
+
+@contextmanager
+def exits_are_errors() -> Iterator[None]:
+    """Inside, code of the user's that calls exit() raises RuntimeError as any other error; a signal still ends the program."""
+    try:
+        yield
+    except Ended:
+        raise
+    except SystemExit as error:
+        raise RuntimeError(f"it calls exit({error.code!r})").with_traceback(error.__traceback__) from error
 
 
 @dataclass(frozen=True)

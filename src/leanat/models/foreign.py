@@ -212,8 +212,9 @@ def call(name: str, weights: Weights | None) -> tuple[nn.Module, Loaded]:
     """
     where, _, function = name.rpartition(":")
     try:
-        code = own_code.load(where)
-        net = getattr(code.module, function)()
+        with own_code.exits_are_errors():
+            code = own_code.load(where)
+            net = getattr(code.module, function)()
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise NetworkError(f"--network {name}: {type(error).__name__}: {reason}") from error

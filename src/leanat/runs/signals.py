@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
+from leanat.core.errors import Ended
+
 AGAIN = 75  # exit status: EX_TEMPFAIL of sysexits.h. What is done is saved; the same command goes on from there
 INTERRUPTED = 130  # as a shell has it for SIGINT; nothing is lost either
 
@@ -62,7 +64,11 @@ def interrupted_once() -> None:
 @contextmanager
 def ending() -> Iterator[None]:
     """Inside, SIGTERM ends the program as an exception does: temporary files are removed, and the status is AGAIN."""
-    with _handled(lambda number, frame: sys.exit(AGAIN), signal.SIGTERM):
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Ended(AGAIN)
+
+    with _handled(end, signal.SIGTERM):
         yield
 
 
@@ -73,7 +79,7 @@ def heard() -> Iterator[Asked]:
 
     def note(number: int, frame: FrameType | None) -> None:
         if asked():
-            sys.exit(asked.status)
+            raise Ended(asked.status)
         asked.number = number
 
     numbers = [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT]

@@ -62,7 +62,8 @@ class Rule:
     def chooser(self, fraction: float) -> Callable[[Run, Split], Any]:
         """What chooses. Raises ValueError, one line, where it cannot be made, or not be called."""
         try:
-            chooser = self.make(fraction=fraction)
+            with own_code.exits_are_errors():
+                chooser = self.make(fraction=fraction)
         except Exception as error:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             raise ValueError(f"{self.source}: cannot be called with fraction={fraction} ({reason})") from error
@@ -77,7 +78,8 @@ class Rule:
         Errors of leanat itself and of CUDA memory stay as they are.
         """
         try:
-            return chooser(run, split)
+            with own_code.exits_are_errors():
+                return chooser(run, split)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
@@ -109,7 +111,8 @@ def load(source: str) -> Rule:
     if where.endswith(".py") and not Path(where).is_file():
         raise ValueError(f"{source}: no such file")
     try:
-        code = own_code.load(where)
+        with own_code.exits_are_errors():
+            code = own_code.load(where)
     except Exception as error:
         raise ValueError(f"{source}: {type(error).__name__}: {' '.join(str(error).split())[:200]}") from error
     if not callable(make := getattr(code.module, name, None)):
