@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -200,6 +201,7 @@ def parser() -> argparse.ArgumentParser:
     options.results_option(sub)
     sub = verb(bench, "a fair trial: rules that choose data, of the literature and your own, against chance")
     command.add_options(sub)
+    options.config_option(sub)
     options.run_options(sub)
     sub = verb(workflow, "the workflow in a folder of its own, where the package was installed without a checkout")
     sub.add_argument("folder", type=options.path, metavar="DIR", help="a folder that does not exist yet, or is empty")
@@ -550,7 +552,7 @@ def workflow(arguments: argparse.Namespace) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError([f"workflow: {folder} is there already; name a folder that does not exist, or is empty"])
     shutil.copytree(Path(__file__).parent / "checkout", folder, dirs_exist_ok=True)
-    log.info("cd %s; snakemake --cores all figures/table1.pdf", folder)
+    log.info("cd %s; snakemake --cores all figures/table1.pdf", shlex.quote(str(folder)))
 
 
 def readme(arguments: argparse.Namespace) -> None:

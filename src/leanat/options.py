@@ -124,13 +124,17 @@ def jobs_per_gpu() -> int:
         raise ConfigError([f"LEANAT_JOBS_PER_GPU: {error}"]) from None
 
 
-def config_options(sub: argparse.ArgumentParser) -> None:
+def config_option(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--config-dir",
         type=path,
         default=config_folder(),
         help="folder of the configuration (default: config here, else the package's)",
     )
+
+
+def config_options(sub: argparse.ArgumentParser) -> None:
+    config_option(sub)
     sub.add_argument(
         "--set", nargs="*", action="extend", metavar="KEY=VALUE", help="settings over those of config.yaml"
     )

@@ -4,6 +4,8 @@ import csv
 import json
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -360,6 +362,48 @@ def test_a_part_that_fails_is_one_line(monkeypatch, tmp_path, capsys):
     assert cli.main([*map(str, words)]) == 1
     log = tmp_path / "bench" / "part-1-of-2.log"
     assert capsys.readouterr().err == f"leanat: {log}: stopped: leanat: my.py: no such file\n"
+
+
+def test_a_trial_that_is_stopped_says_that_it_goes_on(monkeypatch, tmp_path, caplog):
+    ended = []
+
+    class Child:
+        returncode = 75
+
+        def __init__(self, *_, **__):
+            pass
+
+        def poll(self):
+            """The signal comes while it works."""
+            if not ended:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return 75 if ended else None
+
+        def terminate(self):
+            ended.append(self)
+
+    for name, new in {
+        "trials.grid_of": lambda *_: SimpleNamespace(runs=dict.fromkeys("ab")),
+        "trials.missing": lambda *_: list("ab"),
+        "trials.subprocess.Popen": Child,
+    }.items():
+        monkeypatch.setattr(f"leanat.bench.{name}", new)
+    words = ["bench", "--jobs", "2", "--device", "cpu", "--results", tmp_path, "--out", tmp_path / "out"]
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([*map(str, words)])
+    assert stopped.value.code == 75
+    assert caplog.messages[-1] == "stopped; all is saved, the same command goes on from there"
+
+
+def test_a_trial_is_settled_by_the_configuration_that_is_named(tmp_path, monkeypatch):
+    """As every other verb."""
+    seen = {}
+    monkeypatch.setattr(command, "run", lambda arguments, torch: seen.update(vars(arguments)))
+    shutil.copytree(ROOT / "config", tmp_path / "mine")
+    file = tmp_path / "mine" / "config.yaml"
+    file.write_text(re.sub(r"(?m)^results: .*$", "results: elsewhere", file.read_text()))
+    assert cli.main(["bench", "--config-dir", str(tmp_path / "mine"), "--device", "cpu"]) == 0
+    assert seen["results"] == Path("elsewhere")
 
 
 @pytest.mark.slow

@@ -52,7 +52,6 @@ def run(arguments: argparse.Namespace, torch: Callable[[argparse.Namespace], Any
     torch(arguments)
     from leanat.bench import pages, trials
 
-    arguments.config_dir = options.config_folder()
     grid = trials.grid_of(chosen, arguments.data_dir or None)
     if arguments.part is not None:
         trials.work(grid, trials.runs_of(grid, arguments.part), arguments)

@@ -84,6 +84,7 @@ def spread(jobs: int, arguments: argparse.Namespace) -> None:
                 told = True
             time.sleep(0.2)
     if asked():
+        log.info("stopped; all is saved, the same command goes on from there")
         sys.exit(asked.status)
     for child, path in zip(children, logs, strict=True):
         if child.returncode:
