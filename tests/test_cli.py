@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -46,7 +47,7 @@ def test_argparse_answers_itself(words):
         (["table", "qtart/tabel1"], "no item 'qtart/tabel1'; did you mean qtart/table1?"),
         (
             ["table", "qtart/table1", "--results", "nowhere"],
-            "metrics.json: no such file; the metrics of a finished run",
+            "metrics.json: no such file; it is to hold the metrics of a finished run",
         ),
         (["figure", "qtart/table1"], "figure: qtart/table1 is a table: leanat table qtart/table1"),
         (["attack", "--suite", "qtart", "shapes10-vgg16"], "runs begin so: shapes10-vgg16_small-"),
@@ -296,3 +297,8 @@ def test_a_reader_that_leaves_is_no_error(verb):
         done.stdout.close()
         assert done.stderr.read() == b""
     assert done.returncode == 141
+
+
+def test_the_command_that_follows_a_workflow_may_be_pasted(tmp_path, caplog):
+    assert cli.main(["workflow", str(folder := tmp_path / "new it's")]) == 0
+    assert shlex.split(caplog.messages[-1].partition(";")[0]) == ["cd", str(folder)]

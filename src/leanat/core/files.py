@@ -72,7 +72,7 @@ def finite(value: Any) -> Any:
 def read_json(path: Path, what: str) -> Any:
     """Raises FileNotFoundError or ValueError with one line that names the file and ``what`` it should be."""
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; {what} is expected there")
+        raise FileNotFoundError(f"{path}: no such file; it is to hold {what}")
     try:
         return json.loads(path.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

@@ -140,7 +140,9 @@ def _photographs(name: str, root: Path, groups: dict[str, list[str]] | None, inn
     """Images of ``root/<folder>/inner``; a class for each folder, or for each group of folders."""
     groups = groups if groups is not None else {folder: [folder] for folder in entries(name, root, folders=True)}
     if len(groups) < 2:
-        raise DataError(f"{name}: {root} holds {len(groups)} class folders, at least 2 are needed")
+        raise DataError(
+            f"{name}: {root} holds {len(groups)} class folder{'s' * (len(groups) != 1)}, at least 2 are needed"
+        )
     absent = [f for folders in groups.values() for f in folders if not (root / f).is_dir()]
     if absent:
         raise DataError(f"{name}: {len(absent)} class folders are missing in {root}, the first is {absent[0]}")

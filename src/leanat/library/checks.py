@@ -33,14 +33,14 @@ def in_range(x: Tensor, what: str) -> None:
     if low >= 0 and high <= 1:  # False for NaN
         return
     if low != low or high != high:
-        raise ValueError(f"{what} of shape {list(x.shape)} has pixels that are not a number")
+        raise ValueError(f"pixels of {what}, of shape {list(x.shape)}, are not a number")
     if low >= 0 and high > 2:
         way = f"hand over {what} / 255"
     elif low > -ROUNDING and high < 1 + ROUNDING:
         way = f"hand over {what}.clamp(0, 1)"
     else:
         way = "hand over the pixels before they are normalised, and mean=..., std=... for the network"
-    raise ValueError(f"{what} reaches from {low:.9g} to {high:.9g}; pixels are to be in [0, 1]: {way}")
+    raise ValueError(f"pixels of {what} reach from {low:.9g} to {high:.9g}; they are to be in [0, 1]: {way}")
 
 
 def labels(y: Tensor, count: int, what: str = "y") -> Tensor:
@@ -53,7 +53,7 @@ def labels(y: Tensor, count: int, what: str = "y") -> Tensor:
     if y.is_floating_point() or y.is_complex():
         raise ValueError(f"{what} is {_dtype(y)}; whole class numbers are expected")
     if len(y) and int(y.min()) < 0:
-        raise ValueError(f"{what} has the class number {int(y.min())}; from 0 on is allowed")
+        raise ValueError(f"{int(y.min())} is no class number, in {what}; from 0 on is allowed")
     return _of_autograd(y.long())
 
 

@@ -52,7 +52,7 @@ def epochs(folder: Path) -> list[dict[str, str]]:
     """
     path, again = folder / "history.csv", f"remove {folder}, and it is trained anew"
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; the history of a run is expected there")
+        raise FileNotFoundError(f"{path}: no such file; it is to hold the history of a run")
     rows, metrics = records.rows(path, "epoch", again=again), records.metrics(folder / "metrics.json")
     trained = metrics.get("epochs")
     if trained not in (None, len(rows)):  # of fewer than its recipe has, where a hook ended it; None: as once written
