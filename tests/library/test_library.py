@@ -617,6 +617,17 @@ def test_an_attack_that_works_in_place_leaves_the_images_alone(net, xy):
     assert torch.equal(x, xy[0])
 
 
+def test_the_classes_that_an_attack_needs_are_those_of_the_network(tmp_path):
+    """A folder may have fewer."""
+    from torchvision.io import write_png
+
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        write_png(torch.randint(256, (3, 8, 8), dtype=torch.uint8), str(tmp_path / label / "0.png"))
+    found = evaluate(Views(), str(tmp_path), {"dlr": APGD(Linf(0.1), "dlr", steps=2)})
+    assert found["dlr"].n == 2
+
+
 def test_grey_photographs_are_read_for_a_network_of_one_channel(tmp_path):
     from torchvision.io import write_png
 

@@ -97,7 +97,7 @@ def prepared(
     x, _ = found.batch(torch.zeros(1, dtype=torch.int64, device=found.labels.device), 0)
     wrapped = Wrapped(net, mean, std, x.shape[1])
     wrapped.labels_below = int(found.labels.max()) + 1
-    n_classes = wrapped.classes_of(x, "the data")
+    wrapped.n_classes = n_classes = wrapped.classes_of(x, "the data")
     wrapped.find_head(layer, x)
     if isinstance(found, TensorData):
         found = replace(found, class_names=tuple(map(str, range(n_classes))))

@@ -66,8 +66,8 @@ def evaluate(
     made = {label: attack_of(which, eps, norm) for label, which in mapping.items()}
     wrapped, test = prepared(net, data, mean, std)
     for label, attack in made.items():
-        if (least := evaluation.classes_needed(attack, test.n_classes)) > test.n_classes:
-            raise ValueError(f"attack {label!r} needs {least} classes; the network has {test.n_classes}")
+        if (least := evaluation.classes_needed(attack, test.n_classes)) > wrapped.n_classes:
+            raise ValueError(f"attack {label!r} needs {least} classes; the network has {wrapped.n_classes}")
     outcomes = {}
     for label, attack in made.items():
         outcomes[label] = evaluation.evaluate(wrapped, test, attack, seed=seed, batch=batch, limit=limit)

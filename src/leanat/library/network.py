@@ -73,6 +73,7 @@ class Wrapped(nn.Module):
         given = mean_std(mean, std, channels)
         self.standardise = Copied() if given is None else PerChannel(*given).to(self.device)
         self.labels_below = 0  # one more than the highest label, which the network must have a logit for
+        self.n_classes = 0  # its logits; ``prepared`` counts them
         self._head: list[nn.Linear] = []  # in a list, so that its parameters are not there twice
         self._sought: tuple[str | None, Tensor]  # what ``find_head`` was asked last
         self._no_head = "the last linear layer of this network was not looked for"
