@@ -23,8 +23,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from leanat.selection.facility import facility_location
+from leanat.selection.granularity import per_class
+from leanat.selection.matching import matching_pursuit
 from leanat.selection.outer_products import Gradients
-from leanat.selection.solvers import Validation, facility_location, matching_pursuit, per_class, taylor_greedy
+from leanat.selection.taylor import Validation, taylor_greedy
 
 
 def clustered(n: int, d: int, rank: int = 40) -> Tensor:

@@ -23,8 +23,8 @@ from leanat.bench.settings import METHODS, TRAININGS, Settings
 from leanat.core.errors import ConfigError
 from leanat.plan import components
 from leanat.runs import devices
+from leanat.selection.facility import facility_location
 from leanat.selection.last_layer import gradients
-from leanat.selection.solvers import facility_location
 
 ROOT = Path(__file__).parents[2]
 MINE = "import math\n\nfrom leanat.selection.basic import everyone\n\n\n"

@@ -38,8 +38,11 @@ from leanat.library.data import as_data
 from leanat.library.network import own_precision
 from leanat.models.classifier import PerChannel
 from leanat.selection.basic import Every
+from leanat.selection.facility import facility_location
 from leanat.selection.grad_match import GradMatch
-from leanat.selection.solvers import Gradients, facility_location, matching_pursuit, per_class
+from leanat.selection.granularity import per_class
+from leanat.selection.matching import matching_pursuit
+from leanat.selection.outer_products import Gradients
 from leanat.training.objectives import CrossEntropy
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)

@@ -21,10 +21,10 @@ from leanat.papers.coreset.method import WarmStart
 from leanat.plan import components
 from leanat.selection.basic import Every, Everything, Once, Random, everyone, unweighted
 from leanat.selection.craig import Craig
+from leanat.selection.facility import facility_location
 from leanat.selection.glister import Glister
 from leanat.selection.grad_match import GradMatch
 from leanat.selection.last_layer import AllLayers, at_last_layer, gradients, logit_gradients, random_order
-from leanat.selection.solvers import facility_location
 from leanat.training.objectives import MART, TRADES, CrossEntropy
 
 OBJECTIVES = [CrossEntropy(), CrossEntropy(0.3), TRADES(6.0), MART(5.0)]

@@ -15,8 +15,8 @@ from leanat.core.rng import Draws
 from leanat.selection import forgetting
 from leanat.selection.basic import Every
 from leanat.selection.from_file import FromFile, hash_of, load
+from leanat.selection.granularity import shares
 from leanat.selection.ranked import EL2N, Margin, Moderate, RandomPerClass, centrality
-from leanat.selection.solvers import shares
 
 DATA = toy(n=30, n_classes=3)
 

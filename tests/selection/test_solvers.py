@@ -13,19 +13,11 @@ from torch.nn import functional as F
 
 from leanat.cost.held import most_bytes
 from leanat.selection import facility
+from leanat.selection.facility import facility_location
+from leanat.selection.granularity import batch_budget, per_batch, per_class, shares, top_up
+from leanat.selection.matching import matching_pursuit
 from leanat.selection.outer_products import Gradients
-from leanat.selection.solvers import (
-    Validation,
-    batch_budget,
-    candidates,
-    facility_location,
-    matching_pursuit,
-    per_batch,
-    per_class,
-    shares,
-    taylor_greedy,
-    top_up,
-)
+from leanat.selection.taylor import Validation, candidates, taylor_greedy
 
 quick = settings(max_examples=100, deadline=None)
 

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from leanat.core.nouns import Run, Split
+from leanat.selection.granularity import per_class
 from leanat.selection.last_layer import gradients
-from leanat.selection.solvers import Gradients, per_class
+from leanat.selection.outer_products import Gradients
 
 Solver = Callable[[np.ndarray, int], list[int]]
 

@@ -39,8 +39,10 @@ from leanat.papers.saliency.method import Saliency
 from leanat.plan import components
 from leanat.plan.item import Timed
 from leanat.runs import experiment
-from leanat.selection import glister, last_layer, solvers, subsets
+from leanat.selection import glister, last_layer, subsets
 from leanat.selection.basic import Everything, everyone, unweighted
+from leanat.selection.outer_products import Gradients
+from leanat.selection.taylor import Validation
 
 log = logging.getLogger("leanat")
 
@@ -356,12 +358,12 @@ def _solve_once(selector: Any, run: Run, shape: dict[str, int]) -> float:
         return z.to(device), torch.rand(count, width, generator=generator).to(device)
 
     a, phi = rows(n, 0)
-    gradients = solvers.Gradients(((a, phi if selector.features else None),))
+    gradients = Gradients(((a, phi if selector.features else None),))
     solve = selector.solve
     if isinstance(selector, glister.Glister):
         z, psi = rows(shape["train"] - n, 1)
         labels = torch.arange(len(z), device=device) % classes
-        validation = solvers.Validation(z, psi if selector.features else None, labels)
+        validation = Validation(z, psi if selector.features else None, labels)
 
         def solve(rows: Any, budget: int, label: int | None) -> Any:
             return selector.solve(run, validation, rows, budget, label)

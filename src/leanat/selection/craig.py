@@ -7,11 +7,9 @@ from torch import Tensor
 from leanat.core.component import Fraction, component
 from leanat.core.nouns import Run, Split, Subset
 from leanat.selection.basic import everyone
+from leanat.selection.facility import facility_location
 from leanat.selection.last_layer import random_order
-from leanat.selection.solvers import (
-    Gradients,
-    facility_location,
-)
+from leanat.selection.outer_products import Gradients
 from leanat.selection.subsets import Granularity, check_batches, choose, rows_of
 
 

@@ -13,13 +13,9 @@ from leanat.core.component import Fraction, component
 from leanat.core.nouns import Attack, Data, Run, Split, Subset
 from leanat.core.rng import Draws
 from leanat.selection.last_layer import at_last_layer, gradients
-from leanat.selection.solvers import (
-    Gradients,
-    Validation,
-    candidates,
-    taylor_greedy,
-)
+from leanat.selection.outer_products import Gradients
 from leanat.selection.subsets import Granularity, choose
+from leanat.selection.taylor import Validation, candidates, taylor_greedy
 
 
 @component("glister")

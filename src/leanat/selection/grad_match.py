@@ -10,11 +10,9 @@ from torch import Tensor
 from leanat.core.component import Fraction, component
 from leanat.core.nouns import Run, Split, Subset
 from leanat.selection.basic import everyone
-from leanat.selection.solvers import (
-    Gradients,
-    matching_pursuit,
-    top_up,
-)
+from leanat.selection.granularity import top_up
+from leanat.selection.matching import matching_pursuit
+from leanat.selection.outer_products import Gradients
 from leanat.selection.subsets import Granularity, check_batches, choose, rows_of
 
 

@@ -11,7 +11,7 @@ from leanat.core.nouns import Data, Run, Split, Subset
 from leanat.core.planned import Planned
 from leanat.selection.basic import everyone
 from leanat.selection.last_layer import Layer, at_last_layer, of_every_example
-from leanat.selection.solvers import Gradients
+from leanat.selection.outer_products import Gradients
 from leanat.selection.subsets import Granularity, choose
 
 

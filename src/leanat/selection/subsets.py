@@ -18,12 +18,9 @@ import torch
 from torch import Tensor
 
 from leanat.core.nouns import Data, Run, Subset
+from leanat.selection.granularity import per_batch, per_class
 from leanat.selection.last_layer import AllLayers, gradients, random_order
-from leanat.selection.solvers import (
-    Gradients,
-    per_batch,
-    per_class,
-)
+from leanat.selection.outer_products import Gradients
 
 Granularity = Literal["example", "class", "batch", "whole_batches"]
 

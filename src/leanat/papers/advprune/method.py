@@ -24,8 +24,8 @@ from leanat.core.loop import make_step
 from leanat.core.nouns import Attack, Hook, Run, Split, Step, Subset, eval_without_param_grad
 from leanat.core.uploads import constant
 from leanat.selection.basic import everyone, unweighted
+from leanat.selection.granularity import per_class
 from leanat.selection.last_layer import at_last_layer, of_every_example
-from leanat.selection.solvers import per_class
 
 GROUPS = ("outlier", "boundary", "robust")
 

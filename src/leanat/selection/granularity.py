@@ -1,8 +1,5 @@
-"""Choosing a weighted coreset from gradients: the three solvers, whole, per class or per batch. Tensors in, tensors out.
+"""Solving for each class or for whole batches, and how a budget is shared among them. Tensors in, tensors out.
 
-index, weight = facility_location(gradients, budget)                              # CRAIG
-index, weight, residual = matching_pursuit(gradients, gradients.sum(), budget)    # GRAD-MATCH
-index, weight = taylor_greedy(gradients, Validation(z, phi, y), budget, eta)      # GLISTER
 index, weight = per_class(lambda members, k: facility_location(gradients[members], k), labels, budget)
 index, weight = per_batch(lambda atoms, k: matching_pursuit(atoms, atoms.sum(0), k), gradients, order, 128, budget)
 """
@@ -14,25 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from leanat.selection.facility import facility_location
-from leanat.selection.matching import Matching, matching_pursuit
 from leanat.selection.outer_products import Gradients
-from leanat.selection.taylor import Validation, candidates, taylor_greedy
-
-__all__ = [
-    "Gradients",
-    "Matching",
-    "Validation",
-    "batch_budget",
-    "candidates",
-    "facility_location",
-    "matching_pursuit",
-    "per_batch",
-    "per_class",
-    "shares",
-    "taylor_greedy",
-    "top_up",
-]
 
 Selection = tuple[Tensor, ...]  # index, weight, and whatever else a solver says
 
