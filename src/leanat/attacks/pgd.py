@@ -29,7 +29,7 @@ from leanat.core.precision import cast_once
 
 def cross_entropy(z: Tensor, y: Tensor) -> Tensor:
     """Losses [B] of logits [B, K]."""
-    return F.cross_entropy(_full(z), y, reduction="none")
+    return F.cross_entropy(single_precision(z), y, reduction="none")
 
 
 def margin(z: Tensor, y: Tensor, confidence: float = 50.0) -> Tensor:
@@ -38,18 +38,19 @@ def margin(z: Tensor, y: Tensor, confidence: float = 50.0) -> Tensor:
     50 is the confidence of FAT's and Madry's evaluation code, which maximise -max(-margin + 50, 0): the same up to a
     constant. So large a cap hardly ever binds. Adding a number to all logits changes nothing.
     """
-    z = _full(z)
+    z = single_precision(z)
     wrong = z.scatter(1, y[:, None], -torch.inf).max(1).values
     return (wrong - z.gather(1, y[:, None]).squeeze(1)).clamp(max=confidence)
 
 
 def divergence(z: Tensor, log_p: Tensor) -> Tensor:
-    """KL(p || softmax z) [B], the inner loss of TRADES, with log p [B, K] held fixed."""
-    return F.kl_div(F.log_softmax(_full(z), 1), log_p, log_target=True, reduction="none").sum(1)
+    """KL(p || softmax z) [B] from log p [B, K]: a term of TRADES and MART, and, with log p held fixed, TRADES' inner loss."""
+    return F.kl_div(F.log_softmax(single_precision(z), 1), log_p, log_target=True, reduction="none").sum(1)
 
 
-def _full(z: Tensor) -> Tensor:
-    return z.to(torch.promote_types(z.dtype, torch.float32))  # bfloat16 logits, float32 losses
+def single_precision(z: Tensor) -> Tensor:
+    """The logits in single precision at least: losses of bfloat16 logits are float32."""
+    return z.to(torch.promote_types(z.dtype, torch.float32))
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"ce": cross_entropy, "margin": margin, "kl": divergence}
@@ -220,7 +221,7 @@ class PGD:
         if self.loss != "kl":
             return step.y
         with torch.no_grad():
-            return F.log_softmax(_full(net(step.x)), 1)
+            return F.log_softmax(single_precision(net(step.x)), 1)
 
     def _start(self, step: Step, number: int) -> Tensor:
         purpose = f"start/{number}"

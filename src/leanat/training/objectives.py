@@ -13,18 +13,9 @@ import torch.nn.functional as F
 from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
+from leanat.attacks.pgd import divergence, single_precision
 from leanat.core.component import Probability, component
 from leanat.core.nouns import Step, in_mode
-
-
-def _full(z: Tensor) -> Tensor:
-    """The logits in single precision at least."""
-    return z.to(torch.promote_types(z.dtype, torch.float32))
-
-
-def _kl(z: Tensor, z_adv: Tensor) -> Tensor:
-    """KL(p || p') [B] of p = softmax z and p' = softmax z_adv; the gradient goes through both."""
-    return F.kl_div(z_adv.log_softmax(1), z.log_softmax(1), reduction="none", log_target=True).sum(1)
 
 
 @component("cross_entropy")
@@ -69,8 +60,8 @@ class TRADES:
         return self.of_logits(step.z, step.z_adv, step.y)
 
     def of_logits(self, z: Tensor, z_adv: Tensor, y: Tensor) -> Tensor:
-        z, z_adv = _full(z), _full(z_adv)
-        return F.cross_entropy(z, y, reduction="none") + self.beta * _kl(z, z_adv)
+        z, z_adv = single_precision(z), single_precision(z_adv)
+        return F.cross_entropy(z, y, reduction="none") + self.beta * divergence(z_adv, z.log_softmax(1))
 
 
 @component("mart")
@@ -89,8 +80,9 @@ class MART:
         return self.of_logits(step.z, step.z_adv, step.y)
 
     def of_logits(self, z: Tensor, z_adv: Tensor, y: Tensor) -> Tensor:
-        z, z_adv = _full(z), _full(z_adv)
+        z, z_adv = single_precision(z), single_precision(z_adv)
         truth = F.one_hot(y, z.shape[1]).bool()
         wrong = z_adv.softmax(1).masked_fill(truth, 0).amax(1)
         boosted = F.cross_entropy(z_adv, y, reduction="none") - torch.log(1.0001 - wrong + 1e-12)
-        return boosted + self.beta * _kl(z, z_adv) * (1.0000001 - z.softmax(1).gather(1, y[:, None])[:, 0])
+        apart = divergence(z_adv, z.log_softmax(1))
+        return boosted + self.beta * apart * (1.0000001 - z.softmax(1).gather(1, y[:, None])[:, 0])
