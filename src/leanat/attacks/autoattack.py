@@ -23,7 +23,7 @@ from pyautoattack.square import SquareAttack
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from leanat.attacks.pgd import ascent
+from leanat.attacks.pgd import ascent, refuse_budget
 from leanat.attacks.threat import L2, Linf, ThreatModel
 from leanat.core.component import component, distinct
 from leanat.core.nouns import Attack, Step, eval_without_param_grad
@@ -54,10 +54,11 @@ def _fenced(net: nn.Module, seed: int) -> Iterator[None]:
         yield
 
 
-def _run(threat: ThreatModel, net: nn.Module, step: Step, classes: int, perturb: Callable[..., Tensor]) -> Tensor:
+def _run(
+    attack: APGD | FAB | Square, net: nn.Module, step: Step, classes: int, perturb: Callable[..., Tensor]
+) -> Tensor:
     """Calls ``perturb(x, logits, n_classes, **options)`` behind the fence; ``classes`` is how many classes the attack needs."""
-    if step.steps is not None:
-        raise ValueError("AutoAttack's parts take no budget per example")
+    refuse_budget(attack, step)
     if not len(step.x):
         return step.x
 
@@ -79,6 +80,7 @@ def _run(threat: ThreatModel, net: nn.Module, step: Step, classes: int, perturb:
         n_classes = logits(step.x[:1].contiguous()).shape[1]
         if n_classes < classes:
             raise ValueError(f"this attack needs {classes} classes; the network has {n_classes}")
+        threat = attack.threat
         common = {"norm": NORMS[type(threat)], "eps": threat.eps, "seed": step.draws.seed, "device": step.x.device}
         return perturb(step.x.contiguous(), logits, n_classes, **common).detach()
 
@@ -121,7 +123,7 @@ class APGD:
                 return APGDAttack_targeted(logits, n_target_classes=targets, **common).perturb(x, step.y)
             return APGDAttack(logits, loss=self.loss, **common).perturb(x, step.y, best_loss=self.highest)
 
-        return _run(self.threat, net, step, self.classes_needed, perturb)
+        return _run(self, net, step, self.classes_needed, perturb)
 
 
 @component("fab")
@@ -140,7 +142,7 @@ class FAB:
             common |= {"n_iter": self.steps, "n_restarts": self.restarts, "targeted": self.targeted}
             return FABAttack_PT(logits, n_target_classes=min(self.targets, n_classes - 1), **common).perturb(x, step.y)
 
-        return _run(self.threat, net, step, 2, perturb)
+        return _run(self, net, step, 2, perturb)
 
 
 @component("square")
@@ -156,7 +158,7 @@ class Square:
             square = SquareAttack(logits, n_queries=self.queries, resc_schedule=False, **common)
             return square.perturb(x, step.y)
 
-        return _run(self.threat, net, step, 2, perturb)
+        return _run(self, net, step, 2, perturb)
 
 
 @component("ensemble")

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from leanat.attacks.perceptual import refuse_budget
+from leanat.attacks.pgd import refuse_budget
 from leanat.core.component import component
 from leanat.core.nouns import Step, eval_without_param_grad
 from leanat.core.uploads import constant

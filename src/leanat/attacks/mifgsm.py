@@ -10,7 +10,7 @@ from annotated_types import Interval
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
-from leanat.attacks.pgd import ascent
+from leanat.attacks.pgd import ascent, refuse_budget
 from leanat.attacks.threat import ThreatModel, per_example
 from leanat.core.component import Probability, component
 from leanat.core.nouns import Step, eval_without_param_grad
@@ -91,8 +91,7 @@ def _resize(size: Tensor, offset: Tensor, side: int, like: Tensor) -> Tensor:
 
 
 def _momentum(net: nn.Module, step: Step, attack: MIFGSM | DI2FGSM, z: Tensor, seen: Callable[[Tensor, int], Tensor]):
-    if step.steps is not None:
-        raise ValueError(f"{type(attack).__name__} takes no budget per example")
+    refuse_budget(attack, step)
     if not len(z):
         return z
     momentum, dims = torch.zeros_like(z), tuple(range(1, z.dim()))

@@ -15,14 +15,14 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from leanat.attacks.lpips import Features, Lpips, length, project
-from leanat.attacks.pgd import margin
+from leanat.attacks.pgd import margin, refuse_budget
 from leanat.attacks.threat import per_example
 from leanat.core.component import File, component
 from leanat.core.nouns import Attack, Step, eval_without_param_grad
@@ -206,12 +206,6 @@ def _perceptual(attack: FastLPA | LPA | PPGD, net: nn.Module, step: Step) -> Ten
         start = x + attack.noise * step.draws.normal("start/0", *x.shape[1:]).to(x.dtype)
         x_adv = attack.search(net, lpips, x[live], step.y[live], start[live])
     return x.index_copy(0, live, x_adv)
-
-
-def refuse_budget(attack: Any, step: Step) -> None:
-    """Raises ValueError where a method gives each example its own budget: these attacks have one schedule for all."""
-    if step.steps is not None or step.step_size is not None:
-        raise ValueError(f"{type(attack).__name__} has one schedule for all examples; use it without a budget")
 
 
 @component("perceptual")

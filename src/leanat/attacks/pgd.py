@@ -247,7 +247,7 @@ class PGD:
         return order, sizes, per_example(step_size[order], step.x)
 
 
-def refuse_own_steps(step: Step, name: str) -> None:
-    """Raises ValueError where a budget sets the steps of an attack that has its own."""
+def refuse_budget(attack: Attack, step: Step) -> None:
+    """Raises ValueError where a budget sets steps of each example and the attack has its own schedule."""
     if step.steps is not None or step.step_size is not None:
-        raise ValueError(f"{name} sets its own steps; a budget cannot")
+        raise ValueError(f"{type(attack).__name__} takes no budget per example; use it without a budget")

@@ -10,7 +10,7 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from leanat.attacks.cieluv import luv_to_rgb, rgb_to_luv
-from leanat.attacks.perceptual import refuse_budget
+from leanat.attacks.pgd import refuse_budget
 from leanat.attacks.smooth_fields import adam_on_field
 from leanat.core.component import component
 from leanat.core.nouns import Step

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from leanat.attacks.perceptual import refuse_budget
+from leanat.attacks.pgd import refuse_budget
 from leanat.attacks.smooth_fields import adam_on_field
 from leanat.core.component import component
 from leanat.core.nouns import Step

@@ -11,7 +11,7 @@ import torch
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
-from leanat.attacks.pgd import ascent, refuse_own_steps
+from leanat.attacks.pgd import ascent, refuse_budget
 from leanat.attacks.threat import ThreatModel
 from leanat.core.component import Epochs, component
 from leanat.core.nouns import Step, eval_without_param_grad
@@ -42,7 +42,7 @@ class FAT:
         return self.patience + sum(epoch >= b for b in self.bounds)
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
-        refuse_own_steps(step, "fat")
+        refuse_budget(self, step)
         x, y = step.x, step.y
         z = x.clone() if self.start == "none" else self.threat.start(x, step.draws, "start/0")
         live = torch.arange(len(x), device=x.device)

@@ -11,7 +11,7 @@ import torch
 from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
-from leanat.attacks.pgd import refuse_own_steps
+from leanat.attacks.pgd import refuse_budget
 from leanat.attacks.threat import ThreatModel
 from leanat.core.component import component
 from leanat.core.nouns import Hook, Run, Split, Step
@@ -36,7 +36,7 @@ class Free(Hook):
         """x_adv as a leaf, so that the training step's own backward pass leaves its gradient there."""
         if self.name not in step.memory:
             raise RuntimeError("free works only inside a training run, which holds its perturbation")
-        refuse_own_steps(step, self.name)
+        refuse_budget(self, step)
         delta = step.memory[self.name]["delta"][: len(step.x)]
         return self.threat.project(step.x + delta, step.x).detach().requires_grad_()
 
