@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from leanat.attacks.pgd import Clean
 from leanat.core.loop import make_step
-from leanat.core.nouns import Attack, Data, Objective, Run, eval_without_param_grad
+from leanat.core.nouns import Attack, Data, Objective, Run, eval_without_param_grad, in_mode
 from leanat.selection.basic import everyone, unweighted
 from leanat.selection.outer_products import Gradients
 
@@ -39,12 +39,12 @@ def at_last_layer(
     net, all_of_it = run.net, unweighted(everyone(data))
     order, layers = random_order(run, data), []
     data.ahead(order, run.epoch, view)
-    with _as_it_was(net), run.autocast():
+    with buffers_restored(net), run.autocast():
         for batch in order.split(run.recipe.batch):
             step = make_step(run, data, all_of_it, batch, view)
             for number, attack in enumerate(attacks):
                 x = attack(net, step)
-                with _as_it_was(net), eval_without_param_grad(net, training_mode), torch.no_grad():
+                with buffers_restored(net), eval_without_param_grad(net, training_mode), torch.no_grad():
                     z, phi = _forward(net, x)
                 if number == len(layers):
                     layers.append(Layer(_table(z, len(data)), _table(phi, len(data)) if features else None))
@@ -86,7 +86,8 @@ def _table(rows: Tensor, n: int) -> Tensor:
 
 
 @contextmanager
-def _as_it_was(net: nn.Module) -> Iterator[None]:
+def buffers_restored(net: nn.Module) -> Iterator[None]:
+    """Inside, the statistics of BatchNorm may move, as they do in training mode; then all buffers are as they were."""
     kept = [(b, b.clone()) for b in net.buffers()]
     try:
         yield
@@ -148,19 +149,17 @@ class AllLayers:
         net, whole = self.run.net, unweighted(everyone(self.data))
         attack = of_every_example(self.run.method.attack) if self.adversarial else Clean()
         parameters = [p for p in net.parameters() if p.requires_grad]
-        sizes, modes = [p.numel() for p in parameters], [(m, m.training) for m in net.modules()]
+        sizes = [p.numel() for p in parameters]
         rows = torch.empty(len(batches), sum(sizes), dtype=torch.float32, device=self.run.device)
         self.data.ahead(torch.cat(list(batches)), self.run.epoch)
         for row, batch in zip(rows, batches, strict=True):
             step = make_step(self.run, self.data, whole, batch)
-            with _as_it_was(net):
+            with buffers_restored(net):
                 with self.run.autocast():
                     step.x_adv = attack(net, step)
-                    net.train(self.training_mode)
-                    loss = self.run.method.objective(net, step).float().mean()
+                    with in_mode(net, self.training_mode):
+                        loss = self.run.method.objective(net, step).float().mean()
                 per_parameter = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
             for part, g in zip(row.split(sizes), per_parameter, strict=True):
                 part.copy_(g.flatten())
-            for module, mode in modes:
-                module.training = mode
         return rows

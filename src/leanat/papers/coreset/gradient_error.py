@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from leanat.core.component import Fraction, component
 from leanat.core.loop import make_step
-from leanat.core.nouns import Attack, Data, Method, Objective, Recipe, Run, Selector, Split, Step, Subset
+from leanat.core.nouns import Attack, Data, Method, Objective, Recipe, Run, Selector, Split, Step, Subset, in_mode
 from leanat.evaluation.evaluate import fitting
 from leanat.evaluation.measured import Measured
 from leanat.selection.basic import Everything, Random, everyone, unweighted
-from leanat.selection.last_layer import gradients, of_every_example
+from leanat.selection.last_layer import buffers_restored, gradients, of_every_example
 from leanat.training.schedules import Constant
 
 BATCH = 500
@@ -89,22 +89,15 @@ class Kept:
 def attacked(run: Run, data: Data) -> Tensor:
     """The adversarial examples that the run's attack makes of all examples, [N, C, H, W]."""
     attack, everything = of_every_example(run.method.attack), unweighted(everyone(data))
-    buffers = [(b, b.clone()) for b in run.net.buffers()]
-    made = [attack(run.net, make_step(run, data, everything, i)) for i in everything.index.split(run.recipe.batch)]
-    for buffer, value in buffers:  # of BatchNorm, which an attack in training mode moves
-        buffer.copy_(value)
+    with buffers_restored(run.net):  # of BatchNorm, which an attack in training mode moves
+        made = [attack(run.net, make_step(run, data, everything, i)) for i in everything.index.split(run.recipe.batch)]
     return torch.cat(made)
 
 
 def of_all_layers(run: Run, data: Data, subset: Subset) -> Tensor:
     """The gradient of the subset's weighted sum of losses with respect to every parameter, one vector. Evaluation mode."""
-    modes = [(m, m.training) for m in run.net.modules()]
-    run.net.eval()
-    try:
+    with in_mode(run.net, training=False):
         return fitting(partial(_of_all_layers, run, data, subset), BATCH)
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 def _of_all_layers(run: Run, data: Data, subset: Subset, batch: int) -> Tensor:
