@@ -204,12 +204,9 @@ class AutoAttack:
     threat: Ball
     shrinks: ClassVar[bool] = True  # examples that are fooled leave the batch
 
-    def ensemble(self, n_classes: int) -> Ensemble:
-        names = ("apgd-ce", "apgd-t", "fab-t", "square") if n_classes >= 4 else ("apgd-ce", "fab", "square")
-        return Ensemble(self.threat, names)
-
     def parts(self, n_classes: int) -> dict[str, Attack]:
-        return self.ensemble(n_classes).parts(n_classes)
+        names = ("apgd-ce", "apgd-t", "fab-t", "square") if n_classes >= 4 else ("apgd-ce", "fab", "square")
+        return Ensemble(self.threat, names).parts(n_classes)
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         return in_turn(self, net, step)

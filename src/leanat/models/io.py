@@ -150,11 +150,6 @@ def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         raise NetworkError(f"{path}: not a safetensors file that can be read ({error})") from None
 
 
-def read_description(path: Path) -> dict[str, Any]:
-    """The description that a file has beside its weights. Raises NetworkError."""
-    return read(path)[1]
-
-
 def load(path: Path, device: torch.device) -> tuple[nn.Module, dict[str, Any]]:
     """The network of a file of ``save``, in evaluation mode, and its description. Raises NetworkError."""
     tensors, description = read(path)

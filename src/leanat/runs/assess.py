@@ -66,7 +66,7 @@ def assess(
     about = experiment.provenance(test.labels.device)
     sources = {"network": network, "data": identity.of_data(test, cache)} | ({} if code is None else {"code": code})
     for path in upstream_networks(suite, runs):
-        io.check_images(io.read_description(path), io.describe(test), path)
+        io.check_images(io.read(path)[1], io.describe(test), path)
 
     def kept_as(name: str, data: str = sources["data"]) -> kept.Kept:
         entry = suite[name]

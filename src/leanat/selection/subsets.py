@@ -40,7 +40,8 @@ def choose(
     """
     budget = math.ceil(fraction * len(data) - 1e-9)
     if granularity == "example":
-        return Subset(*_float(*solve(rows, budget, None)))
+        index, weight = solve(rows, budget, None)
+        return Subset(index, weight.float())
     if granularity == "class":
         labels = data.labels
         return Subset(*per_class(lambda m, k: solve(rows[m], k, int(labels[m[0]])), labels, budget))
@@ -50,10 +51,6 @@ def choose(
         return Subset(index, weight)
     short_last = torch.isin(index, order.split(size)[-1]).sort(stable=True).indices
     return Subset(index[short_last], weight[short_last], shuffle=False)
-
-
-def _float(index: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    return index, weight.float()
 
 
 def check_batches(granularity: Granularity, all_layers: bool) -> None:
