@@ -158,6 +158,18 @@ def test_a_selection_leaves_the_network_as_it_was(selector):
     assert torch.equal(state, torch.get_rng_state())
 
 
+def test_gradients_of_all_layers_that_cannot_be_taken_leave_the_modes_as_they_were():
+    class Failing(CrossEntropy):
+        def __call__(self, net, step):
+            raise ArithmeticError
+
+    data, run = toy(11), make_run(Small(), objective=Failing())
+    run.net.train()
+    with pytest.raises(ArithmeticError):
+        AllLayers(run, data).means(batches(run, data))
+    assert all(module.training for module in run.net.modules())
+
+
 @pytest.mark.parametrize("selector", SELECTORS, ids=lambda s: type(s).__name__)
 def test_a_selection_sees_the_view_that_is_trained_on(selector):
     data, watch = parts(), Watch()
