@@ -11,7 +11,8 @@ import pytest
 
 from leanat.core.errors import ConfigError
 from leanat.experiments.scales import SCALES
-from leanat.plan import formulas, structure
+from leanat.papers.qtart.experiments import iterations_saved
+from leanat.plan import structure
 from leanat.plan.grid import canonical, digest
 from leanat.report import items, published
 
@@ -53,7 +54,7 @@ def test_every_cell_has_runs_or_a_reason(grids, scale):
     for item in grids[scale].items.values():
         for row in item.cells:
             for cell in row:
-                assert any(getattr(cell, k) for k in ("runs", "missing", "inputs", "timed")), item.item
+                assert any(getattr(cell, k) for k in ("runs", "missing", "computed", "timed")), item.item
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -149,7 +150,7 @@ def test_table_9_of_qtart_follows_from_the_configuration(grids):
         (c.published,) for c in cells if c.published is not None
     ]
     assert sum(c.published is not None for c in cells) == 9
-    assert formulas.iterations_saved({"vars": {"gamma": 5, "tau": 50}, "recipe": {"epochs": 300, "batch": 128}}) == 9.76
+    assert iterations_saved(gamma=5, tau=50, epochs=300, batch=128) == 9.76
 
 
 COLUMN = {"VGG16": "vgg16", "Mob": "mobilenet", "Dense": "densenet", "R50": "resnet50"}

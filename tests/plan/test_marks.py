@@ -10,7 +10,6 @@ import pytest
 from leanat.experiments.spec import Assumed
 from leanat.plan import marks as marking
 from leanat.plan import structure
-from leanat.plan.formulas import FORMULAS, READS
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config"
@@ -166,21 +165,8 @@ def test_the_marks_of_a_formula_are_those_of_what_it_reads(grid):
     item, facts = config.items["table9"], {"paper": "qtart", "item": "table9", "data": "cifar10", "method": "qtart"}
     gamma = "appendix B.2 prints 5, Table 2 and the caption of Figure 2 print 25; the appendix is about Table 1"
     found = list(marking._of_cell(grid, config, item, facts | {"model": "resnet50"}))
-    assert found == [("vars.gamma", 5, gamma)]
+    assert found == [("gamma", 5, gamma)]
     assert list(marking._of_cell(grid, config, item, facts | {"model": "vgg16"})) == []
-
-
-@pytest.mark.parametrize("name", sorted(FORMULAS))
-def test_a_formula_reads_what_it_says(name):
-    inputs = {"vars": {}, "recipe": {}}
-    for path in READS[name]:
-        part, _, key = path.partition(".")
-        inputs[part][key] = 1
-    FORMULAS[name](inputs)
-    for path in READS[name]:
-        part, _, key = path.partition(".")
-        with pytest.raises(KeyError):
-            FORMULAS[name]({**inputs, part: {k: v for k, v in inputs[part].items() if k != key}})
 
 
 def test_values_are_worded_and_an_item_has_one_number_of_seeds(grid):

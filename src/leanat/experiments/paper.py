@@ -35,8 +35,8 @@ class Item:
     with), ``ours`` (True: not in the paper), ``missing`` (why there is no run). Any other key is a fact to label or draw by.
 
     kind: "table", "figure", or "formula", which is arithmetic on the paper's settings. base: facts of every cell. metric ...
-    published: of every entry that has no other. seeds: trials by scale, where not as usual. inputs: of a formula, a cell to
-    the values that it reads, with their marks.
+    published: of every entry that has no other. seeds: trials by scale, where not as usual. inputs: a cell to what
+    ``formula`` reads, by its parameters' names, with marks.
     """
 
     kind: str
@@ -55,11 +55,14 @@ class Item:
     seeds: Mapping[str, int] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     inputs: Callable[[Cell], Mapping[str, Any]] | None = None
+    formula: Callable[..., float] | None = None
 
     def plain(self) -> Item:
         """The item without the marks of what is assumed, but for those of ``settings``, which reach the runs."""
         entries = {axis: [_without_marks(entry) for entry in getattr(self, axis)] for axis in ("rows", "columns")}
-        others = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in (*entries, "base", "inputs")}
+        others = {
+            f.name: getattr(self, f.name) for f in fields(self) if f.name not in (*entries, "base", "inputs", "formula")
+        }
         return replace(self, **entries, **plain(others), base=_without_marks(self.base))
 
 

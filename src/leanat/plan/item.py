@@ -139,7 +139,7 @@ class Cell(Numbers):
     """What one number is made of.
 
     ``also``: trainings whose time is part of this one's. ``difference``: the number less the reference's, not the share by
-    which it is below. ``candidates``: of these the best by the metric ``by``. ``inputs``: of a formula.
+    which it is below. ``candidates``: of these the best by the metric ``by``. ``computed``: of a formula.
     """
 
     metric: str = ""
@@ -152,13 +152,13 @@ class Cell(Numbers):
     anchor: Anchor | None = None
     candidates: tuple[Candidate, ...] = ()
     by: str | None = None
-    inputs: Mapping[str, Any] | None = None
+    computed: float | None = None
     stand_in: StandIn = NONE_STANDS_IN
 
     @property
     def measured(self) -> bool:
-        """Whether the number is read from runs alone: no time, no comparison, no formula."""
-        return bool(self.runs) and self.timed is None and self.against is None and self.inputs is None
+        """Whether the number is read from runs alone: no time, no comparison."""
+        return bool(self.runs) and self.timed is None and self.against is None
 
 
 @dataclass(frozen=True)

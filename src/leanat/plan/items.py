@@ -224,7 +224,7 @@ def _cell(grid: Grid, item: declared.Item, entry: Mapping[str, Any], labels: Map
         stand_in=_stand_in(grid, item, entry),
     )
     if item.kind == "formula":
-        return replace(cell, inputs=plain(item.inputs(entry)))
+        return cell if missing else replace(cell, computed=item.formula(**plain(item.inputs(entry))))
     if missing or not {"data", "model", "method"} <= set(entry) or (timed and not grouped):
         return cell
     if nothing_chosen:

@@ -9,7 +9,6 @@ from typing import Any
 
 from leanat.experiments.paper import Item, Paper
 from leanat.experiments.spec import Assumed, Upstream, assumptions
-from leanat.plan.formulas import READS
 from leanat.plan.grid import Grid
 
 Mark = tuple[str, Any, str]  # what, value, reason
@@ -43,8 +42,7 @@ def of_item(grid: Grid, paper: str, name: str, entries: Iterable[tuple[int, int,
 def _of_cell(whole: Grid, config: Paper, item: Item, facts: Mapping[str, Any]) -> Iterator[Mark]:
     """Marks of a cell: of what its formula reads; or of its run and those it is compared with, its trials and attacks."""
     if item.kind == "formula":
-        read = READS[item.options["formula"]]
-        yield from (mark for mark in assumptions(item.inputs(facts)) if mark[0] in read)
+        yield from assumptions(item.inputs(facts))
         yield from config.choices({k: v for k, v in facts.items() if k in ("paper", "item")})
         return
     if not {"data", "model", "method"} <= set(facts):

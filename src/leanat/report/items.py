@@ -17,7 +17,6 @@ import numpy as np
 from leanat.core.errors import named
 from leanat.core.files import atomic_write
 from leanat.evaluation import outcome
-from leanat.plan.formulas import FORMULAS
 from leanat.plan.grid import digest
 from leanat.plan.item import Candidate, Cell, Column, Filled, Item, Numbers, Provenance, Row, Value
 from leanat.report import examples, notes, page_claims, plots, published, replicated, run_files, table
@@ -179,8 +178,8 @@ def _value(row: Row, column: Column, cell: Cell, sources: Sources) -> Value:
 
         values = [v for v in [composed.number(cell, sources, paper)] if v is not None]
         paper = None if cell.metric == "printed_over_removed" else paper
-    elif cell.inputs is not None and cell.missing is None:
-        values = [FORMULAS[item.options["formula"]](cell.inputs)]
+    elif cell.computed is not None:
+        values = [cell.computed]
     else:
         part = chosen(cell, sources) if cell.candidates else cell
         runs = part.runs
