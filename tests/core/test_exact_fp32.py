@@ -11,8 +11,8 @@ from leanat.attacks.threat import Linf
 from leanat.core.nouns import Step
 from leanat.core.rng import Draws
 from leanat.evaluation.gradient_masking import masking_report
+from leanat.evaluation.measured import Measure
 from leanat.library import attacks
-from leanat.papers.saliency.maps import Measure
 from leanat.plan.components import SLOTS
 
 

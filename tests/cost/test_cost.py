@@ -16,13 +16,14 @@ from leanat.papers.coreset import method as coreset
 from leanat.papers.coreset.method import WarmStart
 from leanat.papers.qtart import dihcl
 from leanat.papers.qtart.method import Instability
-from leanat.papers.sat.method import AtRandom, AttackOnlySubset, EarlyStop, NamedClasses, RankedSubset, SubsetAttack
+from leanat.papers.sat.method import AtRandom, AttackOnlySubset, NamedClasses, RankedSubset, SubsetAttack
 from leanat.plan import structure
 from leanat.plan.components import read
 from leanat.selection.basic import Every, Everything, Once, Random
 from leanat.selection.craig import Craig
 from leanat.selection.glister import Glister
 from leanat.selection.grad_match import GradMatch
+from leanat.training.early_stop import EarlyStop
 from leanat.training.objectives import CrossEntropy
 
 P = {"step": 3.0, "bare": 1.0, "look": 0.25, "select": 2.5, "solve": 7.0}

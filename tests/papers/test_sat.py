@@ -25,16 +25,15 @@ from leanat.papers.sat.method import (
     AtRandom,
     AttackOnlySubset,
     ByEntropy,
-    EarlyStop,
     MeanEntropy,
     NamedClasses,
     RankedSubset,
     SubsetAttack,
     SubsetWeights,
-    holdout_indices,
 )
 from leanat.runs import checkpoint
 from leanat.selection.basic import Everything
+from leanat.training.early_stop import EarlyStop, holdout_indices
 from leanat.training.objectives import CrossEntropy
 from leanat.training.schedules import Constant, Cosine
 

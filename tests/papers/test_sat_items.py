@@ -16,13 +16,14 @@ from leanat.core.nouns import Split
 from leanat.evaluation import outcome
 from leanat.models import io
 from leanat.papers.sat.experiments import CLASS_NAMES
-from leanat.papers.sat.method import SubsetWeights, holdout_indices
+from leanat.papers.sat.method import SubsetWeights
 from leanat.plan import jobs, structure
 from leanat.plan.grid import UPSTREAM
 from leanat.plan.item import Item
 from leanat.report import items, keeping, published, replicated
 from leanat.runs import assess
 from leanat.runs.experiment import planted_difficulty
+from leanat.training.early_stop import holdout_indices
 
 CONFIG = Path(__file__).parents[2] / "config"
 FIGURES = [f"sat/figure{n}" for n in range(2, 9)] + ["sat/supplement"]

@@ -15,10 +15,10 @@ import pytest
 
 from leanat import cli
 from leanat.evaluation import outcome
+from leanat.evaluation.measured import Measure
 from leanat.evaluation.outcome import Outcome
 from leanat.experiments.claim import Claim, Expect, above_all, every, mean, most, several, some
 from leanat.experiments.scales import SCALES
-from leanat.papers.saliency.maps import Measure
 from leanat.plan import item as planned
 from leanat.plan import structure
 from leanat.plan.components import SLOTS

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from leanat.attacks import autoattack, jpeg, perceptual, pgd, recoloradv, stadv
 from leanat.core.nouns import Attack, Method
 from leanat.core.planned import Planned, innermost, planned
+from leanat.evaluation.measured import Measure
 from leanat.papers.advprune.method import Groups
 from leanat.papers.qtart.planted import Planted
 from leanat.papers.saliency import maps
@@ -166,7 +167,7 @@ def _entry(entry: Mapping[str, Any], primitives: Mapping[str, float], test: int,
         return min(entry["masking"]["limit"], test) * _seconds(spent, primitives)
     if "measure" not in entry:
         return 0.0
-    measure = build(maps.Measure, entry["measure"], "measure")
+    measure = build(Measure, entry["measure"], "measure")
     spent = Passes(2.0, 1.0)  # terms: the network's saliency and the teacher's
     if isinstance(measure, Planted):  # nine passes over the training set, four times as large on the shapes
         spent = Passes(0.0, 36.0)

@@ -41,6 +41,7 @@ class Distances:
     examples: PositiveInt | None
     mapped: PositiveInt
     part: ClassVar[str] = "test"
+    reads_layers: ClassVar[bool] = True
 
     @property
     def number_names(self) -> tuple[str, ...]:

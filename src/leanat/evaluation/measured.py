@@ -1,10 +1,14 @@
-"""What a measure of a suite finds in a network."""
+"""A measure of a suite, and what it finds in a network."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from torch import nn
+
+from leanat.core.nouns import Data
 
 
 class Measured(NamedTuple):
@@ -12,3 +16,7 @@ class Measured(NamedTuple):
 
     numbers: dict[str, float | None]
     arrays: dict[str, np.ndarray]
+
+
+# (network, the data's ``part``, seed). A measure that has ``reads_layers`` asks the network for its features, head or body.
+Measure = Callable[[nn.Module, Data, int], Measured]

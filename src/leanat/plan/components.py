@@ -20,6 +20,7 @@ from leanat.core.nouns import Attack, Budget, Hook, Method, Objective, Recipe, S
 from leanat.core.teacher import Teacher
 from leanat.data import augment, color_augment
 from leanat.evaluation import features
+from leanat.evaluation.measured import Measure
 from leanat.papers.advprune import method as advprune
 from leanat.papers.coreset import gradient_error
 from leanat.papers.coreset import method as coreset
@@ -30,6 +31,7 @@ from leanat.papers.saliency import method as saliency
 from leanat.papers.sat import method as sat
 from leanat.selection import basic, craig, forgetting, from_file, glister, grad_match, ranked
 from leanat.training import awp, fat, free, objectives, overfitting, schedules
+from leanat.training.early_stop import EarlyStop
 
 # What may stand in each place of a spec.
 # fmt: off
@@ -58,7 +60,7 @@ SLOTS: Slots = {
         Teacher, sat.SubsetAttack, sat.MeanEntropy, advprune.Groups, overfitting.OverfittingMonitor, coreset.Kept,
         forgetting.ForgettingEvents,
     )),
-    maps.Measure: ("measure", by_name(
+    Measure: ("measure", by_name(
         maps.Maps, maps.Terms, features.Distances, gradient_error.GradientError, planted.Planted,
     )),
     Schedule: ("learning rate", by_name(
@@ -121,7 +123,7 @@ class Spec:
     recipe: Recipe
     snapshots: tuple[int, ...] = ()  # epochs after which the network is kept
     init: Init | None = None
-    early_stop: sat.EarlyStop | None = None
+    early_stop: EarlyStop | None = None
 
     def __post_init__(self):
         if "Glister(" in repr(self.method.selector) and self.data.validation is None:

@@ -19,21 +19,17 @@ from leanat.core.errors import ConfigError
 from leanat.core.files import finite
 from leanat.core.precision import exact_fp32
 from leanat.evaluation import evaluate, outcome
-from leanat.evaluation.features import Distances
 from leanat.evaluation.gradient_masking import masking_report
+from leanat.evaluation.measured import Measure
 from leanat.models import io
 from leanat.models.classifier import Classifier
-from leanat.papers.coreset.gradient_error import GradientError
-from leanat.papers.qtart.planted import Planted
-from leanat.papers.saliency import maps
-from leanat.papers.sat import method as sat
 from leanat.plan import components
 from leanat.plan.grid import UPSTREAM
 from leanat.runs import experiment, identity, kept, progress, records
+from leanat.training.early_stop import holdout_indices
 
 log = logging.getLogger("leanat")
 
-READ_LAYERS = (Distances, GradientError, Planted)  # measures that ask a network for its features, head or body
 FEW = 8  # numbers of a measure that the terminal shows
 
 
@@ -124,10 +120,10 @@ def assess(
     return summary | {"made_from": sources} | kept.latest(makers)
 
 
-def _check_layers(net: nn.Module, suite: dict[str, Any], measures: dict[str, maps.Measure]) -> None:
+def _check_layers(net: nn.Module, suite: dict[str, Any], measures: dict[str, Measure]) -> None:
     """Raises ConfigError for a measure of layers that a network of the user's does not name as ours do."""
     for name, measured in measures.items():
-        if isinstance(measured, READ_LAYERS) and not isinstance(net, Classifier):
+        if getattr(measured, "reads_layers", False) and not isinstance(net, Classifier):
             kind = next(iter(suite[name]["measure"]))
             raise ConfigError([f"suite.{name}: {kind} reads layers by name, which only leanat's own networks have"])
 
@@ -149,11 +145,11 @@ class MaskingCheck:
 
 def suite_parts(
     suite: dict[str, Any], runs: Path = Path()
-) -> tuple[dict[str, nouns.Attack], dict[str, MaskingCheck], dict[str, maps.Measure]]:
+) -> tuple[dict[str, nouns.Attack], dict[str, MaskingCheck], dict[str, Measure]]:
     """Raises ConfigError with every problem of the suite. ``runs``: the folder of the runs that it names."""
     problems: list[str] = []
     attacks, alarms, measures = {}, {}, {}
-    kinds = {"measure": (maps.Measure, measures), "masking": (MaskingCheck, alarms), "attack": (nouns.Attack, attacks)}
+    kinds = {"measure": (Measure, measures), "masking": (MaskingCheck, alarms), "attack": (nouns.Attack, attacks)}
     for name, entry in experiment.resolve_run_paths(suite, runs).items():
         kind = next((kind for kind in kinds if kind in entry), None)
         if kind is None:
@@ -217,7 +213,7 @@ def _attack(
 ) -> tuple[outcome.Outcome, kept.Pieces]:
     index = evaluate.sample(len(test), entry["examples"])
     if entry["holdout"] is not None:  # what early stopping chose the epoch by is not reported
-        index = sat.holdout_indices(len(test), entry["holdout"], seed=0)[1]
+        index = holdout_indices(len(test), entry["holdout"], seed=0)[1]
         index = index[evaluate.sample(len(index), entry["examples"])]
     labels, parts = (
         test.labels[index.to(test.labels.device)].cpu().numpy(),

@@ -31,11 +31,11 @@ from leanat.core.meter import Stopped
 from leanat.data import DataError
 from leanat.evaluation import evaluate, outcome
 from leanat.models import io
-from leanat.papers.sat import method as sat
 from leanat.plan import components, jobs
 from leanat.plan.grid import UPSTREAM, digest
 from leanat.runs import checkpoint, curves, devices, identity, records
 from leanat.runs.selection_log import SelectionLog, save_arrays
+from leanat.training.early_stop import EarlyStop
 
 log = logging.getLogger("leanat")
 
@@ -47,7 +47,7 @@ class Experiment:
     run: nouns.Run
     split: nouns.Split
     test: nouns.Data
-    early_stop: sat.EarlyStop | None
+    early_stop: EarlyStop | None
 
 
 def device_of(name: str) -> torch.device:

@@ -4,5 +4,6 @@ objectives   cross-entropy, TRADES, MART
 schedules    learning rates
 free, fat    Free-AT and Friendly AT: attacks of training
 awp          adversarial weight perturbation: an objective
+early_stop   the epoch of highest robust accuracy is kept
 overfitting  a watch over the catastrophic overfitting of single-step training
 """

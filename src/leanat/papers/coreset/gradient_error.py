@@ -48,6 +48,7 @@ class GradientError:
     fractions: tuple[Fraction, ...]
     selectors: tuple[NamedSelector, ...]
     part: ClassVar[str] = "train"
+    reads_layers: ClassVar[bool] = True
 
     @property
     def number_names(self) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ class Planted:
     filters: PositiveInt
     noise: NonNegativeFloat = 0.5
     part: ClassVar[str] = "train"
+    reads_layers: ClassVar[bool] = True
     number_names: ClassVar = tuple(f"{r}_{k}" for r in (*WINDOWS, "loss", "random") for k in ("faint", "ambiguous"))
 
     def __call__(self, net: nn.Module, data: Data, seed: int) -> Measured:

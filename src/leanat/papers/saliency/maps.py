@@ -5,7 +5,6 @@ Each is a measure of a suite: ``{measure: {maps: {...}}}`` beside the attacks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import ClassVar
 
@@ -31,9 +30,6 @@ from leanat.papers.saliency.method import (
 )
 
 BATCH = 250
-
-
-Measure = Callable[[nn.Module, Data, int], Measured]  # (network, the data's ``part``, seed)
 
 
 def _batches(data: Data, examples: int | None, seed: int, batch: int):
