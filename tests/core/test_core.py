@@ -14,10 +14,10 @@ from leanat.core.meter import NonFiniteLoss
 from leanat.core.nouns import Hook, Recipe, Run, Split, Step, Subset, eval_without_param_grad
 from leanat.core.passes import Passes
 from leanat.core.rng import Draws
-from leanat.core.teacher import Teacher, teaching
 from leanat.selection.basic import Everything, unweighted
 from leanat.training.objectives import TRADES, CrossEntropy
 from leanat.training.schedules import Constant, Cosine
+from leanat.training.teacher import Teacher, teaching
 
 
 def fixed(index, weight=None):

@@ -11,9 +11,10 @@ from toys import Small, make_run, same, split, toy, weights
 
 from leanat.core.loop import train
 from leanat.core.nouns import Hook, Step
+from leanat.core.per_example_loss import per_example_loss
 from leanat.core.rng import Draws
-from leanat.core.teacher import Teacher, per_example_loss, teaching
 from leanat.papers.qtart.dihcl import Bandit, Episodes, Mixup, beta, symmetric_beta, without_replacement
+from leanat.training.teacher import Teacher, teaching
 
 PAPER = (0, 5, 10, 15, 20, 30, 40, 60, 90, 140, 210, 300)
 SHORT = Episodes((0, 2, 4, 6, 8, 10), explore=3, min_k=0.5)

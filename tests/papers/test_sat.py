@@ -18,7 +18,6 @@ from leanat.attacks.pgd import PGD, Clean
 from leanat.attacks.threat import L2, Linf
 from leanat.core.loop import train, train_epoch
 from leanat.core.nouns import Hook, Method, Recipe, Run, Split, Step
-from leanat.core.teacher import entropy
 from leanat.evaluation.evaluate import evaluate
 from leanat.models import Classifier, Transferred, transfer_head
 from leanat.papers.sat.method import (
@@ -30,6 +29,7 @@ from leanat.papers.sat.method import (
     RankedSubset,
     SubsetAttack,
     SubsetWeights,
+    entropy,
 )
 from leanat.runs import checkpoint
 from leanat.selection.basic import Everything

@@ -5,7 +5,7 @@ from toys import Small, make_run, split, toy
 
 from leanat.core.loop import train, train_epoch
 from leanat.core.nouns import Subset
-from leanat.core.teacher import per_example_loss
+from leanat.core.per_example_loss import per_example_loss
 from leanat.selection.basic import Every, Everything, LossRank, Once, Random, all_but_top, unweighted
 
 

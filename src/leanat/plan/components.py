@@ -17,7 +17,6 @@ from leanat.attacks import autoattack, jpeg, mifgsm, perceptual, pgd, recoloradv
 from leanat.core.component import File, Slots, by_name, component, from_json
 from leanat.core.errors import did_you_mean
 from leanat.core.nouns import Attack, Budget, Hook, Method, Objective, Recipe, Schedule, Selector
-from leanat.core.teacher import Teacher
 from leanat.data import augment, color_augment
 from leanat.evaluation import features
 from leanat.evaluation.measured import Measure
@@ -32,6 +31,7 @@ from leanat.papers.sat import method as sat
 from leanat.selection import basic, craig, forgetting, from_file, glister, grad_match, ranked
 from leanat.training import awp, fat, free, objectives, overfitting, schedules
 from leanat.training.early_stop import EarlyStop
+from leanat.training.teacher import Teacher
 
 # What may stand in each place of a spec.
 # fmt: off

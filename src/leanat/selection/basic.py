@@ -11,8 +11,8 @@ from torch import Tensor
 
 from leanat.core.component import Fraction, component
 from leanat.core.nouns import Data, Run, Selector, Split, Subset
+from leanat.core.per_example_loss import per_example_loss
 from leanat.core.planned import EVERYTHING, Planned, planned
-from leanat.core.teacher import per_example_loss
 
 
 def unweighted(index: Tensor) -> Subset:

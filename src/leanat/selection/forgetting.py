@@ -9,7 +9,7 @@ from torch import Tensor
 
 from leanat.core.component import Fraction, component
 from leanat.core.nouns import Hook, Run, Split, Subset
-from leanat.core.teacher import per_example_loss
+from leanat.core.per_example_loss import per_example_loss
 from leanat.selection.basic import everyone
 from leanat.selection.ranked import keep_highest
 from leanat.selection.subsets import Granularity

@@ -25,10 +25,11 @@ from torch import Tensor, nn
 
 from leanat.core.component import Decay, Fraction, component, rising
 from leanat.core.nouns import Hook, Run, Split, Step, Subset
+from leanat.core.per_example_loss import per_example_loss
 from leanat.core.planned import EVERYTHING, Planned
 from leanat.core.rng import Draws
-from leanat.core.teacher import per_example_loss, teaching
 from leanat.selection.basic import everyone, unweighted
+from leanat.training.teacher import teaching
 
 
 @component("episodes")

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from leanat.core.component import component
 from leanat.core.nouns import Data
+from leanat.core.per_example_loss import per_example_loss_of
 from leanat.core.rng import Draws
-from leanat.core.teacher import per_example_loss_of
 from leanat.evaluation.evaluate import fitting
 from leanat.evaluation.measured import Measured
 from leanat.papers.qtart.method import WINDOWS, Instability

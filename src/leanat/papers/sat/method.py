@@ -24,7 +24,6 @@ from leanat.core.component import File, Probability, component, distinct
 from leanat.core.nouns import Data, Hook, Run, Split, Step, Subset
 from leanat.core.planned import EVERYTHING, Planned
 from leanat.core.rng import Draws
-from leanat.core.teacher import correct, entropy
 from leanat.selection.basic import everyone
 
 Order = Callable[[str, int], Tensor]  # ("class" or "example", how many) -> int64 [n]: the first enters A first
@@ -158,6 +157,16 @@ class SubsetWeights:
 
     def planned(self, epoch: int, epochs: int, examples: int) -> Planned:
         return EVERYTHING
+
+
+def correct(step: Step) -> Tensor:
+    return (step.z_adv.detach().argmax(1) == step.y).float()
+
+
+def entropy(step: Step) -> Tensor:
+    """Shannon entropy [B] in nats of the prediction at the trained image."""
+    logp = step.z_adv.detach().float().log_softmax(1)
+    return -(logp.exp() * logp).sum(1)
 
 
 MEASURES: dict[str, Callable[[Step], Tensor]] = {"entropy": entropy, "error": lambda step: 1 - correct(step)}

@@ -1,4 +1,4 @@
-"""The averaged network, measures of the examples of a step, and a pass over the whole set: several papers use them."""
+"""A mean teacher: the running average of a network, and the network as its average for a while."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from leanat.core.component import Decay, component
-from leanat.core.nouns import Data, Hook, Run, Split, Step, eval_without_param_grad
+from leanat.core.nouns import Hook, Run, Split, Step
 
 
 @component("teacher")
@@ -55,34 +54,3 @@ def teaching(run: Run) -> Iterator[None]:
         with torch.no_grad():
             for k, v in kept.items():
                 own[k].copy_(v)
-
-
-def correct(step: Step) -> Tensor:
-    return (step.z_adv.detach().argmax(1) == step.y).float()
-
-
-def entropy(step: Step) -> Tensor:
-    """Shannon entropy [B] in nats of the prediction at the trained image."""
-    logp = step.z_adv.detach().float().log_softmax(1)
-    return -(logp.exp() * logp).sum(1)
-
-
-def per_example_loss(run: Run, data: Data, scale: float = 1.0) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of ``scale`` times the logits, and correctness (0 or 1), of every un-augmented example.
-
-    Both float32 [N]; the network is in evaluation mode.
-    """
-    return per_example_loss_of(run.net, data, run.recipe.batch, scale)
-
-
-def per_example_loss_of(net: nn.Module, data: Data, batch: int, scale: float = 1.0) -> tuple[Tensor, Tensor]:
-    """Does what ``per_example_loss`` does, for a network that belongs to no run."""
-    data = data.plain()
-    losses, hits = [], []
-    with eval_without_param_grad(net), torch.no_grad():
-        for index in torch.arange(len(data), device=data.labels.device).split(batch):
-            x, y = data.batch(index, 0)
-            z = net(x).float()
-            losses.append(F.cross_entropy(scale * z, y, reduction="none"))
-            hits.append((z.argmax(1) == y).float())
-    return torch.cat(losses), torch.cat(hits)

@@ -1,0 +1,30 @@
+"""The loss of every example of a set, in one pass over it."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from leanat.core.nouns import Data, Run, eval_without_param_grad
+
+
+def per_example_loss(run: Run, data: Data, scale: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of ``scale`` times the logits, and correctness (0 or 1), of every un-augmented example.
+
+    Both float32 [N]; the network is in evaluation mode.
+    """
+    return per_example_loss_of(run.net, data, run.recipe.batch, scale)
+
+
+def per_example_loss_of(net: nn.Module, data: Data, batch: int, scale: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Does what ``per_example_loss`` does, for a network that belongs to no run."""
+    data = data.plain()
+    losses, hits = [], []
+    with eval_without_param_grad(net), torch.no_grad():
+        for index in torch.arange(len(data), device=data.labels.device).split(batch):
+            x, y = data.batch(index, 0)
+            z = net(x).float()
+            losses.append(F.cross_entropy(scale * z, y, reduction="none"))
+            hits.append((z.argmax(1) == y).float())
+    return torch.cat(losses), torch.cat(hits)
