@@ -13,6 +13,7 @@ from leanat.experiments.scales import SCALES
 from leanat.plan import components, structure
 
 ROOT = Path(__file__).parents[2]
+GLISTER = {"glister": {"fraction": 0.3, "granularity": "example", "eta": 0.1}}
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,12 @@ def test_attacks_are_written_by_name():
         ("method.selector.once.tau", -2, "tau -2; allowed: 0 or more"),
         ("method.selector.once.inner.instability.gamma", -1, "gamma -1; allowed: 0 or more examples"),
         ("method.selector.once.inner.instability.window", "lats", "lats"),
+        ("method.selector.once.inner", GLISTER, "glister needs validation examples"),
+        (
+            "method.selector",
+            {"every": {"period": 2, "warmup": 1, "inner": "everything", "before": GLISTER}},
+            "glister needs validation examples",
+        ),
         ("method.objective", {"cross_entropy": {"smoothing": 2}}, "smoothing"),
         ("data.augment", "flip", "spec.data.augment: a list is expected"),
         ("data.augment", [{"crop": {"pad": -1}}], "spec.data.augment[0].crop: pad -1; allowed: 0 or more pixels"),

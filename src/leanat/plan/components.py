@@ -17,6 +17,7 @@ from leanat.attacks import autoattack, jpeg, mifgsm, perceptual, pgd, recoloradv
 from leanat.core.component import File, Slots, by_name, component, from_json
 from leanat.core.errors import did_you_mean
 from leanat.core.nouns import Attack, Budget, Hook, Method, Objective, Recipe, Schedule, Selector
+from leanat.core.planned import innermost
 from leanat.data import augment, color_augment
 from leanat.evaluation import features
 from leanat.evaluation.measured import Measure
@@ -126,7 +127,9 @@ class Spec:
     early_stop: EarlyStop | None = None
 
     def __post_init__(self):
-        if "Glister(" in repr(self.method.selector) and self.data.validation is None:
+        outer = self.method.selector
+        choosing = (innermost(selector) for selector in (outer, getattr(outer, "before", outer)))
+        if self.data.validation is None and any(getattr(selector, "reads_validation", False) for selector in choosing):
             raise ValueError("glister needs validation examples: set data.validation to the share held out")
 
 
