@@ -282,30 +282,38 @@ def train_run(
             "files": identity.files_of(folder),
             "clean": outcome.summary(clean) | {"per_class": outcome.per_class(clean, experiment.test.n_classes)},
             **validation,
-            "history": run.history[-1],
-            "examples": {
-                "train": len(experiment.split.train),
-                "kept": len(run.subset.index),
-                "test": len(experiment.test),
-                "forward": sum(int(row["forward"]) for row in run.history),
-                "backward": sum(int(row["backward"]) for row in run.history),
-            },
-            "epochs": run.epoch,
+            **in_numbers(experiment),
             "epoch_kept": best,
-            "seconds": sum(row["seconds"] for row in run.history),
-            "wall_seconds": sum(part["wall_seconds"] for part in run.pieces),
             "peak_memory_mb": peak_memory(device),
-            "parameters": sum(p.numel() for p in run.net.parameters()),
-            "planted_difficulty": planted_difficulty(experiment.test),
-            **{k: v for hook in run.method.hooks for k, v in hook.report(run).items()},
             **provenance(device),
-            "pieces": run.pieces,
         }
         metrics = finite(metrics)
         for record in ("finished.json", "metrics.json"):
             write_json(folder / record, metrics)
         chosen.clear()
     return metrics
+
+
+def in_numbers(experiment: Experiment) -> dict[str, Any]:
+    """What the metrics say of a training itself and of its data."""
+    run = experiment.run
+    return {
+        "history": run.history[-1],
+        "examples": {
+            "train": len(experiment.split.train),
+            "kept": len(run.subset.index),
+            "test": len(experiment.test),
+            "forward": sum(int(row["forward"]) for row in run.history),
+            "backward": sum(int(row["backward"]) for row in run.history),
+        },
+        "epochs": run.epoch,
+        "seconds": sum(row["seconds"] for row in run.history),
+        "wall_seconds": sum(part["wall_seconds"] for part in run.pieces),
+        "parameters": sum(p.numel() for p in run.net.parameters()),
+        "planted_difficulty": planted_difficulty(experiment.test),
+        **{k: v for hook in run.method.hooks for k, v in hook.report(run).items()},
+        "pieces": run.pieces,
+    }
 
 
 def ended(run: nouns.Run) -> bool:
