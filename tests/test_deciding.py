@@ -70,11 +70,11 @@ def test_the_most_claims_per_minute_come_first_and_the_hopeless_never(grid, tmp_
         line("sat-04", "figure7", "not decidable", n3=0.01, n5=0.02),
         line("sat-05", "figure7", "supported", n3=1.0),
     ]
-    first, second = deciding.candidates(lines, grid, seeds, prices)
+    first, second = deciding.candidates(lines, seeds, prices)
     assert (first.items, first.look, first.claims) == (("sat/figure8",), 3, ("sat-02", "sat-03"))
     assert first.decided == pytest.approx(1.7)
     assert second.claims == ("sat-01",)
-    assert deciding.candidates([replace(x, verdict="supported") for x in lines], grid, seeds, prices) == []
+    assert deciding.candidates([replace(x, verdict="supported") for x in lines], seeds, prices) == []
 
 
 def test_a_claim_that_needs_a_late_look_goes_there_step_by_step(grid, tmp_path):
@@ -82,13 +82,12 @@ def test_a_claim_that_needs_a_late_look_goes_there_step_by_step(grid, tmp_path):
     finished(tmp_path, grid, "sat/figure8", 30)
     (one,) = deciding.candidates(
         [line("sat-01", "figure8", n5=0.0, n20=0.9)],
-        grid,
         {"sat/figure8": 3},
         prices := deciding.Prices(grid, tmp_path),
     )
     assert one.look == 5
     assert one.decided / one.minutes == pytest.approx(0.9 / prices.minutes(["sat/figure8"], 20))
-    assert deciding.candidates([line("sat-01", "figure8", n20=0.9)], grid, {"sat/figure8": 20}, prices) == []
+    assert deciding.candidates([line("sat-01", "figure8", n20=0.9)], {"sat/figure8": 20}, prices) == []
 
 
 def test_a_raise_is_for_the_claims_whose_items_it_raises(grid, tmp_path):
@@ -100,7 +99,7 @@ def test_a_raise_is_for_the_claims_whose_items_it_raises(grid, tmp_path):
     both = replace(both, claim=replace(both.claim, cases=cases))
     seeds = {"sat/figure4": 8, "sat/figure8": 3}
     lines = [both, line("sat-02", "figure4", n12=0.9)]
-    found = {r.items: r.claims for r in deciding.candidates(lines, grid, seeds, deciding.Prices(grid, tmp_path))}
+    found = {r.items: r.claims for r in deciding.candidates(lines, seeds, deciding.Prices(grid, tmp_path))}
     assert found == {("sat/figure8",): ("sat-01",), ("sat/figure4",): ("sat-02",)}
 
 

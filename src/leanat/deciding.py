@@ -101,7 +101,7 @@ def _attacked(path: Path) -> list[float]:
         return []
 
 
-def candidates(lines: Sequence[Line], grid: Grid, seeds: Mapping[str, int], prices: Prices) -> list[Raise]:
+def candidates(lines: Sequence[Line], seeds: Mapping[str, int], prices: Prices) -> list[Raise]:
     """What could be done next, the most claims per minute first: to raise the items of a claim to their next look.
 
     ``seeds``: of each item now. A claim counts with the probability that its best later look decides it, per minute up to
@@ -179,7 +179,7 @@ def decide(
         grid = load()
         lines = [line for part in _ledger(papers, grid, results, root) for line in part]
         seeds = {name: len(item.seeds) for name, item in grid.items.items()}
-        raises = candidates(lines, grid, seeds, Prices(grid, results))
+        raises = candidates(lines, seeds, Prices(grid, results))
         left = (end - time.monotonic()) / 60
         log.info("%s", progress(lines, raises, left))
         affordable = [one for one in raises if one.minutes / cores <= left]

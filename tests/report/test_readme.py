@@ -70,9 +70,9 @@ def test_the_search_is_told_as_it_was():
 
 def test_every_cell_that_a_sentence_reads_is_there():
     """Also those of items that no machine has run yet: a row may have got another name since."""
-    sentences = Findings(lambda item, row, column: {0: 1.0, 1: 2.0})
+    sentences = Findings(lambda item, row, column: {0: 1.0, 1: 2.0}, lambda item, row, column: "1")
     for tell in SENTENCES.values():
-        tell(sentences, lambda item, row, column: "1")
+        tell(sentences)
     for scale, cells in (("demo", readme.read(NUMBERS)), ("cpu", sentences.used)):
         items = structure.load(ROOT / "config", {"scale": scale}).items
         for item, row, column in cells:
@@ -86,7 +86,7 @@ def test_changes_of_the_authors_code_that_were_not_run_are_named():
             raise ValueError(f"{item} has no cell {row!r}")
         return {0: -0.4}
 
-    told = SENTENCES["coreset/autopsy"](Findings(read), lambda item, row, column: "1")
+    told = SENTENCES["coreset/autopsy"](Findings(read))
     assert (
         "(one seed), in points clean and robust: GRAD-MATCH's early stop and random fill-up -0.4 and -0.4. Not run: "
         in told

@@ -13,11 +13,11 @@ Cells = dict[tuple[str, str, str], Values]  # by item, row, column
 class Findings:
     """Numbers of cells as text; it remembers which cells it was asked for.
 
-    ``read``: the values of a cell; ValueError, saying why, where it has none.
+    ``read``: the values of a cell; ValueError, saying why, where it has none. ``printed``: what the paper prints there.
     """
 
-    def __init__(self, read: Callable[[str, str, str], Values]):
-        self._read, self.used = read, Cells()
+    def __init__(self, read: Callable[[str, str, str], Values], printed: Callable[[str, str, str], str] | None = None):
+        self._read, self.printed, self.used = read, printed, Cells()
 
     def values(self, item: str, row: str, column: str) -> Values:
         self.used[item, row, column] = self._read(item, row, column)

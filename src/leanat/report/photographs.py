@@ -9,21 +9,15 @@ from leanat.experiments.scales import SCALES
 from leanat.report import published, replicated
 from leanat.report.findings import Findings, Values
 
-Printed = Callable[[str, str, str], str]  # an item, row and column to what the paper prints there
-
 
 def photographs(real: Path, papers: Path) -> list[str]:
     """What training on real photographs shows, an item of ``real`` an entry; ``papers``: the folder of their numbers."""
-
-    def printed(item: str, row: str, column: str) -> str:
-        return published.lookup(*item.split("/"), row, column, papers).text
-
-    of, made = of_replicated(real), {f"{path.parent.name}/{path.stem}" for path in real.glob("*/*.csv")}
+    of, made = of_replicated(real, papers), {f"{path.parent.name}/{path.stem}" for path in real.glob("*/*.csv")}
     entries, scales = [], {}
     for item, tell in SENTENCES.items():
         if item in made:
             scale = next(iter(replicated.load(*item.split("/"), real).values())).scale
-            entries.append(f"{tell(of, printed)} Scale {scale}.")
+            entries.append(f"{tell(of)} Scale {scale}.")
             scales[scale] = SCALES[scale].attacked if scale in SCALES else ""
     return entries + [f"- Scale {scale}: {attacked}." for scale, attacked in scales.items() if attacked]
 
@@ -36,7 +30,7 @@ def _seeds(of: Findings, item: str, rows: Iterable[str], column: str) -> str:
     return "one seed" if counts == {1} else f"{counts.pop()} seeds"
 
 
-def _fast_coresets(of: Findings, printed: Printed) -> str:
+def _fast_coresets(of: Findings) -> str:
     item, full = "coreset/table3", "Fast Adv. Training"
     rows = {
         "GRAD-MATCH": "+ Adv. GradMatch (Ours)",
@@ -50,7 +44,7 @@ def _fast_coresets(of: Findings, printed: Printed) -> str:
         own = f"{of.level(item, row, 'ACC')} and {of.level(item, row, 'RACC')}"
         if row == chance:
             return own
-        return f"{own} (the paper: {printed(item, row, '↑ ACC (%)')} and {printed(item, row, '↑ RACC (%)')})"
+        return f"{own} (the paper: {of.printed(item, row, '↑ ACC (%)')} and {of.printed(item, row, '↑ RACC (%)')})"
 
     against = "; ".join(
         f"{name} {of.gap(item, row, chance, 'ACC')} and {of.gap(item, row, chance, 'RACC')}"
@@ -64,7 +58,7 @@ def _fast_coresets(of: Findings, printed: Printed) -> str:
     )
 
 
-def _autopsy(of: Findings, printed: Printed) -> str:
+def _autopsy(of: Findings) -> str:
     item = "coreset/autopsy"
     rows = {
         "training on batches that CRAIG did not score": "Craig: batches that were not scored",
@@ -99,7 +93,7 @@ def _differences(of: Findings, item: str, rows: Mapping[str, str], attack: str, 
     )
 
 
-def _removal(of: Findings, printed: Printed) -> str:
+def _removal(of: Findings) -> str:
     item = "qtart/decomposition"
     rows = {
         "label smoothing alone": "0 | Baseline + label smoothing",
@@ -108,18 +102,20 @@ def _removal(of: Findings, printed: Printed) -> str:
         "both, which is Q-TART": "0.25 | Q-TART (Ours)",
     }
     gaps = _differences(of, item, rows, "FGSM, radius 2/255", 2)
-    before, after = (printed("qtart/table1", f"VGG16 | {name}", "CIFAR-10") for name in ("Baseline", "Q-TART (Ours)"))
+    before, after = (
+        of.printed("qtart/table1", f"VGG16 | {name}", "CIFAR-10") for name in ("Baseline", "Q-TART (Ours)")
+    )
     return (
         f"- `qtart`, the blocks of VGG16, standard training ({_seeds(of, item, rows.values(), 'clean')}). Points above "
         f"plain SGD, clean and under FGSM of 2/255: {gaps} (clean accuracy in the paper: SGD {before} %, Q-TART {after} %)."
     )
 
 
-def _classes(of: Findings, printed: Printed) -> str:
+def _classes(of: Findings) -> str:
     matrix, hard = "sat/figure2", ("cat", "dog", "car", "truck")
     found = ", ".join(f"{of.mean(matrix, c, 'A')} % and {of.mean(matrix, c, 'gain on B')} ({c})" for c in hard)
     full = of.mean(matrix, "full AT", "A")
-    paper = printed("sat/figure6", "CIFAR-10 | hardest | full AT", "robust accuracy (AutoAttack l2)")
+    paper = of.printed("sat/figure6", "CIFAR-10 | hardest | full AT", "robust accuracy (AutoAttack l2)")
     return (
         f"- `sat`, four classes of Figure 2 with the authors' weights, w_A = |B|/|A| ({_seeds(of, matrix, hard, 'A')}): robust "
         "accuracy on the attacked class, and points that the nine others gain over a training without attacks: "
@@ -127,7 +123,7 @@ def _classes(of: Findings, printed: Printed) -> str:
     )
 
 
-def _slips_of_sat(of: Findings, printed: Printed) -> str:
+def _slips_of_sat(of: Findings) -> str:
     item = "sat/autopsy"
 
     def of_trainings(change: str, digits: int) -> str:
@@ -144,7 +140,7 @@ def _slips_of_sat(of: Findings, printed: Printed) -> str:
     )
 
 
-def _first_phase(of: Findings, printed: Printed) -> str:
+def _first_phase(of: Findings) -> str:
     item = "saliency/phase1"
     rows = {
         "OURS after the first phase": "CIFAR-10 | OURS after phase 1",
@@ -159,7 +155,7 @@ def _first_phase(of: Findings, printed: Printed) -> str:
     )
 
 
-def _batch_statistics(of: Findings, printed: Printed) -> str:
+def _batch_statistics(of: Findings) -> str:
     item = "saliency/autopsy"
     rows = ("OURS after phase 1", "AT (PGD-7), the teacher", "Standard training")
     told = ", ".join(f"{of.interval(item, row, 'PGD-20', 1)} ({row})" for row in rows)
@@ -169,7 +165,7 @@ def _batch_statistics(of: Findings, printed: Printed) -> str:
     )
 
 
-def _pruned(of: Findings, printed: Printed) -> str:
+def _pruned(of: Findings) -> str:
     item, column = "advprune/variants", "PGD | ε = 8/255"
     rows = {
         "all data": "beta 1 | TRADES, the pruned runs' beta and learning rate",
@@ -184,7 +180,7 @@ def _pruned(of: Findings, printed: Printed) -> str:
 
 
 # Of an item on real photographs, what says in words what it shows.
-SENTENCES: dict[str, Callable[[Findings, Printed], str]] = {
+SENTENCES: dict[str, Callable[[Findings], str]] = {
     "coreset/table3": _fast_coresets,
     "coreset/autopsy": _autopsy,
     "qtart/decomposition": _removal,
@@ -196,8 +192,8 @@ SENTENCES: dict[str, Callable[[Findings, Printed], str]] = {
 }
 
 
-def of_replicated(folder: Path) -> Findings:
-    """The findings of ``replicated/``."""
+def of_replicated(folder: Path, papers: Path) -> Findings:
+    """The findings of ``replicated/``, beside the papers' numbers."""
 
     def read(item: str, row: str, column: str) -> Values:
         found = replicated.load(*item.split("/"), folder).items()
@@ -206,4 +202,7 @@ def of_replicated(folder: Path) -> Findings:
             raise ValueError(f"README: {folder}/{item}.csv has no cell {row!r}, {column!r}")
         return values
 
-    return Findings(read)
+    def printed(item: str, row: str, column: str) -> str:
+        return published.lookup(*item.split("/"), row, column, papers).text
+
+    return Findings(read, printed)
