@@ -151,17 +151,15 @@ class Bench:
         """
         parts = components.read(spec)
         size = parts.recipe.batch if batch is None else min(batch, parts.recipe.batch)
-        pieces = tuple(
-            p for p in parts.data.augment if not isinstance(p, RandomResizedCrop)
-        )  # a part of decoding files
+        # a box of each image is a part of decoding files
+        pieces = tuple(p for p in parts.data.augment if not isinstance(p, RandomResizedCrop))
         data = images(shape, max(2 * size, 64), device, pieces)
         net = io.build(parts.model.name, parts.model.standardise, io.describe(data), parts.seed).to(device)
         if whole and parts.init is not None and parts.init.frozen:
             net = models.transfer_head(net, parts.init.hidden, shape["classes"], parts.seed).to(device)
         attack = parts.method.attack
-        if (
-            isinstance(attack, Perceptual) and not whole
-        ):  # the time does not depend on what the network of the distance has learnt
+        # the time does not depend on what the network of the distance has learnt
+        if isinstance(attack, Perceptual) and not whole:
             lpips = Lpips(io.build("alexnet_cifar", "channel", io.describe(data), 0).to(device).eval())
             attack = _With(lpips, attack.attack)
         objective = parts.method.objective

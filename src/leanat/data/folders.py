@@ -41,9 +41,8 @@ IMAGENET12 = {
     "spider": ("n01773157", "n01775062"),
     "fungus": ("n12985857", "n13054560"),
 }
-CALTECH_TEST = (
-    0.2  # SAT's lists were never published; 191 mini-batches of 128 and 6,122 test images (its code) say 80 / 20
-)
+# SAT's lists were never published; 191 mini-batches of 128 and 6,122 test images (its code) say 80 / 20.
+CALTECH_TEST = 0.2
 
 
 @dataclass(frozen=True)

@@ -23,15 +23,8 @@ from leanat.models import io
 from leanat.models.io import NetworkError
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
-NESTED = (
-    "state_dict",
-    "model_state_dict",
-    "model",
-    "net",
-    "network",
-    "weights",
-    "params",
-)  # where programs keep weights
+# where programs keep weights
+NESTED = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "params")
 PREFIXES = ("module.", "_orig_mod.", "model.")  # DataParallel, torch.compile, a wrapper
 MEANS, STDS = ("mean", "mu", "new_mean"), ("std", "sigma", "new_std")  # buffers of wrappers that standardise
 

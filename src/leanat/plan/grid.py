@@ -50,9 +50,8 @@ class RunSpec:
     needs: tuple[str, ...] = ()  # runs whose folders it reads
     # (what, value, reason), of the runs that it reads too; it depends on the facts asked with, the spec does not
     assumed: tuple[tuple[str, Any, str], ...] = field(default=(), hash=False, compare=False)
-    changes: tuple[Change, ...] = field(
-        default=(), hash=False, compare=False
-    )  # of the user, in it or in a run that it reads
+    # of the user, in it or in a run that it reads
+    changes: tuple[Change, ...] = field(default=(), hash=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -124,9 +123,8 @@ class Grid:
         spec, changes = self._changed(spec, facts)
         stand_in, named = self.stand_in(facts), plain(spec.get("model", {})).get("name", facts["model"])
         model = self.scale_of(facts["paper"]).models.get(facts["model"], named)
-        network = (
-            {"name": model} if model != named or "name" not in plain(spec.get("model", {})) else {}
-        )  # a mark stays
+        # a name that stays as it is keeps its mark
+        network = {"name": model} if model != named or "name" not in plain(spec.get("model", {})) else {}
         spec = merge(spec, {"data": {"name": stand_in}, "model": network})
         return spec, stand_in, model, [change for change in changes if _stands(change, spec)]
 

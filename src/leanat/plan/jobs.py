@@ -39,13 +39,8 @@ START = 5  # minutes for start-up, data, compilation
 AN_ATTACK = {"autoattack": 10_000, "ensemble": 2_000, "fab": 2_000, "square": 5_000}  # passes of an example
 LARGE = 100_000  # pixels x channels of an image from which on a set is streamed from disk
 SHARED = {"sat"}  # extras that several processes may train with: all make the same state, and none adds to it
-REMEMBERING = {
-    "free",
-    "awp",
-    "saliency",
-    "bandit",
-    "bullet",
-}  # parts of a method that are hooks, and add to their state
+# parts of a method that are hooks, and add to their state
+REMEMBERING = {"free", "awp", "saliency", "bandit", "bullet"}
 SHORT = 60  # minutes up to which jobs share an allocation
 
 

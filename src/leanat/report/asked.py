@@ -15,15 +15,8 @@ from leanat.report.measures import FIRST, share_of
 from leanat.report.published import printed
 
 COLUMNS = ("epoch", "lr", "loss", "kept", "forward", "backward", "seconds")  # of every history
-NUMBERS = (
-    "epochs",
-    "epoch_kept",
-    "seconds",
-    "wall_seconds",
-    "peak_memory_mb",
-    "parameters",
-    "threads",
-)  # of all metrics
+# of all metrics
+NUMBERS = ("epochs", "epoch_kept", "seconds", "wall_seconds", "peak_memory_mb", "parameters", "threads")
 BY_CLASS = ("planted_difficulty", "difficulty")  # numbers of the metrics, one for each class
 LISTS = ("classes_attacked",)  # of the metrics, which are no number
 

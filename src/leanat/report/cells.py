@@ -114,9 +114,8 @@ def by_seed(text: str, runs: str, of_item: str) -> dict[int, float]:
     values, seeds, names = json.loads(text), json.loads(of_item), runs.split()
     if values and len(names) == len(values):
         seeds = [seed_of(name) for name in names]
-    if not seeds or (
-        len(values) == 1 and len(seeds) > 1
-    ):  # one number of an item of several seeds is a time or arithmetic
+    # one number of an item of several seeds is a time or arithmetic
+    if not seeds or (len(values) == 1 and len(seeds) > 1):
         return dict(enumerate(values))
     if len(values) % len(seeds):
         return {}

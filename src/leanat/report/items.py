@@ -58,9 +58,8 @@ class Sources:
     def __init__(self, item: Item, results: Path, papers: Path, real: Path):
         self.results, self.papers, self.item = results, papers, item
         self.found = replicated.load(item.paper, item.item, real)
-        self.data: dict[
-            str, tuple[str, dict[str, str]]
-        ] = {}  # by data set: the first run of it, and what it was made from
+        # by data set: the first run of it, and what it was made from
+        self.data: dict[str, tuple[str, dict[str, str]]] = {}
         self.unrecorded: set[str] = set()  # runs that do not say what they were made from
 
     @cache  # noqa: B019 - lives as long as one item is made

@@ -21,14 +21,8 @@ from leanat.runs import records
 
 COLUMNS = "row column metric seed value run spec_hash scale n seeds tested device revision date".split()  # noqa: SIM905
 SHARED = ("scale", "n", "seeds", "tested", "device")  # a cell's runs may be of several days
-
-
-SCALES = (
-    "subset",
-    "cpu",
-    "lite",
-    "paper",
-)  # subset: a tenth of CIFAR-10, no longer run; the revision says by which code
+# subset: a tenth of CIFAR-10, no longer run; the revision says by which code
+SCALES = ("subset", "cpu", "lite", "paper")
 
 
 class Cell(NamedTuple):

@@ -102,9 +102,8 @@ def initial(parts: components.Spec, about: dict[str, Any], device: torch.device)
     """The network a run begins with: new, that of another run, or that one frozen under a new head."""
     if parts.init is not None and parts.init.frozen:
         source, trained_on = io.load(parts.init.file, device)
-        io.check_images(
-            trained_on, about, parts.init.file, any_size=True
-        )  # saliency's teacher D comes from larger images
+        # saliency's teacher D comes from larger images
+        io.check_images(trained_on, about, parts.init.file, any_size=True)
         return models.transfer_head(source, parts.init.hidden, about["n_classes"], parts.seed)
     net = io.build(parts.model.name, parts.model.standardise, about, parts.seed)
     if parts.init is not None:
@@ -156,9 +155,8 @@ def finished(folder: Path, spec: dict[str, Any], data_dir: str | None, device: t
     if not path.is_file() or path.read_bytes() != record.read_bytes():
         with atomic_write(path) as beside:
             shutil.copyfile(record, beside)
-    shutil.rmtree(
-        folder / "selection", ignore_errors=True
-    )  # what a process that was killed at its very end had no time for
+    # what a process that was killed at its very end had no time for
+    shutil.rmtree(folder / "selection", ignore_errors=True)
     log.info("%s: finished on %s; left alone", folder.name, metrics["date"][:10])
     return metrics
 

@@ -31,9 +31,8 @@ if TYPE_CHECKING:
 
 LENGTH = 16  # hexadecimal digits
 KEPT = (".safetensors", ".npz", ".pt")  # what a run leaves for others
-NAME = re.compile(
-    r".+-s\d+-([0-9a-f]{8})"
-)  # of a run of the configuration; other folders are named as their owner likes
+# of a run of the configuration; other folders are named as their owner likes
+NAME = re.compile(r".+-s\d+-([0-9a-f]{8})")
 FILES = ("network", "teacher", "first_phase", "ranking")  # fields of specs that name a file or a folder, as ``File``
 RECENT = 2.0  # seconds: a file younger than this may change again without a new time
 

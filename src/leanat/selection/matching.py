@@ -113,9 +113,8 @@ def _in_double(gradients: Gradients, numbers: int) -> Gradients | _Long:
 def _pursue(problem: _Problem, span: _Span, tol: float, nonnegative: bool) -> tuple[np.ndarray, np.ndarray]:
     weight = np.zeros(0)
     barred = np.zeros(problem.n, bool)  # atoms found in the span of the taken ones
-    for _ in range(
-        10 * span.budget + problem.n
-    ):  # each turn lowers the minimum; rounding alone could go round and round
+    # Each turn lowers the minimum; rounding alone could go round and round.
+    for _ in range(10 * span.budget + problem.n):
         if span.size == span.budget or problem.squared_target - span.fitted() <= (tol * problem.scale) ** 2:
             break
         correlation = problem.correlation(span, weight)
