@@ -219,9 +219,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--device", default="cuda", help="cuda, cuda:N; cpu to try the script (default: cuda)")
     parser.add_argument("--tiny", action="store_true", help="seconds in place of minutes; the numbers mean nothing")
     parser.add_argument("--out", type=Path, default=Path("gpu-check.json"))
-    parser.add_argument(
-        "--deterministic", action="store_true", help=argparse.SUPPRESS
-    )  # of bits, in a process of its own
+    # of bits, in a process of its own
+    parser.add_argument("--deterministic", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
     if unknown := set(arguments.parts) - set(PARTS):
         parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")

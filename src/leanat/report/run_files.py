@@ -18,11 +18,8 @@ if TYPE_CHECKING:
 
     from leanat.data import TensorData
 
-LOSS, CLEAN, ROBUST = (
-    "loss",
-    "test_clean",
-    "test_robust",
-)  # columns of a history; the accuracies are those of runs/curves
+# columns of a history; the accuracies are those of runs/curves
+LOSS, CLEAN, ROBUST = "loss", "test_clean", "test_robust"
 COUNTS = ("epoch", "kept", "forward", "backward")  # its whole numbers
 
 

@@ -23,9 +23,8 @@ from leanat.site import charts, claims, items, pictures, prose, runs, trials
 log = logging.getLogger("leanat")
 
 VERDICTS = ("supported", "not supported", "inconclusive")  # those that say something; the others are counted together
-OPTIONAL = re.compile(
-    r"</(?:td|th|tr|li|dt|dd)>|(?<=\n)\s+"
-)  # end tags that HTML needs not, and blank lines: a fifth of a page
+# end tags that HTML needs not, and blank lines: a fifth of a page
+OPTIONAL = re.compile(r"</(?:td|th|tr|li|dt|dd)>|(?<=\n)\s+")
 LIKE = 4  # other seeds that a run names
 WIDE, WIDE_BESIDE = 840, 740  # pixels of a figure, of a table beside the paper's values
 

@@ -168,11 +168,8 @@ TRAININGS: dict[str, dict[str, Any]] = {
     },
 }
 BOUND = {"cifar10": 0.5, "imagenet12": 0.25}  # of LPIPS: perceptual-advex
-FRACTION = {
-    "svhn": 0.3,
-    "pat": 0.4,
-    "few": 0.1066,
-}  # section 4.1, "to 50% for CIFAR-10 and 30% for SVHN", and section 4.2
+# section 4.1, "to 50% for CIFAR-10 and 30% for SVHN", and section 4.2
+FRACTION = {"svhn": 0.3, "pat": 0.4, "few": 0.1066}
 KAPPA = assumed(
     0.5, "in appendix C, which is not in the text; code: 0.5 in the README's example for l_inf, default 0.6"
 )
@@ -347,9 +344,8 @@ def chosen(choice: str, fraction: float, granularity: str = "batch", **how: Any)
 
 
 def perceptual(bound: float) -> dict[str, Any]:
-    return part(
-        "perceptual", network=ALEXNET, attack=part("fast_lpa", bound=bound, steps=10, only_correct=True)
-    )  # code
+    attack = part("fast_lpa", bound=bound, steps=10, only_correct=True)  # code
+    return part("perceptual", network=ALEXNET, attack=attack)
 
 
 PRINTED = {"table1", "table2", "table3", "figure2", "figure3"}  # items of the paper

@@ -170,9 +170,8 @@ def _share(axes: Any, panels: Mapping) -> None:
         same: dict[tuple, list] = {}
         for (row, c), (_, part) in panels.items():
             if row == r and part:
-                where = (
-                    c if not any(p.ours for p in part) else None
-                )  # the paper's, of several data sets, have their own
+                # the paper's, of several data sets, have their own
+                where = c if not any(p.ours for p in part) else None
                 same.setdefault((where, *{p.keys.get("metric") for p in part}), []).append(axes[r][c])
         for shared in same.values():
             limits = [axis.get_ylim() for axis in shared]
