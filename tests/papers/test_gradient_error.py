@@ -9,7 +9,7 @@ from leanat.attacks.threat import Linf
 from leanat.core.loop import make_step
 from leanat.data import load
 from leanat.papers.coreset.gradient_error import GradientError, NamedSelector, of_all_layers
-from leanat.papers.coreset.method import Kept
+from leanat.papers.coreset.method import SubsetCounts
 from leanat.selection.basic import Random, everyone, unweighted
 from leanat.selection.craig import Craig
 from leanat.selection.grad_match import GradMatch
@@ -82,11 +82,11 @@ def test_all_layers_end_with_the_last_one():
 
 def test_kept_counts_originals_and_planted_examples():
     data = load("digits-copies", "train")
-    run = make_run(Small(channels=1, n_classes=10), extras=(Kept(),))
-    run.memory["kept"] = Kept().start(run, split(data))
+    run = make_run(Small(channels=1, n_classes=10), extras=(SubsetCounts(),))
+    run.memory["kept"] = SubsetCounts().start(run, split(data))
     one = int(data.origin[~data.planted["rare"]][0])
     copies, rare = (data.origin == one).nonzero()[:, 0], data.planted["rare"].nonzero()[:3, 0]
     run.subset = unweighted(torch.cat([copies, rare]))
-    assert Kept().columns(run) == {"kept_distinct": 4, "kept_planted": 3}
-    run.memory["kept"] = Kept().start(run, split(load("digits", "train")))
-    assert Kept().columns(run) == {}
+    assert SubsetCounts().columns(run) == {"kept_distinct": 4, "kept_planted": 3}
+    run.memory["kept"] = SubsetCounts().start(run, split(load("digits", "train")))
+    assert SubsetCounts().columns(run) == {}

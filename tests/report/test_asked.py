@@ -12,7 +12,7 @@ from leanat.attacks.pgd import PGD, Clean
 from leanat.attacks.threat import Linf
 from leanat.core.loop import train
 from leanat.papers.advprune.method import Bullet, Groups
-from leanat.papers.coreset.method import Kept
+from leanat.papers.coreset.method import SubsetCounts
 from leanat.papers.saliency.method import Saliency
 from leanat.papers.sat.method import MeanEntropy, NamedClasses, SubsetAttack
 from leanat.report import asked
@@ -52,9 +52,9 @@ def test_copies_and_planted_examples_are_counted_under_the_names_given():
     data = toy()
     object.__setattr__(data, "origin", torch.arange(24))
     object.__setattr__(data, "planted", {"rare": torch.zeros(24, dtype=torch.bool)})
-    run = make_run(Small(), epochs=1, extras=(Kept(),))
+    run = make_run(Small(), epochs=1, extras=(SubsetCounts(),))
     train(run, split(data))
-    assert {*Kept.column_names} <= run.history[0].keys()
+    assert {*SubsetCounts.column_names} <= run.history[0].keys()
 
 
 class Files:

@@ -58,7 +58,7 @@ SLOTS: Slots = {
     sat.Members: ("set of members", by_name(sat.NamedClasses, sat.RankedSubset)),
     Budget: ("budget", by_name(sat.AttackOnlySubset, advprune.Bullet)),
     Hook: ("extra", by_name(
-        Teacher, sat.SubsetAttack, sat.MeanEntropy, advprune.Groups, overfitting.OverfittingMonitor, coreset.Kept,
+        Teacher, sat.SubsetAttack, sat.MeanEntropy, advprune.Groups, overfitting.OverfittingMonitor, coreset.SubsetCounts,
         forgetting.ForgettingEvents,
     )),
     Measure: ("measure", by_name(

@@ -58,7 +58,7 @@ class GradientError:
     def __call__(self, net: nn.Module, data: Data, seed: int) -> Measured:
         recipe = Recipe(1, self.batch, Constant(0.0), 0.0, False, 0.0)
         run = Run(net, Method(self.objective, self.attack, Everything()), recipe, seed)
-        run.method = replace(run.method, attack=Kept(attacked(run, data)))  # once, not for each selection
+        run.method = replace(run.method, attack=PrecomputedAttack(attacked(run, data)))  # once, not for each selection
         rows, everything = gradients(run, data), unweighted(everyone(data))
         whole = {"": rows.sum(), "_all": of_all_layers(run, data, everything)}
         numbers: dict[str, float | None] = {}
@@ -78,7 +78,7 @@ class GradientError:
 
 
 @dataclass(frozen=True)
-class Kept:
+class PrecomputedAttack:
     """An attack that looks up adversarial examples made before: ``x_adv`` [N, C, H, W], row i of example i."""
 
     x_adv: Tensor

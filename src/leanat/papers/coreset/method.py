@@ -69,7 +69,7 @@ class WarmStart:
 
 
 @component("kept")
-class Kept(Hook):
+class SubsetCounts(Hook):
     """An extra that counts what the current subset keeps, in columns of the history.
 
     ``kept_distinct``: of how many originals, where there are copies; ``kept_planted``: how many of its examples are rare
