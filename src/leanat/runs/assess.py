@@ -25,7 +25,7 @@ from leanat.models import io
 from leanat.models.classifier import Classifier
 from leanat.plan import components
 from leanat.plan.grid import UPSTREAM
-from leanat.runs import experiment, identity, kept, progress, records
+from leanat.runs import experiment, identity, progress, records, stored
 from leanat.training.early_stop import holdout_indices
 
 log = logging.getLogger("leanat")
@@ -64,14 +64,14 @@ def assess(
     for path in upstream_networks(suite, runs):
         io.check_images(io.read(path)[1], io.describe(test), path)
 
-    def kept_as(name: str, data: str = sources["data"]) -> kept.Kept:
+    def kept_as(name: str, data: str = sources["data"]) -> stored.StoredOutcome:
         entry = suite[name]
         spec = entry | {"seed": seed, "precision": precision, "name": name}
         made_from = sources | {"data": data} | identity.upstream(entry, runs)
-        return kept.Kept(folder, str(entry.get("label") or name), spec, made_from)
+        return stored.StoredOutcome(folder, str(entry.get("label") or name), spec, made_from)
 
     files = {name: kept_as(name) for name in [*attacks, *alarms]}
-    kept.say_others(list(files.values()))
+    stored.say_others(list(files.values()))
     results, outcomes, makers = {}, [], []
     for name, attack in attacks.items():
         entry, started = suite[name], time.perf_counter()
@@ -81,7 +81,7 @@ def assess(
         numbers = outcome.summary(result) | {"per_class": outcome.per_class(result, test.n_classes)}
         results[name] = numbers | {
             "spec": entry,
-            "seconds": kept.seconds(pieces),
+            "seconds": stored.seconds(pieces),
             "file": f"{folder.name}/{files[name].path.name}",
             "pieces": pieces,
         }
@@ -96,7 +96,7 @@ def assess(
         file = kept_as(name, identity.of_data(data, cache))
         arrays, record = file.arrays(records.AboutMeasure)
         if arrays is None:
-            maker = kept.Maker([], about)
+            maker = stored.Maker([], about)
             numbers, arrays = measured(net, data, seed)
             record = {"numbers": finite(numbers), "pieces": maker.pieces()}
             file.save(arrays, **record)
@@ -109,7 +109,7 @@ def assess(
     for name, alarm in alarms.items():
         arrays, record = files[name].arrays(records.AboutAlarm)
         if arrays is None:
-            maker = kept.Maker([], about)
+            maker = stored.Maker([], about)
             reasons = masking_report(net, test, alarm.threat, seed=seed, limit=alarm.limit, queries=alarm.queries)
             record = {"reasons": reasons, "pieces": maker.pieces()}
             files[name].save({}, **record)
@@ -117,7 +117,7 @@ def assess(
         summary.setdefault("masking", {})[name] = record["reasons"]
         summary.setdefault("masking_spec", {})[name] = suite[name]
         log.info("gradient masking: %s", " ".join(record["reasons"]) or "no sign of it")
-    return summary | {"made_from": sources} | kept.latest(makers)
+    return summary | {"made_from": sources} | stored.latest(makers)
 
 
 def _check_layers(net: nn.Module, suite: dict[str, Any], measures: dict[str, Measure]) -> None:
@@ -209,8 +209,8 @@ def _batch(test: nouns.Data, statistics: str) -> int:
 
 
 def _attack(
-    net, test, attack, entry, seed, precision, file: kept.Kept, about, bar
-) -> tuple[outcome.Outcome, kept.Pieces]:
+    net, test, attack, entry, seed, precision, file: stored.StoredOutcome, about, bar
+) -> tuple[outcome.Outcome, stored.Pieces]:
     index = evaluate.sample(len(test), entry["examples"])
     if entry["holdout"] is not None:  # what early stopping chose the epoch by is not reported
         index = holdout_indices(len(test), entry["holdout"], seed=0)[1]
@@ -220,7 +220,7 @@ def _attack(
         tuple(evaluate.parts_of(attack, test.n_classes)),
     )
     so_far, pieces = file.outcome(index.cpu().numpy(), labels, parts)
-    maker = kept.Maker(pieces, about)
+    maker = stored.Maker(pieces, about)
 
     def keep(result: outcome.Outcome) -> None:
         nonlocal pieces

@@ -46,7 +46,7 @@ class Made(Piece):
 
 
 class About(_Record):
-    """What stands beside the arrays of what an attack left: see ``runs.kept``."""
+    """What stands beside the arrays of what an attack left: see ``runs.stored``."""
 
     spec: dict[str, Any]
     made_from: dict[str, str]

@@ -18,7 +18,7 @@ from leanat import data
 from leanat.core import nouns
 from leanat.evaluation import evaluate, outcome
 from leanat.models import io
-from leanat.runs import experiment, identity, kept
+from leanat.runs import experiment, identity, stored
 from leanat.runs.assess import suite_parts
 
 log = logging.getLogger("leanat")
@@ -71,27 +71,29 @@ def assess(
     hashes = {run: identity.of_network(t.net) for run, t in {**sources, **targets}.items()}
     here, about = identity.of_data(test, runs.parent / ".hashes"), experiment.provenance(test.labels.device)
     summaries: dict[str, dict[str, Any]] = {run: {"attacks": {}} for run in targets}
-    makers: dict[str, kept.Pieces] = {run: [] for run in targets}
+    makers: dict[str, stored.Pieces] = {run: [] for run in targets}
 
-    def file(run: str, source: str, name: str) -> kept.Kept:
+    def file(run: str, source: str, name: str) -> stored.StoredOutcome:
         spec = suite[name] | {"seed": seed, "name": name, "source": source}
         made_from = {"network": hashes[run], "source": hashes[source], "data": here}
         stem = f"{suite[name]['label'] or name}-transfer"
-        return kept.Kept(targets[run].folder / "attacks", stem, spec, made_from | identity.upstream(suite[name], runs))
+        return stored.StoredOutcome(
+            targets[run].folder / "attacks", stem, spec, made_from | identity.upstream(suite[name], runs)
+        )
 
     for run in targets:
-        kept.say_others([file(run, source, name) for name in attacks for source in sources])
+        stored.say_others([file(run, source, name) for name in attacks for source in sources])
     for name, attack in tqdm(attacks.items(), unit="attack", leave=False, disable=None):
         entry, started = suite[name], time.perf_counter()
         index = evaluate.sample(len(test), entry["examples"])
         by_target: dict[str, dict[str, outcome.Outcome]] = {run: {} for run in targets}
-        pieces: dict[str, kept.Pieces] = {run: [] for run in targets}
+        pieces: dict[str, stored.Pieces] = {run: [] for run in targets}
         for source, trained in sources.items():
             files = {run: file(run, source, name) for run in targets}
             asked = index.numpy(), test.labels[index.to(test.labels.device)].cpu().numpy(), (type(attack).__name__,)
             there = {run: f.outcome(*asked, transferred=True) for run, f in files.items()}
             if lost := [run for run in targets if there[run][0] is None]:
-                nets, maker = {run: targets[run].net for run in lost}, kept.Maker([], about)
+                nets, maker = {run: targets[run].net for run in lost}, stored.Maker([], about)
                 new = evaluate.transfer({source: trained.net}, nets, attack, test, seed=seed, limit=entry["examples"])
                 own = maker.pieces()
                 for run in lost:
@@ -119,6 +121,6 @@ def assess(
     return {
         run: summary
         | {"made_from": {"network": hashes[run], "data": here}, "sources": models}
-        | kept.latest(makers[run])
+        | stored.latest(makers[run])
         for run, summary in summaries.items()
     }

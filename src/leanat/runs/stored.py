@@ -26,7 +26,7 @@ Pieces = list[dict[str, Any]]  # who made it: provenance and seconds, an entry p
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredOutcome:
     """A file of an outcome or of arrays: ``<stem>-<hash of spec>-<hash of made_from>.npz``, which also holds both.
 
     made_from   hashes by name: network, data, and each run that the attack itself names
@@ -118,7 +118,7 @@ def read_about(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: does not say what it was made from ({error})") from None
 
 
-def say_others(kept: Sequence[Kept]) -> None:
+def say_others(kept: Sequence[StoredOutcome]) -> None:
     """One line where outcomes are there that were made from something else."""
     others = [words for words in (k.others() for k in kept) if words]
     if others:
