@@ -41,7 +41,7 @@ PURE = {  # what the Snakefile and the command line read at every start
     *(
         f"plan/{name}"
         for name in (
-            *("caption", "grid", "items", "jobs", "kept", "looks", "marks", "needed", "sense", "settings"),
+            *("cache", "caption", "grid", "items", "jobs", "looks", "marks", "needed", "sense", "settings"),
             *("structure", "targets", "walk"),
         )
     ),

@@ -177,7 +177,7 @@ def test_to_start_on_a_gpu_takes_what_its_context_takes(monkeypatch, grid):
         codes.append(command[-1])
         now[0] += 3.0
 
-    monkeypatch.setattr(forecast.kept, "write", lambda *_: None)
+    monkeypatch.setattr(forecast.cache, "write", lambda *_: None)
     monkeypatch.setattr(forecast.subprocess, "run", run)
     monkeypatch.setattr(forecast.time, "perf_counter", lambda: now[0])
     with Forecast.on(grid, torch.device("cuda:1"), print) as made:

@@ -30,7 +30,7 @@ from leanat.data import TensorData
 from leanat.evaluation.evaluate import evaluate, step_of
 from leanat.models import io
 from leanat.papers.sat.method import AttackOnlySubset
-from leanat.plan import components, kept
+from leanat.plan import cache, components
 from leanat.plan.grid import UPSTREAM, Grid, digest
 from leanat.runs import checkpoint, experiment
 
@@ -63,7 +63,7 @@ class Forecast:
     def on(cls, grid: Grid, device: torch.device, say: Callable[[str], None]) -> Iterator[Forecast]:
         """Measures how long a process takes to start; its stand-in networks go when it is left."""
         with tempfile.TemporaryDirectory() as place:
-            kept.write(grid, kept.path_of(grid, Path(place)))
+            cache.write(grid, cache.path_of(grid, Path(place)))
             given = str(grid.folder), grid.settings, place
             code = (
                 f"import json; from pathlib import Path; from leanat.plan import structure; "

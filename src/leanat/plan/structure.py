@@ -14,7 +14,7 @@ from leanat.core.errors import ConfigError, did_you_mean
 from leanat.experiments.paper import Item, Paper
 from leanat.experiments.scales import SCALES
 from leanat.experiments.spec import field_names, plain
-from leanat.plan import kept, looks, settings
+from leanat.plan import cache, looks, settings
 from leanat.plan.grid import Grid
 from leanat.plan.items import resolve
 
@@ -48,8 +48,8 @@ def load(folder: Path, overrides: Mapping[str, Any] | None = None, results: Path
 
     papers = all_papers(chosen.get("papers"), f"{said_by('papers')}: papers")
     grid = Grid(folder, chosen, SCALES[chosen["scale"]], data_sets, papers)
-    file = None if results is None else kept.path_of(grid, results)
-    if file is not None and kept.read(grid, file):
+    file = None if results is None else cache.path_of(grid, results)
+    if file is not None and cache.read(grid, file):
         return grid
     if problems := [line for name, paper in papers.items() for line in _problems(name, paper, data_sets)]:
         raise ConfigError(problems)
@@ -62,7 +62,7 @@ def load(folder: Path, overrides: Mapping[str, Any] | None = None, results: Path
     if problems:
         raise ConfigError(problems)
     if file is not None:
-        kept.write(grid, file)
+        cache.write(grid, file)
     return grid
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from leanat.plan import kept, structure
+from leanat.plan import cache, structure
 from leanat.plan.grid import Grid
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -39,13 +39,13 @@ def test_a_kept_grid_has_the_changes_of_the_user(tmp_path, monkeypatch):
 
 def test_another_setting_or_another_file_has_a_plan_of_its_own(made, tmp_path):
     results, grid = made
-    paths = {kept.path_of(grid, results)}
-    paths.add(kept.path_of(Grid(CONFIG, grid.settings | {"seeds": 1}, {}, {}, {}), results))
+    paths = {cache.path_of(grid, results)}
+    paths.add(cache.path_of(Grid(CONFIG, grid.settings | {"seeds": 1}, {}, {}, {}), results))
     folder = shutil.copytree(CONFIG, tmp_path / "config")
-    paths.add(kept.path_of(Grid(folder, grid.settings, {}, {}, {}), results))
+    paths.add(cache.path_of(Grid(folder, grid.settings, {}, {}, {}), results))
     with open(folder / "datasets.yaml", "a") as file:
         file.write("# a word\n")
-    paths.add(kept.path_of(Grid(folder, grid.settings, {}, {}, {}), results))
+    paths.add(cache.path_of(Grid(folder, grid.settings, {}, {}, {}), results))
     assert len(paths) == 3  # a copy of the folder is the same configuration
 
 
@@ -55,19 +55,19 @@ def test_another_setting_or_another_file_has_a_plan_of_its_own(made, tmp_path):
 def test_a_damaged_plan_is_no_plan(damage, tmp_path):
     grid, path = Grid(CONFIG, {}, {}, {}, {}), tmp_path / "plan.json"
     path.write_bytes(damage if isinstance(damage, bytes) else damage.encode())
-    assert not kept.read(grid, path)
-    assert not kept.read(grid, tmp_path / "none.json")
+    assert not cache.read(grid, path)
+    assert not cache.read(grid, tmp_path / "none.json")
     assert [grid.runs, grid.items, grid.evaluations] == [{}, {}, {}]
 
 
 def test_nothing_is_made_where_there_are_no_results(made, tmp_path):
     _, grid = made
-    kept.write(grid, kept.path_of(grid, tmp_path / "results"))
+    cache.write(grid, cache.path_of(grid, tmp_path / "results"))
     assert not (tmp_path / "results").exists()
 
 
 def test_few_plans_are_kept(made, tmp_path):
     _, grid = made
-    for number in range(kept.MOST + 3):
-        kept.write(grid, tmp_path / ".plans" / f"{number:016x}.json")
-    assert len(list((tmp_path / ".plans").iterdir())) == kept.MOST
+    for number in range(cache.MOST + 3):
+        cache.write(grid, tmp_path / ".plans" / f"{number:016x}.json")
+    assert len(list((tmp_path / ".plans").iterdir())) == cache.MOST

@@ -18,7 +18,7 @@ from leanat.plan.item import Item, from_json, to_json
 
 
 @dataclass(frozen=True)
-class Plan:
+class CachedPlan:
     """What the file holds of a ``Grid``."""
 
     runs: dict[str, RunSpec]
@@ -45,7 +45,7 @@ def path_of(grid: Grid, results: Path) -> Path:
 def read(grid: Grid, path: Path) -> bool:
     """Fills ``grid`` with what the file holds. False, and nothing is changed, where there is no such file, or a damaged one."""
     try:
-        kept = from_json(Plan, json.loads(path.read_text()))
+        kept = from_json(CachedPlan, json.loads(path.read_text()))
     except (OSError, ValueError):
         return False
     grid.runs, grid.evaluations, grid.items = kept.runs, kept.evaluations, kept.items
@@ -54,7 +54,7 @@ def read(grid: Grid, path: Path) -> bool:
 
 def write(grid: Grid, path: Path) -> None:
     """Keeps the plan; where there is no such folder yet or nothing can be written, each process resolves the grid itself."""
-    kept = to_json(Plan(grid.runs, grid.evaluations, grid.items))
+    kept = to_json(CachedPlan(grid.runs, grid.evaluations, grid.items))
     try:
         path.parent.mkdir(exist_ok=True)
         with atomic_write(path) as beside:
