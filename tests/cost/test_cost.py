@@ -12,7 +12,7 @@ from leanat.attacks.threat import Linf
 from leanat.core.nouns import Method
 from leanat.cost import predict
 from leanat.papers.advprune.method import Bullet
-from leanat.papers.coreset import method as coreset
+from leanat.papers.coreset.lengths import phases_of
 from leanat.papers.coreset.method import WarmStart
 from leanat.papers.qtart import dihcl
 from leanat.papers.qtart.method import Instability
@@ -78,9 +78,9 @@ def test_bullet_train_costs_what_its_groups_do():
 def test_the_warm_start_is_that_of_the_paper_module(kappa, fraction, idle):
     warm_start = WarmStart(kappa, 20, Craig(fraction, "batch"), idle)
     found = predict.plan(spec(warm_start, epochs=120), 50_000)
-    plan = coreset.plan(120, kappa, fraction, idle)
-    assert [e.share for e in found] == [1.0] * plan.full + [0.0] * plan.idle + [fraction] * plan.coreset
-    assert all(not e.selects for e in found[: plan.full + plan.idle])
+    phases = phases_of(120, kappa, fraction, idle)
+    assert [e.share for e in found] == [1.0] * phases.full + [0.0] * phases.idle + [fraction] * phases.coreset
+    assert all(not e.selects for e in found[: phases.full + phases.idle])
 
 
 def test_files_are_decoded_once_a_pass_and_once_more_for_a_look_at_everything():

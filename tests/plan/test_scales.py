@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from leanat.core.errors import ConfigError
-from leanat.papers.coreset.lengths import plan
+from leanat.papers.coreset.lengths import phases_of
 from leanat.plan import structure, targets
 
 ROOT = Path(__file__).parents[2]
@@ -107,7 +107,7 @@ def selections(spec):
     if name == "every":
         return math.ceil(max(0, epochs - fields["warmup"]) / fields["period"])
     if name == "warm_start":
-        phases = plan(
+        phases = phases_of(
             epochs, fields["kappa"], next(iter(fields["inner"].values()))["fraction"], fields.get("idle", False)
         )
         return math.ceil(phases.coreset / fields["period"])

@@ -16,7 +16,7 @@ from leanat.core.loop import make_step, one_step, train, train_epoch
 from leanat.core.nouns import Hook, Method, Split, Subset
 from leanat.core.passes import Passes
 from leanat.cost.held import most_bytes
-from leanat.papers.coreset.lengths import Plan, epochs_for, plan
+from leanat.papers.coreset.lengths import Phases, epochs_for, phases_of
 from leanat.papers.coreset.method import WarmStart
 from leanat.plan import components
 from leanat.selection.basic import Every, Everything, Once, Random, everyone, unweighted
@@ -542,8 +542,8 @@ def test_random_is_drawn_again_and_differs():
 
 def test_plan_of_the_authors():
     """120 epochs, kappa 0.5, coreset 50 %: 30 full, 30 idle, 60 on the coreset (their code)."""
-    assert plan(120, 0.5, 0.5, idle=True) == Plan(30, 30, 60)
-    assert plan(90, 0.5, 0.5) == Plan(30, 0, 60)
+    assert phases_of(120, 0.5, 0.5, idle=True) == Phases(30, 30, 60)
+    assert phases_of(90, 0.5, 0.5) == Phases(30, 0, 60)
     assert epochs_for(120, 0.5, 0.5) == 90
 
 
@@ -551,11 +551,11 @@ def test_plan_of_the_authors():
 def test_a_run_costs_the_fraction_of_full_training(epochs):
     for kappa, fraction in itertools.product((0.0, 0.2, 0.5, 0.6, 0.9), (0.1, 0.3, 0.4, 0.5, 1.0)):
         shorter = epochs_for(epochs, kappa, fraction)
-        for spent in (plan(shorter, kappa, fraction), plan(epochs, kappa, fraction, idle=True)):
+        for spent in (phases_of(shorter, kappa, fraction), phases_of(epochs, kappa, fraction, idle=True)):
             assert abs(spent.full + spent.coreset * fraction - fraction * epochs) <= 1.0  # by rounding to epochs
-        assert sum(plan(shorter, kappa, fraction)) == shorter
-        assert sum(plan(epochs, kappa, fraction, idle=True)) == epochs
-        assert plan(shorter, kappa, fraction).idle == 0
+        assert sum(phases_of(shorter, kappa, fraction)) == shorter
+        assert sum(phases_of(epochs, kappa, fraction, idle=True)) == epochs
+        assert phases_of(shorter, kappa, fraction).idle == 0
 
 
 class Counting:
@@ -582,14 +582,14 @@ def test_warm_start_in_the_loop():
     assert [len(p) for p in picks] == [24] * 4 + [2] * 8
     assert picks[4:7] == [[1, 0]] * 3
     assert picks[7] == [2, 0]
-    assert plan(12, 0.5, 0.5) == Plan(4, 0, 8)
+    assert phases_of(12, 0.5, 0.5) == Phases(4, 0, 8)
     assert phases(kappa=0.0, period=5)[0] == [0, 5, 10]
     assert all(math.isfinite(row["loss"]) for row in run.history)
 
 
 def test_the_idle_gap_in_the_loop():
     asked, picks, run = phases(kappa=0.6, period=4, idle=True)
-    assert plan(12, 0.6, 0.5, idle=True) == Plan(4, 3, 5)
+    assert phases_of(12, 0.6, 0.5, idle=True) == Phases(4, 3, 5)
     assert asked == [8]
     assert [len(p) for p in picks] == [24] * 4 + [0] * 3 + [12] + [2] * 4  # epoch 7: a random half
     assert run.history[4]["forward"] == run.history[5]["backward"] == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Plan(NamedTuple):
+class Phases(NamedTuple):
     """Epochs of a run: ``full`` on everything, ``idle`` ones without training, then ``coreset`` ones."""
 
     full: int
@@ -13,7 +13,7 @@ class Plan(NamedTuple):
     coreset: int
 
 
-def plan(epochs: int, kappa: float, fraction: float, idle: bool = False) -> Plan:
+def phases_of(epochs: int, kappa: float, fraction: float, idle: bool = False) -> Phases:
     """How a run of ``epochs`` epochs is divided, for a coreset of ``fraction`` = c of the examples.
 
     Against E epochs of full training a coreset run is to cost c E. The last (1 - kappa) E epochs, on the coreset, cost
@@ -23,9 +23,9 @@ def plan(epochs: int, kappa: float, fraction: float, idle: bool = False) -> Plan
     if idle:
         until = int(kappa * epochs)
         full = round(fraction * until)
-        return Plan(full, until - full, epochs - until)
+        return Phases(full, until - full, epochs - until)
     share = kappa * fraction / (1 - kappa + kappa * fraction)
-    return Plan(full := round(share * epochs), 0, epochs - full)
+    return Phases(full := round(share * epochs), 0, epochs - full)
 
 
 def epochs_for(epochs: int, kappa: float, fraction: float) -> int:
@@ -40,5 +40,5 @@ def drops_for(drops: list[int], epochs: int, kappa: float, fraction: float) -> l
     each drop comes after as many coreset epochs as there, and one inside the gap comes with the first of them.
     """
     run = epochs_for(epochs, kappa, fraction)
-    full, gap = plan(run, kappa, fraction).full, epochs - run
+    full, gap = phases_of(run, kappa, fraction).full, epochs - run
     return [max(min(drop, full), drop - gap) for drop in drops]

@@ -17,7 +17,7 @@ from torch import Tensor
 from leanat.core.component import Decay, component
 from leanat.core.nouns import Hook, Run, Selector, Split, Subset
 from leanat.core.planned import EVERYTHING, Planned, planned
-from leanat.papers.coreset.lengths import plan
+from leanat.papers.coreset.lengths import phases_of
 from leanat.selection.basic import Everything, Random
 
 
@@ -25,7 +25,7 @@ from leanat.selection.basic import Everything, Random
 class WarmStart:
     """Everything at first, then what ``inner`` chooses, anew every ``period`` epochs (section 3.3 and algorithm 1).
 
-    ``plan`` says when, from ``inner.fraction``, kappa and the epochs of the run. The first selection comes with the
+    ``phases_of`` says when, from ``inner.fraction``, kappa and the epochs of the run. The first selection comes with the
     first coreset epoch; the learning rate's schedule is that of the epochs that are trained (``drops_for``).
 
     ``idle``, what the authors' code does: the schedule is that of a full training of E = recipe.epochs, in which the
@@ -45,7 +45,7 @@ class WarmStart:
             )
 
     def __call__(self, run: Run, split: Split) -> Subset:
-        epoch, phases = run.epoch, plan(run.recipe.epochs, self.kappa, self.inner.fraction, self.idle)
+        epoch, phases = run.epoch, phases_of(run.recipe.epochs, self.kappa, self.inner.fraction, self.idle)
         if epoch < phases.full:
             return Everything()(run, split)
         begin = phases.full + phases.idle
@@ -60,7 +60,7 @@ class WarmStart:
         return (epoch if self.idle else epoch - begin) % self.period == 0
 
     def planned(self, epoch: int, epochs: int, examples: int) -> Planned:
-        phases = plan(epochs, self.kappa, self.inner.fraction, self.idle)
+        phases = phases_of(epochs, self.kappa, self.inner.fraction, self.idle)
         begin = phases.full + phases.idle
         if epoch < begin:
             return EVERYTHING if epoch < phases.full else Planned(0.0, False)
