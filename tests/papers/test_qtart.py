@@ -13,8 +13,8 @@ from leanat.data import load
 from leanat.models import BODIES, build
 from leanat.papers.qtart.method import (
     WINDOWS,
+    ConvLayer,
     Instability,
-    Layer,
     features,
     instability,
     layers,
@@ -114,12 +114,12 @@ def test_sensitivity_of_grouped_and_flattened_readers():
     for out in range(6):
         for within in range(2):
             direct[2 * (out // 2) + within] += groups.weight[out, within].abs().sum().detach()
-    assert torch.allclose(sensitivity(Layer("", conv, None, 0, 6, groups)), direct / direct.max())
+    assert torch.allclose(sensitivity(ConvLayer("", conv, None, 0, 6, groups)), direct / direct.max())
     flat = nn.Linear(6 * 4, 5)
     by_channel = flat.weight.detach().abs().view(5, 6, 4).sum((0, 2))
-    assert torch.allclose(sensitivity(Layer("", conv, None, 0, 6, flat)), by_channel / by_channel.max())
+    assert torch.allclose(sensitivity(ConvLayer("", conv, None, 0, 6, flat)), by_channel / by_channel.max())
     with pytest.raises(ValueError, match="gives 6 channels, the next one reads 9"):
-        sensitivity(Layer("here", conv, None, 0, 6, nn.Conv2d(9, 4, 1)))
+        sensitivity(ConvLayer("here", conv, None, 0, 6, nn.Conv2d(9, 4, 1)))
 
 
 def test_a_network_without_convolutions_is_refused():

@@ -20,7 +20,7 @@ from leanat.selection.basic import everyone, unweighted
 from leanat.selection.outer_products import Gradients
 
 
-class Layer(NamedTuple):
+class LastLayer(NamedTuple):
     """All examples of a set at the last layer, row i example i: logits [N, K], features [N, D] or None."""
 
     z: Tensor
@@ -29,12 +29,12 @@ class Layer(NamedTuple):
 
 def at_last_layer(
     run: Run, data: Data, *attacks: Attack, features: bool = True, view: int = 0, training_mode: bool = False
-) -> list[Layer]:
-    """Logits and features (of at least single precision) at the adversarial examples of each attack, one Layer per attack.
+) -> list[LastLayer]:
+    """Logits and features (of at least single precision) at the adversarial examples of each attack, one LastLayer per attack.
 
     One pass over the set in ``random_order``, on the views and with the noise of this epoch's training. The attack runs
     without the method's budget. Evaluation mode, or training mode as in the authors' code; nothing in the network changes,
-    not even the BatchNorm statistics, which training mode would update. Memory: N (K + D) numbers per Layer.
+    not even the BatchNorm statistics, which training mode would update. Memory: N (K + D) numbers per LastLayer.
     """
     net, all_of_it = run.net, unweighted(everyone(data))
     order, layers = random_order(run, data), []
@@ -47,7 +47,7 @@ def at_last_layer(
                 with buffers_restored(net), eval_without_param_grad(net, training_mode), torch.no_grad():
                     z, phi = _forward(net, x)
                 if number == len(layers):
-                    layers.append(Layer(_table(z, len(data)), _table(phi, len(data)) if features else None))
+                    layers.append(LastLayer(_table(z, len(data)), _table(phi, len(data)) if features else None))
                 layers[number].z[step.index] = z.to(layers[number].z.dtype)
                 if features:
                     layers[number].phi[step.index] = phi.to(layers[number].phi.dtype)

@@ -10,7 +10,7 @@ from leanat.core.component import Fraction, component
 from leanat.core.nouns import Data, Run, Split, Subset
 from leanat.core.planned import Planned
 from leanat.selection.basic import everyone
-from leanat.selection.last_layer import Layer, at_last_layer, of_every_example
+from leanat.selection.last_layer import LastLayer, at_last_layer, of_every_example
 from leanat.selection.outer_products import Gradients
 from leanat.selection.subsets import Granularity, choose
 
@@ -28,7 +28,7 @@ def keep_highest(run: Run, data: Data, scores: Tensor, fraction: float, granular
     return choose(run, data, Gradients(((scores[:, None], None),)), highest, fraction, granularity)
 
 
-def last_layer(run: Run, data: Data, features: bool) -> Layer:
+def last_layer(run: Run, data: Data, features: bool) -> LastLayer:
     """Logits, and features if asked for, at the adversarial example that the run's attack makes of every example."""
     (layer,) = at_last_layer(run, data, of_every_example(run.method.attack), features=features)
     return layer

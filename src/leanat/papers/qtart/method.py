@@ -30,7 +30,7 @@ from leanat.selection.basic import all_but_top, everyone, unweighted
 SHORTCUTS = {"shortcut", "downsample"}  # names, here and in timm, of what a residual network's depth does not count
 
 
-class Layer(NamedTuple):
+class ConvLayer(NamedTuple):
     """A convolution, and what of the network makes and reads its features."""
 
     name: str
@@ -41,7 +41,7 @@ class Layer(NamedTuple):
     reader: nn.Conv2d | nn.Linear  # the following layer
 
 
-def layers(net: nn.Module, x: Tensor) -> list[Layer]:
+def layers(net: nn.Module, x: Tensor) -> list[ConvLayer]:
     """The L convolutions of ``net.body`` in the order in which they act on ``x`` [B, C, H, W]; shortcuts are no layers.
 
     A convolution's normalisation is the next BatchNorm or GroupNorm that finds its output among its input channels,
@@ -61,7 +61,7 @@ def layers(net: nn.Module, x: Tensor) -> list[Layer]:
             if isinstance(module, kinds) and not SHORTCUTS & set(name.split(".")):
                 hooks.callback(module.register_forward_hook(note(name)).remove)
         net(x[:1])
-    result: list[Layer] = []
+    result: list[ConvLayer] = []
     for i, (name, module, _, output) in enumerate(calls):
         if isinstance(module, nn.Conv2d):
             later = next(j for j in range(i + 1, len(calls)) if isinstance(calls[j][1], nn.Conv2d | nn.Linear))
@@ -69,7 +69,7 @@ def layers(net: nn.Module, x: Tensor) -> list[Layer]:
             for _, candidate, read, _ in calls[i + 1 : later]:
                 if norm is None and (place := _place(output, read)) is not None:
                     norm, first, channels = candidate, place, read.shape[1]
-            result.append(Layer(name, module, norm, first, channels, calls[later][1]))
+            result.append(ConvLayer(name, module, norm, first, channels, calls[later][1]))
     if not result:
         raise ValueError("Q-TART needs a network with convolutions")
     return result
@@ -84,7 +84,7 @@ def _place(part: Tensor, whole: Tensor) -> int | None:
     return next((s for s in starts if whole[:, s : s + width].equal(part)), None)
 
 
-def sensitivity(layer: Layer) -> Tensor:
+def sensitivity(layer: ConvLayer) -> Tensor:
     """Sum of |W^(l+1)[:, m]| over the weights of the following layer that read filter m, highest 1: [O].
 
     Section 3.3.3 thresholds the sensitivity of its reference 31, which gives no formula; this one is assumed.
@@ -100,7 +100,7 @@ def sensitivity(layer: Layer) -> Tensor:
     return read / read.max().clamp_min(1e-30)
 
 
-def sensitive(layer: Layer, filters: int) -> Tensor:
+def sensitive(layer: ConvLayer, filters: int) -> Tensor:
     """The ``filters`` most sensitive filters of a layer (all, if it has no more), rising: O~ of section 3.3.3."""
     return sensitivity(layer).argsort(descending=True, stable=True)[:filters].sort().values
 
@@ -113,7 +113,7 @@ def project(f: Tensor) -> Tensor:
 
 
 @contextmanager
-def features(chosen: dict[Layer, Tensor]) -> Iterator[dict[str, Tensor]]:
+def features(chosen: dict[ConvLayer, Tensor]) -> Iterator[dict[str, Tensor]]:
     """Inside, each forward pass leaves H(f) [B, kept, P] of the chosen filters of each layer in the dictionary.
 
     Equations 1 and 5: f = sigma(W x + b), with the normalisation counted into W and b (it is affine in evaluation mode)
@@ -144,7 +144,7 @@ def noisy(net: nn.Module, noise: Tensor) -> Iterator[None]:
 
 
 def distances(
-    net: nn.Module, data: Data, draws: Draws, noise: float, chosen: dict[Layer, Tensor], batch: int
+    net: nn.Module, data: Data, draws: Draws, noise: float, chosen: dict[ConvLayer, Tensor], batch: int
 ) -> list[Tensor]:
     """Eq. 6: ||H(f(x_i)) - H(f(x_i + delta_i))||_2 of the examples of ``draws``, [n, kept] for each layer chosen.
 
