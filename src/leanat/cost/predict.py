@@ -90,29 +90,29 @@ def removed(spec: Spec, examples: int) -> float:
     return 100 * sum(1 - e.share for e in epochs) / len(epochs)
 
 
-class Passes(NamedTuple):
+class PassesPerImage(NamedTuple):
     """Mean passes of a test image: with an input gradient, and forward alone."""
 
     ascents: float
     looks: float
 
-    def times(self, factor: float) -> Passes:
-        return Passes(factor * self.ascents, factor * self.looks)
+    def times(self, factor: float) -> PassesPerImage:
+        return PassesPerImage(factor * self.ascents, factor * self.looks)
 
-    def plus(self, other: Passes) -> Passes:
-        return Passes(self.ascents + other.ascents, self.looks + other.looks)
-
-
-ALARM = Passes(41.0, 20.0)  # two attacks of 20 steps, FGSM, 20 random starts; Square's queries come on top
+    def plus(self, other: PassesPerImage) -> PassesPerImage:
+        return PassesPerImage(self.ascents + other.ascents, self.looks + other.looks)
 
 
-def passes(attack: Attack, classes: int) -> Passes:
+ALARM = PassesPerImage(41.0, 20.0)  # two attacks of 20 steps, FGSM, 20 random starts; Square's queries come on top
+
+
+def passes(attack: Attack, classes: int) -> PassesPerImage:
     """Passes of an attack in an evaluation: what is wrong is not attacked, nor attacked again once it is fooled."""
     match attack:
         case perceptual.Perceptual():
             return passes(attack.attack, classes)
         case pgd.Clean():
-            return Passes(0.0, 0.0)
+            return PassesPerImage(0.0, 0.0)
         case autoattack.Ensemble() | autoattack.AutoAttack():
             first, *others = (_part(part, classes) for part in attack.parts(classes).values())
             return first.plus(_sum(others).times(STANDING)).times(RIGHT)
@@ -122,16 +122,16 @@ def passes(attack: Attack, classes: int) -> Passes:
     first = STANDING + (1 - STANDING) / 4 if getattr(attack, "only_correct", False) else 1.0
     restarts = getattr(attack, "restarts", 1)
     steps = attack.steps * getattr(attack, "searches", 1) * DEAR.get(type(attack), 1.0)
-    return Passes(RIGHT * (first + (restarts - 1) * STANDING) * steps, restarts)
+    return PassesPerImage(RIGHT * (first + (restarts - 1) * STANDING) * steps, restarts)
 
 
-def _part(attack: autoattack.APGD | autoattack.FAB | autoattack.Square, classes: int) -> Passes:
+def _part(attack: autoattack.APGD | autoattack.FAB | autoattack.Square, classes: int) -> PassesPerImage:
     """A part of AutoAttack on the images that it gets."""
     if isinstance(attack, autoattack.Square):
-        return Passes(0.0, attack.queries)
+        return PassesPerImage(0.0, attack.queries)
     targeted = attack.loss == "t" if isinstance(attack, autoattack.APGD) else attack.targeted
     targets = min(attack.targets, classes - 1) if targeted else 1
-    return Passes(DEAR.get(type(attack), 1.0) * attack.restarts * targets * attack.steps, 1.0)
+    return PassesPerImage(DEAR.get(type(attack), 1.0) * attack.restarts * targets * attack.steps, 1.0)
 
 
 def sizes(attack: Attack, classes: int) -> float:
@@ -146,8 +146,8 @@ def sizes(attack: Attack, classes: int) -> float:
     return attack.steps * getattr(attack, "restarts", 1) if getattr(attack, "only_correct", False) else 0.0
 
 
-def _sum(parts: list[Passes]) -> Passes:
-    return Passes(sum(p.ascents for p in parts), sum(p.looks for p in parts))
+def _sum(parts: list[PassesPerImage]) -> PassesPerImage:
+    return PassesPerImage(sum(p.ascents for p in parts), sum(p.looks for p in parts))
 
 
 def evaluation(suite: Mapping[str, Any], primitives: Mapping[str, float], test: int, classes: int) -> float:
@@ -163,27 +163,27 @@ def _entry(entry: Mapping[str, Any], primitives: Mapping[str, float], test: int,
         attack = build(Attack, entry["attack"], "attack")
         return _attacked(attack, min(entry["examples"] or test, test), primitives, classes)
     if "masking" in entry:
-        spent = ALARM.plus(Passes(0.0, entry["masking"]["queries"]))
+        spent = ALARM.plus(PassesPerImage(0.0, entry["masking"]["queries"]))
         return min(entry["masking"]["limit"], test) * _seconds(spent, primitives)
     if "measure" not in entry:
         return 0.0
     measure = build(Measure, entry["measure"], "measure")
-    spent = Passes(2.0, 1.0)  # terms: the network's saliency and the teacher's
+    spent = PassesPerImage(2.0, 1.0)  # terms: the network's saliency and the teacher's
     if isinstance(measure, Planted):  # nine passes over the training set, four times as large on the shapes
-        spent = Passes(0.0, 36.0)
+        spent = PassesPerImage(0.0, 36.0)
     if isinstance(measure, maps.Maps):  # saliency, a gradient per class, two attacks
         attacks = passes(measure.fgsm, classes).plus(passes(measure.pgd, classes))
-        spent = attacks.plus(Passes(1.0 + classes, 0.0))
+        spent = attacks.plus(PassesPerImage(1.0 + classes, 0.0))
     return min(getattr(measure, "examples", None) or test, test) * _seconds(spent, primitives)
 
 
 def _attacked(attack: Attack, images: int, primitives: Mapping[str, float], classes: int) -> float:
-    spent = passes(attack, classes).plus(Passes(0.0, 1.0))
+    spent = passes(attack, classes).plus(PassesPerImage(0.0, 1.0))
     new_sizes = math.ceil(images / BATCH) * min(sizes(attack, classes), BATCH)
     return new_sizes * primitives["size"] + images * _seconds(spent, primitives)
 
 
-def _seconds(spent: Passes, primitives: Mapping[str, float]) -> float:
+def _seconds(spent: PassesPerImage, primitives: Mapping[str, float]) -> float:
     return spent.ascents * primitives["ascend"] + spent.looks * primitives["forward"]
 
 
