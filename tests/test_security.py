@@ -93,8 +93,8 @@ def test_a_hostile_setting_is_not_run(trap, capsys):
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ('    "table1": Item', '    "../../table1": Item'),
-        ('    "table1": Item', '    "a;touch taken": Item'),
+        ('    "table1": ItemSpec', '    "../../table1": ItemSpec'),
+        ('    "table1": ItemSpec', '    "a;touch taken": ItemSpec'),
         ('SUITES = {"main"', 'SUITES = {"../main"'),
         ('{"pgd20": {', '{"../a": {'),
         ('{"pgd20": {', '{"pgd20": {"label": "../a", '),

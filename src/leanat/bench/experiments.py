@@ -12,7 +12,7 @@ from typing import Any
 
 from leanat.bench.settings import METHODS, PROFILES, TRAININGS, Settings, chance, own_name
 from leanat.experiments.metrics import accuracy, column
-from leanat.experiments.paper import Cell, Item, Paper
+from leanat.experiments.paper import Cell, ItemSpec, Paper
 from leanat.experiments.scales import Scale, cosine
 from leanat.experiments.spec import part
 
@@ -62,7 +62,7 @@ def suite_of(data: str) -> dict[str, Any]:
     return {ATTACK: {"attack": attack}}
 
 
-def items_of(settings: Settings, data: str, methods: list[str]) -> dict[str, Item]:
+def items_of(settings: Settings, data: str, methods: list[str]) -> dict[str, ItemSpec]:
     """A table of every row, and a figure of the differences to a random subset."""
     profile, rows = PROFILES[data], [{"training": t, "method": m} for t in settings.trainings for m in methods]
     base = {"data": data, "model": profile.model}
@@ -72,7 +72,7 @@ def items_of(settings: Settings, data: str, methods: list[str]) -> dict[str, Ite
         f"kept, chosen {settings.choices} times; a tenth is held out in every row."
     )
     random = {method: reference for method in methods if (reference := chance(method)) is not None}
-    table = Item(
+    table = ItemSpec(
         kind="table",
         title=f"Which rule beats chance? {data}",
         caption=f"{DATA.get(data, data)}. {about} Above random: accuracy (clean after standard training, else robust) above that of random examples, or random batches, over paired seeds; the intervals are not corrected. A letter at a row: above or below chance after a correction for all comparisons; none: undecided.",
@@ -85,7 +85,7 @@ def items_of(settings: Settings, data: str, methods: list[str]) -> dict[str, Ite
             column("images", "history.kept", "kept", unit="images", digits=1),
         ],
     )
-    figure = Item(
+    figure = ItemSpec(
         kind="figure",
         title=f"Above a random subset of the same size: {data}",
         caption=f"{DATA.get(data, data)}. {about} Differences over paired seeds with their 95 % intervals, not corrected for their number.",

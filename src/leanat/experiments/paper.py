@@ -26,7 +26,7 @@ def nothing(cell: Cell) -> None:
 
 
 @dataclass(frozen=True)
-class Item:
+class ItemSpec:
     """A table or a figure: rows x columns, each an entry of facts; a row's and a column's together are a cell.
 
     Entries say: ``data``, ``model``, ``method`` (the run), ``settings`` (keywords for the paper's ``spec``), ``metric`` and
@@ -57,7 +57,7 @@ class Item:
     inputs: Callable[[Cell], Mapping[str, Any]] | None = None
     formula: Callable[..., float] | None = None
 
-    def plain(self) -> Item:
+    def plain(self) -> ItemSpec:
         """The item without the marks of what is assumed, but for those of ``settings``, which reach the runs."""
         entries = {axis: [_without_marks(entry) for entry in getattr(self, axis)] for axis in ("rows", "columns")}
         others = {
@@ -86,7 +86,7 @@ class Paper:
     labels: Mapping[str, str]
     spec: Callable[..., Mapping[str, Any]]
     suites: Mapping[str, Mapping[str, Any]]
-    items: Mapping[str, Item]
+    items: Mapping[str, ItemSpec]
     methods: Iterable[str]
     skip: Callable[[Cell], str | None] = nothing
     choices: Callable[[Cell], Iterable[Choice]] = no_choices

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from leanat.core.errors import ConfigError
-from leanat.experiments import paper as declared
+from leanat.experiments.paper import ItemSpec
 from leanat.experiments.spec import plain
 from leanat.plan import marks
 from leanat.plan.grid import Grid, digest
@@ -82,7 +82,7 @@ def _anchored(rows: Sequence[Mapping[str, Any]], cells: list[Cell], bullet: str)
     return found
 
 
-def _assumed(grid: Grid, item: declared.Item, base: Mapping[str, Any]) -> list[str]:
+def _assumed(grid: Grid, item: ItemSpec, base: Mapping[str, Any]) -> list[str]:
     """What the paper leaves open of the cells that this scale has."""
     whole = grid.at_paper_scale() if item.kind == "formula" else grid
     made = (
@@ -121,7 +121,7 @@ def cell_facts(row: Mapping[str, Any], column: Mapping[str, Any]) -> dict[str, A
     return joined
 
 
-def _seeds(grid: Grid, paper: str, name: str, item: declared.Item, entry: Mapping[str, Any] | None = None) -> list[int]:
+def _seeds(grid: Grid, paper: str, name: str, item: ItemSpec, entry: Mapping[str, Any] | None = None) -> list[int]:
     """The seeds of an item, or of one entry, which may have other trials than the paper's usual number."""
     scale = grid.scale_of(paper)
     count = grid.settings.get("seeds") or item.seeds.get(scale.name) or scale.seeds.get(item.kind)
@@ -144,7 +144,7 @@ def _shown(entry: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:
     return [str(labels.get(v, v)) for k, v in entry.items() if k not in hidden and not isinstance(v, (dict, list))]
 
 
-def _column(grid: Grid, item: declared.Item, entry: Mapping[str, Any], cells: Sequence[Cell]) -> dict[str, Any]:
+def _column(grid: Grid, item: ItemSpec, entry: Mapping[str, Any], cells: Sequence[Cell]) -> dict[str, Any]:
     return {
         "unit": entry.get("unit", item.unit),
         "digits": entry.get("digits", item.digits),
@@ -154,7 +154,7 @@ def _column(grid: Grid, item: declared.Item, entry: Mapping[str, Any], cells: Se
     }
 
 
-def _stand_in(grid: Grid, item: declared.Item, entry: Mapping[str, Any]) -> StandIn:
+def _stand_in(grid: Grid, item: ItemSpec, entry: Mapping[str, Any]) -> StandIn:
     """What this scale puts in the place of a cell's data set, of its attacks, by their own names, and of their radii."""
     metric = str(entry.get("metric", item.metric)).format_map(entry)
     if item.kind == "formula" or "data" not in entry or _missing(grid, entry) or metric in TIMED:
@@ -189,7 +189,7 @@ class _Labels(dict):
         super().__init__({k: labels.get(v, v) if isinstance(v, str) else v for k, v in entry.items()})
 
 
-def _cell(grid: Grid, item: declared.Item, entry: Mapping[str, Any], labels: Mapping[str, str]) -> Cell:
+def _cell(grid: Grid, item: ItemSpec, entry: Mapping[str, Any], labels: Mapping[str, str]) -> Cell:
     printed = {**(item.published or {}), **(entry.get("published") or {})}
     nothing_chosen = entry.get("metric", item.metric) == "chosen" and "best" not in entry
     if ("published" in entry and entry["published"] is None) or nothing_chosen:

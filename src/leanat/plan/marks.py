@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
-from leanat.experiments.paper import Item, Paper
+from leanat.experiments.paper import ItemSpec, Paper
 from leanat.experiments.spec import Assumed, Upstream, assumptions
 from leanat.plan.grid import Grid
 
@@ -39,7 +39,7 @@ def of_item(grid: Grid, paper: str, name: str, entries: Iterable[tuple[int, int,
     return _lines(marked)
 
 
-def _of_cell(whole: Grid, config: Paper, item: Item, facts: Mapping[str, Any]) -> Iterator[Mark]:
+def _of_cell(whole: Grid, config: Paper, item: ItemSpec, facts: Mapping[str, Any]) -> Iterator[Mark]:
     """Marks of a cell: of what its formula reads; or of its run and those it is compared with, its trials and attacks."""
     if item.kind == "formula":
         yield from assumptions(item.inputs(facts))

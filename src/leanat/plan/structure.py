@@ -11,7 +11,7 @@ from typing import Any
 
 import leanat.papers
 from leanat.core.errors import ConfigError, did_you_mean
-from leanat.experiments.paper import Item, Paper
+from leanat.experiments.paper import ItemSpec, Paper
 from leanat.experiments.scales import SCALES
 from leanat.experiments.spec import field_names, plain
 from leanat.plan import cache, looks, settings
@@ -131,7 +131,7 @@ def _problems(name: str, paper: Paper, data_sets: Mapping[str, Any]) -> Iterator
         yield from _of_item(f"{file}: {title}", item, known)
 
 
-def _of_item(where: str, item: Item, known: Mapping[str, Iterable[str]]) -> Iterator[str]:
+def _of_item(where: str, item: ItemSpec, known: Mapping[str, Iterable[str]]) -> Iterator[str]:
     if item.kind not in KINDS:
         yield f"{where}.kind: {item.kind!r} is not allowed{did_you_mean(item.kind, KINDS)}"
     entries = [("", {**item.base, "suite": item.suite}), *(("rows.", e) for e in item.rows)]

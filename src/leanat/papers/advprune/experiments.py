@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from leanat.experiments.metrics import accuracy, column, seconds_per_epoch, speedup
-from leanat.experiments.paper import Cell, Choice, Item, Paper, product
+from leanat.experiments.paper import Cell, Choice, ItemSpec, Paper, product
 from leanat.experiments.spec import assumed, part
 from leanat.papers.advprune.scales import SCALES
 
@@ -397,7 +397,7 @@ BASELINE = {
     for name in ("trades", *PRUNED, "mart", "mart_glister", "mart_gradmatch")
 }
 ITEMS = {
-    "table1": Item(
+    "table1": ItemSpec(
         kind="table",
         title="Data pruning with TRADES (Table 1)",
         caption="30 % of CIFAR-10, 50 % of CIFAR-100, 100 epochs; PGD-50-10 and AutoAttack. Times are composed of measured steps on ResNet-18 with the paper's settings, on the device named below, selections included. Bullet-Train's time is that of its groups: as our runs have them, and in the last column as the speed-up printed for Bullet alone implies. The last rows of each data set are ours: random subsets, and all the data with the beta and the learning rate of the pruned runs, which the comparison of the paper changes together with the data.",
@@ -408,7 +408,7 @@ ITEMS = {
         published={"item": "table1", "row": "{data} | {method}"},
         options={"baseline": "TRADES [20]"},
     ),
-    "table2": Item(
+    "table2": ItemSpec(
         kind="table",
         title="Data pruning with MART (Table 2)",
         caption="30 % of CIFAR-10, 50 % of CIFAR-100, 100 epochs; PGD-50-10 and AutoAttack. The last rows of each data set are ours: random subsets.",
@@ -419,7 +419,7 @@ ITEMS = {
         published={"item": "table2", "row": "{data} | {method}"},
         options={"baseline": "MART [21]"},
     ),
-    "table3": Item(
+    "table3": ItemSpec(
         kind="table",
         title="100 against 200 epochs, TRADES, 30 % of CIFAR-10 (Table 3)",
         caption="The paper's Adv-GRAD-MATCH row at 100 epochs differs from its Table 1 in three numbers.",
@@ -432,7 +432,7 @@ ITEMS = {
         columns=ACCURACIES,
         published={"item": "table3", "row": "{method} | {epochs}", "labels": SHORT_NAMES},
     ),
-    "table4": Item(
+    "table4": ItemSpec(
         kind="table",
         title="4 against 9 selections in 200 epochs, TRADES, 30 % of CIFAR-10 (Table 4)",
         caption="A selection every 40 or every 20 epochs, after a random subset. Speed-up: of an epoch, composed of measured steps.",
@@ -456,7 +456,7 @@ ITEMS = {
         ],
         published={"item": "table4", "row": "{method} | {selections}", "labels": SHORT_NAMES},
     ),
-    "figure1": Item(
+    "figure1": ItemSpec(
         kind="figure",
         seeds={"demo": 1, "lite": 1},
         title="Outlier, boundary and robust examples over training (Figure 1)",
@@ -473,7 +473,7 @@ ITEMS = {
             "y_label": "share of the training examples",
         },
     ),
-    "figure2": Item(
+    "figure2": ItemSpec(
         kind="figure",
         seeds={"demo": 1, "lite": 1},
         title="Robust accuracy and speed-up against the size of the subset (Figure 2)",
@@ -505,7 +505,7 @@ ITEMS = {
             "y_label": {"PGD": "robust accuracy (%)", "speed-up": "speed-up (×)"},
         },
     ),
-    "variants": Item(
+    "variants": ItemSpec(
         kind="table",
         title="What the paper changes together or leaves open, one thing at a time",
         caption="Ours, on the data and networks of Table 1, 30 % kept. The comparison of the paper changes beta from 6 to 1 and the learning rate together with the data; here each beta has training on all data, random subsets and both methods, and all rows have the learning rate of Adv-GRAD-MATCH. Adv-GLISTER keeps 10 % of the data for its validation loss and chooses 30 % of the rest, 27 % of all. Granularity: what GLISTER and GRAD-MATCH choose among. By the loss: of each class the examples of lowest or highest cross-entropy under the training's attack, chosen as often as the methods choose; how reference [19], which the paper cites for it, does so is not in the paper.",

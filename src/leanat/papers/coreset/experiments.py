@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from leanat.experiments.metrics import accuracy, column, speedup
-from leanat.experiments.paper import Cell, Choice, Item, Paper, product
+from leanat.experiments.paper import Cell, Choice, ItemSpec, Paper, product
 from leanat.experiments.spec import assumed, merge, part, plain, upstream
 from leanat.papers.coreset.lengths import drops_for, epochs_for
 from leanat.papers.coreset.scales import SCALES
@@ -596,7 +596,7 @@ TRADES_SUBSETS = ["trades_random_once", "trades_random", "trades_gradmatch"]
 THREE = ["linf_gradmatch", "linf_craig", "linf_random"]
 # fmt: off
 ITEMS = {
-    "table1": Item(
+    "table1": ItemSpec(
         kind="table",
         title="TRADES and PGD with adversarial coresets (Table 1)",
         caption="Batch-wise CRAIG and GRAD-MATCH with warm start, 50 % of CIFAR-10 and 30 % of SVHN; PGD-50-10, for TRADES PGD-50-20 of step 0.765/255. The paper's robust accuracies for PGD are those of the authors' README. T is composed of measured steps on ResNet-18 with the paper's settings, on the device named below, selections included. Random subsets are ours.",
@@ -614,7 +614,7 @@ ITEMS = {
         published={"item": "table1", "row": "{objective} | {data} | {method}"},
         options={"baseline": "Full Adv. Training"},
     ),
-    "table2": Item(
+    "table2": ItemSpec(
         kind="table", seeds={"demo": 1},
         title="Perceptual adversarial training against unseen and seen attacks (Table 2)",
         caption="Fast-LPA; 40 % of CIFAR-10, 50 % of ImageNet-12. Unseen and seen are means; each attack stands by itself in the columns behind them (appendix D of the paper, which is not in the text).",
@@ -633,7 +633,7 @@ ITEMS = {
         published={"item": "table2", "row": "{data} | {method}"},
         options={"baseline": "Full PAT (Fast-LPA)"},
     ),
-    "table3": Item(
+    "table3": ItemSpec(
         kind="table",
         title="Fast adversarial training with adversarial coresets (Table 3)",
         caption="FGSM with a random start, 50 % of CIFAR-10; PGD-50-10 at 8/255. S_avg is T over the 60 epochs of full training, as the paper's numbers have it; coresets train for 45. Random subsets, and selection within each class, are ours.",
@@ -648,7 +648,7 @@ ITEMS = {
         published={"item": "table3", "row": "{method}"},
         options={"baseline": "Fast Adv. Training"},
     ),
-    "figure2": Item(
+    "figure2": ItemSpec(
         kind="figure", seeds={"demo": 3, "lite": 1},  # those of Tables 1 and 3
         title="Robust accuracy against the attack's radius (Figure 2)",
         caption="PGD-50, trained at 8/255 by PGD, by PGD on GRAD-MATCH's coresets, and by FGSM (Fast AT). The paper's curves are only in its picture; its radii are not known, ours are.",
@@ -657,7 +657,7 @@ ITEMS = {
         columns=product(method=["linf", "linf_gradmatch", "fat"], unit="%", better="high"),
         options={"plot": "lines", "x": "eps", "x_label": "attack radius at the paper's scale (1/255)", "y_label": "robust accuracy (%)"},
     ),
-    "figure3": Item(
+    "figure3": ItemSpec(
         kind="figure", seeds={"demo": 1, "lite": 1},
         title="Relative robust error against speed-up, TRADES (Figure 3)",
         caption="The share of full training's robust accuracy that is lost (assumed: the paper gives no formula). GRAD-MATCH against random subsets of the same size, and warm starts of other lengths at 50 %. The paper's subset sizes and warm starts are only in its picture; ours stand at the points: examples kept (%), and kappa of the warm start.",
@@ -672,7 +672,7 @@ ITEMS = {
         ],
         options={"plot": "scatter", "x": "speed-up", "y": "relative robust error", "series": "method", "panel": "series", "label": ["size", "warm"], "join": True},
     ),
-    "gradient_error": Item(
+    "gradient_error": ItemSpec(
         kind="figure", seeds={"demo": 3, "lite": 1},  # those of Table 1
         title="The gradient of a coreset against that of all examples (equation 6)",
         caption="Ours. Networks of full PGD training after a tenth, a half and all of the epochs choose among their training images once, by the gradients of the last layer (one selector: of all layers). Cosine of the subset's weighted gradient to the full one, and the length of their difference over that of the full one; a random subset has equal weights, scaled to the whole. The lowest row: the same cosine for the gradients of all layers.",
@@ -684,7 +684,7 @@ ITEMS = {
         columns=product(selector=list(SELECTORS), metric="gradients.{selector}_{size}_{number}", unit="", digits=3),
         options={"plot": "lines", "x": "size", "x_label": "examples kept (%)", "series": "selector", "panel": ["number", "trained"]},
     ),
-    "redundancy": Item(
+    "redundancy": ItemSpec(
         kind="table", seeds={"demo": 5},
         title="Where does choosing beat chance?",
         caption="Ours, on digits as they come with the package. About 64 training images are kept, chosen four times in a training of 30 epochs by PGD-5 without warm start: by whole batches of 16, as the paper chooses, or within each class. Near-copies: 600 images, of which 500 are 25 digits 20 times each under noise of up to 8/255. Long tail: 198 images, 58 of class 0 to 3 of class 9. Wrong labels: 240 of 600. Distinct: originals among the 64 of the last choice. Planted: how many of the 64 are of the 100 that are there once (near-copies), of the five rarest classes (long tail), or wrongly labelled.",
@@ -700,7 +700,7 @@ ITEMS = {
             column("planted", "history.kept_planted", "kept", unit="images", digits=1),
         ],
     ),
-    "sweeps": Item(
+    "sweeps": ItemSpec(
         kind="table",
         title="Warm start, period, granularity and layers, one change at a time",
         caption="Ours, on ℓ_∞-PGD with GRAD-MATCH as in Table 1: κ = 0.5, T = 20, whole batches, gradients of the last layer. Without warm start all epochs are on the coreset, at the same cost.",
@@ -714,7 +714,7 @@ ITEMS = {
         ],
         columns=OWN,
     ),
-    "autopsy": Item(
+    "autopsy": ItemSpec(
         kind="figure",
         title="What the choice gains in Fast AT, and what the authors' code does otherwise",
         caption="Ours, on Table 3. Points of accuracy, each training less the one it is set against, with the same seed. The upper four: what choosing gains over random subsets of the same cost. Below, one change of the authors' code at a time, against the method without it: CRAIG trains on batches that it did not score; chosen batches stay whole, so that their weights cancel; the solver of GRAD-MATCH stops early and random examples fill up; epochs that train nothing while the learning rate goes on; gradients in training mode; TRADES on all data, whose BatchNorm stays in evaluation mode with the statistics of an untrained network. What the paper prints stands in Table 3.",
@@ -726,7 +726,7 @@ ITEMS = {
         ],
         options={"plot": "bars", "group": "row_label", "series": "column_label", "x_label": "", "y_label": "points"},
     ),
-    "variants": Item(
+    "variants": ItemSpec(
         kind="table",
         title="What the authors' code does otherwise, one change at a time",
         caption="Ours. Batches kept whole: the weights cancel inside each mini-batch. Early stop: the authors' solver stops and fills up with random examples of weight 1. Idle gap: epochs that train nothing while the learning rate goes on. Training mode: BatchNorm normalises by the batch when gradients are taken. Clean gradients, and random subsets, are ours. The cost is the same in all.",

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from leanat.experiments.metrics import accuracy, column
-from leanat.experiments.paper import Cell, Choice, Item, Paper, product
+from leanat.experiments.paper import Cell, Choice, ItemSpec, Paper, product
 from leanat.experiments.spec import assumed, part, plain
 from leanat.papers.qtart.scales import REMOVING, SCALES
 
@@ -658,7 +658,7 @@ def polar(label: str) -> dict[str, str]:
 
 # fmt: off
 ITEMS = {
-    "table1": Item(
+    "table1": ItemSpec(
         kind="table",
         title="Q-TART against mini-batch SGD, DIHCL and random removal (Table 1)",
         caption="Clean test accuracy (%). The three rows at the end of each network are ours: the paper's comparison changes the loss (label smoothing) together with the data. Random and Baseline have no label smoothing. Section 3.3.1 takes tau from {50, 100} and prints results for 50 alone.",
@@ -668,7 +668,7 @@ ITEMS = {
         published={"item": "table1", "row": "{model} | {method}", "column": "{data}"},
         options={"baseline": "Baseline"},
     ),
-    "figure1": Item(
+    "figure1": ItemSpec(
         kind="figure",
         title="Distances of the last features under attack, and maps of these features (Figure 1)",
         caption="l2 distances between the features of an image and of its attacked version, as the classifier's head reads them. The third network, ours, has Q-TART's label smoothing and no removal. Range is greatest less least, as the paper draws it, which two images decide; middle 90 % is the distance between the 5th and the 95th percentile (ours). The CSV also has both relative to the features' mean norm, which smoothing changes.",
@@ -682,7 +682,7 @@ ITEMS = {
         better="low",
         options={"plot": "features", "attacks": {attack: NAMES[attack] for attack in THREE}},
     ),
-    "figure2": Item(
+    "figure2": ItemSpec(
         kind="figure",
         title="Seven attacks on networks trained without adversarial examples (Figure 2)",
         caption="The row of label smoothing alone is ours. The paper's curves are only in its picture.",
@@ -690,21 +690,21 @@ ITEMS = {
         rows=[*ALONE_ROWS, *rows(["sgd_smoothed"], model=NETWORKS)],
         columns=SEVEN_COLUMNS, unit="%", better="high", options=polar("accuracy under attack (%)"),
     ),
-    "figure3": Item(
+    "figure3": ItemSpec(
         kind="figure",
         title="Seven attacks on adversarially trained networks, with and without Q-TART, and on Figure 2's (Figure 3)",
         caption="[6] is FGSM-RS with the long schedule of Table 8, [7] Free-AT; Baseline, DIHCL and Q-TART alone, without adversarial examples, are Figure 2's networks. The table overfitting says whether single-step training collapsed. The paper's curves are only in its picture.",
         **ON_FOUR, suite="main", rows=[*ADVERSARIAL_ROWS, *ALONE_ROWS],
         columns=SEVEN_COLUMNS, unit="%", better="high", options=polar("accuracy under attack (%)"),
     ),
-    "figure4": Item(
+    "figure4": ItemSpec(
         kind="figure",
         title="In-transferability: mean over four sources of the attack (Figure 4)",
         caption="Mean accuracy when the adversarial examples are made on each of the four networks, trained by the same method. Images the target has wrong without an attack count as they are answered. The paper's curves are only in its picture.",
         **ON_FOUR, suite="transfer", rows=ADVERSARIAL_ROWS,
         columns=SEVEN_COLUMNS, unit="%", better="high", options=polar("mean accuracy over four sources (%)"),
     ),
-    "figure5": Item(
+    "figure5": ItemSpec(
         kind="figure",
         title="In-transferability: standard deviation over four sources of the attack (Figure 5)",
         caption="Standard deviation (n - 1) of the accuracies whose mean Figure 4 shows: low where it matters little which network the attack was made on. The paper's curves are only in its picture.",
@@ -712,7 +712,7 @@ ITEMS = {
         columns=[column(label, f"{name}@sd") for name, label in NAMES.items()],
         unit="points", better="low", options=polar("standard deviation over four sources (points)"),
     ),
-    "overfitting": Item(
+    "overfitting": ItemSpec(
         kind="table",
         title="Does single-step training overfit catastrophically?",
         caption="Ours. Catastrophic overfitting: accuracy under the single step of training stays high while a stronger attack brings it to nothing. Test: FFGSM less PGD-20. Training: the widest gap to PGD-5 after any epoch and the deepest fall from one epoch to the next, on 128 training examples. With early stop (ours, as the code of [6] has it, off by default): training ends at a fall of more than 20 points.",
@@ -728,7 +728,7 @@ ITEMS = {
             column("epochs", "metrics.epochs", "Training", unit="epochs", digits=0),
         ],
     ),
-    "table3": Item(
+    "table3": ItemSpec(
         kind="table",
         title="Training time, and what removing samples can account for (Table 3)",
         caption="Minutes of a training with the paper's own networks and settings, composed of optimiser steps measured alone on the device named below, with images in its memory; Q-TART's selection, two forward passes over the training set, is counted, and often costs more than the removal saves: a negative saving. Removed: the share of a training's passes over examples that the removed ones would have taken, gamma (E - tau) / (N E); removing them can save no more. The last column: how many times that share the paper's printed times save. The paper counts the loading of files for miniImagenet and ILSVRC2012: what a core takes to decode all files that a training shows (one drawn JPEG of 500 x 375, measured) stands beside; Q-TART's selection decodes every file once more.",
@@ -751,7 +751,7 @@ ITEMS = {
             "labels": {"mini-imagenet": "miniIMAGENET", "sgd": "Baseline", "qtart": "Q-TART", "free": "[7]", "qtart_free": "Q-TART + [7]"},
         },
     ),
-    "table2": Item(
+    "table2": ItemSpec(
         kind="table",
         one_block=True,  # groups are the windows, to be compared
         title="Four window functions, each with its best gamma (Table 2)",
@@ -771,7 +771,7 @@ ITEMS = {
         ],
         published={"item": "table2", "column": "{model} | {quantity}"},
     ),
-    "decomposition": Item(
+    "decomposition": ItemSpec(
         kind="figure",
         title="What Q-TART's two changes do, one at a time",
         caption="Ours. Difference to plain SGD with the same seed, in points of accuracy. Q-TART removes examples and smooths labels; the paper compares both at once with neither. 0.25 % is the paper's share. Removal at random and by training loss are references; removal is at the same epoch in all.",
@@ -786,7 +786,7 @@ ITEMS = {
         ],
         options={"plot": "bars", "group": "share", "series": "method", "panel": "column_label", "x_label": "removed share of the training data (%)", "y_label": "points above SGD"},
     ),
-    "planted": Item(
+    "planted": ItemSpec(
         kind="figure",
         title="Does Q-TART find the examples that are noisy?",
         caption="Ours; nothing is removed here. Drawn shapes of 32 x 32 hold 5 % faint examples (an eighth of the contrast) and 2 % blends of two classes. At each epoch tau the 5 % of the training set are taken that Q-TART would remove then, by its instability in each of its windows, by training loss, or at random: how many of them are faint, and how many blends? Chance is 5 and 2 %. Training is that of Q-TART before tau: everything, with its label smoothing.",
@@ -800,7 +800,7 @@ ITEMS = {
         unit="%", digits=0,
         options={"plot": "lines", "x": "tau", "series": "ranking", "panel": ["kind", "model"], "x_label": "tau (epochs at the paper's scale)", "y_label": "% of those taken"},
     ),
-    "table9": Item(
+    "table9": ItemSpec(
         kind="formula",
         title="Iterations that Q-TART saves (Table 9)",
         caption="gamma x (E - tau) / batch from the paper's own settings, cut after two decimals as the paper prints it. No run stands behind it.",

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from leanat.experiments.metrics import accuracy, column
-from leanat.experiments.paper import Cell, Choice, Item, Paper, product
+from leanat.experiments.paper import Cell, Choice, ItemSpec, Paper, product
 from leanat.experiments.spec import Assumed, assumed, part, upstream
 from leanat.papers.saliency.scales import SCALES
 
@@ -522,9 +522,9 @@ WRN = {"model": "wrn32_10"}
 ON_CIFAR10, ON_CIFAR100 = WRN | {"data": "cifar10"}, WRN | {"data": "cifar100"}
 ONCE = {"demo": 1}  # seeds
 OF_CURRICULUM = {"base": WRN | {"method": "phase2"}, "suite": "curriculum", "metric": "{accuracy}"}
-accuracy_table = partial(Item, kind="table", base=ON_CIFAR10, suite="ablations", digits=1)
-maps_figure = partial(Item, kind="figure", base=ON_CIFAR10, suite="maps")
-curriculum_figure = partial(Item, kind="figure", **OF_CURRICULUM, unit="%", better="high")
+accuracy_table = partial(ItemSpec, kind="table", base=ON_CIFAR10, suite="ablations", digits=1)
+maps_figure = partial(ItemSpec, kind="figure", base=ON_CIFAR10, suite="maps")
+curriculum_figure = partial(ItemSpec, kind="figure", **OF_CURRICULUM, unit="%", better="high")
 LINES = {"plot": "lines", "y_label": "accuracy (%)"}
 OVER_K = LINES | {"x": "k", "x_label": "top k % of the teacher's saliency"}
 OVER_GAMMA = LINES | {"x": "gamma", "x_label": "γ of the second phase, in the paper's units"}
@@ -594,7 +594,7 @@ ITEMS = {
         caption="With the alignment losses of the first phase removed from the second, or kept.",
         rows=REMOVED_OR_KEPT, columns=printed(*FIVE_OF_ABLATIONS),
         base=ON_CIFAR100, seeds=ONCE, published={"item": "table6"}),
-    "table7": Item(
+    "table7": ItemSpec(
         kind="table",
         title="Losses after the first phase, CIFAR-10 (Table 7)",
         caption="Measured on the training images as they are. Alignment loss: L_diff without γ in the units of the "
@@ -671,7 +671,7 @@ ITEMS = {
         rows=[row("OURS", "phase2"), ours("phase1"), ours("at"), ours("standard")],
         columns=[*printed("PGD-20", "PGD-50", "PGD-70", "PGD-100"), accuracy("PGD-20, 10 restarts", "pgd20_10", published=None)],
         suite="strength", published={"item": "text", "row": "OURS | CIFAR-10"}),
-    "time": Item(
+    "time": ItemSpec(
         kind="table",
         title="What a training costs against adversarial training, CIFAR-10",
         caption="Composed of measured steps on WRN32-10 with the paper's settings, on the device named below. The paper "
@@ -704,7 +704,7 @@ ITEMS = {
         caption="The second phase with k = 50 throughout, as many epochs as the curriculum has; the paper's numbers are "
         "in its appendix, which is not in the text.",
         rows=product(method=["phase2", "phase2_single", "phase1", "standard"]), columns=accuracies(*FIVE)),
-    "alignment": Item(
+    "alignment": ItemSpec(
         kind="table",
         title="Alignment and linearised robustness (equations 4 to 7), CIFAR-10",
         caption="Ours: the paper prints none. Means over test images, of the logits: α = |⟨x, ∇Ψ⟩| / ‖∇Ψ‖ of the "
@@ -770,7 +770,7 @@ ITEMS = {
         "hardly tell networks apart.",
         rows=FOUR, columns=[column("FGSM", "maps.fgsm_size"), column("PGD-20", "maps.pgd_size")],
         unit="%", seeds={"demo": 3}, options=BARS | {"y_label": "mean |δ| (% of ε)"}),
-    "batchnorm": Item(
+    "batchnorm": ItemSpec(
         kind="table",
         title="Two conventions of BatchNorm in evaluation, CIFAR-10",
         caption="Running statistics, as everywhere else here; and the statistics of the attacked batch of 100 test "
@@ -783,7 +783,7 @@ ITEMS = {
         columns=UNDER_BOTH,
         base=ON_CIFAR10, digits=1, published={"item": "table1"},
         one_block=True, options={"doubt": [["pgd20_batch", "pgd20"]]}),
-    "autopsy": Item(
+    "autopsy": ItemSpec(
         kind="figure",
         title="What the authors' way of evaluating adds",
         caption="Ours. Points of accuracy of one network with the statistics of the attacked batch of 100 test images, as "

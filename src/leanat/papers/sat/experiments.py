@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from leanat.experiments.metrics import column
-from leanat.experiments.paper import Cell, Choice, Item, Paper, product
+from leanat.experiments.paper import Cell, Choice, ItemSpec, Paper, product
 from leanat.experiments.spec import Upstream, assumed, merge, part, upstream
 from leanat.papers.sat.scales import SCALES
 
@@ -567,7 +567,7 @@ POSTER = "The paper's values are read off the authors' poster (± 0.1); the pape
 
 # fmt: off
 ITEMS = {
-    "figure2": Item(
+    "figure2": ItemSpec(
         kind="figure", seeds=THREE,
         title="Adversarial training on one class of CIFAR-10 (Figures 1 and 2)",
         caption="AutoAttack, a training per row, a tested class per column; the framed class alone is attacked in training. A: on that class; B: on all others; gain on B: less what a training without attacks has on the same classes. Upper rows: w_A = |B|/|A|, as the authors' configurations of these runs have it (5 on A, 5/9 on B); lower rows: w = 1, the default that the text names. The text says car to truck is 46 %, the paper's own matrix 35 %. The paper's values are read off the authors' poster (± 0.1); its text prints few of them. The authors' discussion on OpenReview also has trainings with crops and flips alone, which are not made here.",
@@ -588,7 +588,7 @@ ITEMS = {
         published={"item": "figure2", "row": "CIFAR-10 | CSAT A={label}", "column": "robust accuracy on {class}"},
         options={"plot": "matrix", "bars": ["A", "B", "gain on B"], "diagonal": True, "x_label": "tested class", "y_label": "attacked class"},
     ),
-    "figure3": Item(
+    "figure3": ItemSpec(
         kind="figure", seeds=THREE,
         title="Entropy, difficulty and transferred robustness of the classes of CIFAR-10 (Figure 3)",
         caption="A point per class; entropy: equation 3, of a training without AT. The paper draws the first panel as bars whose values are not in its text. Transferred: robust accuracy on all other classes when this class alone is attacked, with the weights of Figure 2, less that of the training without AT on the same classes: leaving out a hard class makes the others easier. Planted: how many classes are easier, known only where the images are drawn.",
@@ -604,7 +604,7 @@ ITEMS = {
         ],
         options={"plot": "scatter", "x": "entropy", "y": "measured", "panel": "view", "label": "class", "spearman": True, "x_label": "class entropy (nats)", "y_label": {"accuracy without AT": "accuracy (%)", "gain in transferred robust accuracy": "gain (points)", "planted difficulty": "rank"}},
     ),
-    "figure4": Item(
+    "figure4": ItemSpec(
         kind="figure",
         title="Growing subsets of the hardest classes against random ones (Figure 4)",
         caption="AutoAttack; B: the classes that training never attacks. The paper draws four of the nine sizes, which four stands only in its picture; it prints no values.",
@@ -620,7 +620,7 @@ ITEMS = {
         ],
         options=lines("|A| (% of the classes)", "accuracy (%)", panel=["measure", "part"]),
     ),
-    "figure5": Item(
+    "figure5": ItemSpec(
         kind="figure",
         title="Growing subsets of classes on three data sets (Figure 5)",
         caption="CSAT; AutoAttack on all classes, and on B, the classes that training never attacks; gain on B: less what a training without AT has on the same classes. The paper prints no values of its curves.",
@@ -645,7 +645,7 @@ ITEMS = {
             panel=["measure", "data"],
         ),
     ),
-    "figure6": Item(
+    "figure6": ItemSpec(
         kind="figure",
         title="Growing subsets of examples on three data sets (Figure 6)",
         caption=f"ESAT; AutoAttack and clean accuracy, on the 90 % of the test images that early stopping did not see. {POSTER}",
@@ -659,7 +659,7 @@ ITEMS = {
         published={"item": "figure6", "row": "{data} | {order} | A = {share} % of examples"},
         options=lines("|A| (% of the examples)", "accuracy (%)", panel=["measure", "data"]),
     ),
-    "figure7": Item(
+    "figure7": ItemSpec(
         kind="figure", seeds=assumed({"paper": 3}, ONE_RUN),
         title="Weights of the loss, and robustness that transfers from CIFAR-100 to CIFAR-10 (Figure 7)",
         caption="CSAT, hardest classes first: w_A = w_B = 1 (vanilla), w_A = |B|/|A| (balanced), 2 |B|/|A| at 10 % to 10 |B|/|A| at 90 % (over-emphasised). A and B: classes of CIFAR-100. CIFAR-10: the frozen network with a new head trained on clean images. The text prints two of the values.",
@@ -676,7 +676,7 @@ ITEMS = {
         columns=[{"measure": "robust", "metric": "autoattack{at}"}, {"measure": "clean", "metric": "natural{at}", "published": None}],
         options=lines("|A| (% of the classes)", "accuracy (%)", "weights", ["measure", "view"]),
     ),
-    "figure8": Item(
+    "figure8": ItemSpec(
         kind="figure",
         title="Robustness that transfers to three tasks (Figure 8)",
         caption=f"S-ESAT on the source task (w_A = 2 |B|/|A| at 10 % to 10 |B|/|A| at 90 %), then the frozen network with a new head trained on clean images of the target task; AutoAttack on the whole. {POSTER}",
@@ -694,7 +694,7 @@ ITEMS = {
         },
         options=lines("|A| (% of the source's examples)", "accuracy (%)", panel=["measure", "task"]),
     ),
-    "supplement": Item(
+    "supplement": ItemSpec(
         kind="figure",
         title="Variants: single-step attacks, TRADES, l_inf, other rankings, S-CSAT, SVHN (supplement)",
         caption="Robust accuracy (AutoAttack) where a panel does not say clean; hardest first where no order is named. S-CSAT and S-ESAT are transferred from CIFAR-100 to CIFAR-10 and SVHN, from ImageNet-200 to the others. Other measures of difficulty: entropy over all epochs, over the last 10, share of wrong predictions. The values of the supplement that are known are those of the authors' discussion on OpenReview and of their poster; the l_inf runs are configurations of their code. Their discussion also has full AT and ESAT of a WRN-70-16, and the hours that a training takes; neither is made here.",
@@ -736,7 +736,7 @@ ITEMS = {
         published={"item": "supplement"},
         options=lines("|A| (%)", "accuracy (%)", "kind", "view"),
     ),
-    "autopsy": Item(
+    "autopsy": ItemSpec(
         kind="figure", seeds=THREE,
         title="What the authors' code does otherwise, on one class of CIFAR-10",
         caption="Ours, on Figure 2. Points of accuracy of the same networks: robust on 8/9 of the images that early stopping did not see and that are attacked (8,000 of 9,000, as a slip of the code has it), less that on all of these; clean on all test images (10,000), less that on these. Scales that attack fewer images have as many fewer of both: 1,778 and 2,000 at cpu, where the draw of images alone moves the differences by about a point. And of two trainings with the same seed: with the weights of the code's configurations, w_A = |B|/|A|, less those of the text's default, 1.",
@@ -749,7 +749,7 @@ ITEMS = {
         columns=[{"measure": "points"}],
         options={"plot": "bars", "group": "training", "series": "measure", "panel": "change", "y_label": "points"},
     ),
-    "trades": Item(
+    "trades": ItemSpec(
         kind="figure",
         title="TRADES on one class, cat (authors' discussion)",
         caption="AutoAttack on cat (A) and on all other classes (B), and clean accuracy on all, by the weight beta of TRADES.",
