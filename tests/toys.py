@@ -33,7 +33,7 @@ class Toy:
             x = torch.stack([image.roll(int(s), -1) for image, s in zip(x, shift, strict=True)])
         return x, self.labels[index]
 
-    def ahead(self, index, epoch, view=0):
+    def prefetch(self, index, epoch, view=0):
         pass
 
     def plain(self):

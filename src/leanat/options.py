@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from leanat.core.errors import ConfigError, begun
+from leanat.core.errors import ConfigError, complete_prefix
 from leanat.core.files import read_json
 from leanat.plan import settings, structure
 from leanat.plan.grid import Grid
@@ -270,7 +270,7 @@ def specs(arguments: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
             found.append((name, read_json(Path(run) / "spec.json", "the spec of a run")))
             continue
         known = known or grid(arguments)
-        name, begin = begun(run, known.runs)  # the hash may be left away where nothing else begins so
+        name, begin = complete_prefix(run, known.runs)  # the hash may be left away where nothing else begins so
         if name is None:
             names = begin[:3] or difflib.get_close_matches(run, known.runs, 3, 0) or list(known.runs)[:3]
             which = f"{len(begin)} runs begin with {run!r}" if begin else f"no run {run!r}"

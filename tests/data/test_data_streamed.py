@@ -68,7 +68,7 @@ def test_evaluation_equals_torchvision(imagenet):
 def test_equal_seeds_give_equal_batches_whatever_the_batch_and_what_was_announced(imagenet):
     first, second = (load("imagenet", "train", imagenet, seed=3, augment=TRAIN) for _ in range(2))
     order = torch.tensor([4, 9, 2, 4, 17, 0])
-    second.ahead(order, epoch=1, view=1)
+    second.prefetch(order, epoch=1, view=1)
     whole, _ = first.batch(order, 1, 1)
     parts = torch.cat([second.batch(part, 1, 1)[0] for part in order.split(2)])
     assert torch.equal(whole, parts)
@@ -82,21 +82,21 @@ def test_equal_seeds_give_equal_batches_whatever_the_batch_and_what_was_announce
 def test_decoding_keeps_to_the_window_and_forgets_what_was_used(imagenet):
     data = replace(load("imagenet", "train", imagenet, augment=TRAIN), window=5)
     order = torch.randperm(18)
-    data.ahead(order, 0)
+    data.prefetch(order, 0)
     for part in order.split(4):
         assert len(data._decoded) <= 5
         data.batch(part, 0)
     assert not data._decoded
     assert not data._coming
-    data.ahead(order, 1)
-    data.ahead(order[:3], 2)
+    data.prefetch(order, 1)
+    data.prefetch(order[:3], 2)
     assert {ask[1] for ask in data._decoded} == {2}
 
 
 def test_decoded_ahead_is_what_batches_use(imagenet, monkeypatch):
     data = load("imagenet", "train", imagenet, augment=TRAIN)
     index = torch.arange(6)
-    data.ahead(index, 0)
+    data.prefetch(index, 0)
     [future.result() for future in data._decoded.values()]
     opened = []
     monkeypatch.setattr(Image, "open", lambda *a: opened.append(a))

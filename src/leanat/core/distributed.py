@@ -125,7 +125,7 @@ def any_rank(flag: bool, device: torch.device) -> bool:
     return bool(all_reduce_sum(torch.tensor(float(flag), device=device))) if size() > 1 else flag
 
 
-def check(names: Iterable[str], shared: Iterable[str], uneven: bool) -> None:
+def check_trainable(names: Iterable[str], shared: Iterable[str], uneven: bool) -> None:
     """Raises ValueError on several processes if a hook is not in ``shared`` (its state would cover this process's examples
     only) or if the attack is ``uneven`` (``Method.uneven``: SyncBatchNorm would wait for processes that have no passes left).
     """

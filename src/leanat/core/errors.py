@@ -31,7 +31,7 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     return f"{nearest(name, names)}; allowed: {', '.join(names) if names else 'none'}"
 
 
-def begun(name: str, names: Iterable[str]) -> tuple[str | None, list[str]]:
+def complete_prefix(name: str, names: Iterable[str]) -> tuple[str | None, list[str]]:
     """Returns the exact match or the unique completion of ``name`` (None if there is neither), and all names that start
     with it.
     """

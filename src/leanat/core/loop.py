@@ -101,7 +101,7 @@ def batches(run: Run, split: Split, meter: Meter, stop: Callable[[], bool]) -> I
     first, last = len(meter.losses), len(places) * method.replays
     on_cpu = order.index.cpu() if getattr(split.train, "reads_on_cpu", False) else None
     index = order.index if on_cpu is None else on_cpu
-    split.train.ahead(torch.cat([index[:0], *(index[p] for p in places[first // method.replays :])]), run.epoch)
+    split.train.prefetch(torch.cat([index[:0], *(index[p] for p in places[first // method.replays :])]), run.epoch)
     for i in range(first, last):
         if i % method.replays == 0:
             if distributed.any_rank(stop(), run.device):

@@ -37,7 +37,7 @@ class Data(Protocol):
         """x float32 [B, C, H, W] in [0, 1], augmented as that epoch and view have it, and y int64 [B]."""
         ...
 
-    def ahead(self, index: Tensor, epoch: int, view: int = 0) -> None:
+    def prefetch(self, index: Tensor, epoch: int, view: int = 0) -> None:
         """Announces the coming batches in order; a streamed set starts decoding them."""
         ...
 

@@ -116,7 +116,7 @@ class StreamedData(Facts):
         pieces = self.augment.pieces
         return pieces[0] if pieces and isinstance(pieces[0], RandomResizedCrop) else None
 
-    def ahead(self, index: Tensor, epoch: int, view: int = 0) -> None:
+    def prefetch(self, index: Tensor, epoch: int, view: int = 0) -> None:
         """Say which examples will be asked for, in this order; decoding starts and keeps ``window`` images ahead.
 
         It changes no result. What an earlier call announced and nobody asked for is dropped.

@@ -46,7 +46,7 @@ class TensorData(Facts):
         draws = Draws(self.seed, epoch, self.numbers[index], view)
         return self.augment(self.images[index], draws), self.labels[index]
 
-    def ahead(self, index: Tensor, epoch: int, view: int = 0) -> None:
+    def prefetch(self, index: Tensor, epoch: int, view: int = 0) -> None:
         """Nothing to do: all examples are on the device."""
 
     def take(self, index: Tensor) -> TensorData:

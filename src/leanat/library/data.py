@@ -71,7 +71,7 @@ class DatasetData:
         index = uploaded(index, device)
         return self.augment(uploaded(x, device), Draws(self.seed, epoch, index, view)), self.labels[index]
 
-    def ahead(self, index: Tensor, epoch: int, view: int = 0) -> None:
+    def prefetch(self, index: Tensor, epoch: int, view: int = 0) -> None:
         """Nothing to do: examples are read when they are asked for."""
 
     def plain(self) -> DatasetData:

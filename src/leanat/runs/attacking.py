@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from leanat import data, models
-from leanat.core.errors import ConfigError, begun
+from leanat.core.errors import ConfigError, complete_prefix
 from leanat.core.files import atomic_write, write_json
 from leanat.core.nouns import Data
 from leanat.evaluation.evaluate import classes_needed
@@ -63,7 +63,7 @@ def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Nam
 def _whole_name(run: str, suite: str, evaluations: Iterable[str]) -> str:
     """The whole name of a run given by its folder, its name, or a beginning that no other name shares. Raises ConfigError."""
     name, known = Path(run).name, list(evaluations)
-    found, begin = begun(name, known)
+    found, begin = complete_prefix(name, known)
     if found is None:
         near = begin[:3] or difflib.get_close_matches(name, known, 3, 0)
         which = f"{len(begin)} runs begin so" if begin else f"the nearest of {len(known)}"

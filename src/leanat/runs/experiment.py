@@ -84,7 +84,7 @@ def prepare(spec: dict[str, Any], data_dir: str | None, device: torch.device) ->
     split, test = load(parts, data_dir, device)
     net = distributed.prepared(initial(parts, io.describe(test), device))
     names = (hook.name for hook in parts.method.hooks)
-    distributed.check(names, {*jobs.SHARED, "teacher"}, parts.method.uneven)
+    distributed.check_trainable(names, {*jobs.SHARED, "teacher"}, parts.method.uneven)
     return Experiment(nouns.Run(net, parts.method, parts.recipe, parts.seed), split, test, parts.early_stop)
 
 

@@ -38,7 +38,7 @@ def at_last_layer(
     """
     net, all_of_it = run.net, unweighted(everyone(data))
     order, layers = random_order(run, data), []
-    data.ahead(order, run.epoch, view)
+    data.prefetch(order, run.epoch, view)
     with buffers_restored(net), run.autocast():
         for batch in order.split(run.recipe.batch):
             step = make_step(run, data, all_of_it, batch, view)
@@ -151,7 +151,7 @@ class AllLayers:
         parameters = [p for p in net.parameters() if p.requires_grad]
         sizes = [p.numel() for p in parameters]
         rows = torch.empty(len(batches), sum(sizes), dtype=torch.float32, device=self.run.device)
-        self.data.ahead(torch.cat(list(batches)), self.run.epoch)
+        self.data.prefetch(torch.cat(list(batches)), self.run.epoch)
         for row, batch in zip(rows, batches, strict=True):
             step = make_step(self.run, self.data, whole, batch)
             with buffers_restored(net):

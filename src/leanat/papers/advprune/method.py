@@ -145,7 +145,7 @@ class Groups(Hook):
         data = split.train.plain()
         whole = unweighted(everyone(data))
         count = torch.zeros(len(GROUPS), dtype=torch.int64, device=run.device)
-        data.ahead(whole.index, run.epoch)
+        data.prefetch(whole.index, run.epoch)
         with eval_without_param_grad(run.net), torch.no_grad(), run.autocast():
             for batch in whole.index.split(run.recipe.batch):
                 step = make_step(run, data, whole, batch)
