@@ -167,6 +167,27 @@ def test_verdicts_are_those_of_paired_t_tests_at_planned_looks_by_holm():
     }
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_side_is_that_of_the_look_that_decided_and_all_seeds_confirm_it(sign):
+    """Three seeds are 5 above, the next two 20 below: it was told as below chance, for the mean of all five."""
+    random = {"x": dict.fromkeys(range(5), 50.0)}
+    values = [50 + sign * gap for gap in (5, 5.1, 4.9, -20, -20)]
+    (found,) = verdicts.compared({"x": dict(enumerate(values))}, random)
+    assert found.p < 0.05
+    assert found.verdict == "undecided"
+    (found,) = verdicts.compared({"x": dict(enumerate(values[:3]))}, random)
+    assert found.verdict == ("above chance" if sign > 0 else "below chance")
+
+
+def test_a_difference_that_is_the_same_but_for_rounding_is_no_certain_one():
+    """Two images of 1,197 in each of three seeds: the sign test says .25, two-sided."""
+    random = [100 * right / 1197 for right in (300, 900, 1150)]
+    rows = [100 * (right + 2) / 1197 for right in (300, 900, 1150)]
+    assert np.std(np.subtract(rows, random)) > 0
+    (found,) = verdicts.compared({"x": dict(enumerate(rows))}, {"x": dict(enumerate(random))})
+    assert (found.verdict, found.p) == ("undecided", pytest.approx(0.25 / 0.4))
+
+
 def test_one_seed_decides_nothing():
     (found,) = verdicts.compared({"x": {0: 90.0}}, {"x": {0: 10.0}})
     assert found.verdict == "undecided"

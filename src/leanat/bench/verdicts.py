@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean
 
 from leanat.plan.looks import LOOKS
 from leanat.report.statistics import Interval, paired_difference
-from leanat.report.verdict import Effect, TestResult, decide
+from leanat.report.verdict import Decision, Effect, TestResult, decide, spread
 
 Outcomes = Mapping[int, float]  # accuracy in % by seed
 
@@ -33,22 +33,30 @@ def compared(rows: Mapping[str, Outcomes], random: Mapping[str, Outcomes]) -> li
     nothing is.
     """
     effects = {name: paired_difference(outcomes, random[name]) for name, outcomes in rows.items()}
-    looks = [_looks({s: outcomes[s] - random[name][s] for s in outcomes}) for name, outcomes in rows.items()]
-    verdicts = []
-    for (name, effect), decision in zip(effects.items(), decide(looks), strict=True):
-        side = "above chance" if effect.mean > 0 else "below chance"
-        verdicts.append(
-            Verdict(name, effect, decision.support, side if decision.verdict == "supported" else "undecided")
+    values = [[outcomes[s] - random[name][s] for s in sorted(outcomes)] for name, outcomes in rows.items()]
+    return [
+        Verdict(name, effect, decision.support, _side(own, decision, effect))
+        for (name, effect), own, decision in zip(
+            effects.items(), values, decide(list(map(_looks, values))), strict=True
         )
-    return verdicts
+    ]
 
 
-def _looks(differences: Outcomes) -> dict[int, TestResult]:
+def _side(values: Sequence[float], decision: Decision, effect: Interval) -> str:
+    """The side that the deciding look saw; undecided where the interval over all seeds does not lie on that side of 0."""
+    if decision.look is None or effect.low is None or effect.high is None:
+        return "undecided"
+    above = fmean(values[: decision.look]) > 0
+    if effect.low <= 0 if above else effect.high >= 0:
+        return "undecided"
+    return "above chance" if above else "below chance"
+
+
+def _looks(values: Sequence[float]) -> dict[int, TestResult]:
     """Of each look, Student's two-sided test that the mean difference is 0, by the first seeds."""
-    values = [differences[seed] for seed in sorted(differences)]
     results = {}
     for look in (look for look in LOOKS if look <= len(values)):
-        effect = Effect(abs(fmean(values[:look])), look, stdev(values[:look]))
+        effect = Effect(abs(fmean(values[:look])), look, spread(values[:look]))
         p = min(1.0, 2 * effect.above(0.0))
         results[look] = TestResult(p, 1.0, True, 0, 0)
     return results

@@ -29,6 +29,7 @@ from leanat.report.verdict import (
     out_of_reach,
     outlook,
     reached,
+    spread,
 )
 from leanat.runs import records
 
@@ -211,8 +212,7 @@ def _first(case: CaseResult, look: int) -> Effect | None:
 
 def _over(by_seed: Mapping[int, float], error: float, most: int | None = None) -> Effect:
     values = [by_seed[seed] for seed in sorted(by_seed)][:most]
-    sd = statistics.stdev(values) if len(values) > 1 else None
-    return Effect(statistics.fmean(values), len(values), sd, error)
+    return Effect(statistics.fmean(values), len(values), spread(values), error)
 
 
 def _judge(claim: Claim, cases: Sequence[CaseResult], prior: Prior, look: int | None = None) -> TestResult:
@@ -238,7 +238,7 @@ def _overall(cases: Sequence[CaseResult], look: int | None) -> Effect | None:
     if len(common) < max(LOOKS[0], look or 0) or len(cases) < 2:
         return None
     by_seed = [[case.by_seed[seed] for case in cases] for seed in common]
-    alone = statistics.fmean(statistics.variance(values) for values in zip(*by_seed, strict=True)) / len(cases)
+    alone = statistics.fmean((spread(values) or 0.0) ** 2 for values in zip(*by_seed, strict=True)) / len(cases)
     # The cases share their test images, at worst wholly: the mean of their errors, no smaller.
     error = statistics.fmean(case.effect.examples for case in cases)
     found = _over({seed: statistics.fmean(values) for seed, values in zip(common, by_seed, strict=True)}, error)

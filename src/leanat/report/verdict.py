@@ -7,6 +7,7 @@ their ``mean``, are above a bound, below it, or within a distance of zero. It is
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,9 +21,18 @@ SHARES = dict(zip(LOOKS, (0.4, 0.25, 0.15, 0.1, 0.1), strict=True))
 FEW, LARGE = 5, 2.0  # below this many seeds, only effects over this many points support
 TIMES = 0.05  # a measured time ratio this close to its bound decides nothing
 TINY = 1e-12  # p values below are this
+ROUNDING = 1e-9  # a smaller spread, as a share of the values or of 1, is what is left of sums that should be equal
 HOPE = 0.1  # a claim that later looks decide with a smaller probability is past hope
 UNKNOWN = 0.5  # chance of a look on what nothing is known of
 TYPICAL_SD = 2.0  # points: of a difference over seeds, where a paper has too few to say
+
+
+def spread(values: Sequence[float]) -> float | None:
+    """The sample standard deviation; 0 where the values differ by rounding alone, None for one."""
+    if len(values) < 2:
+        return None
+    sd = statistics.stdev(values)
+    return sd if sd > ROUNDING * max(1.0, *map(abs, values)) else 0.0
 
 
 @dataclass(frozen=True)
