@@ -581,6 +581,33 @@ def test_a_mean_over_cases_is_a_mean_for_each_seed(tmp_path):
     assert (line.effect, line.low, line.high) == (20, 20, 20)
 
 
+def test_cases_without_a_common_seed_have_no_mean(tmp_path):
+    """It was the mean of the first case alone, told as that of both."""
+    path = tmp_path / "items" / "demo" / "qtart" / "table1.csv"
+    path.parent.mkdir(parents=True)
+    text = "row,column,published,values,missing,tested,seeds,runs\n"
+    for name, column, values, seeds in (
+        ("A", "c", [60, 61, 62], (0, 1, 2)), ("B", "c", [50, 51, 52.1], (0, 1, 2)),
+        ("A", "d", [30, 31, 32], (3, 4, 5)), ("B", "d", [50, 51, 52.1], (3, 4, 5)),
+    ):  # fmt: skip
+        runs = " ".join(f"digits-net-{name}-s{seed}-00000000" for seed in seeds)
+        text += f'{name},{column},,"{values}",,,"[0, 1, 2, 3, 4, 5]",{runs}\n'
+    path.write_text(text)
+    (line,) = claims.ledger([claim(mean(above=0), columns=("c", "d"))], Items(tmp_path, "demo"))
+    assert (line.verdict, line.effect) == ("not tested at demo", None)
+    assert line.reason == "its cases have no seed in common"
+    (line,) = claims.ledger([claim(mean(above=0))], Items(tmp_path, "demo"))
+    assert line.verdict == "supported"
+
+
+def test_seeds_that_differ_by_rounding_alone_are_the_sign_test(tmp_path):
+    """10.1 in each of three seeds, but for the last digits: p was 1e-12."""
+    write_item(tmp_path, [("A", "c", "", [60.2, 70.2, 80.2], "", ""), ("B", "c", "", [50.1, 60.1, 70.1], "", "")])
+    (line,) = claims.ledger([claim()], Items(tmp_path, "demo"))
+    assert len(set(line.cases[0].by_seed.values())) > 1
+    assert (line.verdict, line.decision.support) == ("inconclusive", pytest.approx(0.125 / 0.4))
+
+
 def test_arithmetic_is_exact_and_times_are_not(tmp_path):
     write_item(tmp_path, [("A", "c", 9.76, [9.76], "", ""), ("B", "c", 4.5, [4.7], "", "")])
     exact = claim(every(within=0.001), lambda a, a_paper: a - a_paper, "arithmetic")

@@ -194,8 +194,10 @@ def _line(claim: Claim, items: Items) -> tuple[Line, tuple[CaseResult, ...]]:
     if claim.kind in ("time", "arithmetic"):
         return _exact(claim, cells, items), ()
     apart = [range(len(whole))] if claim.expect.of == "mean" else [[k] for k in range(len(whole))]
-    cases = tuple(_case(piece, [whole[k] for k in some]) for some in apart for piece in claim.parts())
-    return Line(claim, items.scale, "", _not_finite(cells), used=len(whole)), cases
+    cases = [_case(piece, [whole[k] for k in some]) for some in apart for piece in claim.parts()]
+    if not all(cases):
+        return Line(claim, items.scale, f"not tested at {items.scale}", "its cases have no seed in common"), ()
+    return Line(claim, items.scale, "", _not_finite(cells), used=len(whole)), tuple(filter(None, cases))
 
 
 def _prior(tested: Sequence[tuple[Claim, tuple[CaseResult, ...]]]) -> Prior:
@@ -396,8 +398,11 @@ def _series(claim: Claim, case: Mapping[str, Cell]) -> dict[int, float]:
     return {seed: value for seed, value in found.items() if math.isfinite(value)}
 
 
-def _case(claim: Claim, whole: Sequence[Whole]) -> CaseResult:
-    """The mean effect of the cases by seed, with its uncertainty; cells of several cases are numbered."""
+def _case(claim: Claim, whole: Sequence[Whole]) -> CaseResult | None:
+    """The mean effect of the cases by seed, with its uncertainty; cells of several cases are numbered.
+
+    Over the seeds that all of them have; None where there is none.
+    """
     cases = [cells for _, cells in whole]
 
     def numbered(name: str, place: int) -> str:
@@ -412,8 +417,10 @@ def _case(claim: Claim, whole: Sequence[Whole]) -> CaseResult:
         if slope
     )
     series = [_series(claim, case) for case in cases]
-    common = sorted(set.intersection(*map(set, series))) or sorted(series[0])
-    by_seed = {seed: statistics.fmean(s[seed] for s in series if seed in s) for seed in common}
+    common = sorted(set.intersection(*map(set, series)))
+    if not common:
+        return None
+    by_seed = {seed: statistics.fmean(s[seed] for s in series) for seed in common}
     return CaseResult(cells, places, by_seed, _over(by_seed, examples.error(claim, cases)), acting)
 
 
