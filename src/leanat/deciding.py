@@ -209,7 +209,8 @@ def _items_of(claim: Claim) -> list[str]:
 
 def _ledger(papers: Iterable[str], grid: Grid, results: Path, root: Path) -> Iterable[list[Line]]:
     own, real = {paper: claims.load(paper) for paper in papers}, root / "replicated"
-    found = ledger.lines(own, results, real, grid.scale.name, grid.items)
+    more = bool(grid.settings.get("more_seeds"))
+    found = ledger.lines(own, results, real, grid.scale.name, grid.items, more)
     return [[line for line in part if line.origin == "this run"] for part in found.values()]
 
 

@@ -989,6 +989,26 @@ def test_what_later_seeds_do_not_confirm_is_withheld(tmp_path):
     assert line.more.startswith("decided at 3 seeds, and not confirmed by all 5")
 
 
+def test_what_is_supported_has_an_interval_beyond_the_bound(tmp_path):
+    """All five are above 0 by p = .04: beside a verdict of support stood an interval with 0 in it."""
+    seeds = [5, 5.1, 4.9, -0.5, 1.2]
+    write_item(tmp_path, [("A", "c", "", seeds, "", ""), ("B", "c", "", [0] * 5, "", "")])
+    (line,) = claims.ledger([claim()], Items(tmp_path, "demo"))
+    assert line.low < 0
+    assert line.verdict == "inconclusive"
+    assert line.more.startswith("decided at 3 seeds, and not confirmed by all 5")
+
+
+def test_a_verdict_over_seeds_alone_is_that_of_the_case_shown(tmp_path):
+    rows = [(n, "c", "", [v, v + 0.2, v + 0.1 * (n == "A")], "", "") for n, v in (("A", 60), ("B", 50))]
+    rows += [(n, "d", "", [v, v + 0.2, v + 0.1 * (n == "A")], "", 500) for n, v in (("A", 90), ("B", 50))]
+    write_item(tmp_path, rows)
+    for expect, said in ((every(above=0), True), (some(above=0), False)):
+        (line,) = claims.ledger([claim(expect, columns=("c", "d"))], Items(tmp_path, "demo"))
+        assert (line.effect < 20) == said
+        assert ("over seeds alone" in ledger_text.remarks(line)) == said
+
+
 def test_seeds_are_paired_by_their_number_not_by_their_place(tmp_path):
     path = tmp_path / "items" / "demo" / "qtart" / "table1.csv"
     path.parent.mkdir(parents=True)
@@ -1012,6 +1032,12 @@ def test_what_could_have_been_chosen_is_corrected_for(tmp_path):
     fixed, planned = (claims.ledger([claim(), *many], Items(tmp_path, "demo"), p)[0] for p in (False, True))
     assert (fixed.verdict, fixed.family) == ("supported", 1)
     assert (planned.verdict, planned.family) == ("inconclusive", 15)
+    absent = [replace(one, cases=[dict.fromkeys("ab", ("table2", "A", "d"))]) for one in many]
+    (line,) = claims.ledger([claim(), *absent], Items(tmp_path, "demo"), True)[:1]
+    assert (line.verdict, line.family) == ("inconclusive", 15), "items that are not made yet"
+    for more in (False, True):
+        found = ledger.lines({"qtart": [claim(), *many]}, tmp_path, tmp_path / "real", "demo", more_seeds=more)
+        assert found["qtart"][0].family == (15 if more else 1)
 
 
 def test_by_hand(tmp_path, capsys):

@@ -75,6 +75,7 @@ class Line:
     chances: Mapping[int, float] = field(default_factory=dict)  # that later looks decide it
     cases: tuple[CaseResult, ...] = ()
     by_mean: bool = False  # whether the mean of the cases rejected it, which is then the effect
+    examples: float = 0.0  # the effect's error over test images; 0: its interval is over seeds alone
     prior: Prior = NO_PRIOR
     family: int = 0  # hypotheses that are corrected for together
 
@@ -99,8 +100,8 @@ def ledger(claims: list[Claim], items: Items, planned: bool = False, beside: int
     """A line for each claim of one paper.
 
     Holm's correction is over the claims that have reached the first look; where seeds are ``planned`` (``leanat decide``
-    chooses by what it has seen), over all that it could have chosen. ``beside``: further claims of the paper that are tested
-    elsewhere.
+    chooses by what it has seen), over all that it could have chosen, those that wait for an item among them. ``beside``:
+    further claims of the paper that are tested elsewhere.
     """
     lines: dict[str, Line] = {}
     waiting: dict[str, tuple[CaseResult, ...]] = {}
@@ -109,8 +110,10 @@ def ledger(claims: list[Claim], items: Items, planned: bool = False, beside: int
         lines[claim.id] = line
         if cases:
             waiting[claim.id] = cases
-    found = procedure([(lines[name].claim, cases) for name, cases in waiting.items()], planned, beside)
-    planned_family = len(waiting) + beside  # that of ``leanat decide``, which would add the seeds
+    absent = sum(over_seeds(line.claim, items.scale) and line.verdict == "not run yet" for line in lines.values())
+    tested = [(lines[name].claim, cases) for name, cases in waiting.items()]
+    found = procedure(tested, planned, beside + absent * planned)
+    planned_family = len(waiting) + absent + beside  # that of ``leanat decide``, which would add the seeds
     for (name, cases), one in zip(waiting.items(), found.tests, strict=True):
         line, levels = (
             replace(lines[name], cases=cases, family=found.family),
@@ -163,14 +166,15 @@ def procedure(
 
 
 def _confirmed(decision: Decision, now: TestResult) -> Decision:
-    """Withheld where all seeds together, later ones included, no longer say by themselves what a look decided.
+    """Withheld where all seeds together, later ones included, no longer say by themselves what a look decided: one-sided, at
+    the level of one end of a 95 % interval, so that the interval that is shown leaves out the bound.
 
     A claim whose support is withheld may have been rejected by another look.
     """
     p = {"supported": now.support if now.large else 1.0, "not supported": now.reject}.get(decision.verdict, 0.0)
-    if p < ALPHA:
+    if p < ALPHA / 2:
         return decision
-    rejected = decision.verdict == "supported" and max(decision.reject, now.reject) < ALPHA
+    rejected = decision.verdict == "supported" and decision.reject < ALPHA and now.reject < ALPHA / 2
     return (
         replace(decision, verdict="not supported", look=None) if rejected else replace(decision, verdict="inconclusive")
     )
@@ -277,6 +281,7 @@ def _decided(line: Line, one: Tested, levels: tuple[float, float], prior: Prior)
         looks=tuple(one.looks),
         decision=one.decision,
         by_mean=by_mean,
+        examples=effect.examples,
         signs=_signs(shown, expect),
         outlying=_outlying(shown, prior),
         shown="" if by_mean or len(cases) == 1 else _cells(shown),
@@ -362,6 +367,11 @@ def not_tested_at(claim: Claim, scale: str) -> str | None:
     if claim.scales and scale not in claim.scales:
         return claim.why or f"tested at {', '.join(claim.scales)}"
     return None
+
+
+def over_seeds(claim: Claim, scale: str) -> bool:
+    """Whether a claim is tested over seeds at this scale: one of those that are corrected for together."""
+    return claim.kind not in ("time", "arithmetic") and not not_tested_at(claim, scale)
 
 
 Whole = tuple[Mapping[str, tuple[str, str, str]], dict[str, Cell]]  # where the cells of a case stand, and the cells

@@ -46,7 +46,7 @@ def make(grid: Grid, only: Sequence[str], results: Path, root: Path, out: Path |
         if paper not in titles:
             raise ValueError(f"claims: no paper {paper!r}{did_you_mean(paper, titles)}")
     own = {paper: load(paper) for paper in only or titles}
-    found = lines(own, results, root / "replicated", grid.scale.name, grid.items)
+    found = lines(own, results, root / "replicated", grid.scale.name, grid.items, bool(grid.settings.get("more_seeds")))
     if out is not None:
         minutes = price(found, results)
         write_rows(rows(found, minutes), out.with_suffix(".csv"))
@@ -56,13 +56,19 @@ def make(grid: Grid, only: Sequence[str], results: Path, root: Path, out: Path |
 
 
 def lines(
-    claims: Mapping[str, list[Claim]], results: Path, real: Path, scale: str, asked: Mapping[str, Item] | None = None
+    claims: Mapping[str, list[Claim]],
+    results: Path,
+    real: Path,
+    scale: str,
+    asked: Mapping[str, Item] | None = None,
+    more_seeds: bool = False,
 ) -> dict[str, list[Line]]:
     """Lines by paper: one per claim at ``scale``, and one more for each claim that committed replications can test.
 
     ``asked``: the items by name, as the settings have them; without it those that are there count, whatever they are of.
+    ``more_seeds``: whether these settings give single items more seeds, as what ``leanat decide`` keeps below the results does.
     """
-    found, planned = {}, bool(looks.read(results, scale))
+    found, planned = {}, more_seeds or bool(looks.read(results, scale))
     for paper, own in claims.items():
         found[paper] = ledger(own, Items(results, scale, asked=asked), planned)
         here = {(scale, line.claim.id) for line in found[paper] if line.used}  # not a second time, of the same runs

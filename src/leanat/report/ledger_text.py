@@ -132,7 +132,7 @@ def remarks(line: Line) -> str:
     said = [f"seen in {line.shown}"] if line.shown else []
     if line.by_mean and line.prior.df:
         said.append("the variance of this mean borrows nothing")
-    if line.low is not None and not any(case.effect.examples for case in line.cases):
+    if line.low is not None and not line.examples:
         said.append("over seeds alone")
     if line.outlying and line.signs:
         fits, n = line.signs

@@ -8,7 +8,7 @@ from typing import Any
 from leanat.experiments.claim import Claim
 from leanat.plan.item import Item
 from leanat.report.cells import Items
-from leanat.report.claims import Line, ledger, load, not_tested_at
+from leanat.report.claims import Line, ledger, load, over_seeds
 from leanat.report.ledger_text import MARKS, measured, named
 
 
@@ -22,13 +22,9 @@ def lines(item: Item, folder: Path) -> list[dict[str, Any]]:
     claims = load(item.paper)
     others = {claim.id: _others(claim, item) for claim in claims}
     alone = [claim for claim in claims if others[claim.id] == []]
-    beside = sum(_tested(claim, item.scale) for claim in claims if others[claim.id] != [])
+    beside = sum(over_seeds(claim, item.scale) for claim in claims if others[claim.id] != [])
     found = {line.claim.id: line for line in ledger(alone, Items(folder, item.scale), planned=True, beside=beside)}
     return [_line(c, found.get(c.id), needs) for c in claims if (needs := others[c.id]) is not None]
-
-
-def _tested(claim: Claim, scale: str) -> bool:
-    return claim.kind not in ("time", "arithmetic") and not not_tested_at(claim, scale)
 
 
 def _others(claim: Claim, item: Item) -> list[str] | None:

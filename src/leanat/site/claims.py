@@ -71,7 +71,8 @@ class Ledger:
 def load(grid: Grid, results: Path, root: Path) -> Ledger:
     """The claims of each paper with their verdicts at the grid's scale, and at those of committed replications."""
     own = {paper: claims.load(paper) for paper in grid.papers}
-    lines = ledger.lines(own, results, root / "replicated", grid.scale.name, grid.items)
+    more = bool(grid.settings.get("more_seeds"))
+    lines = ledger.lines(own, results, root / "replicated", grid.scale.name, grid.items, more)
     whole = ledger.record(lines, ledger.price(lines, results))
     made = iter(whole["claims"])
     found = {paper: [_claim(line, next(made)) for line in part] for paper, part in lines.items()}
