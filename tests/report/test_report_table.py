@@ -7,6 +7,7 @@ import math
 import os
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,8 @@ from leanat.report.collect import collect
 from leanat.report.layout import number
 from leanat.report.notes import notes
 from leanat.report.overview import draw, overview
+from leanat.report.plots.page import reading
+from leanat.report.plots.points import points
 
 PUBLISHED = Path(__file__).parents[2] / "published"
 NASTY = r"#let $x$ *b* _i_ <lab> @ref \n `r` [c] {d} ~ // /* & % ^ = - + 1. \u{41}"
@@ -129,6 +132,47 @@ def test_one_seed_has_a_mean_and_no_interval():
     assert got[["low", "high"]].loc[0].isna().all()
 
 
+def of_runs(values, seeds):
+    """A cell with a value for each of as many random subsets of each seed."""
+    draws = len(values) // len(seeds)
+    runs = [f"digits-net-random-s{seed}-{draw:08x}" for seed in seeds for draw in range(draws)]
+    return cell(values) | {"runs": runs}
+
+
+def test_random_subsets_drawn_again_are_no_further_seeds():
+    """Nine subsets of three seeds: the interval is over three means, as that of claims is."""
+    rows, columns = [{"group": "", "label": name, "note": None} for name in "ab"], [column(digits=1)]
+    nine = of_runs([10, 11, 12, 20, 21, 22, 33, 34, 35], (0, 1, 2))
+    item = small(rows=rows, columns=columns, cells=[[nine], [cell([5, 6, 7])]])
+    item["provenance"] |= {"draws": True}
+    first = frame(item).iloc[0]
+    half = 4.302652729911275 * statistics.stdev([11, 21, 34]) / math.sqrt(3)
+    assert (first["mean"], first["n"]) == (22, 3)
+    assert (first["low"], first["high"]) == pytest.approx((22 - half, 22 + half))
+    assert json.loads(first["values"]) == nine["values"]
+    assert (printed(item, 0, 0)["pm"], printed(item, 0, 0)["n"]) == (f"± {half:.1f}", "")
+    (point, _) = points(from_json(Filled, item))
+    assert (point.ours.n, point.ours.half) == (3, pytest.approx(half))
+    assert (
+        "interval over n = 3 seeds. Random subsets that are drawn several times within a seed are averaged first. "
+        in notes(from_json(Filled, item))[0]["body"]
+    )
+    said = " ".join(reading(from_json(Filled, item), "Lines", "bars: 95 % t interval over seeds"))
+    assert said.startswith(
+        "Lines: this run, mean over n = 3 seeds; bars: 95 % t interval over seeds. Random subsets that"
+    )
+
+
+def test_the_subsets_of_one_seed_have_an_interval_and_the_foot_says_whose():
+    rows, columns = [{"group": "", "label": "a", "note": None}], [column(digits=1)]
+    item = small(rows=rows, columns=columns, cells=[[of_runs([1, 2, 3], (0,))]])
+    item["provenance"] |= {"draws": True, "seeds": [0]}
+    assert (printed(item, 0, 0)["mean"], printed(item, 0, 0)["pm"]) == ("2.0", "± 2.5")
+    said = notes(from_json(Filled, item))[0]["body"]
+    assert "over n = 3 random subsets." in said
+    assert "averaged first" not in said
+
+
 def test_no_difference_to_the_paper_is_ever_given():
     got = frame(small())
     assert not [name for name in got.columns if re.search("delta|diff|gap", name)]
@@ -169,7 +213,9 @@ def test_bold_is_the_best_of_a_block_where_it_is_told_apart_from_the_next(better
     item = small(rows=rows, columns=[column(better=better)], cells=cells)
     assert [printed(item, r, 0)["bold"] for r in range(3)] == bold
     assert printed(item, 3, 0)["bold"] is False  # alone in its block: best of nothing
-    said = "best of its column and block, and told apart from the next" in notes(from_json(Filled, item))[0]["body"]
+    foot = notes(from_json(Filled, item))[0]["body"]
+    said = "best of its column and block, and told apart from the next" in foot
+    assert ("of the paired difference over seeds; another test set is not in it." in foot) == said
     assert said == (better is not None and len(values[0]) > 1)
     item["one_block"] = True
     assert ("best of its column, and" in notes(from_json(Filled, item))[0]["body"]) == said

@@ -173,7 +173,7 @@ def _lines(filled: Filled, judged: dict[Rule, Verdict], apart: dict[Rule, str]) 
     """The table for a terminal: accuracies, cost, the difference to random that is judged."""
     out = [f"{'':<56}{'clean':>6}{'robust':>7}{'passes':>7}{'':>9}  above random, 95 %"]
     for row, cells in zip(filled.rows, filled.cells, strict=True):
-        means = [sum(cell.values) / cell.n for cell in (*cells[:2], *cells[-2:])]
+        means = [cell.mean for cell in (*cells[:2], *cells[-2:])]
         above = apart.get(_rule(row), "")
         if (v := judged.get(_rule(row))) is not None:
             mean, low, high, _ = v.difference

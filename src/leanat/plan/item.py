@@ -238,12 +238,28 @@ class Value:
 
     @property
     def n(self) -> int:
-        return len(self.values)
+        return len(self.trials)
+
+    @property
+    def mean(self) -> float:
+        return sum(self.trials) / self.n
+
+    @property
+    def trials(self) -> tuple[float, ...]:
+        """What an interval is over: a value for each seed. Of one seed, and where it is not known whose they are, all values."""
+        own = tuple(self.by_seed.values())
+        return own if len(own) > 1 else self.values
 
     @property
     def by_seed(self) -> dict[int, float]:
-        """The mean of each seed's values (over random subsets there are several), by the seeds in the runs' names."""
-        if len(self.runs) != self.n:
+        """The mean of each seed's values (over random subsets there are several), by the seeds in the runs' names.
+
+        One number of several runs (a time, or what was chosen by all of them) is that of seed 0; none where several are those
+        of more runs, of which it is not known which have none.
+        """
+        if self.runs and len(self.runs) != len(self.values) > 1:
+            return {}
+        if len(self.runs) != len(self.values):
             return dict(enumerate(self.values))
         found: dict[int, list[float]] = {}
         for run, value in zip(self.runs, self.values, strict=True):

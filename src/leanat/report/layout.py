@@ -116,7 +116,7 @@ def _estimate(cell: Value, part: str) -> Interval | None:
     if part == "paper":
         return None if cell.published is None else Interval(cell.published, None, None, 1)
     if part == "this run":
-        return t_interval(cell.values) if cell.values else None
+        return t_interval(cell.trials) if cell.values else None
     real = cell.replicated
     return Interval(real.mean, real.low, real.high, real.n) if real else None
 
@@ -140,7 +140,7 @@ def _embolden(item: Filled, c: int, cells: list[Set]) -> None:
     blocks = [list(range(len(item.rows)))] if item.one_block else [rows for _, rows in _blocks(item)]
     for rows in blocks if better else []:
         found = [(item.cells[r][c], r) for r in rows if item.cells[r][c].values]
-        found.sort(key=lambda pair: sum(pair[0].values) / pair[0].n, reverse=better == "high")
+        found.sort(key=lambda pair: pair[0].mean, reverse=better == "high")
         if len(found) > 1 and told_apart(found[0][0], found[1][0]):
             cells[found[0][1]]["bold"] = True
 

@@ -19,6 +19,7 @@ TIMES = (
     "on all; the attack on a validation part, where a selection makes one, is taken to cost what that of the training does."
 )
 GREY = "Grey: the paper's values."
+SUBSETS = "Random subsets that are drawn several times within a seed are averaged first."
 WHOLE_TIMES = ("minutes",)  # of a whole training, which are set against the baseline's as a ratio
 
 
@@ -122,6 +123,16 @@ def _not_finite(item: Filled) -> str:
     )
 
 
+def trials(item: Filled) -> str:
+    """What the intervals of this run are over: its seeds, or the random subsets of one."""
+    return "random subsets" if item.provenance.draws and len(item.provenance.seeds) == 1 else "seeds"
+
+
+def over_subsets(item: Filled) -> bool:
+    """Whether a number is the mean over seeds that have several values each."""
+    return any(len(cell.values) > cell.n for _, _, cell in item.flat)
+
+
 def _reading(item: Filled, n: int | None) -> str:
     """How the numbers are to be read."""
     said = [GREY] * _printed(item)
@@ -129,7 +140,11 @@ def _reading(item: Filled, n: int | None) -> str:
     if n is not None and several:
         same = len({cell.n for _, _, cell in item.flat if cell.values}) == 1
         unless = "" if same else " unless shown"
-        said.append(f"This run: mean ± half-width of the 95 % t interval over n = {n} seed{'s' * (n > 1)}{unless}.")
+        of = trials(item)
+        said.append(
+            f"This run: mean ± half-width of the 95 % t interval over n = {n} {of if n > 1 else of[:-1]}{unless}."
+        )
+        said += [SUBSETS] if over_subsets(item) else []
     elif n is not None and not item.provenance.seeds:
         said.append("This run: computed, no training.")
     elif n is not None:
@@ -139,7 +154,8 @@ def _reading(item: Filled, n: int | None) -> str:
         said.append(f"[ ]{which}: Wilson's 95 % interval over its test examples, which says nothing of other seeds.")
     if within := _best_of(item):
         said.append(
-            f"Bold: best of its {within}, and told apart from the next by the 95 % interval of the paired difference."
+            f"Bold: best of its {within}, and told apart from the next by the 95 % interval of the paired difference over "
+            "seeds; another test set is not in it."
         )
     if item.options.get("baseline"):
         name = item.options["baseline"]
@@ -236,7 +252,7 @@ def row_note(item: Item, row: Row, cells: Sequence[Value]) -> str | None:
     for column, cell in zip(item.columns, cells, strict=True):
         if cell.values:
             name = " of ".join(filter(None, (column.label, column.group)))
-            found[column.entry.get("metric")] = name, sum(cell.values) / cell.n
+            found[column.entry.get("metric")] = name, cell.mean
     for pair in item.options.get("doubt", []):
         if set(pair) <= set(found):
             (weak, high), (strong, low) = (found[metric] for metric in pair)

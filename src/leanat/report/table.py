@@ -51,7 +51,7 @@ def frame(item: Filled) -> pandas.DataFrame:
     key = item.options.get("x")
     numeric = any(key in line.entry for line in (*item.rows, *item.columns)) if key else False
     for row, column, cell in item.flat:
-        ours = t_interval(cell.values)._asdict() if cell.values else {}
+        ours = t_interval(cell.trials)._asdict() if cell.values else {}
         real = cell.replicated._asdict() if cell.replicated else {}
         records.append(
             {

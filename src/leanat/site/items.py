@@ -147,7 +147,7 @@ def _cell(piece: Mapping[str, Any], kind: str, asked: planned.Cell, filled: plan
     against = asked.against.runs if asked.against and values else ()
     return Cell(
         piece["mean"], piece["pm"], piece["n"], piece["mark"], piece["bold"],
-        sum(values) / len(values) if values else None, kind, asked.metric,
+        filled.mean if values else None, kind, asked.metric,
         origins, tuple(origin(run, None) for run in against), asked.timed is not None and bool(values),
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ from numpy import array, ndarray
 
 from leanat.plan.item import Filled
 from leanat.report import style
-from leanat.report.notes import notes, scale_note
+from leanat.report.notes import SUBSETS, notes, over_subsets, scale_note, trials
 from leanat.report.overview import plain
 from leanat.report.plots.missing import missing, missing_along, own_rows
 from leanat.report.plots.points import Key, Point, made_on, name, split
@@ -315,10 +315,10 @@ def reading(
             said = [f"{ours}: computed, no training."]
     else:
         n = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else counts[0]
-        one = len(item.provenance.seeds) == 1
-        of = ("random subsets" if one else "random subsets and seeds") if item.provenance.draws else "seeds"
+        of = trials(item)
         several = " where n is more than 1" * (counts[0] == 1)
         said = [f"{ours}: this run, mean over n = {n} {of}; {interval.replace('seeds', of)}{several}."]
+        said += [SUBSETS] if over_subsets(item) else []
     if any(_few(p) for p in each):
         said.append("Small dots: the seeds, one by one.")
     if any(p.images for p in each):

@@ -52,7 +52,7 @@ def points(item: Filled) -> list[Point]:
         names = {f"{kind}_{part}": getattr(line, part) for kind, line in lines for part in ("group", "label")}
         keys = {**row.entry, **column.entry, **names}
         keys = {key: value for key, value in keys.items() if value is not None}
-        ours = t_interval(cell.values) if cell.values else None
+        ours = t_interval(cell.trials) if cell.values else None
         real = Interval(*cell.replicated[:4]) if cell.replicated else None
         missing = None if ours else column.skipped or cell.missing
         more = cell.stand_in, tuple(cell.by_seed.values()), over_images(cell, column.unit), cell.by_seed, cell.specs
