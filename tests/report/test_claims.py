@@ -34,7 +34,7 @@ from leanat.report import (
     published,
     replicated,
 )
-from leanat.report.cells import Cell, Items
+from leanat.report.cells import Cell, Items, by_seed
 from leanat.report.variance import Prior
 from leanat.report.verdict import Effect, out_of_reach
 
@@ -1019,9 +1019,23 @@ def test_seeds_are_paired_by_their_number_not_by_their_place(tmp_path):
     )
     items = Items(tmp_path, "demo")
     assert items.cell("qtart", "table1", "A", "c").values == {0: 9, 2: 5}
-    assert items.cell("qtart", "table1", "C", "c").values == {}, "two numbers of three seeds: whose is not known"
+    unknown = items.cell("qtart", "table1", "C", "c")
+    assert unknown.values == {}, "two numbers of three seeds: whose is not known"
+    assert unknown.missing == "of which seeds its numbers are is not known"
     (line,) = claims.ledger([claim()], items)
     assert (line.effect, line.n) == (5, 2), "9 - 1 and 5 - 3"
+
+
+def test_numbers_of_fewer_than_the_runs_are_of_no_known_seeds():
+    """Six numbers of nine runs, three of each seed: dealt out two by two, they were those of other seeds."""
+    names = " ".join(f"digits-net-a-s{seed}-{draw}0000000" for seed in range(3) for draw in range(3))
+    assert by_seed("[1, 1, 1, 2, 2, 3]", names, "[0, 1, 2]") == {}
+    assert by_seed("[1, 1, 1, 2, 2, 2, 3, 3, 3]", names, "[0, 1, 2]") == {0: 1, 1: 2, 2: 3}
+    assert by_seed("[7]", names, "[0, 1, 2]") == {0: 7}, "chosen by all runs"
+    assert by_seed("[7]", "digits-net-a-s2-00000000", "[0, 1, 2]") == {2: 7}
+    runs = tuple(names.split())
+    assert planned.Value(values=(1, 1, 1, 2, 2, 3), runs=runs).by_seed == {}
+    assert planned.Value(values=(7,), runs=runs).by_seed == {0: 7}
 
 
 def test_what_could_have_been_chosen_is_corrected_for(tmp_path):

@@ -94,9 +94,11 @@ def _agreeing(right: numpy.ndarray | None, cell: Cell) -> numpy.ndarray | None:
 def _read_cell(row: Mapping[str, str]) -> Cell:
     published, tested = row["published"], row.get("tested")
     runs, seeds = row.get("runs") or "", row.get("seeds") or "[]"
+    values = by_seed(row["values"], runs, seeds)
+    unknown = "of which seeds its numbers are is not known" if not values and json.loads(row["values"]) else None
     return Cell(
-        by_seed(row["values"], runs, seeds),
-        row["missing"] or None,
+        values,
+        row["missing"] or unknown,
         float(published) if published else None,
         int(float(tested)) if tested else None,
         not_finite=int(float(row.get("not_finite") or 0)),
@@ -108,12 +110,14 @@ def by_seed(text: str, runs: str, of_item: str) -> dict[int, float]:
     """The values of a cell by seed, from the columns ``values``, ``runs`` and ``seeds`` of the item's CSV.
 
     Of random subsets drawn several times, the mean for each seed. Seeds are those in the names of the runs, one for each
-    value, or those of the item, of which each has as many values, one after the other. Where a seed's number is lacking,
-    nothing can be paired, and there are no values.
+    value, or without names those of the item, of which each has as many values, one after the other. Where a run's or a
+    seed's number is lacking, nothing can be paired, and there are no values.
     """
     values, seeds, names = json.loads(text), json.loads(of_item), runs.split()
     if values and len(names) == len(values):
         seeds = [seed_of(name) for name in names]
+    elif names and len(values) > 1:
+        return {}
     # one number of an item of several seeds is a time or arithmetic
     if not seeds or (len(values) == 1 and len(seeds) > 1):
         return dict(enumerate(values))
