@@ -692,12 +692,23 @@ def test_what_a_stronger_attack_takes_away_is_a_share_of_the_examples(tmp_path):
     assert (nested.verdict, free.verdict) == ("supported", "inconclusive")
 
 
-def outcomes(folder, run, right, clean, attacks):
+def outcomes(folder, run, right, clean, attacks, labels=None):
     """A run's suite with one attack, whose outcome is kept in the run's folder ``attacks``."""
     n = len(right)
     zero = np.zeros(n, dtype=np.float32)
     whole = np.arange(n)
-    kept = Outcome(whole, whole, whole, clean, right, zero, zero, zero, np.zeros(n, dtype=np.int16), ("pgd",))
+    kept = Outcome(
+        whole,
+        whole if labels is None else labels,
+        whole,
+        clean,
+        right,
+        zero,
+        zero,
+        zero,
+        np.zeros(n, dtype=np.int16),
+        ("pgd",),
+    )
     for name in (attacks, "suites"):
         (folder / "runs" / run / name).mkdir(parents=True)
     np.savez(folder / "runs" / run / attacks / "pgd.npz", **outcome.arrays(kept))
@@ -795,6 +806,49 @@ def test_a_cell_against_another_training_has_the_error_of_its_images(tmp_path, d
     drawn = [rng.integers(0, 500, 500) for _ in range(4000)]
     resampled = [number(*(v[:, at].mean(1) for v in values.values())) for at in drawn]
     assert examples.error(one, [case]) == pytest.approx(np.std(resampled), rel=0.05)
+
+
+@pytest.mark.parametrize("difference", [True, False, None])
+def test_a_number_of_some_classes_has_the_error_of_their_images(tmp_path, difference):
+    """A network's accuracy on the classes that its training left out, and what it gains there over another: a bootstrap over
+    all images, of which more or fewer are then of these classes. Each seed leaves out other classes.
+    """
+    rng = np.random.default_rng(2)
+    labels, hard = rng.integers(0, 4, 600), rng.random(600) < 0.4
+    values = {
+        name: np.array([~hard & (rng.random(600) < 0.8 - 0.3 * (name == "B")) for _ in range(3)]) for name in "AB"
+    }
+    runs = {name: [f"{name}-s{seed}" for seed in range(3)] for name in "AB"}
+    for name in "AB":
+        for k, run in enumerate(runs[name]):
+            outcomes(tmp_path, run, values[name][k], values[name][k], "attacks", labels)
+            spec = {"method": {"attack": "clean"}}
+            metrics = {"spec": spec, "classes_attacked": [k]} if name == "A" else {"spec": spec}
+            (tmp_path / "runs" / run / "metrics.json").write_text(json.dumps(metrics))
+    numbers = {name: planned.Numbers(of, [f"{run}/suites/main" for run in of]) for name, of in runs.items()}
+    against = None if difference is None else planned.Reference(**vars(numbers["B"]))
+    cell = planned.Cell(**vars(numbers["A"]), metric="pgd@B", against=against, difference=bool(difference))
+    inside = np.array([labels != seed for seed in range(3)])
+
+    def number(at):
+        a, b = (np.array([v[k, at][inside[k, at]].mean() for k in range(3)]) for v in values.values())
+        return {True: a - b, False: (b - a) / b, None: a}[difference] * 100
+
+    columns, evaluations = [planned.Column("", "c")], list(numbers["A"].evaluations)
+    rows = [planned.Row("", "A")]
+    item = planned.Item("qtart", "table1", "table", "", "", "demo", rows, columns, [[cell]], evaluations=evaluations)
+    count = "" if difference is not None else 450
+    write_item(tmp_path, [("A", "c", "", number(np.arange(600)).tolist(), "", count)])
+    examples.write(examples.of_item(item, tmp_path), tmp_path / "items" / "demo" / "qtart" / "table1.npz")
+    one = replace(claim(), cases=[{"gain": ("table1", "A", "c")}], effect=lambda gain: gain)
+    ((_, case),), _ = claims._cases(one, Items(tmp_path, "demo"))
+    resampled = [number(rng.integers(0, 600, 600)).mean() for _ in range(4000)]
+    assert examples.error(one, [case]) == pytest.approx(np.std(resampled), rel=0.05)
+    if difference is not None:  # beside an accuracy without outcomes it keeps its own error
+        cases = [{name: ("table1", row, "c") for name, row in (("gain", "A"), ("b", "B"))}]
+        two = replace(claim(), cases=cases, effect=lambda gain, b: gain - b)
+        both = case | {"b": Cell({0: 50.0, 1: 50.0}, tested=400)}
+        assert examples.error(two, [both]) == pytest.approx(math.hypot(examples.error(one, [case]), 2.5))
 
 
 def test_two_cases_at_least_are_several(tmp_path):

@@ -23,7 +23,7 @@ class Cell(NamedTuple):
     """A cell of an item: its values by seed, or why it has none.
 
     ``tested``: examples behind an accuracy, ``not_finite`` of them with logits that are not finite; ``right``: their
-    positions and the share of runs that are right, if known. ``runs``: the trainings behind it.
+    positions and what each adds to it (``report.examples``), if known. ``runs``: the trainings behind it.
     """
 
     values: dict[int, float]
@@ -118,7 +118,7 @@ def by_seed(text: str, runs: str, of_item: str) -> dict[int, float]:
         seeds = [seed_of(name) for name in names]
     elif names and len(values) > 1:
         return {}
-    # one number of an item of several seeds is a time or arithmetic
+    # one number of an item of several seeds is a time or arithmetic, or was chosen by all of its runs
     if not seeds or (len(values) == 1 and len(seeds) > 1):
         return dict(enumerate(values))
     if len(values) % len(seeds):

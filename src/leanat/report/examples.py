@@ -1,7 +1,7 @@
 """The error of an effect that comes from the choice of test examples: from the outcomes of each, where they are kept.
 
 Beside the CSV of a finished item stands an npz: for every accuracy under attack (and clean accuracy of the same runs) which
-examples were tested, and by what share of the cell's runs each was answered rightly.
+examples were tested, and what each adds to the cell's number: by what share of its runs it was answered rightly.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from leanat.core.files import atomic_write, read_json
 from leanat.evaluation import outcome
 from leanat.experiments.claim import PAPER
+from leanat.report import measures
 from leanat.runs import records
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from leanat.plan import item as planned
     from leanat.report.cells import Cell
 
-    Outcomes: TypeAlias = dict[tuple[str, str], numpy.ndarray]  # by row and column [2, examples]: positions and shares
+    # By row and column [2, examples]: positions, and what each adds to the number, which is 100 times the mean of it.
+    Outcomes: TypeAlias = dict[tuple[str, str], numpy.ndarray]
 
 
 def of_item(item: planned.Item, results: Path) -> Outcomes:
@@ -48,14 +50,15 @@ def _shares(cell: planned.Cell, suites: Mapping[str, Path], folder: Path) -> num
     """Positions of the tested examples and the share of runs (and of the metric's attacks) that are right; None if unknown.
 
     For a cell that is set against another training: what each example adds to the difference, or, to first order, to the
-    share by which the accuracy is below the other's. The mean over the examples, times 100, is the cell's number in each case.
+    share by which the accuracy is below the other's; likewise where the number is of a part of the examples. The mean over
+    the examples, times 100, is the cell's number in each case.
     """
     import numpy as np
 
     attacks = cell.metric.split("+")
-    if not cell.runs or cell.timed or cell.candidates or any("@" in name or "-" in name for name in attacks):
+    if not cell.runs or cell.timed or cell.candidates or any("-" in name or name.endswith("@sd") for name in attacks):
         return None
-    own, other = (_right(part, attacks, suites, folder) for part in (cell, cell.against or cell))
+    own, other = (_right(part, attacks, suites, folder, cell.runs) for part in (cell, cell.against or cell))
     if own is None or other is None or not np.array_equal(own[0], other[0]):
         return None
     shares = own[1]
@@ -70,31 +73,61 @@ def _shares(cell: planned.Cell, suites: Mapping[str, Path], folder: Path) -> num
 
 
 def _right(
-    part: planned.Numbers, attacks: Sequence[str], suites: Mapping[str, Path], folder: Path
+    part: planned.Numbers, attacks: Sequence[str], suites: Mapping[str, Path], folder: Path, attacked: Sequence[str]
 ) -> tuple[numpy.ndarray, numpy.ndarray] | None:
-    """Positions [examples], and of each run [runs, examples] by what share of the attacks each is answered rightly."""
+    """Positions [examples], and of each run [runs, examples] by what share of the attacks each is answered rightly.
+
+    ``attacked``: for each run, the run whose classes are A.
+    """
     import numpy as np
 
     evaluations = [folder / f"{e}.json" for e in part.evaluations] or [suites.get(run) for run in part.runs]
     positions, rows = [], []
-    for run, path in zip(part.runs, evaluations, strict=True):
+    for run, path, by in zip(part.runs, evaluations, attacked, strict=True):
         if path is None:
             return None
         summary = read_json(path, "the summary of a suite of attacks")
         found = []
-        for name in attacks:
+        for metric in attacks:
+            name, _, of = metric.partition("@")
             kept = _clean(summary) if name == "clean" else summary["attacks"].get(name, {})
             if "file" not in kept:
                 return None
             loaded = outcome.load(folder / run / kept["file"])
             positions.append(loaded.index)
-            found.append(loaded.clean_correct if name == "clean" else loaded.correct)
+            right = loaded.clean_correct if name == "clean" else loaded.correct
+            inside = _inside(of, loaded, folder / by)
+            if not inside.any():
+                return None
+            found.append(_of_part(right, inside))
         if len({len(right) for right in found}) > 1:
             return None
         rows.append(np.mean(found, axis=0))
     if not all(np.array_equal(positions[0], index) for index in positions):
         return None
     return positions[0], np.stack(rows)
+
+
+def _inside(part: str, loaded: outcome.Outcome, run: Path) -> numpy.ndarray:
+    """Whether each example [examples] is of the part that a metric names; all of them where it names none."""
+    import numpy as np
+
+    if not part:
+        return np.ones(len(loaded), dtype=bool)
+    if part.startswith(measures.FIRST):
+        return np.arange(len(loaded)) < round(measures.share_of(part) * len(loaded))
+    metrics = read_json(run / "metrics.json", "the metrics of a run")
+    return np.isin(loaded.label, measures.classes_of(part, metrics, np.unique(loaded.label).tolist()))
+
+
+def _of_part(right: numpy.ndarray, inside: numpy.ndarray) -> numpy.ndarray:
+    """What each of n examples adds to the share of right answers among those inside: it is their mean, and the spread over n is
+    its error, as that of a ratio (to first order; how many are inside is drawn too).
+    """
+    import numpy as np
+
+    share = right[inside].mean()
+    return share + np.where(inside, (right - share) * (len(right) / inside.sum()), 0.0)
 
 
 def _clean(summary: dict[str, Any]) -> dict[str, Any]:
@@ -125,19 +158,19 @@ def error(claim: Claim, cases: Sequence[Mapping[str, Cell]]) -> float:
 
     by_case = [slopes(claim, case) for case in cases]
     known = [
-        (case[name].right, slope)
+        (case[name], slope)
         for case, part in zip(cases, by_case, strict=True)
         for name, slope in part.items()
         if case[name].tested or case[name].right is not None
     ]
     if not known:
         return 0.0
-    rights = [right for right, _ in known]
+    rights = [cell.right for cell, _ in known]
     if all(r is not None and np.array_equal(r[0], rights[0][0]) for r in rights):
-        effects = sum(slope * 100.0 * right[1].astype(float) for right, slope in known) / len(cases)
+        effects = sum(slope * 100.0 * cell.right[1].astype(float) for cell, slope in known) / len(cases)
         # Networks that answer all images alike may not on others: no less than if one on either side were wholly otherwise.
-        most = 50.0 * sum(abs(slope) for _, slope in known) / len(cases)
-        least = math.sqrt(2) * most / len(effects)
+        most = 50.0 * sum(abs(slope) / (cell.tested or len(effects)) for cell, slope in known) / len(cases)
+        least = math.sqrt(2) * most
         return max(float(np.std(effects, ddof=1)) / math.sqrt(len(effects)), least)
     return statistics.fmean(_binomial(claim, case, part) for case, part in zip(cases, by_case, strict=True))
 
@@ -155,11 +188,15 @@ def _means(case: Mapping[str, Cell]) -> dict[str, Any]:
 
 
 def _binomial(claim: Claim, case: Mapping[str, Cell], slopes: Mapping[str, float]) -> float:
+    import numpy as np
+
     means, tested = _means(case), {name: cell.tested for name, cell in case.items() if cell.tested}
     if claim.nested:
         here = abs(claim.value(means))
         return math.sqrt(_variance(here, min(tested.values()))) if tested and here <= 100 else 0.0
     total = sum(slopes[n] ** 2 * _variance(means[n], k) for n, k in tested.items() if 0 <= means[n] <= 100)
+    differences = {n: 100.0 * cell.right[1] for n, cell in case.items() if cell.right is not None and not cell.tested}
+    total += sum(slopes[n] ** 2 * float(np.var(each, ddof=1)) / len(each) for n, each in differences.items())
     return math.sqrt(total) if math.isfinite(total) else 0.0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -132,13 +133,18 @@ def _share(shown: dict[str, Any], metrics: dict[str, Any], part: str) -> float |
 def _counts(shown: dict[str, Any], metrics: dict[str, Any], part: str) -> tuple[list[int], list[int]]:
     """Right answers and examples of each class that ``part`` (a class, A or B) stands for."""
     right, n = shown["per_class"]["correct"], shown["per_class"]["n"]
+    chosen = classes_of(part, metrics, range(len(n)))
+    return [right[c] for c in chosen], [n[c] for c in chosen]
+
+
+def classes_of(part: str, metrics: dict[str, Any], classes: Sequence[int]) -> list[int]:
+    """Of these classes, those that ``part`` stands for, by the metrics of the run that says which are A."""
     if part not in "AB":
-        inside = [int(part)]
+        inside: Sequence[int] = [int(part)]
     elif "classes_attacked" in metrics:
         inside = metrics["classes_attacked"]
     elif metrics["spec"]["method"]["attack"] == "clean":
-        return [], []
+        return []
     else:  # trainings that attack all examples alike
-        inside = range(len(n))
-    chosen = [c for c in range(len(n)) if (c in inside) != (part == "B")]
-    return [right[c] for c in chosen], [n[c] for c in chosen]
+        inside = classes
+    return [c for c in classes if (c in inside) != (part == "B")]
