@@ -33,6 +33,7 @@ from leanat.report import (
     page_claims,
     published,
     replicated,
+    typeset,
 )
 from leanat.report.cells import Cell, Items, by_seed
 from leanat.report.variance import Prior
@@ -943,6 +944,9 @@ def test_a_page_supports_no_more_than_its_share_of_the_paper(tmp_path, monkeypat
     for others, mark in (([], "✓"), (many, "?")):
         monkeypatch.setattr(page_claims, "load", lambda paper, others=others: [claim(), *others])
         assert page_claims.lines(item, tmp_path)[0]["mark"] == mark
+    assert (
+        "?" in typeset.frame(planned.Filled("qtart", "table1", "", "", "demo", planned.Provenance()), [])["claims-head"]
+    )
 
 
 # --- what it looks like ----------------------------------------------------------------------------------------------

@@ -23,8 +23,9 @@ def frame(item: Filled, notes: Sequence[Mapping[str, str]], claims: Sequence[Map
         "caption": item.caption,
         "origin": f"{item.paper} / {item.item}",
         "scale": f"scale: {item.scale}",
-        "claims-head": f"Claims, from the numbers of this page alone; figures/{item.paper}/claims.pdf weighs all of the paper, "
-        "and counts where the two differ",
+        "claims-head": "Claims, from the numbers of this page alone and corrected for all that the paper claims (so ? may stand "
+        f"beside an interval that is clear by itself); figures/{item.paper}/claims.pdf weighs all of the paper, and counts "
+        "where the two differ",
         "claims": list(claims),
         "notes": list(notes),
         "assumptions": list(item.provenance.assumptions),
