@@ -1,6 +1,6 @@
 """How often verdicts err, and what they can see: the whole procedure, looks included, on papers whose truth is known.
 
-    python benchmarks/verdict_rates.py            # all of docs/verdicts.md's tables, some 20 minutes of a core
+    python benchmarks/verdict_rates.py            # all of docs/verdicts.md's tables, some 12 minutes of a core
 
 Each simulated paper has claims with a case or several; an effect's seeds are normal about its true mean, or collapse. Seeds are
 added until a claim is decided, up to the last look: the most looking that ``leanat decide`` ever does.
@@ -89,16 +89,17 @@ SCENES: dict[str, tuple[Draw, float]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--papers", type=int, default=1000)
-    papers, rng = parser.parse_args().papers, np.random.default_rng(0)
+    parser.add_argument("--papers", type=int, default=500, help="simulated for each error")
+    parser.add_argument("--power", type=int, default=160, help="simulated for each power")
+    asked, rng = parser.parse_args(), np.random.default_rng(0)
     print("| all claims on their bound, all looks | 1 claim | 8 claims | 15 claims |\n|---|---|---|---|")
     for name, (draw, spread) in SCENES.items():
-        shares = [error(rng, papers, claims, draw, spread) for claims in (1, 8, 15)]
+        shares = [error(rng, asked.papers, claims, draw, spread) for claims in (1, 8, 15)]
         print(f"| {name} | " + " | ".join(f"{100 * s:.1f} / {100 * r:.1f} %" for s, r in shares) + " |")
     print(f"\n| true effect | {' | '.join(f'{n} seeds, {c} claims' for c in (8, 15) for n in LOOKS)} |")
     print("|---|" + "---|" * 2 * len(LOOKS))
     for mean in (1, 2, 3, 5):
-        found = [power(rng, papers // 2, claims, mean, last) for claims in (8, 15) for last in LOOKS]
+        found = [power(rng, asked.power, claims, mean, last) for claims in (8, 15) for last in LOOKS]
         print(f"| {mean} sd | " + " | ".join(f"{100 * p:.0f} %" for p in found) + " |")
 
 
