@@ -972,6 +972,14 @@ def test_the_terminal_s_width_is_kept(tmp_path, width):
     assert "they never support an accuracy" in flat
 
 
+def test_the_csv_says_of_which_case_the_effect_is(tmp_path):
+    rows = [(n, c, "", [v, v + 0.2, v + 0.1], "", "") for n, c, v in (("A", "c", 90), ("B", "c", 66), ("A", "d", 60))]
+    write_item(tmp_path, [*rows, ("B", "d", "", [82.0, 82.1, 82.3], "", "")])
+    found = [claims.ledger([claim(columns=of)], Items(tmp_path, "demo")) for of in (("c", "d"), ("c",))]
+    several, one = (dict(zip(ledger.COLUMNS, ledger.rows({"qtart": lines}, {})[0], strict=True)) for lines in found)
+    assert (several["effect_of"], one["effect_of"]) == ("clearest against it of 2 cases", "")
+
+
 def test_csv_and_pdf(tmp_path):
     found = filled(tmp_path)
     ledger.write_rows(ledger.rows(found, {"qtart-01": 1.5}), tmp_path / "claims.csv")

@@ -152,6 +152,18 @@ def test_a_claim_that_some_of_its_cases_support_says_how_many(tmp_path):
     assert partly
 
 
+def test_an_effect_of_several_cases_says_of_which_it_is():
+    """The most extreme of four cases was told as the effect of all."""
+    row = {"says": "A beats B", "claim": "qtart-01", "effect": "-14", "low": "-20", "high": "-8", "unit": "points"}
+    row |= {"expected": "every > 0", "seeds": "3", "verdict": "not supported", "cases": "4", "cases_in_all": "5"}
+    for of, said in (
+        ("clearest against it of 4 cases, 1 not tested", " points (clearest against it of 4 cases), expected"),
+        ("1 case, 4 not tested", " points, expected"),
+        ("", " points, expected"),
+    ):
+        assert f"[-20.0, -8.0]{said}" in readme._told(row | {"effect_of": of})
+
+
 def test_the_marks_are_needed():
     with pytest.raises(ValueError, match="must stand there once each"):
         readme.with_block("no marks", "demo", [])

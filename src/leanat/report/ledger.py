@@ -22,13 +22,14 @@ from leanat.plan.looks import LOOKS
 from leanat.report import typeset
 from leanat.report.cells import Items
 from leanat.report.claims import CaseResult, Line, errata, ledger, load
-from leanat.report.ledger_text import MARKS, expected, measured, named, notes, sign_test, summary, text, why
+from leanat.report.ledger_text import MARKS, expected, measured, named, notes, of_cases, sign_test, summary, text, why
 from leanat.report.verdict import ALPHA, FEW, LARGE, SHARES
 from leanat.runs import records
 
 COLUMNS = (
     "paper", "claim", "verdict", "effect", "low", "high", "unit", "expected", "seeds", "cases", "cases_in_all", "scale",
     "origin", "kind", "reason", "says", "source", "look", "p_support", "p_reject", "seeds_for", "seeds_not_equal", "minutes",
+    "effect_of",
 )  # fmt: skip
 # Verdicts in the order of the table of counts.
 ELSEWHERE = "not tested at this scale"
@@ -123,7 +124,8 @@ def rows(found: Mapping[str, list[Line]], minutes: Mapping[str, float]) -> list[
         tests = (made.look or "", _number(made.support), _number(made.reject)) if made else ("", "", "")
         cost = _number(minutes.get(c.id)) if line.origin == "this run" else ""
         says = (c.paper, c.id, line.verdict, *numbers, c.unit, expected(c), line.n or "", *cases, *where, *tests)
-        found_rows.append((*says, *(line.signs or ("", "")), cost))
+        of = of_cases(line) if line.effect is not None and len(c.cases) > 1 else ""
+        found_rows.append((*says, *(line.signs or ("", "")), cost, of))
     return found_rows
 
 

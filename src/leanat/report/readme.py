@@ -97,7 +97,9 @@ def update_replicated(root: Path) -> None:
         if (root / name).is_file():
             kept, ledgers[name] = [row for row in _read(root / name) if row["origin"] == "this run"], []
             for paper, own in fresh.items():
-                ledgers[name] += [tuple(row.values()) for row in kept if row["paper"] == paper]
+                ledgers[name] += [
+                    tuple(row.get(c, "") for c in ledger.COLUMNS) for row in kept if row["paper"] == paper
+                ]
                 ledgers[name] += ledger.rows({paper: own}, {})
     _write(root, {"photographs": photographs(real, root / "published")}, ledgers)
 
@@ -161,9 +163,11 @@ def _same_test(row: Mapping[str, str], claim: Claim | None) -> bool:
 
 def _told(row: Mapping[str, str]) -> str:
     effect, low, high = (f"{float(row[name]):.1f}" for name in ("effect", "low", "high"))
+    which = row.get("effect_of", "").partition(",")[0]  # how many are not tested is told at the end
+    of = f" ({which})" if " of " in which else ""
     partial = row["verdict"] == "supported" and row["cases"] != row["cases_in_all"]
     return (
-        f"{row['says']} ({row['claim']}): {effect} [{low}, {high}] {row['unit']}, expected {row['expected']}, "
+        f"{row['says']} ({row['claim']}): {effect} [{low}, {high}] {row['unit']}{of}, expected {row['expected']}, "
         f"{row['seeds']} seeds" + (f", in {row['cases']} of {row['cases_in_all']} cases alone" if partial else "")
     )
 
