@@ -136,8 +136,48 @@ def _slips_of_sat(of: Findings) -> str:
         f"- `sat`, what the authors' code reports otherwise, of the same networks ({trained}): points of robust accuracy on the "
         "first 8/9 of the attacked images (the code: 8,000 of 9,000) less that on all of them, "
         f"{of_trainings('robust, 8,000 images', 2)}; of clean accuracy on all 10,000 less that on the attacked ones, "
-        f"{of_trainings('clean, all 10,000', 2)}, most of which may come from which images are attacked."
+        f"{of_trainings('clean, all 10,000', 2)}, most of which may come from which images are attacked.{_weights(of)}"
     )
+
+
+def _weights(of: Findings) -> str:
+    """The weight of the attacked class against 1, where that was trained; empty where it was not."""
+    item, rows = "sat/autopsy", {name: f"{name} | CSAT" for name in ("car", "truck", "cat", "dog")}
+    if not of.has(item, "car | CSAT | robust, weights", "points"):
+        return ""
+
+    def by(change: str) -> str:
+        found = (
+            f"{of.interval(item, f'{row} | {change}, weights', 'points', 1)} ({name})" for name, row in rows.items()
+        )
+        return ", ".join(found)
+
+    trained = _seeds(of, item, [f"{row} | robust, weights" for row in rows.values()], "points")
+    return (
+        f" The authors' weights less w = 1, as the paper's text has it ({trained}): points of robust accuracy {by('robust')}, of "
+        f"clean accuracy {by('clean')}; each network is that of its most robust epoch."
+    )
+
+
+def _hardest(of: Findings) -> str:
+    item, robust = "sat/figure6", "robust"
+    shares = [s for s in ("10", "30", "50") if of.has(item, _esat("hardest", s), robust)]
+
+    def both(row: str) -> str:
+        return f"{of.level(item, row, 'clean')} and {of.level(item, row, robust)}"
+
+    told = "; ".join(
+        f"{s} % of the images {both(_esat('hardest', s))}, as many at random {both(_esat('random', s))}" for s in shares
+    )
+    every = [_esat(order, s) for order in ("hardest", "random") for s in shares]
+    return (
+        f"- `sat`, attacks on the hardest images alone (ESAT, Figure 6; {_seeds(of, item, every, robust)}), clean and robust "
+        f"accuracy: {told}; all of them {both('CIFAR-10 | ResNet-18 | full AT | full AT')}."
+    )
+
+
+def _esat(order: str, share: str) -> str:
+    return f"CIFAR-10 | ResNet-18 | {order} | ESAT | {share}"
 
 
 def _first_phase(of: Findings) -> str:
@@ -186,6 +226,7 @@ SENTENCES: dict[str, Callable[[Findings], str]] = {
     "qtart/decomposition": _removal,
     "sat/figure2": _classes,
     "sat/autopsy": _slips_of_sat,
+    "sat/figure6": _hardest,
     "saliency/phase1": _first_phase,
     "saliency/autopsy": _batch_statistics,
     "advprune/variants": _pruned,
