@@ -161,15 +161,18 @@ def _weights(of: Findings) -> str:
 
 def _hardest(of: Findings) -> str:
     item, robust = "sat/figure6", "robust"
-    shares = [s for s in ("10", "30", "50") if of.has(item, _esat("hardest", s), robust)]
+    shares = [share for share in ("10", "30", "50") if of.has(item, _esat("hardest", share), robust)]
+    chance = [share for share in shares if of.has(item, _esat("random", share), robust)]
 
     def both(row: str) -> str:
         return f"{of.level(item, row, 'clean')} and {of.level(item, row, robust)}"
 
     told = "; ".join(
-        f"{s} % of the images {both(_esat('hardest', s))}, as many at random {both(_esat('random', s))}" for s in shares
+        f"{share} % of the images {both(_esat('hardest', share))}"
+        + (f", as many at random {both(_esat('random', share))}" if share in chance else "")
+        for share in shares
     )
-    every = [_esat(order, s) for order in ("hardest", "random") for s in shares]
+    every = [*(_esat("hardest", share) for share in shares), *(_esat("random", share) for share in chance)]
     return (
         f"- `sat`, attacks on the hardest images alone (ESAT, Figure 6; {_seeds(of, item, every, robust)}), clean and robust "
         f"accuracy: {told}; all of them {both('CIFAR-10 | ResNet-18 | full AT | full AT')}."
