@@ -74,7 +74,7 @@ def test_table_1_through_a_cluster_that_takes_a_job_away(tmp_path, plugin, clust
         "--directory",
         str(work),
     ]
-    words += ["--snakefile", str(ROOT / "Snakefile"), "--group-components", "short_train0=2"]
+    words += ["--snakefile", str(ROOT / "Snakefile"), "--group-components", "short_train0=1"]
     words += ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2"]
     words += ["--seconds-between-status-checks", "2", "--config", "seeds=1"]
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
