@@ -220,6 +220,16 @@ def test_warnings_travel_with_the_outcome():
     assert "Square" in outcome.notes[1]
 
 
+@pytest.mark.parametrize("n_classes", [3, 4])
+def test_what_is_not_autoattack_says_so(n_classes):
+    """Of images that are wrong no part has anything to do."""
+    data = few(n_classes, 4)
+    wrong = InMemory(data.x, (standard(n_classes)(data.x).argmax(1) + 1) % n_classes, n_classes)
+    notes = evaluate(standard(n_classes), wrong, AutoAttack(LINF), seed=0).notes
+    lacking = "With 3 classes apgd-ce, fab, square alone are run, which is not AutoAttack."
+    assert (lacking in notes) == (n_classes == 3)
+
+
 @pytest.mark.parametrize(
     "make",
     [

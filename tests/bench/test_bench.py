@@ -363,6 +363,18 @@ def test_a_file_in_the_place_of_the_folder_is_named_before_anything_is_trained(m
     assert re.search(r"^leanat: .*File exists: .*out.$", capsys.readouterr().err)
 
 
+def two_jobs(child, monkeypatch, folder):
+    """The command of a trial of two runs, each in a process of its own, whose class is ``child``."""
+    for name, new in {
+        "trials.grid_of": lambda *_: SimpleNamespace(runs=dict.fromkeys("ab")),
+        "trials.missing": lambda *_: list("ab"),
+        "trials.subprocess.Popen": child,
+    }.items():
+        monkeypatch.setattr(f"leanat.bench.{name}", new)
+    words = ["bench", "--jobs", "2", "--device", "cpu", "--results", folder, "--out", folder / "out"]
+    return [*map(str, words)]
+
+
 def test_a_part_that_fails_is_one_line(monkeypatch, tmp_path, capsys):
     class Child:
         returncode = 1
@@ -373,14 +385,8 @@ def test_a_part_that_fails_is_one_line(monkeypatch, tmp_path, capsys):
         def poll(self):
             return 1
 
-    for name, new in {
-        "trials.grid_of": lambda *_: SimpleNamespace(runs=dict.fromkeys("ab")),
-        "trials.missing": lambda *_: list("ab"),
-        "trials.subprocess.Popen": Child,
-    }.items():
-        monkeypatch.setattr(f"leanat.bench.{name}", new)
-    words = ["bench", "--jobs", "2", "--device", "cpu", "--results", tmp_path, "--out", tmp_path / "out"]
-    assert cli.main([*map(str, words)]) == 1
+    words = two_jobs(Child, monkeypatch, tmp_path)
+    assert cli.main(words) == 1
     log = tmp_path / "bench" / "part-1-of-2.log"
     assert capsys.readouterr().err == f"leanat: {log}: stopped: leanat: my.py: no such file\n"
 
@@ -403,15 +409,9 @@ def test_a_trial_that_is_stopped_says_that_it_goes_on(monkeypatch, tmp_path, cap
         def terminate(self):
             ended.append(self)
 
-    for name, new in {
-        "trials.grid_of": lambda *_: SimpleNamespace(runs=dict.fromkeys("ab")),
-        "trials.missing": lambda *_: list("ab"),
-        "trials.subprocess.Popen": Child,
-    }.items():
-        monkeypatch.setattr(f"leanat.bench.{name}", new)
-    words = ["bench", "--jobs", "2", "--device", "cpu", "--results", tmp_path, "--out", tmp_path / "out"]
+    words = two_jobs(Child, monkeypatch, tmp_path)
     with pytest.raises(SystemExit) as stopped:
-        cli.main([*map(str, words)])
+        cli.main(words)
     assert stopped.value.code == 75
     assert caplog.messages[-1] == "stopped; all is saved, the same command goes on from there"
 

@@ -198,7 +198,7 @@ class AutoAttack:
     """The standard version, every value fixed: apgd-ce, apgd-t, fab-t (9 targets, 100 steps), square (5,000 queries).
 
     With 4 to 9 classes the targets are all the wrong classes. With fewer than 4 the targeted loss does not exist; what
-    is left is apgd-ce, fab and square, which is not AutoAttack, although tables still name it so.
+    is left is apgd-ce, fab and square, which is not AutoAttack; the notes of an evaluation say so.
     """
 
     threat: Ball

@@ -105,6 +105,8 @@ def evaluate(
             done, notes = (), ()
             if isinstance(attack, AutoAttack | Ensemble) and len(index):
                 notes = tuple(doubts(net, data, index, seed, batch))
+            if isinstance(attack, AutoAttack) and "apgd-t" not in parts:
+                notes += (f"With {data.n_classes} classes {', '.join(parts)} alone are run, which is not AutoAttack.",)
         else:
             results, done, notes = _resumed(resume, index, tuple(parts)), resume.parts, resume.notes
         left = len(done) < len(parts)

@@ -76,7 +76,7 @@ def perturb(
     index = torch.arange(len(x), device=x.device)
     weight = torch.ones(len(x), device=x.device)
     step = Step(0, index, x.detach(), y, weight, Draws(seed, 0, index))
-    return _checked(attack)(wrapped, step).detach().clone()  # no attack at all hands back the images themselves
+    return _checked(attack)(wrapped, step).detach().clone()  # ``Clean`` returns the images that it is given
 
 
 def fgsm(
