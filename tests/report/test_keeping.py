@@ -7,6 +7,7 @@ from multiprocessing import Process
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from toys import record
 
 from leanat.cli import main
@@ -16,6 +17,7 @@ from leanat.evaluation.outcome import Outcome
 from leanat.plan import item as planned
 from leanat.plan.grid import digest
 from leanat.report import examples, keeping, replicated
+from leanat.report.statistics import t_interval
 
 RIGHT = np.random.default_rng(0).random((2, 3, 200)) < 0.6  # method, seed, image
 NAMES = ("AT", "Ours")
@@ -175,3 +177,37 @@ def test_two_processes_that_keep_at_once_lose_no_seed(tmp_path):
     for child in children:
         child.join()
     assert list(replicated.load("qtart", "table1", tmp_path / "real")["AT", "Clean", "clean"].values) == [0, 1, 2]
+
+
+def test_one_seed_has_the_interval_of_its_test_images(tmp_path):
+    """A difference's is that of the paired outcomes, an accuracy's Wilson's; several seeds speak for themselves."""
+    keeping.keep(item(1), finish(tmp_path / "one", [0]), tmp_path / "one seed")
+    keeping.keep(item(), finish(tmp_path / "all", range(3)), tmp_path / "three")
+    alone, several = (replicated.load("qtart", "table1", tmp_path / name) for name in ("one seed", "three"))
+
+    gain = alone["Ours", "gain", "pgd"].summary()
+    paired = 100 * (RIGHT[1, 0].astype(float) - RIGHT[0, 0])
+    drawn = np.random.default_rng(1).choice(paired, (20_000, 200)).mean(1)
+    assert (gain.low, gain.high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])), abs=0.5)
+    assert gain.n == 1
+    assert gain.mean == pytest.approx(paired.mean())
+
+    accuracy = alone["AT", "PGD", "pgd"].summary()
+    wilson = binomtest(int(RIGHT[0, 0].sum()), 200).proportion_ci(method="wilson")
+    assert (accuracy.low, accuracy.high) == pytest.approx((100 * wilson.low, 100 * wilson.high))
+    values = [100 * (RIGHT[1, seed].mean() - RIGHT[0, seed].mean()) for seed in range(3)]
+    assert several["Ours", "gain", "pgd"].summary()[:4] == pytest.approx(t_interval(values))
+
+
+def test_differences_that_are_kept_twice_agree():
+    """What choosing gains on Fast AT is a row of the autopsy, and the difference of two rows of Table 3."""
+    table, autopsy = (replicated.load("coreset", name) for name in ("table3", "autopsy"))
+    values = {(r, m): cell.values for (r, _, m), cell in table.items()}
+    rows = {"Craig against random": "+ Adv. Craig (Ours)", "Craig by class against random": "Adv. Craig, by class",
+            "GradMatch against random": "+ Adv. GradMatch (Ours)",
+            "GradMatch by class against random": "Adv. GradMatch, by class"}  # fmt: skip
+    for name, row in rows.items():
+        for column, metric in (("clean", "clean"), ("PGD-50-10", "pgd50_10")):
+            own, random = values[row, metric], values["Random, drawn again", metric]
+            found = autopsy[name, column, metric].values
+            assert found == pytest.approx({seed: own[seed] - random[seed] for seed in found})

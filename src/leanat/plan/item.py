@@ -204,7 +204,8 @@ class Item:
 
 
 class Replicated(NamedTuple):
-    """A cell of a committed summary of runs at real scale; ``low`` and ``high`` are None for one seed.
+    """A cell of a committed summary of runs at real scale; ``low`` and ``high``: over seeds, or, of one seed, over its test
+    images (None where they are not kept).
 
     ``tested``: test examples behind an accuracy, 0 for other numbers. ``by_run``: each run and its own value.
     """

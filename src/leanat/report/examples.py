@@ -168,11 +168,21 @@ def error(claim: Claim, cases: Sequence[Mapping[str, Cell]]) -> float:
     rights = [cell.right for cell, _ in known]
     if all(r is not None and np.array_equal(r[0], rights[0][0]) for r in rights):
         effects = sum(slope * 100.0 * cell.right[1].astype(float) for cell, slope in known) / len(cases)
-        # Networks that answer all images alike may not on others: no less than if one on either side were wholly otherwise.
         most = 50.0 * sum(abs(slope) / (cell.tested or len(effects)) for cell, slope in known) / len(cases)
-        least = math.sqrt(2) * most
-        return max(float(np.std(effects, ddof=1)) / math.sqrt(len(effects)), least)
+        return spread(effects, most)
     return statistics.fmean(_binomial(claim, case, part) for case, part in zip(cases, by_case, strict=True))
+
+
+def spread(effects: numpy.ndarray, most: float | None = None) -> float:
+    """Standard error of the mean of ``effects`` [images], in points, over draws of the images.
+
+    Networks that answer all images alike may not on others: no less than if one on either side were wholly otherwise, which
+    is ``most`` points; None: one of these images, in a number that grows by one point for each point of accuracy.
+    """
+    import numpy as np
+
+    least = math.sqrt(2) * (50.0 / len(effects) if most is None else most)
+    return max(float(np.std(effects, ddof=1)) / math.sqrt(len(effects)), least)
 
 
 def slopes(claim: Claim, case: Mapping[str, Cell]) -> dict[str, float]:

@@ -14,10 +14,16 @@ class Findings:
     """Numbers of cells as text; it remembers which cells it was asked for.
 
     ``read``: the values of a cell; ValueError, saying why, where it has none. ``printed``: what the paper prints there.
+    ``alone``: of a cell of one seed its interval, over test images.
     """
 
-    def __init__(self, read: Callable[[str, str, str], Values], printed: Callable[[str, str, str], str] | None = None):
-        self._read, self.printed, self.used = read, printed, Cells()
+    def __init__(
+        self,
+        read: Callable[[str, str, str], Values],
+        printed: Callable[[str, str, str], str] | None = None,
+        alone: Callable[[str, str, str], Interval] | None = None,
+    ):
+        self._read, self.printed, self._alone, self.used = read, printed, alone, Cells()
 
     def values(self, item: str, row: str, column: str) -> Values:
         self.used[item, row, column] = self._read(item, row, column)
@@ -36,7 +42,7 @@ class Findings:
         return f"{self._interval(item, row, column).mean:.{digits}f}"
 
     def level(self, item: str, row: str, column: str, digits: int = 1) -> str:
-        """The mean with the half-width of its 95 % interval over seeds, such as ``62.1 ± 0.9``; one seed has none."""
+        """The mean with the half-width of its 95 % interval, such as ``62.1 ± 0.9``; of one seed without ``alone`` the mean."""
         found = self._interval(item, row, column)
         half = "" if found.half is None else f" ± {found.half:.{digits}f}"
         return f"{found.mean:.{digits}f}{half}"
@@ -50,7 +56,10 @@ class Findings:
         return _text(paired_difference(self.values(item, row, column), self.values(item, other, column)), digits)
 
     def _interval(self, item: str, row: str, column: str) -> Interval:
-        return t_interval(list(self.values(item, row, column).values()))
+        values = self.values(item, row, column)
+        if len(values) == 1 and self._alone:
+            return self._alone(item, row, column)
+        return t_interval(list(values.values()))
 
 
 def _text(found: Interval, digits: int) -> str:

@@ -213,9 +213,9 @@ def _origins(cells: Iterable[Replicated]) -> list[str]:
         tested = [cell.tested for cell in own if cell.tested]
         images = f"accuracies on {_span(tested)} test images" if tested else ""
         attacked = SCALES[name].attacked if name in SCALES else ""
-        found.append(
-            ", ".join(filter(None, (scale, f"n = {_span([cell.n for cell in own])}", images, attacked, device)))
-        )
+        alone = "intervals of n = 1 over test images alone" * any(c.n == 1 and c.low is not None for c in own)
+        seeds = f"n = {_span([cell.n for cell in own])}"
+        found.append(", ".join(filter(None, (scale, seeds, alone, images, attacked, device))))
     return found
 
 

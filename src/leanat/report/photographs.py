@@ -7,7 +7,7 @@ from pathlib import Path
 
 from leanat.experiments.scales import SCALES
 from leanat.report import published, replicated
-from leanat.report.findings import Findings, Values
+from leanat.report.findings import Findings
 
 
 def photographs(real: Path, papers: Path) -> list[str]:
@@ -238,15 +238,17 @@ SENTENCES: dict[str, Callable[[Findings], str]] = {
 
 def of_replicated(folder: Path, papers: Path) -> Findings:
     """The findings of ``replicated/``, beside the papers' numbers."""
+    kept: dict[str, dict[tuple[str, str], replicated.Cell]] = {}
 
-    def read(item: str, row: str, column: str) -> Values:
-        found = replicated.load(*item.split("/"), folder).items()
-        values = next((cell.values for (r, c, _), cell in found if (r, c) == (row, column)), None)
-        if values is None:
+    def cell(item: str, row: str, column: str) -> replicated.Cell:
+        if item not in kept:
+            found = replicated.load(*item.split("/"), folder)
+            kept[item] = {(r, c): cell for (r, c, _), cell in found.items()}
+        if (row, column) not in kept[item]:
             raise ValueError(f"README: {folder}/{item}.csv has no cell {row!r}, {column!r}")
-        return values
+        return kept[item][row, column]
 
     def printed(item: str, row: str, column: str) -> str:
         return published.lookup(*item.split("/"), row, column, papers).text
 
-    return Findings(read, printed)
+    return Findings(lambda *name: cell(*name).values, printed, lambda *name: cell(*name).interval())

@@ -2,7 +2,8 @@
 
 ``row`` and ``column`` name the cell as the item's own CSV does, ``metric`` what was measured; ``n`` and ``seeds`` (such
 as ``0 1 2``) are all seeds of the cell, so that a lost row is noticed; ``tested``: examples behind an accuracy, 0 where the
-number is none; ``run`` and ``spec_hash`` say which run it was. ``<item>.npz`` holds the outcomes image by image.
+number is none; ``run`` and ``spec_hash`` say which run it was. ``<item>.npz`` holds the outcomes image by image: of one seed
+they give the interval, over test images alone.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import NamedTuple
 
 from leanat.core.files import write_csv
 from leanat.plan.item import Replicated
-from leanat.report.statistics import t_interval
+from leanat.report import examples
+from leanat.report.statistics import NORMAL, Interval, share_of_images, t_interval
 from leanat.runs import records
 
 COLUMNS = "row column metric seed value run spec_hash scale n seeds tested device revision date".split()  # noqa: SIM905
@@ -33,14 +35,24 @@ class Cell(NamedTuple):
     scale: str
     device: str
     tested: int
+    error: float | None = None  # standard error over test images, of one seed whose outcomes are kept
+
+    def interval(self) -> Interval:
+        """The mean with its 95 % interval: over seeds, or, of one seed, over its test images alone where they are known."""
+        found = t_interval([self.values[seed] for seed in sorted(self.values)])
+        if found.n > 1:
+            return found
+        if images := share_of_images(found.mean, self.tested):
+            return images._replace(n=1)
+        if self.error is None:
+            return found
+        half = NORMAL * self.error
+        return Interval(found.mean, found.mean - half, found.mean + half, 1)
 
     def summary(self) -> Replicated:
         """What an item shows of the cell."""
-        seeds = sorted(self.values)
-        found = t_interval([self.values[seed] for seed in seeds])
-        return Replicated(
-            *found, self.scale, self.device, self.tested, tuple((self.runs[s], self.values[s]) for s in seeds)
-        )
+        by_run = tuple((self.runs[seed], self.values[seed]) for seed in sorted(self.values))
+        return Replicated(*self.interval(), self.scale, self.device, self.tested, by_run)
 
 
 def load(paper: str, item: str, folder: Path | str = "replicated") -> dict[tuple[str, str, str], Cell]:
@@ -49,9 +61,16 @@ def load(paper: str, item: str, folder: Path | str = "replicated") -> dict[tuple
     if not path.is_file():
         return {}
     try:
-        return _load(path)
+        cells = _load(path)
     except csv.Error as error:
         raise ValueError(f"{path}: damaged: {error}; {records.COMMITTED}") from None
+    alone = [key for key, cell in cells.items() if len(cell.values) == 1]
+    outcomes = examples.read(path.with_suffix(".npz")) if alone else {}
+    for row, column, metric in alone:
+        if (row, column) in outcomes:
+            error = examples.spread(100.0 * outcomes[row, column][1].astype(float))
+            cells[row, column, metric] = cells[row, column, metric]._replace(error=error)
+    return cells
 
 
 def _load(path: Path) -> dict[tuple[str, str, str], Cell]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import NormalDist
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from leanat.plan.item import Value
 
 LEVEL = 0.95  # of every interval
+NORMAL = NormalDist().inv_cdf((1 + LEVEL) / 2)  # standard errors on either side of a normal estimate
 
 
 class Interval(NamedTuple):
