@@ -301,6 +301,9 @@ def test_robustness_that_vanishes_is_said_of_its_row():
     theirs, ours = Row("", "x"), Row("", "x", ours=True)
     assert row_note(item, theirs, accuracies(40.0, 3.0)) == "its robustness vanishes: 40.0 % by PGD-20, 3.0 % by AA"
     assert row_note(item, theirs, accuracies(40.0, 30.0)) is None
+    assert row_note(item, theirs, accuracies(22.0, 10.0)).startswith(
+        "its robustness falls to half or less: 22.0 % by PGD-20"
+    )
     assert row_note(item, theirs, accuracies(2.0, 0.0)) is None
     assert row_note(item, ours, accuracies(40.0, 3.0)).startswith("not in the paper: our own reference; its")
 

@@ -185,18 +185,18 @@ def test_one_seed_has_the_interval_of_its_test_images(tmp_path):
     keeping.keep(item(), finish(tmp_path / "all", range(3)), tmp_path / "three")
     alone, several = (replicated.load("qtart", "table1", tmp_path / name) for name in ("one seed", "three"))
 
-    gain = alone["Ours", "gain", "pgd"].summary()
+    gain = alone["Ours", "gain", "pgd"].interval()
     paired = 100 * (RIGHT[1, 0].astype(float) - RIGHT[0, 0])
     drawn = np.random.default_rng(1).choice(paired, (20_000, 200)).mean(1)
     assert (gain.low, gain.high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])), abs=0.5)
     assert gain.n == 1
     assert gain.mean == pytest.approx(paired.mean())
 
-    accuracy = alone["AT", "PGD", "pgd"].summary()
+    accuracy = alone["AT", "PGD", "pgd"].interval()
     wilson = binomtest(int(RIGHT[0, 0].sum()), 200).proportion_ci(method="wilson")
     assert (accuracy.low, accuracy.high) == pytest.approx((100 * wilson.low, 100 * wilson.high))
     values = [100 * (RIGHT[1, seed].mean() - RIGHT[0, seed].mean()) for seed in range(3)]
-    assert several["Ours", "gain", "pgd"].summary()[:4] == pytest.approx(t_interval(values))
+    assert several["Ours", "gain", "pgd"].interval() == pytest.approx(t_interval(values))
 
 
 def test_differences_that_are_kept_twice_agree():

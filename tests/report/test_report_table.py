@@ -17,12 +17,12 @@ import pytest
 from PIL import Image
 from pypdf import PdfReader
 
-from leanat.plan.item import Filled, from_json
+from leanat.plan.item import Filled, Row, Value, from_json
 from leanat.report import layout as laid
 from leanat.report import published, style, table
 from leanat.report.collect import collect
 from leanat.report.layout import number
-from leanat.report.notes import notes
+from leanat.report.notes import notes, row_note
 from leanat.report.overview import draw, overview
 from leanat.report.plots.page import reading
 from leanat.report.plots.points import points
@@ -300,8 +300,10 @@ def foot(item):
 def test_the_foot_says_on_how_many_images_replicated_numbers_are():
     item = small()
     real = {"mean": 50.0, "low": None, "high": None, "n": 1, "scale": "cpu", "device": "CPU (x86_64)"}
-    item["cells"][0][0]["replicated"] = real | {"tested": 10000}
-    item["cells"][1][0]["replicated"] = real | {"tested": 225}
+    item["cells"][0][0]["replicated"] = real | {"tested": 10000, "metric": "clean"}
+    item["cells"][1][0]["replicated"] = real | {"tested": 225, "metric": "clean"}
+    assert "attacks" not in foot(item)["Replicated."]
+    item["cells"][1][0]["replicated"] |= {"metric": "autoattack@A"}
     said = foot(item)["Replicated."]
     assert (
         "accuracies on 225 to 10,000 test images, attacks on 2,000 of the 10,000 test images, AutoAttack by aa-sho"
@@ -607,3 +609,17 @@ def test_render_gives_one_png_a_page():
     pdf, pages = render(small())
     assert pdf.startswith(b"%PDF")
     assert [page[:4] for page in pages] == [b"\x89PNG"]
+
+
+def test_a_change_that_did_not_act_is_named():
+    """Two settings with the very same networks; one equal column may be chance, and equal settings are one training."""
+    item, plain, stop = from_json(Filled, small()), Row("", "plain"), Row("", "early stop")
+
+    def cells(spec, *columns):
+        return [Value(values=own, runs=tuple(f"toy-s{k}-{spec}" for k in range(2))) for own in columns]
+
+    above = [(plain, cells("0a", (95.6, 95.9), (70.2, 64.7)))]
+    found = row_note(item, stop, cells("0b", (95.6, 95.9), (70.2, 64.7)), above)
+    assert found == "every number as of plain, of other settings: what differs did not act here"
+    assert row_note(item, stop, cells("0b", (95.6, 95.9), (70.2, 64.8)), above) is None
+    assert row_note(item, stop, cells("0a", (95.6, 95.9), (70.2, 64.7)), above) is None

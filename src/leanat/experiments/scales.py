@@ -36,7 +36,8 @@ class Scale:
     shard: runs that a process trains one after the other, since starting costs seconds. seeds: trials by kind of item, where
     not the paper's. models: the network in the place of each. factors: what is changed for all items, a line of the foot
     each. fewer_epochs: the factor of every count of epochs, and the least number of epochs; None: the paper's own. labels:
-    names of the stand-ins. attacked: how its attacks differ in all items, for numbers that are shown elsewhere.
+    names of the stand-ins. attacked, ensemble: how its attacks, and AutoAttack, differ in all items,
+    for numbers that are shown elsewhere.
     """
 
     name = "paper"
@@ -48,6 +49,7 @@ class Scale:
     fewer_epochs: tuple[float, int] | None = None
     labels: Mapping[str, str] = {}
     attacked = ""
+    ensemble = ""
 
     def stand_in(self, cell: Cell) -> str:
         """The data set in the place of the cell's."""
@@ -198,7 +200,8 @@ class Cpu(Scale):
         "one cycle of the learning rate, batch 128; weight decay 0.0005; Nesterov's momentum; fp32",
         "attacks on 2,000 of the 10,000 test images",
     )
-    attacked = "attacks on 2,000 of the 10,000 test images, AutoAttack by aa-short"
+    attacked = "attacks on 2,000 of the 10,000 test images"
+    ensemble = "AutoAttack by aa-short"
     peak = 0.2  # of the learning rate
     rise = 0.3  # share of the training in which it rises
 

@@ -218,6 +218,7 @@ class Replicated(NamedTuple):
     device: str
     tested: int = 0
     by_run: tuple[tuple[str, float], ...] = ()
+    metric: str = ""
 
 
 @dataclass(frozen=True)

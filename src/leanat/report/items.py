@@ -143,7 +143,8 @@ def fill(item: Item, results: Path, papers: Path, real: Path) -> Filled:
         values = iter([_value(row, column, cell, sources) for row, column, cell in item.flat])
         cells = tuple(tuple(itertools.islice(values, len(item.columns))) for _ in item.rows)
         columns = tuple(replace(c, n_test=_n_test(k, sources)) for k, c in enumerate(item.columns))
-        rows = tuple(replace(row, note=row_note(item, row, own)) for row, own in zip(item.rows, cells, strict=True))
+        both = list(zip(item.rows, cells, strict=True))
+        rows = tuple(replace(row, note=row_note(item, row, own, both[:k])) for k, (row, own) in enumerate(both))
     if plot == "features":
         files = {
             row.label: sources.arrays(own[0].evaluations[0], own[0].metric.partition(".")[0])
@@ -186,7 +187,7 @@ def _value(row: Row, column: Column, cell: Cell, sources: Sources) -> Value:
         values = [v for v in values if v is not None]
     return Value(
         published=paper,
-        replicated=match.summary() if match else None,
+        replicated=match.summary(cell.metric) if match else None,
         values=tuple(values),
         missing=None if values else cell.missing or "there is no such number",
         tested=tested(cell, sources) if values else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import string
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +21,7 @@ TIMES = (
 )
 GREY = "Grey: the paper's values."
 SUBSETS = "Random subsets that are drawn several times within a seed are averaged first."
+UNATTACKED = {"clean", "natural", "clean_batch"}  # metrics of plain answers
 WHOLE_TIMES = ("minutes",)  # of a whole training, which are set against the baseline's as a ratio
 
 
@@ -212,10 +214,12 @@ def _origins(cells: Iterable[Replicated]) -> list[str]:
         scale = f"scale {SCALES[name].title if name in SCALES else name}" if name else ""
         tested = [cell.tested for cell in own if cell.tested]
         images = f"accuracies on {_span(tested)} test images" if tested else ""
-        attacked = SCALES[name].attacked if name in SCALES else ""
+        metrics = {one.partition("@")[0] for cell in own for one in re.split(r"[+-]", cell.metric)}
+        attacked = SCALES[name].attacked if name in SCALES and metrics - UNATTACKED else ""
+        ensemble = SCALES[name].ensemble if name in SCALES and any(m.startswith("auto") for m in metrics) else ""
         alone = "intervals of n = 1 over test images alone" * any(c.n == 1 and c.low is not None for c in own)
         seeds = f"n = {_span([cell.n for cell in own])}"
-        found.append(", ".join(filter(None, (scale, seeds, alone, images, attacked, device))))
+        found.append(", ".join(filter(None, (scale, seeds, alone, images, attacked, ensemble, device))))
     return found
 
 
@@ -241,8 +245,11 @@ def _list(parts: Iterable[str]) -> str:
     return text + "." if text and not text.endswith(".") else text
 
 
-def row_note(item: Item, row: Row, cells: Sequence[Value]) -> str | None:
-    """What the foot says of a row: that it is ours, and where its robustness does not stand a second measurement.
+def row_note(
+    item: Item, row: Row, cells: Sequence[Value], above: Sequence[tuple[Row, Sequence[Value]]] = ()
+) -> str | None:
+    """What the foot says of a row: that it is ours, where its robustness does not stand a second measurement, and of which row
+    ``above`` it has every number though the settings differ.
 
     ``doubt`` among the options: pairs of metrics, a weaker and a stronger measurement; said where a robust accuracy of
     5 % or more is at most half as high in the second.
@@ -257,5 +264,18 @@ def row_note(item: Item, row: Row, cells: Sequence[Value]) -> str | None:
         if set(pair) <= set(found):
             (weak, high), (strong, low) = (found[metric] for metric in pair)
             if high >= 5 and low <= high / 2:
-                said.append(f"its robustness vanishes: {high:.1f} % by {weak}, {low:.1f} % by {strong}")
+                falls = "vanishes" if low < 5 else "falls to half or less"
+                said.append(f"its robustness {falls}: {high:.1f} % by {weak}, {low:.1f} % by {strong}")
+    twin = next((other for other, values in above if _same_networks(cells, values)), None)
+    said += [f"every number as of {twin.words}, of other settings: what differs did not act here"] if twin else []
     return "; ".join(said) or None
+
+
+def _same_networks(a: Sequence[Value], b: Sequence[Value]) -> bool:
+    """Whether trainings of different settings agree in every run and column, in two columns at least."""
+    pairs = [
+        (x, y)
+        for x, y in zip(a, b, strict=True)
+        if len(x.values) == len(x.runs) > 0 and len(y.values) == len(y.runs) > 0
+    ]
+    return len(pairs) > 1 and all(x.values == y.values and x.specs != y.specs for x, y in pairs)

@@ -172,7 +172,11 @@ def _legend(fig: Figure, cells: pandas.DataFrame) -> None:
     if cells["replicated_mean"].notna().any():
         shown.append(Line2D([], [], ls="", marker="D", color=style.COLOURS[1], ms=3.6, label="replicated, real data"))
     if cells["mean"].notna().any():
-        counts = sorted(set(cells.loc[cells["mean"].notna(), "n"].astype(int)))
+        shared = (cells["n"] == 1) & cells["runs"].fillna("").astype(str).str.contains(
+            " "
+        )  # one number of several runs
+        made = cells["mean"].notna()
+        counts = sorted(set(cells.loc[made & ~(shared if (made & ~shared).any() else False), "n"].astype(int)))
         several = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else counts[0]
         images = bool(_over_images(cells))
         one = "1 seed" + ", pale: Wilson's interval over its images" * images

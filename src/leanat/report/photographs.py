@@ -18,7 +18,8 @@ def photographs(real: Path, papers: Path) -> list[str]:
         if item in made:
             scale = next(iter(replicated.load(*item.split("/"), real).values())).scale
             entries.append(f"{tell(of)} Scale {scale}.")
-            scales[scale] = SCALES[scale].attacked if scale in SCALES else ""
+            told = (SCALES[scale].attacked, SCALES[scale].ensemble) if scale in SCALES else ()
+            scales[scale] = ", ".join(filter(None, told))
     return entries + [f"- Scale {scale}: {attacked}." for scale, attacked in scales.items() if attacked]
 
 
@@ -131,7 +132,9 @@ def _slips_of_sat(of: Findings) -> str:
         found = (f"{of.interval(item, f'{row} | {change}', 'points', digits)} ({name})" for name, row in rows.items())
         return ", ".join(found)
 
-    trained = _seeds(of, item, ["full AT | full AT | clean, all 10,000"], "points")
+    trainings = ("full AT | full AT", *(f"{name} | CSAT" for name in ("car", "truck", "cat", "dog")))
+    changes = ("clean, all 10,000", "robust, 8,000 images")
+    trained = _seeds(of, item, [f"{row} | {change}" for row in trainings for change in changes], "points")
     return (
         f"- `sat`, what the authors' code reports otherwise, of the same networks ({trained}): points of robust accuracy on the "
         "first 8/9 of the attacked images (the code: 8,000 of 9,000) less that on all of them, "

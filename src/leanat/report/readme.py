@@ -210,9 +210,11 @@ def _coreset(of: Findings) -> list[str]:
     at = {k: ", ".join(of.mean(error, share.format(k), name, 2) for name in chosen) for k in (10, 30, 50)}
     return [
         "- `coreset`: whole random batches are alike, so batch-wise selection, which the paper uses, has little to choose from. "
-        "The cosine between the gradient of the coreset and that of all examples (equation 6, trained networks): random, "
+        "The cosine between the gradient of the coreset and that of all examples (equation 6, trained networks, the last layer, "
+        "whose gradients are what is matched): random, "
         f"GRAD-MATCH by batch, by class: {at[10]} at 10 % of the digits, {at[30]} at 30 %, {at[50]} at 50 %. Robust accuracy "
-        "above that of random subsets where 64 images are kept (5 seeds, 95 % intervals, twelve comparisons, none corrected): "
+        "above that of random subsets where at most 64 images are kept (5 seeds, 95 % intervals, twelve comparisons, none "
+        "corrected): "
         f"{'; '.join(map(above, kinds))}.",
     ]
 
@@ -234,8 +236,9 @@ def _qtart(of: Findings) -> list[str]:
         "- `qtart`: with one recipe for all rows, removing the 2 noisiest of 600 examples (the paper: 0.25 %) changes clean "
         f"""accuracy and that under FGSM by {effects("0.25 | Q-TART's removal")} points (20 seeds), label smoothing alone by """
         f"{effects('0 | Baseline + label smoothing')}, both together by {effects('0.25 | Q-TART (Ours)')}. Drawn examples "
-        "that were planted faint (5 % of all) make up this much of as many that are removed, over four networks, by the last "
-        f"layer, by all layers, by the training loss: {early} at the paper's tau, {late} at twice that. Blends of two classes "
+        "that were planted faint (5 % of all) make up this much of as many that Q-TART would remove, over four networks, by "
+        f"the last layer, by the Gaussian window over all layers, by the training loss: {early} at the paper's tau, {late} at "
+        "twice that. Blends of two classes "
         f"(2 %) are found by the loss alone: {blends[0]} against {blends[1]}.",
     ]
 

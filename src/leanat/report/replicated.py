@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 from leanat.core.files import write_csv
 from leanat.plan.item import Replicated
-from leanat.report import examples
 from leanat.report.statistics import NORMAL, Interval, share_of_images, t_interval
 from leanat.runs import records
 
@@ -49,10 +48,10 @@ class Cell(NamedTuple):
         half = NORMAL * self.error
         return Interval(found.mean, found.mean - half, found.mean + half, 1)
 
-    def summary(self) -> Replicated:
-        """What an item shows of the cell."""
+    def summary(self, metric: str) -> Replicated:
+        """What an item shows of the cell, which is of that metric."""
         by_run = tuple((self.runs[seed], self.values[seed]) for seed in sorted(self.values))
-        return Replicated(*self.interval(), self.scale, self.device, self.tested, by_run)
+        return Replicated(*self.interval(), self.scale, self.device, self.tested, by_run, metric)
 
 
 def load(paper: str, item: str, folder: Path | str = "replicated") -> dict[tuple[str, str, str], Cell]:
@@ -64,8 +63,11 @@ def load(paper: str, item: str, folder: Path | str = "replicated") -> dict[tuple
         cells = _load(path)
     except csv.Error as error:
         raise ValueError(f"{path}: damaged: {error}; {records.COMMITTED}") from None
-    alone = [key for key, cell in cells.items() if len(cell.values) == 1]
-    outcomes = examples.read(path.with_suffix(".npz")) if alone else {}
+    if not (alone := [key for key, cell in cells.items() if len(cell.values) == 1]):
+        return cells
+    from leanat.report import examples  # loads numpy
+
+    outcomes = examples.read(path.with_suffix(".npz"))
     for row, column, metric in alone:
         if (row, column) in outcomes:
             error = examples.spread(100.0 * outcomes[row, column][1].astype(float))

@@ -113,8 +113,8 @@ def rows(item: Item, csv: Path | None, real: Path) -> list[dict[str, Any]]:
     there = [kept.get((*name, metrics.get(name))) for name in names]
     cells["replicated_values"] = [cell.values if cell else {} for cell in there]
     if kept:  # as it is now: the CSV may be older
-        cells["replicated_mean"] = [cell.summary().mean if cell else None for cell in there]
-        cells["replicated_scale"] = [cell.summary().scale if cell else None for cell in there]
+        cells["replicated_mean"] = [cell.interval().mean if cell else None for cell in there]
+        cells["replicated_scale"] = [cell.scale if cell else None for cell in there]
     in_order = cells[~cells["row_label"].isin(item.labels)]
     scale = "no training" if item.kind == "formula" else item.scale
     found = [_entry(_groups(in_order, ""), _counts(cells, ""), scale, _levels(cells, "", scale))]

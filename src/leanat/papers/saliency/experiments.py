@@ -559,7 +559,7 @@ UNDER_BOTH = [  # conventions of BatchNorm
 ITEMS = {
     "table1": accuracy_table(
         title="Robust accuracy on CIFAR-10 (Table 1)",
-        caption="WRN32-10; *: WRN34-10, ⁺: WRN28-10. Attacks of radius 8/255. Numbers in grey on rows without ours are "
+        caption="WRN32-10; *: WRN34-10, ⁺: WRN28-10. The paper's attacks have radius 8/255. Numbers in grey on rows without ours are "
         "those that the paper cites. Signs of masking: how many of the signs of gradient masking the alarm found. Batch "
         "statistics: BatchNorm with the statistics of 100 attacked test images, as the authors' code evaluates.",
         rows=kinds(TABLE_1, "standard", "phase1", "igam_b", "phase2_corrected"),
@@ -568,7 +568,7 @@ ITEMS = {
         one_block=True, options={"doubt": [["pgd20", "autoattack"], ["pgd20_batch", "pgd20"]]}),
     "table2": accuracy_table(
         title="Robust accuracy on CIFAR-100 (Table 2)",
-        caption="WRN32-10; *: WRN34-10. Attacks of radius 8/255. Numbers in grey on rows without ours are those that the "
+        caption="WRN32-10; *: WRN34-10. The paper's attacks have radius 8/255. Numbers in grey on rows without ours are those that the "
         "paper cites.",
         rows=kinds(TABLE_2, "standard", "phase1"),
         columns=[*printed(*FIVE), PGD20_OF_BATCH],

@@ -78,7 +78,7 @@ def bars(
         for label, look in drawn.items()
     ]  # fmt: skip
     read = page.reading(item, "Bars", f"whiskers: {page.INTERVAL}", each=found)
-    if any(point.missing for point in found):
+    if any(p.missing and p.paper is None and not p.real for _, part in panels.values() for p in part):
         read.append("–: not measured.")
     return page.finish(figure, handles + page.paper_handle(item, found) + page.real_handle(found), read)
 

@@ -110,6 +110,7 @@ def _level(axis: Axes, own: Sequence[points.Point], label: str, look: points.Ser
             axis.axhline(point.paper, color=look.colour, ls=look.dash, lw=0.6, alpha=0.75, zorder=1)
             axis.plot([1], [point.paper], marker="o", mec=look.colour, **edge, **page.PAPER)
         if point.real:
+            axis.axhline(point.real.mean, color=look.colour, ls=look.dash, lw=1.1, zorder=2)
             axis.plot([1], [point.real.mean], marker="x", mew=1.3, ms=5, **edge)
 
 

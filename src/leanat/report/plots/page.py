@@ -306,7 +306,8 @@ def reading(
     ``each``: the points that ``seeds`` draws.
     """
     cells = [cell for _, _, cell in item.flat]
-    counts = sorted({cell.n for cell in cells if cell.values})
+    # One number of several runs, as a time is, is no seed.
+    counts = sorted({c.n for c in cells if len(c.values) >= max(1, len(c.runs))} or {c.n for c in cells if c.values})
     if not counts:
         said = ["No run of ours is shown."]
     elif counts[-1] == 1:
