@@ -19,7 +19,7 @@ from typing import Any
 import leanat
 from leanat import options
 from leanat.bench import command
-from leanat.core.errors import ConfigError, did_you_mean
+from leanat.core.errors import ConfigError, did_you_mean, is_out_of_memory
 from leanat.runs import devices, signals
 
 log = logging.getLogger("leanat")
@@ -76,7 +76,7 @@ def _expected(error: Exception) -> bool:
     """Errors that name what the user can do; a bug keeps its traceback."""
     if isinstance(error, OSError | ConfigError):
         return True
-    if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported here
+    if is_out_of_memory(error):
         return True
     return type(error).__module__.startswith("leanat") or type(error) in (ValueError, UnicodeDecodeError)
 

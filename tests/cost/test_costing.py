@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ import torch
 from leanat.cost import costing, forecast, timing
 from leanat.cost.costing import Bill
 from leanat.cost.forecast import ITEM, Forecast
+from leanat.data import streamed
 from leanat.plan import structure, walk
 
 ROOT = Path(__file__).parents[2]
@@ -106,6 +108,22 @@ def test_what_timings_take_needs_no_runs(grid, monkeypatch, tmp_path):
         batches = {entry.step: entry.spec["recipe"]["batch"] for entry in grid.timed(paper).values()}
         # One core's seconds, undivided: the bill divides by the cores.
         assert found.time(paper) == pytest.approx(sum(forecast.FEW / b * 4 * 5.5 for b in batches.values()))
+
+
+def test_a_training_on_files_takes_no_less_than_to_decode_them(monkeypatch, tmp_path):
+    """On a CPU both are work of its cores; beside a GPU other cores decode ahead."""
+    files = SimpleNamespace(crop=(0.08, 1.0), decode=lambda: {"decode": 2e-3}, solve=lambda: {"solve": 0.0})
+    monkeypatch.setattr(Forecast, "_bench", lambda self, *words: files)
+    monkeypatch.setattr(Forecast, "_step", lambda self, *words: dict.fromkeys(("step", "bare", "look", "memory"), 1e-9))
+    monkeypatch.setattr(
+        Forecast, "_network", lambda self, *words: dict.fromkeys(("keep", "forward", "ascend", "size"), 0.0)
+    )
+    planned = structure.load(ROOT / "config", {"scale": "paper", "papers": ["qtart"]})
+    name, run = next((n, r) for n, r in planned.runs.items() if n.startswith("mini_imagenet") and "sgd" in n)
+    reading = planned.datasets["mini-imagenet"]["train"] * run.spec["recipe"]["epochs"] * 2e-3
+    for device, share in (("cpu", 1.0), ("cuda", 1 / streamed.usable_cores())):
+        found = Forecast(planned, torch.device(device), lambda line: None, 0.0, tmp_path).train(name)
+        assert found == pytest.approx(forecast.RUN + share * reading, rel=0.02)
 
 
 def test_in_whatever_order_runs_are_asked_each_finds_its_pieces(monkeypatch, tmp_path):

@@ -108,10 +108,11 @@ class Greedy:
 
     most: int
     attack: PGD
+    error: Exception | None = None
 
     def __call__(self, net: nn.Module, step) -> Tensor:
         if len(step.x) > self.most:
-            raise torch.OutOfMemoryError(f"{len(step.x)} do not fit")
+            raise self.error or torch.OutOfMemoryError(f"{len(step.x)} do not fit")
         return self.attack(net, step)
 
 
@@ -123,6 +124,21 @@ def test_out_of_memory_halves_the_batch_and_changes_nothing(bed):
         evaluate(net, test, Greedy(0, ATTACK), seed=0, limit=200)
     with pytest.raises(torch.OutOfMemoryError):
         evaluate(net, test, Greedy(30, ATTACK), seed=0, batch=100, limit=200, statistics="batch")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.AcceleratorError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_memory_that_other_libraries_find_full_halves_the_batch_too(bed, error):
+    outcome = evaluate(*bed, Greedy(30, ATTACK, error), seed=0, batch=128, limit=100)
+    same(outcome, replace(evaluate(*bed, ATTACK, seed=0, limit=100), parts=("Greedy",)))
+    with pytest.raises(RuntimeError, match="illegal"):
+        evaluate(*bed, Greedy(30, ATTACK, RuntimeError("an illegal memory access")), seed=0, batch=128, limit=100)
 
 
 @pytest.mark.parametrize("attack", [RESTARTS, Ensemble(LINF, ("apgd-ce", "apgd-t", "square"), 4, 3, 10)], ids=repr)
@@ -222,6 +238,19 @@ def test_no_example_and_one_example(bed):
 def test_impossible_values_are_named(bed, wrong):
     with pytest.raises(ValueError, match="allowed"):
         evaluate(*bed, Clean(), seed=0, **wrong)
+
+
+def test_targets_answer_plain_images_once_for_several_sources(bed, itself):
+    nets, clean, target = {"robust": robust(), "standard": standard()}, {}, copy.deepcopy(standard())
+    together = transfer(nets, {"t": target}, ATTACK, bed[1], seed=0, limit=100)
+    with Passes().of(target) as passes:
+        apart = {
+            name: transfer({name: net}, {"t": target}, ATTACK, bed[1], seed=0, limit=100, clean=clean)["t"][name]
+            for name, net in nets.items()
+        }
+    assert passes.forward == 100 + 2 * 100
+    for name, outcome in apart.items():
+        same(outcome, together["t"][name])
 
 
 def test_transfer_against_the_plain_way(bed, itself):

@@ -133,6 +133,25 @@ def test_demo_jobs_are_short_and_those_of_imagenet_are_not():
     ]  # fmt: skip
 
 
+def test_a_streamed_training_is_given_time_and_cores_to_decode():
+    """A small network in fp32 waits for its files, 2 ms of a core each, not for its arithmetic."""
+    grid = structure.load(ROOT / "config", {"scale": "paper", "papers": ["qtart"]})
+    files = grid.datasets["mini-imagenet"]
+    runs = [r for r in grid.runs.values() if r.spec["data"]["name"] == "mini-imagenet" and "mobilenet" in r.id]
+    for run in runs:
+        reading = files["train"] * run.spec["recipe"]["epochs"] * 2e-3 / 60  # core minutes
+        assert jobs.train_minutes(run.spec, files) >= reading / jobs.allocation([files], 1)["cpus_per_task"]
+    assert runs
+    assert jobs.allocation([grid.datasets["cifar10"]], 1) == {}
+
+
+def test_processes_that_train_together_are_on_one_machine_with_all_its_cores():
+    """The executor asks for a task per GPU unless it is told not to, and starts the job in the first of them alone."""
+    grid = structure.load(ROOT / "config", {"scale": "paper", "papers": ["qtart"]})
+    found = jobs.allocation([grid.datasets["imagenet"]], 8)
+    assert (found["nodes"], found["tasks_per_gpu"], found["cpus_per_task"]) == (1, 0, 8 * jobs.CPUS)
+
+
 def test_runs_that_several_gpus_may_train():
     grid = structure.load(ROOT / "config", {"scale": "paper"})
     found = {

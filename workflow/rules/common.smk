@@ -19,8 +19,13 @@ from snakemake.cli import get_argument_parser
 from snakemake.settings.types import ExecMode
 
 ASKED = get_argument_parser().parse_known_args(sys.argv[1:])[0]
-# A wrong one is refused below, in one line.
-RESULTS = os.path.expanduser(str(config.get("results") or "results"))
+# A wrong one is refused below, in one line. Without ./ and a slash at the end: Snakemake knows files by their text.
+RESULTS = os.path.normpath(os.path.expanduser(str(config.get("results") or "results")))
+# Whether jobs start here: not in the processes that Snakemake starts for single jobs.
+STARTS = ASKED.mode is ExecMode.DEFAULT and not (
+    ASKED.touch or ASKED.unlock or ASKED.lint
+)
+warn = (lambda text: print(text, file=sys.stderr)) if ASKED.dryrun else None
 PUBLISHED = ROOT / "published"
 
 try:
@@ -35,9 +40,8 @@ try:
         targets.check_values(ROOT, GRID, Path(RESULTS))
         if ASKED.touch:
             targets.check_touch(ASKED.targets)
-        warn = (lambda text: print(text, file=sys.stderr)) if ASKED.dryrun else None
-        if not (ASKED.touch or ASKED.unlock or ASKED.lint):
-            needed.check_data(ASKED.targets, GRID, Path(RESULTS), warn)
+    if STARTS:
+        needed.check_data(ASKED.targets, GRID, Path(RESULTS), warn)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
@@ -79,7 +83,7 @@ shell.prefix("set -euo pipefail; exec ")
 GPUS = (
     0
     if config["device"] == "cpu" or workflow.non_local_exec
-    else len(devices.visible())
+    else devices.usable(config["device"])
 )
 if GPUS and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", GPUS * config["jobs_per_gpu"])
@@ -101,6 +105,8 @@ def needs(datasets, parts, processes=1):
         found["gpu"] = processes * config["jobs_per_gpu"] if processes > 1 else 1
     elif processes > 1:
         found["gpu"] = processes
+    if workflow.non_local_exec:
+        found |= jobs.allocation(datasets, processes)
     return found
 
 

@@ -19,6 +19,22 @@ class Ended(SystemExit):
     """A signal ends the program, whatever code it finds it in; ``code`` is the exit status."""
 
 
+# What CUDA, cuBLAS and cuDNN say where they, and not torch's allocator, find no memory: RuntimeError, or a kind of it.
+NO_MEMORY = (
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUSOLVER_STATUS_ALLOC_FAILED",
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a GPU's memory was full, whoever says so. Needs no torch."""
+    if any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)
+
+
 def nearest(name: Any, names: Iterable[str]) -> str:
     """Returns ``; did you mean ...?`` with the nearest of ``names``, or nothing where none is near."""
     guess = difflib.get_close_matches(str(name), list(names), 1)

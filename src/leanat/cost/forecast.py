@@ -27,10 +27,11 @@ from leanat.core.nouns import eval_without_param_grad
 from leanat.core.precision import exact_fp32
 from leanat.cost import predict, timing
 from leanat.data import TensorData
-from leanat.evaluation.evaluate import evaluate, step_of
+from leanat.data.streamed import usable_cores
+from leanat.evaluation.evaluate import batch_of, evaluate, fitting, step_of
 from leanat.models import io
 from leanat.papers.sat.method import AttackOnlySubset
-from leanat.plan import cache, components
+from leanat.plan import cache, components, jobs
 from leanat.plan.grid import UPSTREAM, Grid, digest
 from leanat.runs import checkpoint, experiment
 
@@ -80,8 +81,12 @@ class Forecast:
     def train(self, run: str) -> float:
         """Seconds of a run, start-up apart."""
         spec, shape = self._of(run)
-        counts = shape["train"], shape["test"], shape["classes"]
-        return RUN + predict.training(components.read(spec), self._pieces(run), *counts)
+        parts, pieces = components.read(spec), self._pieces(run)
+        seconds = predict.training(parts, pieces, shape["train"], shape["test"], shape["classes"])
+        reading = predict.decoding(parts, pieces, shape["train"]) or 0.0  # of one core
+        if self.device.type == "cpu":
+            return RUN + seconds + reading
+        return RUN + max(seconds, reading / usable_cores())  # files are decoded ahead
 
     def attack(self, evaluation: str, together: int = 1) -> float:
         """Seconds of a suite, start-up apart. Attacks from other networks are shared by those that go ``together``."""
@@ -146,6 +151,8 @@ class Forecast:
                 lambda bench: self._step(spec, shape, whole, bench),
             digest([shape, repr(selector)]): lambda bench: bench.solve() if selector else {"solve": 0.0},
         }  # fmt: skip
+        if jobs.large(shape) and whole:
+            kinds[digest([shape["size"], "decode"])] = lambda bench: bench.decode() if bench.crop else {}
         if few:
             kinds[digest([network, _bare(method["attack"]), "few"])] = lambda bench: self._few(spec, shape, bench)
         new = [kind for kind in kinds if kind not in self.known]
@@ -259,12 +266,12 @@ class Forecast:
         def forward(n: int) -> float:
             x = step_of(timing.images(shape, n, self.device, ()), torch.arange(n, device=self.device), 0).x
             with eval_without_param_grad(net), exact_fp32(), torch.no_grad():
-                return self._seconds(lambda: net(x))
+                return self._seconds(lambda: fitting(lambda m: [net(part) for part in x.split(m)], n))
 
         def ascend(n: int) -> float:  # what further steps add
             return (self._seconds(attacked(n, 1 + STEPS)) - self._seconds(attacked(n))) / STEPS
 
-        most = predict.BATCH
+        most = batch_of(shape["size"])
         ascents = growing(ascend, most) if cpu else [(most, ascend(most))]
         n, passes = ascents[-1][0], [(m, forward(m)) for m, _ in ascents[-2:]]
         size = 0.0  # on a CPU, what a batch size that was not met before costs: kernels are made for each

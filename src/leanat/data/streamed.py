@@ -82,6 +82,11 @@ def uploaded(x: Tensor, device: torch.device) -> Tensor:
     return (x.pin_memory() if pinned else x).to(device, non_blocking=True)
 
 
+def usable_cores() -> int:
+    """Cores that this process may use, which a scheduler may have made fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class StreamedData(Facts):
     """Image files with labels int64 [N] on the device that receives the batches.
@@ -96,7 +101,7 @@ class StreamedData(Facts):
     resize: int
     augment: Augmentation = NONE
     seed: int = 0
-    threads: int = field(default_factory=lambda: min(16, os.cpu_count() or 1))
+    threads: int = field(default_factory=lambda: min(16, usable_cores()))
     window: int = 1024  # images decoded ahead
     reads_on_cpu: ClassVar[bool] = True  # the loop asks with numbers that are there
     _pool: ThreadPoolExecutor = field(init=False, repr=False)

@@ -19,6 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from leanat.attacks.autoattack import AutoAttack, Ensemble, sanity
 from leanat.attacks.pgd import EACH_ALONE
+from leanat.core.errors import is_out_of_memory
 from leanat.core.nouns import Attack, Data, Step, eval_without_param_grad
 from leanat.core.precision import exact_fp32, say_emulation
 from leanat.core.rng import Draws
@@ -142,19 +143,21 @@ def transfer(
     limit: int | None = None,
     index: Tensor | None = None,
     precision: str = "fp32",
+    clean: dict[str, dict[str, Tensor]] | None = None,
 ) -> dict[str, dict[str, Outcome]]:
     """Adversarial examples made on each source, tested on each target: outcomes [target][source].
 
     Every example is attacked once per source, whether or not the source has it right. ``correct`` is the target's answer
-    to the adversarial image alone. ``over_sources`` gives Q-TART's mean and deviation (section 4.4.2).
+    to the adversarial image alone. ``over_sources`` gives Q-TART's mean and deviation (section 4.4.2). ``clean``: the targets'
+    answers to the plain images, from earlier calls on the same images; those that it lacks are added.
     """
     _check(precision, "running", batch, data.labels.device)
     index = (sample(len(data), limit) if index is None else index).to(data.labels.device)
     out: dict[str, dict[str, Outcome]] = {target: {} for target in targets}
-    clean = {}
-    for name, net in targets.items():
-        with _setting(net, index.device, precision):
-            clean[name] = _clean(net, data, index, batch)
+    clean = {} if clean is None else clean
+    for name in targets.keys() - clean.keys():
+        with _setting(targets[name], index.device, precision):
+            clean[name] = _clean(targets[name], data, index, batch)
     for source, net in sources.items():
         results = {name: {key: value.clone() for key, value in clean[name].items()} for name in targets}
         with _setting(net, index.device, precision):
@@ -210,12 +213,12 @@ def step_of(data: Data, index: Tensor, seed: int) -> Step:
 
 
 def fitting(work: Callable[[int], T], batch: int) -> T:
-    """``work(batch)``; if that runs out of CUDA memory, of half the batch, and so on. Raises OutOfMemoryError at batch 1."""
+    """``work(batch)``; if that runs out of CUDA memory, of half the batch, and so on. Raises what was raised at batch 1."""
     while True:
         try:
             return work(batch)
-        except torch.OutOfMemoryError:
-            if batch == 1:
+        except RuntimeError as error:
+            if batch == 1 or not is_out_of_memory(error):
                 raise
         batch //= 2  # outside the handler, whose traceback keeps the failed batch alive
         torch.cuda.empty_cache()
@@ -229,6 +232,14 @@ def doubts(net: nn.Module, data: Data, index: Tensor, seed: int, batch: int) -> 
         return sanity(net, step.x, step.y)
 
     return fitting(said, batch)
+
+
+def batch_of(size: int) -> int:
+    """Images attacked at once: 500 of up to 64 x 64 pixels, of larger ones, of ``size`` x ``size``, as many as have those pixels.
+
+    What is drawn does not depend on it, but for AutoAttack's parts, which draw for a whole batch.
+    """
+    return max(8, min(500, 500 * 64**2 // size**2))
 
 
 def _in_batches(
@@ -246,8 +257,8 @@ def _in_batches(
             start += batch
             progress(min(start, len(where)))
             continue
-        except torch.OutOfMemoryError:
-            if batch == 1 or statistics == "batch":
+        except RuntimeError as error:
+            if batch == 1 or statistics == "batch" or not is_out_of_memory(error):
                 raise
         batch //= 2  # outside the handler, whose traceback keeps the failed batch alive
         torch.cuda.empty_cache()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from leanat.core.errors import did_you_mean
+from leanat.core.errors import did_you_mean, is_out_of_memory
 from leanat.core.nouns import eval_without_param_grad
 from leanat.core.precision import exact_fp32
 from leanat.library.checks import Channels, mean_std
@@ -106,9 +106,9 @@ class Wrapped(nn.Module):
         try:
             with eval_without_param_grad(self), torch.no_grad():
                 return self(x).shape[1]
-        except torch.OutOfMemoryError:
-            raise
         except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
             reason = " ".join(str(error).split())[:200]
             raise ValueError(
                 f"the network does not take the images of {what}, {list(x.shape[1:])}: {reason}"

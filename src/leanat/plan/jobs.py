@@ -38,6 +38,8 @@ BATCH = 500  # of an evaluation
 START = 5  # minutes for start-up, data, compilation
 AN_ATTACK = {"autoattack": 10_000, "ensemble": 2_000, "fab": 2_000, "square": 5_000}  # passes of an example
 LARGE = 100_000  # pixels x channels of an image from which on a set is streamed from disk
+DECODE = 2e-3  # seconds of a core per image file, about: read, decoded, a box cut out and resized
+CPUS = 8  # cores that decode for a training on files
 SHARED = {"sat"}  # extras that several processes may train with: all make the same state, and none adds to it
 # parts of a method that are hooks, and add to their state
 REMEMBERING = {"free", "awp", "saliency", "bandit", "bullet"}
@@ -99,7 +101,8 @@ def _attack(value: Any) -> int:
 def train_minutes(spec: Spec, dataset: Spec) -> float:
     """A training on all examples, every epoch: what a selection saves is not counted, nor what it costs.
 
-    With the checks of early stopping, which are in fp32, and the attacks of extras that look at each epoch.
+    With the checks of early stopping, which are in fp32, and the attacks of extras that look at each epoch. Of a streamed set,
+    no less than its files take to decode.
     """
     method, recipe, name = spec["method"], spec["recipe"], spec["model"]["name"]
     objective = method["objective"] if isinstance(method["objective"], str) else next(iter(method["objective"]))
@@ -115,7 +118,8 @@ def train_minutes(spec: Spec, dataset: Spec) -> float:
     if stop := spec.get("early_stop"):
         checked = len(stop["checks"]) * stop["share"] * dataset["test"] * _attack(stop["attack"])
         seconds += checked * _seconds(name, dataset["size"], BATCH, "fp32")
-    return seconds / 60
+    reading = dataset["train"] * recipe["epochs"] * DECODE / CPUS if large(dataset) else 0.0
+    return max(seconds, reading) / 60
 
 
 def attack_minutes(network: str, attacks: Mapping[str, Spec], dataset: Spec) -> float:
@@ -136,6 +140,14 @@ def minutes(parts: Iterable[float]) -> int:
 def memory_mb(datasets: Iterable[Spec], small: bool) -> int:
     """Memory of the machine in MB, not of the GPU."""
     return 32_000 if any(large(d) for d in datasets) else 2_000 if small else 8_000
+
+
+def allocation(datasets: Iterable[Spec], processes: int) -> dict[str, int]:
+    """What a cluster's job needs beside time, memory and GPUs: cores that decode files; for several processes one machine, and
+    a task that has all of its cores.
+    """
+    found = {"cpus_per_task": CPUS * processes} if any(large(d) for d in datasets) else {}
+    return found | ({"nodes": 1, "tasks_per_gpu": 0} if processes > 1 else {})
 
 
 def growing(base: int, limit: int | None = None) -> Callable[..., int]:

@@ -198,14 +198,10 @@ class Bar:
 
 
 def _batch(test: nouns.Data, statistics: str) -> int:
-    """Images attacked at once: 500 of up to 64 x 64 pixels, of larger ones as many as have those pixels.
-
-    What is drawn does not depend on it, but for AutoAttack's parts, which draw for a whole batch. The saliency paper's
-    statistics of a batch are of 100.
-    """
+    """Images attacked at once; the saliency paper's statistics of a batch are of 100."""
     if statistics == "batch":
         return 100
-    return max(8, min(500, 500 * 64**2 // test.image_size**2))
+    return evaluate.batch_of(test.image_size)
 
 
 def _attack(

@@ -75,6 +75,12 @@ def device_of(name: str) -> torch.device:
                 [f"device: this machine has a GPU that torch {torch.__version__} cannot use: it {why}; or device=cpu"]
             )
         return torch.device("cpu")
+    if name in ("auto", "cuda") and not devices.visible():
+        said = (
+            "torch has a GPU that %s does not list (so it is under WSL2): jobs side by side would share it unseen; "
+            "LEANAT_GPUS in the environment says how many there are"
+        )
+        log.warning(said, devices.DRIVER)
     return torch.device("cuda" if name == "auto" else name)
 
 

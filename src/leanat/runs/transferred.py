@@ -83,6 +83,7 @@ def assess(
 
     for run in targets:
         stored.say_others([file(run, source, name) for name in attacks for source in sources])
+    answers: dict[int, dict[str, dict[str, torch.Tensor]]] = {}  # to plain images, by how many: the first so many
     for name, attack in tqdm(attacks.items(), unit="attack", leave=False, disable=None):
         entry, started = suite[name], time.perf_counter()
         index = evaluate.sample(len(test), entry["examples"])
@@ -94,7 +95,9 @@ def assess(
             there = {run: f.outcome(*asked, transferred=True) for run, f in files.items()}
             if lost := [run for run in targets if there[run][0] is None]:
                 nets, maker = {run: targets[run].net for run in lost}, stored.Maker([], about)
-                new = evaluate.transfer({source: trained.net}, nets, attack, test, seed=seed, limit=entry["examples"])
+                clean = answers.setdefault(len(index), {})
+                made = {source: trained.net}, nets, attack, test
+                new = evaluate.transfer(*made, seed=seed, limit=entry["examples"], clean=clean)
                 own = maker.pieces()
                 for run in lost:
                     files[run].save(outcome.arrays(new[run][source]), pieces=own)

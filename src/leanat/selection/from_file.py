@@ -15,6 +15,7 @@ from torch import Tensor
 
 from leanat.core import own_code
 from leanat.core.component import Fraction, component
+from leanat.core.errors import is_out_of_memory
 from leanat.core.nouns import Run, Split, Subset
 
 
@@ -80,10 +81,8 @@ class Rule:
         try:
             with own_code.exits_are_errors():
                 return chooser(run, split)
-        except torch.OutOfMemoryError:
-            raise
         except Exception as error:
-            if type(error).__module__.startswith("leanat"):
+            if is_out_of_memory(error) or type(error).__module__.startswith("leanat"):
                 raise
             own = {path.resolve() for path in self.files}
             frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve() in own]

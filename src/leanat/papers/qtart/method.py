@@ -151,6 +151,7 @@ def distances(
     delta_i ~ N(0, ``noise``), as standard deviation. Two forward passes per batch; only distances are kept.
     """
     rows: list[list[Tensor]] = []
+    data.prefetch(draws.index, 0)
     with eval_without_param_grad(net), torch.no_grad(), features(chosen) as projections:
         for index in draws.index.split(batch):
             x, _ = data.batch(index, 0)
