@@ -30,6 +30,9 @@ def made(tmp_path_factory):
     (folder / "figures/qtart").mkdir(parents=True)
     (folder / "figures/qtart/decomposition.csv").write_text(made_up.cells(grid.items["qtart/decomposition"], 2))
     (folder / "figures/claims.json").write_text("{}")
+    for left in (folder / "figures/qtart", folder / "results/items/demo/qtart"):
+        left.mkdir(parents=True, exist_ok=True)
+        (left / ".4711.decomposition.csv").write_text("of a writer that was killed")
     archive.write(grid, folder / "results", ROOT, folder / "figures", folder / "a.zip")
     return grid, folder
 
@@ -40,6 +43,11 @@ def test_the_same_results_give_the_same_bytes(made):
         os.utime(path, (1, 1))
     archive.write(grid, folder / "results", ROOT, folder / "figures", folder / "b.zip")
     assert (folder / "a.zip").read_bytes() == (folder / "b.zip").read_bytes()
+
+
+def test_what_a_killed_writer_left_is_not_in_it(made):
+    with zipfile.ZipFile(made[1] / "a.zip") as whole:
+        assert not [name for name in whole.namelist() if Path(name).name.startswith(".")]
 
 
 def test_another_number_gives_other_bytes(made):

@@ -3,6 +3,7 @@
 The configuration is the smallest: the paper of docs/adding.md, as they stand there.
 """
 
+import argparse
 import dataclasses
 import io
 import re
@@ -21,12 +22,12 @@ import torch
 import yaml
 from PIL import Image
 
-from leanat import cli, data
+from leanat import cli, data, options
 from leanat.core import files
 from leanat.data import archives, folders
 from leanat.models import foreign
-from leanat.plan import needed, structure
-from leanat.runs import experiment
+from leanat.plan import needed, settings, structure
+from leanat.runs import experiment, identity
 
 ROOT = Path(__file__).parents[1]
 
@@ -568,3 +569,33 @@ def test_a_terminal_of_few_letters_gets_a_question_mark(monkeypatch):
     assert cli.main(["claims", "--config-dir", "nowhere"]) == 0
     shown.flush()
     assert shown.buffer.getvalue() == b"? supported\n"
+
+
+@pytest.mark.parametrize("text", ["010", "-007", "1:30", "1:30.5"])
+def test_a_number_that_yaml_reads_as_another_is_refused(text):
+    with pytest.raises(yaml.YAMLError, match="would be read as another number"):
+        settings.yaml_value(f"seeds: {text}")
+
+
+def test_numbers_and_merge_keys_are_read_as_yaml_has_them():
+    text = "{a: 10, b: -3, c: 0, d: 0x1f, e: 1.5, f: -0.25, g: 0.0, h: 1_000}"
+    assert settings.yaml_value(text) == yaml.safe_load(text)
+    text = "a: &a {x: 1, y: 3}\nb:\n  <<: *a\n  x: 2\n"
+    assert settings.yaml_value(text) == yaml.safe_load(text) == {"a": {"x": 1, "y": 3}, "b": {"x": 2, "y": 3}}
+
+
+@pytest.mark.parametrize("option", ["--results", "--config-dir"])
+def test_an_empty_path_is_no_folder(option, capsys):
+    """A variable that is not set would train into the working folder."""
+    with pytest.raises(SystemExit):
+        cli.main(["train", "specs/x", option, ""])
+    assert "an empty path is not allowed" in capsys.readouterr().err
+    with pytest.raises(argparse.ArgumentTypeError):
+        options.path("")
+
+
+def test_an_empty_spec_beside_a_checkpoint_is_named_with_what_to_do(tmp_path):
+    (tmp_path / "spec.json").write_text("")
+    (tmp_path / "resume.pt").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"spec.json: not the spec of a run.*remove this file alone"):
+        identity.check_unfinished(tmp_path, {"seed": 0})

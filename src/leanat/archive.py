@@ -45,7 +45,8 @@ def write(grid: Grid, results: Path, root: Path, figures: Path, out: Path) -> st
     runs = [run for run in grid.runs if (results / "runs" / run / "metrics.json").is_file()]
     if not runs:
         raise ConfigError([f"archive: no run of scale {grid.scale.name} is finished below {results}"])
-    files = dict(sorted(contents(grid, runs, results, root, figures)))
+    every = sorted(contents(grid, runs, results, root, figures))
+    files = {name: path for name, path in every if not path.name.startswith(".")}  # what a killed writer left, say
     if problems := [line for name, path in files.items() for line in _of_other_runs(name, path, grid, set(runs))]:
         raise ConfigError(problems)
     date = max(records.metrics(results / "runs" / run / "metrics.json", "date")["date"] for run in runs)
@@ -74,7 +75,7 @@ def contents(grid: Grid, runs: list[str], results: Path, root: Path, figures: Pa
         folder = results / "runs" / run
         for path in sorted(folder.rglob("*")):
             kept = path.name in OF_A_RUN if path.parent == folder else path.suffix in (".json", ".npz")
-            if path.is_file() and kept and not path.name.startswith("."):
+            if path.is_file() and kept:
                 yield f"results/runs/{run}/{path.relative_to(folder)}", path
     for paper in grid.papers:
         yield from ((f"figures/{paper}/{path.name}", path) for path in (figures / paper).glob("*.csv"))

@@ -89,7 +89,7 @@ def _seedless(run: str, grid: Grid, keys: dict[str, str]) -> str:
 def _trained(folder: Path) -> list[float]:
     try:
         metrics = json.loads((folder / "metrics.json").read_text())
-        return [metrics["wall_seconds"] * metrics.get("threads", 1)]
+        return [float(metrics["wall_seconds"]) * metrics.get("threads", 1)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return []
 

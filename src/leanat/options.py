@@ -26,6 +26,8 @@ def default(name: str, fallback: str) -> str:
 
 def path(text: str) -> Path:
     """The path with ``~`` as the home folder, also where the shell left it, as in ``--out=~/x``."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty path is not allowed; . is this folder")
     try:
         return Path(text).expanduser()
     except RuntimeError:

@@ -20,8 +20,9 @@ from toys import Small, make_run, split, toy
 from leanat import cli
 from leanat.bench import command, experiments, peers, settings, trials, verdicts
 from leanat.bench.settings import METHODS, TRAININGS, Settings
+from leanat.core import own_code
 from leanat.core.errors import ConfigError
-from leanat.plan import components
+from leanat.plan import components, needed, structure
 from leanat.runs import devices
 from leanat.selection.facility import facility_location
 from leanat.selection.last_layer import gradients
@@ -78,12 +79,34 @@ def test_a_fraction_of_nothing_on_the_command_line_is_refused():
         ({"own": ["my.py:Mine", "my.py:Mine"]}, "own: my.py:Mine, my.py:Mine would both be"),
         ({"methods": ["full", "random"]}, "methods: no rule to compare with chance"),
         ({"seeds": "five"}, "seeds: 'five' is not allowed; a number"),
+        ({"own": ["my.py"]}, "own: 'my.py' is not allowed; file.py:Name or module:Name is expected"),
     ],
 )
 def test_wrong_settings_are_one_clear_line(given, message):
     with pytest.raises(ConfigError, match=re.escape(message).replace("'", ".")) as error:
         settings.read(None, given)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("epochs", "choices", "said"), [(30, 7, 6), (30, 4, 4), (2, 4, 2)])
+def test_the_page_says_how_often_a_rule_chose(epochs, choices, said):
+    """Periods are whole epochs: 30 of them in 7 equal parts are 6 choices, one every 5 epochs."""
+    trial = Settings(epochs=epochs, choices=choices)
+    spec = experiments.spec_of(trial, {"data": "digits", "training": "standard", "method": "craig:class"}, {}, {})
+    period = spec["method"]["selector"]["every"]["period"]
+    assert sum(epoch % period == 0 for epoch in range(epochs)) == said
+    caption = experiments.items_of(trial, "digits", ["random", "craig:class"])["digits"].caption
+    assert f"chosen {said} times" in caption
+
+
+@pytest.mark.parametrize("how", ["{}/rule.py:Mine", "rule:Mine"])
+def test_the_workflow_knows_all_files_of_a_rule(tmp_path, monkeypatch, how):
+    """The parts of a trial are made again after a change of any of them."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rule.py").write_text("import beside\nclass Mine: pass\n")
+    (tmp_path / "beside.py").write_text("TABLE = 'scores.npy'\n")
+    (tmp_path / "scores.npy").write_bytes(b"")
+    assert {path.name for path in own_code.files_of(how.format(tmp_path))} == {"rule.py", "beside.py", "scores.npy"}
 
 
 def test_the_file_of_the_workflow_is_the_default(tmp_path):
@@ -466,3 +489,10 @@ def test_the_workflow_makes_the_trial_in_parts(tmp_path):
     ]
     said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     assert re.search(r"bench_part +8\n", said)
+
+
+def test_data_that_a_trial_lacks_are_missed_before_its_first_job():
+    grid = structure.load(ROOT / "config", {"papers": ["qtart"]})
+    needed.check_sets(("digits", "shapes10"), grid, None)
+    with pytest.raises(ConfigError, match="data_dir is not set"):
+        needed.check_sets(("digits", "cifar10"), grid, None)

@@ -23,6 +23,12 @@ def test_an_item_gets_more_seeds_and_no_other_does():
         assert seeds_of(more, name) == seeds_of(usual, name)
 
 
+def test_a_file_in_the_place_of_the_results_is_one_line(tmp_path):
+    (tmp_path / "notes.txt").write_text("")
+    with pytest.raises(ConfigError, match=r"^results: .*notes.txt is no folder for results.*Not a directory$"):
+        structure.load(ROOT / "config", {"papers": ["sat"]}, tmp_path / "notes.txt")
+
+
 def test_what_was_decided_stays_beside_what_the_configuration_asks_for(tmp_path):
     looks.write(tmp_path, "demo", {"sat/figure8": 3})
     asked = {"papers": ["sat"]}

@@ -4,6 +4,11 @@ from leanat.core import own_code
 
 try:
     TRIAL = bench_settings.read(ROOT / "config" / "bench.yaml", {})
+    if STARTS and any(
+        target == "bench" or target.startswith("figures/bench/")
+        for target in ASKED.targets
+    ):
+        needed.check_sets(TRIAL.data, GRID, warn)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 TRIAL_RUNS = (
@@ -13,18 +18,12 @@ TRIAL_RUNS = (
     * TRIAL.seeds
 )
 TRIAL_PARTS = -(-TRIAL_RUNS // 40)
-TRIAL_FILES = [Path(source.rpartition(":")[0]) for source in TRIAL.own]
 
 
 rule bench_part:
     input:
         sorted(
-            {
-                str(path)
-                for file in TRIAL_FILES
-                if file.suffix == ".py"
-                for path in own_code.imported(file, file.resolve().parent)
-            }
+            {str(path) for source in TRIAL.own for path in own_code.files_of(source)}
         ),
     output:
         touch(f"{RESULTS}/bench/{{part}}-of-{TRIAL_PARTS}.done"),

@@ -66,10 +66,11 @@ def items_of(settings: Settings, data: str, methods: list[str]) -> dict[str, Ite
     """A table of every row, and a figure of the differences to a random subset."""
     profile, rows = PROFILES[data], [{"training": t, "method": m} for t in settings.trainings for m in methods]
     base = {"data": data, "model": profile.model}
+    times = math.ceil(settings.epochs_on(data) / settings.period_on(data))
     about = (
         f"{profile.model}, {settings.epochs_on(data)} epochs in every row, batch {profile.batch}; radius "
         f"{255 * profile.eps:.3g}/255 in l_inf; test attack PGD-20. {100 * settings.fraction:.3g} % of the training set is "
-        f"kept, chosen {settings.choices} times; a tenth is held out in every row."
+        f"kept, chosen {times} times; a tenth is held out in every row."
     )
     random = {method: reference for method in methods if (reference := chance(method)) is not None}
     table = ItemSpec(
@@ -112,8 +113,7 @@ def spec_of(settings: Settings, cell: Cell, own: dict[str, str], hashes: dict[st
             if method in own
             else rule(method, settings.fraction)
         )
-        period = max(1, math.ceil(epochs / settings.choices))
-        selector = part("every", period=period, warmup=0, inner=inner)
+        selector = part("every", period=settings.period_on(cell["data"]), warmup=0, inner=inner)
     extras = ["forgetting_events"] if method.startswith("forgetting") else []
     planted = cell["data"] in ("digits-copies", "digits-tail", "digits-noise")
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -88,7 +89,8 @@ class Settings:
     """The fields are the keys of bench.yaml.
 
     ``own``: rules of the user's, ``file.py:Name`` or ``module:Name``. ``choices``: how often a rule chooses in a training, at
-    equal distances. ``epochs``: of every training; None: as the data set's profile has it.
+    equal distances, and so less often where these are no whole epochs, at most once per epoch. ``epochs``: of every training;
+    None: as the data set's profile has it.
     """
 
     data: tuple[str, ...] = ("digits",)
@@ -110,6 +112,10 @@ class Settings:
             yield from (f"bench: {key}: there is no {v!r}{did_you_mean(v, known)}" for v in values if v not in known)
             if len(set(values)) < len(values) or not values:
                 yield f"bench: {key}: {', '.join(values) or 'nothing'} is not allowed; at least one, each once"
+        for source in self.own:
+            where, _, name = source.rpartition(":")
+            if not where or not name.isidentifier():
+                yield f"bench: own: {source!r} is not allowed; file.py:Name or module:Name is expected"
         names = [own_name(source) for source in self.own]
         for name in dict.fromkeys(n for n in names if names.count(n) > 1):
             same = ", ".join(source for source in self.own if own_name(source) == name)
@@ -128,6 +134,10 @@ class Settings:
 
     def epochs_on(self, data: str) -> int:
         return PROFILES[data].epochs if self.epochs is None else self.epochs
+
+    def period_on(self, data: str) -> int:
+        """Epochs from one choice to the next."""
+        return max(1, math.ceil(self.epochs_on(data) / self.choices))
 
 
 def read(path: Path | None, given: Mapping[str, Any]) -> Settings:

@@ -90,6 +90,18 @@ def named_files(path: Path) -> set[Path]:
     return {Path(name).resolve() for name in found}
 
 
+def files_of(source: str) -> set[Path]:
+    """The files behind ``file.py:Name`` or ``module:Name`` (of the working folder), and those that their texts name; runs
+    nothing.
+    """
+    where = source.rpartition(":")[0]
+    is_file = where.endswith(".py")
+    folder = Path(where).resolve().parent if is_file else Path.cwd()
+    starts = [Path(where)] if is_file else _modules(tuple(where.split(".")), folder)
+    code = {path for start in starts for path in imported(start, folder)}
+    return code | {path for file in code for path in named_files(file)}
+
+
 def _parsed(path: Path) -> ast.AST:
     """Its code, or none where it cannot be read or parsed."""
     try:

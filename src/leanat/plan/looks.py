@@ -28,6 +28,8 @@ def read(results: Path, scale: str) -> dict[str, int]:
         more: Any = json.loads(path.read_text())
     except FileNotFoundError:
         return {}
+    except OSError as error:
+        raise ConfigError([f"results: {results} is no folder for results: {path}: {error.strerror}"]) from None
     except ValueError:
         more = None
     if not isinstance(more, dict) or not all(type(seeds) is int and 0 < seeds <= MOST_SEEDS for seeds in more.values()):

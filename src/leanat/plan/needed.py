@@ -40,7 +40,11 @@ def check_data(asked: Iterable[str], grid: Grid, results: Path, warn: Callable[[
 
     Raises ConfigError; ``warn`` takes the lines instead, in a dry run.
     """
-    names = sets_of(asked, grid, results)
+    check_sets(sets_of(asked, grid, results), grid, warn)
+
+
+def check_sets(names: Iterable[str], grid: Grid, warn: Callable[[str], None] | None) -> None:
+    """As ``check_data``, of data sets by name."""
     outside = sorted(name for name in names if name != "digits" and not name.startswith("shapes"))
     if not outside:
         return

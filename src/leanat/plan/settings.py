@@ -140,6 +140,8 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     def construct_mapping(self, node, deep=False):
         seen = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
             if not isinstance(key_node, yaml.ScalarNode):
                 raise yaml.constructor.ConstructorError(None, None, "a key that is no text", key_node.start_mark)
             name = self.construct_object(key_node, deep=deep)
@@ -147,6 +149,19 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
                 raise yaml.constructor.ConstructorError(None, None, f"key {name!r} twice", key_node.start_mark)
             seen.add(name)
         return super().construct_mapping(node, deep)
+
+
+def _as_written(loader: _Loader, node: yaml.ScalarNode) -> int | float:
+    """A number, but for those that YAML 1.1 reads as another than is written: ``010`` as 8, ``1:30`` as 90."""
+    if ":" in node.value or re.fullmatch(r"[-+]?0[0-9_]+", node.value):
+        why = f"{node.value} would be read as another number; write it without a colon and without a zero before it"
+        raise yaml.constructor.ConstructorError(None, None, why, node.start_mark)
+    whole = node.tag.endswith(":int")
+    return loader.construct_yaml_int(node) if whole else loader.construct_yaml_float(node)
+
+
+for _kind in ("int", "float"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _as_written)
 
 
 def yaml_value(text: str) -> Any:

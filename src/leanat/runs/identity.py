@@ -162,11 +162,20 @@ def check_unfinished(folder: Path, spec: Mapping[str, Any]) -> None:
     path = folder / "spec.json"
     if not path.is_file() or not any(folder.glob("resume.pt*")):
         return
-    if digest(kept := read_json(path, "the spec of a run")) != digest(spec):
+    if digest(kept := _kept_spec(path)) != digest(spec):
         differ = "; ".join(changes(kept, spec)[:3])
         raise IdentityError(
             f"{folder} holds an unfinished training of another spec ({differ}); remove it, or use another name"
         )
+
+
+def _kept_spec(path: Path) -> dict[str, Any]:
+    try:
+        return read_json(path, "the spec of a run")
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; remove this file alone: what was trained stays, and has its spec in itself"
+        ) from None
 
 
 def read_run(folder: Path, *need: str) -> dict[str, Any]:
@@ -180,7 +189,7 @@ def read_run(folder: Path, *need: str) -> dict[str, Any]:
     if metrics["spec_hash"] != (own := digest(metrics["spec"])):
         raise IdentityError(f"{path}: spec_hash is {metrics['spec_hash']}, its spec has hash {own}; train the run anew")
     if (folder / "spec.json").is_file():
-        spec = read_json(folder / "spec.json", "the spec of a run")
+        spec = _kept_spec(folder / "spec.json")
         if spec != metrics["spec"]:
             differ = "; ".join(changes(metrics["spec"], spec)[:3])
             raise IdentityError(f"{folder}: spec.json is not the spec that was trained ({differ})")
