@@ -207,7 +207,8 @@ def _batch_statistics(of: Findings) -> str:
     told = ", ".join(f"{of.interval(item, row, 'PGD-20', 1)} ({row})" for row in rows)
     return (
         f"- `saliency`, BatchNorm with the statistics of 100 attacked test images, as the authors' code evaluates, less running "
-        f"statistics, of the same networks ({_seeds(of, item, rows, 'PGD-20')}): points under PGD-20 {told}."
+        f"statistics, of the same networks ({_seeds(of, item, rows, 'PGD-20')}): points under PGD-20 {told}, under FGSM "
+        f"{of.interval(item, rows[-1], 'FGSM', 1)} ({rows[-1]}, one seed)."
     )
 
 
