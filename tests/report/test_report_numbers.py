@@ -136,7 +136,7 @@ def test_replicated_cells_are_summed_up_over_their_seeds(tmp_path):
     assert cell.values == {0: 94.0, 1: 95.0}
     assert cell.runs == {0: "run-s0", 1: "run-s1"}
     half = math.tan(math.pi * 0.475) * 0.5  # one degree of freedom is Cauchy's; standard error 1 / sqrt(2) / sqrt(2)
-    summary = cell.summary("clean")
+    summary = cell.summary()
     assert (summary.mean, summary.n, summary.scale, summary.device) == (94.5, 2, "paper", "NVIDIA H200")
     assert summary.high - summary.mean == pytest.approx(half)
 

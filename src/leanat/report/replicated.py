@@ -48,7 +48,7 @@ class Cell(NamedTuple):
         half = NORMAL * self.error
         return Interval(found.mean, found.mean - half, found.mean + half, 1)
 
-    def summary(self, metric: str) -> Replicated:
+    def summary(self, metric: str = "") -> Replicated:
         """What an item shows of the cell, which is of that metric."""
         by_run = tuple((self.runs[seed], self.values[seed]) for seed in sorted(self.values))
         return Replicated(*self.interval(), self.scale, self.device, self.tested, by_run, metric)
