@@ -172,11 +172,10 @@ def _legend(fig: Figure, cells: pandas.DataFrame) -> None:
     if cells["replicated_mean"].notna().any():
         shown.append(Line2D([], [], ls="", marker="D", color=style.COLOURS[1], ms=3.6, label="replicated, real data"))
     if cells["mean"].notna().any():
-        shared = (cells["n"] == 1) & cells["runs"].fillna("").astype(str).str.contains(
-            " "
-        )  # one number of several runs
-        made = cells["mean"].notna()
-        counts = sorted(set(cells.loc[made & ~(shared if (made & ~shared).any() else False), "n"].astype(int)))
+        made = cells[cells["mean"].notna()]
+        several_runs = made["runs"].fillna("").astype(str).str.contains(" ")
+        of_seeds = made[~(several_runs & (made["n"] == 1))]  # one number of several runs, as a time is, is no seed
+        counts = sorted(set((made if of_seeds.empty else of_seeds)["n"].astype(int)))
         several = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else counts[0]
         images = bool(_over_images(cells))
         one = "1 seed" + ", pale: Wilson's interval over its images" * images

@@ -205,10 +205,11 @@ def _batch_statistics(of: Findings) -> str:
     item = "saliency/autopsy"
     rows = ("OURS after phase 1", "AT (PGD-7), the teacher", "Standard training")
     told = ", ".join(f"{of.interval(item, row, 'PGD-20', 1)} ({row})" for row in rows)
+    standard = f"{rows[-1]}, {_seeds(of, item, rows[-1:], 'FGSM')}"
     return (
         f"- `saliency`, BatchNorm with the statistics of 100 attacked test images, as the authors' code evaluates, less running "
         f"statistics, of the same networks ({_seeds(of, item, rows, 'PGD-20')}): points under PGD-20 {told}, under FGSM "
-        f"{of.interval(item, rows[-1], 'FGSM', 1)} ({rows[-1]}, one seed)."
+        f"{of.interval(item, rows[-1], 'FGSM', 1)} ({standard})."
     )
 
 
