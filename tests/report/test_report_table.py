@@ -623,3 +623,12 @@ def test_a_change_that_did_not_act_is_named():
     assert found == "every number as of plain, of other settings: what differs did not act here"
     assert row_note(item, stop, cells("0b", (95.6, 95.9), (70.2, 64.8)), above) is None
     assert row_note(item, stop, cells("0a", (95.6, 95.9), (70.2, 64.7)), above) is None
+
+
+def test_a_time_composed_for_several_runs_is_no_seed():
+    """Its n of 1 is not that of the seeds, which are three everywhere."""
+    accuracy, time = cell([90, 92, 94]), cell([7.0])
+    for of_runs in (accuracy, time):
+        of_runs["runs"] = [f"toy-s{seed}-0a0a0a0a" for seed in range(3)]
+    item = from_json(Filled, small(cells=[[accuracy, time], [accuracy, time]]))
+    assert "n = 3 seeds" in " ".join(reading(item, "Lines", "bars: 95 % t interval over seeds"))

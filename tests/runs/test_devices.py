@@ -246,6 +246,20 @@ def test_a_gpu_that_torch_cannot_use_is_an_error(monkeypatch):
     assert experiment.device_of("auto").type == "cpu"
 
 
+def test_a_gpu_that_the_driver_does_not_list_is_said(monkeypatch, tmp_path, caplog):
+    """As under WSL2: nothing counts it, so nothing keeps jobs from sharing it."""
+    for name in ("CUDA_VISIBLE_DEVICES", "LEANAT_GPUS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(devices, "DRIVER", tmp_path)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert experiment.device_of("auto").type == "cuda"
+    assert "LEANAT_GPUS" in caplog.text
+    caplog.clear()
+    monkeypatch.setenv("LEANAT_GPUS", "1")
+    experiment.device_of("auto")
+    assert not caplog.text
+
+
 def test_a_machine_without_gpus_hands_out_none(job):
     assert job(gpus=0)[1] == "None"
 

@@ -201,6 +201,15 @@ def test_another_folder_is_not_replaced(grid, results, tmp_path):
         build.write(grid, tmp_path / "empty", ROOT, results / "figures", tmp_path / "out")
 
 
+def test_a_link_to_the_folder_of_the_site_stays(results, grid, tmp_path):
+    (tmp_path / "public").mkdir()
+    (tmp_path / "site").symlink_to("public")
+    for _ in range(2):
+        build.write(grid, results / "results", ROOT, results / "figures", tmp_path / "site")
+    assert (tmp_path / "site").is_symlink()
+    assert (tmp_path / "public" / "index.html").is_file()
+
+
 def test_ticks_are_round_and_inside():
     for low, high in ((0.013, 0.017), (-3, 250), (5, 5), (-2e-7, 1e-7)):
         found = charts.axis([low, high])

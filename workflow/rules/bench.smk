@@ -4,11 +4,6 @@ from leanat.core import own_code
 
 try:
     TRIAL = bench_settings.read(ROOT / "config" / "bench.yaml", {})
-    if STARTS and any(
-        target == "bench" or target.startswith("figures/bench/")
-        for target in ASKED.targets
-    ):
-        needed.check_sets(TRIAL.data, GRID, warn)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 TRIAL_RUNS = (
@@ -18,6 +13,16 @@ TRIAL_RUNS = (
     * TRIAL.seeds
 )
 TRIAL_PARTS = -(-TRIAL_RUNS // 40)
+PART = f"{RESULTS}/bench/{{part}}-of-{TRIAL_PARTS}.done"
+PARTS = expand(PART, part=range(1, TRIAL_PARTS + 1))
+ASKED_FOR = any(
+    target == "bench" or target.startswith("figures/bench/") for target in ASKED.targets
+)
+if STARTS and ASKED_FOR and not all(Path(part).is_file() for part in PARTS):
+    try:
+        needed.check_sets(TRIAL.data, GRID, warn)
+    except ConfigError as error:
+        raise WorkflowError(str(error)) from None
 
 
 rule bench_part:
@@ -26,7 +31,7 @@ rule bench_part:
             {str(path) for source in TRIAL.own for path in own_code.files_of(source)}
         ),
     output:
-        touch(f"{RESULTS}/bench/{{part}}-of-{TRIAL_PARTS}.done"),
+        touch(PART),
     log:
         "logs/bench/{part}.log",
     threads: 1
@@ -44,10 +49,7 @@ rule bench_part:
 
 rule bench:
     input:
-        expand(
-            f"{RESULTS}/bench/{{part}}-of-{TRIAL_PARTS}.done",
-            part=range(1, TRIAL_PARTS + 1),
-        ),
+        PARTS,
     output:
         expand("figures/bench/{data}.{kind}", data=TRIAL.data, kind=["pdf", "csv"]),
     log:

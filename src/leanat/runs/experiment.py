@@ -54,7 +54,7 @@ def device_of(name: str) -> torch.device:
     """The device of that name; ``auto`` is the GPU where there is one, else the CPU.
 
     Raises ConfigError where a GPU is asked for and there is none, and where ``auto`` finds one that torch cannot use: the
-    job would take hours on the CPU without a word.
+    job would take hours on the CPU without a word. Warns where the driver does not list the GPU that torch has.
     """
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
         raise ConfigError([f"device: {name!r} is not allowed; allowed: auto, cpu, cuda, cuda:N"])

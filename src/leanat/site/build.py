@@ -48,7 +48,7 @@ def write(grid: Grid, results: Path, root: Path, figures: Path, out: Path) -> st
 
     ``figures``: where the pictures of the items are. What was in ``out`` goes, if it was a site; else ConfigError.
     """
-    out = out.resolve()  # a link to the folder stays
+    out = out.resolve() if out.is_symlink() else out  # the link stays
     if out.exists() and any(out.iterdir()) and not (out / "assets" / "site.css").is_file():
         raise ConfigError([f"site: {out} holds something else; remove it, or name another folder by --out"])
     site = collect(grid, results, root)
