@@ -18,7 +18,7 @@ from leanat.report import item_csv
 from leanat.runs import records
 from leanat.runs.experiment import revision
 
-OF_A_RUN = ("spec.json", "metrics.json", "history.csv", "selection.npz")
+OF_A_RUN = ("spec.json", "metrics.json", "history.csv", "selection.npz", "clean.npz")
 OF_THE_CODE = (  # what the numbers were made by and compared with
     "README.md", "LICENSE", "CITATION.cff", "pyproject.toml", "constraints.txt", "environment.yml", "config", "published",
     "replicated",
@@ -26,7 +26,7 @@ OF_THE_CODE = (  # what the numbers were made by and compared with
 )  # fmt: skip
 ABOUT = {  # how the crate describes what lies below a path
     "figures": "tables and figures as tidy CSV with the runs of each cell, and the ledger of claims",
-    "results/runs": "runs: settings, metrics, history, what was trained on, and what became of each test image under attack",
+    "results/runs": "runs: settings, metrics, history, what was trained on, and what became of each test image, without an attack and under each",
     "results/items": "the CSV of each item by scale, with the outcomes of its test images",
     "results/timings": "measured pieces of the papers' trainings",
     "config": "the configuration",

@@ -11,6 +11,7 @@ from statistics import NormalDist
 import numpy as np
 
 NOT_FINITE = -1  # the prediction where logits are not finite
+PLAIN = "clean.npz"  # of a finished training: the outcome of every test image without an attack
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from leanat.experiments.claim import PAPER, Claim, Expect
 from leanat.plan.looks import LOOKS
 from leanat.report import examples, variance
 from leanat.report.cells import Cell, Items
-from leanat.report.variance import NO_PRIOR, Prior
+from leanat.report.variance import NO_PRIOR, Prior, Priors
 from leanat.report.verdict import (
     ALPHA,
     HOPE,
@@ -76,7 +76,8 @@ class Line:
     cases: tuple[CaseResult, ...] = ()
     by_mean: bool = False  # whether the mean of the cases rejected it, which is then the effect
     examples: float = 0.0  # the effect's error over test images; 0: its interval is over seeds alone
-    prior: Prior = NO_PRIOR
+    prior: Prior = NO_PRIOR  # that of the effect shown
+    priors: Priors = Priors()  # those of its cases
     family: int = 0  # hypotheses that are corrected for together
 
     @property
@@ -120,9 +121,9 @@ def ledger(claims: list[Claim], items: Items, planned: bool = False, beside: int
             _levels(cases, lines[name].claim, planned_family),
         )
         if one is None:
-            lines[name] = _waiting(line, levels, found.prior)
+            lines[name] = _waiting(line, levels, found.priors)
         else:
-            lines[name] = _decided(line, one, levels, found.prior)
+            lines[name] = _decided(line, one, levels, found.priors)
     origin = "replicated" if items.real else "this run"
     return [replace(lines[claim.id], origin=origin) for claim in claims]
 
@@ -141,7 +142,7 @@ class PaperResult:
     """Those of a paper, None for a claim that no effect could decide yet; ``family``: how many are corrected for."""
 
     tests: tuple[Tested | None, ...]
-    prior: Prior
+    priors: Priors
     family: int
 
 
@@ -149,20 +150,20 @@ def procedure(
     claims: Sequence[tuple[Claim, tuple[CaseResult, ...]]], planned: bool = False, beside: int = 0
 ) -> PaperResult:
     """The whole procedure on the cases of a paper's claims; ``planned`` and ``beside`` as for ``ledger``."""
-    prior = _prior(claims)
+    priors = _priors(claims)
     results: list[tuple[dict[int, TestResult], TestResult] | None] = []
     for claim, cases in claims:
         trials = [case.effect.n for case in cases]
         if len(out_of_reach(claim.parts()[0].expect, trials)) == 2:
             results.append(None)
         else:
-            looks = {look: _judge(claim, cases, prior, look) for look in reached(trials)}
-            results.append((looks, _judge(claim, cases, prior)))
+            looks = {look: _judge(claim, cases, priors, look) for look in reached(trials)}
+            results.append((looks, _judge(claim, cases, priors)))
     tested = [looks for looks, _ in filter(None, results)]
     others = beside + (len(claims) - len(tested) if planned else 0)
     decisions = iter(decide(tested, others))
     tests = tuple(Tested(*one, _confirmed(next(decisions), one[1])) if one is not None else None for one in results)
-    return PaperResult(tests, prior, len(tested) + others)
+    return PaperResult(tests, priors, len(tested) + others)
 
 
 def _confirmed(decision: Decision, now: TestResult) -> Decision:
@@ -204,11 +205,16 @@ def _line(claim: Claim, items: Items) -> tuple[Line, tuple[CaseResult, ...]]:
     return Line(claim, items.scale, "", _not_finite(cells), used=len(whole)), tuple(filter(None, cases))
 
 
-def _prior(tested: Sequence[tuple[Claim, tuple[CaseResult, ...]]]) -> Prior:
+def _priors(tested: Sequence[tuple[Claim, tuple[CaseResult, ...]]]) -> Priors:
     """What a paper's effects in points borrow from one another: by their first look, so that their later ones change nothing."""
     first = LOOKS[0]
-    seen = [_first(case, first) for claim, cases in tested if _points(claim) for case in cases]
-    return variance.prior([effect.sd**2 for effect in seen if effect is not None and effect.sd is not None], first - 1)
+    looked = [_first(case, first) for claim, cases in tested if _points(claim) for case in cases]
+    seen = [(effect.sd**2, effect.examples) for effect in looked if effect is not None and effect.sd is not None]
+    of_images = [(squared, error) for squared, error in seen if error]
+    return Priors(
+        variance.prior([squared for squared, _ in of_images], first - 1, [error for _, error in of_images]),
+        variance.prior([squared for squared, error in seen if not error], first - 1),
+    )
 
 
 def _first(case: CaseResult, look: int) -> Effect | None:
@@ -221,16 +227,15 @@ def _over(by_seed: Mapping[int, float], error: float, most: int | None = None) -
     return Effect(statistics.fmean(values), len(values), spread(values), error)
 
 
-def _judge(claim: Claim, cases: Sequence[CaseResult], prior: Prior, look: int | None = None) -> TestResult:
+def _judge(claim: Claim, cases: Sequence[CaseResult], priors: Priors, look: int | None = None) -> TestResult:
     """The test at a look; without one by all seeds. Cases that have not reached the first look count for nothing."""
     expect, points = claim.parts()[0].expect, _points(claim)
-    own = prior if points else NO_PRIOR
     effects = [
-        (_over(c.by_seed, c.effect.examples, look) if c.effect.n >= LOOKS[0] else replace(c.effect, sd=None)).moderated(
-            own
-        )
+        _over(c.by_seed, c.effect.examples, look) if c.effect.n >= LOOKS[0] else replace(c.effect, sd=None)
         for c in cases
     ]
+    if points:
+        effects = [effect.moderated(priors.of(effect.examples)) for effect in effects]
     return judge(effects, expect, points, _overall(cases, look))
 
 
@@ -251,18 +256,19 @@ def _overall(cases: Sequence[CaseResult], look: int | None) -> Effect | None:
     return replace(found, sd=max(found.sd or 0.0, math.sqrt(alone)))
 
 
-def _decided(line: Line, one: Tested, levels: tuple[float, float], prior: Prior) -> Line:
+def _decided(line: Line, one: Tested, levels: tuple[float, float], priors: Priors) -> Line:
     claim, cases, expect = line.claim, line.cases, line.claim.parts()[0].expect
-    own = prior if _points(claim) else NO_PRIOR
     refuted, undecided = one.decision.verdict == "not supported", one.decision.verdict == "inconclusive"
     shown = cases[one.now.against if refuted else one.now.shown]
+    priors = priors if _points(claim) else Priors()
+    own, other = (priors.of(case.effect.examples) for case in (shown, cases[one.now.against]))
     by_mean = refuted and one.now.by_mean
     overall = _overall(cases, None) if by_mean else None
     effect = overall or shown.effect.moderated(own)
     low, high = effect.interval() or (None, None)
     chances, more = {}, ""
     if undecided:
-        against = cases[one.now.against].effect.moderated(own)
+        against = cases[one.now.against].effect.moderated(other)
         chances = outlook(effect, against, expect, _points(claim), levels, max(one.looks), own)
         more = _more(chances)
         trials = [case.effect.n for case in cases]
@@ -283,10 +289,11 @@ def _decided(line: Line, one: Tested, levels: tuple[float, float], prior: Prior)
         by_mean=by_mean,
         examples=effect.examples,
         signs=_signs(shown, expect),
-        outlying=_outlying(shown, prior),
+        outlying=_outlying(shown, own),
         shown="" if by_mean or len(cases) == 1 else _cells(shown),
         chances=chances,
         prior=own,
+        priors=priors,
     )
 
 
@@ -342,11 +349,13 @@ def _more(chances: Mapping[int, float]) -> str:
     return f"{first} seeds would decide with a probability of {100 * chances[first]:.0f} %{tail} (leanat decide)"
 
 
-def _waiting(line: Line, levels: tuple[float, float], prior: Prior) -> Line:
+def _waiting(line: Line, levels: tuple[float, float], priors: Priors) -> Line:
     """No effect could decide the claim with the seeds that its cases have."""
-    expect, own = line.claim.parts()[0].expect, prior if _points(line.claim) else NO_PRIOR
+    expect = line.claim.parts()[0].expect
     now = judge([replace(c.effect, sd=None) for c in line.cases], expect, _points(line.claim))
     cases = [line.cases[place].effect for place in (now.shown, now.against)]
+    priors = priors if _points(line.claim) else Priors()
+    own = priors.of(cases[0].examples)
     return replace(
         line,
         verdict="not decidable",
@@ -355,6 +364,7 @@ def _waiting(line: Line, levels: tuple[float, float], prior: Prior) -> Line:
         n=min(case.effect.n for case in line.cases),
         chances=outlook(*cases, expect, _points(line.claim), levels, prior=own),
         prior=own,
+        priors=priors,
     )
 
 

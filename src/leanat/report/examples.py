@@ -1,7 +1,7 @@
 """The error of an effect that comes from the choice of test examples: from the outcomes of each, where they are kept.
 
-Beside the CSV of a finished item stands an npz: for every accuracy under attack (and clean accuracy of the same runs) which
-examples were tested, and what each adds to the cell's number: by what share of its runs it was answered rightly.
+Beside the CSV of a finished item stands an npz: for every accuracy which examples were tested, and what each adds to the
+cell's number: by what share of its runs it was answered rightly.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def of_item(item: planned.Item, results: Path) -> Outcomes:
-    """The outcomes of every cell whose suites kept them."""
+    """The outcomes of every cell whose runs or suites kept them."""
     folder = results / "runs"
     suites = {e.partition("/")[0]: folder / f"{e}.json" for e in item.evaluations}
     found = {(row.name, column.name): _shares(cell, suites, folder) for row, column, cell in item.flat}
@@ -84,16 +84,13 @@ def _right(
     evaluations = [folder / f"{e}.json" for e in part.evaluations] or [suites.get(run) for run in part.runs]
     positions, rows = [], []
     for run, path, by in zip(part.runs, evaluations, attacked, strict=True):
-        if path is None:
-            return None
-        summary = read_json(path, "the summary of a suite of attacks")
         found = []
         for metric in attacks:
             name, _, of = metric.partition("@")
-            kept = _clean(summary) if name == "clean" else summary["attacks"].get(name, {})
-            if "file" not in kept:
+            file = _file(name, folder / run, path)
+            if file is None:
                 return None
-            loaded = outcome.load(folder / run / kept["file"])
+            loaded = outcome.load(file)
             positions.append(loaded.index)
             right = loaded.clean_correct if name == "clean" else loaded.correct
             inside = _inside(of, loaded, folder / by)
@@ -106,6 +103,17 @@ def _right(
     if not all(np.array_equal(positions[0], index) for index in positions):
         return None
     return positions[0], np.stack(rows)
+
+
+def _file(name: str, run: Path, suite: Path | None) -> Path | None:
+    """Where what became of every example lies; None where nobody kept it."""
+    if name == "clean" and (run / outcome.PLAIN).is_file():
+        return run / outcome.PLAIN
+    if suite is None:
+        return None
+    summary = read_json(suite, "the summary of a suite of attacks")
+    kept = _clean(summary) if name == "clean" else summary["attacks"].get(name, {})
+    return run / kept["file"] if "file" in kept else None
 
 
 def _inside(part: str, loaded: outcome.Outcome, run: Path) -> numpy.ndarray:
@@ -153,10 +161,25 @@ def error(claim: Claim, cases: Sequence[Mapping[str, Cell]]) -> float:
 
     Linear in the cells' numbers. Where every outcome is known, by the spread over examples: cells that fail on the same
     ones are then no independent draws. Else binomial in each cell, as if they were, which for a difference is too much.
+    Cases of different examples have the mean of their errors, as if they shared them.
+    """
+    by_case = [slopes(claim, case) for case in cases]
+    together = _paired(cases, by_case)
+    if together is not None:
+        return together
+    found = []
+    for case, part in zip(cases, by_case, strict=True):
+        paired = _paired([case], [part])
+        found.append(_binomial(claim, case, part) if paired is None else paired)
+    return statistics.fmean(found)
+
+
+def _paired(cases: Sequence[Mapping[str, Cell]], by_case: Sequence[Mapping[str, float]]) -> float | None:
+    """The error by the spread over the examples that all cells have in common; 0 where no number is an accuracy, None where
+    their outcomes are not kept, or of different examples.
     """
     import numpy as np
 
-    by_case = [slopes(claim, case) for case in cases]
     known = [
         (case[name], slope)
         for case, part in zip(cases, by_case, strict=True)
@@ -166,11 +189,11 @@ def error(claim: Claim, cases: Sequence[Mapping[str, Cell]]) -> float:
     if not known:
         return 0.0
     rights = [cell.right for cell, _ in known]
-    if all(r is not None and np.array_equal(r[0], rights[0][0]) for r in rights):
-        effects = sum(slope * 100.0 * cell.right[1].astype(float) for cell, slope in known) / len(cases)
-        most = 50.0 * sum(abs(slope) / (cell.tested or len(effects)) for cell, slope in known) / len(cases)
-        return spread(effects, most)
-    return statistics.fmean(_binomial(claim, case, part) for case, part in zip(cases, by_case, strict=True))
+    if not all(r is not None and np.array_equal(r[0], rights[0][0]) for r in rights):
+        return None
+    effects = sum(slope * 100.0 * cell.right[1].astype(float) for cell, slope in known) / len(cases)
+    most = 50.0 * sum(abs(slope) / (cell.tested or len(effects)) for cell, slope in known) / len(cases)
+    return spread(effects, most)
 
 
 def spread(effects: numpy.ndarray, most: float | None = None) -> float:

@@ -42,7 +42,7 @@ def make(item: Item, results: Path, papers: Path, real: Path, out: Path, keep: P
     with TemporaryDirectory() as place:
         own = Path(place, "items", item.scale, item.paper, item.item)
         table.write_csv(plots.numbers(filled) if figure else table.frame(filled), own)
-        examples.write(examples.of_item(item, results), own.with_suffix(".npz"))
+        examples.write(examples.of_item(_of_chosen(item, filled), results), own.with_suffix(".npz"))
         claims = page_claims.lines(item, Path(place))
         (plots.write_figure if figure else table.write_table)(filled, stem, claims)
         if keep is not None:
@@ -50,6 +50,21 @@ def make(item: Item, results: Path, papers: Path, real: Path, out: Path, keep: P
             for kind in ("csv", "npz"):
                 with atomic_write(keep.with_suffix(f".{kind}")) as beside:  # a full disk takes nothing that was there
                     shutil.copyfile(own.with_suffix(f".{kind}"), beside)
+
+
+def _of_chosen(item: Item, filled: Filled) -> Item:
+    """The item with the runs of the best candidate in place of a cell's candidates."""
+    evaluations = {part.runs: part.evaluations for _, _, cell in item.flat for part in cell.candidates}
+
+    def one(cell: Cell, value: Value) -> Cell:
+        if not cell.candidates or not value.runs:
+            return cell
+        return replace(cell, runs=value.runs, evaluations=evaluations[value.runs], candidates=())
+
+    if not evaluations:
+        return item
+    cells = (tuple(map(one, *both)) for both in zip(item.cells, filled.cells, strict=True))
+    return replace(item, cells=tuple(cells))
 
 
 class Sources:

@@ -191,7 +191,7 @@ def _line_record(line: Line, minutes: Mapping[str, float]) -> dict[str, Any]:
 
 
 def _case_record(case: CaseResult, line: Line) -> dict[str, Any]:
-    effect = case.effect.moderated(line.prior)
+    effect = case.effect.moderated(line.priors.of(case.effect.examples))
     return {
         "effect": effect.mean,
         "interval": effect.interval(),

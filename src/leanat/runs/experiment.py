@@ -273,6 +273,7 @@ def train_run(
             if tensors := hook.tensors(run):
                 io.write(folder / f"{hook.name}.safetensors", tensors, {"spec_hash": mark})
         clean = evaluate.evaluate(run.net, experiment.test, Clean(), seed=spec["seed"])
+        save_arrays(folder / outcome.PLAIN, outcome.arrays(clean))
         held = experiment.split.validation
         validation = (
             {} if held is None else {"validation": outcome.summary(evaluate.evaluate(run.net, held, Clean(), seed=0))}
