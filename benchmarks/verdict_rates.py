@@ -2,8 +2,9 @@
 
     python benchmarks/verdict_rates.py            # all of docs/verdicts.md's tables, some 12 minutes of a core
 
-Each simulated paper has claims with a case or several; an effect's seeds are normal about its true mean, or collapse. Seeds are
-added until a claim is decided, up to the last look: the most looking that ``leanat decide`` ever does.
+Each simulated paper has claims with a case or several; an effect's seeds are normal about its true mean, collapse, or come
+from two methods' answers to every image. Seeds are added until a claim is decided, up to the last look: the most looking that
+``leanat decide`` ever does.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ import numpy as np
 
 from leanat.experiments.claim import Claim, every
 from leanat.plan.looks import LOOKS
+from leanat.report import examples
 from leanat.report.claims import CaseResult, procedure
 from leanat.report.verdict import Effect
 
 CLAIM = Claim(
     "qtart-01", "a is above b", "", "ordering", [{"a": ("t", "r", "c")}], lambda a: a, every(above=0), "points", least=0
 )
-Draw = Callable[[np.random.Generator, float, int], np.ndarray]
+Draw = Callable[[np.random.Generator, float, int], np.ndarray]  # effects by seed [n], or by seed and image [n, images]
+IMAGES = 600
 
 
 def normal(rng: np.random.Generator, sd: float, n: int) -> np.ndarray:
@@ -38,6 +41,16 @@ def collapsing(rng: np.random.Generator, sd: float, n: int) -> np.ndarray:
 def one_sided(rng: np.random.Generator, sd: float, n: int) -> np.ndarray:
     """Three points of gain, but for a tenth of the seeds, which lose 27: zero on average, and what no few seeds can show."""
     return np.where(rng.random(n) < 0.1, -27.0, 3.0) + rng.normal(0, sd, n)
+
+
+def of_images(rng: np.random.Generator, sd: float, n: int) -> np.ndarray:
+    """What two methods differ by on each image: images are hard or easy for both, as many as the data set has it; each
+    training is a little better or worse than its method's others, by ``sd``, and its own on each image.
+    """
+    ease = rng.normal(rng.uniform(-1, 3), 2, IMAGES)
+    level = 0.15 * sd * rng.normal(size=(2, n, 1))
+    right = ease + level + rng.normal(size=(2, n, IMAGES)) > 0
+    return 100.0 * (right[0].astype(float) - right[1])
 
 
 def paper(rng: np.random.Generator, means: Sequence[float], draw: Draw, spread: float, last: int) -> list[str]:
@@ -60,8 +73,10 @@ def paper(rng: np.random.Generator, means: Sequence[float], draw: Draw, spread: 
 
 
 def _case(values: np.ndarray) -> CaseResult:
-    by_seed = dict(enumerate(values.tolist()))
-    effect = Effect(statistics.fmean(by_seed.values()), len(by_seed), statistics.stdev(by_seed.values()))
+    of_images = values.ndim == 2
+    by_seed = dict(enumerate((values.mean(1) if of_images else values).tolist()))
+    error = examples.spread(values.mean(0), 100 / IMAGES) if of_images else 0.0
+    effect = Effect(statistics.fmean(by_seed.values()), len(by_seed), statistics.stdev(by_seed.values()), error)
     return CaseResult({}, {}, by_seed, effect)
 
 
@@ -83,6 +98,7 @@ SCENES: dict[str, tuple[Draw, float]] = {
     "equal variances": (normal, 0.0),
     "unequal variances (sd of log sd .6)": (normal, 0.6),
     "both methods collapse in 10 % of seeds": (collapsing, 0.3),
+    "accuracies, by their answers to each image": (of_images, 0.8),
     "one method collapses, its gain hides it": (one_sided, 0.3),
 }
 

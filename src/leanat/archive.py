@@ -12,13 +12,14 @@ from pathlib import Path
 
 from leanat.core.errors import ConfigError
 from leanat.core.files import atomic_write, read_json
+from leanat.evaluation.outcome import PLAIN
 from leanat.plan.grid import Grid
 from leanat.plan.item import Item
 from leanat.report import item_csv
 from leanat.runs import records
 from leanat.runs.experiment import revision
 
-OF_A_RUN = ("spec.json", "metrics.json", "history.csv", "selection.npz", "clean.npz")
+OF_A_RUN = ("spec.json", "metrics.json", "history.csv", "selection.npz")
 OF_THE_CODE = (  # what the numbers were made by and compared with
     "README.md", "LICENSE", "CITATION.cff", "pyproject.toml", "constraints.txt", "environment.yml", "config", "published",
     "replicated",
@@ -26,7 +27,7 @@ OF_THE_CODE = (  # what the numbers were made by and compared with
 )  # fmt: skip
 ABOUT = {  # how the crate describes what lies below a path
     "figures": "tables and figures as tidy CSV with the runs of each cell, and the ledger of claims",
-    "results/runs": "runs: settings, metrics, history, what was trained on, and what became of each test image, without an attack and under each",
+    "results/runs": "runs: settings, metrics, history, what was trained on, and each test image's outcome, attacked or not",
     "results/items": "the CSV of each item by scale, with the outcomes of its test images",
     "results/timings": "measured pieces of the papers' trainings",
     "config": "the configuration",
@@ -74,7 +75,7 @@ def contents(grid: Grid, runs: list[str], results: Path, root: Path, figures: Pa
     for run in runs:
         folder = results / "runs" / run
         for path in sorted(folder.rglob("*")):
-            kept = path.name in OF_A_RUN if path.parent == folder else path.suffix in (".json", ".npz")
+            kept = path.name in (*OF_A_RUN, PLAIN) if path.parent == folder else path.suffix in (".json", ".npz")
             if path.is_file() and kept:
                 yield f"results/runs/{run}/{path.relative_to(folder)}", path
     for paper in grid.papers:

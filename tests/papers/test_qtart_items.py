@@ -29,8 +29,8 @@ from leanat.papers.qtart.method import WINDOWS, Instability
 from leanat.papers.qtart.planted import Planted, removed
 from leanat.plan import structure
 from leanat.plan.components import read
-from leanat.plan.item import Candidate, Cell, Item, Reference, Row
-from leanat.report import items
+from leanat.plan.item import Candidate, Cell, Column, Item, Reference, Row
+from leanat.report import examples, items
 from leanat.runs import assess, checkpoint, experiment, transferred
 from leanat.selection.basic import LossRank, Once
 from leanat.training.free import Free
@@ -405,6 +405,24 @@ def test_the_best_of_several_values_by_test_or_by_validation_data(results, by, g
     shown = items._value(LINE, LINE, cell, sources)
     assert shown.values == pytest.approx(accuracies)
     assert items._value(LINE, LINE, replace(cell, metric="chosen"), sources).values == (gamma,)
+
+
+def test_of_the_best_value_the_answers_to_each_image_are_kept(results):
+    right = {"a0": [1, 1, 1, 1], "a1": [1, 1, 1, 0], "b0": [0, 1, 1, 0], "b1": [0, 1, 1, 1]}
+    for run, answers in right.items():
+        made, zero, whole = np.array(answers, dtype=bool), np.zeros(4, dtype=np.float32), np.arange(4)
+        kept = outcome.Outcome(
+            whole, whole, whole, made, made, zero, zero, zero, np.full(4, -1, dtype=np.int16), ("Clean",)
+        )
+        np.savez(results / "runs" / run / "clean.npz", **outcome.arrays(kept))
+    candidates = Candidate(("a0", "a1"), value=5), Candidate(("b0", "b1"), value=50)
+    cells = tuple((Cell(metric="clean", candidates=candidates, by=by),) for by in ("clean", "validation"))
+    item = replace(BARE, rows=(Row("", "by test"), Row("", "by validation")), columns=(Column("", "c"),), cells=cells)
+    sources = items.Sources(item, results, CONFIG.parent / "published", results)
+    filled = SimpleNamespace(cells=[[items._value(LINE, LINE, cell, sources)] for (cell,) in cells])
+    found = examples.of_item(items._of_chosen(item, filled), results)
+    assert found["by test", "c"][1].tolist() == [1, 1, 1, 0.5]
+    assert found["by validation", "c"][1].tolist() == [0, 1, 1, 0.5]
 
 
 def test_a_difference_is_paired_by_seed(results):

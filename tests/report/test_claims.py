@@ -767,6 +767,50 @@ def test_outcomes_of_the_examples_give_the_error_of_a_difference(tmp_path):
     assert Items(tmp_path, "demo").cell("qtart", "table1", "A", "c").right is None, "another run's outcomes"
 
 
+def trained(folder, run, right):
+    """A run of which nothing but its answers without an attack are kept."""
+    n = len(right)
+    whole, zero = np.arange(n), np.zeros(n, dtype=np.float32)
+    kept = Outcome(whole, whole, whole, right, right, zero, zero, zero, np.full(n, -1, dtype=np.int16), ("Clean",))
+    (folder / "runs" / run).mkdir(parents=True)
+    np.savez(folder / "runs" / run / "clean.npz", **outcome.arrays(kept))
+
+
+def test_accuracies_of_trainings_that_nothing_attacks_are_paired_image_by_image(tmp_path):
+    """The means over two data sets, each with its own test images, have the mean of both errors."""
+    rng = np.random.default_rng(3)
+    runs, by_case = {}, []
+    for column, n in (("c", 400), ("d", 300)):
+        hard, values = rng.random(n) < 0.2, {}
+        for name in "AB":
+            values[name] = np.array([~hard & (rng.random(n) < 0.97) for _ in range(3)])
+            runs[name, column] = [f"{name}{column}-s{seed}" for seed in range(3)]
+            for run, right in zip(runs[name, column], values[name], strict=True):
+                trained(tmp_path, run, right)
+        by_case.append(values)
+    columns = [planned.Column("", c) for c in "cd"]
+    cells = [[planned.Cell(runs[name, c], metric="clean") for c in "cd"] for name in "AB"]
+    rows = [planned.Row("", name) for name in "AB"]
+    item = planned.Item("qtart", "table1", "table", "", "", "demo", rows, columns, cells)
+    write_item(
+        tmp_path,
+        [
+            (name, c, "", (100 * values[name].mean(1)).tolist(), "", values[name].shape[1])
+            for name in "AB"
+            for c, values in zip("cd", by_case, strict=True)
+        ],
+    )
+    examples.write(examples.of_item(item, tmp_path), tmp_path / "items" / "demo" / "qtart" / "table1.npz")
+    both = claim(mean(above=0), columns=("c", "d"))
+    whole, _ = claims._cases(both, Items(tmp_path, "demo"))
+    alone = []
+    for values, (_, case) in zip(by_case, whole, strict=True):
+        difference = 100 * (values["A"].mean(0) - values["B"].mean(0))
+        alone.append(np.std(difference, ddof=1) / len(difference) ** 0.5)
+        assert examples.error(both, [case]) == pytest.approx(alone[-1])
+    assert examples.error(both, [case for _, case in whole]) == pytest.approx(np.mean(alone))
+
+
 def test_networks_that_answer_every_image_alike_may_not_on_others(tmp_path):
     """Both at 0, or both at 100 %: the error is that of one image, not none."""
     for level in (0, 100):

@@ -10,7 +10,7 @@ from scipy import stats
 
 from leanat.experiments.claim import Expect, above_all, every, some
 from leanat.plan.looks import LOOKS
-from leanat.report.variance import NO_PRIOR, Prior, prior
+from leanat.report.variance import NO_PRIOR, Prior, Priors, prior
 from leanat.report.verdict import (
     ALPHA,
     SHARES,
@@ -192,6 +192,26 @@ def test_few_effects_lend_nothing_and_zeros_are_no_error():
     assert prior([1.0] * 19, 2) == NO_PRIOR
     assert prior([0.0] * 40, 2) == NO_PRIOR
     assert prior([0.0] + [1.0, 2.0] * 20, 2).variance > 0
+
+
+def test_the_usual_variance_follows_the_error_over_images():
+    """Drawn with a variance that is 9 at an error of one point and grows as its third power; 4 degrees of freedom."""
+    rng = np.random.default_rng(5)
+    errors = np.exp(rng.normal(0, 0.8, 20_000))
+    true = 9 * errors**3 * 4 / rng.chisquare(4, 20_000)
+    variances = list(true * rng.chisquare(2, 20_000) / 2)
+    found = prior(variances, 2, list(errors))
+    assert found.df == pytest.approx(4, rel=0.1)
+    assert found.at(2.0).variance == pytest.approx(9 * 2.0**3, rel=0.1)
+    assert found.at(0.1).variance == pytest.approx(9 * 0.1**3, rel=0.2)
+    assert prior(variances, 2).df < 1.5, "one variance for all tells less"
+    assert prior(variances[:30], 2, [0.5] * 30) == prior(variances[:30], 2), "equal errors have no trend"
+
+
+def test_accuracies_and_other_numbers_borrow_from_their_own_kind_alone():
+    found = Priors(Prior(6.0, 4.0, 1.0), NO_PRIOR)
+    assert found.of(0.5) == Prior(6.0, 1.0)
+    assert found.of(0.0) == NO_PRIOR
 
 
 def test_a_moderated_effect_is_student_s_test_with_the_pooled_variance():

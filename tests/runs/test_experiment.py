@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 import torch
 
+from leanat import data
 from leanat.core import files
 from leanat.core.meter import NonFiniteLoss
+from leanat.evaluation import outcome
 from leanat.models import io
 from leanat.plan import structure
 from leanat.plan.grid import digest
@@ -72,6 +74,18 @@ def test_what_a_run_leaves(finished):
         assert chosen["sizes"].tolist() == [600, kept]
         assert len(chosen["index"]) == len(chosen["weight"]) == 600 + kept
     assert not (folder / "selection").exists()
+
+
+def test_its_answers_without_an_attack_are_kept_image_by_image(finished):
+    folder, metrics = finished
+    kept, test = outcome.load(folder / "clean.npz"), data.load("digits", "test", None, CPU)
+    net, _ = io.load(folder / "model.safetensors", CPU)
+    with torch.no_grad():
+        answers = net(test.plain().batch(torch.arange(len(test)), 0)[0]).argmax(1)
+    assert np.array_equal(kept.label, test.labels.numpy())
+    assert np.mean(kept.predicted == answers.numpy()) > 0.998, "but for rounding"
+    assert int(kept.correct.sum()) == metrics["clean"]["correct"]
+    assert set(metrics["files"]) >= {"clean.npz", "selection.npz", "model.safetensors"}
 
 
 def test_the_network_is_built_again_from_its_file(finished):

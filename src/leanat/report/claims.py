@@ -14,7 +14,7 @@ from leanat.experiments.claim import PAPER, Claim, Expect
 from leanat.plan.looks import LOOKS
 from leanat.report import examples, variance
 from leanat.report.cells import Cell, Items
-from leanat.report.variance import NO_PRIOR, Prior, Priors
+from leanat.report.variance import NO_PRIOR, NO_PRIORS, Prior, Priors
 from leanat.report.verdict import (
     ALPHA,
     HOPE,
@@ -77,7 +77,7 @@ class Line:
     by_mean: bool = False  # whether the mean of the cases rejected it, which is then the effect
     examples: float = 0.0  # the effect's error over test images; 0: its interval is over seeds alone
     prior: Prior = NO_PRIOR  # that of the effect shown
-    priors: Priors = Priors()  # those of its cases
+    priors: Priors = NO_PRIORS  # those of its cases
     family: int = 0  # hypotheses that are corrected for together
 
     @property
@@ -260,7 +260,7 @@ def _decided(line: Line, one: Tested, levels: tuple[float, float], priors: Prior
     claim, cases, expect = line.claim, line.cases, line.claim.parts()[0].expect
     refuted, undecided = one.decision.verdict == "not supported", one.decision.verdict == "inconclusive"
     shown = cases[one.now.against if refuted else one.now.shown]
-    priors = priors if _points(claim) else Priors()
+    priors = priors if _points(claim) else NO_PRIORS
     own, other = (priors.of(case.effect.examples) for case in (shown, cases[one.now.against]))
     by_mean = refuted and one.now.by_mean
     overall = _overall(cases, None) if by_mean else None
@@ -354,7 +354,7 @@ def _waiting(line: Line, levels: tuple[float, float], priors: Priors) -> Line:
     expect = line.claim.parts()[0].expect
     now = judge([replace(c.effect, sd=None) for c in line.cases], expect, _points(line.claim))
     cases = [line.cases[place].effect for place in (now.shown, now.against)]
-    priors = priors if _points(line.claim) else Priors()
+    priors = priors if _points(line.claim) else NO_PRIORS
     own = priors.of(cases[0].examples)
     return replace(
         line,

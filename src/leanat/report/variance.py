@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 LEAST_EFFECTS = 20  # fewer say too little about how variances differ: simulated, the error then leaves its bound
 IMPROBABLE = 0.05  # probability of a variance that large, below which it borrows nothing
+ALIKE = 1e-6  # errors whose logarithms differ by less have no trend
 MOST_DF = 6.0  # cap of what is borrowed, where variances seem equal
 
 
@@ -56,6 +57,9 @@ class Priors(NamedTuple):
         return self.accuracies.at(error) if error else self.others
 
 
+NO_PRIORS = Priors()
+
+
 def prior(variances: Sequence[float], df: int, errors: Sequence[float] = ()) -> Prior:
     """The prior of effects whose sample variances have ``df`` degrees of freedom each, by moments of their logarithms.
 
@@ -71,7 +75,7 @@ def prior(variances: Sequence[float], df: int, errors: Sequence[float] = ()) -> 
     least = 1e-4 * positive[len(positive) // 2]
     logs = np.array([math.log(max(v, least)) - digamma(df / 2) + math.log(df / 2) for v in variances])
     sizes = 2 * np.log(errors) if len(errors) else np.zeros(len(logs))
-    trend = bool(sizes.std())
+    trend = bool(np.ptp(sizes) > ALIKE)
     line = np.polynomial.Polynomial.fit(sizes, logs, 1).convert().coef if trend else np.array([logs.mean(), 0.0])
     mean, slope = map(float, line)
     left = logs - mean - slope * sizes
