@@ -14,6 +14,7 @@ from PIL import Image
 from pypdf import PdfReader
 
 from leanat.report import style
+from leanat.report.plots.page import broken
 
 # --- every figure ----------------------------------------------------------------------------------------------------
 
@@ -51,6 +52,29 @@ def test_the_paper_s_markers_are_named_with_their_data_and_warned_of_only_off_it
         figure = draw(item)
         assert figure.legends[0].get_texts()[-1].get_text() == label
         assert ("not to compare levels" in " ".join(around(item))) == (scale == "demo")
+
+
+def test_methods_that_stand_at_one_place_alone_stand_beside_one_another():
+    """As full training does, to which no subset leads by a line: of two with the same number both are seen."""
+    lone = [[[], [], [5.0, 5.1, 4.9]]] * 2
+    axis = draw(grid_item(lone, {"plot": "lines", "x": "step"})).axes[0]
+    places = sorted({float(x) for bars in axis.containers for x in bars.lines[0].get_xdata()})
+    assert len(places) == 2
+    assert max(abs(x - 4) for x in places) < 0.1
+    both = [[[5.0, 5.1, 4.9]] * 3] * 2
+    axis = draw(grid_item(both, {"plot": "lines", "x": "step"})).axes[0]
+    assert {float(x) for bars in axis.containers for x in bars.lines[0].get_xdata()} == {1, 2, 4}
+
+
+def test_titles_break_after_commas():
+    assert broken("all epochs, cosine, last layer", 24) == ["all epochs, cosine,", "last layer"]
+    assert broken("gain in transferred robust accuracy, shapes", 20) == [
+        "gain in transferred",
+        "robust accuracy,",
+        "shapes",
+    ]
+    assert broken("PGD", 24) == ["PGD"]
+    assert broken("", 24) == []
 
 
 def test_without_values_of_the_paper_nothing_is_said_of_it():

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Of stacked areas: no black, and neighbours differ in lightness.
 FILLS = ("#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7")
+ASIDE = 0.04  # of the axis, between the markers of series that stand at one place, the same
 BAND = 6  # points on a line, from which an interval is a band and no longer a bar at each
 
 
@@ -46,8 +47,10 @@ def lines(
     }
     for (r, c), (title, part) in panels.items():
         axis = axes[r][c]
-        for label, own in points.series_of(item, part, series).items():
-            _line(axis, own, x, label, (drawn | level)[label])
+        in_panel = points.series_of(item, part, series)
+        aside = _aside(in_panel, x)
+        for label, own in in_panel.items():
+            _line(axis, own, x, label, (drawn | level)[label], aside.get(label, 0.0))
             _level(axis, [p for p in own if x not in p.keys], label, (drawn | level)[label])
         axis.set_title(title)
         page.empty(axis, part)
@@ -66,11 +69,24 @@ def lines(
     return page.finish(figure, handles + page.paper_handle(item, found) + page.real_handle(found), read)
 
 
-def _line(axis: Axes, own: Sequence[points.Point], x: str, label: str, look: points.SeriesStyle) -> None:
+def _aside(own: Mapping[str, Sequence[points.Point]], x: str) -> dict[str, float]:
+    """By how much each of several series that stand at one place alone, the same, is moved beside the others."""
+    places = {
+        label: {points.number(p, x) for p in part if x in p.keys and page.anything([p])} for label, part in own.items()
+    }
+    every = set().union(*places.values())
+    step = ASIDE * ((max(every) - min(every)) or 1.0) if every else 0.0
+    alone = {label: min(at) for label, at in places.items() if len(at) == 1}
+    beside = {at: [label for label, other in alone.items() if other == at] for at in alone.values()}
+    return {label: step * (k - (len(same) - 1) / 2) for same in beside.values() for k, label in enumerate(same)}
+
+
+def _line(axis: Axes, own: Sequence[points.Point], x: str, label: str, look: points.SeriesStyle, aside: float) -> None:
+    """``aside``: what is added to the place of each point."""
     by: dict[float, list[points.Point]] = {}
     for point in own:
         if x in point.keys:
-            by.setdefault(points.number(point, x), []).append(point)
+            by.setdefault(points.number(point, x) + aside, []).append(point)
     by_x = sorted(points.single(by, label).items())
     ours = [(at, p.ours) for at, p in by_x if p.ours]
     if ours:

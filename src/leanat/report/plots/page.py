@@ -166,9 +166,7 @@ def tidy(axes: Any, panels: Any) -> None:
         for c in range(columns):
             if (r, c) not in panels:
                 axes[r][c].set_visible(False)
-            lines = [
-                line for text in axes[r][c].get_title(loc="left").split("\n") for line in textwrap.wrap(text, letters)
-            ]
+            lines = [line for text in axes[r][c].get_title(loc="left").split("\n") for line in broken(text, letters)]
             axes[r][c].set_title("\n".join(lines))
             most = max(most, len(lines) if (r, c) in panels else 1)
             if (r + 1, c) in panels:
@@ -177,6 +175,18 @@ def tidy(axes: Any, panels: Any) -> None:
                 axes[r][c].set_ylabel("")
         more += most - 1
     figure.set_figheight(figure.get_figheight() + TITLE * more)
+
+
+def broken(text: str, letters: int) -> list[str]:
+    """The lines of a title: broken after commas, and within what stands between two only where that is too long for a line."""
+    *before, last = text.split(", ")
+    lines = [""]
+    for part in (*(f"{part}," for part in before), last):
+        if len(f"{lines[-1]} {part}".strip()) > letters:
+            lines.append("")
+        *whole, rest = textwrap.wrap(f"{lines[-1]} {part}".strip(), letters) or [""]
+        lines[-1:] = [*whole, rest]
+    return [line for line in lines if line]
 
 
 def cut(axis: Axes, part: Sequence[Point], side: Literal["x", "y"] = "y") -> None:
