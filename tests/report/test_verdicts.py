@@ -2,6 +2,7 @@
 
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from scipy import stats
 
 from leanat.experiments.claim import Expect, above_all, every, some
 from leanat.plan.looks import LOOKS
-from leanat.report.variance import NO_PRIOR, Prior, Priors, prior
+from leanat.report.claims import CaseResult, procedure
+from leanat.report.variance import NO_PRIOR, Prior, prior
 from leanat.report.verdict import (
     ALPHA,
     SHARES,
@@ -194,24 +196,17 @@ def test_few_effects_lend_nothing_and_zeros_are_no_error():
     assert prior([0.0] + [1.0, 2.0] * 20, 2).variance > 0
 
 
-def test_the_usual_variance_follows_the_error_over_images():
-    """Drawn with a variance that is 9 at an error of one point and grows as its third power; 4 degrees of freedom."""
-    rng = np.random.default_rng(5)
-    errors = np.exp(rng.normal(0, 0.8, 20_000))
-    true = 9 * errors**3 * 4 / rng.chisquare(4, 20_000)
-    variances = list(true * rng.chisquare(2, 20_000) / 2)
-    found = prior(variances, 2, list(errors))
-    assert found.df == pytest.approx(4, rel=0.1)
-    assert found.at(2.0).variance == pytest.approx(9 * 2.0**3, rel=0.1)
-    assert found.at(0.1).variance == pytest.approx(9 * 0.1**3, rel=0.2)
-    assert prior(variances, 2).df < 1.5, "one variance for all tells less"
-    assert prior(variances[:30], 2, [0.5] * 30) == prior(variances[:30], 2), "equal errors have no trend"
-
-
 def test_accuracies_and_other_numbers_borrow_from_their_own_kind_alone():
-    found = Priors(Prior(6.0, 4.0, 1.0), NO_PRIOR)
-    assert found.of(0.5) == Prior(6.0, 1.0)
-    assert found.of(0.0) == NO_PRIOR
+    rng = np.random.default_rng(6)
+    claim = verdict_rates.CLAIM
+
+    def cases(sd, error):
+        by_seed = (dict(enumerate(rng.normal(0, sd, 3).tolist())) for _ in range(300))
+        return tuple(CaseResult({}, {}, own, replace(effect(list(own.values())), examples=error)) for own in by_seed)
+
+    found = procedure([(claim, cases(4.0, 0.5)), (claim, cases(0.01, 0.0))]).priors
+    assert found.of(0.5).variance == pytest.approx(16, rel=0.5)
+    assert found.of(0.0).variance == pytest.approx(0.0001, rel=0.5)
 
 
 def test_a_moderated_effect_is_student_s_test_with_the_pooled_variance():

@@ -210,11 +210,8 @@ def _priors(tested: Sequence[tuple[Claim, tuple[CaseResult, ...]]]) -> Priors:
     first = LOOKS[0]
     looked = [_first(case, first) for claim, cases in tested if _points(claim) for case in cases]
     seen = [(effect.sd**2, effect.examples) for effect in looked if effect is not None and effect.sd is not None]
-    of_images = [(squared, error) for squared, error in seen if error]
-    return Priors(
-        variance.prior([squared for squared, _ in of_images], first - 1, [error for _, error in of_images]),
-        variance.prior([squared for squared, error in seen if not error], first - 1),
-    )
+    kinds = ([squared for squared, error in seen if bool(error) is of_images] for of_images in (True, False))
+    return Priors(*(variance.prior(kind, first - 1) for kind in kinds))
 
 
 def _first(case: CaseResult, look: int) -> Effect | None:

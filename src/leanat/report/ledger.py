@@ -23,6 +23,7 @@ from leanat.report import typeset
 from leanat.report.cells import Items
 from leanat.report.claims import CaseResult, Line, errata, ledger, load
 from leanat.report.ledger_text import MARKS, expected, measured, named, notes, of_cases, sign_test, summary, text, why
+from leanat.report.variance import Prior
 from leanat.report.verdict import ALPHA, FEW, LARGE, SHARES
 from leanat.runs import records
 
@@ -178,9 +179,7 @@ def _line_record(line: Line, minutes: Mapping[str, float]) -> dict[str, Any]:
         "p_support": made and made.support,
         "p_reject": made and made.reject,
         "claims_corrected_for": line.family or None,
-        "borrowed": {"degrees_of_freedom": line.prior.df, "sd": math.sqrt(line.prior.variance)}
-        if line.prior.df
-        else None,
+        "borrowed": None if line.by_mean else _borrowed(line.prior),
         "seeds_for_the_claim": line.signs and {"for": line.signs[0], "of": line.signs[1], "p": sign_test(*line.signs)},
         "outlying_seeds": line.outlying or None,
         "chance_of_later_looks": {str(look): chance for look, chance in line.chances.items()},
@@ -190,12 +189,18 @@ def _line_record(line: Line, minutes: Mapping[str, float]) -> dict[str, Any]:
     }
 
 
+def _borrowed(prior: Prior) -> dict[str, float] | None:
+    return {"degrees_of_freedom": prior.df, "sd": math.sqrt(prior.variance)} if prior.df else None
+
+
 def _case_record(case: CaseResult, line: Line) -> dict[str, Any]:
-    effect = case.effect.moderated(line.priors.of(case.effect.examples))
+    prior = line.priors.of(case.effect.examples)
+    effect = case.effect.moderated(prior)
     return {
         "effect": effect.mean,
         "interval": effect.interval(),
         "sd": case.effect.sd,
+        "borrowed": _borrowed(prior),
         "error_of_the_examples": effect.examples,
         "by_seed": {str(seed): value for seed, value in case.by_seed.items()},
         "cells": {

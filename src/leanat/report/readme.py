@@ -209,9 +209,9 @@ def _coreset(of: Findings) -> list[str]:
 
     at = {k: ", ".join(of.mean(error, share.format(k), name, 2) for name in chosen) for k in (10, 30, 50)}
     return [
-        "- `coreset`: whole random batches are alike, so batch-wise selection, which the paper uses, has little to choose from. "
-        "The cosine between the gradient of the coreset and that of all examples (equation 6, trained networks, the last layer, "
-        "whose gradients are what is matched): random, "
+        "- `coreset`: how well chosen examples match the gradient of all, and what they gain. The cosine between the gradient "
+        "of the coreset and that of all examples (equation 6, trained networks, the last layer, whose gradients are what is "
+        "matched): random, "
         f"GRAD-MATCH by batch, by class: {at[10]} at 10 % of the digits, {at[30]} at 30 %, {at[50]} at 50 %. Robust accuracy "
         "above that of random subsets where at most 64 images are kept (5 seeds, 95 % intervals, twelve comparisons, none "
         "corrected): "

@@ -2,9 +2,7 @@
 
 Three seeds say little about a variance. Smyth (2004, Statistical Applications in Genetics and Molecular Biology 3(1), article 3)
 lets each variance borrow from the others: the true ones are taken as draws from a scaled inverse chi-squared distribution,
-whose two parameters are estimated from all of them. A difference on which few images decide varies less over seeds than
-one on which many do, so the usual variance follows the error over test images, as that of genes follows their abundance in
-limma (Sartor et al. 2006, BMC Bioinformatics 7:538; Law et al. 2014, Genome Biology 15:R29, its trend).
+whose two parameters are estimated from all of them.
 """
 
 from __future__ import annotations
@@ -15,7 +13,6 @@ from typing import NamedTuple
 
 LEAST_EFFECTS = 20  # fewer say too little about how variances differ: simulated, the error then leaves its bound
 IMPROBABLE = 0.05  # probability of a variance that large, below which it borrows nothing
-ALIKE = 1e-6  # errors whose logarithms differ by less have no trend
 MOST_DF = 6.0  # cap of what is borrowed, where variances seem equal
 
 
@@ -23,12 +20,7 @@ class Prior(NamedTuple):
     """The usual variance of a paper's effects, and as how many degrees of freedom it counts; 0: nothing is borrowed."""
 
     df: float
-    variance: float  # of an effect whose error over test images is one point, where there is a slope
-    slope: float = 0.0  # of the logarithm of the variance, on that of the squared error over test images
-
-    def at(self, error: float) -> Prior:
-        """That of an effect with this error over test images, in points."""
-        return Prior(self.df, self.variance * error ** (2 * self.slope)) if self.slope and error else self
+    variance: float
 
     def posterior(self, variance: float, df: int) -> tuple[float, float]:
         """The moderated variance of an effect with a sample variance of ``df`` degrees of freedom, and the df it borrows.
@@ -53,38 +45,32 @@ class Priors(NamedTuple):
     others: Prior = NO_PRIOR
 
     def of(self, error: float) -> Prior:
-        """That of an effect with this error over test images, in points; 0 for numbers that are no accuracies."""
-        return self.accuracies.at(error) if error else self.others
+        """That of an effect with this error over test images; 0 for numbers that are no accuracies."""
+        return self.accuracies if error else self.others
 
 
 NO_PRIORS = Priors()
 
 
-def prior(variances: Sequence[float], df: int, errors: Sequence[float] = ()) -> Prior:
+def prior(variances: Sequence[float], df: int) -> Prior:
     """The prior of effects whose sample variances have ``df`` degrees of freedom each, by moments of their logarithms.
 
-    ``errors``: of each effect over test images, in points, above 0; without them one variance is usual for all. Zeros, of
-    effects that no seed changes, count as a ten thousandth of the median. With fewer than ``LEAST_EFFECTS`` nothing is borrowed.
+    Zeros, of effects that no seed changes, count as a ten thousandth of the median. With fewer than ``LEAST_EFFECTS``
+    nothing is borrowed.
     """
-    import numpy as np
     from scipy.special import digamma, polygamma
 
     positive = sorted(v for v in variances if v > 0)
     if len(variances) < LEAST_EFFECTS or not positive:
         return NO_PRIOR
     least = 1e-4 * positive[len(positive) // 2]
-    logs = np.array([math.log(max(v, least)) - digamma(df / 2) + math.log(df / 2) for v in variances])
-    sizes = 2 * np.log(errors) if len(errors) else np.zeros(len(logs))
-    trend = bool(np.ptp(sizes) > ALIKE)
-    line = np.polynomial.Polynomial.fit(sizes, logs, 1).convert().coef if trend else np.array([logs.mean(), 0.0])
-    mean, slope = map(float, line)
-    left = logs - mean - slope * sizes
-    excess = float(left @ left) / (len(logs) - 1 - trend) - float(polygamma(1, df / 2))
+    logs = [math.log(max(v, least)) - digamma(df / 2) + math.log(df / 2) for v in variances]
+    mean = math.fsum(logs) / len(logs)
+    excess = math.fsum((x - mean) ** 2 for x in logs) / (len(logs) - 1) - float(polygamma(1, df / 2))
     if excess < 1e-4:  # they differ no more than chance would have it: one variance
-        return Prior(MOST_DF, math.exp(mean), slope)
+        return Prior(MOST_DF, math.exp(mean))
     found = 2 * _inverse_trigamma(excess)
-    usual = math.exp(mean + float(digamma(found / 2)) - math.log(found / 2))
-    return Prior(min(MOST_DF, found), usual, slope)
+    return Prior(min(MOST_DF, found), math.exp(mean + float(digamma(found / 2)) - math.log(found / 2)))
 
 
 def _inverse_trigamma(value: float) -> float:

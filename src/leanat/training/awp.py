@@ -35,7 +35,8 @@ class AWP(Hook):
     v = gamma ||w|| g / ||g||, g the gradient of the batch's mean loss in training mode. The authors find g by a step of
     a copy of the network; the copy's learning rate cancels. The weights come back bit for bit before the optimiser
     moves them, so weight decay acts on w, and on w + v in the authors' code. None before ``warmup_epochs``. BatchNorm
-    records the statistics of the perturbed network alone.
+    records the statistics of the perturbed network alone; in the authors' code also those of a pass of the clean images
+    at the restored weights, and of their training attack, which runs in training mode.
     """
 
     objective: Objective

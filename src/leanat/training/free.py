@@ -25,7 +25,7 @@ class Free(Hook):
     is carried from batch to batch and from epoch to epoch (``run.memory["free"]``), a smaller last batch using its
     first rows. After each backward pass delta <- clamp(delta + step_size sign(gradient)) to the ball and the image's
     range. The gradient is that of the training step, training mode and augmentation included. ``step_size`` is eps in
-    the authors' code.
+    the authors' code, which does not clip the first replay of a new batch to the image's range.
     """
 
     threat: ThreatModel

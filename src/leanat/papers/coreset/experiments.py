@@ -375,6 +375,11 @@ def choices(cell: Cell) -> Iterator[Choice]:
         )
     if training == "trades":
         yield (
+            "radius of TRADES, in training and test",
+            "8/255",
+            "in appendix C, which is not in the text; the code asks for it on its command line; as l_inf training",
+        )
+        yield (
             "second term of equations 4, 14 and 15",
             "KL(p(x) || p(x')) / lambda, with the gradient through both",
             "as in TRADES and in the code; the paper prints the cross-entropy of f(x') with f(x) / lambda",
@@ -406,6 +411,12 @@ def choices(cell: Cell) -> Iterator[Choice]:
             "solver of GRAD-MATCH",
             "goes on until the budget or the sum is met, and adds nothing",
             "not in the paper; the code's stops where it would choose a batch again, and fills up with random examples of weight 1 (variants: early stop and random fill-up)",
+        )
+    if cell.get("item") == "table3" and cell.get("attack"):
+        yield (
+            "attack of the test",
+            "PGD-50-10 at 8/255",
+            "section 4.3 and the caption of Table 3 name none; as of l_inf training in Table 1",
         )
     if cell.get("item") == "figure2" and cell.get("attack"):
         yield (

@@ -436,6 +436,11 @@ def choices(cell: Cell) -> Iterator[Choice]:
     if data == "imagenet":
         yield "trials", 3, "the paper has 1 (caption of Table 1), on which no claim could be tested"
     if method in ("free", "qtart_free"):
+        yield (
+            "first replay of a batch in [7]",
+            "of images clipped to [0, 1]",
+            "the code of [7] clips the images after a step alone, so that the perturbation of the batch before may leave the range once",
+        )
         yield "trials", 3, "the paper has 1 (caption of Figure 3), on which no claim could be tested"
     if item == "figure1":
         yield (

@@ -34,7 +34,7 @@ def step_decay(lr: float, *drops: int) -> dict[str, Any]:
 
 BALL = part("linf", eps=8 / 255)  # section 5
 AUGMENT = unsaid([part("crop", pad=2), "flip"], "as in the code of Madry et al. and IGAM")
-AUGMENT_64 = unsaid([part("crop", pad=4), "flip"], "the padding of CIFAR in proportion to 64 pixels")
+AUGMENT_64 = unsaid([part("crop", pad=2), "flip"], "as in IGAM's code for TinyImageNet")
 EACH_IMAGE = unsaid("image", "the authors' evaluation code subtracts each image's mean and divides by its l2 norm")
 RECIPE = {
     "batch": unsaid(32, "as in IGAM's code for CIFAR-10"),
@@ -147,6 +147,11 @@ def phase2(cell: Cell, start: str = "phase1", schedule: str | None = None, **ter
 def igam(cell: Cell, teacher: str = "teacher_a") -> dict[str, Any]:
     """Chan et al. 2020, the paper's ancestor, from TinyImageNet to CIFAR-10, as its code."""
     terms = {
+        "discriminator": SALIENCY["discriminator"]
+        | {
+            name: unsaid(value, "IGAM's code for TinyImageNet to CIFAR-10")
+            for name, value in (("layers", 4), ("width", 8))
+        },
         "teacher": upstream(teacher),
         "beta": unsaid(2.5, "IGAM's code has 5 times a mean over both terms, which is half of ours"),
         "gamma": unsaid(10, "IGAM's code"),
@@ -295,6 +300,14 @@ def spec(cell: Cell, *, gamma: float | None = None, schedule: str | None = None)
     return METHODS[cell["method"]](cell, **{k: v for k, v in changed.items() if v is not None})
 
 
+FREE = (
+    "first replay of a batch in Free AT",
+    "of images clipped to [0, 1]",
+    "the code of Shafahi et al. clips the images after a step alone, so that the perturbation of the batch before may leave "
+    "the range once",
+)
+
+
 def choices(cell: Cell) -> Iterable[Choice]:
     """What the paper leaves open that has no value in a spec."""
     method = cell.get("method", "")
@@ -351,7 +364,22 @@ def choices(cell: Cell) -> Iterable[Choice]:
             "trained on images of 64 x 64, fine-tuned and read on CIFAR-10's of 32 x 32",
             "the paper does not say; IGAM's code enlarges CIFAR's to 64 x 64 for it",
         )
+    if method in ("at", "teacher_a") or method.startswith(("phase1", "phase2")):
+        yield (
+            "mode of the network that PGD-7 attacks in training (AT, the teacher)",
+            "evaluation",
+            "not in the paper; Madry's and IGAM's code attacks in training mode, where each of the 7 passes takes the "
+            "statistics of the batch and moves BatchNorm's averages",
+        )
+    if method == "free":
+        yield FREE
     if method == "awp":
+        yield (
+            "mode of the network that AWP attacks in training",
+            "evaluation; one pass of a step moves BatchNorm's averages, that of the perturbed weights",
+            "AWP's code attacks in training mode and passes the clean images through the restored weights after the "
+            "update: each of these passes moves the averages",
+        )
         yield (
             "weight decay of AWP",
             "of the weights w alone",
