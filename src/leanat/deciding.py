@@ -26,7 +26,7 @@ from leanat.plan.looks import LOOKS
 from leanat.report import claims, item_csv, ledger
 from leanat.report.claims import Line
 from leanat.report.verdict import HOPE
-from leanat.runs import signals
+from leanat.runs import records, signals
 
 log = logging.getLogger("leanat")
 
@@ -96,7 +96,7 @@ def _trained(folder: Path) -> list[float]:
 
 def _attacked(path: Path) -> list[float]:
     try:
-        return [sum(attack.get("seconds", 0) for attack in json.loads(path.read_text())["attacks"].values())]
+        return [records.seconds_of(json.loads(path.read_text()))]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return []
 

@@ -13,6 +13,7 @@ from toys import record
 from leanat.core.files import write_json
 from leanat.plan import structure
 from leanat.report import items, notes
+from leanat.runs import records
 from leanat.site import items as shown
 
 MADE_FROM = {"spec": "0", "training data": "1", "test data": "2"}
@@ -167,3 +168,15 @@ def test_runs_on_other_counts_are_told_by_their_own_record(here, capsys, monkeyp
     assert f"{differs}; --replicate does not keep its numbers" in err
     assert answer(capsys, [*words, *allowed]) == (0, "")
     assert (here / "x.pdf").exists()
+
+
+def test_seconds_are_of_all_attacks_and_measures_and_of_transfers_in_equal_parts():
+    made = [{"seconds": 2.0}, {"seconds": 4.0}]
+    suite = {
+        "attacks": {
+            "pgd": {"seconds": 6.0, "pieces": made},
+            "mifgsm": {"pieces": made, "sources": {"a": 0.5, "b": 0.5}},
+        },
+        "measures": {"saliency": {"pieces": made[:1]}},
+    }
+    assert records.seconds_of(suite) == 6 + 3 + 2

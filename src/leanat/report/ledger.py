@@ -105,7 +105,7 @@ def _seconds(run: str, results: Path, known: dict[str, float]) -> float:
             known[run] += record.get("wall_seconds", 0) * record.get("threads", 1)
         for path in sorted((folder / "suites").glob("*.json")):
             with suppress(FileNotFoundError, ValueError):
-                known[run] += sum(attack.get("seconds", 0) for attack in records.suite(path)["attacks"].values())
+                known[run] += records.seconds_of(records.suite(path))
     return known[run]
 
 

@@ -26,8 +26,7 @@ def lines(runs: Iterable[str], results: Path) -> list[list[Any]]:
     for run in runs:
         folder = results / "runs" / run
         metrics = identity.read_run(folder, *NEED)
-        suites = [records.suite(path) for path in sorted((folder / "suites").glob("*.json"))]
-        attacks = sum(a.get("seconds", 0.0) for suite in suites for a in suite["attacks"].values())
+        attacks = sum(records.seconds_of(records.suite(path)) for path in sorted((folder / "suites").glob("*.json")))
         examples, spec = metrics["examples"], metrics["spec"]
         found.append([
             run, spec["data"]["name"], spec["model"]["name"], spec["seed"], metrics["epochs"], examples["forward"],

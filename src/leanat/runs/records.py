@@ -183,6 +183,18 @@ def suite(path: Path, *need: str) -> dict[str, Any]:
     return _read(path, "the summary of a suite of attacks", Suite, need)
 
 
+def seconds_of(suite: dict[str, Any]) -> float:
+    """What all attacks and measures of a suite took, by the clock. Images that are made on each of several networks and tested
+    on all of them stand in the suite of each, which gets an equal part.
+    """
+    entries = [*suite["attacks"].values(), *suite.get("measures", {}).values()]
+    return sum(
+        sum(piece.get("seconds", 0.0) for piece in entry.get("pieces") or [entry])
+        / max(1, len(entry.get("sources", ())))
+        for entry in entries
+    )
+
+
 def timings(path: Path) -> dict[str, Any]:
     """The measured primitives of a paper's trainings. Raises FileNotFoundError, ValueError with the file."""
     return _read(path, "the measured primitives of a paper's trainings", Timings, ())

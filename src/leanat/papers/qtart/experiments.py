@@ -12,7 +12,8 @@ from typing import Any
 from leanat.experiments.metrics import accuracy, column
 from leanat.experiments.paper import Cell, Choice, ItemSpec, Paper, product
 from leanat.experiments.spec import assumed, part, plain
-from leanat.papers.qtart.scales import REMOVING, SCALES
+from leanat.papers.qtart.methods import METHODS, OURS, REMOVING
+from leanat.papers.qtart.scales import SCALES
 
 NETWORKS = ["vgg16", "mobilenet", "densenet", "resnet50"]
 LARGE = ("stl10", "mini-imagenet", "imagenet")
@@ -152,30 +153,6 @@ DIHCL_AUGMENT = {
         "DIHCL's own code has no miniImagenet; as the methods that it is compared with",
     ),
 }
-
-# -- methods: what each removes, whether it smooths labels as Q-TART does, and what it trains on
-
-METHODS: dict[str, dict[str, Any]] = {
-    "sgd": {},
-    "random": {"removes": "random"},
-    "dihcl": {},
-    "qtart": {"removes": "instability", "smooths": True},
-    # Q-TART's label smoothing without its removal, which the paper's comparison confounds
-    "sgd_smoothed": {"smooths": True},
-    "loss_rank": {"removes": "loss", "smooths": True},  # the same removal by training loss
-    # the other value of section 3.3.1, "tau in {50, 100}"; appendix B.2 announces results for it and prints none
-    "qtart_late": {"removes": "instability", "smooths": True, "tau": 100},
-    "qtart_bare": {"removes": "instability", "bare": True},  # Q-TART's removal without its label smoothing
-    "loss_rank_bare": {"removes": "loss", "bare": True},
-    # [6], Table 8: long schedule, which may overfit catastrophically; the watch sees it and changes nothing
-    "fgsm_rs": {"attack": "fgsm_rs"},
-    "qtart_fgsm_rs": {"removes": "instability", "smooths": True, "attack": "fgsm_rs"},
-    # the early stop of the code of [6], off by default there: a fall of more than 20 points ends training
-    "fgsm_rs_guarded": {"attack": "fgsm_rs", "drop": 0.2},
-    "free": {"attack": "free"},  # [7], Table 8: epochs are outer passes
-    "qtart_free": {"removes": "instability", "smooths": True, "attack": "free"},
-}
-OURS = {"sgd_smoothed", "loss_rank", "qtart_late", "fgsm_rs_guarded"}
 
 
 def spec(

@@ -8,12 +8,9 @@ from typing import Any
 from leanat.experiments import scales
 from leanat.experiments.paper import Cell
 from leanat.experiments.spec import merge, part
+from leanat.papers.qtart.methods import REMOVING, SCHEDULED
 
 ON_SHAPES = ("figure1", "figure2", "figure3", "figure4", "figure5", "overfitting")  # items on drawn shapes at demo
-# Methods with a schedule of their own.
-SCHEDULED = ("dihcl", "fgsm_rs", "qtart_fgsm_rs", "fgsm_rs_guarded", "free", "qtart_free")
-# Methods with Q-TART's own removal.
-REMOVING = ("qtart", "qtart_late", "qtart_bare", "qtart_fgsm_rs", "qtart_free")
 PLANTED = "real data: no example is planted"
 EPISODES = (
     "DIHCL: its episodes that would open in one epoch are one, 6 to 8 of 11 or 12, and what falls from episode to episode falls "
