@@ -48,3 +48,12 @@ def test_links_and_files_that_are_named_exist(page):
         assert (page.parent / link).exists(), link
     for name in re.findall(r"`((?:src|config|published|docs|tests|workflow)/[\w./-]+\.\w+)`", text):
         assert (ROOT / name).exists(), name
+
+
+def test_every_file_of_the_map_is_there_and_no_walk_is_longer_than_six():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    for name in re.findall(r"`([a-z_]+/[\w/]+\.\w+)`", text):
+        assert (ROOT / "src" / "leanat" / name).is_file() or (ROOT / name).is_file(), name
+    walks = [line for line in text.splitlines() if " -> " in line and line.startswith("|")]
+    assert len(walks) == 4
+    assert max(line.count(" -> ") for line in walks) < 6

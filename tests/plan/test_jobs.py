@@ -7,8 +7,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from leanat.core.nouns import Hook
 from leanat.models.names import BODIES
 from leanat.plan import jobs, structure
+from leanat.plan.components import SLOTS
 
 ROOT = Path(__file__).parents[2]
 
@@ -161,3 +163,14 @@ def test_runs_that_several_gpus_may_train():
     }
     assert {("imagenet",), ("imagenet200",), ("imagenet200", "sat")} <= found  # SAT's subsets are fixed at the start
     assert not [f for f in found if f[1:] not in ((), ("sat",)) or not jobs.large(grid.datasets[f[0]])]
+
+
+def test_every_hook_keeps_a_training_on_one_gpu_or_says_that_it_need_not():
+    """One that is not known would be given several, and refused when the training begins."""
+    hooks = {
+        slot: {name for name, part in of.items() if isinstance(part, type) and issubclass(part, Hook)}
+        for slot, (_, of) in SLOTS.items()
+    }
+    extras = hooks.pop(Hook)
+    assert set().union(*hooks.values()) == jobs.REMEMBERING
+    assert extras >= jobs.SHARED

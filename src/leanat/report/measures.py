@@ -63,6 +63,8 @@ def measure(
         return _percent(suite["worst"]["accuracy"])
     shown = named(suite["attacks"], name, f"{metric} of suite {suite['suite']}")
     if part.startswith(FIRST):
+        if share_of(part) is None:
+            raise ValueError(f"metric {metric!r}: {part!r} is no share of the images; one is 'first 8/9'")
         right = sources.outcome(run, shown["file"]).correct
         return 100 * float(right[: round(share_of(part) * len(right))].mean())
     return _share(shown, sources.metrics(attacked or run), part)

@@ -137,7 +137,7 @@ TINY = 1e-8  # added to a probability before dividing by it
 class Bandit(Hook):
     """Draws floor(k n) examples each epoch, without replacement, with probability softmax(temperature * utility).
 
-    Selector and Extra. ``rule``: exp3, ucb or thompson. ``feedback``: what the utility gathers, each example's loss or
+    Selector and hook. ``rule``: exp3, ucb or thompson. ``feedback``: what the utility gathers, each example's loss or
     its change since it was last seen; Thompson sampling always uses the change of correctness. At the start of each
     episode all sums shrink by ``decay`` and a pass over the un-augmented set, by the Teacher if the run has one, feeds
     the bandit; from the second on the network starts again from the teacher, each weight times 1 + ``noise`` N(0, 1).

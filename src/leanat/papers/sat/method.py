@@ -4,7 +4,7 @@
     Method(CrossEntropy(), PGD(L2(0.5), 7, 0.1, "none", use_best=True), SubsetWeights("increasing"), AttackOnlySubset(),
            extras=(SubsetAttack(chosen),))
 
-Equation 2 in the loop's slots: the Extra fixes A once, the Budget attacks the examples of A alone, the Selector gives
+Equation 2 in the loop's slots: the hook fixes A once, the Budget attacks the examples of A alone, the Selector gives
 w_A and w_B (``everything`` for w_A = w_B = 1), and the loop takes the weighted mean over the mixed mini-batch, one
 training-mode forward pass as in the authors' code. CSAT chooses whole classes, ESAT examples.
 """
