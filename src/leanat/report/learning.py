@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,9 +43,10 @@ def text(name: str, rows: Rows) -> str:
     every = max(1, math.ceil(len(rows) / LINES))
     shown = [row for k, row in enumerate(rows, 1) if k % every == 0 or k == len(rows)]
     table = [columns(rows), *([cell(c, row[c]) for c in columns(rows)] for row in shown)]
-    widths = [max(len(line[k]) for line in table) for k in range(len(table[0]))]
-    lines += ["  " + "  ".join(part.rjust(width) for part, width in zip(line, widths, strict=True)) for line in table]
-    return "\n".join(lines)
+    from tabulate import tabulate
+
+    aligned = tabulate(table, tablefmt="plain", disable_numparse=True, stralign="right")
+    return "\n".join([*lines, textwrap.indent(aligned, "  ")])
 
 
 def cell(column: str, value: float | None) -> str:

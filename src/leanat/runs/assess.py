@@ -24,7 +24,7 @@ from leanat.evaluation.measured import Measure
 from leanat.models import io
 from leanat.models.classifier import Classifier
 from leanat.plan import components
-from leanat.plan.grid import UPSTREAM
+from leanat.plan.grid import named_runs
 from leanat.runs import experiment, identity, progress, records, stored
 from leanat.training.early_stop import holdout_indices
 
@@ -61,8 +61,6 @@ def assess(
     test, cache, network = load("test"), runs.parent / ".hashes", identity.of_network(net)
     about = experiment.provenance(test.labels.device)
     sources = {"network": network, "data": identity.of_data(test, cache)} | ({} if code is None else {"code": code})
-    for path in upstream_networks(suite, runs):
-        io.check_images(io.read(path)[1], io.describe(test), path)
 
     def kept_as(name: str, data: str = sources["data"]) -> stored.StoredOutcome:
         entry = suite[name]
@@ -71,6 +69,8 @@ def assess(
         return stored.StoredOutcome(folder, str(entry.get("label") or name), spec, made_from)
 
     files = {name: kept_as(name) for name in [*attacks, *alarms]}
+    for path in upstream_networks(suite, runs):
+        io.check_images(io.read(path)[1], io.describe(test), path)
     stored.say_others(list(files.values()))
     results, outcomes, makers = {}, [], []
     for name, attack in attacks.items():
@@ -130,8 +130,7 @@ def _check_layers(net: nn.Module, suite: dict[str, Any], measures: dict[str, Mea
 
 def upstream_networks(suite: dict[str, Any], runs: Path) -> list[Path]:
     """The networks of other runs that a suite names."""
-    folders = (runs / run.removeprefix(UPSTREAM) for run in identity.upstream(suite, runs) if run.startswith(UPSTREAM))
-    return [folder / "model.safetensors" for folder in folders]
+    return [runs / run / "model.safetensors" for run in dict.fromkeys(named_runs(suite))]
 
 
 @component()

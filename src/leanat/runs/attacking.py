@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tabulate import tabulate
 
 from leanat import data, models
 from leanat.core.errors import ConfigError, complete_prefix
@@ -20,7 +21,7 @@ from leanat.core.nouns import Data
 from leanat.evaluation.evaluate import classes_needed
 from leanat.library.network import own_modes
 from leanat.models import foreign, io
-from leanat.plan.grid import Evaluation, Grid, named_runs
+from leanat.plan.grid import Evaluation, Grid
 from leanat.runs import assess, experiment, identity, training, transferred
 from leanat.runs.transferred import Trained
 
@@ -227,7 +228,7 @@ def _digits(values: Any) -> str:
 
 def _alone(suite: dict[str, Any], name: str, runs: Path) -> dict[str, Any]:
     """The suite. Raises ConfigError where it needs a run of the workflow that is not trained yet."""
-    absent = [run for run in named_runs(suite) if not (runs / run / "model.safetensors").is_file()]
+    absent = [path.parent.name for path in assess.upstream_networks(suite, runs) if not path.is_file()]
     if absent:
         raise ConfigError([f"--suite {name}: needs a network that is not trained yet; leanat train {absent[0]}"])
     return suite
@@ -285,13 +286,8 @@ def _as_text(rows: list[dict[str, Any]]) -> str:
         interval = f"{row['low']:.2f} to {row['high']:.2f}"
         numbers = f"{row['clean']:.2f}", f"{row['robust']:.2f}", interval, f"{row['seconds']:.1f}"
         lines.append([row["attack"], row["as_run"], row["radius"], str(row["images"]), *numbers])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            text.ljust(w) if i < 3 else text.rjust(w) for i, (text, w) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    )
+    sides = ["left"] * 3 + ["right"] * 5
+    return tabulate(lines, tablefmt="plain", disable_numparse=True, colalign=sides)
 
 
 def _loader_for(
