@@ -6,9 +6,13 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from leanat.plan.item import Item
 from leanat.runs import records
+
+if TYPE_CHECKING:
+    import pandas
 
 CELL = ("row", "column", "published", "values", "missing")
 
@@ -44,7 +48,10 @@ def of_these_runs(path: Path, item: Item) -> bool:
     return path.is_file() and not of_other_runs(rows(path), item)
 
 
-def checked(path: Path, *need: str) -> Path:
-    """The same path, for a reader of whole columns, ``need`` among them. Raises what ``rows`` raises."""
-    rows(path, *need)
-    return path
+def frame(path: Path, *text: str) -> pandas.DataFrame:
+    """The same as columns, of which those named in ``text`` are there and stay text. Raises what ``rows`` raises."""
+    import pandas
+
+    rows(path, *text)
+    # An item may well have a method called "None" or "NA": only an empty field is a missing one.
+    return pandas.read_csv(path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(text, str))

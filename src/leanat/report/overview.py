@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PANELS = 6  # side by side, before they wrap
 ROW, PANEL, LETTER = 0.16, 1.75, 0.065  # inches: a row's height, a panel's width, a letter of a label
 TEXT = "row column metric missing unit better stand_in row_group row_label column_group note seeds".split()  # noqa: SIM905
-ABOUT = ("paper", "item", "title", "scale")
+TEXT += ["paper", "item", "title", "scale"]
 LABEL = 36  # letters of a row's label, before it wraps
 TIMES = ("minutes", "seconds", "min/epoch")  # units that belong to a device
 RADIUS = re.compile(r"\d/255")
@@ -32,23 +32,14 @@ RADIUS = re.compile(r"\d/255")
 
 def overview(csv: Path | str, stem: Path | str) -> None:
     """Draw the tidy CSV of a table (see table.py) to ``stem``.pdf and .png."""
-    import pandas
-
-    # An item may well have a method called "None" or "NA": only an empty field is a missing one.
-    cells = pandas.read_csv(
-        item_csv.checked(Path(csv), *TEXT, *ABOUT),
-        keep_default_na=False,
-        na_values=[""],
-        dtype=dict.fromkeys(TEXT, str),
-    )
-    style.save(draw(cells), stem)
+    style.save(draw(item_csv.frame(Path(csv), *TEXT)), stem)
 
 
 def draw(cells: pandas.DataFrame) -> Figure:
     """One line per row of the table; per column a panel, or two where a stand-in is used. ValueError if there is no cell."""
     if cells.empty:
         raise ValueError("no cell to draw")
-    cells = cells.assign(**{name: cells[name].fillna("") for name in TEXT})
+    cells = cells.fillna(dict.fromkeys(TEXT, ""))
     style.apply()
     from matplotlib import pyplot
 

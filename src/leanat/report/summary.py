@@ -96,16 +96,10 @@ def rows(item: Item, csv: Path | None, real: Path) -> list[dict[str, Any]]:
 
     Rows that stand for others by their number alone, such as classes of drawn shapes for those of CIFAR-10, are in no order.
     """
-    import pandas
-
     about = {k: getattr(item, k) for k in ("paper", "item", "title")}
     if csv is None or item_csv.of_other_runs(item_csv.rows(csv), item):
         return [about | _entry({}, (0, 0, 0), item.scale, "not made yet")]
-    # An item may well have a method called "None" or "NA": only an empty field is a missing one.
-    cells = pandas.read_csv(
-        item_csv.checked(csv, *TEXT), keep_default_na=False, na_values=[""], dtype=dict.fromkeys(TEXT, str)
-    )
-    cells = cells.assign(**{name: cells[name].fillna("") for name in TEXT})
+    cells = item_csv.frame(csv, *TEXT).fillna(dict.fromkeys(TEXT, ""))
     cells["block"] = cells["row"].map(_blocks(item)).fillna(cells["row_group"])
     kept = replicated.load(item.paper, item.item, real)
     metrics = {(row.name, column.name): cell.metric for row, column, cell in item.flat}  # the CSV has a column's label
