@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leanat.core.files import write_text
-from leanat.plan.item import Filled, Value
+from leanat.plan.item import Filled, seed_of
 from leanat.report import typeset
 from leanat.report.layout import layout
 from leanat.report.notes import notes
@@ -18,8 +17,6 @@ from leanat.report.statistics import t_interval
 
 if TYPE_CHECKING:
     import pandas
-
-SEED, HASH = re.compile(r"-s(\d+)-[0-9a-f]{8}$"), re.compile(r"-([0-9a-f]{8})$")  # in the name of a run
 
 
 def check(item: Filled) -> None:
@@ -82,17 +79,12 @@ def frame(item: Filled) -> pandas.DataFrame:
                 "seeds": str(list(made.seeds)),
                 **{key: getattr(made, key) for key in ("device", "date", "revision", "attacks")},
                 "runs": " ".join(cell.runs),
-                "run_seeds": _parts(cell, SEED),
-                "spec_hashes": _parts(cell, HASH),
+                "run_seeds": " ".join(str(seed_of(run)) for run in cell.runs),
+                "spec_hashes": " ".join(cell.specs),
             }
         )
     whole = {"n": "Int64", "tested": "Int64", "not_finite": "Int64", "digits": "Int64", "replicated_n": "Int64"}
     return pandas.DataFrame.from_records(records).astype(whole)
-
-
-def _parts(cell: Value, part: re.Pattern[str]) -> str:
-    """What the names of the cell's runs say, in their order."""
-    return " ".join(match[1] for run in cell.runs if (match := part.search(run)))
 
 
 def write_table(item: Filled, stem: Path | str, claims: Sequence[Mapping[str, Any]] = ()) -> None:

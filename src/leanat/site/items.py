@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +12,6 @@ from leanat.plan.grid import Grid
 from leanat.plan.items import cell_facts
 from leanat.report import counts, formats, plots
 from leanat.report import items as filling
-
-SEED = re.compile(r"-s(\d+)-[0-9a-f]{8}$")
 
 
 @dataclass(frozen=True)
@@ -153,8 +150,7 @@ def _cell(piece: Mapping[str, Any], kind: str, asked: planned.Cell, filled: plan
 
 
 def origin(run: str, value: float | None) -> Origin:
-    seed = SEED.search(run)
-    return Origin(run, seed[1] if seed else "", "" if value is None else f"{value:.4g}")
+    return Origin(run, str(planned.seed_of(run)), "" if value is None else f"{value:.4g}")
 
 
 def runs_of(grid: Grid) -> list[str]:
