@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from leanat.core.files import atomic_write, read_json
+from leanat.core.files import read_json
 from leanat.evaluation import outcome
 from leanat.experiments.claim import PAPER
 from leanat.report import measures
@@ -42,8 +42,8 @@ def write(outcomes: Outcomes, path: Path) -> None:
     import numpy as np
 
     names = np.array(list(outcomes), dtype=np.str_).reshape(-1, 2)
-    with atomic_write(path) as beside, open(beside, "wb") as file:
-        np.savez_compressed(file, names=names, **{f"cell{k}": shares for k, shares in enumerate(outcomes.values())})
+    cells = {f"cell{k}": shares for k, shares in enumerate(outcomes.values())}
+    records.save_arrays(path, {"names": names, **cells})
 
 
 def _shares(cell: planned.Cell, suites: Mapping[str, Path], folder: Path) -> numpy.ndarray | None:

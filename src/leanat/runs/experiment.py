@@ -34,7 +34,7 @@ from leanat.models import io
 from leanat.plan import components, jobs
 from leanat.plan.grid import UPSTREAM, digest
 from leanat.runs import checkpoint, curves, devices, identity, records
-from leanat.runs.selection_log import SelectionLog, save_arrays
+from leanat.runs.selection_log import SelectionLog
 from leanat.training.early_stop import EarlyStop
 
 log = logging.getLogger("leanat")
@@ -269,11 +269,11 @@ def train_run(
         chosen.finish()
         for hook in run.method.hooks:
             if arrays := hook.arrays(run):
-                save_arrays(folder / f"{hook.name}.npz", {k: np.asarray(v) for k, v in arrays.items()})
+                records.save_arrays(folder / f"{hook.name}.npz", {k: np.asarray(v) for k, v in arrays.items()})
             if tensors := hook.tensors(run):
                 io.write(folder / f"{hook.name}.safetensors", tensors, {"spec_hash": mark})
         clean = evaluate.evaluate(run.net, experiment.test, Clean(), seed=spec["seed"])
-        save_arrays(folder / outcome.PLAIN, outcome.arrays(clean))
+        records.save_arrays(folder / outcome.PLAIN, outcome.arrays(clean))
         held = experiment.split.validation
         validation = (
             {} if held is None else {"validation": outcome.summary(evaluate.evaluate(run.net, held, Clean(), seed=0))}

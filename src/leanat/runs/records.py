@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from leanat.core.files import read_json
+from leanat.core.files import atomic_write, read_json
 
 if TYPE_CHECKING:
     import numpy
@@ -225,6 +226,14 @@ def arrays(path: Path, *need: str, again: str = AGAIN) -> dict[str, numpy.ndarra
     if absent := [name for name in need if name not in found]:
         raise ValueError(f"{path}: damaged: no {', '.join(absent)}; {again}")
     return found
+
+
+def save_arrays(path: Path, arrays: Mapping[str, numpy.ndarray]) -> None:
+    """Writes what ``arrays`` reads, whole or not at all."""
+    import numpy as np
+
+    with atomic_write(path) as beside, open(beside, "wb") as file:
+        np.savez_compressed(file, **arrays)
 
 
 def rows(path: Path, *need: str, again: str = AGAIN) -> list[dict[str, str]]:

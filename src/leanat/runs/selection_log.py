@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from leanat.core import nouns
-from leanat.core.files import atomic_write
 from leanat.runs import records
 
 
@@ -41,7 +40,7 @@ class SelectionLog:
         now, last = run.subset, self.last
         arrays = {"index": now.index.int().cpu().numpy(), "weight": now.weight.float().cpu().numpy()}
         if last is None or not all(np.array_equal(arrays[k], last[k]) for k in arrays):
-            save_arrays(self.parts / f"{run.epoch:05d}.npz", arrays)
+            records.save_arrays(self.parts / f"{run.epoch:05d}.npz", arrays)
             self.last = arrays
 
     def finish(self) -> None:
@@ -60,15 +59,10 @@ class SelectionLog:
             "index": np.concatenate(index),
             "weight": np.concatenate(weight),
         }
-        save_arrays(self.path, arrays)
+        records.save_arrays(self.path, arrays)
 
     def clear(self) -> None:
         """Removes the files of the entries, all or none of them: a killed run must never make its one file from some."""
         gone = self.parts.with_name(f".{os.getpid()}.{self.parts.name}")
         self.parts.rename(gone)
         shutil.rmtree(gone)
-
-
-def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    with atomic_write(path) as beside, open(beside, "wb") as file:
-        np.savez_compressed(file, **arrays)

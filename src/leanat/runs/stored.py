@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from leanat.core.files import atomic_write, finite
+from leanat.core.files import finite
 from leanat.evaluation import outcome
 from leanat.evaluation.outcome import Outcome
 from leanat.plan.grid import CODE, digest
@@ -93,8 +93,7 @@ class StoredOutcome:
         description = json.dumps(
             finite({"spec": dict(self.spec), "made_from": dict(self.made_from), **about}), allow_nan=False
         )
-        with atomic_write(self.path) as beside, open(beside, "wb") as file:
-            np.savez_compressed(file, **arrays, **{ABOUT: np.array(description, dtype=np.str_)})
+        records.save_arrays(self.path, {**arrays, ABOUT: np.array(description, dtype=np.str_)})
 
     def others(self) -> str | None:
         """How the nearest other file of the same attack differs from this one, in words; None if there is no other, or this."""
