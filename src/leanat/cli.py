@@ -345,9 +345,7 @@ def attack(arguments: argparse.Namespace) -> None:
     """Robust accuracy under each attack of a suite, example by example. What has an outcome is not attacked again."""
     grid = options.grid(arguments)
     paper, _, suite = arguments.suite.partition("/")
-    if paper not in grid.papers:
-        raise ConfigError([f"--suite {arguments.suite}: no paper {paper!r}{did_you_mean(paper, grid.papers)}"])
-    suites = grid.papers[paper].suites
+    suites = options.paper(grid, paper, f"--suite {arguments.suite}").suites
     if (suite or "main").partition("-after-")[0] not in suites:  # of a snapshot: coreset/gradients-after-7
         known = did_you_mean(suite, suites)
         raise ConfigError([f"--suite {arguments.suite}: {paper} has no suite {suite or 'main'!r}{known}"])
@@ -367,13 +365,11 @@ def attack(arguments: argparse.Namespace) -> None:
 def time_(arguments: argparse.Namespace) -> None:
     """Seconds of the pieces of every training whose cost an item shows: random images, the paper's own settings."""
     grid = options.grid(arguments)
-    if arguments.paper not in grid.papers:
-        raise ConfigError([f"time: no paper {arguments.paper!r}{did_you_mean(arguments.paper, grid.papers)}"])
+    usual = options.paper(grid, arguments.paper, "time").repeats
     _torch(arguments).set_num_threads(arguments.threads)
     from leanat.cost import timing
 
     out = arguments.out or arguments.results / "timings" / f"{arguments.paper}.json"
-    usual = grid.papers[arguments.paper].repeats
     timing.write(grid.timed(arguments.paper), out, arguments.device, arguments.batch, arguments.repeats, usual)
     log.info("%s", out)
 
@@ -468,8 +464,7 @@ def decide(arguments: argparse.Namespace) -> None:
 
     grid = options.grid(arguments)
     for paper in arguments.papers:
-        if paper not in grid.papers:
-            raise ConfigError([f"decide: no paper {paper!r}{did_you_mean(paper, grid.papers)}"])
+        options.paper(grid, paper, "decide")
     root = arguments.config_dir.parent
     if not (root / "Snakefile").is_file():
         raise ConfigError([f"decide: {root} has no Snakefile; run it in the checkout"])
@@ -490,8 +485,7 @@ def runs(arguments: argparse.Namespace) -> None:
     from leanat.report import runs
 
     grid = options.grid(arguments)
-    if arguments.paper not in grid.papers:
-        raise ConfigError([f"runs: no paper {arguments.paper!r}{did_you_mean(arguments.paper, grid.papers)}"])
+    options.paper(grid, arguments.paper, "runs")
     out = arguments.out or Path("figures") / arguments.paper / "runs.csv"
     made = walk.by_paper(grid)[0][arguments.paper]
     runs.write(made, arguments.results, out)

@@ -13,8 +13,9 @@ from typing import Any
 
 import yaml
 
-from leanat.core.errors import ConfigError, complete_prefix
+from leanat.core.errors import ConfigError, complete_prefix, did_you_mean
 from leanat.core.files import read_json
+from leanat.experiments.paper import Paper
 from leanat.plan import settings, structure
 from leanat.plan.grid import Grid
 
@@ -261,6 +262,13 @@ def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
 def grid(arguments: argparse.Namespace) -> Grid:
     """Raises ConfigError with every problem of the configuration, and for a setting that is not KEY=VALUE."""
     return structure.load(arguments.config_dir, overrides(arguments), arguments.results)
+
+
+def paper(grid: Grid, name: str, where: str) -> Paper:
+    """The paper of that name. Raises ConfigError; ``where``: the verb or option that names it."""
+    if name not in grid.papers:
+        raise ConfigError([f"{where}: no paper {name!r}{did_you_mean(name, grid.papers)}"])
+    return grid.papers[name]
 
 
 def specs(arguments: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:

@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from leanat.core.errors import did_you_mean
+from leanat import options
 from leanat.core.files import write_csv, write_text
 from leanat.experiments.claim import Claim
 from leanat.plan import looks
@@ -45,8 +45,7 @@ def make(grid: Grid, only: Sequence[str], results: Path, root: Path, out: Path |
     """
     titles = {paper: part.title for paper, part in grid.papers.items()}
     for paper in only:
-        if paper not in titles:
-            raise ValueError(f"claims: no paper {paper!r}{did_you_mean(paper, titles)}")
+        options.paper(grid, paper, "claims")
     own = {paper: load(paper) for paper in only or titles}
     found = lines(own, results, root / "replicated", grid.scale.name, grid.items, bool(grid.settings.get("more_seeds")))
     if out is not None:
