@@ -430,6 +430,12 @@ def test_a_network_that_was_put_into_a_run_is_not_its_own(results, capsys):
         identity.upstream({"teacher": f"run:{run}"}, folder / "runs")
 
 
+def test_the_networks_that_a_suite_names_are_known_before_they_are_there(tmp_path):
+    suite = {"a": {"attack": {"x": {"source": "run:one"}}}, "b": {"measure": {"y": ["run:two", "run:one", "one"]}}}
+    networks = [tmp_path / run / "model.safetensors" for run in ("one", "two")]
+    assert assess.upstream_networks(suite, tmp_path) == networks
+
+
 def test_what_is_read_from_other_runs_covers_all_their_files(results):
     folder, (run, other) = results
     value = {"extras": [{"sat": {"ranking": f"run:{run}"}}], "init": {"network": f"run:{other}"}}
