@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from leanat.cost.held import most_bytes
 from leanat.selection import facility
 from leanat.selection.facility import facility_location
-from leanat.selection.granularity import batch_budget, per_batch, per_class, shares, top_up
+from leanat.selection.granularity import batch_budget, budget_of, per_batch, per_class, shares, top_up
 from leanat.selection.matching import matching_pursuit
 from leanat.selection.outer_products import Gradients
 from leanat.selection.taylor import Validation, candidates, taylor_greedy
@@ -643,6 +643,11 @@ def test_one_per_planted_cluster():
 
 
 # --- per class and per batch -----------------------------------------------------------------------------------------
+
+
+def test_a_share_in_whole_percent_is_rounded_up_as_the_exact_fraction_is():
+    for n in range(1, 400):
+        assert all(budget_of(n, percent / 100) == -(-n * percent // 100) for percent in range(1, 101))
 
 
 @quick

@@ -8,7 +8,6 @@ differs is the solver.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor
 
 from leanat.core.nouns import Run, Split
-from leanat.selection.granularity import per_class
+from leanat.selection.granularity import budget_of, per_class
 from leanat.selection.last_layer import gradients
 from leanat.selection.outer_products import Gradients
 
@@ -40,7 +39,7 @@ class FacilityLocation:
             weight = np.bincount(owner, minlength=len(chosen))
             return torch.tensor(chosen, device=labels.device), torch.tensor(weight, device=labels.device)
 
-        return per_class(solve, labels, math.ceil(self.fraction * len(labels) - 1e-9))
+        return per_class(solve, labels, budget_of(len(labels), self.fraction))
 
 
 def similarities(rows: Gradients) -> np.ndarray:

@@ -13,6 +13,7 @@ from leanat.core.component import Fraction, component
 from leanat.core.nouns import Data, Run, Selector, Split, Subset
 from leanat.core.per_example_loss import per_example_loss
 from leanat.core.planned import EVERYTHING, Planned, planned
+from leanat.selection.granularity import budget_of
 
 
 def unweighted(index: Tensor) -> Subset:
@@ -112,7 +113,7 @@ class Random:
         index = everyone(split.train)
         count = self.count
         if count is None:
-            kept = math.ceil(self.fraction * len(index) - 1e-9)
+            kept = budget_of(len(index), self.fraction)
             if self.whole_batches:
                 kept = run.recipe.batch * math.ceil(kept / run.recipe.batch)
             count = max(0, len(index) - kept)

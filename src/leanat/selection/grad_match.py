@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from leanat.core.component import Fraction, component
 from leanat.core.nouns import Run, Split, Subset
 from leanat.selection.basic import everyone
-from leanat.selection.granularity import top_up
+from leanat.selection.granularity import budget_of, top_up
 from leanat.selection.matching import matching_pursuit
 from leanat.selection.outer_products import Gradients
 from leanat.selection.subsets import Granularity, check_batches, choose, rows_of
@@ -48,8 +46,7 @@ class GradMatch:
         if not self.as_published:
             return chosen
         numbers = run.draws(everyone(data)).uniform("gradmatch")
-        budget = math.ceil(self.fraction * len(data) - 1e-9)
-        index, weight = top_up(chosen.index, chosen.weight, numbers, budget)
+        index, weight = top_up(chosen.index, chosen.weight, numbers, budget_of(len(data), self.fraction))
         return chosen._replace(index=index, weight=weight)
 
     def solve(self, rows: Gradients, budget: int, label: int | None) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,7 @@ index, weight = per_batch(lambda atoms, k: matching_pursuit(atoms, atoms.sum(0),
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -14,6 +15,11 @@ from torch import Tensor
 from leanat.selection.outer_products import Gradients
 
 Selection = tuple[Tensor, ...]  # index, weight, and whatever else a solver says
+
+
+def budget_of(n: int, fraction: float) -> int:
+    """How many of ``n`` examples ``fraction`` is, rounded up: 7 % of 100 are 7, though 0.07 x 100 is 7.000000000000001 here."""
+    return math.ceil(fraction * n - 1e-9)
 
 
 def shares(sizes: Sequence[int], budget: int) -> list[int]:

@@ -10,7 +10,6 @@ attack finds on the view that this epoch trains on (equations 12 and 14).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor
 
 from leanat.core.nouns import Data, Run, Subset
-from leanat.selection.granularity import per_batch, per_class
+from leanat.selection.granularity import budget_of, per_batch, per_class
 from leanat.selection.last_layer import AllLayers, gradients, random_order
 from leanat.selection.outer_products import Gradients
 
@@ -38,7 +37,7 @@ def choose(
     (the one that may be shorter last), so that in each mini-batch the equal weights cancel; otherwise it shuffles all
     examples, and the weights act.
     """
-    budget = math.ceil(fraction * len(data) - 1e-9)
+    budget = budget_of(len(data), fraction)
     if granularity == "example":
         index, weight = solve(rows, budget, None)
         return Subset(index, weight.float())
