@@ -256,3 +256,6 @@ def test_budgets_are_refused():
     assert isinstance(step, Step)
     with pytest.raises(ValueError, match="budget"):
         APGD(LINF, "ce", 2)(robust(), step)
+    right = step_on(step.x, robust()(step.x).argmax(1), steps=torch.ones(2))
+    with pytest.raises(ValueError, match="budget"):
+        Ensemble(LINF, ("apgd-ce",), 2)(robust(), right)

@@ -224,8 +224,7 @@ def in_turn(attack: Ensemble | AutoAttack, net: nn.Module, step: Step) -> Tensor
             where = right.nonzero().squeeze(1)
             if not len(where):
                 break
-            few = Step(step.epoch, step.index[where], step.x[where], step.y[where], step.weight[where], step.draws)
-            few.draws = step.draws.of(few.index)
+            few = step.take(where)
             candidates = part(net, few)
             fooled = net(candidates).argmax(1) != few.y
             x_adv[where[fooled]] = candidates[fooled]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -83,6 +83,11 @@ class Step:
     memory: dict[str, Any] = field(default_factory=dict)  # the run's, for attacks and objectives that are hooks
     live: dict[str, Any] = field(default_factory=dict)  # the run's
     aux: dict[str, Any] = field(default_factory=dict)
+
+    def take(self, where: Tensor) -> Step:
+        """The same of the examples at the positions ``where``, int64 [b]."""
+        own = {f.name: value[where] for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)}
+        return replace(self, **own, draws=self.draws.of(own["index"]))
 
 
 # -> x_adv in [0, 1], and in the ball unless the attack's ball is soft (Fast-LPA); honours the budget or refuses it

@@ -10,8 +10,6 @@ subset first, then a selection at epochs 20, 40, ..., as the "9 selections" of 2
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -24,8 +22,7 @@ from leanat.core.loop import make_step
 from leanat.core.nouns import Attack, Hook, Run, Split, Step, Subset, eval_without_param_grad
 from leanat.core.uploads import constant
 from leanat.selection.basic import everyone, unweighted
-from leanat.selection.granularity import per_class
-from leanat.selection.last_layer import at_last_layer, of_every_example
+from leanat.selection.ranked import keep_highest, last_layer
 
 GROUPS = ("outlier", "boundary", "robust")
 
@@ -116,14 +113,8 @@ class ByLoss:
 
     def __call__(self, run: Run, split: Split) -> Subset:
         data = split.train
-        (layer,) = at_last_layer(run, data, of_every_example(run.method.attack), features=False)
-        losses = F.cross_entropy(layer.z, data.labels, reduction="none")
-
-        def first(members: Tensor, k: int) -> tuple[Tensor, Tensor]:
-            order = losses[members].argsort(descending=self.keep == "highest", stable=True)[:k]
-            return order, torch.ones(k, device=order.device)
-
-        return Subset(*per_class(first, data.labels, math.ceil(self.fraction * len(data) - 1e-9)))
+        losses = F.cross_entropy(last_layer(run, data, features=False).z, data.labels, reduction="none")
+        return keep_highest(run, data, losses if self.keep == "highest" else -losses, self.fraction, "class")
 
 
 @component("groups")
@@ -150,9 +141,7 @@ class Groups(Hook):
             for batch in whole.index.split(run.recipe.batch):
                 step = make_step(run, data, whole, batch)
                 right = run.net(step.x).argmax(1) == step.y
-                where = right.nonzero().squeeze(1)
-                index, x, y, weight = (v[where] for v in (step.index, step.x, step.y, step.weight))
-                step = replace(step, index=index, x=x, y=y, weight=weight, draws=step.draws.of(index))
+                step = step.take(right.nonzero().squeeze(1))
                 stands = run.net(self.attack(run.net, step)).argmax(1) == step.y
                 count += torch.stack([(~right).sum(), (~stands).sum(), stands.sum()])
         run.memory[self.name] = {g: n / len(data) for g, n in zip(GROUPS, count.tolist(), strict=True)}
