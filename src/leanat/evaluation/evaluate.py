@@ -250,18 +250,16 @@ def _in_batches(
     progress: Callable[[int], None] = lambda done: None,
 ) -> None:
     """Calls ``work`` on pieces of ``where``; a piece that runs out of CUDA memory is halved, and so are those after it."""
+
+    def spend(batch: int) -> int:
+        work(where[start : start + batch])
+        return batch
+
     start = 0
     while start < len(where):
-        try:
-            work(where[start : start + batch])
-            start += batch
-            progress(min(start, len(where)))
-            continue
-        except RuntimeError as error:
-            if batch == 1 or statistics == "batch" or not is_out_of_memory(error):
-                raise
-        batch //= 2  # outside the handler, whose traceback keeps the failed batch alive
-        torch.cuda.empty_cache()
+        batch = spend(batch) if statistics == "batch" else fitting(spend, batch)
+        start += batch
+        progress(min(start, len(where)))
 
 
 @torch.no_grad()
