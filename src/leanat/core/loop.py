@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from leanat.core import distributed
 from leanat.core.meter import Meter, Stopped
-from leanat.core.nouns import Data, Run, Split, Step, Subset, eval_without_param_grad, in_mode
+from leanat.core.nouns import Data, Run, Split, Step, Subset, eval_without_param_grad, first_image, in_mode
 from leanat.core.precision import exact_fp32, say_emulation, searching
 from leanat.core.rng import key
 
@@ -114,7 +114,7 @@ def batches(run: Run, split: Split, meter: Meter, stop: Callable[[], bool]) -> I
 
 def needs_two(net: nn.Module, data: Data) -> bool:
     """Whether a BatchNorm of the network gets one value per channel of an image, and so cannot train on one alone."""
-    x, _ = data.batch(torch.zeros(1, dtype=torch.int64, device=data.labels.device), 0)
+    x = first_image(data)
     seen: list[nn.Module] = []
 
     def look(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:

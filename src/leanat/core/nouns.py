@@ -46,6 +46,11 @@ class Data(Protocol):
         ...
 
 
+def first_image(data: Data) -> Tensor:
+    """x [1, C, H, W] of the first example, for its shape and kind."""
+    return data.batch(torch.zeros(1, dtype=torch.int64, device=data.labels.device), 0)[0]
+
+
 class Split(NamedTuple):
     """The data to train on, and the part held out of them for selectors that read validation data; None without one."""
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from leanat.core.nouns import Data
+from leanat.core.nouns import Data, first_image
 from leanat.core.rng import Draws
 from leanat.data import StreamedData, load_folder
 from leanat.data.augment import NONE, Augmentation, Piece, unit
@@ -94,7 +94,7 @@ def prepared(
     found = as_data(data, device, augment, seed, channels or 3)
     if not len(found):
         raise ValueError("data holds no image")
-    x, _ = found.batch(torch.zeros(1, dtype=torch.int64, device=found.labels.device), 0)
+    x = first_image(found)
     wrapped = Wrapped(net, mean, std, x.shape[1])
     wrapped.labels_below = int(found.labels.max()) + 1
     wrapped.n_classes = n_classes = wrapped.classes_of(x, "the data")
@@ -113,7 +113,7 @@ def held_out_for(wrapped: Wrapped, validation: AnyData | None) -> Data | None:
     found = as_data(validation, wrapped.device, channels=io.channels_of(wrapped) or 3)
     if not len(found):
         raise ValueError("validation holds no image")
-    x, _ = found.batch(torch.zeros(1, dtype=torch.int64, device=found.labels.device), 0)
+    x = first_image(found)
     n_classes, highest = wrapped.classes_of(x, "validation"), int(found.labels.max())
     if highest >= n_classes:
         raise ValueError(f"validation has the class number {highest}; the network has {n_classes} logits")

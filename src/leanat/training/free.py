@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
 from leanat.attacks.pgd import refuse_budget
 from leanat.attacks.threat import ThreatModel
 from leanat.core.component import component
-from leanat.core.nouns import Hook, Run, Split, Step
+from leanat.core.nouns import Hook, Run, Split, Step, first_image
 
 
 @component("free")
@@ -41,7 +40,7 @@ class Free(Hook):
         return self.threat.project(step.x + delta, step.x).detach().requires_grad_()
 
     def start(self, run: Run, split: Split) -> dict:
-        x, _ = split.train.batch(torch.zeros(1, dtype=torch.int64, device=split.train.labels.device), 0)
+        x = first_image(split.train)
         return {"delta": x.new_zeros(run.recipe.batch, *x.shape[1:])}
 
     def after_backward(self, run: Run, step: Step) -> None:

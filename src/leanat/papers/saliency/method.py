@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from leanat.core.component import File, component, rising
-from leanat.core.nouns import Hook, Run, Split, Step, eval_without_param_grad
+from leanat.core.nouns import Hook, Run, Split, Step, eval_without_param_grad, first_image
 from leanat.models import io
 from leanat.papers.saliency.discriminator import Discriminator
 
@@ -217,9 +217,9 @@ class Saliency(Hook):
         like = next(run.net.parameters()).detach()
         state: dict = {"steps": 0, "sums": {}}
         if self.beta:
-            x, _ = split.train.batch(torch.zeros(1, dtype=torch.int64, device=split.train.labels.device), 0)
+            shape = tuple(first_image(split.train).shape[1:])
             for part in self.parts:
-                state[part] = self.discriminator.start(tuple(x.shape[1:]), run.seed, part, like)
+                state[part] = self.discriminator.start(shape, run.seed, part, like)
         if self.first_phase is not None:
             load_discriminator(self.first_phase, state["align"]["weights"])
         return state
