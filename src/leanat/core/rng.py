@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -25,6 +27,15 @@ def key(*parts: object) -> int:
     """A signed 64-bit integer that depends on every part, the same in every process."""
     text = "/".join(map(str, parts)).encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little", signed=True)
+
+
+@contextmanager
+def seeded(seed: int, purpose: str) -> Iterator[None]:
+    """Inside, torch's generator of the CPU is that of ``seed`` and ``purpose``; outside, as before."""
+    with torch.random.fork_rng(devices=[]):
+        # torch.manual_seed would also seed every GPU, and devices=[] restores none of them
+        torch.default_generator.manual_seed(key(seed, purpose) & (2**63 - 1))
+        yield
 
 
 def _shift(z: Tensor, n: int) -> Tensor:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from copy import deepcopy
 
-import torch
 from torch import nn
 
-from leanat.core.rng import key
+from leanat.core.rng import seeded
 from leanat.models.classifier import Classifier
 
 
@@ -34,8 +33,7 @@ def transfer_head(net: Classifier, hidden: int | None, n_classes: int, seed: int
         raise ValueError(f"hidden {hidden}, n_classes {n_classes}; allowed: 1 or more")
     width = net.head.in_features
     hidden = hidden or width
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(key(seed, "transfer head") & (2**63 - 1))
+    with seeded(seed, "transfer head"):
         head = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, n_classes))
         for layer in (head[0], head[2]):
             nn.init.kaiming_normal_(layer.weight)

@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from leanat.core.rng import key
+from leanat.core.rng import seeded
 from leanat.models.classifier import Classifier, PerChannel, PerImage
 from leanat.models.plain import MOBILENET, VGG16, alexnet, densenet, mlp, mobilenet, vgg, vgg_imagenet
 from leanat.models.residual import BasicBlock, Bottleneck, madry_wrn, preact_resnet, resnet
@@ -105,9 +105,7 @@ def build(
         raise ValueError(f"mean {list(mean)} and std {list(std)} need {channels} numbers each, std above 0")
     if standardise not in ("channel", "image"):
         raise ValueError(f"standardise {standardise!r}; allowed: channel, image")
-    with torch.random.fork_rng(devices=[]):
-        # torch.manual_seed would also seed every GPU, and devices=[] restores none of them
-        torch.default_generator.manual_seed(key(seed, "initialisation") & (2**63 - 1))
+    with seeded(seed, "initialisation"):
         if name in BODIES:
             body = BODIES[name](channels, 1 if image_size < 16 else 2 if image_size < 32 else 4)
         else:
