@@ -263,13 +263,9 @@ def outlook(
             if support and expect.sign != "within":
                 wanted = max(wanted, LARGE if points and look < FEW else expect.least)
             moves = spread * math.sqrt(max(0.0, 1 / known.n - 1 / look))
-            chance += _normal((gap - wanted) / moves) if moves else float(gap > wanted)
+            chance += statistics.NormalDist().cdf((gap - wanted) / moves) if moves else float(gap > wanted)
         chances[look] = min(1.0, chance)
     return chances
-
-
-def _normal(z: float) -> float:
-    return math.erfc(-z / math.sqrt(2)) / 2
 
 
 def exact(values: Sequence[float], expect: Expect, tolerance: float) -> tuple[str, int]:
