@@ -3,7 +3,18 @@
 import pytest
 
 from leanat.core.errors import ConfigError, did_you_mean
-from leanat.experiments.spec import Assumed, assumed, assumptions, field_names, merge, plain, upstream, with_field
+from leanat.experiments.spec import (
+    Assumed,
+    assumed,
+    assumptions,
+    ball_of,
+    field_names,
+    merge,
+    part,
+    plain,
+    upstream,
+    with_field,
+)
 from leanat.plan.settings import load_yaml
 
 
@@ -16,6 +27,11 @@ def written(tmp_path, text, name="x.yaml"):
 def test_fractions_and_exponents(tmp_path):
     found = load_yaml(written(tmp_path, "eps: 8/255\nlr: 1e-3\nname: a/b\n"))
     assert found == {"eps": 8 / 255, "lr": 0.001, "name": "a/b"}
+
+
+def test_the_ball_of_an_attack():
+    assert ball_of(part("pgd", threat=part("l2", eps=0.5), steps=3)) == ("l2", 0.5)
+    assert [ball_of(attack) for attack in ("clean", None, {"clean": None}, part("lpa", bound=0.5))] == [None] * 4
 
 
 def test_marks_are_found_and_taken_off():

@@ -29,6 +29,7 @@ from leanat.cost import predict, timing
 from leanat.data import TensorData
 from leanat.data.streamed import usable_cores
 from leanat.evaluation.evaluate import batch_of, evaluate, fitting, step_of
+from leanat.experiments.spec import named_part
 from leanat.models import io
 from leanat.papers.sat.method import AttackOnlySubset
 from leanat.plan import cache, components, jobs
@@ -169,8 +170,7 @@ class Forecast:
     def _tell(self, spec: dict[str, Any], shape: dict[str, int], found: dict[str, float]) -> None:
         if "step" not in found:
             return
-        parts = (spec["method"]["objective"], spec["method"]["attack"])
-        names = [next(iter(part)) if isinstance(part, dict) else part for part in parts]
+        names = [named_part(spec["method"][slot])[0] for slot in ("objective", "attack")]
         said = ", ".join(f"{k} {1000 * found[k]:.3g} ms" for k in ("step", "bare", "look"))
         size = f"{shape['size']} x {shape['size']}, batch {spec['recipe']['batch']}, {spec['recipe']['precision']}"
         self.steps += 1

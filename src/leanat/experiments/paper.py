@@ -66,6 +66,14 @@ class ItemSpec:
         return replace(self, **entries, **plain(others), base=_without_marks(self.base))
 
 
+def compared_methods(cell: Cell) -> tuple[list[str], str | None]:
+    """The methods whose trainings are part of a cell's, which ``also`` joins by "+"; and the one that it is compared with."""
+    reference = cell.get("reference")
+    if isinstance(reference, dict):
+        reference = reference.get(cell.get("method"))
+    return cell["also"].split("+") if "also" in cell else [], reference
+
+
 def _without_marks(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v if k == "settings" else plain(v) for k, v in entry.items()}
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from leanat.experiments.paper import Cell
-from leanat.experiments.spec import Assumed, merge, part, plain
+from leanat.experiments.spec import Assumed, merge, named_part, part, plain
 
 # Fields of a spec that count epochs: they shrink in one proportion with ``recipe.epochs``.
 EPOCH_FIELDS = (
@@ -248,7 +248,7 @@ def shorter(entry: dict[str, Any], label: str, examples: int | None = None, **at
 
 def ensemble(entry: dict[str, Any], label: str, examples: int | None) -> dict[str, Any]:
     """Three short attacks in the place of AutoAttack, within the same threat model."""
-    threat = next(iter(plain(entry["attack"]).values()))["threat"]
+    threat = named_part(plain(entry["attack"]))[1]["threat"]
     parts = ["apgd-ce", "apgd-t", "square"]
     attack = part("ensemble", threat=threat, attacks=parts, steps=20, targets=3, queries=200)
     return merge(entry, {"attack": attack, "label": label, "examples": examples})

@@ -34,6 +34,20 @@ def part(name: str, **fields: Any) -> dict[str, dict[str, Any]]:
     return {name: fields}
 
 
+def named_part(value: str | Mapping[str, Mapping[str, Any]]) -> tuple[str, Mapping[str, Any]]:
+    """Name and fields of a component as a plain spec has it; one without fields may be its name alone."""
+    return (value, {}) if isinstance(value, str) else next(iter(value.items()))
+
+
+def ball_of(attack: Any) -> tuple[str, float] | None:
+    """Norm and radius of an attack as a plain spec has it; None where it has no ball."""
+    threat = (named_part(attack)[1] or {}).get("threat") if attack else None
+    if not threat:
+        return None
+    norm, ball = named_part(threat)
+    return norm, ball["eps"]
+
+
 @dataclass(frozen=True)
 class Upstream:
     """Another run that a run reads: what of the cell differs, the seed (None: the reader's own), and other settings."""
@@ -101,7 +115,7 @@ def with_field(spec: Any, path: Sequence[str], value: Any) -> Any:
     if not isinstance(spec, dict):
         return None
     if key not in spec and len(spec) == 1:
-        (name, fields), rest = next(iter(spec.items())), path
+        (name, fields), rest = named_part(spec), path
         key, inner = name, fields
     elif key in spec:
         inner = spec[key]

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from leanat.core.errors import ConfigError
-from leanat.experiments.paper import ItemSpec
-from leanat.experiments.spec import plain
+from leanat.experiments.paper import ItemSpec, compared_methods
+from leanat.experiments.spec import ball_of, named_part, plain
 from leanat.plan import marks
 from leanat.plan.grid import Grid, digest
 from leanat.plan.item import Anchor, Candidate, Cell, Column, Item, Printed, Reference, Row, StandIn, Timed
@@ -173,13 +173,10 @@ def _stand_in(grid: Grid, item: ItemSpec, entry: Mapping[str, Any]) -> StandIn:
 
 def _radius(attack: Mapping[str, Any]) -> str | None:
     """The radius of an entry of a suite, where it has a norm: ``40/255``, or ``0.8 in l2``; short, for the head of a column."""
-    spec = plain(attack.get("attack"))
-    fields = next(iter(spec.values())) if isinstance(spec, dict) else {}
-    threat = fields.get("threat") if isinstance(fields, dict) else None
-    if not isinstance(threat, dict):
+    if (ball := ball_of(plain(attack.get("attack")))) is None:
         return None
-    ((norm, within),) = threat.items()
-    return f"{255 * within['eps']:.3g}/255" if norm == "linf" else f"{within['eps']:.3g} in {norm}"
+    norm, eps = ball
+    return f"{255 * eps:.3g}/255" if norm == "linf" else f"{eps:.3g} in {norm}"
 
 
 class _Labels(dict):
@@ -199,14 +196,10 @@ def _cell(grid: Grid, item: ItemSpec, entry: Mapping[str, Any], labels: Mapping[
     # Arithmetic on the paper's settings needs no data, so no scale leaves it out.
     missing = _missing(grid.at_paper_scale() if item.kind == "formula" else grid, entry)
     timed, also, against = None, (), None
+    others, reference = compared_methods(entry)
     if metric in TIMED and not entry.get("missing") and not grid.unmeasured({**entry, "metric": metric}):
         timed = _timed(grid, entry)
-        # trainings whose time is part of this one's: phase1+at
-        others = entry["also"].split("+") if "also" in entry else []
         also = tuple(_timed(grid, {**entry, "method": method, "settings": None}) for method in others)
-    reference = entry.get("reference")
-    if isinstance(reference, dict):
-        reference = reference.get(entry.get("method"))
     compared = {**entry, "method": reference, "settings": None}
     if reference and timed:
         against = Reference(timed=_timed(grid, compared))
@@ -301,7 +294,7 @@ def _component(spec: Mapping[str, Any], key: str) -> tuple[str, Mapping[str, Any
     made = {value: {}} if isinstance(value, str) else value
     if not isinstance(made, dict) or len(made) != 1 or not isinstance(next(iter(made.values())), dict):
         raise ConfigError([f"method.{key}: {value!r} is not allowed; a name, or {{name: {{field: value}}}}"])
-    return next(iter(made.items()))
+    return named_part(made)
 
 
 def _timed(grid: Grid, entry: Mapping[str, Any]) -> Timed:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from leanat.experiments.spec import named_part
+
 Spec = Mapping[str, Any]
 
 # 1e9 multiply-accumulates of a forward pass, at 224 pixels for the networks of ImageNet's size, at 32 for the others.
@@ -58,7 +60,7 @@ def together(spec: Spec, dataset: Spec) -> bool:
     """
     method = spec["method"]
     parts = [method.get(slot) or "" for slot in ("objective", "attack", "selector", "budget")]
-    names = {part if isinstance(part, str) else next(iter(part)) for part in parts}
+    names = {named_part(part)[0] for part in parts}
     own = all(set(extra) <= SHARED for extra in method.get("extras", ()))
     return (
         large(dataset) and own and not names & REMEMBERING and not _uneven(method["attack"], bool(method.get("budget")))
@@ -66,7 +68,7 @@ def together(spec: Spec, dataset: Spec) -> bool:
 
 
 def _uneven(attack: Any, budget: bool) -> bool:
-    fields = next(iter(attack.values())) if isinstance(attack, dict) else {}
+    _, fields = named_part(attack)
     if "attack" in fields:
         return _uneven(fields["attack"], budget)
     return bool(fields.get("training_mode") and (budget or fields.get("only_correct")))
@@ -88,7 +90,7 @@ def _attack(value: Any) -> int:
     """Passes per example that an attack costs; a step has two, forward and backward to the input alone."""
     if not isinstance(value, dict):
         return 2
-    name, fields = next(iter(value.items()))
+    name, fields = named_part(value)
     if name == "free":  # its gradient is that of the training step
         return 0
     if name in AN_ATTACK:
@@ -106,11 +108,11 @@ def train_minutes(spec: Spec, dataset: Spec) -> float:
     no less than its files take to decode.
     """
     method, recipe, name = spec["method"], spec["recipe"], spec["model"]["name"]
-    objective = method["objective"] if isinstance(method["objective"], str) else next(iter(method["objective"]))
+    objective, _ = named_part(method["objective"])
     attack = 0 if method["attack"] == "clean" else _attack(method["attack"])
     images = dataset["train"] * method.get("replays", 1) * (attack + OBJECTIVE.get(objective, 3))
     for extra in method.get("extras", []):
-        kind, fields = (extra, {}) if isinstance(extra, str) else next(iter(extra.items()))
+        kind, fields = named_part(extra)
         if kind == "groups":
             images += dataset["train"] * _attack(fields["attack"])
         if kind == "watch":

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
-from leanat.experiments.paper import ItemSpec, Paper
+from leanat.experiments.paper import ItemSpec, Paper, compared_methods
 from leanat.experiments.spec import Assumed, Upstream, assumptions
 from leanat.plan.grid import Grid
 
@@ -48,11 +48,9 @@ def _of_cell(whole: Grid, config: Paper, item: ItemSpec, facts: Mapping[str, Any
     if not {"data", "model", "method"} <= set(facts):
         yield from config.choices(facts)
         return
-    reference = facts.get("reference")
-    reference = reference.get(facts["method"]) if isinstance(reference, dict) else reference
-    others = [*str(facts.get("also", "")).split("+"), reference]
+    others, reference = compared_methods(facts)
     yield from whole.run(facts, 0, facts.get("settings")).assumed
-    for method in filter(None, others):
+    for method in filter(None, [*others, reference]):
         yield from whole.run({**facts, "method": method, "settings": None}, 0).assumed
     yield from assumptions({"seeds": config.trials(facts)})
     suite, metric = facts.get("suite", item.suite), str(facts.get("metric", item.metric))

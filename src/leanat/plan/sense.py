@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from leanat.experiments.spec import named_part
 from leanat.plan.grid import CODE, Grid
 
 
@@ -59,7 +60,7 @@ def attack_problems(value: Any, dataset: Mapping[str, Any], where: str) -> Itera
         return
     longest = math.sqrt(dataset["channels"]) * dataset["size"]  # from all black to all white
     if isinstance(value.get("threat"), dict) and value["threat"]:
-        norm, ball = next(iter(value["threat"].items()))
+        norm, ball = named_part(value["threat"])
         most = {"linf": 1.0, "l2": longest}.get(norm)
         numbers = {"threat": (ball or {}).get("eps"), "step_size": value.get("step_size")}
         for key, number in numbers.items():

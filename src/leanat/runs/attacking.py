@@ -19,6 +19,7 @@ from leanat.core.errors import ConfigError, complete_prefix
 from leanat.core.files import atomic_write, write_json
 from leanat.core.nouns import Data
 from leanat.evaluation.evaluate import classes_needed
+from leanat.experiments.spec import ball_of
 from leanat.library.network import own_modes
 from leanat.models import foreign, io
 from leanat.plan.grid import Evaluation, Grid
@@ -271,12 +272,10 @@ def _rows(attacks: dict[str, Any], precision: str) -> list[dict[str, Any]]:
 
 def _radius(attack: Any) -> str:
     """The radius as in ``linf 8/255`` or ``l2 0.5``; nothing where an attack has no l_p ball."""
-    fields = next(iter(attack.values())) if isinstance(attack, dict) else None
-    threat = fields.get("threat") if isinstance(fields, dict) else None
-    if not threat:
+    if (ball := ball_of(attack)) is None:
         return ""
-    norm, ball = next(iter(threat.items()))
-    return f"{norm} {255 * ball['eps']:.4g}/255" if norm == "linf" else f"{norm} {ball['eps']:.4g}"
+    norm, eps = ball
+    return f"{norm} {255 * eps:.4g}/255" if norm == "linf" else f"{norm} {eps:.4g}"
 
 
 def _as_text(rows: list[dict[str, Any]]) -> str:
