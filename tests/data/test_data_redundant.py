@@ -2,6 +2,7 @@ import torch
 
 from leanat.data import load
 from leanat.data.redundant import NAMES
+from leanat.experiments import scales
 
 
 def test_the_test_images_are_the_digits():
@@ -11,6 +12,10 @@ def test_the_test_images_are_the_digits():
         assert data.name == name
         assert data.images.equal(digits.images)
         assert data.labels.equal(digits.labels)
+
+
+def test_settings_name_the_same_sets():
+    assert scales.REDUNDANT == NAMES
 
 
 def test_near_copies_differ_by_noise_alone():

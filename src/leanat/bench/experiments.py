@@ -13,7 +13,7 @@ from typing import Any
 from leanat.bench.settings import METHODS, PROFILES, TRAININGS, Settings, chance, own_name
 from leanat.experiments.metrics import accuracy, column
 from leanat.experiments.paper import Cell, ItemSpec, Paper
-from leanat.experiments.scales import Scale, cosine
+from leanat.experiments.scales import REDUNDANT, Scale, cosine
 from leanat.experiments.spec import part
 
 HELD_OUT = 0.1
@@ -115,7 +115,7 @@ def spec_of(settings: Settings, cell: Cell, own: dict[str, str], hashes: dict[st
         )
         selector = part("every", period=settings.period_on(cell["data"]), warmup=0, inner=inner)
     extras = ["forgetting_events"] if method.startswith("forgetting") else []
-    planted = cell["data"] in ("digits-copies", "digits-tail", "digits-noise")
+    planted = cell["data"] in REDUNDANT
     return {
         "data": {"augment": list(profile.augment), "validation": HELD_OUT},
         "model": {"name": profile.model, "standardise": "channel"},

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from leanat.core.errors import ConfigError, did_you_mean
-from leanat.experiments.scales import CROP2
+from leanat.experiments.scales import CROP2, DIGITS
 from leanat.experiments.spec import part
 from leanat.plan.settings import MOST_SEEDS, load_yaml
 
@@ -74,10 +74,9 @@ class Profile:
     augment: tuple[Any, ...] = ()
 
 
-DIGITS = Profile("resnet_tiny", 40 / 255, 16, 30)
 CIFAR = (part("crop", pad=4), "flip")
 PROFILES = {
-    **dict.fromkeys(("digits", "digits-copies", "digits-tail", "digits-noise"), DIGITS),
+    **dict.fromkeys(DIGITS, Profile("resnet_tiny", 40 / 255, 16, 30)),
     "shapes10": Profile("resnet18_small", 8 / 255, 64, 15, tuple(CROP2)),
     "cifar10-tenth": Profile("resnet18_small", 8 / 255, 64, 20, CIFAR),
     **dict.fromkeys(("cifar10", "cifar100", "svhn"), Profile("resnet18", 8 / 255, 128, 30, CIFAR)),

@@ -22,6 +22,7 @@ from leanat.data.augment import NONE, Augmentation, Crop, Cutout, Flip, PixelNoi
 from leanat.data.color_augment import AutoAugment, ColorJitter, Lighting
 from leanat.data.facts import DataError, Facts
 from leanat.data.places import EMBEDDED, NAMES, Place, download, examine, how, is_data_set, survey
+from leanat.data.redundant import NAMES as REDUNDANT
 from leanat.data.redundant import load_redundant
 from leanat.data.shapes import is_shapes, load_shapes
 from leanat.data.streamed import StreamedData
@@ -81,7 +82,7 @@ def load(
             data = load_shapes(name, part, n)
         case "digits":
             data = archives.digits(part)
-        case "digits-copies" | "digits-tail" | "digits-noise":
+        case _ if name in REDUNDANT:
             data = load_redundant(name, part)
         case "cifar10" | "cifar100":
             data = archives.cifar(name, part, data_dir)

@@ -19,7 +19,8 @@ EPOCH_FIELDS = (
 )  # fmt: skip
 COUNT_FIELDS = ("gamma", "count")  # fields of a selector that count examples of the training set
 LARGE = ("stl10", "mini-imagenet", "imagenet")
-DIGITS = ("digits", "digits-copies", "digits-tail", "digits-noise")
+REDUNDANT = ("digits-copies", "digits-tail", "digits-noise")  # those of data.redundant, which imports torch
+DIGITS = ("digits", *REDUNDANT)
 # Lines of the foot that several papers share.
 OPTIMISER_NOTE = "weight decay 0.0005; Nesterov's momentum"
 DIGITS_NOTE = (
