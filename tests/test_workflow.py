@@ -74,6 +74,32 @@ def test_a_wrong_value_is_found_by_a_dry_run(tmp_path):
     assert re.search(r"spec\.method\.selector\.once\.inner\.instability: .*lats", done.stdout + done.stderr)
 
 
+def test_a_trial_that_cannot_be_read_stops_those_alone_who_ask_for_it(tmp_path):
+    import shutil
+
+    for name in ("Snakefile", "config"):
+        (shutil.copytree if name == "config" else shutil.copy)(ROOT / name, tmp_path / name)
+    for name in ("workflow", "profiles", "published", "src"):
+        (tmp_path / name).symlink_to(ROOT / name)
+
+    def asked(*words):
+        command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "--snakefile", str(tmp_path / "Snakefile")]
+        done = subprocess.run([*command, "--directory", str(tmp_path), *words], capture_output=True, text=True)
+        assert "Traceback" not in done.stdout + done.stderr
+        return done.returncode, done.stdout + done.stderr
+
+    path = tmp_path / "config" / "bench.yaml"
+    for spoil, said in (
+        (lambda: path.write_text("sedes: 3\n"), "did you mean seeds?"),
+        (path.unlink, "bench.yaml: no such file"),
+    ):
+        spoil()
+        assert asked("figures/qtart/table9.pdf")[0] == 0
+        status, text = asked("bench")
+        assert status != 0
+        assert said in text
+
+
 def test_generated_rules_leave_no_names_behind(tmp_path):
     """Snakemake copies all of the workflow's names for each message of each job: with thousands that is minutes."""
     code = (

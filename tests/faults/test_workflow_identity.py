@@ -113,6 +113,8 @@ def test_other_images_in_the_folder_of_a_data_set(project):
     scale = project / "papers/mine/scales.py"
     text = scale.read_text().replace('return "digits"', 'return "mini-imagenet"').replace("return 0, 3", "return 0, 1")
     scale.write_text(text)
+    paper = project / "papers/mine/experiments.py"
+    paper.write_text(paper.read_text().replace('"batch": 128', '"batch": 16'))
     sets = project / "config/datasets.yaml"
     lines = sets.read_text().splitlines()
     small = "mini-imagenet: {train: 30, test: 6, classes: 3, channels: 3, size: 224}"
