@@ -108,6 +108,8 @@ VARIED = {
         "epochs_each": "one k alone",
         "sign": "equation 18 as printed, and corrected",
         "statistics": "IGAM's teacher (its code)",
+        "layers": "of a discriminator: IGAM's is that of its own script",
+        "width": "likewise",
         "loss": "TRADES and MART",
         "start": "AWP, TRADES and MART: each its own",
     },
