@@ -90,7 +90,7 @@ class Step:
     aux: dict[str, Any] = field(default_factory=dict)
 
     def take(self, where: Tensor) -> Step:
-        """The same of the examples at the positions ``where``, int64 [b]."""
+        """The same of the examples at the positions ``where``, int64 [b]; ``memory``, ``live`` and ``aux`` are shared."""
         own = {f.name: value[where] for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)}
         return replace(self, **own, draws=self.draws.of(own["index"]))
 

@@ -39,7 +39,7 @@ NO_PRIOR = Prior(0.0, 0.0)
 
 
 class Priors(NamedTuple):
-    """Those of a paper: of accuracies, which have an error over test images, and of other numbers. Each borrow from their own."""
+    """Those of a paper: of accuracies, which have an error over test images, and of other numbers; each kind has its own."""
 
     accuracies: Prior = NO_PRIOR
     others: Prior = NO_PRIOR
