@@ -122,7 +122,7 @@ def _read(path: Path) -> list[dict[str, str]]:
 def claims(root: Path) -> list[str]:
     """How many claims have which verdict, after ``make all`` and with the seeds added since, and the clearest rejections."""
     tests = {claim.id: claim for paper in published.papers(root / "published") for claim in load(paper)}
-    counts, last, real, changed = [], [], [], []
+    counts, verdicts, last, real, changed = [], {}, [], [], []
     for name, planned in ((LEDGERS[False], False), (LEDGERS[True], True)):
         if not (root / name).is_file():
             continue
@@ -134,6 +134,7 @@ def claims(root: Path) -> list[str]:
         of = Counter(row["verdict"] for row in rows)
         part = sum(r["verdict"] == "supported" and r["cases"] != r["cases_in_all"] for r in rows)
         when = "with the seeds that `leanat decide` has added so far" if planned else "after `make all`"
+        verdicts[when] = Counter((row["paper"], _kind(row["verdict"])) for row in rows)
         counts.append(
             f"{when}: {of['supported']} supported ({part} of them in some of their cases alone), "
             f"{of['not supported']} not supported, {of['inconclusive']} inconclusive, {of['not decidable']} "
@@ -142,6 +143,7 @@ def claims(root: Path) -> list[str]:
     against = [row for row in last if row["verdict"] == "not supported" and row["p_reject"]]
     clearest = sorted(against, key=lambda row: float(row["p_reject"]))[:5]
     return [
+        *_table(verdicts),
         f"- Of {len(last)} claims, {'; '.join(counts)}.",
         *(
             [f"- Not among them, since their tests were written or changed after these runs: {', '.join(changed)}."]
@@ -151,6 +153,25 @@ def claims(root: Path) -> list[str]:
         f"- The clearest of those that are not supported: {'; '.join(map(_told, clearest))}.",
         *_on_photographs(real),
     ]
+
+
+def _kind(verdict: str) -> str:
+    """The column of a verdict in the table of all papers."""
+    return verdict if verdict in DECIDABLE else "other"
+
+
+def _table(verdicts: Mapping[str, Counter[tuple[str, str]]]) -> list[str]:
+    """The claims of each paper by verdict, one number for each ledger."""
+    named = {"not decidable": "too few seeds", "other": "not for this scale, or not testable"}
+    kinds = (*DECIDABLE, "other")
+    papers = sorted({paper for counts in verdicts.values() for paper, _ in counts})
+    head = ["paper", *(named.get(kind, kind) for kind in kinds)]
+    rows = [
+        [f"`{paper}`", *(" → ".join(str(counts[paper, kind]) for counts in verdicts.values()) for kind in kinds)]
+        for paper in papers
+    ]
+    lines = [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
+    return [f"Claims by verdict, {', then '.join(verdicts)}:", "", *lines, ""] if rows else []
 
 
 def _same_test(row: Mapping[str, str], claim: Claim | None) -> bool:
