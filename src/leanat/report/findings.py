@@ -1,8 +1,8 @@
-"""Numbers of cells as text, for sentences; which cells were asked for is remembered."""
+"""Numbers of cells as text, for sentences and tables; which cells were asked for is remembered."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from leanat.report.statistics import Interval, paired_difference, t_interval
 
@@ -60,6 +60,12 @@ class Findings:
         if len(values) == 1 and self._alone:
             return self._alone(item, row, column)
         return t_interval(list(values.values()))
+
+
+def rows_of(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a Markdown table that stands within an entry of a list, with an empty line on either side."""
+    first, *others = (f"  | {' | '.join(line)} |" for line in (head, *rows))
+    return ["", first, f"  |{'---|' * len(head)}", *others, ""]
 
 
 def _text(found: Interval, digits: int) -> str:

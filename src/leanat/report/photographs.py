@@ -1,4 +1,4 @@
-"""The findings in README.md on real photographs: sentences whose numbers are read from ``replicated/``."""
+"""The findings in README.md on real photographs: sentences and tables whose numbers are read from ``replicated/``."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ from pathlib import Path
 
 from leanat.experiments.scales import SCALES
 from leanat.report import published, replicated
-from leanat.report.findings import Findings
+from leanat.report.findings import Findings, rows_of
 
 
 def photographs(real: Path, papers: Path) -> list[str]:
-    """What training on real photographs shows, an item of ``real`` an entry; ``papers``: the folder of their numbers."""
+    """What training on real photographs shows, one entry per item of ``real``; ``papers``: the folder of the printed numbers."""
     of, made = of_replicated(real, papers), {f"{path.parent.name}/{path.stem}" for path in real.glob("*/*.csv")}
     entries, scales = [], {}
     for item, tell in SENTENCES.items():
         if item in made:
             scale = next(iter(replicated.load(*item.split("/"), real).values())).scale
-            entries.append(f"{tell(of)} Scale {scale}.")
+            words, *table = tell(of).split("\n")
+            entries += [f"{words} Scale {scale}.", *table]
             told = (SCALES[scale].attacked, SCALES[scale].ensemble) if scale in SCALES else ()
             scales[scale] = ", ".join(filter(None, told))
-    return entries + [f"- Scale {scale}: {attacked}." for scale, attacked in scales.items() if attacked]
+    return entries + [f"- At scale {scale}: {attacked}." for scale, attacked in scales.items() if attacked]
 
 
 def _seeds(of: Findings, item: str, rows: Iterable[str], column: str) -> str:
-    """How many seeds the rows have, the fewest and the most where they differ."""
+    """How many seeds the rows have, such as "5 seeds" or "3 to 5 seeds"."""
     counts = {len(of.values(item, row, column)) for row in rows}
     if len(counts) > 1:
         return f"{min(counts)} to {max(counts)} seeds"
@@ -40,23 +41,25 @@ def _fast_coresets(of: Findings) -> str:
         "CRAIG by class": "Adv. Craig, by class",
     }
     chance = "Random, drawn again"
+    every = {"all images": full, "random subsets": chance} | rows
 
-    def both(row: str) -> str:
-        own = f"{of.level(item, row, 'ACC')} and {of.level(item, row, 'RACC')}"
-        if row == chance:
-            return own
-        return f"{own} (the paper: {of.printed(item, row, '↑ ACC (%)')} and {of.printed(item, row, '↑ RACC (%)')})"
+    def cells(row: str) -> list[str]:
+        """Clean and robust accuracy, the printed ones where there are any, and what is gained over random subsets."""
+        printed = [] if row == chance or "by class" in row else ["↑ ACC (%)", "↑ RACC (%)"]
+        gained = ["ACC", "RACC"] if row in rows.values() else []
+        return [
+            *(of.level(item, row, column) for column in ("ACC", "RACC")),
+            *([of.printed(item, row, column) for column in printed] or ["", ""]),
+            *([of.gap(item, row, chance, column) for column in gained] or ["", ""]),
+        ]
 
-    against = "; ".join(
-        f"{name} {of.gap(item, row, chance, 'ACC')} and {of.gap(item, row, chance, 'RACC')}"
-        for name, row in rows.items()
+    head = ["clean, %", "robust, %", "paper: clean", "paper: robust", "clean less random", "robust less random"]
+    words = (
+        f"- `coreset` Table 3: Fast AT on half of the data ({_seeds(of, item, every.values(), 'ACC')}). Robust accuracy is under "
+        "PGD-50-10. The last two columns are points above random subsets of as many images."
     )
-    trained = _seeds(of, item, [full, chance, *rows.values()], "ACC")
-    return (
-        f"- `coreset` Table 3, Fast AT and half of the data ({trained}). Clean and robust accuracy "
-        f"(PGD-50-10): full training {both(full)}, GRAD-MATCH {both(rows['GRAD-MATCH'])}, CRAIG {both(rows['CRAIG'])}, "
-        f"random subsets of as many images {both(chance)}. Against random subsets, clean and robust: {against}."
-    )
+    table = rows_of(["trained on", *head], ([name, *cells(row)] for name, row in every.items()))
+    return "\n".join([words, *table])
 
 
 def _autopsy(of: Findings) -> str:
@@ -73,21 +76,21 @@ def _autopsy(of: Findings) -> str:
     made = {name: row for name, row in rows.items() if of.has(item, row, "clean")}
     lacking = ", ".join(name for name in rows if name not in made)
     return (
-        "- `coreset`, what the authors' code does otherwise, one change at a time on the same table "
+        "- `coreset`: what each difference of the authors' code changes, one at a time on the same table "
         f"({_seeds(of, item, made.values(), 'clean')}), in points clean and robust: "
         f"{_differences(of, item, made, 'PGD-50-10', 1)}.{f' Not run: {lacking}.' if lacking else ''}"
     )
 
 
 def _levels(of: Findings, item: str, rows: Mapping[str, str], attack: str) -> str:
-    """Of each named row the clean accuracy and that under an attack."""
+    """The clean accuracy of each named row and its accuracy under an attack."""
     return ", ".join(
         f"{name} {of.level(item, row, 'Clean')} and {of.level(item, row, attack)}" for name, row in rows.items()
     )
 
 
 def _differences(of: Findings, item: str, rows: Mapping[str, str], attack: str, digits: int) -> str:
-    """Of each named row the clean difference and that under an attack, which are its cells."""
+    """For rows whose cells are differences: the clean one of each named row and the one under an attack."""
     return "; ".join(
         f"{name} {of.interval(item, row, 'clean', digits)} and {of.interval(item, row, attack, digits)}"
         for name, row in rows.items()
@@ -102,84 +105,82 @@ def _removal(of: Findings) -> str:
         "random removal": "0.25 | Random",
         "both, which is Q-TART": "0.25 | Q-TART (Ours)",
     }
-    gaps = _differences(of, item, rows, "FGSM, radius 2/255", 2)
+    columns = ("clean", "FGSM, radius 2/255")
     before, after = (
         of.printed("qtart/table1", f"VGG16 | {name}", "CIFAR-10") for name in ("Baseline", "Q-TART (Ours)")
     )
-    return (
-        f"- `qtart`, the blocks of VGG16, standard training ({_seeds(of, item, rows.values(), 'clean')}). Points above "
-        f"plain SGD, clean and under FGSM of 2/255: {gaps} (clean accuracy in the paper: SGD {before} %, Q-TART {after} %)."
+    words = (
+        f"- `qtart`: the blocks of VGG16, standard training ({_seeds(of, item, rows.values(), 'clean')}), in points above plain "
+        f"SGD. In the paper clean accuracy is {before} % for SGD and {after} % for Q-TART."
     )
+    cells = ([name, *(of.interval(item, row, column) for column in columns)] for name, row in rows.items())
+    return "\n".join([words, *rows_of(["", *columns], cells)])
 
 
 def _classes(of: Findings) -> str:
     matrix, hard = "sat/figure2", ("cat", "dog", "car", "truck")
-    found = ", ".join(f"{of.mean(matrix, c, 'A')} % and {of.mean(matrix, c, 'gain on B')} ({c})" for c in hard)
     full = of.mean(matrix, "full AT", "A")
     paper = of.printed("sat/figure6", "CIFAR-10 | hardest | full AT", "robust accuracy (AutoAttack l2)")
-    return (
-        f"- `sat`, four classes of Figure 2 with the authors' weights, w_A = |B|/|A| ({_seeds(of, matrix, hard, 'A')}): robust "
-        "accuracy on the attacked class, and points that the nine others gain over a training without attacks: "
-        f"{found}. Full adversarial training reaches {full} % (the paper: {paper} %)."
+    words = (
+        f"- `sat`: four classes of Figure 2, with the authors' weights w_A = |B|/|A| ({_seeds(of, matrix, hard, 'A')}). Full "
+        f"adversarial training reaches {full} % robust accuracy (the paper: {paper} %)."
     )
+    head = [
+        "attacked class",
+        "robust accuracy on it, %",
+        "points that the nine others gain over a training without attacks",
+    ]
+    cells = ([name, of.mean(matrix, name, "A"), of.mean(matrix, name, "gain on B")] for name in hard)
+    return "\n".join([words, *rows_of(head, cells)])
 
 
 def _slips_of_sat(of: Findings) -> str:
-    item = "sat/autopsy"
-
-    def of_trainings(change: str, digits: int) -> str:
-        rows = {"full AT": "full AT | full AT"} | {name: f"{name} | CSAT" for name in ("car", "truck", "cat", "dog")}
-        found = (f"{of.interval(item, f'{row} | {change}', 'points', digits)} ({name})" for name, row in rows.items())
-        return ", ".join(found)
-
-    trainings = ("full AT | full AT", *(f"{name} | CSAT" for name in ("car", "truck", "cat", "dog")))
-    changes = ("clean, all 10,000", "robust, 8,000 images")
-    trained = _seeds(of, item, [f"{row} | {change}" for row in trainings for change in changes], "points")
-    return (
-        f"- `sat`, what the authors' code reports otherwise, of the same networks ({trained}): points of robust accuracy on the "
-        "first 8/9 of the attacked images (the code: 8,000 of 9,000) less that on all of them, "
-        f"{of_trainings('robust, 8,000 images', 2)}; of clean accuracy on all 10,000 less that on the attacked ones, "
-        f"{of_trainings('clean, all 10,000', 2)}, most of which may come from which images are attacked.{_weights(of)}"
+    """Where the authors' code differs: its slice of the images, and the weight of the attacked class, where w = 1 was trained."""
+    item, full = "sat/autopsy", "full AT | full AT"
+    rows = {"all classes (full AT)": full} | {name: f"{name} | CSAT" for name in ("car", "truck", "cat", "dog")}
+    heads = {
+        "robust, 8,000 images": "robust: first 8/9 of the images less all",
+        "clean, all 10,000": "clean: all 10,000 images less the attacked ones",
+    }
+    trained = _seeds(of, item, [f"{row} | {change}" for row in rows.values() for change in heads], "points")
+    words = (
+        f"- `sat`: what differences of the authors' code change, in points on the same networks ({trained}). It takes robust "
+        "accuracy over 8,000 of the 9,000 attacked images, and clean accuracy over all 10,000; most of the latter difference may "
+        "come from which images are attacked."
     )
-
-
-def _weights(of: Findings) -> str:
-    """The weight of the attacked class against 1, where that was trained; empty where it was not."""
-    item, rows = "sat/autopsy", {name: f"{name} | CSAT" for name in ("car", "truck", "cat", "dog")}
-    if not of.has(item, "car | CSAT | robust, weights", "points"):
-        return ""
-
-    def by(change: str) -> str:
-        found = (
-            f"{of.interval(item, f'{row} | {change}, weights', 'points', 1)} ({name})" for name, row in rows.items()
+    if of.has(item, "car | CSAT | robust, weights", "points"):
+        weighted = {"robust, weights": "robust: weights less w = 1", "clean, weights": "clean: weights less w = 1"}
+        alone = _seeds(of, item, [f"{row} | robust, weights" for row in rows.values() if row != full], "points")
+        words += (
+            f" Its weights, against the w = 1 of the paper's text, were trained with {alone}; each network is that of its most "
+            "robust epoch."
         )
-        return ", ".join(found)
+        heads |= weighted
 
-    trained = _seeds(of, item, [f"{row} | robust, weights" for row in rows.values()], "points")
-    return (
-        f" The authors' weights less w = 1, as the paper's text has it ({trained}): points of robust accuracy {by('robust')}, of "
-        f"clean accuracy {by('clean')}; each network is that of its most robust epoch."
-    )
+    def cell(row: str, change: str) -> str:
+        if "weights" in change:
+            return "" if row == full else of.interval(item, f"{row} | {change}", "points", 1)
+        return of.interval(item, f"{row} | {change}", "points")
+
+    table = ([name, *(cell(row, change) for change in heads)] for name, row in rows.items())
+    return "\n".join([words, *rows_of(["attacked", *heads.values()], table)])
 
 
 def _hardest(of: Findings) -> str:
     item, robust = "sat/figure6", "robust"
-    shares = [share for share in ("10", "30", "50") if of.has(item, _esat("hardest", share), robust)]
-    chance = [share for share in shares if of.has(item, _esat("random", share), robust)]
-
-    def both(row: str) -> str:
-        return f"{of.level(item, row, 'clean')} and {of.level(item, row, robust)}"
-
-    told = "; ".join(
-        f"{share} % of the images {both(_esat('hardest', share))}"
-        + (f", as many at random {both(_esat('random', share))}" if share in chance else "")
-        for share in shares
+    rows = {
+        f"{which} {share} %": _esat(order, share)
+        for share in ("10", "30", "50")
+        for order, which in (("hardest", "hardest"), ("random", "a random"))
+        if of.has(item, _esat(order, share), robust)
+    }
+    words = (
+        "- `sat`: attacks on the hardest images only (ESAT, Figure 6; "
+        f"{_seeds(of, item, rows.values(), robust)}), clean and robust accuracy in %."
     )
-    every = [*(_esat("hardest", share) for share in shares), *(_esat("random", share) for share in chance)]
-    return (
-        f"- `sat`, attacks on the hardest images alone (ESAT, Figure 6; {_seeds(of, item, every, robust)}), clean and robust "
-        f"accuracy: {told}; all of them {both('CIFAR-10 | ResNet-18 | full AT | full AT')}."
-    )
+    rows |= {"all": "CIFAR-10 | ResNet-18 | full AT | full AT"}
+    cells = ([name, of.level(item, row, "clean"), of.level(item, row, robust)] for name, row in rows.items())
+    return "\n".join([words, *rows_of(["attacked images", "clean", "robust"], cells)])
 
 
 def _esat(order: str, share: str) -> str:
@@ -197,7 +198,7 @@ def _first_phase(of: Findings) -> str:
     return (
         f"- `saliency`, the first phase at the paper's own beta and gamma ({trained}). "
         f"Clean and robust accuracy (PGD-20): {_levels(of, item, rows, 'PGD-20')}. "
-        "The paper says that it is 1 to 2 points above its teacher in both."
+        "In the paper OURS is 1 to 2 points above its teacher in both."
     )
 
 
@@ -207,9 +208,9 @@ def _batch_statistics(of: Findings) -> str:
     told = ", ".join(f"{of.interval(item, row, 'PGD-20', 1)} ({row})" for row in rows)
     standard = f"{rows[-1]}, {_seeds(of, item, rows[-1:], 'FGSM')}"
     return (
-        f"- `saliency`, BatchNorm with the statistics of 100 attacked test images, as the authors' code evaluates, less running "
-        f"statistics, of the same networks ({_seeds(of, item, rows, 'PGD-20')}): points under PGD-20 {told}, under FGSM "
-        f"{of.interval(item, rows[-1], 'FGSM', 1)} ({standard})."
+        "- `saliency`: BatchNorm takes the statistics of 100 attacked test images, as in the authors' evaluation, in place of "
+        f"the running statistics. On the same networks ({_seeds(of, item, rows, 'PGD-20')}) this changes accuracy under "
+        f"PGD-20, in points, by {told}, and under FGSM by {of.interval(item, rows[-1], 'FGSM', 1)} ({standard})."
     )
 
 
@@ -222,12 +223,12 @@ def _pruned(of: Findings) -> str:
         "GRAD-MATCH": "beta 1 | Adv-GRAD-MATCH (Ours)",
     }
     return (
-        f"- `advprune`, TRADES with beta 1, 30 % of the data ({_seeds(of, item, rows.values(), column)}). Clean and robust "
+        f"- `advprune`: TRADES with beta 1 on 30 % of the data ({_seeds(of, item, rows.values(), column)}). Clean and robust "
         f"accuracy (PGD-50-10): {_levels(of, item, rows, column)}."
     )
 
 
-# Of an item on real photographs, what says in words what it shows.
+# What an item on real photographs shows: the words, and after a newline the lines of a table.
 SENTENCES: dict[str, Callable[[Findings], str]] = {
     "coreset/table3": _fast_coresets,
     "coreset/autopsy": _autopsy,

@@ -1,4 +1,4 @@
-"""The findings in README.md: sentences whose numbers are read from finished items, the ledger and ``replicated/``.
+"""The findings in README.md: sentences and tables whose numbers are read from finished items, the ledger and ``replicated/``.
 
 ``leanat readme`` writes them between marks of README.md, each cell of the demo that they use into docs/demo.csv, and the ledger
 into docs/claims_all.csv, or docs/claims_verdicts.csv once ``leanat decide`` has added seeds; from these files
@@ -22,7 +22,7 @@ from leanat.plan.item import Item
 from leanat.report import ledger, ledger_text, published
 from leanat.report.cells import Items
 from leanat.report.claims import load
-from leanat.report.findings import Cells, Findings, Values
+from leanat.report.findings import Cells, Findings, Values, rows_of
 from leanat.report.photographs import photographs
 
 BEGIN, END = '<!-- {}: written by "leanat readme" -->', "<!-- end of {} -->"
@@ -64,13 +64,22 @@ def read(path: Path) -> Cells:
 
 
 def with_block(text: str, name: str, lines: list[str]) -> str:
-    """The document with a block's entries replaced, wrapped. Raises ValueError where it has not got both marks once."""
+    """The document with the lines of a block replaced; what is no row of a table is wrapped under its own indent.
+
+    Raises ValueError unless both marks of the block stand in the document once each.
+    """
     begin, end = BEGIN.format(name), END.format(name)
     if text.count(begin) != 1 or text.count(end) != 1:
         raise ValueError(f"README.md: the lines {begin} and {end} must stand there once each")
-    wrapped = (textwrap.fill(line, 130, subsequent_indent="  ", break_on_hyphens=False) for line in lines)
-    block = "\n".join([begin, *wrapped, end])
+    block = re.sub(r"\n{2,}", "\n\n", "\n".join([begin, *map(_wrapped, lines), end]))
     return re.sub(re.escape(begin) + ".*?" + re.escape(end), lambda _: block, text, flags=re.S)
+
+
+def _wrapped(line: str) -> str:
+    if line.lstrip().startswith("|"):
+        return line
+    indent = " " * (len(line) - len(line.lstrip()) + (2 if line.lstrip().startswith("-") else 0))
+    return textwrap.fill(line, 130, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def update(root: Path, results: Path, asked: Mapping[str, Item]) -> None:
@@ -122,7 +131,7 @@ def _read(path: Path) -> list[dict[str, str]]:
 def claims(root: Path) -> list[str]:
     """How many claims have which verdict, after ``make all`` and with the seeds added since, and the clearest rejections."""
     tests = {claim.id: claim for paper in published.papers(root / "published") for claim in load(paper)}
-    counts, verdicts, last, real, changed = [], {}, [], [], []
+    verdicts, last, real, changed = {}, [], [], []
     for name, planned in ((LEDGERS[False], False), (LEDGERS[True], True)):
         if not (root / name).is_file():
             continue
@@ -131,47 +140,43 @@ def claims(root: Path) -> list[str]:
         last = rows = [row for row in own if _same_test(row, tests.get(row["claim"]))]
         changed = sorted(tests.keys() - {row["claim"] for row in rows})
         real = [row for row in every if row["origin"] == "replicated"]
-        of = Counter(row["verdict"] for row in rows)
-        part = sum(r["verdict"] == "supported" and r["cases"] != r["cases_in_all"] for r in rows)
         when = "with the seeds that `leanat decide` has added so far" if planned else "after `make all`"
-        verdicts[when] = Counter((row["paper"], _kind(row["verdict"])) for row in rows)
-        counts.append(
-            f"{when}: {of['supported']} supported ({part} of them in some of their cases alone), "
-            f"{of['not supported']} not supported, {of['inconclusive']} inconclusive, {of['not decidable']} "
-            f"with too few seeds to be tested, {len(rows) - sum(of[v] for v in DECIDABLE)} not for this scale or not testable"
-        )
+        verdicts[when] = Counter((row["paper"], kind) for row in rows for kind in _kinds(row))
     against = [row for row in last if row["verdict"] == "not supported" and row["p_reject"]]
     clearest = sorted(against, key=lambda row: float(row["p_reject"]))[:5]
     return [
+        f"- The verdicts on {len(last)} claims, {', then '.join(verdicts)}:",
         *_table(verdicts),
-        f"- Of {len(last)} claims, {'; '.join(counts)}.",
         *(
             [f"- Not among them, since their tests were written or changed after these runs: {', '.join(changed)}."]
             if changed
             else []
         ),
-        f"- The clearest of those that are not supported: {'; '.join(map(_told, clearest))}.",
+        "- The clearest of those that are not supported, each with its effect, what the claim expects, and the seeds:",
+        *(f"  - {_told(row)}." for row in clearest),
         *_on_photographs(real),
     ]
 
 
-def _kind(verdict: str) -> str:
-    """The column of a verdict in the table of all papers."""
-    return verdict if verdict in DECIDABLE else "other"
+def _kinds(row: Mapping[str, str]) -> list[str]:
+    """The columns that a verdict counts in, in the table of all papers."""
+    if row["verdict"] == "supported" and row["cases"] != row["cases_in_all"]:
+        return ["supported", "partly"]
+    return [row["verdict"] if row["verdict"] in DECIDABLE else "other"]
 
 
 def _table(verdicts: Mapping[str, Counter[tuple[str, str]]]) -> list[str]:
-    """The claims of each paper by verdict, one number for each ledger."""
-    named = {"not decidable": "too few seeds", "other": "not for this scale, or not testable"}
-    kinds = (*DECIDABLE, "other")
+    """The claims of each paper and of all by verdict, one number for each ledger."""
+    kinds = {"supported": "supported", "partly": "of these, in some of their cases only"}
+    kinds |= {kind: kind for kind in DECIDABLE[1:3]}
+    kinds |= {"not decidable": "too few seeds", "other": "not for this scale, or not testable"}
     papers = sorted({paper for counts in verdicts.values() for paper, _ in counts})
-    head = ["paper", *(named.get(kind, kind) for kind in kinds)]
-    rows = [
-        [f"`{paper}`", *(" → ".join(str(counts[paper, kind]) for counts in verdicts.values()) for kind in kinds)]
-        for paper in papers
-    ]
-    lines = [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
-    return [f"Claims by verdict, {', then '.join(verdicts)}:", "", *lines, ""] if rows else []
+
+    def cells(name: str, of: Sequence[str]) -> list[str]:
+        numbers = ([sum(counts[paper, kind] for paper in of) for counts in verdicts.values()] for kind in kinds)
+        return [name, *(" → ".join(map(str, found)) for found in numbers)]
+
+    return rows_of(["paper", *kinds.values()], [*(cells(f"`{p}`", [p]) for p in papers), cells("all", papers)])
 
 
 def _same_test(row: Mapping[str, str], claim: Claim | None) -> bool:
@@ -195,21 +200,24 @@ def _told(row: Mapping[str, str]) -> str:
 
 def _on_photographs(rows: Sequence[Mapping[str, str]]) -> list[str]:
     """What the claims come to on the numbers of ``replicated/``, and what would decide those that are open."""
-    told = []
-    for verdict in ("supported", "not supported"):
-        found = [_told(row) for row in rows if row["verdict"] == verdict]
-        told.append(f"{verdict}: {'; '.join(found) or 'none'}")
-    unsure = [
-        f"{row['claim']} ({row['reason'].partition('; ')[0]})" for row in rows if row["verdict"] == "inconclusive"
+    told = [
+        f"{verdict}: {_told(row)}"
+        for verdict in ("supported", "not supported")
+        for row in rows
+        if row["verdict"] == verdict
     ]
+    unsure: dict[str, list[str]] = {}  # claims by what would decide them
+    for row in rows:
+        if row["verdict"] == "inconclusive":
+            unsure.setdefault(row["reason"].partition("; ")[0], []).append(row["claim"])
+    told += [f"inconclusive: {', '.join(own)} ({reason})" for reason, own in unsure.items()]
     alone = [row["claim"] for row in rows if row["verdict"] == "not decidable"]
-    told += [f"inconclusive: {', '.join(unsure)}"] if unsure else []
-    told += [f"trained with too few seeds to be tested: {', '.join(alone)}"] if alone else []
-    return [f"- On real photographs {len(rows)} of them have numbers. {'. '.join(t[0].upper() + t[1:] for t in told)}."]
+    told += [f"too few seeds to be tested: {', '.join(alone)}"] if alone else []
+    return [f"- On real photographs {len(rows)} of the claims have numbers:", *(f"  - {line}." for line in told)]
 
 
 def demo(of: Findings) -> list[str]:
-    """What the demo shows, one entry per paper."""
+    """What the demo shows, one entry or two per paper."""
     return [*_coreset(of), *_qtart(of), *_saliency(of), *_sat(of)]
 
 
@@ -218,49 +226,61 @@ def _coreset(of: Findings) -> list[str]:
     chosen = ("Random", "GradMatch, by batch", "GradMatch, by class")
     kinds = ("500 near-copies of 25 digits, 100 others", "40 % wrong labels", "long tail of classes")
 
-    def above(kind: str) -> str:
-        """Of one kind of data, what each selection has over random subsets."""
-        names = {"GRAD-MATCH by batch": "GradMatch, by batch", "by class": "GradMatch, by class"}
-        names |= {"CRAIG by batch": "Craig, by batch", "by class ": "Craig, by class"}
-        found = {
-            n: of.gap("coreset/redundancy", f"{kind} | {row}", f"{kind} | Random, drawn again", "RACC")
-            for n, row in names.items()
-        }
-        return f"{kind}: " + ", ".join(f"{name.strip()} {gap}" for name, gap in found.items())
+    names = {"GRAD-MATCH by batch": "GradMatch, by batch", "GRAD-MATCH by class": "GradMatch, by class"}
+    rivals = names | {"CRAIG by batch": "Craig, by batch", "CRAIG by class": "Craig, by class"}
 
-    at = {k: ", ".join(of.mean(error, share.format(k), name, 2) for name in chosen) for k in (10, 30, 50)}
+    def above(kind: str) -> list[str]:
+        """Of one kind of data, what each selection has over random subsets."""
+        chance = f"{kind} | Random, drawn again"
+        return [of.gap("coreset/redundancy", f"{kind} | {row}", chance, "RACC") for row in rivals.values()]
+
     return [
-        "- `coreset`: how well chosen examples match the gradient of all, and what they gain. The cosine between the gradient "
-        "of the coreset and that of all examples (equation 6, trained networks, the last layer, whose gradients are what is "
-        "matched): random, "
-        f"GRAD-MATCH by batch, by class: {at[10]} at 10 % of the digits, {at[30]} at 30 %, {at[50]} at 50 %. Robust accuracy "
-        "above that of random subsets where at most 64 images are kept (5 seeds, 95 % intervals, twelve comparisons, none "
-        "corrected): "
-        f"{'; '.join(map(above, kinds))}.",
+        "- `coreset`: the cosine between the gradient of the chosen examples and that of all, by the share of the digits that is "
+        "kept (equation 6; trained networks; the last layer, whose gradients the methods match).",
+        *rows_of(
+            ["kept", "random", *names],
+            ([f"{k} %", *(of.mean(error, share.format(k), name, 2) for name in chosen)] for k in (10, 30, 50)),
+        ),
+        "- `coreset`: robust accuracy where at most 64 images are kept, in points above random subsets (5 seeds; the intervals "
+        "are not corrected for the twelve comparisons).",
+        *rows_of(["training set", *rivals], ([kind, *above(kind)] for kind in kinds)),
     ]
 
 
 def _qtart(of: Findings) -> list[str]:
     nets = ("VGG16", "MobileNet", "DenseNet", "ResNet50")
 
-    def effects(row: str) -> str:
-        return " and ".join(of.interval("qtart/decomposition", row, c) for c in ("clean", "FGSM, radius 2/255"))
-
     def among(tau: int, kind: str, column: str) -> str:
         found = sorted(float(of.mean("qtart/planted", f"{tau} | {net}", f"{kind} | {column}")) for net in nets)
         return f"{found[0]:.0f} to {found[-1]:.0f} %"
 
-    windows = ("last layer", "gaussian", "training loss")
-    early, late = (", ".join(among(tau, "faint", window) for window in windows) for tau in (50, 100))
+    columns = ("clean", "FGSM, radius 2/255")
+    effects = {
+        "label smoothing alone": "0 | Baseline + label smoothing",
+        "removal alone": "0.25 | Q-TART's removal",
+        "both, which is Q-TART": "0.25 | Q-TART (Ours)",
+    }
+    windows = {
+        "instability, last layer": "last layer",
+        "instability, Gaussian window over all layers": "gaussian",
+        "training loss": "training loss",
+    }
     blends = among(100, "blends", "training loss"), among(100, "blends", "gaussian")
     return [
-        "- `qtart`: with one recipe for all rows, removing the 2 noisiest of 600 examples (the paper: 0.25 %) changes clean "
-        f"""accuracy and that under FGSM by {effects("0.25 | Q-TART's removal")} points (20 seeds), label smoothing alone by """
-        f"{effects('0 | Baseline + label smoothing')}, both together by {effects('0.25 | Q-TART (Ours)')}. Drawn examples "
-        "that were planted faint (5 % of all) make up this much of as many that Q-TART would remove, over four networks, by "
-        f"the last layer, by the Gaussian window over all layers, by the training loss: {early} at the paper's tau, {late} at "
-        "twice that. Blends of two classes "
-        f"(2 %) are found by the loss alone: {blends[0]} against {blends[1]}.",
+        "- `qtart`: accuracy in points above plain SGD, with one recipe for all rows (20 seeds). Removal takes the 2 noisiest of "
+        "600 examples (the paper: 0.25 %).",
+        *rows_of(
+            ["", *columns],
+            ([name, *(of.interval("qtart/decomposition", row, c) for c in columns)] for name, row in effects.items()),
+        ),
+        "- `qtart`: whether faint images, 5 % of a set of drawn shapes, are the ones that Q-TART would remove (`planted`). The "
+        "table has their share among the 5 % that each ranking puts first, from the lowest to the highest of four networks; "
+        "chance is 5 %. Blends of two classes, 2 % of the set, are found by the loss only: at twice the paper's tau they are "
+        f"{blends[0]} of its 5 %, against {blends[1]} with the Gaussian window.",
+        *rows_of(
+            ["ranked by", "at the paper's tau", "at twice that"],
+            ([name, among(50, "faint", key), among(100, "faint", key)] for name, key in windows.items()),
+        ),
     ]
 
 
@@ -271,9 +291,9 @@ def _saliency(of: Findings) -> list[str]:
     own = of.level("saliency/weights", "The paper's own weights | OURS, own weights", column)
     robust, plain = of.level(table, ours, column), of.level(table, standard, column)
     return [
-        f"- `saliency`: networks that never see an attack in training become robust, {robust} % under PGD-20 where standard "
-        f"training has {plain} %. Their adversarially trained teacher is {of.gap(table, teacher, ours, column)} points above. "
-        f"With the paper's own beta and gamma, at this scale, OURS has {own} % (`weights`).",
+        f"- `saliency`: networks that never see an attack in training become robust: OURS reaches {robust} % under PGD-20, "
+        f"standard training {plain} %. The adversarially trained teacher is {of.gap(table, teacher, ours, column)} points "
+        f"above OURS. With the paper's own beta and gamma OURS reaches {own} % at this scale (`weights`).",
     ]
 
 
@@ -284,12 +304,12 @@ def _sat(of: Findings) -> list[str]:
         found = sorted(float(of.mean(matrix, before + name, column)) for name in classes)
         return f"{found[0]:.0f} to {found[-1]:.0f} {unit}"
 
-    weighted, plain = (
-        f"{span(before, 'A', '%')}, and {span(before, 'gain on B', 'points')}" for before in ("", "w = 1 | ")
+    on_a, others = (
+        f"{span('', column, unit)} with the authors' weights and {span('w = 1 | ', column, unit)} with w = 1"
+        for column, unit in (("A", "%"), ("gain on B", "points"))
     )
     full = of.mean(matrix, "full AT", "A")
     return [
-        "- `sat`: where one class of ten is attacked in training, robust accuracy on it, and what the other nine gain over a "
-        f"training without attacks, from class to class: {weighted} with the authors' weights, {plain} with w = 1 (full "
-        f"adversarial training: {full} % on all; Figure 2).",
+        f"- `sat`: one class of ten is attacked in training (Figure 2). Robust accuracy on it is {on_a}, from class to class. "
+        f"The other nine gain {others} over a training without attacks. Full adversarial training reaches {full} % on all.",
     ]
