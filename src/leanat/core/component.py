@@ -1,4 +1,4 @@
-"""Components: frozen dataclasses that check their fields by the annotations, and that a spec names.
+"""Components: frozen dataclasses that check their fields by their annotations, and that a spec refers to by name.
 
     @component("focal")
     class Focal:
@@ -7,8 +7,8 @@
     Focal(gamma=-1)  # ValueError: Focal: gamma -1; allowed: 0 or more
     from_json(Objective, {"focal": {"gamma": 2}}, "spec.method.objective", slots)  # Focal(gamma=2.0)
 
-The annotations are pydantic's and those of annotated-types. Nothing is converted but a whole number where a float is
-asked for, and text where a path is. ``__post_init__`` is left for what holds between several fields.
+The annotations are those of pydantic and of annotated-types. Only whole numbers are converted, where a float is asked for, and
+text, where a path is. ``__post_init__`` is free for conditions between several fields.
 """
 
 from __future__ import annotations

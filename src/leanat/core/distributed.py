@@ -1,8 +1,8 @@
 """One training on several processes, one per GPU, started by torchrun: each takes its part of every mini-batch.
 
-Gradients are added up after the backward pass, not by DistributedDataParallel: attacks pass through the same network many
-times per step without a gradient for its weights, and one addition per step costs nothing beside them. The weights of a
-mini-batch are added up first, so the loss is that of one process. Without torchrun every function here does nothing.
+Gradients are summed after the backward pass, not by DistributedDataParallel: attacks pass through the same network many times
+per step without a gradient for its weights, and one sum per step costs little in comparison. The example weights of a
+mini-batch are summed first, so the loss is that of one process. Without torchrun every function here does nothing.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ def broadcast_from_rank0(make: Callable[[], tuple], device: torch.device) -> tup
 def broadcast_choice(make: Callable[[], tuple], net: nn.Module, device: torch.device) -> tuple:
     """Broadcasts a selection that process 0 makes with ``net``, and then the buffers of its network.
 
-    The others wait meanwhile. An attack or a gradient in training mode uses the statistics of process 0's own batches, and
-    updates the running ones, as on one GPU.
+    The other processes wait meanwhile. Attacks and gradients in training mode use the BatchNorm statistics of process 0's own
+    batches, and update the running ones, as on one GPU.
     """
     with alone(net):
         choice = broadcast_from_rank0(make, device)

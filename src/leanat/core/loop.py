@@ -1,6 +1,6 @@
-"""The one loop that all papers share: budget, attack, objective, weighted mean, optimiser.
+"""The training loop that all papers share: budget, attack, objective, weighted mean, optimiser.
 
-Its terms are in ``core.nouns``.
+``core.nouns`` defines its terms.
 
     run = Run(net, Method(CrossEntropy(), PGD(Linf(8 / 255), 10, 2 / 255, "uniform"), Everything()), recipe, seed=0)
     train(run, Split(data, None))
@@ -77,8 +77,8 @@ def _dropout_seed(run: Run, meter: Meter) -> int:
 def batches(run: Run, split: Split, meter: Meter, stop: Callable[[], bool]) -> Iterator[Step]:
     """The steps of an epoch, or of the rest of one that was stopped midway; sets the learning rate before each.
 
-    At the start of an epoch the hooks and the selector are called once. Each process gets its part of every mini-batch; a
-    streamed set is told beforehand which examples will be asked for; each mini-batch comes ``Method.replays`` times.
+    At the start of an epoch the hooks and the selector are called once. Each process gets its part of every mini-batch, each
+    mini-batch comes ``Method.replays`` times, and a streamed data set is told in advance which examples it will be asked for.
 
     With ``drop_last`` an incomplete last mini-batch is dropped. A last mini-batch of one example is skipped if a BatchNorm
     cannot train on it (``needs_two``); with several processes, one with fewer examples than processes is skipped. Raises

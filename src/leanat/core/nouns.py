@@ -1,7 +1,8 @@
 """The nouns of adversarial training on chosen data.
 
-Four questions tell the papers apart: which examples (Selector), how hard each is attacked (Budget), what is minimised
-(Objective), what is remembered (Hook). A Method answers them; a Recipe says how to optimise; a Run is the state.
+The papers differ in four things: which examples are trained on (Selector), how strongly each is attacked (Budget), which loss
+is minimised (Objective) and what is remembered between steps (Hook). A Method has all four, a Recipe says how to optimise,
+and a Run is the state.
 """
 
 from __future__ import annotations
@@ -116,10 +117,10 @@ class Objective(Protocol):
 
 
 class Hook:
-    """A part of a method that outlives a step. Its state lives in ``run.memory[name]``, and so in the checkpoint.
+    """A part of a method with state that outlives a step. The state is ``run.memory[name]``, and so part of the checkpoint.
 
-    By default every method here does nothing. An objective, attack, selector or budget that is also a Hook is called as one
-    without being listed among the extras (``Method.hooks``).
+    By default every method here does nothing. An objective, attack, selector or budget that is also a Hook need not be listed
+    among the extras to be called as one (``Method.hooks``).
     """
 
     name: ClassVar[str]
@@ -250,7 +251,7 @@ class Method:
 
 @component()
 class Recipe:
-    """How a network is optimised; the learning rate is a function of the fractional epoch, in which each replay is a step.
+    """How a network is optimised. The learning rate is a function of the fractional epoch, in which each replay counts as a step.
 
     ``decays``: weight decay acts on "all" parameters, or on the "kernels" of convolutions and linear layers only, not on
     biases or BatchNorm.

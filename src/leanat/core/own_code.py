@@ -138,9 +138,9 @@ def _modules(name: tuple[str, ...], folder: Path) -> list[Path]:
 
 
 def load(where: str) -> Loaded:
-    """Imports the file or module anew, and what it imports from beside it: two files may each have their own ``helper.py``.
+    """Imports the file or module anew, with what it imports from its own folder: two files may each have their own ``helper.py``.
 
-    Its folder (for a module: the working folder) stays first on ``sys.path``, for imports that it makes when it is called.
+    Its folder (for a module: the working folder) stays first on ``sys.path``, for imports that it makes later, when called.
     Raises whatever the code raises.
     """
     is_file = where.endswith(".py")

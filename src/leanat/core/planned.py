@@ -20,7 +20,7 @@ EVERYTHING = Planned(1.0, False)
 def planned(selector: Selector, epoch: int, epochs: int, examples: int) -> Planned:
     """What ``selector`` does at ``epoch`` of ``epochs`` with ``examples`` training examples, by its own method ``planned``.
 
-    A selector without such a method is taken to select at every epoch and to keep its ``fraction``, or everything if it has
+    A selector without such a method is assumed to select at every epoch and to keep its ``fraction``, or everything if it has
     none.
     """
     own = getattr(selector, "planned", None)

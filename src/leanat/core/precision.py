@@ -1,8 +1,8 @@
 """What fp32 and bf16 mean on a device, and how a GPU computes the same bits twice.
 
-By torch's default, convolutions on a GPU round their operands to TF32, 10 bits of mantissa. Robust accuracies are reported
-in fp32, and the perceptual attacks take finite differences with a step of 1e-3, which TF32 rounds away: they would then
-show robustness that is not there.
+By default torch rounds the operands of convolutions on a GPU to TF32, which has 10 bits of mantissa. Robust accuracies are
+reported in fp32. The perceptual attacks take finite differences with a step of 1e-3, which TF32 rounds away, so that they
+would show robustness that is not there.
 """
 
 from __future__ import annotations
@@ -127,10 +127,10 @@ class _Cast:
 
 @contextmanager
 def cast_once(net: nn.Module) -> Iterator[None]:
-    """Inside, under autocast, the weights of convolutions and linear layers are of its type, cast here once.
+    """Within this context, under autocast, the weights of convolutions and linear layers have been cast to its type once.
 
-    For the many passes of an attack through a frozen network: autocast keeps its casts of weights that take gradients, and
-    casts all others again in each pass. No bit differs. Inside another ``cast_once`` of the network it does nothing.
+    This is for the many passes of an attack through a frozen network: autocast caches only its casts of weights that take
+    gradients, and casts all others again in each pass. No bit differs. Nested in another ``cast_once`` it does nothing.
     """
     device = next((p.device.type for p in net.parameters()), "cpu")
     with ExitStack() as hooks:

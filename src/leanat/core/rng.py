@@ -1,10 +1,10 @@
-"""Random numbers per example: each a pure function of (seed, purpose, epoch, example, view).
+"""Random numbers per example, each a pure function of (seed, purpose, epoch, example, view).
 
 Dropout, AutoAttack and the initialisation of networks draw from torch's generators instead, seeded from the run's seed.
 
-A counter-based generator: the bits of an example are a hash (the finaliser of SplitMix64, Steele, Lea and Flood 2014) of a
-key and a counter, computed in integer arithmetic on the device that holds the data. There is no state, so the draws of an
-example stay the same when the training set is thinned, the batch size changes, or a run is resumed or moves to another device.
+The generator is counter-based: the bits of an example are a hash (the finaliser of SplitMix64, Steele, Lea and Flood 2014) of
+a key and a counter, computed in integer arithmetic on the device that holds the data. There is no state, so the draws of an
+example stay the same when examples are left out, the batch size changes, or a run is resumed or moves to another device.
 """
 
 from __future__ import annotations
