@@ -1,9 +1,9 @@
-"""AutoAttack (Croce and Hein 2020) and its parts, through the package ``pyautoattack``, its side effects fenced in.
+"""AutoAttack (Croce and Hein 2020) and its parts, through the package ``pyautoattack``, without its side effects.
 
-The package seeds the global generators, leaves gradients in parameters, and trusts the caller with evaluation mode; here
-the generators (of GPUs that are in use), modes and gradients are as before after every call. Its random numbers belong
-to a batch, not to an example: outcomes depend on the batch size (by an image in hundreds) and equal the package's for
-equal batches and seed.
+The package seeds the global generators, leaves gradients in parameters, and leaves evaluation mode to the caller. Here the
+generators (also of GPUs in use), modes and gradients are as before after every call. Its random numbers are drawn per batch,
+not per example: outcomes depend on the batch size (by one image in hundreds), and equal the package's for equal batches and
+seed.
 """
 
 from __future__ import annotations
@@ -87,11 +87,11 @@ def _run(
 
 @component("apgd")
 class APGD:
-    """Auto-PGD on cross-entropy ("ce"), on the difference of logits ratio ("dlr", 3 classes or more), or targeted at
-    the ``targets`` likeliest wrong classes, or all if there are fewer ("t", 4 classes or more).
+    """Auto-PGD on cross-entropy ("ce"), on the difference of logits ratio ("dlr", 3 classes or more), or targeted ("t", 4
+    classes or more) at the ``targets`` likeliest wrong classes, or at all of them if there are fewer.
 
-    Where it fails it returns the *clean* image: right for accuracy, wrong for training and for measuring perturbations.
-    With ``highest`` every image gets its point of highest loss instead (not for "t"): for attacks that transfer.
+    Where it does not fool the network it returns the *clean* image. This suits accuracy, but neither training nor measuring
+    perturbations. With ``highest`` every image gets its point of highest loss instead (not for "t"), for attacks that transfer.
     """
 
     threat: Ball
@@ -197,8 +197,8 @@ class Ensemble:
 class AutoAttack:
     """The standard version, every value fixed: apgd-ce, apgd-t, fab-t (9 targets, 100 steps), square (5,000 queries).
 
-    With 4 to 9 classes the targets are all the wrong classes. With fewer than 4 the targeted loss does not exist; what
-    is left is apgd-ce, fab and square, which is not AutoAttack; the notes of an evaluation say so.
+    With 4 to 9 classes the targets are all wrong classes. With fewer than 4 the targeted loss does not exist. Then apgd-ce, fab
+    and square are run, which is not AutoAttack, and the notes of an evaluation say so.
     """
 
     threat: Ball
@@ -235,8 +235,9 @@ def in_turn(attack: Ensemble | AutoAttack, net: nn.Module, step: Step) -> Tensor
 def sanity(net: nn.Module, x: Tensor, y: Tensor) -> list[str]:
     """Reasons to doubt an evaluation of this network, as sentences; empty if there are none.
 
-    AutoAttack's checks, with its thresholds, on one batch x [B, C, H, W], y [B]: outputs that vary from call to call,
-    outputs that are probabilities, gradients taken inside the forward pass; and input gradients that are exactly 0.
+    These are AutoAttack's checks with its thresholds, on one batch x [B, C, H, W], y [B]: outputs that vary from call to call,
+    outputs that are probabilities, and gradients taken inside the forward pass. We also look for input gradients that are
+    exactly 0, and for logits and gradients that are not finite.
     """
     if not len(x):
         return []

@@ -1,8 +1,8 @@
 """JPEG attack: moves the quantised DCT coefficients of a JPEG file (Kang et al., "Testing Robustness Against Unforeseen
 Adversaries", 2019, attack "JPEG-linf"; PAT evaluates on it).
 
-Coefficients are those of baseline JPEG at quality 50 (ITU-T T.81, tables K.1 and K.2), colour by JFIF, chroma halved in
-both directions (4:2:0). They are never rounded: the "relaxed rounding" replaces the rounding error by a variable.
+The coefficients are those of baseline JPEG at quality 50 (ITU-T T.81, tables K.1 and K.2), with the colours of JFIF and the
+chroma halved in both directions (4:2:0). They are never rounded: a variable stands for the rounding error ("relaxed rounding").
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class JPEG:
     """Sign ascent of the cross-entropy over all quantised coefficients, from a random point, step bound / sqrt(steps).
 
     ``bound`` is the width, in quantisation steps, of the interval in which the relaxed rounding may put a coefficient:
-    each moves by at most bound / 2, as in the authors' code. Takes x [B, 3, H, W], padded inside to multiples of 16.
-    Returns x_adv like step.x, in [0, 1]; since the chroma is halved, it differs from x however small the bound. Raises
-    ValueError for other channels.
+    each moves by at most bound / 2, as in the authors' code. Takes x [B, 3, H, W], padded internally to multiples of 16.
+    Returns x_adv like step.x, in [0, 1]. It differs from x even for the smallest bound, since the chroma is halved. Raises
+    ValueError unless there are 3 channels.
     """
 
     bound: PositiveFloat

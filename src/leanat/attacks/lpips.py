@@ -88,9 +88,9 @@ def length(x: Tensor) -> Tensor:
 def project(lpips: Features, bound: float, x: Tensor, x_adv: Tensor) -> Tensor:
     """Brings x_adv [B, C, H, W] into the LPIPS ball of ``bound`` round x, and into [0, 1].
 
-    Newton steps on the distance with an overshoot, at most 10; what is then still outside goes to the last point inside
-    that bisection finds on the segment from x to where it started. (The authors' code sends the whole batch to the
-    bisection, and to its last point even if outside.)
+    It takes at most 10 Newton steps on the distance, with an overshoot. An example that is still outside goes to the last point
+    inside the ball that bisection finds on the segment from x to its start. (The authors' code bisects for the whole batch,
+    and takes the last point even if it is outside.)
     """
     with torch.no_grad():
         phi, start = lpips(x), x_adv.clamp(0, 1)

@@ -20,10 +20,10 @@ from leanat.core.rng import Draws
 
 @component("mi_fgsm")
 class MIFGSM:
-    """Momentum iterative FGSM (Dong et al. 2018, equations 6 and 7), no random start.
+    """Momentum iterative FGSM (Dong et al. 2018, equations 6 and 7), without a random start.
 
-    The gradient is divided by its mean absolute value (torchattacks), not by its l_1 norm (paper): both give the same
-    directions. An example whose gradient is 0 keeps its momentum. Takes no budget per example.
+    The gradient is divided by its mean absolute value, as in torchattacks, not by its l_1 norm as in the paper. Both give the
+    same directions. An example whose gradient is 0 keeps its momentum. Budgets per example are not possible.
     """
 
     threat: ThreatModel
@@ -40,8 +40,8 @@ class DI2FGSM:
     """Diverse inputs iterative FGSM (Xie et al. 2019): with probability ``diversity_prob`` the network sees the image
     shrunk to a random size from int(H * resize_rate) to H - 1 and padded with zeros at a random place.
 
-    The published codes draw one coin, size and place for the whole batch and step (``per_batch``), which alone makes
-    robust accuracy vary by many points; by default every image has its own. Images are square. Takes no budget.
+    The published codes draw one coin, size and place per batch and step (``per_batch``), which by itself makes robust accuracy
+    vary by many points. By default every image has its own. Images are square. Budgets per example are not possible.
     """
 
     threat: ThreatModel

@@ -1,14 +1,14 @@
 """Perceptual attacks: Fast-LPA, LPA and PPGD, within a ball of the LPIPS distance.
 
 Laidlaw, Singla and Feizi, "Perceptual Adversarial Robustness: Defense Against Unseen Threat Models" (ICLR 2021), with
-the constants of the authors' code. The distance is found in ``step.aux["lpips"]``, an Lpips made by the caller from a
-trained network; a self-bounded attack measures with the attacked network itself.
+the constants of the authors' code. The distance is ``step.aux["lpips"]``, an Lpips that the caller makes from a trained
+network; a self-bounded attack measures with the attacked network itself.
 
     step.aux["lpips"] = Lpips(alexnet)
     x_adv = FastLPA(bound=0.5, steps=10)(net, step)
 
-Where the authors' code decides for a batch as a whole (when conjugate gradients end, when the projection falls back to
-bisection), each example here decides for itself, so that a result does not depend on its neighbours.
+The authors' code decides for a batch as a whole when conjugate gradients end, and when the projection falls back to
+bisection. Here this is decided per example, so that a result does not depend on the other examples of the batch.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ class FastLPA:
 class LPA:
     """Lagrangian perceptual attack: ``searches`` rounds of ``steps`` moves as in Fast-LPA, then the projection.
 
-    Each round goes on where the last one ended; lambda, ``lam`` at first, is multiplied by 10 for the examples that end
-    a round on or outside the bound. An example rests at the first point that is misclassified and inside (the authors'
+    Each round starts where the last one ended. lambda is ``lam`` at first, and is multiplied by 10 for the examples that end a
+    round on or outside the bound. An example stops at the first point that is misclassified and inside the ball (the authors'
     code moves it once more). The margin is capped at kappa. Returns x_adv like step.x, in [0, 1] and in the ball.
     """
 

@@ -35,8 +35,8 @@ def cross_entropy(z: Tensor, y: Tensor) -> Tensor:
 def margin(z: Tensor, y: Tensor, confidence: float = 50.0) -> Tensor:
     """Carlini and Wagner's margin, the best wrong logit minus the right one, capped at ``confidence``: [B].
 
-    50 is the confidence of FAT's and Madry's evaluation code, which maximise -max(-margin + 50, 0): the same up to a
-    constant. So large a cap hardly ever binds. Adding a number to all logits changes nothing.
+    50 is the confidence in the evaluation code of FAT and of Madry et al., who maximise -max(-margin + 50, 0), which is the same
+    up to a constant. Such a large cap rarely has an effect. Adding a number to all logits changes nothing.
     """
     z = single_precision(z)
     wrong = z.scatter(1, y[:, None], -torch.inf).max(1).values
@@ -87,18 +87,18 @@ class Clean:
 class PGD:
     """Projected gradient ascent (Madry et al. 2018), on any threat model.
 
-    start           "none", "uniform" in the ball, or "gaussian": 0.001 N(0, 1) as TRADES and MART (projected at once,
-                    which they leave to the first step); "any_norm", of l2 alone, see ``L2.start_any_norm``: SAT's code
-    loss            "ce"; "margin", see there; "kl": KL(p(x) || p(x')) with p(x) held fixed, the attack of TRADES
-    restarts        independent runs; each example keeps the one with the highest loss
-    only_correct    an example stops at the first iterate that is misclassified (fast_adversarial's PGD-50-10)
-    use_best        the iterate with the highest loss, each measured *before* a step is taken from it, so the last
-                    step's result is never considered: SAT's code, where k steps give k - 1
-    training_mode   attack in training mode, as the code of FGSM-RS does. BatchNorm then normalises with the batch's
-                    statistics and its running statistics do move, and dropout draws from the global generator
+    start           "none"; "uniform" in the ball; "gaussian": 0.001 N(0, 1) as in TRADES and MART, projected at once (which
+                    they leave to the first step); "any_norm", for l2 only: that of SAT's code, see ``L2.start_any_norm``
+    loss            "ce"; "margin": see ``margin``; "kl": KL(p(x) || p(x')) with p(x) held fixed, the attack of TRADES
+    restarts        number of independent runs; each example keeps the one with the highest loss
+    only_correct    whether an example stops at its first misclassified iterate, as in fast_adversarial's PGD-50-10
+    use_best        whether the iterate with the highest loss is returned, as in SAT's code. Losses are measured *before* each
+                    step, so the result of the last step is never a candidate, and k steps act as k - 1
+    training_mode   whether to attack in training mode, as in the code of FGSM-RS. BatchNorm then normalises by the statistics
+                    of the batch and updates its running ones, and dropout draws from the global generator
 
-    ``step.steps`` and ``step.step_size`` ([B]) override ``steps`` and ``step_size`` example by example. The work
-    shrinks with the number of examples that have steps left; one without any returns untouched, not even started.
+    ``step.steps`` and ``step.step_size`` ([B]) replace ``steps`` and ``step_size`` per example. Only examples with steps left
+    are computed; an example without any steps is returned unchanged, without a random start.
     """
 
     threat: ThreatModel
@@ -196,8 +196,8 @@ class PGD:
     def _until_settled(self, net: nn.Module, x: Tensor, z: Tensor, target: Tensor, step_size: Tensor) -> Tensor:
         """The last iterates, as ``_ascend`` gives them; an example leaves the batch once its iterates repeat.
 
-        The next iterate is a function of the last one: when one comes back after two steps (pixels at the ball's edge stay
-        there, others go to and fro), all later ones are these two in turn (Doldo et al. 2025, arXiv:2503.19347).
+        The next iterate is a function of the last one. If an iterate comes back after two steps (pixels at the ball's edge stay
+        there, others alternate), all later iterates alternate between the same two (Doldo et al. 2025, arXiv:2503.19347).
         """
         out, live, before = torch.empty_like(z), torch.arange(len(z), device=z.device), None
         for left in reversed(range(self.steps)):  # steps that come after this one

@@ -23,10 +23,10 @@ Nodes = Annotated[int, Ge(2)]
 class ReColorAdv:
     """Recolours the image: one map of CIELUV for all its pixels, at most ``bound`` in each coordinate.
 
-    The shift of a colour is given on a lattice over L, u, v, each scaled to [0, 1], and is trilinear between its nodes;
-    nodes are brought into the sRGB gamut as far as the bound allows. A saturated colour outside the lattice shifts like
-    the nearest border (the authors' code pulls it onto the border, however far). Takes x [B, 3, H, W]. Returns x_adv
-    like step.x, in [0, 1]. Raises ValueError for other channels.
+    The shifts of colours are given on a lattice over L, u, v, each scaled to [0, 1], and are trilinear between its nodes. Nodes
+    are moved into the sRGB gamut as far as the bound allows. A saturated colour outside the lattice shifts like the nearest
+    point of its border (the authors' code moves it onto the border, however far). Takes x [B, 3, H, W]. Returns x_adv like
+    step.x, in [0, 1]. Raises ValueError unless there are 3 channels.
     """
 
     bound: PositiveFloat

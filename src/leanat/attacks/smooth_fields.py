@@ -18,7 +18,7 @@ def roughness_gradient(field: Tensor) -> Tensor:
     """Gradient of the smoothness term, at a field [B, C, *grid].
 
     The term is the sum, over nodes and their neighbours, of the length sqrt(|difference|^2 + 1e-10): each pair counts
-    twice. In closed form, since for a fine lattice automatic differentiation costs more than the network.
+    twice. It is in closed form, since for a fine lattice automatic differentiation would cost more than the network.
     """
     gradient = torch.zeros_like(field)
     for dim in range(2, field.dim()):

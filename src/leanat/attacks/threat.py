@@ -57,8 +57,8 @@ class Linf:
 class L2:
     """The Euclidean norm of the change, over all pixels and channels, is at most eps.
 
-    ``project`` projects onto the ball, then clamps to the box, as the field does. The clamp moves every pixel towards
-    x, so the result lies in both; it is not the nearest such point.
+    ``project`` projects onto the ball, then clamps to [0, 1], as is usual. The clamp moves every pixel towards x, so the result
+    is in both sets, but it is not the nearest such point.
     """
 
     eps: NonNegativeFloat
