@@ -1,12 +1,14 @@
 """Which examples an epoch trains on. A selector is called with the run and its data and returns a Subset.
 
-basic           everything, at random, by loss; once, every so many epochs
-craig, grad_match, glister: by last-layer gradients of the run's objective; subsets: of all examples, by class or by batch
-el2n, margin, forgetting, moderate: pruning by a score of each example (ranked); balanced: by chance, within each class
+basic           all examples, random ones, or by loss; a selection once, or every few epochs
+craig, grad_match, glister   by last-layer gradients of the run's objective
+ranked          pruning by a score per example: EL2N, margin, moderate; random examples within each class
+forgetting      pruning by forgetting events
 from_file       the user's own rule
-last_layer      these gradients, at what the run's attack makes of the examples; outer_products: how they are kept
-granularity     for each class, or for whole batches; how a budget is shared. The algorithms:
-facility        facility location by lazy greedy (CRAIG)
-matching        orthogonal matching pursuit with weights that are not negative (GRAD-MATCH)
-taylor          the greedy first-order gain of the validation likelihood (GLISTER)
+subsets         selection by gradients: among all examples, by class or by batch
+last_layer      last-layer gradients at the adversarial examples of the run's attack; outer_products: how they are stored
+granularity     solving for each class, or for whole batches, and how a budget is shared
+facility        the algorithm of CRAIG: facility location by lazy greedy
+matching        the algorithm of GRAD-MATCH: orthogonal matching pursuit with non-negative weights
+taylor          the algorithm of GLISTER: the greedy first-order gain of the validation likelihood
 """

@@ -21,16 +21,17 @@ _WIDEST = 256  # columns computed at once when they are not stored
 def facility_location(features: Tensor | Gradients, budget: int, dense_bytes: int = 4 << 30) -> tuple[Tensor, Tensor]:
     """The points that greedily maximise F(S) = sum_i max_{j in S} sim(i, j), and the size of each one's cluster.
 
-    sim(i, j) = (largest squared distance) - |x_i - x_j|^2, as CRAIG has it. ``features``: vectors [n, d] or gradients.
-    Returns (index int64 [k], weight float32 [k]) in the order of choice, k = min(budget, n); the sequence is that of the
-    exhaustive greedy, ties to the lowest index, and no index comes twice. weight[j] is the number of points whose most
-    similar chosen point is j: a chosen point counts for itself, any other tie goes to the point chosen earlier; so every
-    weight is at least 1 and they sum to n.
+    sim(i, j) = (largest squared distance) - |x_i - x_j|^2, as in CRAIG. ``features``: vectors [n, d] or gradients.
 
-    Squared distances are float32; below its rounding they are zero, so that equal gradients tie. A similarity matrix of
-    up to ``dense_bytes`` is stored (4 GiB: 32,768 points). Beyond, columns are computed when needed, and once the chosen
-    points are many enough only the neighbours are stored, points that a candidate could still improve; at most 2 GiB.
-    (Computed columns may round otherwise than stored ones, so that gains equal but for rounding may change places.)
+    Returns (index int64 [k], weight float32 [k]) in the order of choice, k = min(budget, n). The sequence is that of the
+    exhaustive greedy algorithm, ties go to the lowest index, and no index comes twice. weight[j] is the number of points whose
+    most similar chosen point is j. A chosen point counts for itself, and any other tie goes to the point chosen earlier, so
+    every weight is at least 1 and the weights sum to n.
+
+    Squared distances are float32; those below its rounding are 0, so that equal gradients tie. A similarity matrix of up to
+    ``dense_bytes`` is stored (4 GiB: 32,768 points). Larger ones are computed column by column. Once enough points are chosen,
+    only the neighbours are stored, which are the points that a candidate could still improve (at most 2 GiB). Computed columns
+    may round differently from stored ones, so that gains which are equal up to rounding may change places.
 
     Raises ValueError for a negative budget or features that are not finite.
     """
@@ -63,9 +64,10 @@ def _result(chosen: list[int], owner: np.ndarray, device: torch.device) -> tuple
 def _lazy_greedy(columns: _Stored | _Computed, budget: int, widest: int) -> tuple[list[int], np.ndarray]:
     """The chosen points, and for each point the position of its owner among them (the earliest on a tie).
 
-    Gains only shrink (F is submodular; and rounded sums are monotone), so a gain that is up to date and on top of the
-    heap is the largest, and the heap's order breaks ties by index: the sequence is the exhaustive greedy's. ``widest``
-    candidates at most are evaluated at once, one first and then twice as many: cheaper when a column must be computed.
+    Gains only shrink, since F is submodular and rounded sums are monotone. A gain that is up to date and on top of the heap is
+    therefore the largest, and the heap's order breaks ties by index, so the sequence is that of the exhaustive greedy algorithm.
+    At most ``widest`` candidates are evaluated at once, first one and then always twice as many, which is cheaper where a
+    column must be computed.
     """
     gains = columns.totals()
     n = len(gains)
@@ -112,10 +114,10 @@ class _Stored:
 
 
 class _Computed:
-    """Columns computed from the features; after ``enough`` choices, the neighbours alone, in memory.
+    """Columns computed from the features; after ``enough`` choices only the neighbours are kept, in memory.
 
-    A candidate is nearer to a point than t chosen points are in about one case of t + 1, so after enough choices the
-    pairs that can still matter fit into memory, and later choices only remove pairs.
+    A candidate is nearer to a point than t chosen points in about one case of t + 1. After enough choices the pairs that can
+    still matter therefore fit into memory, and later choices only remove pairs.
     """
 
     dtype = np.dtype(np.float32)

@@ -17,11 +17,11 @@ from leanat.selection.subsets import Granularity
 
 @component("forgetting_events")
 class ForgettingEvents(Hook):
-    """An extra that counts the forgetting events of every training example (Toneva et al. 2019, definition 1): it was right
-    after one epoch and is wrong after the next.
+    """An extra that counts the forgetting events of every training example (Toneva et al. 2019, definition 1): it is classified
+    correctly after one epoch and wrongly after the next.
 
-    The paper looks at an example when it is in a mini-batch; here all are looked at after each epoch, un-augmented and without
-    an attack, so that those that a subset leaves out are counted too. That is a forward pass over the set per epoch.
+    The paper evaluates an example when it is in a mini-batch. Here all examples are evaluated after each epoch, un-augmented and
+    without an attack, so that those that a subset leaves out count, too. This costs one forward pass over the set per epoch.
     """
 
     name: ClassVar[str] = "forgetting"

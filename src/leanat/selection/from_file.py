@@ -21,13 +21,14 @@ from leanat.core.nouns import Run, Split, Subset
 
 @component("from_file")
 class FromFile:
-    """A selector of the user's: ``source``, written ``file.py:Name`` or ``module:Name``, is called with ``fraction=`` to make it.
+    """A selector of the user's. ``source``, written ``file.py:Name`` or ``module:Name``, is called with ``fraction=`` to make it.
 
-    It is called with (run, split) at each selection, and returns the numbers int64 [n] of the examples to KEEP, or these with
-    weights [n], or a Subset. ``content`` is the hash of the file, of the user's modules that it imports,
-    inside its functions too, and of the files that their texts name (``hash_of``): it makes them part of a run's identity.
-    Raises ValueError, one line, for what cannot be imported, fails, chooses what is not there, or imports by a name that no
-    import statement says.
+    It is called with (run, split) at each selection, and returns the indices int64 [n] of the examples to KEEP, or these with
+    weights [n], or a Subset. ``content`` makes its code part of a run's identity: it is the hash of the file, of the user's
+    modules that it imports (also inside functions), and of the files whose names are written in them (``hash_of``).
+
+    Raises ValueError with one line if the source cannot be imported, fails, chooses examples that do not exist, or imports a
+    module whose name stands in no import statement.
     """
 
     source: str

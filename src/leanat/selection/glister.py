@@ -22,14 +22,14 @@ from leanat.selection.taylor import Validation, candidates, taylor_greedy
 class Glister:
     """GLISTER (Killamsetty et al. 2021): the examples whose gradient step lowers the validation loss most; weights 1.
 
-    Adversarial: the validation loss is the negative log-likelihood at the examples that ``validation_attack`` makes (the
-    run's own attack if None), as in equation 5 of Li et al. 2023. It needs a data set with a validation part. ``eta``:
-    the learning rate of the step looked ahead. ``variant``: "rounds" refreshes the validation logits ``rounds`` times,
-    "naive" after each example, "stochastic" too, and looks at (n / budget) ln 100 random examples each time (CORDS'
-    RGreedy, Naive, Stochastic). Per class, the validation examples are those of the class, or all if there are none.
+    The validation loss is the negative log-likelihood at the adversarial examples of ``validation_attack`` (the run's own attack
+    if None), as in equation 5 of Li et al. 2023. The data need a validation part. ``eta`` is the learning rate of the step that
+    is looked ahead. ``variant`` says when the validation logits are refreshed: "rounds" does so ``rounds`` times, "naive" after
+    each example, and "stochastic" after each example as well, while it considers only (n / budget) ln 100 random examples each
+    time (CORDS' RGreedy, Naive and Stochastic). By class, the validation examples are those of the class, or all if it has none.
 
-    Without ``features`` a gain is a matter of classes: early in a training, examples chosen one by one can leave whole
-    classes out. "class" keeps their shares.
+    Without ``features``, gains differ mostly between classes: early in a training, examples chosen one by one can leave whole
+    classes out. Granularity "class" keeps the shares of the classes.
     """
 
     fraction: Fraction

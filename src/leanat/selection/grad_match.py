@@ -18,14 +18,14 @@ from leanat.selection.subsets import Granularity, check_batches, choose, rows_of
 class GradMatch:
     """GRAD-MATCH (Killamsetty et al. 2021): weights w >= 0 with which the chosen gradients add up to those of all.
 
-    ``lam``: the ridge (0.5 on examples and 0 on batches in CORDS). The subset is smaller than ``fraction`` where the sum
-    is met, or the span of the gradients exhausted, before: further atoms have weight 0. There are at most K (D + 1)
-    dimensions, K without ``features``.
+    ``lam`` is the ridge (0.5 on examples and 0 on batches in CORDS). The subset is smaller than ``fraction`` if fewer examples
+    already match the sum, or span all gradients, since further ones would have weight 0. The gradients have at most K (D + 1)
+    dimensions, or K without ``features``.
 
-    ``as_published``: the solver stops early as that of the authors does, and random examples of weight 1 fill the budget.
-    ``training_mode``: gradients are taken in training mode, as in the authors' code: BatchNorm then normalises with the
-    statistics of the batch. ``all_layers``: gradients of all parameters, in place of those of the last layer (section 3.3,
-    "gradient approximation"), batch by batch.
+    ``as_published``: the solver stops early as the authors' does, and random examples of weight 1 fill the budget.
+    ``training_mode``: gradients are taken in training mode, as in the authors' code, where BatchNorm normalises by the
+    statistics of the batch. ``all_layers``: gradients of all parameters in place of the last layer's (section 3.3, "gradient
+    approximation"), batch by batch.
     """
 
     fraction: Fraction

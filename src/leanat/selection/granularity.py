@@ -1,4 +1,4 @@
-"""Solving for each class or for whole batches, and how a budget is shared among them. Tensors in, tensors out.
+"""Solving for each class or for whole batches, and how a budget is shared among them; all on plain tensors.
 
 index, weight = per_class(lambda members, k: facility_location(gradients[members], k), labels, budget)
 index, weight = per_batch(lambda atoms, k: matching_pursuit(atoms, atoms.sum(0), k), gradients, order, 128, budget)
@@ -25,8 +25,8 @@ def budget_of(n: int, fraction: float) -> int:
 def shares(sizes: Sequence[int], budget: int) -> list[int]:
     """Splits ``budget`` over classes of these ``sizes`` in proportion, by largest remainders (ties to the first class).
 
-    The shares sum to min(budget, all), none exceeds its class, and a class that is not empty gets at least one if the
-    budget allows one for each. Integer arithmetic. Raises ValueError for a negative budget.
+    The shares sum to min(budget, all), none exceeds the size of its class, and each class that is not empty gets at least one
+    if the budget allows one for each. The arithmetic is that of integers. Raises ValueError for a negative budget.
     """
     if budget < 0:
         raise ValueError(f"budget {budget}; at least 0")
@@ -76,9 +76,9 @@ def per_batch(
 ) -> tuple[Tensor, Tensor]:
     """Choose whole batches by their mean gradients; each example gets its batch's weight.
 
-    The batches are ``order`` (int64 [n], the examples in the order of a loader) cut into pieces of ``size``, the last
-    one shorter if need be. ``solver(atoms, k)`` gets the means [batches, dim] and chooses up to k = ``batch_budget`` of
-    them: as in CORDS and ACS, so k x size examples come back, fewer if the short batch is among them.
+    The batches are pieces of ``size`` of ``order`` (int64 [n], the examples in the order of a loader); the last one may be
+    shorter. ``solver(atoms, k)`` gets the means [batches, dim] and chooses up to k = ``batch_budget`` of them, as in CORDS and
+    ACS. So k x size examples are returned, or fewer if the short batch is among them.
     Returns index int64 and weight float32, batch after batch. Raises ValueError for a size below 1 or a negative budget.
     """
     if size < 1 or budget < 0:

@@ -32,8 +32,8 @@ def at_last_layer(
 ) -> list[LastLayer]:
     """Logits and features (of at least single precision) at the adversarial examples of each attack, one LastLayer per attack.
 
-    One pass over the set in ``random_order``, on the views and with the noise of this epoch's training. The attack runs
-    without the method's budget. Evaluation mode, or training mode as in the authors' code; nothing in the network changes,
+    This is one pass over the set in ``random_order``, on the views and with the noise of this epoch's training. The attack runs
+    without the method's budget, in evaluation mode, or in training mode as in the authors' code. Nothing in the network changes,
     not even the BatchNorm statistics, which training mode would update. Memory: N (K + D) numbers per LastLayer.
     """
     net, all_of_it = run.net, unweighted(everyone(data))
@@ -57,8 +57,8 @@ def at_last_layer(
 def random_order(run: Run, data: Data) -> Tensor:
     """All examples in the order in which this epoch's selection cuts them into batches of ``recipe.batch``, int64 [N].
 
-    Not the order of the training: thinning keeps that, so the chosen batches would come back as they are, and in the
-    epoch of the selection their weights would cancel even though the loop shuffles.
+    It differs from the order of the training. Leaving examples out keeps that order, so the chosen batches would be trained on
+    unchanged, and in the epoch of the selection the weights within each would cancel even though the loop shuffles.
     """
     return run.draws(everyone(data)).order("batches")
 
@@ -116,11 +116,11 @@ def of_every_example(attack: Attack) -> Attack:
 def gradients(
     run: Run, data: Data, adversarial: bool = True, features: bool = True, training_mode: bool = False
 ) -> Gradients:
-    """Gradient of each example's loss with respect to the last linear layer, row i example i.
+    """Gradient of each example's loss with respect to the last linear layer; row i is example i.
 
-    dl/dz (x) [phi(x), 1] + dl/dz_adv (x) [phi(x_adv), 1], x_adv held fixed: equation 12 for the cross-entropy, equation
-    14 for TRADES; x_adv is that of the run's attack on every example. Not ``adversarial``: x_adv is x. Without
-    ``features``: dl/dz + dl/dz_adv, the gradients of the bias. At most 2 N (K + D) numbers are kept.
+    The gradient is dl/dz (x) [phi(x), 1] + dl/dz_adv (x) [phi(x_adv), 1] with x_adv held fixed: equation 12 for the
+    cross-entropy, equation 14 for TRADES. x_adv is that of the run's attack on every example, or x if not ``adversarial``.
+    Without ``features`` it is dl/dz + dl/dz_adv, the gradient of the bias. At most 2 N (K + D) numbers are kept.
     """
     objective, y = run.method.objective, data.labels
     attack = of_every_example(run.method.attack) if adversarial else Clean()

@@ -35,23 +35,24 @@ def matching_pursuit(
 ) -> Matching:
     """Chooses at most ``budget`` atoms and weights w with sum_j w_j atom_j close to ``target``.
 
-    Repeats: take the atom with the largest inner product with the residual (largest absolute value if not
-    ``nonnegative``; atoms are not normalised, ties go to the lowest index), then minimise |target - A w|^2 + lam |w|^2
-    over the taken atoms, w >= 0 (Lawson and Hanson's active set, started from the last weights; an atom whose weight
-    would turn negative leaves and may return). So it ends with ``budget`` atoms of positive weight, unless before that
-    the minimum is down to ``tol`` |target| (1e-7 is where squares in float64 stop telling it from zero), or no atom outside
-    correlates positively with the residual, or only atoms in the span of the taken ones do: then fewer are returned, and
-    what fills the budget is the caller's rule (``top_up``). The atoms come in no particular order. The minimised value
-    never grows with the budget.
+    Each round takes the atom with the largest inner product with the residual (the largest absolute value if not
+    ``nonnegative``). Atoms are not normalised, and ties go to the lowest index. Then it minimises |target - A w|^2 + lam |w|^2
+    over the taken atoms with w >= 0, by Lawson and Hanson's active set from the last weights: an atom whose weight would turn
+    negative leaves, and may return.
 
-    ``atoms``: [n, d] or gradients, ``target`` [d] (the atoms' sum, say). Arithmetic is float64; plain vectors that take more
-    than ``double_bytes`` so are converted some columns at a time. The Gram matrix is kept when it fits ``gram_bytes`` (2 GiB:
-    16,384 atoms); beyond, inner products are taken with the residual itself.
+    The result has ``budget`` atoms of positive weight, or fewer if one of these comes first: the minimum is down to
+    ``tol`` |target| (below 1e-7, squares in float64 do not differ from zero), no atom outside correlates positively with the
+    residual, or only atoms in the span of the taken ones do. What then fills the budget is the caller's rule (``top_up``). The
+    atoms are in no particular order. The minimised value never grows with the budget.
 
-    ``as_published``: as the solver in CORDS and ACS behaves. It stops as soon as an atom taken before is the best again
-    or the newest gets the most negative weight, drops the most negative weight instead of stepping towards it, spends a
-    turn of the budget on each atom dropped, and gives the first atom a weight without ``lam``. There the remaining
-    budget is filled with random examples of weight 1 (``top_up``, on examples, so after batches are taken apart).
+    ``atoms``: [n, d] or gradients; ``target`` [d], such as the sum of the atoms. The arithmetic is float64; plain vectors that
+    would take more than ``double_bytes`` are converted some columns at a time. The Gram matrix is kept if it fits into
+    ``gram_bytes`` (2 GiB: 16,384 atoms); otherwise inner products are taken with the residual itself.
+
+    ``as_published`` is the behaviour of the solver in CORDS and ACS. It stops as soon as an atom that was taken before is the
+    best again, or the newest gets the most negative weight. It drops the most negative weight instead of stepping towards it,
+    spends a turn of the budget on each dropped atom, and gives the first atom a weight without ``lam``. There random examples
+    of weight 1 fill the remaining budget (``top_up``, on examples, so after batches are split into examples).
 
     Raises ValueError for a negative budget, lam or tol, a target of another size, or values that are not finite.
     """
@@ -245,8 +246,8 @@ class _Span:
     """The taken atoms S with T, the inverse Cholesky factor of their Gram matrix: T'T = (G_SS + lam I)^-1.
 
     T is updated when an atom comes (one row) or goes (a reflection of its rows), so that weights cost O(k^2). Solving the
-    system anew for each atom gives the same set and is as fast up to some hundred atoms; of 391 it takes 41 ms in place of
-    23, of 900 0.38 s in place of 0.11 (one core, AVX2).
+    system anew for each atom gives the same set and is as fast up to some hundred atoms. With 391 atoms it takes 41 ms in place
+    of 23, and with 900 atoms 0.38 s in place of 0.11 (one core, AVX2).
     """
 
     def __init__(self, problem: _Problem, budget: int, lam: float):

@@ -1,7 +1,7 @@
-"""Last-layer gradients of many examples, kept as outer products so that n x K(D+1) numbers are never stored.
+"""Last-layer gradients of many examples, stored as outer products so that n x K(D+1) numbers are never needed.
 
-The gradient of a loss with respect to the last linear layer is dl/dz (x) [phi, 1]: logit gradient a [K] times penultimate
-feature phi [D], and the bias. A loss of clean and adversarial logits (TRADES, MART) has one such part for each.
+The gradient of a loss with respect to the last linear layer is dl/dz (x) [phi, 1]: the gradient a [K] of the logits times the
+penultimate features phi [D], with 1 for the bias. A loss of clean and adversarial logits (TRADES, MART) has one part for each.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Gradients:
-    """Gradients g_i = sum over the parts of a_i (x) [phi_i, 1], or of a_i alone where phi is None.
+    """Gradients g_i, each the sum over the parts of a_i (x) [phi_i, 1], or of a_i where phi is None.
 
-    ``parts``: pairs of a [n, K] and phi [n, D], the same n, K and D in each; phi is None in all of them (bias gradients
-    only, the setting ``linear_layer=False`` of CORDS; or any plain vectors) or in none. Half precision is raised to
-    float32. A gradient as one vector has K(D+1) numbers, those of [K, D+1] row by row with the bias last (or K numbers).
-    Raises ValueError on shapes that do not fit.
+    ``parts``: pairs of a [n, K] and phi [n, D], with the same n, K and D in each. phi is None in all of them (gradients of the
+    bias only, as with ``linear_layer=False`` in CORDS, or any plain vectors) or in none. Half precision is raised to float32.
+    As one vector a gradient has K(D+1) numbers, those of [K, D+1] row by row with the bias last (or K numbers without phi).
+    Raises ValueError if shapes do not fit.
     """
 
     parts: tuple[tuple[Tensor, Tensor | None], ...]

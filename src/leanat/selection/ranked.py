@@ -52,8 +52,8 @@ class RandomPerClass:
 class EL2N:
     """Keeps the highest EL2N scores, ||softmax(z) - onehot(y)||_2 (Paul, Ganguli and Dziugaite 2021, definition 2.1).
 
-    Scores are computed at adversarial examples of the run's own attack. The paper averages over ten networks a few epochs
-    into training and prunes once; here the score is that of the run's one network at each selection.
+    Scores are computed at adversarial examples of the run's own attack. The paper averages them over ten networks after a few
+    epochs and prunes once; here the score is that of the run's own network at each selection.
     """
 
     fraction: Fraction

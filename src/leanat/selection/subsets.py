@@ -1,4 +1,4 @@
-"""Weighted subsets by the gradients of examples: of all examples, within each class, or of whole batches.
+"""Weighted subsets by the gradients of examples: chosen among all examples, within each class, or as whole batches.
 
     Every(20, 0, Craig(fraction=0.5, granularity="batch"))
     Every(20, 20, Glister(0.3, "example", eta=0.02), before=Once(0, Random(0.3)))
@@ -30,12 +30,12 @@ Solver = Callable[[Gradients, int, int | None], tuple[Tensor, Tensor]]
 def choose(
     run: Run, data: Data, rows: Gradients | AllLayers, solve: Solver, fraction: float, granularity: str
 ) -> Subset:
-    """Chooses ``fraction`` of the examples (rounded up) by their gradients: of all, of each class, or whole batches.
+    """Chooses ``fraction`` of the examples (rounded up) by their gradients: among all, within each class, or as whole batches.
 
-    The batches are ``random_order`` cut at ``recipe.batch``; so many are chosen that they hold at least the fraction, the
-    one that may be shorter counted as full. "whole_batches": the loop trains on them as they are, in the order of choice
-    (the one that may be shorter last), so that in each mini-batch the equal weights cancel; otherwise it shuffles all
-    examples, and the weights act.
+    The batches are ``random_order`` cut at ``recipe.batch``. As many are chosen as hold the fraction if the last one, which may
+    be shorter, counts as full. With "whole_batches" the loop trains on these batches unchanged, in the order of choice (the
+    shorter one last), so that the equal weights within a mini-batch cancel. Otherwise it shuffles all examples, and the
+    weights act.
     """
     budget = budget_of(len(data), fraction)
     if granularity == "example":

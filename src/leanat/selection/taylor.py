@@ -48,15 +48,15 @@ def taylor_greedy(
 ) -> tuple[Tensor, Tensor]:
     """The examples whose gradient step lowers the validation loss most, to first order, chosen greedily.
 
-    gain(i) = eta <g_i, G>, with G the gradient of the mean validation loss after the one step of learning rate eta over
-    the sum of the gradients chosen so far; so the validation logits are refreshed by z <- z - eta (sum of new g) [phi, 1].
+    gain(i) = eta <g_i, G>, where G is the gradient of the mean validation loss after one step of learning rate eta along the
+    sum of the gradients chosen so far. The validation logits are refreshed by z <- z - eta (sum of new g) [phi, 1].
     ``gradients``: of n training examples, or of batches [n, K(D+1)]; with features if the validation has them. Returns
     (index int64 [k], weight float32 [k], all 1) in the order of choice, k = min(budget, n); ties go to the lowest index.
 
-    Variants (CORDS' names): ``rounds`` = r takes the best of budget / r at a time and refreshes after each round (RGreedy;
-    sizes differ by at most one, the larger first, and sum to the budget); None refreshes after every example (Naive);
-    ``uniform`` [budget, ``candidates(n, budget)``], random numbers in [0, 1), chooses each from as many remaining examples
-    (Stochastic; ``rounds`` then plays no part).
+    The variants have CORDS' names. RGreedy, ``rounds`` = r: each round takes the budget / r examples of largest gain and then
+    refreshes (sizes differ by at most one, the larger first, and sum to the budget). Naive, ``rounds`` None: refreshes after
+    every example. Stochastic, ``uniform`` [budget, ``candidates(n, budget)``] of random numbers in [0, 1): chooses each example
+    from as many random remaining ones; ``rounds`` then has no effect.
 
     Raises ValueError for a negative budget, eta that is not positive, rounds below 1, or sizes that do not fit.
     """
