@@ -1,10 +1,10 @@
-"""Parts of training that are not the own idea of a paper replicated here.
+"""Parts of training that are not an idea of one of the replicated papers.
 
 objectives   cross-entropy, TRADES, MART
 schedules    learning rates
-free, fat    Free-AT and Friendly AT: attacks of training
-awp          adversarial weight perturbation: an objective
-early_stop   the epoch of highest robust accuracy is kept
+free, fat    Free-AT and Friendly AT, as training attacks
+awp          adversarial weight perturbation, as an objective
+early_stop   keeping the epoch of highest robust accuracy
 teacher      the running average of a network
-overfitting  a watch over the catastrophic overfitting of single-step training
+overfitting  detection of the catastrophic overfitting of single-step training
 """

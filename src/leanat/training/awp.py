@@ -31,12 +31,13 @@ class _Losses(nn.Module):
 class AWP(Hook):
     """Adversarial weight perturbation (Wu et al. 2020): ``objective`` at w + v, where v raises its loss on this batch.
 
-    An objective, and a hook. For every weight tensor with more than one dimension
-    v = gamma ||w|| g / ||g||, g the gradient of the batch's mean loss in training mode. The authors find g by a step of
-    a copy of the network; the copy's learning rate cancels. The weights come back bit for bit before the optimiser
-    moves them, so weight decay acts on w, and on w + v in the authors' code. None before ``warmup_epochs``. BatchNorm
-    records the statistics of the perturbed network alone; in the authors' code also those of a pass of the clean images
-    at the restored weights, and of their training attack, which runs in training mode.
+    It is an objective and a hook. For every weight tensor with more than one dimension v = gamma ||w|| g / ||g||, where g is
+    the gradient of the batch's mean loss in training mode. (The authors find g by a step of a copy of the network, whose
+    learning rate cancels.) Before ``warmup_epochs`` there is no perturbation.
+
+    The weights are restored bit for bit before the optimiser moves them, so weight decay acts on w; in the authors' code it acts
+    on w + v. BatchNorm records the statistics of the perturbed network only. In the authors' code it also records those of a
+    pass of the clean images at the restored weights, and of the training attack, which runs in training mode.
     """
 
     objective: Objective

@@ -16,12 +16,10 @@ from leanat.core.rng import Draws
 
 
 def holdout_indices(n: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Draws ``share`` of the numbers below n, by which the epoch is chosen; returns them and the others, which are reported.
+    """Splits the indices below n at random: ``share`` of them choose the epoch, the others are for the reported accuracy.
 
-    Both int64, ascending.
-
-    The paper says 10 % and 90 %. (The authors' code slices the 90 % wrongly and reports 8,000 of 10,000 images.)
-    Raises ValueError if either would be empty.
+    Returns both, int64 and ascending. The paper says 10 % and 90 %. (The authors' code slices the 90 % wrongly and reports
+    8,000 of 10,000 images.) Raises ValueError if either would be empty.
     """
     order, count = Draws(seed, 0, torch.arange(n)).order("early stopping"), round(share * n)
     if not 0 < count < n:

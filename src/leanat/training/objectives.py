@@ -1,7 +1,7 @@
-"""The objectives: losses [B], never reduced, at the example the attack made (``step.x_adv``).
+"""The objectives: losses [B], never reduced, at the adversarial examples (``step.x_adv``).
 
-Each objective forwards the images, leaves the logits in the step, and is otherwise a function of logits alone
-(``of_logits``), so that a selection can take its last-layer gradients.
+Each objective passes the images through the network and stores the logits in the step. Otherwise it is a function of logits
+only (``of_logits``), so that a selection can take its last-layer gradients.
 """
 
 from __future__ import annotations
@@ -39,12 +39,15 @@ class CrossEntropy:
 class TRADES:
     """CE(f(x), y) + beta KL(p(x) || p(x')) (Zhang et al. 2019, eq. 5; ``beta`` is their 1 / lambda).
 
-    p(x) is not detached, as in the authors' code. ``clean_twice``, too, is as there: the batch passes before x' for the
-    cross-entropy and after it for the KL term, so that BatchNorm's running statistics move by x, x', x. Both passes are
-    normalised by the same batch and have the same logits; neither loss nor gradient differs, and the second pass needs no
-    graph. (With dropout the authors' KL term would have a mask of its own; here it has the first pass's.) Without it, as
-    one would write it for speed: x, x'. Without ``training_mode`` BatchNorm normalises by its running statistics and never
-    moves them, so that a training keeps those that it starts with: a slip of the coreset paper's code.
+    p(x) is not detached, as in the authors' code.
+
+    ``clean_twice`` is as in that code, too: x passes through the network before x' for the cross-entropy and after it for the
+    KL term, so that BatchNorm's running statistics are updated by x, x', x; otherwise by x, x'. Both passes of x are normalised
+    by the same batch and have the same logits, so neither loss nor gradient differs, and the second pass needs no graph. (With
+    dropout the authors' KL term has its own mask; here it has the first pass's.)
+
+    Without ``training_mode`` BatchNorm normalises by its running statistics and never updates them, so that a training keeps its
+    initial ones. This is a slip of the coreset paper's code.
     """
 
     beta: NonNegativeFloat
@@ -68,9 +71,9 @@ class TRADES:
 class MART:
     """Boosted cross-entropy at x' plus beta KL(p(x) || p(x')) (1 - p_y(x)) (Wang et al. 2020, eq. 12).
 
-    With the guards of the authors' code: BCE = CE(f(x'), y) - log(1.0001 - max_{k != y} p_k(x') + 1e-12), and
-    1.0000001 - p_y(x). No term is detached. The adversary is the caller's: PGD on the cross-entropy. The batch passes as
-    in their code: x, x'.
+    The numerical guards are those of the authors' code: BCE = CE(f(x'), y) - log(1.0001 - max_{k != y} p_k(x') + 1e-12), and
+    1.0000001 - p_y(x). No term is detached. The caller makes x' by PGD on the cross-entropy. As in their code, x passes
+    through the network first, then x'.
     """
 
     beta: NonNegativeFloat

@@ -17,10 +17,10 @@ from leanat.selection.basic import everyone
 class OverfittingMonitor(Hook):
     """Training accuracy under a ``single`` step and under a ``strong`` attack after each epoch, and their gap.
 
-    Catastrophic overfitting of single-step training (Wong et al. 2020): the first stays high, the second falls to
-    nothing. With ``drop``, training ends when the second falls by more than that from one epoch to the next, and the
-    epoch before is kept: the early stop of their code (0.2, PGD-5, one mini-batch), where it is off by default. The first
-    ``examples`` of the training set, un-augmented, evaluation mode. Its passes are not counted among the epoch's.
+    In catastrophic overfitting of single-step training (Wong et al. 2020) the first stays high while the second falls to 0. With
+    ``drop``, training ends when the second falls by more than ``drop`` from one epoch to the next, and the epoch before is
+    kept. This is the early stop of their code (0.2, PGD-5, one mini-batch), where it is off by default. Both are measured on
+    the first ``examples`` of the training set, un-augmented and in evaluation mode, and are not counted among the epoch's passes.
     """
 
     single: Attack

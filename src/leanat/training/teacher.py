@@ -17,9 +17,9 @@ from leanat.core.nouns import Hook, Run, Split, Step
 class Teacher(Hook):
     """Mean teacher (Tarvainen and Valpola 2017): a running average of the network's floating-point state.
 
-    After step t = 0, 1, ... it moves to a * average + (1 - a) * network with a = min(1 - 1 / (t + 1), ``decay``): the plain
-    mean until 1 / (t + 1) falls below 1 - ``decay``. BatchNorm statistics are averaged too. ``run.memory["teacher"]`` holds
-    ``t``, which a method may set back to 0, and ``state``.
+    After step t = 0, 1, ... it becomes a * average + (1 - a) * network with a = min(1 - 1 / (t + 1), ``decay``), which is the
+    plain mean until 1 / (t + 1) falls below 1 - ``decay``. BatchNorm statistics are averaged, too. ``run.memory["teacher"]``
+    has ``t``, which a method may reset to 0, and ``state``.
     """
 
     decay: Decay
