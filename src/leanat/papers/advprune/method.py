@@ -1,11 +1,11 @@
-"""Less is More (Li et al. 2023, SafeAI): what it adds to the selectors of ``selection``: Bullet-Train, the groups, and
+"""Less is More (Li et al. 2023, SafeAI). It adds to the selectors of ``selection`` Bullet-Train, the groups of examples, and
 the pruning by the loss that it argues against.
 
     bullet = Bullet()
     Method(TRADES(beta=6), PGD(Linf(8 / 255), 10, 2 / 255, "gaussian", "kl"), Everything(), bullet)
 
 Adv-GRAD-MATCH and Adv-GLISTER are GradMatch and Glister under ``Every(20, 20, ..., before=Once(0, Random(0.3)))``: a random
-subset first, then a selection at epochs 20, 40, ..., as the "9 selections" of 200 epochs have it (section 4.3).
+subset first, then a selection at epochs 20, 40, ..., which are the "9 selections" in 200 epochs (section 4.3).
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ def bullet_groups(p: Tensor, y: Tensor, robust_share: Tensor) -> Tensor:
 
 @component("bullet")
 class Bullet(Hook):
-    """Bullet-Train (Hua et al. 2021): attack steps by how near to the decision boundary an example seems to be.
+    """Bullet-Train (Hua et al. 2021): the number of attack steps depends on how near an example is to the decision boundary.
 
-    A budget, and a hook. Boundary examples get the attack's own steps, robust ones ``robust_steps``
-    of ``robust_stride`` times its step size, outliers none: they are trained on as they are, and in TRADES their KL term
-    is 0 but for BatchNorm, which normalises the clean and the attacked batch apart. One more forward pass per step, clean
-    and in evaluation mode, tells the groups (``bullet_groups``). The share called robust is a running average, a <- m a +
-    (1 - m) gamma (share of the batch that is right under attack), 0 at first.
+    It is a budget and a hook. Boundary examples get the attack's own steps, and robust ones ``robust_steps`` of
+    ``robust_stride`` times its step size. Outliers get none: they are trained on unperturbed, and in TRADES their KL term is 0
+    except for BatchNorm, which normalises the clean and the attacked batch separately. One more forward pass per step, clean
+    and in evaluation mode, assigns the groups (``bullet_groups``). The share called robust is a running average that starts at
+    0: a <- m a + (1 - m) gamma (share of the batch that is classified correctly under attack).
 
     The authors published no code. Numbers and order are those of the implementation in AttackRider (IJCAI 2025), whose 10
-    steps of 2/255 and 2 of 6/255 are a stride of 3; but the share that is right is read from the training step's own
-    logits, where AttackRider spends another forward pass.
+    steps of 2/255 and 2 of 6/255 are a stride of 3. That share is read from the training step's own logits, for which
+    AttackRider spends another forward pass.
     """
 
     robust_steps: NonNegativeInt = 2
@@ -101,11 +101,11 @@ class Bullet(Hook):
 
 @component("by_loss")
 class ByLoss:
-    """Selector: of each class the share ``fraction`` (of all, rounded up) whose loss is "lowest" or "highest"; weights 1.
+    """Selects in each class the examples with the "lowest" or "highest" loss, with weight 1; ``fraction`` of all, rounded up.
 
-    Pruning by the loss is what Kaufmann et al. 2022 try, the paper's reference [19], which finds random subsets better
-    (section 1). The loss is the cross-entropy at the example that the run's own attack finds on the view that this epoch
-    trains on, in evaluation mode; of equal ones the lower number is kept.
+    Kaufmann et al. 2022, the paper's reference [19], try pruning by the loss and find random subsets better (section 1). The
+    loss is the cross-entropy in evaluation mode, at the adversarial example of the run's own attack on the view that this epoch
+    trains on. Ties go to the lower index.
     """
 
     fraction: Fraction
@@ -121,8 +121,8 @@ class ByLoss:
 class Groups(Hook):
     """The shares of outlier, boundary and robust training examples before each epoch (section 4.2, Figure 1).
 
-    Outliers are wrong without an attack, boundary examples under ``attack`` only, robust ones never. Un-augmented images,
-    evaluation mode. Its passes are counted among the epoch's, so runs with it are no measure of cost.
+    Outliers are misclassified without an attack, boundary examples under ``attack`` only, robust ones never; images are
+    un-augmented and the network in evaluation mode. Its passes count among the epoch's, so runs with it do not measure cost.
     """
 
     attack: Attack

@@ -33,13 +33,13 @@ class NamedSelector:
 
 @component("gradient_error")
 class GradientError:
-    """A measure: the gradient of each selector's weighted subset against that of all training examples.
+    """A measure that compares the gradient of each selector's weighted subset with that of all training examples.
 
     G = sum_i grad Phi(x_i), G_S = sum_{j in S} gamma_j grad Phi(x_j) (equation 6), with the adversarial examples of equations
-    12 and 14, in evaluation mode, images as they are. A random subset of n of N examples has weights N / n. Numbers, for
-    each selector and fraction, as <name>_<percent>_<number>: ``cosine`` of G and G_S and ``error``, |G - G_S| / |G|, for the
-    gradients of the last layer; ``cosine_all`` and ``error_all`` for those of all parameters; ``kept``, examples in S.
-    A gradient's length does not act in training, where each mini-batch is divided by the sum of its weights.
+    12 and 14, in evaluation mode on un-augmented images. A random subset of n of N examples has weights N / n. For each selector
+    and fraction there are these numbers, named <name>_<percent>_<number>: ``cosine`` of G and G_S and ``error``, |G - G_S| / |G|,
+    for gradients of the last layer; ``cosine_all`` and ``error_all`` for those of all parameters; ``kept``, the examples in S.
+    The length of a gradient has no effect in training, where each mini-batch is divided by the sum of its weights.
     """
 
     objective: Objective

@@ -16,9 +16,9 @@ class Phases(NamedTuple):
 def phases_of(epochs: int, kappa: float, fraction: float, idle: bool = False) -> Phases:
     """How a run of ``epochs`` epochs is divided, for a coreset of ``fraction`` = c of the examples.
 
-    Against E epochs of full training a coreset run is to cost c E. The last (1 - kappa) E epochs, on the coreset, cost
-    c (1 - kappa) E; what is left pays for kappa c E epochs on everything, before them. So it lasts E (1 - kappa +
-    kappa c) epochs (``epochs_for``), and that is what ``epochs`` is. With the ``idle`` gap ``epochs`` is E: see WarmStart.
+    A coreset run is to cost c E, where full training takes E epochs. The last (1 - kappa) E epochs are on the coreset and cost
+    c (1 - kappa) E. The rest pays for kappa c E epochs on all examples before them. The run therefore lasts
+    E (1 - kappa + kappa c) epochs (``epochs_for``), which is ``epochs``. With the ``idle`` gap ``epochs`` is E: see WarmStart.
     """
     if idle:
         until = int(kappa * epochs)
@@ -36,8 +36,8 @@ def epochs_for(epochs: int, kappa: float, fraction: float) -> int:
 def drops_for(drops: list[int], epochs: int, kappa: float, fraction: float) -> list[int]:
     """The epochs after which such a run lowers its learning rate, where full training of ``epochs`` does after ``drops``.
 
-    The schedule of full training ("kept the same", section 4.1) without the epochs that the authors' code leaves idle:
-    each drop comes after as many coreset epochs as there, and one inside the gap comes with the first of them.
+    The schedule is that of full training ("kept the same", section 4.1) without the epochs that the authors' code leaves idle.
+    Each drop comes after as many coreset epochs as there, and a drop inside the gap comes with the first coreset epoch.
     """
     run = epochs_for(epochs, kappa, fraction)
     full, gap = phases_of(run, kappa, fraction).full, epochs - run

@@ -23,14 +23,14 @@ from leanat.selection.basic import Everything, Random
 
 @component("warm_start")
 class WarmStart:
-    """Everything at first, then what ``inner`` chooses, anew every ``period`` epochs (section 3.3 and algorithm 1).
+    """Trains on all examples first, then on what ``inner`` chooses anew every ``period`` epochs (section 3.3, algorithm 1).
 
-    ``phases_of`` says when, from ``inner.fraction``, kappa and the epochs of the run. The first selection comes with the
-    first coreset epoch; the learning rate's schedule is that of the epochs that are trained (``drops_for``).
+    ``phases_of`` computes the phases from ``inner.fraction``, kappa and the epochs of the run. The first selection comes with
+    the first coreset epoch. The learning rate's schedule is that of the epochs that are trained (``drops_for``).
 
-    ``idle``, what the authors' code does: the schedule is that of a full training of E = recipe.epochs, in which the
-    epochs from kappa c E to kappa E train nothing (an empty subset) while the learning rate goes on; the coreset is
-    chosen at multiples of ``period`` alone, and until the first of them a random subset of weight 1 is trained on.
+    ``idle`` is what the authors' code does. The schedule is that of a full training of E = recipe.epochs, in which the epochs
+    from kappa c E to kappa E train on nothing (an empty subset) while the learning rate continues. The coreset is chosen at
+    multiples of ``period`` only, and a random subset of weight 1 is trained on until the first of them.
     """
 
     kappa: Decay
@@ -72,8 +72,8 @@ class WarmStart:
 class SubsetCounts(Hook):
     """An extra that counts what the current subset keeps, in columns of the history.
 
-    ``kept_distinct``: of how many originals, where there are copies; ``kept_planted``: how many of its examples are rare
-    or wrong on purpose. Both where the data say it (``data.redundant``).
+    ``kept_distinct`` counts the different originals where there are copies, ``kept_planted`` the examples that are rare or wrong
+    on purpose. Both exist only for data that record this (``data.redundant``).
     """
 
     name: ClassVar[str] = "kept"

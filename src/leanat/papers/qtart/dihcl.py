@@ -5,8 +5,8 @@
     method = Method(Mixup(episodes), Clean(), bandit, extras=(Teacher(0.9),))    # Recipe(lr=episodes, ...)
 
 Numbers and order of events are those of the authors' code, which refines the paper's Algorithm 1. The dropout,
-rotation, AutoAugment and Cutout of their recipe belong to network and data. Left out: the teacher's forward pass on a
-second view, which only their logs read where the consistency and contrastive terms are 0 (as they are by default).
+rotation, AutoAugment and Cutout of their recipe belong to network and data. The teacher's forward pass on a second view is left
+out: only their logs use it where the consistency and contrastive terms are 0, as they are by default.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from leanat.training.teacher import teaching
 
 @component("episodes")
 class Episodes:
-    """What changes from episode to episode, in closed form; as a Schedule, the learning rate.
+    """What changes from episode to episode, in closed form; called as a Schedule it gives the learning rate.
 
-    Episode e covers the epochs bounds[e] <= epoch < bounds[e + 1]; the last bound is the number of epochs. In episode 0
-    the rate rises on a line from ``lr_min`` to ``lr_max``; in every later one it falls from lr_max to lr_min by half a
-    cosine. At each start lr_max is divided by its decay up to episode ``explore`` - 1; later both are multiplied.
+    Episode e covers the epochs bounds[e] <= epoch < bounds[e + 1]; the last bound is the number of epochs. In episode 0 the
+    rate rises linearly from ``lr_min`` to ``lr_max``; in every later one it falls from lr_max to lr_min by half a cosine. At the
+    start of each episode up to ``explore`` - 1, lr_max is divided by its decay; later both rates are multiplied by theirs.
     """
 
     bounds: tuple[NonNegativeInt, ...]
@@ -111,8 +111,8 @@ def symmetric_beta(draws: Draws, alpha: float) -> Tensor:
 class Mixup:
     """Cross-entropy at lambda x_i + (1 - lambda) x_j, lambda ~ Beta(alpha, alpha) once per batch (Zhang et al. 2018).
 
-    The loss of an image is credited to both of its examples: lambda CE(y_i) to i and (1 - lambda) CE(y_j) to j, which
-    is what the bandit is fed; the batch mean is that of mixup. The step's logits are those of the mixed images.
+    The loss of a mixed image is divided between its two examples, lambda CE(y_i) for i and (1 - lambda) CE(y_j) for j; these are
+    the losses that the bandit gets. The batch mean is that of mixup. The step's logits are those of the mixed images.
     """
 
     episodes: Episodes
@@ -137,10 +137,11 @@ TINY = 1e-8  # added to a probability before dividing by it
 class Bandit(Hook):
     """Draws floor(k n) examples each epoch, without replacement, with probability softmax(temperature * utility).
 
-    Selector and hook. ``rule``: exp3, ucb or thompson. ``feedback``: what the utility gathers, each example's loss or
-    its change since it was last seen; Thompson sampling always uses the change of correctness. At the start of each
-    episode all sums shrink by ``decay`` and a pass over the un-augmented set, by the Teacher if the run has one, feeds
-    the bandit; from the second on the network starts again from the teacher, each weight times 1 + ``noise`` N(0, 1).
+    It is a selector and a hook. ``rule``: exp3, ucb or thompson. ``feedback``: what the utility sums up, each example's loss or
+    the change of its loss since it was last seen; Thompson sampling always uses the change of correctness. At the start of each
+    episode all sums are multiplied by ``decay``, and the bandit gets the losses of a pass over the un-augmented set, by the
+    Teacher if the run has one. From the second episode on, the network restarts from the teacher, each weight times
+    1 + ``noise`` N(0, 1).
     """
 
     episodes: Episodes

@@ -2,10 +2,10 @@
 
     Method(CrossEntropy(smoothing=0.7), Clean(), Once(tau=50, Instability(gamma=125, filters=17)))
 
-Equation 3, the masked mean of the smoothed cross-entropy, is the loop's weighted mean with weight 1 on what is kept.
-The authors published no code. What the text leaves open (the noise's 0.5 is its standard deviation; features in evaluation
-mode from un-augmented images; H, the sensitivity, the gaussian window) is assumed as ``experiments.py`` says
-and as the functions here do it.
+Equation 3, the masked mean of the smoothed cross-entropy, is the loop's weighted mean with weight 1 on the kept examples.
+The authors published no code. ``experiments.py`` and the functions here say what is assumed where the text leaves something
+open: 0.5 is the standard deviation of the noise, features are taken in evaluation mode from un-augmented images, and H, the
+sensitivity and the Gaussian window are as below.
 """
 
 from __future__ import annotations
@@ -116,8 +116,8 @@ def project(f: Tensor) -> Tensor:
 def features(chosen: dict[ConvLayer, Tensor]) -> Iterator[dict[str, Tensor]]:
     """Inside, each forward pass leaves H(f) [B, kept, P] of the chosen filters of each layer in the dictionary.
 
-    Equations 1 and 5: f = sigma(W x + b), with the normalisation counted into W and b (it is affine in evaluation mode)
-    and sigma the ReLU, which in a residual block comes before the addition here.
+    Equations 1 and 5: f = sigma(W x + b). W and b include the normalisation, which is affine in evaluation mode, and sigma is
+    the ReLU; in a residual block it is applied before the addition here.
     """
     projections: dict[str, Tensor] = {}
 

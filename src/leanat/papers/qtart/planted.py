@@ -23,11 +23,11 @@ BATCH = 250
 
 @component("planted")
 class Planted:
-    """A measure: what a network at epoch tau would remove of the training set, ``share`` of it, by each ranking.
+    """A measure of which examples a network at epoch tau would remove, ``share`` of the training set, by each ranking.
 
-    Rankings: the instability of equations 6 to 9 in each window, with ``filters`` and ``noise`` as in ``Instability``; the
-    training loss; chance. Numbers, in percent of the removed: <ranking>_<kind> for each kind of planted example ("faint",
-    "ambiguous"), None on data where nothing is planted. Nothing is trained: Q-TART trains on everything until tau.
+    The rankings are the instability of equations 6 to 9 in each window, with ``filters`` and ``noise`` as in ``Instability``; the
+    training loss; and chance. The numbers <ranking>_<kind> are the share, in percent of the removed examples, of each kind of
+    planted example ("faint", "ambiguous"); None on data without any. Nothing is trained, since Q-TART trains on all until tau.
     """
 
     share: Annotated[float, Interval(gt=0, lt=1)]

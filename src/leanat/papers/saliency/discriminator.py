@@ -1,12 +1,12 @@
-"""The discriminator of the saliency paper: which gradient maps are the teacher's? A small network as plain tensors.
+"""The discriminator of the saliency paper, which tells the teacher's gradient maps from the student's, as plain tensors.
 
     d = Discriminator(layers=5)
     state = d.start((3, 32, 32), seed=0, name="align", like=x)    # {"weights": {...}, "momentum": {...}}
     d.update(state, teacher_maps, student_maps, lr=0.1)           # equations 14 and 19
 
-All that it is lies in ``state``, so a checkpoint of it is exact. It is always run on the teacher's and the student's
-maps together, with the BatchNorm statistics of that batch, and has no others. Layers and optimiser are those of the
-code the paper builds on (Chan et al., IGAM, CVPR 2020); the paper itself prints none.
+``state`` has everything, so a checkpoint of it is exact. It is always run on the teacher's and the student's maps together,
+with the BatchNorm statistics of that batch; it has no running ones. Layers and optimiser are those of the code that the paper
+builds on (Chan et al., IGAM, CVPR 2020); the paper itself gives none.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _standardise = PerImage()
 class Discriminator:
     """Has ``layers`` 4x4 convolutions of stride 2 with ``width``, 2 ``width``, ... channels, BatchNorm, leaky ReLU; linear.
 
-    Reads one gradient map, brought to mean 0 and l2 norm 1. It is updated every ``every`` steps of the student, by SGD
-    at the student's learning rate; weight decay spares biases and BatchNorm.
+    Its input is one gradient map, scaled to mean 0 and l2 norm 1. It is updated every ``every`` steps of the student, by SGD at
+    the student's learning rate; weight decay does not act on biases and BatchNorm.
     """
 
     layers: Annotated[int, Interval(ge=3, le=5)] = 5

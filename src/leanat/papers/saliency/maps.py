@@ -44,13 +44,18 @@ def _batches(data: Data, examples: int | None, seed: int, batch: int):
 class Maps:
     """Saliency (equation 8), alignment (4 to 7), and the perturbations of two attacks, of the first test images.
 
-    Means over the images, whether or not they are classified correctly: ``saliency``, ``fgsm`` and ``pgd``, the share
-    (%) of the map's absolute values on the object, and ``area``, the object's own share, all None without masks;
-    ``fgsm_size`` and ``pgd_size``, mean |delta| in percent of eps; ``alpha``, ``alpha_plus``, ``rho``, ``jacobian`` of the
-    logits. Of equation 5: ``within``, the share (%) of the images whose rho is at most alpha_plus; ``constant``, the least C
-    with which it holds for every image; ``bound``, the mean of alpha_plus + C / jacobian.
-    Pictures, of the first ``pictures`` images: ``image``, ``saliency`` (absolute, summed over channels), ``fgsm`` and
-    ``pgd`` (what the network sees), ``fgsm_delta`` and ``pgd_delta`` (|delta| / eps, so white is the most allowed).
+    The numbers are means over the images, whether or not they are classified correctly:
+
+    saliency, fgsm, pgd           share (%) on the object of the absolute values of the saliency map and of the perturbations;
+                                  None without masks
+    area                          the object's own share (%) of the image; None without masks
+    fgsm_size, pgd_size           mean |delta| in percent of eps
+    alpha, alpha_plus, rho, jacobian   of the logits, see ``alignment``
+    within, constant, bound       of equation 5: the share (%) of images whose rho is at most alpha_plus; the least C with which
+                                  the equation holds for every image; the mean of alpha_plus + C / jacobian
+
+    Pictures of the first ``pictures`` images: ``image``, ``saliency`` (absolute, summed over channels), ``fgsm`` and ``pgd``
+    (the network's input), ``fgsm_delta`` and ``pgd_delta`` (|delta| / eps, so white is the largest allowed change).
     """
 
     fgsm: Attack
@@ -116,11 +121,10 @@ def bound(aligned: Alignment) -> dict[str, float]:
 
 @component("terms")
 class Terms:
-    """Table 7: the mean cross-entropy ``ce`` on the training images as they are, and ``difference`` from the teacher's maps.
+    """Table 7: the mean cross-entropy ``ce`` on un-augmented training images, and the ``difference`` from the teacher's maps.
 
-    ``difference`` is L_diff without gamma in the units of the authors' code: ||J_S - J_T||^2 for pixels in [0, 255],
-    summed over a batch of 32 (see ``weight_of_difference``). The paper does not say the units of its own. Evaluation
-    mode.
+    ``difference`` is L_diff without gamma in the units of the authors' code: ||J_S - J_T||^2 for pixels in [0, 255], summed over
+    a batch of 32 (see ``weight_of_difference``). The paper does not give its units. The network is in evaluation mode.
     """
 
     teacher: File

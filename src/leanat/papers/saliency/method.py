@@ -4,7 +4,7 @@
     second = Saliency(teacher, beta=2, gamma=20, ks=(90, 80, 70, 60, 50), epochs_each=15, first_phase=Path(first's run))
     method = Method(first, Clean(), Everything())
 
-What the paper leaves open follows the code it builds on (Chan et al., IGAM, CVPR 2020), or is an option, named below.
+What the paper leaves open follows the code that it builds on (Chan et al., IGAM, CVPR 2020), or is an option named below.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ AUTHORS_BATCH, AUTHORS_SIZE = 32, 3 * 32 * 32  # IGAM's batch; the paper prints 
 def weight_of_difference(gamma: float, size: int) -> float:
     """gamma * (32 / 255^2) * (size / 3072): the paper's gamma as the weight of ||J_S - J_T||^2 in each example's loss.
 
-    The authors add gamma times the sum over the batch of ||J_S - J_T||^2, pixels in [0, 255], to the *mean*
-    cross-entropy. In [0, 1] a gradient is 255 times as large and its square 255^2 times; a sum over B examples is B
-    times the mean. For images of ``size`` = C H W values other than theirs, the squared norm of a gradient falls as
-    1 / size where the slope along the image stays, so that the term keeps its size (an assumption).
+    The authors add gamma times the sum over the batch of ||J_S - J_T||^2, for pixels in [0, 255], to the *mean* cross-entropy.
+    For pixels in [0, 1] a gradient is 255 times as large and its square 255^2 times; a sum over B examples is B times the mean.
+    The factor for images of other ``size`` = C H W than theirs is an assumption: if the slope along the image stays the same, the
+    squared norm of a gradient falls as 1 / size, and with the factor the term keeps its magnitude.
     """
     return gamma * AUTHORS_BATCH / 255**2 * size / AUTHORS_SIZE
 
@@ -78,7 +78,7 @@ def keep_top(maps: Tensor, k: float) -> Tensor:
 def load_teacher(folder: Path, statistics: str, n_classes: int, like: Tensor) -> nn.Module:
     """The network of a run's folder, never to be trained, of the dtype and on the device of ``like``.
 
-    ``statistics``: of its BatchNorm, "running" or the current "batch"'s, which are then not recorded. Raises
+    ``statistics``: its BatchNorm uses the "running" ones, or those of the current "batch", which are then not recorded. Raises
     NetworkError (no such file, damaged, without a description) and ValueError (other classes than the student's).
     """
     path = folder / "model.safetensors"
@@ -112,26 +112,26 @@ Percentage = Annotated[float, Interval(gt=0, le=100)]
 class Saliency(Hook):
     """L_CE + beta L_robust + gamma L_diff (equations 8 to 14), and with ``ks`` the curriculum (equations 15 to 19).
 
-    An objective, and a hook. Discriminators and counts live in ``run.memory["saliency"]``.
+    It is an objective and a hook. Discriminators and counts are in ``run.memory["saliency"]``.
 
     teacher         folder of the teacher's run
-    beta            weight of log f(J_T) + log(1 - f(J_S)), which the student lowers and the discriminator f raises.
-                    IGAM's code has half of it: its cross-entropy is a mean over both terms. As there, the student
-                    also moves the first one, through the batch statistics that f takes over both kinds of maps
-    gamma           weight of ||J_S - J_T||^2 as the paper has it; see ``weight_of_difference``
-    first_phase     phase 2: folder of the first phase's run, whose discriminator f_disc goes on here (equations 14 and 16
-                    name the same one); None: f_disc is new. Its momentum starts at 0, as that of the student does
-    warmup_epochs   cross-entropy alone for so long (IGAM's code: for 280,000 of 320,000 steps; the paper names none)
-    ks              phase 2: J_{T,k}, for ``epochs_each`` epochs each and the last one to the end, is what the
-                    gradient of the cross-entropy is drawn to, by a second discriminator and again beta and gamma
+    beta            weight of log f(J_T) + log(1 - f(J_S)), which the student lowers and the discriminator f raises. IGAM's
+                    code has half of it, since its cross-entropy is a mean over both terms. As there, the student also
+                    changes the first term, through the batch statistics that f takes over both kinds of maps
+    gamma           weight of ||J_S - J_T||^2 as in the paper; see ``weight_of_difference``
+    first_phase     phase 2: folder of the first phase's run, whose discriminator f_disc is trained further (equations 14 and
+                    16 name the same one); None: f_disc is new. Its momentum starts at 0, as the student's does
+    warmup_epochs   epochs with the cross-entropy only (IGAM's code: 280,000 of 320,000 steps; the paper gives none)
+    ks              phase 2: the gradient of the cross-entropy is drawn to J_{T,k}, for ``epochs_each`` epochs for each k and
+                    to the end for the last, by a second discriminator and again with beta and gamma
     align           phase 2: whether the terms of phase 1 are kept (Tables 5 and 6)
     sign            "literal": that gradient is matched to +J_{T,k} as printed in equation 18, although it points away
-                    from J_S, which is matched to +J_T; "corrected": minus that gradient is
+                    from J_S, which is matched to +J_T; "corrected": its negative is matched
     of              what saliency is the gradient of: "probability" or "logit"
-    statistics      BatchNorm of the teacher: "running", or "batch" as in IGAM's code
+    statistics      BatchNorm statistics of the teacher: "running", or "batch" as in IGAM's code
 
-    Terms of weight 0 are not computed; without beta and gamma this is standard training. Double back-propagation is
-    done in float32, whatever the recipe's precision. The teacher's passes are not among those that the loop counts.
+    Terms of weight 0 are not computed; without beta and gamma this is standard training. Double back-propagation is done in
+    float32, whatever the recipe's precision. The loop does not count the teacher's passes.
     """
 
     teacher: File
@@ -248,11 +248,11 @@ class Saliency(Hook):
         return {f"{part}.{k}": w for part in self.parts if part in memory for k, w in memory[part]["weights"].items()}
 
     def columns(self, run: Run) -> dict[str, float]:
-        """Means over the epoch's examples for its row of the history: each term as it enters the loss, weight included.
+        """Means over the epoch's examples for its row of the history: each term as it enters the loss, with its weight.
 
-        ``loss_ce``, ``loss_align_robust``, ``loss_align_diff``, ``loss_curriculum_robust``, ``loss_curriculum_diff``;
-        and ``cosine`` between the gradient of the cross-entropy, as it is, and the teacher's saliency. The same
-        columns every epoch, nan in one that did not compute them.
+        The columns are ``loss_ce``, ``loss_align_robust``, ``loss_align_diff``, ``loss_curriculum_robust``,
+        ``loss_curriculum_diff``, and ``cosine`` between the gradient of the cross-entropy, without a change of sign, and the
+        teacher's saliency. They are the same in every epoch, and nan where they were not computed.
         """
         sums = run.memory[self.name]["sums"]
         return {
@@ -278,9 +278,9 @@ class Alignment(NamedTuple):
 def alignment(net: nn.Module, x: Tensor) -> Alignment:
     """Alignment alpha (4), linearised robustness rho (6), binarised alignment (7) and the norm of g, of the logits.
 
-    ``x`` [B, C, H, W] in [0, 1]. The network is in evaluation mode. As many backward passes as there are classes.
-    Both alignments are 0 for a network that standardises each image, the authors' among them: its logits do not change
-    with the image's scale, so x is orthogonal to their gradients (Euler).
+    ``x`` [B, C, H, W] in [0, 1]. The network is in evaluation mode. This takes one backward pass per class. Both alignments are 0
+    for a network that standardises each image, as the authors' does: its logits do not change with the image's scale, so x is
+    orthogonal to their gradients (Euler).
     """
     with eval_without_param_grad(net), torch.enable_grad():
         x = x.detach().requires_grad_()

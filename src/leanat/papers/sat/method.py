@@ -4,9 +4,9 @@
     Method(CrossEntropy(), PGD(L2(0.5), 7, 0.1, "none", use_best=True), SubsetWeights("increasing"), AttackOnlySubset(),
            extras=(SubsetAttack(chosen),))
 
-Equation 2 in the loop's slots: the hook fixes A once, the Budget attacks the examples of A alone, the Selector gives
-w_A and w_B (``everything`` for w_A = w_B = 1), and the loop takes the weighted mean over the mixed mini-batch, one
-training-mode forward pass as in the authors' code. CSAT chooses whole classes, ESAT examples.
+Equation 2 is built from the loop's parts: the hook fixes A once, the Budget attacks only the examples of A, the Selector gives
+w_A and w_B (``everything`` for w_A = w_B = 1), and the loop takes the weighted mean over the mixed mini-batch, in one
+forward pass in training mode as in the authors' code. CSAT chooses whole classes, ESAT examples.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ Members = Callable[[Data], Tensor]  # -> bool [N]
 class ByEntropy:
     """The order of the mean entropies (equation 3) that MeanEntropy measured in the run of folder ``ranking``.
 
-    ``first``: "hardest", highest entropy first, or "easiest", the inverse. Called, it raises ValueError for a file that
-    is missing, damaged, of another number of classes or examples, or not finite.
+    ``first``: "hardest", the highest entropy first, or "easiest", the reverse. A call raises ValueError for a file that is
+    missing, damaged, of another number of classes or examples, or not finite.
     """
 
     ranking: File
@@ -174,12 +174,12 @@ MEASURES: dict[str, Callable[[Step], Tensor]] = {"entropy": entropy, "error": la
 
 @component("mean_entropy")
 class MeanEntropy(Hook):
-    """H-bar of every example and class (equation 3), running along with a training.
+    """H-bar of every example and class (equation 3), computed during a training.
 
-    The snapshots f_e are, as in the authors' code, the predictions of the training's own forward passes (augmented,
-    training mode). Their variants: the mean over the ``last`` epochs alone (they tried 10), and ``measure`` "error", the
-    share of wrong predictions in place of the entropy. An example that no mini-batch of those epochs held (drop_last)
-    keeps the value of its visit before them.
+    As in the authors' code, the snapshots f_e are the predictions of the training's own forward passes (augmented images,
+    training mode). Two variants are theirs: the mean over only the ``last`` epochs (they tried 10), and ``measure`` "error", the
+    share of wrong predictions in place of the entropy. An example that was in no mini-batch of those epochs (drop_last) keeps
+    its last value from before them.
     """
 
     measure: Literal["entropy", "error"]
