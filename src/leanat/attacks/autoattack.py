@@ -57,7 +57,7 @@ def _fenced(net: nn.Module, seed: int) -> Iterator[None]:
 def _run(
     attack: APGD | FAB | Square, net: nn.Module, step: Step, classes: int, perturb: Callable[..., Tensor]
 ) -> Tensor:
-    """Calls ``perturb(x, logits, n_classes, **options)`` behind the fence; ``classes`` is how many classes the attack needs."""
+    """Calls ``perturb(x, logits, n_classes, **options)`` without side effects; ``classes``: how many classes the attack needs."""
     refuse_budget(attack, step)
     if not len(step.x):
         return step.x
@@ -163,9 +163,9 @@ class Square:
 
 @component("ensemble")
 class Ensemble:
-    """AutoAttack's parts, chosen and shortened; each is spent on the examples that the ones before left standing.
+    """Some of AutoAttack's parts, shortened; each attacks only the examples that the earlier ones did not fool.
 
-    attacks: of apgd-ce, apgd-dlr, apgd-t, fab, fab-t, square, in order of use. Not AutoAttack, and never called so.
+    attacks: any of apgd-ce, apgd-dlr, apgd-t, fab, fab-t, square, in order of use. This is not AutoAttack, and never called so.
     """
 
     threat: Ball
@@ -213,7 +213,7 @@ class AutoAttack:
 
 
 def in_turn(attack: Ensemble | AutoAttack, net: nn.Module, step: Step) -> Tensor:
-    """The parts one after the other on the examples of one batch that are still right."""
+    """Applies the parts one after the other to the examples of a batch that are still classified correctly."""
     if not len(step.x):
         return step.x
     x_adv = step.x.clone()

@@ -190,7 +190,7 @@ def _both(net: nn.Module, lpips: Features, x: Tensor) -> tuple[Tensor, Tensor]:
 
 @exact_fp32()
 def _perceptual(attack: FastLPA | LPA | PPGD, net: nn.Module, step: Step) -> Tensor:
-    """Does what the three attacks share: find the distance, leave out what is wrong already, draw the start, search."""
+    """Does what the three attacks share: finds the distance, leaves out misclassified examples, draws the start, searches."""
     refuse_budget(attack, step)
     lpips = Lpips(net) if attack.self_bounded else step.aux.get("lpips")
     if lpips is None:

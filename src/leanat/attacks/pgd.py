@@ -142,7 +142,7 @@ class PGD:
         return best
 
     def parts(self, n_classes: int) -> dict[str, Attack]:
-        """The restarts one by one, so that an evaluation can spend each on the examples that still stand."""
+        """The restarts as single attacks, so that an evaluation can run each on only the examples that are not fooled yet."""
         return {f"restart-{i}": partial(self.restart, number=i) for i in range(self.restarts)}
 
     def restart(self, net: nn.Module, step: Step, number: int = 0) -> Tensor:

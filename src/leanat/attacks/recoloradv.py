@@ -1,4 +1,4 @@
-"""ReColorAdv moves colours: Laidlaw and Feizi, "Functional Adversarial Attacks" (NeurIPS 2019), as PAT's evaluation has it."""
+"""ReColorAdv moves colours: Laidlaw and Feizi, "Functional Adversarial Attacks" (NeurIPS 2019), as in PAT's evaluation."""
 
 from __future__ import annotations
 

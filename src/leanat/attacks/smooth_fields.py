@@ -1,4 +1,4 @@
-"""Attacks that move a smooth field over an image: Adam on the margin and on a smoothness term, as PAT's evaluation has it.
+"""Attacks that move a smooth field over an image: Adam on the margin and on a smoothness term, as in PAT's evaluation.
 
 The parameters are projected before each pass; the last iterate is returned, not the best. ``stadv`` and ``recoloradv`` use it.
 """

@@ -1,4 +1,4 @@
-"""StAdv moves pixels: Xiao et al., "Spatially Transformed Adversarial Examples" (ICLR 2018), as PAT's evaluation has it."""
+"""StAdv moves pixels: Xiao et al., "Spatially Transformed Adversarial Examples" (ICLR 2018), as in PAT's evaluation."""
 
 from __future__ import annotations
 

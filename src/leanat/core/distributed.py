@@ -137,6 +137,6 @@ def check_trainable(names: Iterable[str], shared: Iterable[str], uneven: bool) -
 
 
 def prepared(net: nn.Module) -> nn.Module:
-    """The network with BatchNorm over the whole mini-batch, which torch has for GPUs alone."""
+    """The network with BatchNorm over the whole mini-batch, which torch has only for GPUs."""
     on_gpu = next(net.parameters()).device.type == "cuda"
     return nn.SyncBatchNorm.convert_sync_batchnorm(net) if size() > 1 and on_gpu else net

@@ -1,4 +1,4 @@
-"""Errors of what a user writes: each is one line, and names the nearest name that exists."""
+"""Errors in what a user writes. Each is one line and suggests the nearest existing name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class ConfigError(ValueError):
-    """Everything that is wrong with a configuration, a line each: file, key, what is wrong, what is allowed."""
+    """All errors of a configuration, one line each: file, key, what is wrong, what is allowed."""
 
     def __init__(self, problems: Iterable[str]):
         self.problems = list(problems)

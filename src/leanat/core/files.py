@@ -41,7 +41,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """The file in UTF-8, lines ending as they do in ``text``, and the folder, where there is none."""
+    """Writes the file in UTF-8 with the line ends of ``text``, and makes its folder where there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as beside:
         beside.write_bytes(text.encode())
@@ -55,7 +55,7 @@ def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Strict JSON: numbers that are not finite, which it has no word for, become null."""
+    """Writes strict JSON, which cannot express numbers that are not finite: they become null."""
     with atomic_write(path) as beside:
         beside.write_text(json.dumps(finite(value), indent=1, allow_nan=False) + "\n")
 

@@ -40,7 +40,7 @@ class Meter:
 
     @contextmanager
     def of(self, net: nn.Module, seed: int) -> Iterator[Meter]:
-        """Inside, passes and seconds count, and torch's generators are those of this epoch; outside, as before."""
+        """Within this context passes and seconds are counted, and torch's generators are this epoch's; then as before."""
         started, self.device = time.perf_counter(), next(net.parameters()).device
         gpus = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(gpus), self.passes.of(net):

@@ -48,7 +48,7 @@ class Data(Protocol):
 
 
 def first_image(data: Data) -> Tensor:
-    """x [1, C, H, W] of the first example, for its shape and kind."""
+    """x [1, C, H, W] of the first example, from which its shape and dtype are read."""
     return data.batch(torch.zeros(1, dtype=torch.int64, device=data.labels.device), 0)[0]
 
 
@@ -91,7 +91,7 @@ class Step:
     aux: dict[str, Any] = field(default_factory=dict)
 
     def take(self, where: Tensor) -> Step:
-        """The same of the examples at the positions ``where``, int64 [b]; ``memory``, ``live`` and ``aux`` are shared."""
+        """The step of the examples at the positions ``where``, int64 [b]; it shares ``memory``, ``live`` and ``aux``."""
         own = {f.name: value[where] for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)}
         return replace(self, **own, draws=self.draws.of(own["index"]))
 
@@ -135,10 +135,10 @@ class Hook:
         """Called before the selection of an epoch."""
 
     def resumed(self, run: Run, split: Split) -> None:
-        """Called in place of ``on_epoch`` where an epoch goes on in its middle."""
+        """Called in place of ``on_epoch`` where an epoch is resumed midway."""
 
     def after_backward(self, run: Run, step: Step) -> None:
-        """Called when the gradients are there and not yet clipped."""
+        """Called when the gradients are computed and not yet clipped."""
 
     def after_step(self, run: Run, step: Step) -> None:
         """Called when the optimiser has moved the weights."""
@@ -213,7 +213,7 @@ Budget = Callable[[Run, Step], tuple[Tensor, Tensor] | None]  # attack steps [B]
 
 @component()
 class Method:
-    """How a run trains: the answers to the four questions above; ``extras`` are the hooks that are no other part."""
+    """How a run trains: the four parts above; ``extras`` are the hooks that are no other part."""
 
     objective: Objective
     attack: Attack

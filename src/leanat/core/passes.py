@@ -1,4 +1,4 @@
-"""Counting examples through a network, forward and backward: the cost that survives a change of machine."""
+"""Counts the examples that pass forward and backward through a network: a cost that does not depend on the machine."""
 
 from __future__ import annotations
 

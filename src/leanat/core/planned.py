@@ -1,4 +1,4 @@
-"""When a selector chooses, and how much it keeps, as known before anything is trained: from this, costs are computed."""
+"""When a selector chooses and how much it keeps, known before anything is trained; costs are computed from this."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class Draws:
         return (_shift(self.bits(purpose, *shape), 40) * high) >> 24
 
     def order(self, purpose: str = "order") -> Tensor:
-        """int64 [B], the examples' own numbers in random order; what stays after thinning stays in the same order."""
+        """int64 [B], the examples' own numbers in random order; leaving examples out keeps the order of the others."""
         return self.index[self.bits(purpose).argsort()]
 
     def of(self, index: Tensor) -> Draws:

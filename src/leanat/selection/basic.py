@@ -27,7 +27,7 @@ def everyone(data: Data) -> Tensor:
 
 
 def all_but_top(scores: Tensor, count: int) -> Tensor:
-    """The numbers, rising, of all examples but the ``count`` of highest score; of equal ones the lower number goes.
+    """The numbers, rising, of all examples but the ``count`` of highest score; of equal scores the lower number goes.
 
     Raises ValueError if nothing would be left, or if a score is not a number.
     """

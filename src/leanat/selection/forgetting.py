@@ -48,7 +48,7 @@ def note(memory: dict[str, Tensor], right: Tensor) -> None:
 class Forgetting:
     """Keeps the examples with most forgetting events; those that were never right come first, as in the paper (section 4).
 
-    Needs ``ForgettingEvents`` among the extras. Of equal counts, and before any epoch was seen, a random choice.
+    Needs ``ForgettingEvents`` among the extras. Ties, and the choice before any epoch was counted, are random.
     """
 
     fraction: Fraction

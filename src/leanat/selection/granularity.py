@@ -95,7 +95,7 @@ def per_batch(
 def top_up(index: Tensor, weight: Tensor, uniform: Tensor, budget: int) -> tuple[Tensor, Tensor]:
     """The chosen examples and, up to ``budget``, others at random with weight 1: how CORDS and ACS complete a matching.
 
-    ``uniform`` [n]: a random number for each of all the examples; the missing ones come in the order of theirs.
+    ``uniform`` [n]: one random number per example, by whose order the others are added.
     """
     numbers = uniform.clone()
     numbers[index] = torch.inf

@@ -1,4 +1,4 @@
-"""Rules that score each example by itself and keep those of highest score: EL2N, margin, moderate coresets, chance by class."""
+"""Rules that score each example and keep the highest scores: EL2N, margin, moderate coresets; random examples by class."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from leanat.selection.subsets import Granularity, choose
 
 
 def keep_highest(run: Run, data: Data, scores: Tensor, fraction: float, granularity: str) -> Subset:
-    """The share ``fraction`` (rounded up) of highest ``scores`` [N], weight 1: of all, of each class, or of whole batches by
-    their mean score. Of equal ones the lower number is kept.
+    """The share ``fraction`` (rounded up) with the highest ``scores`` [N], weight 1: of all, of each class, or whole batches by
+    their mean score. Ties go to the lower index.
     """
 
     def highest(rows: Gradients, budget: int, label: int | None) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Adversarial weight perturbation (Wu et al. 2020): the gradient is taken at weights moved against the training.
+"""Adversarial weight perturbation (Wu et al. 2020): the gradient is taken at weights that raise the loss.
 
 Method(AWP(CrossEntropy(), gamma=0.01), PGD(Linf(8 / 255), 10, 2 / 255, "uniform"), Everything())
 """

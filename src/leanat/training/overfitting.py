@@ -1,4 +1,4 @@
-"""Watches for the catastrophic overfitting of single-step training (Wong et al. 2020)."""
+"""Detects the catastrophic overfitting of single-step training (Wong et al. 2020)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class OverfittingMonitor(Hook):
         return {"index": index, "x": x, "y": y, "rows": [], "kept": {}, "ended": False}
 
     def columns(self, run: Run) -> dict[str, float]:
-        """Measures ``watch_single`` and ``watch_strong``, shares of right answers; goes back one epoch where training ends."""
+        """Measures ``watch_single`` and ``watch_strong``, shares of correct answers; an ended training goes back one epoch."""
         memory = run.memory[self.name]
         index, x, y = memory["index"], memory["x"], memory["y"]
         accuracies = []

@@ -15,7 +15,7 @@ ERROR = "relative robust error"  # Figure 3
 
 
 def cosines(trained: str, size: int) -> Case:
-    """Of the coresets by gradients of the last layer and of all layers."""
+    """The cosines of the coresets chosen by gradients of the last layer and by those of all layers."""
     columns = {"last": "GradMatch, by batch", "all": "GradMatch, by batch, all layers"}
     row = f"cosine, all layers | {trained} | {size}"
     return {name: ("gradient_error", row, column) for name, column in columns.items()}

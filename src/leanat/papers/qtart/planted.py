@@ -1,4 +1,4 @@
-"""Does Q-TART find what is noisy? On drawn shapes it is known which examples were made hard on purpose."""
+"""Whether Q-TART finds noisy examples: on drawn shapes it is known which were made hard on purpose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the saliency paper shows of a finished network: its maps, where perturbations lie, alignment, the terms of Table 7.
+"""What the saliency paper measures on a finished network: its maps, where perturbations lie, alignment, terms of Table 7.
 
 Each is a measure of a suite: ``{measure: {maps: {...}}}`` beside the attacks.
 """

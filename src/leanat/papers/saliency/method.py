@@ -68,7 +68,7 @@ def saliency(net: nn.Module, x: Tensor, y: Tensor, of: str = "probability") -> T
 def keep_top(maps: Tensor, k: float) -> Tensor:
     """J_{T,k}: the maps [B, C, H, W] with all but their ``k`` % of most salient pixels set to 0 (section 4.1).
 
-    A pixel is as salient as the sum of its channels' absolute values. What is kept is not rescaled.
+    A pixel's saliency is the sum of its channels' absolute values. What is kept is not rescaled.
     """
     size = maps.abs().sum(1).flatten(1)
     top = size.topk(max(1, round(size.shape[1] * k / 100)), dim=1).indices
@@ -166,7 +166,7 @@ class Saliency(Hook):
         return ("align",) * self.align + ("curriculum",) * bool(self.ks)
 
     def k(self, epoch: int) -> float:
-        """Percentage of the teacher's saliency that stays in this epoch."""
+        """Percentage of the pixels of the teacher's saliency that are kept in this epoch."""
         return self.ks[min(epoch // self.epochs_each, len(self.ks) - 1)]
 
     # Objective

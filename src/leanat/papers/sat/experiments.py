@@ -340,7 +340,7 @@ def subset_run(
 
 
 def ranked_by(ranking: str, network: str | None) -> Upstream:
-    """The run that ranks, of another network than that which is trained in the authors' rebuttal."""
+    """The run that ranks; in the authors' rebuttal it is of another network than the one that is trained."""
     if network is None:
         return upstream(ranking)
     layers = "two hidden layers of 512 units with BatchNorm; the rebuttal says MLP"

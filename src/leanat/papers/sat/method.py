@@ -56,7 +56,7 @@ class ByEntropy:
 
 @component("at_random")
 class AtRandom:
-    """Random order number ``draw``, whatever the run's seed."""
+    """The random order of number ``draw``, which is the same for every seed of the run."""
 
     draw: int
 
