@@ -1,9 +1,12 @@
 """Attacks on any network: images [B, C, H, W] in [0, 1] in, adversarial images of the same shape and range out.
 
-``net``: any module that gives logits [B, K]. ``mean``, ``std``: what it subtracts and divides by, where it expects normalised
-images; pixels in [0, 1] are handed over all the same, since radii are those of pixels. ``seed`` None: drawn from torch's
-generator, so that ``torch.manual_seed`` repeats a call and two calls differ. Nothing of the network changes: not its mode,
-not its parameters, not their gradients. Everything that does not fit raises ValueError or TypeError, in one line.
+net         any module that returns logits [B, K]
+mean, std   what it subtracts and divides by, if it expects normalised images; x is in [0, 1] all the same, since radii are in
+            these units
+seed        None: drawn from torch's generator, so that two calls differ and ``torch.manual_seed`` repeats one
+
+The network's mode, parameters and gradients stay as they are. Arguments that do not fit raise ValueError or TypeError, in one
+line.
 """
 
 from __future__ import annotations
@@ -105,7 +108,7 @@ def fgsm_rs(
     std: Channels | None = None,
     seed: int | None = None,
 ) -> Tensor:
-    """One step from a uniform start (Wong et al. 2020); ``step_size`` None: 1.25 eps, as there."""
+    """FGSM-RS: one step from a uniform start (Wong et al. 2020). ``step_size`` None: 1.25 eps, as in the paper."""
     return perturb(net, x, y, _fgsm_rs(threat_model(norm, eps), step_size), mean=mean, std=std, seed=seed)
 
 
@@ -148,7 +151,7 @@ def mi_fgsm(
     mean: Channels | None = None,
     std: Channels | None = None,
 ) -> Tensor:
-    """Momentum iterative FGSM (Dong et al. 2018), made to transfer; ``step_size`` None: eps / steps, as there."""
+    """Momentum iterative FGSM (Dong et al. 2018), for transfer between networks. ``step_size`` None: eps / steps, as there."""
     attack = MIFGSM(
         threat=threat_model(norm, eps),
         steps=steps,
@@ -174,7 +177,7 @@ def di2_fgsm(
     std: Channels | None = None,
     seed: int | None = None,
 ) -> Tensor:
-    """MI-FGSM on images that are shrunk and padded at random (Xie et al. 2019); square images alone."""
+    """MI-FGSM on images that are shrunk and padded at random (Xie et al. 2019); square images only."""
     attack = DI2FGSM(
         threat=threat_model(norm, eps),
         steps=steps,
@@ -203,7 +206,7 @@ def apgd(
 ) -> Tensor:
     """Auto-PGD (Croce and Hein 2020); ``loss``: ce, dlr (3 classes or more), or t, targeted (4 or more).
 
-    An image that it does not fool comes back as it was, see ``leanat.attacks.autoattack.APGD``.
+    Where it does not fool the network it returns the image unchanged, see ``leanat.attacks.autoattack.APGD``.
     """
     attack = APGD(threat=threat_model(norm, eps), loss=loss, steps=steps, restarts=restarts)
     return perturb(net, x, y, attack, mean=mean, std=std, seed=seed)
@@ -255,10 +258,11 @@ def autoattack(
     std: Channels | None = None,
     seed: int | None = None,
 ) -> Tensor:
-    """AutoAttack's standard version (Croce and Hein 2020), its four parts in turn on the images that still stand.
+    """AutoAttack's standard version (Croce and Hein 2020): its four parts, each on the images that are not fooled yet.
 
-    An image that nothing fools comes back as it was. With fewer than 4 classes the parts are apgd-ce, fab and square, which
-    is not AutoAttack. For robust accuracy, ``evaluate`` keeps what happened to each image and checks the network.
+    An image for which every part fails is returned unchanged. With fewer than 4 classes the parts are apgd-ce, fab and square,
+    which is not AutoAttack. To measure robust accuracy use ``evaluate``, which keeps the outcome of each image and checks the
+    network.
     """
     return perturb(net, x, y, AutoAttack(threat=threat_model(norm, eps)), mean=mean, std=std, seed=seed)
 

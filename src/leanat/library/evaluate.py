@@ -22,7 +22,7 @@ from leanat.library.network import Wrapped, own_modes, own_precision
 
 
 class Accuracy(NamedTuple):
-    """Shares from 0 to 1 of ``n`` images, the 95 % Wilson interval of ``accuracy``, and what happened to each image."""
+    """Shares from 0 to 1 of ``n`` images, the 95 % Wilson interval of ``accuracy``, and the outcome of each image."""
 
     accuracy: float  # under the attack
     low: float
@@ -48,13 +48,16 @@ def evaluate(
     limit: int | None = None,
     seed: int = 0,
 ) -> dict[str, Accuracy]:
-    """Accuracy under each attack, in fp32; with several, also ``worst``: images that are right under all of them.
+    """Accuracy under each attack, in fp32; with several attacks also ``worst``, the accuracy under all of them together.
 
-    ``attacks``: names (clean, fgsm, fgsm_rs, pgd, apgd, square, autoattack), all within the ball of radius ``eps``; or a mapping
-    of labels to names or to attacks of ``leanat.attacks``, which have radii of their own. ``data``: (x, y) with x
-    [N, C, H, W] in [0, 1] or uint8, a Dataset, or a folder of class folders. ``limit``: attack so many images at most, drawn
-    once for all networks. An image that is misclassified without an attack counts as wrong. ``mean``, ``std``: what the network
-    subtracts and divides by. Nothing of the network changes. Raises ValueError, TypeError or DataError, in one line.
+    data        (x, y) with x [N, C, H, W] in [0, 1] or uint8, a Dataset, or a folder of class folders
+    attacks     names (clean, fgsm, fgsm_rs, pgd, apgd, square, autoattack), all within the ball of radius ``eps``; or a
+                mapping of labels to names or to attacks of ``leanat.attacks``, which have their own radii
+    limit       the number of images that are attacked at most; they are the same ones for every network
+    mean, std   what the network subtracts and divides by, if it expects normalised images
+
+    An image that is misclassified without an attack counts as wrong. Nothing of the network changes. Raises ValueError,
+    TypeError or DataError, in one line.
     """
     if isinstance(attacks, str) or not isinstance(attacks, Collection) or not len(attacks):
         raise ValueError(f"attacks is {attacks!r}; a list of names, or labels and attacks, is expected")

@@ -1,4 +1,4 @@
-"""Weighted subsets for anybody's training: chosen once, or anew every so many epochs by a sampler.
+"""Weighted subsets for your own training: chosen once, or anew every few epochs by a sampler.
 
 The indices are those of the examples that are kept, never of those removed.
 """
@@ -46,18 +46,19 @@ class Selected(NamedTuple):
 
 
 def make_selector(method: str = "grad_match", fraction: float = 0.1, by: str = "class", **settings: Any) -> Selector:
-    """What chooses ``fraction`` of the examples (rounded up), for ``make_method``, ``select`` and ``Reselect``.
+    """A selector of ``fraction`` of the examples (rounded up), for ``make_method``, ``select`` and ``Reselect``.
 
     grad_match   weights with which the chosen gradients add up to those of all (Killamsetty et al. 2021)
     craig        facility location of the gradients; a weight is the size of a cluster (Mirzasoleiman et al. 2020)
     glister      the examples whose step lowers the loss on a validation set most (Killamsetty et al. 2021)
-    loss, el2n   the highest losses (by="class" alone), the longest error vectors (Paul et al. 2021)
-    margin       the smallest margins between the two likeliest classes
-    moderate     the middle by the distance to the centre of the class (Xia et al. 2023)
-    random       at random, weight 1
+    loss         the examples with the highest loss (by="class" only)
+    el2n         the examples with the longest error vectors (Paul et al. 2021)
+    margin       the examples with the smallest margin between the two likeliest classes
+    moderate     the examples with a medium distance to the centre of their class (Xia et al. 2023)
+    random       random examples with weight 1
 
-    ``by``: "class" gives each class its share (grad_match less, or nothing, where gradients are 0), "example" chooses among
-    all, "batch" whole random batches, as CORDS does.
+    ``by``: "class" gives each class its share (grad_match gives it less, or nothing, where gradients are 0), "example" chooses
+    among all examples, and "batch" whole random batches, as CORDS does.
     ``settings``: further fields of the selector, see ``leanat.selection``. Raises ValueError for other names or values.
     """
     granularity = named(BY, by, "by")
@@ -101,13 +102,17 @@ def select(
 ) -> Selected:
     """The indices that are KEPT, about ``fraction`` of x [N, C, H, W] in [0, 1] (or uint8), y [N], and their weights.
 
-    ``attack``: None chooses by clean gradients, a name (pgd, fgsm_rs ...) within the ball of radius ``eps`` or an attack of
-    ``leanat.attacks`` by those at adversarial images (Dolatabadi et al. 2022). ``objective``: of the gradients; None:
-    cross-entropy. ``layer``: the last linear layer, by name, where its outputs are not the network's. ``method``: a name, see
-    ``make_selector``, or a selector. ``batch``: of passes, and of the batches of by="batch". Evaluation mode; nothing of the
-    network changes. Memory: N (K + D) numbers for K classes and D features, twice that for objectives that read clean and
-    adversarial logits, beside what the method keeps: CRAIG's n x n similarities and GRAD-MATCH's n x n products, of a class
-    or of all (up to 4 and 2 GiB, computed when needed beyond). Raises ValueError or TypeError, in one line.
+    method      a name, see ``make_selector``, or a selector
+    attack      where gradients are taken: None, at clean images; a name (pgd, fgsm_rs ...) within the ball of radius ``eps``,
+                or an attack of ``leanat.attacks``, at adversarial images (Dolatabadi et al. 2022)
+    objective   the loss of the gradients; None: cross-entropy
+    layer       the name of the last linear layer, where its outputs are not the network's
+    batch       the batch size of passes, and of the batches of by="batch"
+
+    The network is in evaluation mode, and nothing of it changes. Memory: N (K + D) numbers for K classes and D features, twice
+    that for objectives that read clean and adversarial logits. In addition CRAIG keeps n x n similarities and GRAD-MATCH n x n
+    products, of one class or of all examples (up to 4 and 2 GiB; more are computed when needed). Raises ValueError or
+    TypeError, in one line.
     """
     sampler = Reselect(
         net, (x, y), fraction, method, by, attack=attack, eps=eps, norm=norm, objective=objective, layer=layer, mean=mean,
@@ -143,21 +148,21 @@ def _trainable(net: nn.Module) -> Iterator[None]:
 
 
 class Reselect(Sampler[int]):
-    """A sampler for anybody's loop: the epochs go over the examples that are kept, which are chosen anew every so often.
+    """A sampler for your own loop: each epoch has only the examples that are kept, which are chosen anew every few epochs.
 
-    Before epoch ``warmup`` all examples are there, from then on those of ``select``, chosen anew every ``every`` epochs on the
-    network as it then is. The order is drawn anew for each epoch. ``weight`` float32 [N] has a weight for each of the N
-    examples of ``data``, 0 for those that are not kept. The DataLoader is that of ``indexed(dataset)``, so that a batch says
-    which examples it holds:
+    Before epoch ``warmup`` an epoch has all examples, from then on those of ``select``, chosen anew every ``every`` epochs with
+    the current network. The order is drawn anew for each epoch. ``weight`` float32 [N] has a weight for each of the N examples
+    of ``data``, 0 for those that are not kept. Use the DataLoader on ``indexed(dataset)``, so that a batch says which examples
+    it holds:
 
         sampler = Reselect(net, (x, y), fraction=0.1, every=20, attack="pgd")
         for x, y, i in DataLoader(indexed(dataset), batch_size=128, sampler=sampler):
             w = sampler.weight[i]
             loss = (w * F.cross_entropy(net(x), y, reduction="none")).sum() / w.sum()
 
-    ``data``: what the choice looks at, of the same examples in the same order as the Dataset: pixels in [0, 1] without random
-    transforms. A sampler iterates once per epoch and counts them; ``set_epoch`` says another number. ``len`` is that of the
-    epoch begun last. The other arguments are those of ``select``, and so are memory and errors.
+    ``data`` are the images that the choice is made by: pixels in [0, 1] without random transforms, of the same examples in the
+    same order as the Dataset. Each iteration of the sampler counts as an epoch; ``set_epoch`` sets another number. ``len`` is
+    that of the last epoch begun. The other arguments, memory and errors are those of ``select``.
     """
 
     @own_modes()
@@ -307,7 +312,7 @@ class _Indexed(Dataset[tuple[Any, ...]]):
 
 
 def indexed(dataset: Dataset[Any]) -> Dataset[tuple[Any, ...]]:
-    """The Dataset with each example's own number behind it: (x, y, i).
+    """The Dataset with each example's index appended: (x, y, i).
 
     Raises TypeError, in one line, for what cannot be read by number, and when an example is neither a tuple nor a list.
     """

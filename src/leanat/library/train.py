@@ -35,13 +35,14 @@ def make_method(
     beta: float = 6.0,
     choose: Selector | None = None,
 ) -> Method:
-    """A way to train. ``choose``: what each epoch trains on, see ``make_selector``; None: everything.
+    """A training method. ``choose`` selects the examples of each epoch, see ``make_selector``; None: all examples.
 
-    standard   cross-entropy on the images as they are
-    pgd        on those of PGD: ``steps`` of ``step_size`` (None: eps / 4) from a uniform start (Madry et al. 2018)
-    fgsm_rs    on those of one step of ``step_size`` (None: 1.25 eps) from a uniform start, in training mode (Wong et al. 2020)
-    trades     cross-entropy plus ``beta`` times the divergence (Zhang et al. 2019), its attack of ``steps`` from a Gaussian start
-    mart       boosted cross-entropy plus ``beta`` times a weighted divergence (Wang et al. 2020), a Gaussian start
+    standard   cross-entropy on unperturbed images
+    pgd        cross-entropy under PGD: ``steps`` of ``step_size`` (None: eps / 4) from a uniform start (Madry et al. 2018)
+    fgsm_rs    cross-entropy under one step of ``step_size`` (None: 1.25 eps) from a uniform start, in training mode (Wong et
+               al. 2020)
+    trades     cross-entropy plus ``beta`` times the KL divergence (Zhang et al. 2019); ``steps`` from a Gaussian start
+    mart       boosted cross-entropy plus ``beta`` times a weighted KL divergence (Wang et al. 2020); a Gaussian start
 
     Raises ValueError for another name or impossible values.
     """
@@ -79,7 +80,7 @@ def make_recipe(
 ) -> Recipe:
     """SGD with Nesterov's momentum; the learning rate rises to ``lr`` over ``warmup_share`` of the epochs and falls as a cosine.
 
-    ``precision``: fp32, or bf16 by autocast. For any other schedule: ``leanat.core.nouns.Recipe`` itself.
+    ``precision``: fp32, or bf16 by autocast. For any other schedule use ``leanat.core.nouns.Recipe``.
     """
     return Recipe(
         epochs=epochs,
@@ -110,17 +111,17 @@ def train(
     seed: int = 0,
     after_epoch: Callable[[dict[str, float]], bool | None] = lambda row: None,
 ) -> list[dict[str, float]]:
-    """Trains ``net`` in place, on its own device, and returns a row per epoch: lr, loss, examples kept, passes, seconds.
+    """Trains ``net`` in place on its device. Returns one row per epoch: lr, loss, examples kept, passes, seconds.
 
     method        a name, within the ball of radius ``eps``, or what ``make_method`` returns
     recipe        None: ``make_recipe()``
     data          (x, y) with x [N, C, H, W] in [0, 1] or uint8, a Dataset, or a folder of class folders
     augment       pieces of ``leanat.data``, such as (Crop(pad=4), Flip())
-    validation    for methods that choose by it (glister)
-    layer         the last linear layer, for methods that choose by gradients, where it cannot be found
-    after_epoch   gets each row, and ends the training by True
+    validation    validation data, for methods that choose by them (glister)
+    layer         the name of the last linear layer, for methods that choose by gradients, where it cannot be found
+    after_epoch   is called with each row, and ends the training by returning True
 
-    The network ends in training mode. Every random draw comes from ``seed``, but for those of a Dataset's own transforms.
+    The network ends in training mode. Every random draw comes from ``seed``, except those of a Dataset's own transforms.
     Raises ValueError, TypeError or DataError, in one line, and NonFiniteLoss.
     """
     way = make_method(method, eps, norm=norm) if isinstance(method, str) else method
