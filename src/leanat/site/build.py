@@ -150,28 +150,27 @@ class Writer:
         # A table's picture is drawn from the kept CSV, whatever lies beside it.
         if item.kind == "figure" and self.csv(item) != self.figures / f"{item.id}.csv":
             return None
-        content, size = pictures.small(source, WIDE if item.kind == "figure" else WIDE_BESIDE)
-        name = f"pictures/{item.paper}-{item.name}.webp"
-        self.put(name, content)
-        return {"file": name, "width": size[0], "height": size[1]}
+        return self.picture(source, f"{item.paper}-{item.name}", WIDE if item.kind == "figure" else WIDE_BESIDE)
+
+    def picture(self, source: Path, name: str, width: int) -> dict[str, Any]:
+        """Puts a picture on the site, and returns what a page says of it."""
+        content, size = pictures.small(source, width)
+        file = f"pictures/{name}.webp"
+        self.put(file, content)
+        return {"file": file, "width": size[0], "height": size[1]}
 
     def bench(self, found: list[trials.Trial]) -> None:
         """The page of the trials, where there are any, and the settings of their rows."""
         self.env.globals["tried"] = bool(found)
         if not found:
             return
-        shown: dict[str, dict[str, Any] | None] = {}
-        for trial in found:
-            shown[trial.data] = None
-            if trial.picture.is_file():
-                content, size = pictures.small(trial.picture, WIDE)
-                name = f"pictures/bench-{trial.data}.webp"
-                self.put(name, content)
-                shown[trial.data] = {"file": name, "width": size[0], "height": size[1]}
+        shown = {
+            t.data: self.picture(t.picture, f"bench-{t.data}", WIDE) if t.picture.is_file() else None for t in found
+        }
         self.put("bench/settings.json", (self.figures / "bench" / "settings.json").read_bytes())
         title = "Which rule of choosing beats chance?"
-        numbers = {"number": trials.number, "interval": trials.interval}
-        self.page("bench.html", "bench.html", title, trials=found, shown=shown, **numbers)
+        self.page("bench.html", "bench.html", title, trials=found, shown=shown, number=trials.number,
+                  interval=trials.interval)  # fmt: skip
         self.known.append(("trial", "bench.html", title, trials.words(found)))
 
     def home(self) -> None:

@@ -18,12 +18,12 @@ COLOURS = 128  # of a figure: lines and letters look the same, at a third of the
 ACROSS = 40  # images in a row of a sheet
 
 
-def small(png: Path, width: int | None = None) -> tuple[bytes, tuple[int, int]]:
+def small(png: Path, width: int) -> tuple[bytes, tuple[int, int]]:
     """A lossless WebP of few colours, at most ``width`` pixels wide, and its size. Same picture, same bytes."""
     from PIL import Image
 
     image = Image.open(png).convert("RGB")
-    if width is not None and image.width > width:
+    if image.width > width:
         image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     few = image.quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).convert("RGB")
