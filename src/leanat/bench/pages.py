@@ -10,7 +10,6 @@ from pathlib import Path
 from statistics import fmean
 
 from leanat.bench import verdicts
-from leanat.bench.experiments import ATTACK
 from leanat.bench.settings import PROFILES, chance
 from leanat.bench.trials import settings_of
 from leanat.bench.verdicts import Outcomes, Verdict
@@ -20,7 +19,6 @@ from leanat.plan.item import Column, Filled, Item, Row, Value
 from leanat.report import items, plots, table
 from leanat.report.items import Sources
 from leanat.report.layout import number
-from leanat.report.measures import measure
 
 log = logging.getLogger("leanat")
 Rule = tuple[str, str]  # training, method
@@ -39,7 +37,7 @@ def write(grid: Grid, results: Path, out: Path) -> list[str]:
             plots.write_figure(_without(filled, apart), stem)
             continue
         sources = Sources(item, results, results, results / "bench")
-        outcomes = _outcomes(item, sources)
+        outcomes = _outcomes(filled)
         apart = _keep_more(item, sources, grid.datasets[stem.name]["classes"], PROFILES[stem.name].batch)
         judged = _judged(outcomes, apart)
         filled = _with_notes(_with_columns(filled, item, outcomes, sources, apart), judged)
@@ -54,15 +52,11 @@ def _rule(row: Row) -> Rule:
     return row.entry["training"], row.entry["method"]
 
 
-def _outcomes(item: Item, sources: Sources) -> dict[Rule, Outcomes]:
+def _outcomes(filled: Filled) -> dict[Rule, Outcomes]:
     """Of each row the accuracy in % that it is judged by, by seed."""
     found = {}
-    for row, cells in zip(item.rows, item.cells, strict=True):
-        clean = JUDGED.get(_rule(row)[0]) == "clean"
-        cell, metric = (cells[0], "clean") if clean else (cells[1], ATTACK)
-        suites = cell.evaluations or [None] * len(cell.runs)
-        values = [measure(metric, run, suite, sources) for run, suite in zip(cell.runs, suites, strict=True)]
-        found[_rule(row)] = dict(zip(item.seeds, values, strict=True))
+    for row, (clean, robust, *_) in zip(filled.rows, filled.cells, strict=True):
+        found[_rule(row)] = (clean if JUDGED.get(_rule(row)[0]) == "clean" else robust).by_seed
     return found
 
 
