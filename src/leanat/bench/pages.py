@@ -93,12 +93,9 @@ def _without(filled: Filled, apart: dict[Rule, str]) -> Filled:
 
 
 def _judged(outcomes: dict[Rule, Outcomes], apart: dict[Rule, str]) -> dict[Rule, Verdict]:
-    names = {" | ".join(rule): rule for rule in outcomes if chance(rule[1]) is not None and rule not in apart}
-    judged = verdicts.compared(
-        {name: outcomes[rule] for name, rule in names.items()},
-        {name: outcomes[training, str(chance(method))] for name, (training, method) in names.items()},
-    )
-    return {names[v.row]: v for v in judged}
+    rules = [rule for rule in outcomes if chance(rule[1]) is not None and rule not in apart]
+    random = {(training, method): outcomes[training, chance(method)] for training, method in rules}
+    return {v.row: v for v in verdicts.compared({rule: outcomes[rule] for rule in rules}, random)}
 
 
 def _with_columns(
@@ -140,15 +137,12 @@ def _value(values: Sequence[float], runs: tuple[str, ...], why: str) -> Value:
 
 def _with_notes(filled: Filled, judged: dict[Rule, Verdict]) -> Filled:
     """The foot says which rows are decided."""
-    rows = []
-    for row in filled.rows:
-        verdict = judged.get(_rule(row))
-        decided = verdict is not None and verdict.verdict != "undecided"
-        note = (
-            f"{verdict.verdict}, corrected for {len(judged)} comparisons" if verdict is not None and decided else None
-        )
-        rows.append(replace(row, note=note))
-    return replace(filled, rows=tuple(rows))
+    notes = {
+        rule: f"{v.verdict}, corrected for {len(judged)} comparisons"
+        for rule, v in judged.items()
+        if v.verdict != "undecided"
+    }
+    return replace(filled, rows=tuple(replace(row, note=notes.get(_rule(row))) for row in filled.rows))
 
 
 def _write_verdicts(judged: dict[Rule, Verdict], apart: dict[Rule, str], path: Path) -> None:

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from leanat.plan.looks import LOOKS
-from leanat.report.statistics import Interval, paired_difference
+from leanat.report.statistics import Interval, t_interval
 from leanat.report.verdict import Decision, Effect, TestResult, decide, spread
 
 Outcomes = Mapping[int, float]  # accuracy in % by seed
@@ -20,26 +20,24 @@ Outcomes = Mapping[int, float]  # accuracy in % by seed
 class Verdict:
     """``verdict``: above chance, below chance, undecided. ``p``: two-sided, corrected for the number of comparisons."""
 
-    row: str
+    row: Hashable
     difference: Interval
     p: float
     verdict: str
 
 
-def compared(rows: Mapping[str, Outcomes], random: Mapping[str, Outcomes]) -> list[Verdict]:
+def compared(rows: Mapping[Hashable, Outcomes], random: Mapping[Hashable, Outcomes]) -> list[Verdict]:
     """A verdict per row, against the random subsets of the same name; the level holds over all of them together (Holm).
 
     Tested at the planned looks of ``report.verdict``, so that seeds may be added until it is decided. Below the first look
     nothing is.
     """
-    effects = {name: paired_difference(outcomes, random[name]) for name, outcomes in rows.items()}
-    values = [[outcomes[s] - random[name][s] for s in sorted(outcomes)] for name, outcomes in rows.items()]
-    return [
-        Verdict(name, effect, decision.support, _side(own, decision, effect))
-        for (name, effect), own, decision in zip(
-            effects.items(), values, decide(list(map(_looks, values))), strict=True
-        )
-    ]
+    values = {name: [own[seed] - random[name][seed] for seed in sorted(own)] for name, own in rows.items()}
+    found = []
+    for (name, own), decision in zip(values.items(), decide([*map(_looks, values.values())]), strict=True):
+        effect = t_interval(own)
+        found.append(Verdict(name, effect, decision.support, _side(own, decision, effect)))
+    return found
 
 
 def _side(values: Sequence[float], decision: Decision, effect: Interval) -> str:
