@@ -105,14 +105,11 @@ def items_of(settings: Settings, data: str, methods: list[str]) -> dict[str, Ite
 def spec_of(settings: Settings, cell: Cell, own: dict[str, str], hashes: dict[str, str]) -> dict[str, Any]:
     """What a run of (data, training, method) trains with."""
     profile, epochs, method = PROFILES[cell["data"]], settings.epochs_on(cell["data"]), cell["method"]
-    if method == "full":
-        selector: Any = "everything"
-    else:
-        inner = (
-            part("from_file", source=own[method], fraction=settings.fraction, content=hashes[method])
-            if method in own
-            else rule(method, settings.fraction)
-        )
+    selector: Any = "everything"
+    if method != "full":
+        inner = rule(method, settings.fraction)
+        if method in own:
+            inner = part("from_file", source=own[method], fraction=settings.fraction, content=hashes[method])
         selector = part("every", period=settings.period_on(cell["data"]), warmup=0, inner=inner)
     extras = ["forgetting_events"] if method.startswith("forgetting") else []
     planted = cell["data"] in REDUNDANT
@@ -152,17 +149,11 @@ def training_of(training: str, eps: float) -> dict[str, Any]:
 def rule(method: str, fraction: float) -> dict[str, Any]:
     """A rule of METHODS as a component."""
     name, _, by = method.partition(":")
-    among = {"fraction": fraction, "granularity": by}
+    if method == "random:class":
+        return part("random_per_class", fraction=fraction)
     if name == "random":
-        return (
-            part("random_per_class", fraction=fraction)
-            if by == "class"
-            else part("random", fraction=fraction, whole_batches=by == "batch")
-        )
+        return part("random", fraction=fraction, whole_batches=by == "batch")
     if name in ("loss", "low_loss"):
         return part("by_loss", fraction=fraction, keep="highest" if name == "loss" else "lowest")
-    if name == "glister":
-        return part("glister", **among, eta=0.1)
-    if name == "grad_match":
-        return part("grad_match", **among, lam=0.0)
-    return part(name, **among)
+    own = {"glister": {"eta": 0.1}, "grad_match": {"lam": 0.0}}.get(name, {})
+    return part(name, fraction=fraction, granularity=by, **own)
