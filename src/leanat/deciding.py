@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from leanat.core.errors import ConfigError
 from leanat.experiments.claim import Claim
@@ -61,10 +62,10 @@ class Prices:
         for run in grid.runs:
             _seedless(run, grid, keys)
         for run, key in [*keys.items()]:
-            measured.setdefault(key, []).extend(_trained(results / "runs" / run))
+            measured.setdefault(key, []).extend(_recorded(results / "runs" / run / "metrics.json", _trained))
         for evaluation in grid.evaluations.values():
             keys[evaluation.id] = keys[evaluation.run] + evaluation.suite
-            seconds = _attacked(results / "runs" / f"{evaluation.id}.json")
+            seconds = _recorded(results / "runs" / f"{evaluation.id}.json", records.seconds_of)
             measured.setdefault(keys[evaluation.id], []).extend(seconds)
         self.seconds = {key: sum(found) / len(found) if found else UNKNOWN for key, found in measured.items()}
         self.parts = {
@@ -86,17 +87,14 @@ def _seedless(run: str, grid: Grid, keys: dict[str, str]) -> str:
     return keys[run]
 
 
-def _trained(folder: Path) -> list[float]:
-    try:
-        metrics = json.loads((folder / "metrics.json").read_text())
-        return [float(metrics["wall_seconds"]) * metrics.get("threads", 1)]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return []
+def _trained(metrics: Mapping[str, Any]) -> float:
+    return float(metrics["wall_seconds"]) * metrics.get("threads", 1)
 
 
-def _attacked(path: Path) -> list[float]:
+def _recorded(path: Path, seconds: Callable[[Any], float]) -> list[float]:
+    """The seconds that a file tells of; none where it is not there, or is damaged."""
     try:
-        return [records.seconds_of(json.loads(path.read_text()))]
+        return [seconds(json.loads(path.read_text()))]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return []
 
