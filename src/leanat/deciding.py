@@ -105,29 +105,22 @@ def candidates(lines: Sequence[Line], seeds: Mapping[str, int], prices: Prices) 
     ``seeds``: of each item now. A claim counts with the probability that its best later look decides it, per minute up to
     that look; those that no look is likely to decide are past hope and are not pursued.
     """
-    waiting = {
-        line.claim.id: (line, tuple(_items_of(line.claim)))
-        for line in lines
-        if line.verdict in ("inconclusive", "not decidable")
-    }
+    unsure = (line for line in lines if line.verdict in ("inconclusive", "not decidable"))
+    waiting = [(line, tuple(_items_of(line.claim))) for line in unsure]
     found = {}
-    for line, items in waiting.values():
-        fewest = min(seeds[item] for item in items)
-        following = next((look for look in LOOKS if look > fewest), None)
-        hopeful = {look: chance for look, chance in line.chances.items() if chance >= HOPE}
-        if following is None or not hopeful:
-            continue
-        found[items, following] = None
+    for line, items in waiting:
+        later = [look for look in LOOKS if look > min(seeds[item] for item in items)]
+        if later and any(chance >= HOPE for chance in line.chances.values()):
+            found[items, later[0]] = None
     raises = []
     for items, look in found:
-        low = {item for item in items if seeds[item] < look}
-        served = [other for other, own in waiting.values() if low & set(own) and set(own) <= set(items)]
+        short = tuple(item for item in items if seeds[item] < look)
+        served = [other for other, own in waiting if set(short) & set(own) and set(own) <= set(items)]
         gains = {other.claim.id: _rate(other, items, prices) for other in served}
         names = tuple(name for name, gain in gains.items() if gain > 0)
-        short = [item for item in items if item in low]
         minutes = max(prices.minutes(short, look), 0.1)
         if names:
-            raises.append(Raise(tuple(short), look, names, minutes * sum(gains.values()), minutes))
+            raises.append(Raise(short, look, names, minutes * sum(gains.values()), minutes))
     return sorted(raises, key=lambda r: -r.decided / r.minutes)
 
 
