@@ -199,9 +199,7 @@ def _items_of(claim: Claim) -> list[str]:
 
 
 def _ledger(papers: Iterable[str], grid: Grid, results: Path, root: Path) -> Iterable[list[Line]]:
-    own, real = {paper: claims.load(paper) for paper in papers}, root / "replicated"
-    more = bool(grid.settings.get("more_seeds"))
-    found = ledger.lines(own, results, real, grid.scale.name, grid.items, more)
+    found = ledger.of_grid(grid, papers, results, root)
     return [[line for line in part if line.origin == "this run"] for part in found.values()]
 
 

@@ -6,7 +6,7 @@ import json
 import math
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from importlib import resources
 from pathlib import Path
@@ -46,14 +46,19 @@ def make(grid: Grid, only: Sequence[str], results: Path, root: Path, out: Path |
     titles = {paper: part.title for paper, part in grid.papers.items()}
     for paper in only:
         options.paper(grid, paper, "claims")
-    own = {paper: load(paper) for paper in only or titles}
-    found = lines(own, results, root / "replicated", grid.scale.name, grid.items, bool(grid.settings.get("more_seeds")))
+    found = of_grid(grid, only or titles, results, root)
     if out is not None:
         minutes = price(found, results)
         write_rows(rows(found, minutes), out.with_suffix(".csv"))
         write_json(found, minutes, out.with_suffix(".json"))
         write_pdf(found, titles, root / "published", out.with_suffix(""))
     return text(found, titles, max(40, shutil.get_terminal_size((100, 24)).columns))
+
+
+def of_grid(grid: Grid, papers: Iterable[str], results: Path, root: Path) -> dict[str, list[Line]]:
+    """``lines`` of all claims of these papers, at the scale and of the items that the settings have."""
+    own, more = {paper: load(paper) for paper in papers}, bool(grid.settings.get("more_seeds"))
+    return lines(own, results, root / "replicated", grid.scale.name, grid.items, more)
 
 
 def lines(

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from leanat.plan.grid import Grid
-from leanat.report import claims, ledger, ledger_text
+from leanat.report import ledger, ledger_text
+from leanat.report.claims import Line
 from leanat.site.items import Origin, origin
 
 
@@ -70,16 +71,14 @@ class Ledger:
 
 def load(grid: Grid, results: Path, root: Path) -> Ledger:
     """The claims of each paper with their verdicts at the grid's scale, and at those of committed replications."""
-    own = {paper: claims.load(paper) for paper in grid.papers}
-    more = bool(grid.settings.get("more_seeds"))
-    lines = ledger.lines(own, results, root / "replicated", grid.scale.name, grid.items, more)
+    lines = ledger.of_grid(grid, grid.papers, results, root)
     whole = ledger.record(lines, ledger.price(lines, results))
     made = iter(whole["claims"])
     found = {paper: [_claim(line, next(made)) for line in part] for paper, part in lines.items()}
     return Ledger(whole["design"], found, json.dumps(whole, separators=(",", ":")), ledger_text.notes(lines))
 
 
-def _claim(line: claims.Line, record: dict[str, Any]) -> Claim:
+def _claim(line: Line, record: dict[str, Any]) -> Claim:
     expect, claim = line.claim.expect, line.claim
     items = dict.fromkeys(f"{claim.paper}/{item}" for case in claim.cases for item, *_ in case.values())
     sign, bound = (expect.sign, expect.enough) if expect else ("", 0.0)
