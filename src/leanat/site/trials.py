@@ -32,9 +32,10 @@ def read(folder: Path) -> list[Trial]:
     found = []
     for path in sorted(folder.glob("*-verdicts.csv")):
         data = path.name.removesuffix("-verdicts.csv")
-        cells = _rows(table := folder / f"{data}.csv", *CELL)
-        if not cells:
+        table = folder / f"{data}.csv"
+        if not table.is_file():
             continue
+        cells = records.rows(table, *CELL)
         heads = tuple(dict.fromkeys(cell["column"] for cell in cells))
         lines: dict[tuple[str, str], dict[str, str]] = {}
         for cell in cells:
@@ -43,14 +44,9 @@ def read(folder: Path) -> list[Trial]:
             raise ValueError(f"{table}: damaged: {len(cells)} of {len(lines) * len(heads)} cells; {records.AGAIN}")
         rows = tuple((*name, tuple(line.get(head, "–") for head in heads)) for name, line in lines.items())
         picture = folder / f"{data}-above-random.png"
-        found.append(Trial(data, cells[0]["seeds"].strip("[]"), heads, rows, tuple(_rows(path, *VERDICT)), picture))
+        verdicts = tuple(records.rows(path, *VERDICT))
+        found.append(Trial(data, cells[0]["seeds"].strip("[]"), heads, rows, verdicts, picture))
     return found
-
-
-def _rows(path: Path, *need: str) -> list[dict[str, str]]:
-    if not path.is_file():
-        return []
-    return records.rows(path, *need)
 
 
 def _text(cell: dict[str, str]) -> str:
