@@ -120,7 +120,7 @@ class Writer:
                 self.claim(claim)
         for run in self.site.runs.values():
             self.run(run)
-        for sheet in self.site.sheets:
+        for sheet in self.site.sheets.found.values():
             if sheet.places:
                 self.put(f"assets/{sheet.name}.png", sheet.png())
         self.page("compare.html", "compare.html", "Compare two runs", runs_known=list(self.site.runs))

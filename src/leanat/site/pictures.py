@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,16 +75,12 @@ class Sheets:
         name = dataset if validation is None else f"{dataset}-without-{validation:g}"
         return self.found.setdefault(name, Sheet(name, dataset, validation))
 
-    def __iter__(self) -> Iterable[Sheet]:
-        return iter(self.found.values())
-
 
 def spread(examples: np.ndarray, labels: np.ndarray, count: int) -> list[int]:
     """At most ``count`` of the examples, taken in turn from each class in order of their numbers."""
-    turns: dict[int, int] = {}
-    order = []
+    turns, order = Counter[int](), []
     for example in examples.tolist():
         label = int(labels[example])
-        turns[label] = turns.get(label, 0) + 1
+        turns[label] += 1
         order.append((turns[label], label, example))
     return [example for *_, example in sorted(order)[:count]]
