@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import shutil
+import tomllib
 from collections import Counter
 from dataclasses import dataclass
 from importlib import resources
@@ -18,13 +19,14 @@ from leanat.core.errors import ConfigError
 from leanat.plan.grid import Grid
 from leanat.report import formats, item_csv
 from leanat.report.claims import errata
-from leanat.site import charts, claims, items, pictures, prose, runs, trials
+from leanat.site import charts, claims, items, pictures, runs, trials
 
 log = logging.getLogger("leanat")
 
 VERDICTS = ("supported", "not supported", "inconclusive")  # those that say something; the others are counted together
 # end tags that HTML needs not, and blank lines: a fifth of a page
 OPTIONAL = re.compile(r"</(?:td|th|tr|li|dt|dd)>|(?<=\n)\s+")
+PROSE = ("scope", "method", "easy", "hard")  # what a paper's ``report.toml`` may say for its page
 LIKE = 4  # other seeds that a run names
 WIDE, WIDE_BESIDE = 840, 740  # pixels of a figure, of a table beside the paper's values
 
@@ -186,7 +188,7 @@ class Writer:
     def paper(self, paper: str, shown: dict[str, Any]) -> None:
         about, own = self.site.grid.papers[paper], [i for i in self.site.items.values() if i.paper == paper]
         spoken = self.site.ledger.claims[paper]
-        facts = {"paper": paper, "source": about.source, "prose": prose.load(paper), "own": own, "shown": shown}
+        facts = {"paper": paper, "source": about.source, "prose": prose(paper), "own": own, "shown": shown}
         facts |= {
             "claims": spoken,
             "counts": count(spoken),
@@ -248,6 +250,15 @@ class Writer:
         data = json.dumps(runs.for_comparison(run), separators=(",", ":"))
         self.put(f"runs/{run.id}.js", f"compared({data})\n".encode())
         self.known.append(("run", f"runs/{run.id}.html", run.id, " ".join(self.site.papers_of[run.id])))
+
+
+def prose(paper: str) -> dict[str, list[str]]:
+    """Paragraphs by part; none where the paper has no ``report.toml``. Raises ValueError for a part that is none of PROSE."""
+    file = resources.files(f"leanat.papers.{paper}").joinpath("report.toml")
+    found = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if strange := sorted(set(found) - set(PROSE)):
+        raise ValueError(f"{file}: {strange[0]!r} is not allowed; allowed: {', '.join(PROSE)}")
+    return {part: [" ".join(p.split()) for p in found.get(part, "").split("\n\n") if p.strip()] for part in PROSE}
 
 
 def claim_page(claim: claims.Claim) -> str:
