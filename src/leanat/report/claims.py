@@ -104,28 +104,19 @@ def ledger(claims: list[Claim], items: Items, planned: bool = False, beside: int
     chooses by what it has seen), over all that it could have chosen, those that wait for an item among them. ``beside``:
     further claims of the paper that are tested elsewhere.
     """
-    lines: dict[str, Line] = {}
-    waiting: dict[str, tuple[CaseResult, ...]] = {}
-    for claim in claims:
-        line, cases = _line(claim, items)
-        lines[claim.id] = line
+    begun = [_line(claim, items) for claim in claims]
+    absent = sum(over_seeds(line.claim, items.scale) and line.verdict == "not run yet" for line, _ in begun)
+    with_cases = [(line.claim, cases) for line, cases in begun if cases]
+    found = procedure(with_cases, planned, beside + absent * planned)
+    planned_family = len(with_cases) + absent + beside  # that of ``leanat decide``, which would add the seeds
+    tests, origin, lines = iter(found.tests), "replicated" if items.real else "this run", []
+    for line, cases in begun:
         if cases:
-            waiting[claim.id] = cases
-    absent = sum(over_seeds(line.claim, items.scale) and line.verdict == "not run yet" for line in lines.values())
-    tested = [(lines[name].claim, cases) for name, cases in waiting.items()]
-    found = procedure(tested, planned, beside + absent * planned)
-    planned_family = len(waiting) + absent + beside  # that of ``leanat decide``, which would add the seeds
-    for (name, cases), one in zip(waiting.items(), found.tests, strict=True):
-        line, levels = (
-            replace(lines[name], cases=cases, family=found.family),
-            _levels(cases, lines[name].claim, planned_family),
-        )
-        if one is None:
-            lines[name] = _waiting(line, levels, found.priors)
-        else:
-            lines[name] = _decided(line, one, levels, found.priors)
-    origin = "replicated" if items.real else "this run"
-    return [replace(lines[claim.id], origin=origin) for claim in claims]
+            line, one = replace(line, cases=cases, family=found.family), next(tests)
+            levels = _levels(cases, line.claim, planned_family)
+            line = _decided(line, one, levels, found.priors) if one else _waiting(line, levels, found.priors)
+        lines.append(replace(line, origin=origin))
+    return lines
 
 
 @dataclass(frozen=True)
