@@ -199,15 +199,9 @@ def _line(claim: Claim, items: Items) -> tuple[Line, tuple[CaseResult, ...]]:
 def _priors(tested: Sequence[tuple[Claim, tuple[CaseResult, ...]]]) -> Priors:
     """What a paper's effects in points borrow from one another: by their first look, so that their later ones change nothing."""
     first = LOOKS[0]
-    looked = [_first(case, first) for claim, cases in tested if _points(claim) for case in cases]
-    seen = [(effect.sd**2, effect.examples) for effect in looked if effect is not None and effect.sd is not None]
-    kinds = ([squared for squared, error in seen if bool(error) is of_images] for of_images in (True, False))
-    return Priors(*(variance.prior(kind, first - 1) for kind in kinds))
-
-
-def _first(case: CaseResult, look: int) -> Effect | None:
-    """The effect by the first seeds, as many as the look has; None where there are fewer."""
-    return _over(case.by_seed, case.effect.examples, look) if case.effect.n >= look else None
+    looked = [case for claim, cases in tested if _points(claim) for case in cases if case.effect.n >= first]
+    kinds = ([case for case in looked if bool(case.effect.examples) is of_images] for of_images in (True, False))
+    return Priors(*(variance.prior([_over(c.by_seed, 0.0, first).sd ** 2 for c in kind], first - 1) for kind in kinds))
 
 
 def _over(by_seed: Mapping[int, float], error: float, most: int | None = None) -> Effect:
