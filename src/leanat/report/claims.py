@@ -406,24 +406,18 @@ def _case(claim: Claim, whole: Sequence[Whole]) -> CaseResult | None:
     Over the seeds that all of them have; None where there is none.
     """
     cases = [cells for _, cells in whole]
-
-    def numbered(name: str, place: int) -> str:
-        return name if len(whole) == 1 else f"{name} {place}"
-
-    places = {numbered(name, k): at for k, (own, _) in enumerate(whole, 1) for name, at in own.items()}
-    cells = {numbered(name, k): cell for k, (_, own) in enumerate(whole, 1) for name, cell in own.items()}
-    acting = tuple(
-        numbered(name, k)
-        for k, own in enumerate(cases, 1)
-        for name, slope in examples.slopes(claim, own).items()
-        if slope
-    )
     series = [_series(claim, case) for case in cases]
     common = sorted(set.intersection(*map(set, series)))
     if not common:
         return None
+    cells, places, acting = {}, {}, []
+    for k, (where, case) in enumerate(whole, 1):
+        for name, slope in examples.slopes(claim, case).items():
+            numbered = name if len(whole) == 1 else f"{name} {k}"
+            cells[numbered], places[numbered] = case[name], where[name]
+            acting += [numbered] if slope else []
     by_seed = {seed: statistics.fmean(s[seed] for s in series) for seed in common}
-    return CaseResult(cells, places, by_seed, _over(by_seed, examples.error(claim, cases)), acting)
+    return CaseResult(cells, places, by_seed, _over(by_seed, examples.error(claim, cases)), tuple(acting))
 
 
 def _exact(claim: Claim, cases: list[dict[str, Cell]], items: Items) -> Line:
@@ -437,11 +431,10 @@ def _exact(claim: Claim, cases: list[dict[str, Cell]], items: Items) -> Line:
     tolerance = max(TIMES, 2 * (spread or 0.0))
     verdict, place = exact(values, claim.expect, tolerance)
     near = f"within {100 * tolerance:.0f} % of the bound, which a measured time does not resolve"
-    more = [near] if verdict == "inconclusive" else []
-    more += [] if spread is None else [f"repeated measurements differ by ±{100 * spread:.1f} %"]
-    return Line(
-        claim, items.scale, verdict, "; ".join(more), effect=values[place], used=len(cases), more="; ".join(more)
-    )
+    told = [near] if verdict == "inconclusive" else []
+    told += [] if spread is None else [f"repeated measurements differ by ±{100 * spread:.1f} %"]
+    more = "; ".join(told)
+    return Line(claim, items.scale, verdict, more, effect=values[place], used=len(cases), more=more)
 
 
 def errata(folder: Path, paper: str) -> list[tuple[str, str]]:
