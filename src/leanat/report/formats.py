@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from leanat.core.files import write_text
 from leanat.plan.item import Filled
-from leanat.report import typeset
-from leanat.report.layout import layout
-from leanat.report.notes import GREY, notes
+from leanat.report.notes import GREY
+from leanat.report.table import drawn
 
 if TYPE_CHECKING:
     import pandas
@@ -25,11 +24,6 @@ def write(item: Filled, stem: Path, suffix: str) -> Path:
     path = Path(f"{stem}.{suffix}")
     write_text(path, FORMATS[suffix](drawn(item)))
     return path
-
-
-def drawn(item: Filled) -> Layout:
-    """What a page sets: the table, and what stands around it."""
-    return layout(item) | typeset.frame(item, notes(item))
 
 
 def table(drawn: Layout, bold: Callable[[str], str] = str, text: Callable[[str], str] = str) -> pandas.DataFrame:

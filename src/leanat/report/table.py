@@ -100,5 +100,9 @@ def write_csv(cells: pandas.DataFrame, stem: Path | str) -> None:
 
 def render(item: Filled, claims: Sequence[Mapping[str, Any]] = ()) -> tuple[bytes, list[bytes]]:
     """The PDF and its pages as PNG."""
-    check(item)
-    return typeset.render(layout(item) | typeset.frame(item, notes(item), claims))
+    return typeset.render(drawn(item, claims))
+
+
+def drawn(item: Filled, claims: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """What a page sets: the table, and what stands around it."""
+    return layout(item) | typeset.frame(item, notes(item), claims)
