@@ -103,11 +103,6 @@ def _asked(item: Filled) -> tuple[str, dict[str, Any]]:
     kind = options.pop("plot", None)
     if kind not in PLOTS:
         raise ValueError(f"options: no plot is called {kind!r}{did_you_mean(kind, PLOTS)}")
-    _check(kind, options)
-    return kind, options
-
-
-def _check(kind: str, options: dict[str, Any]) -> None:
     known = {k: p for k, p in inspect.signature(PLOTS[kind]).parameters.items() if k != "item"}
     for option in options:
         if option not in known:
@@ -115,3 +110,4 @@ def _check(kind: str, options: dict[str, Any]) -> None:
     lost = [k for k, p in known.items() if p.default is inspect.Parameter.empty and k not in options]
     if lost:
         raise ValueError(f"plot {kind} needs the option{'s' * (len(lost) > 1)} {', '.join(lost)}")
+    return kind, options
