@@ -243,15 +243,13 @@ def real_handle(found: Sequence[Point]) -> list[Line2D]:
 FEW = 5  # seeds, up to which each is drawn
 
 
-def seeds(axis: Axes, point: Point, colour: str, **at: float) -> None:
-    """Draws few seeds one by one, or over the test examples the interval of a single one; ``at``: x or y of the mark."""
-    place = next(iter(at.values()))
+def seeds(axis: Axes, point: Point, colour: str, x: float) -> None:
+    """Draws few seeds one by one, or over the test examples the interval of a single one, at the place ``x`` of the mark."""
     if _few(point):
-        where = ([place] * len(point.seeds), point.seeds) if "x" in at else (point.seeds, [place] * len(point.seeds))
+        where = [x] * len(point.seeds), point.seeds
         axis.plot(*where, ls="", marker=".", ms=2.6, mew=0, color=colour, alpha=0.75, zorder=4)
     elif point.images:
-        ends = [point.images.low, point.images.high]
-        where = ([place] * 2, ends) if "x" in at else (ends, [place] * 2)
+        where = [x] * 2, [point.images.low, point.images.high]
         axis.plot(*where, ls="-", marker="", lw=2.6, color=colour, alpha=0.25, zorder=2, solid_capstyle="butt")
 
 
