@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
 from leanat.plan.item import Filled
@@ -72,11 +72,8 @@ def bars(
         page.empty(axis, part)
     page.tidy(axes, panels)
     bars_shown = any(point.ours for point in found) or not any(point.real for point in found)
-    handles = [] if len(drawn) == 1 else [
-        Patch(fc=look.colour, hatch=look.hatch, ec="white", lw=0, label=label) if bars_shown
-        else Line2D([], [], ls="", color=look.colour, marker="x", label=label)
-        for label, look in drawn.items()
-    ]  # fmt: skip
+    crosses = [Line2D([], [], ls="", color=look.colour, marker="x", label=label) for label, look in drawn.items()]
+    handles = [] if len(drawn) == 1 else page.area_handles(drawn) if bars_shown else crosses
     read = page.reading(item, "Bars", f"whiskers: {page.INTERVAL}", each=found)
     if any(p.missing and p.paper is None and not p.real for _, part in panels.values() for p in part):
         read.append("–: not measured.")
@@ -192,8 +189,7 @@ def matrix(
         axis.set_xlabel(x_label)
         if diagonal:
             _frame(axis, item, across)
-    handles = [Patch(fc=look.colour, hatch=look.hatch, ec="white", lw=0, label=label)
-               for label, look in points.looks(bars).items()]  # fmt: skip
+    handles = page.area_handles(points.looks(bars))
     widest = max((p.ours.half for row in table for p in row if p.ours and p.ours.half is not None), default=0)
     paper = "Matrix" + (" and bars" if own else " and open markers" * bool(beside)) + " named paper"
     read = page.reading(item, "Numbers" + " and bars" * bool(beside), f"{page.INTERVAL}: ± {widest:.2g} at most", paper)

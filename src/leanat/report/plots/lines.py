@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from matplotlib.ticker import NullLocator
 
 from leanat.plan.item import Filled
@@ -63,7 +61,7 @@ def lines(
         page.cut(axes[place], part)
     page.tidy(axes, panels)
     shown = {label for label, own in parts.items() if page.anything(own)} or parts
-    handles = [_handle(label, look) for label, look in (drawn | level).items() if label in shown]
+    handles = page.line_handles({label: look for label, look in (drawn | level).items() if label in shown})
     marked = [point for point in found if x in point.keys]
     read = page.reading(item, "Lines and filled markers", f"bands or bars: {page.INTERVAL}", each=marked)
     return page.finish(figure, handles + page.paper_handle(item, found) + page.real_handle(found), read)
@@ -156,12 +154,10 @@ def areas(
         axis.set_ylabel(y_label or points.measured(found))
         axis.set_axisbelow(False)
     page.tidy(axes, panels)
-    handles = [Patch(fc=look.colour, hatch=look.hatch, ec="white", lw=0, label=label)
-               for label, look in drawn.items()]  # fmt: skip
     widest = max((p.ours.half for p in found if p.ours and p.ours.half is not None), default=None)
     interval = f"{page.INTERVAL}, not drawn: ± {widest or 0:.2g} at most"
     read = page.reading(item, "Areas", interval, "Open markers, stacked")
-    return page.finish(figure, handles + page.paper_handle(item, found), read)
+    return page.finish(figure, page.area_handles(drawn) + page.paper_handle(item, found), read)
 
 
 def _stack(
@@ -210,7 +206,3 @@ def _ticks(axis: Axes, values: Sequence[float]) -> None:
     axis.xaxis.set_minor_locator(NullLocator())
     beside = 0.05 * (values[-1] - values[0])
     axis.set_xlim(values[0] - beside, values[-1] + beside)
-
-
-def _handle(label: str, look: points.SeriesStyle) -> Line2D:
-    return Line2D([], [], color=look.colour, marker=look.marker, ls=look.dash, label=label)

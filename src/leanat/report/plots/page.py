@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from numpy import array, ndarray
 
 from leanat.plan.item import Filled
@@ -17,7 +18,7 @@ from leanat.report import style
 from leanat.report.notes import SUBSETS, notes, over_subsets, scale_note, trials
 from leanat.report.overview import plain
 from leanat.report.plots.missing import missing, missing_along, own_rows
-from leanat.report.plots.points import Key, Point, made_on, name, split
+from leanat.report.plots.points import Key, Point, SeriesStyle, made_on, name, split
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -222,6 +223,16 @@ def finish(figure: Figure, handles: Sequence[Any], read: Sequence[str]) -> Plot:
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     return Plot(figure, tuple(read))
+
+
+def line_handles(drawn: Mapping[str, SeriesStyle]) -> list[Line2D]:
+    """The legend's entries of lines with markers."""
+    return [Line2D([], [], color=s.colour, marker=s.marker, ls=s.dash, label=label) for label, s in drawn.items()]
+
+
+def area_handles(drawn: Mapping[str, SeriesStyle]) -> list[Patch]:
+    """The legend's entries of bars and areas."""
+    return [Patch(fc=s.colour, hatch=s.hatch, ec="white", lw=0, label=label) for label, s in drawn.items()]
 
 
 def paper_handle(item: Filled, found: Sequence[Point]) -> list[Line2D]:

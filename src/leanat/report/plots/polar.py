@@ -11,7 +11,6 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
@@ -68,10 +67,6 @@ def polar(
     for r, c in {divmod(k, shape[1]) for k in range(shape[0] * shape[1])} - set(panels):
         axes[r][c].set_visible(False)
         strips[r][c].set_visible(False)
-    handles = [
-        Line2D([], [], color=look.colour, marker=look.marker, ls=look.dash, label=label)
-        for label, look in drawn.items()
-    ]
     radius = r_label or points.measured(found)
     read = [f"Radius: {radius}, 0 to {top:g} in every panel."] if radius else []
     read += page.reading(item, "Closed lines", f"bars: {page.INTERVAL}")
@@ -84,7 +79,8 @@ def polar(
         read.append("No dot where a series is, by its settings, the very run of the first one.")
     if any(point.missing for point in found):
         read.append("A line is open where a value is missing.")
-    return page.finish(figure, handles + page.paper_handle(item, found) + page.real_handle(found), read)
+    handles = page.line_handles(drawn) + page.paper_handle(item, found) + page.real_handle(found)
+    return page.finish(figure, handles, read)
 
 
 Gaps = dict[tuple[str, str], Interval]  # by series and axis
