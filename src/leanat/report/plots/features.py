@@ -40,9 +40,9 @@ def features(item: Filled, *, attacks: dict[str, str], bins: int = 40) -> Plot:
         _distribution(axis, f"{title}, {whose}", arrays, edges, networks)
         axis.set_xlabel("distance of the features")
     top = max(axis.get_ylim()[1] for axis in axes[0][: len(panels)])
-    for k, axis in enumerate(axes[0][: len(panels)]):
+    for axis in axes[0][: len(panels)]:
         axis.set_ylim(0, top)
-        axis.set_ylabel("share of examples (%)" if not k else "")
+    axes[0][0].set_ylabel("share of examples (%)")
     names = {c: _class_name(maps, c) for c in sorted({int(c) for m in maps.values() for c in m["classes"]})}
     classes, told = looks(names.values()), []
     for axis, (title, arrays) in zip(axes[1], maps.items(), strict=False):
@@ -78,7 +78,6 @@ def _distribution(axis: Axes, title: str, arrays: Arrays, edges: np.ndarray, dra
         low, high = values.min(), values.max()
         ranges.append(f"{plain(name)}: {low:.3g} to {high:.3g} (range {high - low:.3g})")
     axis.set_title("\n".join([plain(title), *ranges]), fontsize=7)
-    axis.set_ylabel("share of examples (%)")
     axis.margins(y=0.06)
 
 

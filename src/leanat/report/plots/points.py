@@ -139,10 +139,8 @@ def looks(titles: Iterable[str]) -> dict[str, SeriesStyle]:
     return found
 
 
-def number(point: Point, key: str) -> float | None:
-    """The value of a key as a number, None where the point lacks it; ValueError for what is no number."""
-    if key not in point.keys:
-        return None
+def number(point: Point, key: str) -> float:
+    """The value of a key as a number; ValueError for what is no number."""
     try:
         return float(point.keys[key])
     except (TypeError, ValueError):
