@@ -30,7 +30,7 @@ def features(item: Filled, *, attacks: dict[str, str], bins: int = 40) -> Plot:
     panels = {
         title: {network: arrays[attack] for network, arrays in files.items()} for attack, title in attacks.items()
     }
-    maps = {title: _map(arrays) for title, arrays in files.items()}
+    maps = {title: own | {"classes": own["classes"][: len(own["points"])]} for title, own in files.items()}
     whose = made_on(points(item))
     across = max(len(panels), len(maps))
     figure, axes = page((2, across), (2.4, 2.3))
@@ -59,12 +59,6 @@ def features(item: Filled, *, attacks: dict[str, str], bins: int = 40) -> Plot:
     plot = finish(figure, handles, read)
     annotate(figure, told)
     return plot
-
-
-def _map(arrays: Arrays) -> Arrays:
-    points = arrays["points"]
-    found = {"points": points, "classes": arrays["classes"][: len(points)]}
-    return found | ({"names": np.array(arrays["names"])} if "names" in arrays else {})
 
 
 def _distribution(axis: Axes, title: str, arrays: Arrays, edges: np.ndarray, drawn: dict[str, SeriesStyle]) -> None:
