@@ -9,7 +9,7 @@ from pathlib import Path
 
 from leanat.core.files import write_csv
 from leanat.report import style
-from leanat.report.run_files import CLEAN, COUNTS, LOSS, ROBUST, columns, folder_of, history
+from leanat.report.run_files import CLEAN, COUNTS, LOSS, ROBUST, columns, curve, folder_of, history
 
 BARS = "▁▂▃▄▅▆▇█"
 LINES, LETTERS = 12, 60  # epochs of a run that a terminal shows: rows of the table, letters of a line of bars
@@ -34,11 +34,9 @@ def text(name: str, rows: Rows) -> str:
     """A line of bars for the loss and each accuracy, and a table of some epochs, the last among them."""
     lines = [name]
     for column, title in PANELS.items():
-        values = [(row["epoch"], row[column]) for row in rows if row.get(column) is not None]
-        if values:
-            first, last = values[0][1], values[-1][1]
-            lines.append(f"  {bars([v for _, v in values])}  {title}: {first:.4g} to {last:.4g}")
-    if not any(row.get(CLEAN) is not None for row in rows):
+        if values := [value for _, value in curve(rows, column)]:
+            lines.append(f"  {bars(values)}  {title}: {values[0]:.4g} to {values[-1]:.4g}")
+    if CLEAN not in columns(rows):
         lines.append(f"  accuracies: {OLD}")
     every = max(1, math.ceil(len(rows) / LINES))
     shown = [row for k, row in enumerate(rows, 1) if k % every == 0 or k == len(rows)]
@@ -77,12 +75,12 @@ def draw(found: dict[str, Rows]):
     style.apply()
     from matplotlib import pyplot
 
-    shown = [c for c in PANELS if any(row.get(c) is not None for rows in found.values() for row in rows)]
+    shown = [c for c in PANELS if any(c in columns(rows) for rows in found.values())]
     figure, axes = pyplot.subplots(1, len(shown), figsize=(3.0 * len(shown) + 0.6, 2.6), squeeze=False)
     for axis, column in zip(axes.flat, shown, strict=True):
         for rows in found.values():
-            points = [(row["epoch"], row[column]) for row in rows if row.get(column) is not None]
-            axis.plot(*(zip(*points, strict=True) if points else ([], [])))
+            points = curve(rows, column)
+            axis.plot([epoch for epoch, _ in points], [value for _, value in points])
         axis.set_title(PANELS[column].replace(" on ", "\non ").replace(" under ", "\nunder "))
         axis.set_xlabel("epoch")
     figure.legend(axes.flat[0].lines, list(found), loc="outside lower left", ncols=1)

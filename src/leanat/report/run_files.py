@@ -87,6 +87,11 @@ def columns(rows: list[dict[str, float | None]]) -> list[str]:
     return [name for name in (rows[0] if rows else {}) if any(row[name] is not None for row in rows)]
 
 
+def curve(rows: list[dict[str, float | None]], column: str) -> list[tuple[float, float]]:
+    """The epochs that have a number in a column, and the numbers."""
+    return [(row["epoch"], row[column]) for row in rows if row.get(column) is not None]
+
+
 def leaves(spec: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
     """(dotted path, value as text) of every value in a spec; a component with its name: method.selector.once.tau."""
     for key, value in spec.items():

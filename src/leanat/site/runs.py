@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from leanat.plan.grid import Grid
 from leanat.report import chosen, difference
 from leanat.report.learning import OLD, PANELS
-from leanat.report.run_files import CLEAN, LOSS, ROBUST, Selection, history, leaves, selection
+from leanat.report.run_files import CLEAN, LOSS, ROBUST, Selection, columns, curve, history, leaves, selection
 from leanat.runs import identity
 from leanat.site import charts
 from leanat.site.pictures import Sheets, spread
@@ -74,7 +74,7 @@ def read(run: str, grid: Grid, results: Path, at_paper: Mapping[str, Any] | None
         run, settings(metrics["spec"], planned.assumed, at_paper), facts, _attacks(suites),
         where | _provenance(metrics), metrics.get("files", {}), list(planned.needs),
         [f"{method}: {field} = {value}" for _, method, field, value in planned.changes],
-        _charts(rows), "" if any(row.get(CLEAN) is not None for row in rows) else OLD,
+        _charts(rows), "" if CLEAN in columns(rows) else OLD,
         None if made is None else chosen.table(made, metrics["epochs"]),
         _thumbnails(made, metrics["spec"], sheets), rows,
     )  # fmt: skip
@@ -125,11 +125,8 @@ def _provenance(metrics: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _charts(rows: list[dict[str, float | None]]) -> list[tuple[str, str]]:
-    def points(column: str) -> list[tuple[float, float]]:
-        return [(row["epoch"], row[column]) for row in rows if row.get(column) is not None]
-
-    found = [("Training loss", [charts.Series("loss", points(LOSS))])]
-    accuracies = [charts.Series(name, points(c)) for name, c in (("clean", CLEAN), ("under PGD", ROBUST))]
+    found = [("Training loss", [charts.Series("loss", curve(rows, LOSS))])]
+    accuracies = [charts.Series(name, curve(rows, c)) for name, c in (("clean", CLEAN), ("under PGD", ROBUST))]
     found.append(("Accuracy on 200 test images (%)", [s for s in accuracies if s.points]))
     return [(title, charts.lines(title, series)) for title, series in found if any(s.points for s in series)]
 
@@ -159,7 +156,7 @@ def _thumbnails(made: Selection | None, spec: Mapping[str, Any], sheets: Sheets)
 
 def for_comparison(run: Run) -> dict[str, Any]:
     """What the page that compares two runs reads of one."""
-    names = [name for name in ("epoch", *PANELS) if any(row.get(name) is not None for row in run.rows)]
+    names = [name for name in ("epoch", *PANELS) if name in columns(run.rows)]
     accuracies = {f"{suite}: {name} (%)": value for suite, name, value, _ in run.attacks}
     return {
         "id": run.id,
