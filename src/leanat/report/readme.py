@@ -7,7 +7,6 @@ tests/report/test_readme.py writes them again.
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import textwrap
@@ -24,6 +23,7 @@ from leanat.report.cells import Items
 from leanat.report.claims import load
 from leanat.report.findings import Cells, Findings, Values, rows_of
 from leanat.report.photographs import photographs
+from leanat.runs import records
 
 BEGIN, END = '<!-- {}: written by "leanat readme" -->', "<!-- end of {} -->"
 LEDGERS = {False: "docs/claims_all.csv", True: "docs/claims_verdicts.csv"}  # whether seeds were added where they decide
@@ -59,7 +59,7 @@ def write(cells: Cells, path: Path) -> None:
 
 
 def read(path: Path) -> Cells:
-    rows = _read(path)
+    rows = records.rows(path, *COLUMNS, again=records.COMMITTED)
     return {(r["item"], r["row"], r["column"]): {int(k): v for k, v in json.loads(r["values"]).items()} for r in rows}
 
 
@@ -104,11 +104,10 @@ def update_replicated(root: Path) -> None:
     fresh = {paper: [line for line in own if line.origin == "replicated"] for paper, own in every.items()}
     for name in LEDGERS.values():
         if (root / name).is_file():
-            kept, ledgers[name] = [row for row in _read(root / name) if row["origin"] == "this run"], []
+            kept, ledgers[name] = records.rows(root / name, again=records.COMMITTED), []
             for paper, own in fresh.items():
-                ledgers[name] += [
-                    tuple(row.get(c, "") for c in ledger.COLUMNS) for row in kept if row["paper"] == paper
-                ]
+                here = (row for row in kept if (row["paper"], row["origin"]) == (paper, "this run"))
+                ledgers[name] += [tuple(row.get(c, "") for c in ledger.COLUMNS) for row in here]
                 ledgers[name] += ledger.rows({paper: own}, {})
     _write(root, {"photographs": photographs(real, root / "published")}, ledgers)
 
@@ -123,19 +122,14 @@ def _write(root: Path, told: Mapping[str, list[str]], ledgers: Mapping[str, list
     write_text(root / "README.md", with_block(text, "claims", claims(root)))
 
 
-def _read(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 def claims(root: Path) -> list[str]:
     """How many claims have which verdict, after ``make all`` and with the seeds added since, and the clearest rejections."""
     tests = {claim.id: claim for paper in published.papers(root / "published") for claim in load(paper)}
     verdicts, last, real, changed = {}, [], [], []
-    for name, planned in ((LEDGERS[False], False), (LEDGERS[True], True)):
+    for planned, name in LEDGERS.items():
         if not (root / name).is_file():
             continue
-        every = _read(root / name)
+        every = records.rows(root / name, again=records.COMMITTED)
         own = [row for row in every if row["origin"] == "this run"]
         last = rows = [row for row in own if _same_test(row, tests.get(row["claim"]))]
         changed = sorted(tests.keys() - {row["claim"] for row in rows})

@@ -106,10 +106,7 @@ def _load(path: Path) -> dict[tuple[str, str, str], Cell]:
 
 def rows(paper: str, item: str, folder: Path | str) -> list[dict[str, str]]:
     """The file's rows as they stand; raises as ``load`` does."""
-    if not load(paper, item, folder):
-        return []
-    with (Path(folder) / paper / f"{item}.csv").open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return records.rows(Path(folder) / paper / f"{item}.csv") if load(paper, item, folder) else []
 
 
 def save(rows: Iterable[dict[str, str]], path: Path) -> None:
