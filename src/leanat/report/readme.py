@@ -130,26 +130,21 @@ def claims(root: Path) -> list[str]:
         if not (root / name).is_file():
             continue
         every = records.rows(root / name, again=records.COMMITTED)
-        own = [row for row in every if row["origin"] == "this run"]
-        last = rows = [row for row in own if _same_test(row, tests.get(row["claim"]))]
-        changed = sorted(tests.keys() - {row["claim"] for row in rows})
+        last = [row for row in every if row["origin"] == "this run" and _same_test(row, tests.get(row["claim"]))]
+        changed = sorted(tests.keys() - {row["claim"] for row in last})
         real = [row for row in every if row["origin"] == "replicated"]
         when = "with the seeds that `leanat decide` has added so far" if planned else "after `make all`"
-        verdicts[when] = Counter((row["paper"], kind) for row in rows for kind in _kinds(row))
+        verdicts[when] = Counter((row["paper"], kind) for row in last for kind in _kinds(row))
     against = [row for row in last if row["verdict"] == "not supported" and row["p_reject"]]
     clearest = sorted(against, key=lambda row: float(row["p_reject"]))[:5]
-    return [
-        f"- The verdicts on {len(last)} claims, {', then '.join(verdicts)}:",
-        *_table(verdicts),
-        *(
-            [f"- Not among them, since their tests were written or changed after these runs: {', '.join(changed)}."]
-            if changed
-            else []
-        ),
-        "- The clearest of those that are not supported, each with its effect, what the claim expects, and the seeds:",
-        *(f"  - {_told(row)}." for row in clearest),
-        *_on_photographs(real),
-    ]
+    told = [f"- The verdicts on {len(last)} claims, {', then '.join(verdicts)}:", *_table(verdicts)]
+    if changed:
+        told.append(
+            f"- Not among them, since their tests were written or changed after these runs: {', '.join(changed)}."
+        )
+    told.append("- The clearest of those that are not supported, each with its effect, what the claim expects, and the seeds:")
+    told += [f"  - {_told(row)}." for row in clearest]
+    return told + _on_photographs(real)
 
 
 def _kinds(row: Mapping[str, str]) -> list[str]:
