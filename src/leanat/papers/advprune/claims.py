@@ -30,11 +30,10 @@ def settings(item: str, method: str, column: str, **values: int) -> Case:
     return case(item, column, **{name: f"{method} (Ours) | {value}" for name, value in values.items()})
 
 
-def groups(method: str) -> Case:
-    """The shares of the groups of examples at the end, and after a tenth of the training (Figure 1)."""
-    moments = {"": "1.0", "_first": "0.1"}
-    names = product(["robust", "outlier", "boundary"], moments.items())
-    return {group + end: ("figure1", f"{method} | {moment}", group) for group, (end, moment) in names}
+def groups(other: str, row: str, other_row: str) -> Case:
+    """The shares of the groups of examples in a row of Figure 1, and, by names that end in ``other``, in another row."""
+    names = product(["robust", "outlier", "boundary"], {"": row, other: other_row}.items())
+    return {group + end: ("figure1", at, group) for group, (end, at) in names}
 
 
 def robust_grow_others_shrink(robust, robust_first, outlier, outlier_first, boundary, boundary_first):
@@ -197,7 +196,7 @@ CLAIMS = [
         "advprune-14",
         says="over training robust examples grow, outliers and boundary examples shrink, for pruned and full training",
         source="section 4.2, Figure 1",
-        cases=[groups(method) for method in ["TRADES", "Bullet", *PRUNED]],
+        cases=[groups("_first", f"{method} | 1.0", f"{method} | 0.1") for method in ["TRADES", "Bullet", *PRUNED]],
         effect=robust_grow_others_shrink,
         expect=every(above=0),
         unit="share",
@@ -281,12 +280,7 @@ CLAIMS = [
         "the pruned ones",
         source="section 4.2, Figure 1",
         cases=[
-            {
-                group + end: ("figure1", f"{method} | 1.0", group)
-                for group, (end, method) in product(
-                    ["robust", "outlier", "boundary"], {"": pruned, "_full": full}.items()
-                )
-            }
+            groups("_full", f"{pruned} | 1.0", f"{full} | 1.0")
             for pruned, full in product(PRUNED, ["TRADES", "Bullet"])
         ],
         effect=full_has_more_robust,
