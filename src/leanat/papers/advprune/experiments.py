@@ -27,17 +27,19 @@ ONE_LR = assumed(
 PERIOD = 20
 
 # What each method trains: the objective, what prunes the data, Bullet-Train, and what differs besides.
-TRADES: dict[str, dict[str, Any]] = {
-    "trades": {},
-    "trades_bullet": {"bullet": True},
-    "trades_glister": {"prune": "glister"},
-    "trades_gradmatch": {"prune": "gradmatch"},
-    "trades_glister_bullet": {"prune": "glister", "bullet": True},
-    "trades_gradmatch_bullet": {"prune": "gradmatch", "bullet": True},
-    # ours: random subsets, drawn again every period; all the data with what the pruned runs change besides the data
-    "trades_random": {"prune": "random"},
-    "trades_beta1": {"pruned_settings": True},
+WITH_BOTH: dict[str, dict[str, Any]] = {  # TRADES and MART, by the end of the method's name
+    "": {},
+    "_bullet": {"bullet": True},
+    "_glister": {"prune": "glister"},
+    "_gradmatch": {"prune": "gradmatch"},
+    "_glister_bullet": {"prune": "glister", "bullet": True},
+    "_gradmatch_bullet": {"prune": "gradmatch", "bullet": True},
+    "_random": {"prune": "random"},  # ours: random subsets, drawn again every period
 }
+TRADES = {f"trades{end}": how for end, how in WITH_BOTH.items()}
+# ours: all the data with what the pruned runs change besides the data
+TRADES["trades_beta1"] = {"pruned_settings": True}
+MART = {f"mart{end}": how for end, how in WITH_BOTH.items()}
 VARIANTS: dict[str, dict[str, Any]] = {  # ours
     "trades_random_beta6": {"prune": "random", "beta6": True},
     "trades_gradmatch_beta6": {"prune": "gradmatch", "beta6": True},
@@ -49,32 +51,27 @@ VARIANTS: dict[str, dict[str, Any]] = {  # ours
     "trades_low_loss": {"prune": "lowest loss"},
     "trades_high_loss": {"prune": "highest loss"},
 }
-MART: dict[str, dict[str, Any]] = {
-    "mart": {},
-    "mart_bullet": {"bullet": True},
-    "mart_glister": {"prune": "glister"},
-    "mart_gradmatch": {"prune": "gradmatch"},
-    "mart_glister_bullet": {"prune": "glister", "bullet": True},
-    "mart_gradmatch_bullet": {"prune": "gradmatch", "bullet": True},
-    "mart_random": {"prune": "random"},  # ours
-}
 TRACKED = {  # Figure 1: with the groups under PGD-5-1 on the training set before each epoch
     f"{name}_tracked": TRADES[name] | {"tracked": True}
     for name in ("trades", "trades_bullet", "trades_glister", "trades_gradmatch")
 }
 METHODS = TRADES | VARIANTS | MART | TRACKED
 OURS = {"trades_random", "trades_beta1", "mart_random", *VARIANTS}
+LABELS_OF_BOTH = {
+    "_bullet": "Bullet [22]",
+    "_glister": "Adv-GLISTER (Ours)",
+    "_gradmatch": "Adv-GRAD-MATCH (Ours)",
+    "_glister_bullet": "Adv-GLISTER&Bullet (Ours)",
+    "_gradmatch_bullet": "Adv-GRAD-MATCH&Bullet (Ours)",
+    "_random": "Random, drawn again",
+}
 LABELS = {
     "cifar10": "CIFAR-10",
     "cifar100": "CIFAR-100",
     "preact_resnet18": "ResNet-18",
     "trades": "TRADES [20]",
-    "trades_bullet": "Bullet [22]",
-    "trades_glister": "Adv-GLISTER (Ours)",
-    "trades_gradmatch": "Adv-GRAD-MATCH (Ours)",
-    "trades_glister_bullet": "Adv-GLISTER&Bullet (Ours)",
-    "trades_gradmatch_bullet": "Adv-GRAD-MATCH&Bullet (Ours)",
-    "trades_random": "Random, drawn again",
+    "mart": "MART [21]",
+    **{f"{objective}{end}": label for objective in ("trades", "mart") for end, label in LABELS_OF_BOTH.items()},
     "trades_beta1": "TRADES, the pruned runs' beta and learning rate",
     "trades_random_beta6": "Random, drawn again, beta 6",
     "trades_glister_beta6": "Adv-GLISTER, beta 6",
@@ -89,13 +86,6 @@ LABELS = {
     "trades_bullet_tracked": "Bullet",
     "trades_glister_tracked": "Adv-GLISTER",
     "trades_gradmatch_tracked": "Adv-GRAD-MATCH",
-    "mart": "MART [21]",
-    "mart_bullet": "Bullet [22]",
-    "mart_glister": "Adv-GLISTER (Ours)",
-    "mart_gradmatch": "Adv-GRAD-MATCH (Ours)",
-    "mart_glister_bullet": "Adv-GLISTER&Bullet (Ours)",
-    "mart_gradmatch_bullet": "Adv-GRAD-MATCH&Bullet (Ours)",
-    "mart_random": "Random, drawn again",
 }
 
 
