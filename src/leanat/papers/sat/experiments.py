@@ -13,6 +13,7 @@ from leanat.experiments.paper import Cell, Choice, ItemSpec, Paper, product
 from leanat.experiments.spec import Upstream, assumed, merge, part, upstream
 from leanat.papers.sat.scales import SCALES
 
+ORDERS = ("hardest", "easiest", "random")  # in which A grows
 LABELS = {
     "preact_resnet18": "ResNet-18",
     "resnet50": "ResNet-50",
@@ -23,15 +24,9 @@ LABELS = {
     "caltech256": "Caltech-256",
     "entropy": "without AT",
     "at": "full AT",
-    "csat_hardest": "CSAT",
-    "csat_random": "CSAT",
-    "csat_easiest": "CSAT",
-    "esat_hardest": "ESAT",
-    "esat_random": "ESAT",
-    "esat_easiest": "ESAT",
-    "transfer_hardest": "S-ESAT",
-    "transfer_random": "S-ESAT",
-    "transfer_easiest": "S-ESAT",
+    **{f"csat_{order}": "CSAT" for order in ORDERS},
+    **{f"esat_{order}": "ESAT" for order in ORDERS},
+    **{f"transfer_{order}": "S-ESAT" for order in ORDERS},
     "csat_balanced": "CSAT",
     "s_csat_hardest": "S-CSAT",
     "transfer_vanilla": "transferred",
@@ -184,20 +179,12 @@ def members(of: str, order: str, **more: Any) -> dict[str, Any]:
 
 SUBSETS: dict[str, dict[str, Any]] = {
     # w_A = w_B = 1
-    "csat_hardest": members("class", "hardest"),
-    "csat_easiest": members("class", "easiest"),
-    "csat_random": members("class", "random"),
-    "esat_hardest": members("example", "hardest"),
-    "esat_easiest": members("example", "easiest"),
-    "esat_random": members("example", "random"),
+    **{f"csat_{order}": members("class", order) for order in ORDERS},
+    **{f"esat_{order}": members("example", order) for order in ORDERS},
     # S-CSAT and S-ESAT (section 4.3): the source runs, with w_A = 2 |B|/|A| at one tenth to 10 |B|/|A| at nine
     "csat_balanced": members("class", "hardest", weights="balanced"),  # Figure 7: w_A = |B|/|A|
-    "s_csat_hardest": members("class", "hardest", weights="increasing"),
-    "s_csat_easiest": members("class", "easiest", weights="increasing"),
-    "s_csat_random": members("class", "random", weights="increasing"),
-    "s_esat_hardest": members("example", "hardest", weights="increasing"),
-    "s_esat_easiest": members("example", "easiest", weights="increasing"),
-    "s_esat_random": members("example", "random", weights="increasing"),
+    **{f"s_csat_{order}": members("class", order, weights="increasing") for order in ORDERS},
+    **{f"s_esat_{order}": members("example", order, weights="increasing") for order in ORDERS},
     # supplement: other attacks and losses on A, other rankings
     "esat_fgsm": members("example", "hardest", attack="fgsm"),
     "s_esat_fgsm": members("example", "hardest", weights="increasing", attack="fgsm"),  # FGSM-RS
@@ -221,9 +208,7 @@ TRANSFERS = {
     "transfer_vanilla": "csat_hardest",  # Figure 7
     "transfer_balanced": "csat_balanced",  # Figure 7
     "transfer_over": "s_csat_hardest",  # Figure 7; S-CSAT
-    "transfer_hardest": "s_esat_hardest",
-    "transfer_easiest": "s_esat_easiest",
-    "transfer_random": "s_esat_random",
+    **{f"transfer_{order}": f"s_esat_{order}" for order in ORDERS},
     "transfer_csat_easiest": "s_csat_easiest",
     "transfer_csat_random": "s_csat_random",
     "transfer_fgsm": "s_esat_fgsm",
@@ -358,7 +343,7 @@ def transferred(data: str, source: str, draw: int) -> dict[str, Any]:
 
 def choices(cell: Cell) -> Iterator[Choice]:
     """What the paper leaves open and no value of a spec says."""
-    model, method = cell.get("model"), cell.get("method")
+    data, model, method = cell.get("data"), cell.get("model"), cell.get("method")
     if model == "preact_resnet18":
         yield (
             "initial weights",
@@ -371,7 +356,7 @@ def choices(cell: Cell) -> Iterator[Choice]:
             "timm's",
             "the authors' code draws convolutions from He's distribution by fan-in, BatchNorm's weights from N(1, 0.02), the head from He's",
         )
-    if method in RANKINGS and cell.get("data") in ("cifar10", "cifar100"):
+    if method in RANKINGS and data in ("cifar10", "cifar100"):
         yield (
             "normalisation of the trainings without AT, which rank",
             "by the channels' mean and deviation, as in all others",
@@ -383,13 +368,12 @@ def choices(cell: Cell) -> Iterator[Choice]:
             "AutoAttack",
             "section 4; the authors' single-class configurations have its first two parts alone, for the test, too",
         )
-    if cell.get("data") == "imagenet200" and method in ("csat_hardest", "csat_random", "csat_easiest"):
+    if data == "imagenet200" and method in ("csat_hardest", "csat_random", "csat_easiest"):
         yield (
             "attack of early stopping and of the test",
             "AutoAttack",
             "section 4; the authors' CSAT configurations on ImageNet-200 (S-CSAT) have its first two parts alone, for the test, too",
         )
-    data = cell.get("data")
     trained_on = SOURCE[data][0] if (method or "").startswith("transfer_") else data
     if trained_on == "cifar100":
         yield (
