@@ -15,21 +15,20 @@ from leanat.experiments.spec import assumed, merge, part, plain, upstream
 from leanat.papers.coreset.lengths import drops_for, epochs_for
 from leanat.papers.coreset.scales import SCALES
 
+ROWS_OF_TABLE1 = {  # by the end of the method's name
+    "_craig": "Adv. Craig (Ours)",
+    "_gradmatch": "Adv. GradMatch (Ours)",
+    "": "Full Adv. Training",
+    "_random": "Random, drawn again",
+}
 LABELS = {
     "cifar10": "CIFAR-10",
     "svhn": "SVHN",
     "imagenet12": "ImageNet-12",
     "resnet18": "ResNet-18",
     "resnet50": "ResNet-50",
-    "trades": "Full Adv. Training",
-    "trades_craig": "Adv. Craig (Ours)",
-    "trades_gradmatch": "Adv. GradMatch (Ours)",
-    "trades_random": "Random, drawn again",
+    **{f"{training}{end}": label for training in ("trades", "linf", "l2") for end, label in ROWS_OF_TABLE1.items()},
     "trades_random_once": "Random, drawn once",
-    "linf": "Full Adv. Training",
-    "linf_craig": "Adv. Craig (Ours)",
-    "linf_gradmatch": "Adv. GradMatch (Ours)",
-    "linf_random": "Random, drawn again",
     "linf_craig_whole": "Adv. Craig, batches kept whole",
     "linf_gradmatch_whole": "Adv. GradMatch, batches kept whole",
     "linf_gradmatch_published": "Adv. GradMatch, early stop and random fill-up",
@@ -61,10 +60,6 @@ LABELS = {
     "digits-noise": "40 % wrong labels",
     "digits": "digits as they are",
     "linf_gradmatch_clean": "GradMatch on clean gradients",
-    "l2": "Full Adv. Training",
-    "l2_craig": "Adv. Craig (Ours)",
-    "l2_gradmatch": "Adv. GradMatch (Ours)",
-    "l2_random": "Random, drawn again",
     "pat": "Full PAT (Fast-LPA)",
     "pat_craig": "Adv. Craig (Ours)",
     "pat_gradmatch": "Adv. GRADMATCH (Ours)",
@@ -587,7 +582,7 @@ OWN = [accuracy("ACC"), accuracy("RACC", "pgd50_10")]  # of items that the paper
 
 def of_table1(objective: str, data: str, training: str, metric: str) -> list[dict[str, Any]]:
     """CRAIG, GRAD-MATCH, full training, and random subsets, which are ours."""
-    methods = [f"{training}_craig", f"{training}_gradmatch", training, f"{training}_random"]
+    methods = [f"{training}{end}" for end in ROWS_OF_TABLE1]
     rows = product(objective=objective, data=data, method=methods, suite=training, metric=metric)
     return [row | ({"ours": True} if row["method"] in OURS else {}) for row in rows]
 
