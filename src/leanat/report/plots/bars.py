@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -48,14 +48,16 @@ def bars(
     letters = max(4, int(wide / len(groups) / LETTER))
     turned = max(len(word) for label in groups + as_printed for word in label.split()) > letters
     rest = max(map(len, groups + as_printed)) * LETTER * 0.6 if turned else 0.0
+    bar = BAR / len(drawn)
     alike = item.scale == "paper" and not any(point.real for point in found)
     figure, axes = page.page(shape, (wide, 2.2 + rest), sharey=alike)
     for (r, c), (title, part) in panels.items():
         axis = axes[r][c]
         for k, (label, look) in enumerate(drawn.items()):
-            _series(
-                axis, points.series_of(item, part, series).get(label, []), item, group, groups, (k, len(drawn)), look
-            )
+            by = points.series_of(item, points.series_of(item, part, series).get(label, []), group)
+            aside = (k - (len(drawn) - 1) / 2) * bar
+            at = {groups.index(name) + aside: point for name, point in points.single(by, "one bar").items()}
+            _series(axis, at, bar, look)
         real = any(p.real or p.paper is not None for p in part) and not any(p.ours for p in part)
         ticks = as_printed if real else groups
         ticks = ticks if turned else [textwrap.fill(label, letters) for label in ticks]
@@ -80,39 +82,28 @@ def bars(
     return page.finish(figure, handles + page.paper_handle(item, found) + page.real_handle(found), read)
 
 
-def _series(
-    axis: Axes,
-    own: Sequence[points.Point],
-    item: Filled,
-    group: points.Key,
-    groups: Sequence[str],
-    place: tuple[int, int],
-    look: points.SeriesStyle,
-) -> None:
-    k, several = place
-    wide = BAR / several
-    at = {label: g + (k - (several - 1) / 2) * wide for g, label in enumerate(groups)}
-    by = points.single(points.series_of(item, own, group), "one bar")
-    ours = {label: p.ours for label, p in by.items() if p.ours}
+def _series(axis: Axes, found: Mapping[float, points.Point], wide: float, look: points.SeriesStyle) -> None:
+    """``found``: the points by their places."""
+    ours = {at: p.ours for at, p in found.items() if p.ours}
     if ours:
-        where, estimates = [at[label] for label in ours], list(ours.values())
+        where, estimates = list(ours), list(ours.values())
         colours = {"color": look.colour, "hatch": look.hatch, "ec": "white", "lw": 0.4}
         axis.bar(where, [e.mean for e in estimates], wide, zorder=2, **colours)
-        for label in ours:
-            page.seeds(axis, by[label], "#333333", x=at[label])
+        for at in ours:
+            page.seeds(axis, found[at], "#333333", x=at)
         axis.errorbar(
             where, [e.mean for e in estimates], yerr=points.spread(estimates), fmt="none", ecolor="#333333", capsize=1.8,
             elinewidth=0.9, zorder=3,
         )  # fmt: skip
     ring = {**page.PAPER, "mec": "black", "mew": 0.9, "ms": min(5.5, max(3.0, 20 * wide))}
-    for label, point in by.items():
+    for at, point in found.items():
         if point.paper is not None:
-            axis.plot([at[label]], [point.paper], marker="o", ls="", **ring)
+            axis.plot([at], [point.paper], marker="o", ls="", **ring)
         if point.real:
             real = {**page.REAL, "color": look.colour, "path_effects": [withStroke(linewidth=3, foreground="white")]}
-            axis.errorbar([at[label]], [point.real.mean], yerr=points.spread([point.real]), ls="", **real)
+            axis.errorbar([at], [point.real.mean], yerr=points.spread([point.real]), ls="", **real)
         if point.missing and point.paper is None and not point.real:
-            axis.text(at[label], 0, "–", ha="center", va="bottom", color=style.GREY, fontsize=9)
+            axis.text(at, 0, "–", ha="center", va="bottom", color=style.GREY, fontsize=9)
 
 
 def matrix(
