@@ -9,7 +9,7 @@ from typing import Any
 from leanat.plan.item import Column, Filled, Value
 from leanat.report.notes import WHOLE_TIMES, has_papers, usual_n
 from leanat.report.notes import marks as marks_of
-from leanat.report.statistics import Interval, over_images, paired_difference, t_interval
+from leanat.report.statistics import Interval, over_images, paired_difference, t_interval, told_apart
 
 Set = dict[str, Any]  # a cell of the page as item.typ reads it
 ABSENT, EMPTY = "—", "–"  # of ours, with its reason in the foot; in the paper
@@ -141,16 +141,8 @@ def _embolden(item: Filled, c: int, cells: list[Set]) -> None:
     for rows in blocks if better else []:
         found = [(item.cells[r][c], r) for r in rows if item.cells[r][c].values]
         found.sort(key=lambda pair: pair[0].mean, reverse=better == "high")
-        if len(found) > 1 and told_apart(found[0][0], found[1][0]):
+        if len(found) > 1 and told_apart(found[0][0].by_seed, found[1][0].by_seed):
             cells[found[0][1]]["bold"] = True
-
-
-def told_apart(one: Value, other: Value) -> bool:
-    """Whether the 95 % t interval of the difference, paired by seed, leaves out zero; two common seeds are needed."""
-    if len(one.by_seed.keys() & other.by_seed.keys()) < 2:
-        return False
-    found = paired_difference(one.by_seed, other.by_seed)
-    return found.low > 0 or found.high < 0
 
 
 def _block(item: Filled, r: int) -> list[int]:

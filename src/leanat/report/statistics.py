@@ -29,8 +29,10 @@ class Interval(NamedTuple):
 
 def t_interval(values: Sequence[float]) -> Interval:
     """Mean over seeds and Student's interval, n - 1 degrees of freedom; one value has no interval."""
+    if not len(values) or not all(map(math.isfinite, values)):
+        raise ValueError(f"finite values expected, at least one, not {list(values)}")
     n = len(values)
-    mean = math.fsum(_finite(values)) / n
+    mean = math.fsum(values) / n
     if n == 1:
         return Interval(mean, None, None, 1)
     from scipy.stats import t
@@ -49,6 +51,12 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> Interva
     if not seeds:
         raise ValueError(f"no seed in common: {sorted(a)} and {sorted(b)}")
     return t_interval([a[seed] - b[seed] for seed in seeds])
+
+
+def told_apart(a: Mapping[int, float], b: Mapping[int, float]) -> Interval | None:
+    """The interval of a - b where it leaves out 0; None where it does not, or where fewer than two seeds are common."""
+    found = paired_difference(a, b) if len(a.keys() & b.keys()) > 1 else None
+    return found if found and (found.low > 0 or found.high < 0) else None
 
 
 def wilson(successes: int, n: int) -> Interval:
@@ -74,9 +82,3 @@ def share_of_images(percent: float, tested: int | None) -> Interval | None:
         return None
     found = wilson(round(percent / 100 * tested), tested)
     return Interval(percent, 100 * found.low, 100 * found.high, tested)
-
-
-def _finite(values: Sequence[float]) -> Sequence[float]:
-    if not len(values) or not all(math.isfinite(value) for value in values):
-        raise ValueError(f"finite values expected, at least one, not {list(values)}")
-    return values

@@ -24,7 +24,7 @@ from leanat.report import item_csv, replicated, style
 from leanat.report.cells import by_seed
 from leanat.report.overview import TIMES, plain
 from leanat.report.plots.points import flat
-from leanat.report.statistics import paired_difference
+from leanat.report.statistics import told_apart
 
 if TYPE_CHECKING:
     import pandas
@@ -81,11 +81,9 @@ def agreement(groups: Iterable[Sequence[Cell]]) -> Agreement:
             if a.printed == b.printed:
                 continue
             pairs += 1
-            if len(a.values.keys() & b.values.keys()) > 1:
-                gap = paired_difference(a.values, b.values)
-                if gap.low > 0 or gap.high < 0:
-                    apart += 1
-                    agree += (gap.mean > 0) == (a.printed > b.printed)
+            if gap := told_apart(a.values, b.values):
+                apart += 1
+                agree += (gap.mean > 0) == (a.printed > b.printed)
     return Agreement(tuple(taus), tuple(thin), pairs, apart, agree)
 
 
