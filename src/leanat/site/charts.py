@@ -17,11 +17,11 @@ class Series(NamedTuple):
     points: list[tuple[float, float]]
 
 
-def lines(title: str, series: Sequence[Series], x_label: str = "epoch") -> str:
-    """A chart of one or more lines with points; ``title`` is also what a screen reader reads, with first and last values."""
+def lines(title: str, series: Sequence[Series]) -> str:
+    """A chart over epochs of lines with points, one point at least; ``title``, with first and last values, is also what a screen
+    reader reads.
+    """
     points = [p for s in series for p in s.points]
-    if not points:
-        return ""
     xs, ys = axis([p[0] for p in points]), axis([p[1] for p in points])
     said = "; ".join(f"{s.name}: {s.points[0][1]:.4g} at {s.points[0][0]:g}, {s.points[-1][1]:.4g} at {s.points[-1][0]:g}"
                      for s in series if s.points)  # fmt: skip
@@ -34,7 +34,7 @@ def lines(title: str, series: Sequence[Series], x_label: str = "epoch") -> str:
         )
     for value in xs.ticks:
         out.append(f'<text x="{_x(value, xs):.1f}" y="{HEIGHT - BOTTOM + 15}" class="m">{value:g}</text>')
-    out.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 2}" class="m">{escape(x_label)}</text>')
+    out.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 2}" class="m">epoch</text>')
     for k, s in enumerate(series):
         path = " ".join(f"{_x(x, xs):.1f},{_y(y, ys):.1f}" for x, y in s.points)
         out.append(f'<polyline class="l{k}" points="{path}"/>')
@@ -53,11 +53,9 @@ class Effect(NamedTuple):
 
 
 def intervals(title: str, effects: Sequence[Effect], sign: str, bound: float, unit: str) -> str:
-    """A row for each effect: its seeds as rings, its mean, its interval; what is expected is shaded."""
+    """A row for each effect, one at least: its seeds as rings, its mean, its interval; what is expected is shaded."""
     values = [v for e in effects for v in (e.mean, e.low, e.high, *e.seeds) if v is not None]
     edges = [-bound, bound] if sign == "within" else [bound]
-    if not values:
-        return ""
     xs = axis([*values, *edges])
     # an interval of two seeds may be so wide that nothing else is seen: the axis is that of means and seeds then
     near = [v for e in effects for v in (e.mean, *e.seeds)] + edges
