@@ -191,7 +191,7 @@ def _value(row: Row, column: Column, cell: Cell, sources: Sources) -> Value:
     if cell.timed:
         from leanat.report import composed  # loads torch
 
-        values = [v for v in [composed.number(cell, sources, paper)] if v is not None]
+        values = [composed.number(cell, sources, paper)]
         paper = None if cell.metric == "printed_over_removed" else paper
     elif cell.computed is not None:
         values = [cell.computed]
@@ -199,11 +199,11 @@ def _value(row: Row, column: Column, cell: Cell, sources: Sources) -> Value:
         part = chosen(cell, sources) if cell.candidates else cell
         runs = part.runs
         values = [part.value] if cell.metric == "chosen" and cell.candidates else by_run(cell, part, sources)
-        values = [v for v in values if v is not None]
+    values = tuple(v for v in values if v is not None)
     return Value(
         published=paper,
         replicated=match.summary(cell.metric) if match else None,
-        values=tuple(values),
+        values=values,
         missing=None if values else cell.missing or "there is no such number",
         tested=tested(cell, sources) if values else None,
         not_finite=not_finite(cell, sources) if values and cell.runs else 0,
