@@ -136,6 +136,7 @@ def matrix(
         if kind == "this run" or any(of(row[c]) is not None for row in table for c in across)
     }
     real, first = int("replicated, real data" in shown), int(bool(beside))
+    barred, drawn = [[row[c] for c in beside] for row in table], points.looks(bars)
     tall = 0.85 + 0.26 * rows
     # Below the paper's scale its bars have an axis of their own, left of its matrix.
     own = int(bool(beside) and item.scale != "paper" and "paper" in shown)
@@ -154,14 +155,13 @@ def matrix(
     lines = ((both, lambda p: p.ours), (papers, lambda p: p.real))  # real data have the paper's own classes
     for line, (labels, of) in zip(axes, lines, strict=False):
         if beside:
-            _bars_beside(line[0], [[row[c] for c in beside] for row in table], points.looks(bars), of, rings=not own)
+            _bars_beside(line[0], barred, drawn, of, rings=not own)
         line[0].set_yticks(range(rows), labels)
         line[0].set_ylabel(y_label)
         line[0].set_ylim(rows - 0.5, -0.5)
     if own:
-        printed_bars = [[row[c] for c in beside] for row in table]
         as_printed = lambda p: None if p.paper is None else Interval(p.paper, None, None, 1)  # noqa: E731
-        _bars_beside(axes[0][first + 1], printed_bars, points.looks(bars), as_printed, rings=False)
+        _bars_beside(axes[0][first + 1], barred, drawn, as_printed, rings=False)
         axes[0][first + 1].set_title("paper")
     for kind, values in shown.items():
         axis = places[kind]
@@ -172,23 +172,18 @@ def matrix(
         axis.set_xticks(range(len(across)), names, **({} if fits else slant))
         data = {points.name(item.labels, p.keys["data"]) for p in found if "data" in p.keys}
         where = f", {data.pop()}" if kind == "paper" and len(data) == 1 else ""
-        axis.set_title(
-            kind + where
-            if kind != "this run"
-            else points.made_on([row[c] for row in table for c in across]) or "not run"
-        )
+        own_title = points.made_on([row[c] for row in table for c in across]) or "not run"
+        axis.set_title(own_title if kind == "this run" else kind + where)
         axis.set_xlabel(x_label)
         if diagonal:
             _frame(axis, item, across)
-    handles = page.area_handles(points.looks(bars))
-    widest = max((p.ours.half for row in table for p in row if p.ours and p.ours.half is not None), default=0)
+    widest = max((p.ours.half for p in found if p.ours and p.ours.half is not None), default=0)
     paper = "Matrix" + (" and bars" if own else " and open markers" * bool(beside)) + " named paper"
     read = page.reading(item, "Numbers" + " and bars" * bool(beside), f"{page.INTERVAL}: ± {widest:.2g} at most", paper)
     read = [said for said in read if not said.startswith("Crosses")]
     read.append("Shades run from the least to the greatest number of each matrix by itself.")
-    return page.finish(
-        figure, handles + ([] if own else page.paper_handle(item, [r[c] for r in table for c in beside])), read
-    )
+    rings = [] if own else page.paper_handle(item, [point for row in barred for point in row])
+    return page.finish(figure, page.area_handles(drawn) + rings, read)
 
 
 def _both(item: Filled, label: str) -> str:
