@@ -40,7 +40,7 @@ def lines(
     parts = points.series_of(item, found, series)
     drawn = points.looks(label for label, own in parts.items() if any(x in p.keys for p in own))
     flat = [label for label in parts if label not in drawn]
-    level = {
+    drawn |= {
         label: points.SeriesStyle("#444444", "", ("-", "--", ":", "-.")[k % 4], "") for k, label in enumerate(flat)
     }
     for (r, c), (title, part) in panels.items():
@@ -48,8 +48,8 @@ def lines(
         in_panel = points.series_of(item, part, series)
         aside = _aside(in_panel, x)
         for label, own in in_panel.items():
-            _line(axis, own, x, label, (drawn | level)[label], aside.get(label, 0.0))
-            _level(axis, [p for p in own if x not in p.keys], label, (drawn | level)[label])
+            _line(axis, own, x, label, drawn[label], aside.get(label, 0.0))
+            _level(axis, [p for p in own if x not in p.keys], label, drawn[label])
         axis.set_title(title)
         page.empty(axis, part)
         _ticks(axis, sorted({points.number(p, x) for p in found if x in p.keys}))
@@ -61,7 +61,7 @@ def lines(
         page.cut(axes[place], part)
     page.tidy(axes, panels)
     shown = {label for label, own in parts.items() if page.anything(own)} or parts
-    handles = page.line_handles({label: look for label, look in (drawn | level).items() if label in shown})
+    handles = page.line_handles({label: look for label, look in drawn.items() if label in shown})
     marked = [point for point in found if x in point.keys]
     read = page.reading(item, "Lines and filled markers", f"bands or bars: {page.INTERVAL}", each=marked)
     return page.finish(figure, handles + page.paper_handle(item, found) + page.real_handle(found), read)
