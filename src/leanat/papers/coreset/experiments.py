@@ -347,15 +347,6 @@ PRINTED = {"table1", "table2", "table3", "figure2", "figure3"}  # items of the p
 PERCEPTUAL = ("lpa", "ppgd", "recoloradv")
 
 
-def network_tested(training: str) -> Choice:
-    last = ", the last of PAT's 90 after 80" if training == "pat" else " and tests the last"
-    return (
-        "network that is tested",
-        "after the last epoch",
-        f"not in the paper; the code saves one every 20 epochs{last}",
-    )
-
-
 def choices(cell: Cell) -> Iterator[Choice]:
     """What the paper leaves open and no value of a spec says."""
     how, data = METHODS.get(cell.get("method"), {}), cell.get("data")
@@ -380,7 +371,12 @@ def choices(cell: Cell) -> Iterator[Choice]:
             "as in TRADES and in the code; the paper prints the cross-entropy of f(x') with f(x) / lambda",
         )
     if training != "alexnet" and training is not None and cell.get("item") in PRINTED:
-        yield network_tested(training)
+        last = ", the last of PAT's 90 after 80" if training == "pat" else " and tests the last"
+        yield (
+            "network that is tested",
+            "after the last epoch",
+            f"not in the paper; the code saves one every 20 epochs{last}",
+        )
     if str(cell.get("attack")).startswith("pgd50"):
         yield (
             "what of 10 restarts counts",

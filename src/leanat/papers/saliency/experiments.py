@@ -300,14 +300,6 @@ def spec(cell: Cell, *, gamma: float | None = None, schedule: str | None = None)
     return METHODS[cell["method"]](cell, **{k: v for k, v in changed.items() if v is not None})
 
 
-FREE = (
-    "first replay of a batch in Free AT",
-    "of images clipped to [0, 1]",
-    "the code of Shafahi et al. clips the images after a step alone, so that the perturbation of the batch before may leave "
-    "the range once",
-)
-
-
 def choices(cell: Cell) -> Iterable[Choice]:
     """What the paper leaves open that has no value in a spec."""
     method = cell.get("method", "")
@@ -372,7 +364,12 @@ def choices(cell: Cell) -> Iterable[Choice]:
             "statistics of the batch and moves BatchNorm's averages",
         )
     if method == "free":
-        yield FREE
+        yield (
+            "first replay of a batch in Free AT",
+            "of images clipped to [0, 1]",
+            "the code of Shafahi et al. clips the images after a step alone, so that the perturbation of the batch before "
+            "may leave the range once",
+        )
     if method == "awp":
         yield (
             "mode of the network that AWP attacks in training",
