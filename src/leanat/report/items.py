@@ -135,8 +135,7 @@ class Sources:
 
     @cache  # noqa: B019
     def timings(self) -> dict[str, Any]:
-        path = self.results / "timings" / f"{self.item.paper}.json"
-        return records.timings(path)
+        return records.timings(self.results / "timings" / f"{self.item.paper}.json")
 
     def primitives(self, spec: dict[str, Any]) -> dict[str, Any]:
         """Those of one training; ValueError where these settings were not measured."""

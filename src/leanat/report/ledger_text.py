@@ -106,11 +106,8 @@ def text(found: Mapping[str, list[Line]], titles: Mapping[str, str], width: int)
     """The ledger for a terminal of this width."""
     out = []
     for paper, lines in found.items():
-        out += (
-            textwrap.wrap(f"{paper}: {titles[paper]}", width)
-            + textwrap.wrap(summary(lines) or "no claims", width)
-            + [""]
-        )
+        head = textwrap.wrap(f"{paper}: {titles[paper]}", width)
+        out += [*head, *textwrap.wrap(summary(lines) or "no claims", width), ""]
         for line in lines:
             claim = line.claim
             out.append(f"{MARKS.get(line.verdict, ' ')} {claim.id}  {named(line)}")
@@ -118,8 +115,7 @@ def text(found: Mapping[str, list[Line]], titles: Mapping[str, str], width: int)
             if line.effect is not None:
                 seeds = "" if line.n is None else f", {line.n} seed{'s' * (line.n != 1)}"
                 body.append(f"measured {measured(line)}{seeds}, scale {line.scale}; expected {expected(claim)}")
-            body += [why(line)] if why(line) else []
-            for part in body:
+            for part in filter(None, (*body, why(line))):
                 out += textwrap.wrap(part, width, initial_indent="    ", subsequent_indent="    ")
         out.append("")
     for note in notes(found):
