@@ -103,6 +103,7 @@ class Writer:
             "run_page": lambda run: f"runs/{run}.html",
             "runs": site.runs,
             "items": site.items,
+            "verdicts": VERDICTS,
         }
 
     def all(self) -> None:
@@ -179,22 +180,17 @@ class Writer:
         counts = {paper: count(part) for paper, part in self.site.ledger.claims.items()}
         made = {paper: [i for i in self.site.items.values() if i.paper == paper] for paper in self.site.grid.papers}
         runs_of = Counter(p for run in self.site.runs for p in self.site.papers_of[run])
-        whole = {paper: sum(name.startswith(f"{paper}/") for name in self.site.grid.items) for paper in made}
+        whole = Counter(item.paper for item in self.site.grid.items.values())
         sources = {name: paper.source for name, paper in self.site.grid.papers.items()}
         facts = {"counts": counts, "made": made, "runs_of": runs_of, "whole": whole, "sources": sources}
-        said = {"verdicts": VERDICTS, "missing": self.site.missing, "notes": self.site.ledger.notes}
-        self.page("index.html", "home.html", "Lean adversarial training: five papers, replicated", **facts, **said)
+        facts |= {"missing": self.site.missing, "notes": self.site.ledger.notes}
+        self.page("index.html", "home.html", "Lean adversarial training: five papers, replicated", **facts)
 
     def paper(self, paper: str, shown: dict[str, Any]) -> None:
         about, own = self.site.grid.papers[paper], [i for i in self.site.items.values() if i.paper == paper]
         spoken = self.site.ledger.claims[paper]
         facts = {"paper": paper, "source": about.source, "prose": prose(paper), "own": own, "shown": shown}
-        facts |= {
-            "claims": spoken,
-            "counts": count(spoken),
-            "verdicts": VERDICTS,
-            "errata": errata(self.root / "published", paper),
-        }
+        facts |= {"claims": spoken, "counts": count(spoken), "errata": errata(self.root / "published", paper)}
         facts |= {"differs": items.differs(self.site.grid, paper)}
         facts |= {"missing": {k: v for k, v in self.site.missing.items() if k.startswith(f"{paper}/")}}
         self.page(f"papers/{paper}.html", "paper.html", about.title, **facts)
