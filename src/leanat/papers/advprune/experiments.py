@@ -132,14 +132,13 @@ def run(
     else:
         reason = "not in the paper for the baseline; as TRADES, and with 1 its clean accuracy would be higher"
         loss = part("trades", beta=assumed(6.0, reason))
-    budget = {"budget": BULLET} if bullet else {}
-    extras = {"extras": [part("groups", attack=pgd5())]} if tracked else {}
     method = {
         "objective": loss,
         "attack": attack_of(objective, bullet),
         "selector": selector_of(objective, prune, period, fraction, lr, granularity),
+        **({"budget": BULLET} if bullet else {}),
+        **({"extras": [part("groups", attack=pgd5())]} if tracked else {}),
     }
-    method |= budget | extras
     drops = [epochs * 3 // 4, epochs * 9 // 10]
     usual = "not in the paper; the drops of TRADES, 75 % and 90 % of the epochs"
     steps = {
