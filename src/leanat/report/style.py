@@ -24,6 +24,8 @@ DASHES = (
 GREY = "#6b6b6b"  # the paper's values
 WIDTH = 5.5  # inches, the text width of a paper
 DPI = 160
+# what a figure is written as, and what is left out of each, so that the same data give the same bytes
+FORMS = {"pdf": {"CreationDate": None}, "png": {"Software": None}, "svg": {"Date": None}}
 
 _RC = {
     "axes.edgecolor": "#333333",
@@ -72,7 +74,7 @@ def apply() -> None:
 def save(fig: Figure, stem: Path | str) -> None:
     """Write ``stem``.pdf, .png and .svg, each whole or not at all, and close the figure."""
     Path(stem).parent.mkdir(parents=True, exist_ok=True)
-    for kind, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None}), ("svg", {"Date": None})):
+    for kind, metadata in FORMS.items():
         with atomic_write(Path(f"{stem}.{kind}")) as file:
             fig.savefig(file, format=kind, dpi=DPI, metadata=metadata)
     from matplotlib import pyplot

@@ -53,7 +53,7 @@ def write_figure(item: Filled, stem: Path | str, claims: Sequence[Mapping[str, A
         plot = f": plot {item.options['plot']}" if item.options.get("plot") in PLOTS else ""
         raise ValueError(f"item {item.paper} {item.item}{plot}: {error}") from None
     pictures = {}
-    for form, about in (("pdf", {"CreationDate": None}), ("png", {"Software": None}), ("svg", {"Date": None})):
+    for form, about in style.FORMS.items():
         file = io.BytesIO()
         plot.figure.savefig(file, format=form, dpi=2 * style.DPI, metadata=about)
         pictures[form] = file.getvalue()
