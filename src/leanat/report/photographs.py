@@ -12,10 +12,9 @@ from leanat.report.findings import Findings, rows_of
 
 def photographs(real: Path, papers: Path) -> list[str]:
     """What training on real photographs shows, one entry per item of ``real``; ``papers``: the folder of the printed numbers."""
-    of, made = of_replicated(real, papers), {f"{path.parent.name}/{path.stem}" for path in real.glob("*/*.csv")}
-    entries, scales = [], {}
+    of, entries, scales = of_replicated(real, papers), [], {}
     for item, tell in SENTENCES.items():
-        if item in made:
+        if (real / f"{item}.csv").is_file():
             scale = next(iter(replicated.load(*item.split("/"), real).values())).scale
             words, *table = tell(of).split("\n")
             entries += [f"{words} Scale {scale}.", *table]
