@@ -149,18 +149,15 @@ def read(path: Path | None, given: Mapping[str, Any]) -> Settings:
     for key, value in {**found, **over}.items():
         if key not in known or value is None:
             continue
-        if isinstance(known[key].default, tuple):
-            texts = [value] if isinstance(value, str) else value
-            if not isinstance(texts, list | tuple) or not all(isinstance(v, str) for v in texts):
-                problems.append(f"{path}: {key}: {value!r} is not allowed; a list of names is expected")
-                continue
-            values[key] = tuple(texts)
-            continue
-        kinds = (int, float) if key == "fraction" else (int,)
-        if not isinstance(value, kinds) or isinstance(value, bool):
-            problems.append(f"{path}: {key}: {value!r} is not allowed; a number is expected")
-            continue
-        values[key] = value
+        several, number = isinstance(known[key].default, tuple), (int, float) if key == "fraction" else int
+        value = [value] if several and isinstance(value, str) else value
+        if several and isinstance(value, list | tuple) and all(isinstance(v, str) for v in value):
+            values[key] = tuple(value)
+        elif not several and isinstance(value, number) and not isinstance(value, bool):
+            values[key] = value
+        else:
+            expected = "a list of names" if several else "a number"
+            problems.append(f"{path}: {key}: {value!r} is not allowed; {expected} is expected")
     if problems:
         raise ConfigError(problems)
     return Settings(**values)
