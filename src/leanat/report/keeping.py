@@ -61,15 +61,11 @@ def _alone(folder: Path) -> Iterator[None]:
 def _add(item: Item, results: Path, real: Path, path: Path) -> Path:
     finished = at_hand(item, results)
     before, new = _before(item, path, real), _rows(finished, results, real)
-    every = before | new
-    seeds: dict[tuple[str, str], list[int]] = {}
+    every, rows = before | new, []
     for row, column, _ in item.flat:
-        seeds[row.name, column.name] = sorted(k for r, c, k in every if (r, c) == (row.name, column.name))
-    rows = [
-        every[*name, seed] | {"n": str(len(own)), "seeds": " ".join(map(str, own))}
-        for name, own in seeds.items()
-        for seed in own
-    ]
+        own = sorted(seed for *name, seed in every if name == [row.name, column.name])
+        all_seeds = {"n": str(len(own)), "seeds": " ".join(map(str, own))}
+        rows += [every[row.name, column.name, seed] | all_seeds for seed in own]
     outcomes = _outcomes(before, new, examples.read(path.with_suffix(".npz")), examples.of_item(finished, results))
     replicated.save(rows, path)
     examples.write(outcomes, path.with_suffix(".npz"))
