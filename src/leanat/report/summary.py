@@ -87,15 +87,14 @@ def agreement(groups: Iterable[Sequence[Cell]]) -> Agreement:
     return Agreement(tuple(taus), tuple(thin), pairs, apart, agree)
 
 
-def rows(item: Item, csv: Path | None, real: Path) -> list[dict[str, Any]]:
-    """One entry for this run, and one for what is replicated; ``csv``: the item's tidy CSV, if it is made; ``real``: replicated/.
+def rows(item: Item, csv: Path, real: Path) -> list[dict[str, Any]]:
+    """One entry for this run, and one for what is replicated; ``csv``: where the item's tidy CSV is; ``real``: replicated/.
 
-    A CSV of other runs than the item names is none.
-
-    Rows that stand for others by their number alone, such as classes of drawn shapes for those of CIFAR-10, are in no order.
+    Where there is none, or one of other runs than the item names, the item is not made yet. Rows that stand for others by
+    their number alone, such as classes of drawn shapes for those of CIFAR-10, are in no order.
     """
     about = {k: getattr(item, k) for k in ("paper", "item", "title")}
-    if csv is None or item_csv.of_other_runs(item_csv.rows(csv), item):
+    if not item_csv.of_these_runs(csv, item):
         return [about | _entry({}, (0, 0, 0), item.scale, "not made yet")]
     cells = item_csv.frame(csv, *TEXT).fillna(dict.fromkeys(TEXT, ""))
     cells["block"] = cells["row"].map(_blocks(item)).fillna(cells["row_group"])
@@ -188,10 +187,7 @@ def write(items: Iterable[Item], kept: Path, real: Path, stem: Path | str) -> No
     """``stem``.csv, .pdf and .png of all items; ``kept``: where their CSVs lie, as <paper>/<item>.csv; ``real``: replicated/."""
     import pandas
 
-    found = []
-    for item in items:
-        path = kept / f"{item.name}.csv"
-        found += rows(item, path if path.is_file() else None, real)
+    found = [entry for item in items for entry in rows(item, kept / f"{item.name}.csv", real)]
     table = pandas.DataFrame.from_records(found)
     write_text(Path(f"{stem}.csv"), table.to_csv(index=False, lineterminator="\n"))
     style.save(draw(table), stem)
