@@ -124,10 +124,9 @@ def _heads(drawn: Mapping[str, Any]) -> list[list[Heading]]:
         cells = {h["x"]: h for h in drawn["header"] if h["y"] == y}
         x, row = drawn["stubs"], []
         while x < width:
-            span = cells[x]["span"] if x in cells else 1
-            kind = cells[x]["text"] if x in cells and cells[x]["small"] else ""
-            row.append(Heading(cells[x]["text"], span, cells[x]["sub"], kind) if x in cells else Heading("", 1))
-            x += span
+            cell = cells.get(x, {"text": "", "span": 1, "sub": "", "small": False})
+            row.append(Heading(cell["text"], cell["span"], cell["sub"], cell["text"] if cell["small"] else ""))
+            x += cell["span"]
         rows.append(row)
     return rows
 
