@@ -25,6 +25,7 @@ from leanat.report.verdict import (
     decide,
     exact,
     few_trials,
+    gap,
     judge,
     out_of_reach,
     outlook,
@@ -294,9 +295,8 @@ def _signs(case: CaseResult, expect: Expect) -> tuple[int, int] | None:
     """Seeds on the claim's side of the bound, and all that are not on it: the sign test, which no collapse misleads."""
     if expect.sign == "within":
         return None
-    sign = 1 if expect.sign == ">" else -1
-    gaps = [sign * (value - expect.bound) for value in case.by_seed.values()]
-    return sum(gap > 0 for gap in gaps), sum(gap != 0 for gap in gaps)
+    gaps = [gap(value, expect) for value in case.by_seed.values()]
+    return sum(own > 0 for own in gaps), sum(own != 0 for own in gaps)
 
 
 def _cells(case: CaseResult) -> str:

@@ -126,13 +126,12 @@ def judge(effects: Sequence[Effect], expect: Expect, points: bool, overall: Effe
         tests = [
             (max(e.above(-expect.bound), e.flipped().above(-expect.bound)), _outside(e, expect.bound)) for e in effects
         ]
-        fits = [expect.bound - abs(e.mean) for e in effects]
     else:
         sign = 1 if expect.sign == ">" else -1
         turned = [e if sign > 0 else e.flipped() for e in effects]
         bound = sign * expect.bound
         tests = [(e.above(bound), e.flipped().above(-bound - expect.least)) for e in turned]
-        fits = [e.mean - bound for e in turned]
+    fits = [gap(e.mean, expect) for e in effects]
     large = [_large(fit, e.n, expect, points) for fit, e in zip(fits, effects, strict=True)]
     fitting = [p if big else 1.0 for (p, _), big in zip(tests, large, strict=True)]
     order = sorted(range(cases), key=lambda i: (fitting[i], -fits[i]))
@@ -143,6 +142,13 @@ def judge(effects: Sequence[Effect], expect: Expect, points: bool, overall: Effe
         mean = (overall if expect.sign == ">" else overall.flipped()).flipped().above(-bound - expect.least)
         reject, by_mean = min(1.0, 2 * min(reject, mean)), mean < reject
     return TestResult(support, reject, sum(large) >= k, order[k - 1], against, by_mean)
+
+
+def gap(value: float, expect: Expect) -> float:
+    """How far a value is on the claim's side of the bound; below 0 on the other side."""
+    if expect.sign == "within":
+        return expect.bound - abs(value)
+    return value - expect.bound if expect.sign == ">" else expect.bound - value
 
 
 def _large(fit: float, n: int, expect: Expect, points: bool) -> bool:
@@ -244,7 +250,6 @@ def outlook(
     reject ``every`` too, is left out. ``levels``: what a case for it and one against it need at a look that has all of the
     error. A single seed of a number that is no accuracy tells nothing: UNKNOWN.
     """
-    sign = -1 if expect.sign == "<" else 1
     chances = {}
     for look in (look for look in LOOKS if look > after):
         chance = 0.0
@@ -254,16 +259,12 @@ def outlook(
                 continue
             spread = one.sd if one.sd is not None else math.sqrt(prior.variance) if prior.df else TYPICAL_SD
             known = replace(one, sd=spread, n=max(one.n, 1))
-            if expect.sign == "within":
-                gap = (expect.bound - abs(one.mean)) * (1 if support else -1)
-            else:
-                gap = sign * (one.mean - expect.bound)
-                gap = gap if support else expect.least - gap
+            way = gap(one.mean, expect) if support else expect.least - gap(one.mean, expect)
             wanted = known.half(level * SHARES[look], look)
             if support and expect.sign != "within":
                 wanted = max(wanted, LARGE if points and look < FEW else expect.least)
             moves = spread * math.sqrt(max(0.0, 1 / known.n - 1 / look))
-            chance += statistics.NormalDist().cdf((gap - wanted) / moves) if moves else float(gap > wanted)
+            chance += statistics.NormalDist().cdf((way - wanted) / moves) if moves else float(way > wanted)
         chances[look] = min(1.0, chance)
     return chances
 
@@ -274,10 +275,7 @@ def exact(values: Sequence[float], expect: Expect, tolerance: float) -> tuple[st
     ``tolerance``: share of the bound within which nothing is decided.
     """
     slack = abs(tolerance * expect.bound)
-    if expect.sign == "within":
-        fits = [expect.bound - abs(v) for v in values]
-    else:
-        fits = [(v - expect.bound) * (1 if expect.sign == ">" else -1) for v in values]
+    fits = [gap(v, expect) for v in values]
     order = sorted(range(len(values)), key=lambda i: -fits[i])
     place = order[expect.needed(len(values)) - 1]
     fit = fits[place]
