@@ -161,10 +161,10 @@ def decide(
     end = time.monotonic() + 3600 * hours
     grid = load()
     papers = papers or list(grid.papers)
-    first = _made(grid, _claimed(papers, grid.scale.name))
+    first, kept = _made(grid, _claimed(papers, grid.scale.name)), results / "items" / grid.scale.name
     if make is not None:
         make(first)
-    elif lacking := [name for name in first if not _is_made(name, grid, results)]:
+    elif lacking := [name for name in first if not item_csv.of_these_runs(kept / f"{name}.csv", grid.items[name])]:
         log.info("first of all, whatever the hours: %s", " ".join(lacking))
     while True:
         grid = load()
@@ -214,11 +214,6 @@ def progress(lines: Sequence[Line], raises: Sequence[Raise], minutes: float) -> 
         f"{decided} of {len(testable)} claims decided, {len(hopeful)} that more seeds may decide, "
         f"{len(testable) - decided - len(hopeful)} past hope; {max(0.0, minutes) / 60:.1f} hours left"
     )
-
-
-def _is_made(name: str, grid: Grid, results: Path) -> bool:
-    """Whether the numbers of an item are there, of the seeds that it has now."""
-    return item_csv.of_these_runs(results / "items" / grid.scale.name / f"{name}.csv", grid.items[name])
 
 
 def _made(grid: Grid, items: Iterable[str]) -> list[str]:

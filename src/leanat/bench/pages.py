@@ -64,8 +64,8 @@ def _keep_more(item: Item, sources: Sources, classes: int, batch: int) -> dict[R
     """The rules that keep more than the random subset beside them, by more than one of each class, or than a batch where
     batches are chosen: they would be above chance by what they keep. What is said of each in place of a verdict.
     """
-    kept = {
-        _rule(row): fmean(_kept(sources, run) for run in c[0].runs)
+    kept = {  # images that an epoch has, on average over epochs and runs
+        _rule(row): fmean(fmean(float(epoch["kept"]) for epoch in sources.history(run)) for run in c[0].runs)
         for row, c in zip(item.rows, item.cells, strict=True)
     }
     found = {}
@@ -76,11 +76,6 @@ def _keep_more(item: Item, sources: Sources, classes: int, batch: int) -> dict[R
         if own > random + (batch if reference == "random:batch" else classes):
             found[training, method] = f"not comparable: keeps {own:.0f}, random {random:.0f}"
     return found
-
-
-def _kept(sources: Sources, run: str) -> float:
-    """How many images an epoch of this run has on average."""
-    return fmean(float(row["kept"]) for row in sources.history(run))
 
 
 def _without(filled: Filled, apart: dict[Rule, str]) -> Filled:

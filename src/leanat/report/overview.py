@@ -60,7 +60,9 @@ def draw(cells: pandas.DataFrame) -> Figure:
         for (row, _), tick in zip(lines.values(), axis.get_yticklabels(), strict=True):
             tick.set_fontweight("bold" if row is None else "normal")
     _legend(fig, cells)
-    fig.suptitle(textwrap.fill(_title(cells), max(40, int(size[0] * 14))), x=0.01, ha="left", fontsize=9.5)
+    first = cells.iloc[0]
+    title = plain(f"{first['title']}  [{first['paper']} / {first['item']}, scale {first['scale']}]")
+    fig.suptitle(textwrap.fill(title, max(40, int(size[0] * 14))), x=0.01, ha="left", fontsize=9.5)
     return fig
 
 
@@ -178,8 +180,3 @@ def _legend(fig: Figure, cells: pandas.DataFrame) -> None:
         shown.append(Line2D([], [], marker="o", ls=line, color=style.COLOURS[0], ms=3.6, label=label))
     if shown:
         fig.legend(handles=shown, loc="outside lower left", ncols=len(shown))
-
-
-def _title(cells: pandas.DataFrame) -> str:
-    first = cells.iloc[0]
-    return plain(f"{first['title']}  [{first['paper']} / {first['item']}, scale {first['scale']}]")

@@ -43,7 +43,8 @@ def images(item: Filled) -> Plot:
         axis.set_xlim(-0.5, len(columns) - 0.5)
         axis.set_ylim(len(rows) - 0.5, -0.5)
         axis.set_aspect("equal")
-        axis.set_xticks(range(len(columns)), [_narrow(name, tile) for name in columns])
+        narrow = [textwrap.fill(name, max(6, int(tile / 0.062))) for name in columns]
+        axis.set_xticks(range(len(columns)), list(map(plain, narrow)))
         axis.set_yticks(range(len(rows)), [plain(str(name)) for name in rows])
         axis.tick_params(length=0, labeltop=True, labelbottom=False)
         axis.set_title(plain(title), fontweight="bold")
@@ -88,10 +89,6 @@ def _picture(axis: Axes, picture: np.ndarray, r: int, c: int) -> None:
     axis.imshow(picture, extent=(c - half, c + half, r + half, r - half), interpolation="nearest", **look)
     frame = Rectangle((c - half, r - half), 2 * half, 2 * half, fill=False, ec="#bbbbbb", lw=0.5)
     axis.add_patch(frame)  # an all-white picture is one too
-
-
-def _narrow(name: str, tile: float) -> str:
-    return plain(textwrap.fill(str(name), max(6, int(tile / 0.062))))
 
 
 def _image_arrays(item: Filled) -> dict[str, tuple[list[str], Arrays]]:
