@@ -17,7 +17,7 @@ from leanat.selection.subsets import Granularity
 
 @component("forgetting_events")
 class ForgettingEvents(Hook):
-    """An extra that counts the forgetting events of every training example (Toneva et al. 2019, definition 1): it is classified
+    """An extra that counts the forgetting events of every training example (Toneva et al. 2019, section 3): it is classified
     correctly after one epoch and wrongly after the next.
 
     The paper evaluates an example when it is in a mini-batch. Here all examples are evaluated after each epoch, un-augmented and
@@ -46,7 +46,7 @@ def note(memory: dict[str, Tensor], right: Tensor) -> None:
 
 @component("forgetting")
 class Forgetting:
-    """Keeps the examples with most forgetting events; those that were never right come first, as in the paper (section 4).
+    """Keeps the examples with most forgetting events; those that were never right come first, as in the paper (section 3.1).
 
     Needs ``ForgettingEvents`` among the extras. Ties, and the choice before any epoch was counted, are random.
     """

@@ -50,7 +50,7 @@ class RandomPerClass:
 
 @component("el2n")
 class EL2N:
-    """Keeps the highest EL2N scores, ||softmax(z) - onehot(y)||_2 (Paul, Ganguli and Dziugaite 2021, definition 2.1).
+    """Keeps the highest EL2N scores, ||softmax(z) - onehot(y)||_2 (Paul, Ganguli and Dziugaite 2021, definition 2.3).
 
     Scores are computed at adversarial examples of the run's own attack. The paper averages them over ten networks after a few
     epochs and prunes once; here the score is that of the run's own network at each selection.
