@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from leanat.cost import predict
-from leanat.papers.coreset.lengths import drops_for, epochs_for
+from leanat.papers.coreset.claims import CLAIMS
+from leanat.papers.coreset.lengths import drops_for, epochs_for, phases_of
 from leanat.plan import structure
 from leanat.plan.components import read
 
@@ -70,6 +71,19 @@ def test_drops_come_after_as_many_coreset_epochs_as_in_the_authors_code():
     assert [drop - 25 for drop in drops_for([75, 90], 100, 0.5, 0.5)] == [25, 40]
     assert drops_for([10, 30, 60], 100, 0.5, 0.5) == [10, 25, 35]  # before the gap, inside it, after it
     assert drops_for([75, 90], 100, 0.0, 0.5) == [75, 90]
+
+
+def test_a_warm_start_of_kappa_is_that_share_of_the_cost_and_not_of_the_epochs():
+    """So claims say it: full epochs cost 1, coreset epochs c, and a run c E."""
+    shares = {}
+    for kappa in (0.2, 0.4, 0.6, 0.8):
+        full, idle, coreset = phases_of(epochs_for(1000, kappa, 0.5), kappa, 0.5)
+        assert (idle, full + 0.5 * coreset) == (0, 500)
+        assert full / 500 == kappa
+        shares[kappa] = round(full / (full + coreset), 2)
+    assert shares == {0.2: 0.11, 0.4: 0.25, 0.6: 0.43, 0.8: 0.67}
+    said = [claim.says for claim in CLAIMS if claim.id in ("coreset-10", "coreset-19")]
+    assert ["20, 40, 60 and 80 % of the cost" in says for says in said] == [True, True]
 
 
 def test_coreset_runs_keep_their_share_of_the_epochs_at_demo(demo):

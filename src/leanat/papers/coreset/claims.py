@@ -136,7 +136,7 @@ CLAIMS = [
     ),
     ordering(
         "coreset-10",
-        says="a longer warm start is generally better (read as: of any two of 20, 40, 60 and 80 % of the epochs the longer loses "
+        says="a longer warm start is generally better (read as: of any two of 20, 40, 60 and 80 % of the cost the longer loses "
         "less robust accuracy, on average)",
         source="section 4.4, Figure 3",
         cases=WARM_STARTS,
@@ -210,7 +210,7 @@ CLAIMS = [
     ),
     level(
         "coreset-19",
-        says="the length of the warm start matters little (read as: with any two of 20, 40, 60 and 80 % of the epochs the share "
+        says="the length of the warm start matters little (read as: with any two of 20, 40, 60 and 80 % of the cost the share "
         "of robust accuracy that is lost differs by at most 5 points)",
         source="section 4.4, Figure 3",
         cases=WARM_STARTS,
