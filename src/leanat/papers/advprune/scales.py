@@ -10,7 +10,7 @@ from leanat.experiments.paper import Cell
 from leanat.experiments.spec import merge
 
 FEWER = (0.15, 5)  # 5 periods in 100 epochs, 10 in 200
-ETA = "GLISTER looks ahead by the paper's learning rate, not by this scale's"
+ETA = "GLISTER looks ahead by the learning rate that its run has at scale paper, not by this scale's"
 
 
 class Demo(scales.Demo):
