@@ -475,3 +475,17 @@ def test_an_erratum_is_in_the_numbers(erratum):
 def test_every_check_is_of_an_erratum():
     assert set(CHECKS) <= set(ERRATA)
     assert len(ERRATA) == 50
+
+
+def test_a_note_on_clean_accuracy_is_in_the_numbers():
+    """note-sat-13: SAT's Figure 6, ImageNet-200."""
+    hardest, easiest = (
+        {
+            share: value("sat", "figure6", f"ImageNet-200 | {order} | A = {share} % of examples", "clean accuracy")
+            for share in range(10, 100, 10)
+        }
+        for order in ("hardest", "easiest")
+    )
+    assert [share for share in hardest if hardest[share] > easiest[share]] == [10, 20]
+    near([hardest[10] - easiest[10], hardest[20] - easiest[20]], 0.7, 0.1)
+    assert [hardest[10], easiest[10], hardest[20], easiest[20]] == [83.3, 82.6, 82.2, 82.1]
