@@ -92,6 +92,7 @@ OPEN = {
     "advprune": {
         "data that Adv-GLISTER chooses among": "table1 table2 table3 table4 figure1 figure2 variants",
         "ours: one for all rows, that of Adv-GRAD-MATCH": "variants",
+        "weights w in a mini-batch": "table1 table2 table3 table4 figure1 figure2 variants",
     },
     "coreset": {
         "BatchNorm of TRADES": "table1 figure3 autopsy",
@@ -110,6 +111,10 @@ OPEN = {
         "epochs = 100: in appendix C, which is not in the text; code: default 100": "table1 figure3 autopsy",
         "epochs = 120: in appendix C, which is not in the text; code: default 120": "table1",
         "from memory; code: default 15": "table2",
+        "drops = 75, 90: as epochs": "table2",
+        "weights gamma in a mini-batch": "table1 table2 table3 figure2 figure3 sweeps variants redundancy autopsy",
+        "what a selection is timed with": "table1 table2 table3 figure3",
+        "Fast AT of Figure 2": "figure2",
     },
     "qtart": {
         "clips it at a confidence of 50": "",  # so does the margin here
@@ -117,10 +122,13 @@ OPEN = {
         "apex O2": "table3 figure3 figure4 figure5 overfitting",
         "Figure 1 does not say": "figure1",
         "normalisation in DIHCL": "table1 figure2 figure3",
+        "episodes of DIHCL": "table1 figure2 figure3",
         "from the first epoch on": "table1 table2 table3 figure1 figure2 figure3 figure4 figure5 "
         "overfitting decomposition planted",
     },
+    "saliency": {"j* of equations 5 to 7": "alignment bound"},
     "sat": {
+        "weights w_A and w_B in a mini-batch": "figure2 figure3 figure7 figure8 supplement autopsy trades",
         "normalisation of the trainings without AT": "figure2 figure3 figure4 figure5 figure6 figure7 figure8 supplement",
         "files that no public configuration writes": "figure8 supplement",
         "the last iterate is trained on": "supplement trades",

@@ -289,6 +289,8 @@ def choices(cell: Cell) -> Iterator[Choice]:
             "not in the paper; CORDS takes those of the last layer, too, in training mode",
         )
         yield "examples of a selection", "on the view that the epoch trains on", "not in the paper"
+    if prune == "gradmatch":
+        yield "weights w in a mini-batch", "divided by their sum", "not in the paper; as CORDS"
     if prune == "glister":
         yield (
             "data that Adv-GLISTER chooses among",

@@ -363,6 +363,12 @@ def choices(cell: Cell) -> Iterable[Choice]:
             "not in the paper; Madry's and IGAM's code attacks in training mode, where each of the 7 passes takes the "
             "statistics of the batch and moves BatchNorm's averages",
         )
+    if cell.get("item") in ("alignment", "bound"):
+        yield (
+            "j* of equations 5 to 7",
+            "the class whose linearised boundary is nearest",
+            "'the minimizer of Eqn 6', below equation 7; above it g is of 'the top two logits', which may be another class's",
+        )
     if method == "free":
         yield (
             "first replay of a batch in Free AT",
@@ -705,7 +711,7 @@ ITEMS = {
         "assumed (Madry's 80,000 steps of 128; the paper has none): against an AT of E epochs it is 205 / E times as "
         "large. OURS is timed for 100 + 75 epochs in batches of 32, AT in batches of 128, both of the code that the paper "
         "builds on. Memory: what a step holds at once for each further image of its batch, weights not counted; the "
-        "paper's section 7 calls its own a cost, 'owing to the different Jacobians'. Where several trainings are meant, "
+        "paper's Broader Impact calls its own a cost, 'owing to the different Jacobians'. Where several trainings are meant, "
         "memory is that of the largest step, and time per epoch the mean over the epochs of all.",
         rows=[
             row("Standard training", "standard"), row("AT (PGD-7), the teacher", "at"), row("AT-Free, 8 replays", "free"),
@@ -733,9 +739,9 @@ ITEMS = {
         kind="table",
         title="Alignment and linearised robustness (equations 4 to 7), CIFAR-10",
         caption="Ours: the paper prints none. Means over test images, of the logits: α = |⟨x, ∇Ψ⟩| / ‖∇Ψ‖ of the "
-        "predicted class, α_b of the two first classes, and ρ, the distance to the nearest decision boundary of the "
-        "linearised network, in l_2 of pixels in [0, 1]. Equation 5 says ρ ≤ α_b + C / ‖g‖, of a constant C that the paper "
-        "does not give: least C is the smallest with which that holds for every image here; ρ ≤ α_b: the share of the "
+        "predicted class, α_b the same of its logit less that of the class whose boundary is nearest, and ρ, the distance to "
+        "that boundary of the linearised network, in l_2 of pixels in [0, 1]. Equation 5 says ρ ≤ α_b + C / ‖g‖, of a "
+        "constant C that the paper does not give: least C is the smallest with which that holds for every image here; ρ ≤ α_b: the share of the "
         "images that need none.",
         rows=FOUR,
         columns=[

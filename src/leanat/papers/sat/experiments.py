@@ -362,6 +362,12 @@ def choices(cell: Cell) -> Iterator[Choice]:
             "by the channels' mean and deviation, as in all others",
             "not in the paper; the authors' code normalises nothing in these on CIFAR-10 and CIFAR-100",
         )
+    if method in ("csat_classes_balanced", "csat_trades") or "weights" in SUBSETS.get(method, {}):
+        yield (
+            "weights w_A and w_B in a mini-batch",
+            "divided by their sum",
+            "as in the authors' code; equation 2 has the mean of weighted losses",
+        )
     if method in ("csat_classes", "csat_classes_balanced"):
         yield (
             "attack of early stopping and of the test",
