@@ -1,7 +1,7 @@
 """l_inf-Robustness and Beyond: Unleashing Efficient Adversarial Training (ECCV 2022), adversarial coresets: settings, items.
 
-Every value is the paper's, or (marked "code") of the authors' public code, hmdolatabadi/ACS, or is ``assumed``. Appendices
-B to D are not in the paper's text.
+Every value is the paper's, or (marked "code") of the authors' public code, hmdolatabadi/ACS, or is ``assumed``. The
+appendices A to D are not in the paper's text.
 """
 
 from __future__ import annotations
@@ -89,6 +89,7 @@ CROSS_ENTROPY = part("cross_entropy", smoothing=0.0)
 ALEXNET = upstream("alexnet", model="alexnet_cifar", seed=0)  # the network that LPIPS reads
 LR_01 = assumed(0.1, APPENDIX)
 EIGHT = linf(8 / 255)
+IN_THE_BALL = assumed("uniform", "in the ball; the code draws from the cube round it, and so starts outside")  # of l_2
 TRAININGS: dict[str, dict[str, Any]] = {
     "trades": {  # TRADES (equation 4), CIFAR-10
         "epochs": assumed(100, "in appendix C, which is not in the text; code: default 100"),
@@ -126,7 +127,7 @@ TRAININGS: dict[str, dict[str, Any]] = {
             part("l2", eps=assumed(80 / 255, APPENDIX)),
             assumed(10, APPENDIX),
             assumed(8 / 255, APPENDIX),
-            assumed("uniform", "in the ball; the code draws from the cube round it, and so starts outside"),
+            IN_THE_BALL,
             training_mode=True,  # code
         ),
     },
@@ -525,8 +526,10 @@ def choices(cell: Cell) -> Iterator[Choice]:
 # same eps as in training. For TRADES the final attack of the code has 20 restarts of step 0.765/255.
 
 
-def pgd50(threat: dict[str, Any], step_size: float = 2 / 255, restarts: int = 10) -> dict[str, Any]:
-    return {"attack": pgd(threat, 50, step_size, "uniform", restarts=restarts, only_correct=True)}
+def pgd50(
+    threat: dict[str, Any], step_size: float = 2 / 255, restarts: int = 10, start: Any = "uniform"
+) -> dict[str, Any]:
+    return {"attack": pgd(threat, 50, step_size, start, restarts=restarts, only_correct=True)}
 
 
 def on_alexnet(name: str) -> dict[str, Any]:
@@ -545,7 +548,7 @@ SELECTORS = {  # of gradient_error
 SUITES = {
     "linf": {"pgd50_10": pgd50(EIGHT)},
     "trades": {"pgd50_20": pgd50(EIGHT, 0.765 / 255, 20)},
-    "l2": {"pgd50_10": pgd50(part("l2", eps=assumed(80 / 255, "as in training")))},
+    "l2": {"pgd50_10": pgd50(part("l2", eps=assumed(80 / 255, "as in training")), start=IN_THE_BALL)},
     # Figure 2 says PGD-50; its radii are only in the picture
     "radii": {f"eps{eps}": pgd50(linf(eps / 255)) for eps in (2, 4, 6, 8, 10, 12, 16)},
     "gradients": {  # ours

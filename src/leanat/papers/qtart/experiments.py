@@ -659,7 +659,7 @@ ITEMS = {
     "figure1": ItemSpec(
         kind="figure",
         title="Distances of the last features under attack, and maps of these features (Figure 1)",
-        caption="l2 distances between the features of an image and of its attacked version, as the classifier's head reads them. The third network, ours, has Q-TART's label smoothing and no removal. Range is greatest less least, as the paper draws it, which two images decide. The CSV also has the middle 90 %, the distance between the 5th and the 95th percentile (ours), and both relative to the features' mean norm, which smoothing changes.",
+        caption="l2 distances between the features of a test image and of its attacked version, as the classifier's head reads them. The third network, ours, has Q-TART's label smoothing and no removal. Range is greatest less least, as the paper draws it, which two images decide. The CSV also has the middle 90 %, the distance between the 5th and the 95th percentile (ours), and both relative to the features' mean norm, which smoothing changes.",
         base={"data": "cifar10", "model": "resnet50"}, seeds={"demo": 3, "lite": 3}, suite="features",
         rows=[
             {"method": "sgd"},

@@ -265,6 +265,11 @@ def precision(data: str, method: str) -> Any:
             "fp32",
             "as the authors' S-CSAT and S-ESAT on ImageNet-200; their configurations of CSAT and ESAT there are not public",
         )
+    if method == "at":
+        return assumed(
+            "bf16",
+            "as the authors' CSAT and ESAT, whose apex O1 (float16) is no longer made; their configuration of full AT is not public",
+        )
     if (method in RANKINGS and data in ("cifar10", "cifar100")) or (data == "imagenet200" and method in SUBSETS):
         return "fp32"
     return assumed(
