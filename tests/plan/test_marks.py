@@ -123,6 +123,7 @@ OPEN = {
         "Figure 1 does not say": "figure1",
         "normalisation in DIHCL": "table1 figure2 figure3",
         "episodes of DIHCL": "table1 figure2 figure3",
+        "which may be the loading alone": "table3",
         "from the first epoch on": "table1 table2 table3 figure1 figure2 figure3 figure4 figure5 "
         "overfitting decomposition planted",
     },
