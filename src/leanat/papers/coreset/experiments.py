@@ -380,7 +380,7 @@ def choices(cell: Cell) -> Iterator[Choice]:
         )
     if str(cell.get("attack")).startswith("pgd50"):
         yield (
-            "what of 10 restarts counts",
+            "what of several restarts counts",
             "an image is fooled where any of them fools it",
             "not in the paper; the code keeps of each image the restart of the highest loss alone, whose accuracies are higher",
         )
