@@ -1,4 +1,4 @@
-"""Whatever the settings, claims and numbers of a paper say of its sections, equations, tables and figures, the paper has these."""
+"""Whatever the settings, claims and numbers of a paper say of its sections, equations, tables and figures, it has these."""
 
 import csv
 import re

@@ -135,7 +135,7 @@ OPEN = {
         "the last iterate is trained on": "supplement trades",
         "training of the head on SVHN": "supplement",
         "configurations of CSAT and ESAT there are not public": "figure5 figure6",
-        "whose apex O1 (float16) is no longer made; their configuration of full AT": "figure2 figure5 figure6 figure7 figure8 autopsy",
+        "(float16) is no longer made; their configuration of full AT": "figure2 figure5 figure6 figure7 figure8 autopsy",
         "attack of early stopping and of the test =": "figure2 figure3 figure5 autopsy",
         "attack of early stopping and of the test on CIFAR-100": "figure5 figure6 figure7 figure8 supplement",
     },
