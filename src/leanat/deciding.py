@@ -232,12 +232,9 @@ def workflow(items: Sequence[str], cores: int, settings: Sequence[str], profile:
     where = ["--workflow-profile", profile, "--jobs", str(cores)] if profile else ["--cores", str(cores)]
     command = [sys.executable, "-m", "snakemake", *pages, *where, "--config", *settings]
     with signals.heard() as asked:
-        process, told = subprocess.Popen(command, start_new_session=True), False
-        while process.poll() is None:
-            if asked() and not told:
-                os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal, which the jobs hear too
-                told = True
-            time.sleep(0.2)
+        process = subprocess.Popen(command, start_new_session=True)
+        # as Ctrl-C in a terminal, which the jobs hear too
+        asked.wait_for([process], lambda child: os.killpg(child.pid, signal.SIGINT))
     if asked():
         sys.exit(asked.status)
     if status := process.returncode:

@@ -6,7 +6,6 @@ import argparse
 import logging
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +75,7 @@ def spread(jobs: int, arguments: argparse.Namespace) -> None:
             with open(path, "w") as file:
                 part = [*command, "--part", f"{k + 1}/{jobs}"]
                 children.append(subprocess.Popen(part, stdout=file, stderr=subprocess.STDOUT, start_new_session=True))
-        told = False
-        while any(child.poll() is None for child in children):
-            if asked() and not told:
-                for child in children:
-                    child.terminate()
-                told = True
-            time.sleep(0.2)
+        asked.wait_for(children)
     if asked():
         log.info("stopped; all is saved, the same command goes on from there")
         sys.exit(asked.status)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from subprocess import Popen
 from types import FrameType
 
 from leanat.core.errors import Ended
@@ -28,6 +30,18 @@ class Asked:
     @property
     def status(self) -> int:
         return INTERRUPTED if self.number == signal.SIGINT else AGAIN
+
+    def wait_for(
+        self, children: Sequence[Popen], stop: Callable[[Popen], None] = lambda child: child.terminate()
+    ) -> None:
+        """Returns when all these processes have ended; each is stopped when the signal comes, once."""
+        told = False
+        while any(child.poll() is None for child in children):
+            if self() and not told:
+                for child in children:
+                    stop(child)
+                told = True
+            time.sleep(0.1)
 
 
 @contextmanager

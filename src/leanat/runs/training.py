@@ -6,7 +6,6 @@ import argparse
 import logging
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -91,12 +90,7 @@ def launch(processes: int) -> None:
     with signals.heard() as asked:
         # A session of its own, so that Ctrl-C comes once, through us.
         child = subprocess.Popen([*command, "-m", "leanat.cli", *sys.argv[1:]], start_new_session=True)
-        stopping = False
-        while child.poll() is None:
-            if asked() and not stopping:
-                child.terminate()  # torchrun hands it on, and gives the processes 30 seconds
-                stopping = True
-            time.sleep(0.1)
+        asked.wait_for([child])  # torchrun hands SIGTERM on, and gives the processes 30 seconds
     if asked():
         log.info("stopped; torchrun shows that as an error of its own")
         sys.exit(asked.status)
