@@ -56,8 +56,7 @@ def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes strict JSON, which cannot express numbers that are not finite: they become null."""
-    with atomic_write(path) as beside:
-        beside.write_text(json.dumps(finite(value), indent=1, allow_nan=False) + "\n")
+    write_text(path, json.dumps(finite(value), indent=1, allow_nan=False) + "\n")
 
 
 def finite(value: Any) -> Any:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from leanat.core.errors import ConfigError
-from leanat.core.files import write_text
+from leanat.core.files import write_json
 from leanat.plan.settings import MOST_SEEDS
 
 LOOKS = (3, 5, 8, 12, 20)  # seeds
@@ -40,4 +40,4 @@ def read(results: Path, scale: str) -> dict[str, int]:
 
 
 def write(results: Path, scale: str, seeds: Mapping[str, int]) -> None:
-    write_text(path_of(results, scale), json.dumps(dict(sorted(seeds.items())), indent=1) + "\n")
+    write_json(path_of(results, scale), dict(sorted(seeds.items())))

@@ -57,9 +57,7 @@ def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Nam
             summaries = {one.run: summary}
         for run, summary in summaries.items():
             about = {"run": run, "suite": suite, "seed": first.seed, "file": targets[run].file}
-            folder = targets[run].folder / "suites"
-            folder.mkdir(exist_ok=True)
-            write_json(folder / f"{suite}.json", about | summary)
+            write_json(targets[run].folder / "suites" / f"{suite}.json", about | summary)
 
 
 def _whole_name(run: str, suite: str, evaluations: Iterable[str]) -> str:
