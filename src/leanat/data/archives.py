@@ -50,37 +50,27 @@ def files_of(name: str, part: str) -> list[tuple[str, str]]:
     raise DataError(f"{name}: not a data set with published checksums")
 
 
-def contents(name: str, part: str, data_dir: Path | str | None) -> list[bytes]:
-    """The contents of the files of ``files_of``. Raises DataError if one is missing or its MD5 is not the published one."""
-    blobs = []
-    for path, md5 in _present(name, part, data_dir):
-        blobs.append(path.read_bytes())
-        _compare(name, path, hashlib.md5(blobs[-1], usedforsecurity=False).hexdigest(), md5)
-    return blobs
+def contents(name: str, part: str, data_dir: Path | str | None) -> Iterator[bytes]:
+    """The contents of the files of ``files_of``, one after the other.
 
-
-def check(name: str, part: str, data_dir: Path | str | None) -> None:
-    """Raises what ``contents`` raises, and keeps no file in memory."""
-    for path, md5 in _present(name, part, data_dir):
-        with open(path, "rb") as file:
-            actual = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-        _compare(name, path, actual, md5)
-
-
-def _present(name: str, part: str, data_dir: Path | str | None) -> Iterator[tuple[Path, str]]:
-    """(path, MD5) of the files of ``files_of``. Raises DataError for one that is missing."""
+    Raises DataError if one is missing or its MD5 is not the published one.
+    """
     if data_dir is None:
         raise DataError(f"{name}: needs data_dir, the folder that holds the data sets")
     for file, md5 in files_of(name, part):
         path = Path(data_dir) / file
         if not path.is_file():
             raise DataError(f"{name}: {path} is missing; to get it: leanat data {data_dir} --download {name}")
-        yield path, md5
+        content = path.read_bytes()
+        if (actual := hashlib.md5(content, usedforsecurity=False).hexdigest()) != md5:
+            raise DataError(f"{name}: {path} is damaged (MD5 {actual}, should be {md5}); delete it and get it again")
+        yield content
 
 
-def _compare(name: str, path: Path, actual: str, md5: str) -> None:
-    if actual != md5:
-        raise DataError(f"{name}: {path} is damaged (MD5 {actual}, should be {md5}); delete it and get it again")
+def check(name: str, part: str, data_dir: Path | str | None) -> None:
+    """Reads the files and raises what ``contents`` raises."""
+    for _ in contents(name, part, data_dir):
+        pass
 
 
 def tensor_data(images: np.ndarray | Tensor, labels: np.ndarray | Tensor, **own_facts) -> TensorData:
