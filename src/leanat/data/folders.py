@@ -60,19 +60,16 @@ class Listing:
         return Listing(files, self.labels[index], self.facts, self.resize, self.ignored)
 
 
+@cache
 def say_ignored(name: str, ignored: tuple[str, ...]) -> None:
     """One line, once for each set: how many files of which kinds are passed over."""
-    if ignored and (name, ignored) not in _SAID:
-        _SAID.add((name, ignored))
+    if ignored:
         kinds = Counter(Path(file).suffix.lower() or "no suffix" for file in ignored)
         counts = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common(5))
         is_are = "1 file is" if len(ignored) == 1 else f"{len(ignored)} files are"
         log.warning(
             "%s: %s ignored (%s), the first is %s; read are %s", name, is_are, counts, ignored[0], " ".join(SUFFIXES)
         )
-
-
-_SAID: set[tuple[str, tuple[str, ...]]] = set()
 
 
 @cache
