@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leanat.models.residual import he
+from leanat.models.residual import he, pooled
 
 VGG16 = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M")
 MOBILENET = (  # channels and stride of each separable convolution
@@ -70,7 +70,7 @@ def mobilenet(channels: int, stem: int, plan: Sequence[tuple[int, int]], stem_st
         depthwise = _conv_norm_relu(stem, stem, 3, stride, groups=stem)
         layers[f"separable{i}"] = nn.Sequential(*depthwise, *_conv_norm_relu(stem, width, 1))
         stem = width
-    return nn.Sequential(OrderedDict(**layers, pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten()))
+    return pooled(layers)
 
 
 def alexnet(
@@ -119,4 +119,4 @@ def densenet(channels: int, growth: int, blocks: Sequence[int], stem_stride: int
             layers[f"transition{i}"] = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(), half, nn.AvgPool2d(2))
             width //= 2
     layers["last"] = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU())
-    return nn.Sequential(OrderedDict(**layers, pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten()))
+    return pooled(layers)

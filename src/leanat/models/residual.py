@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -101,21 +102,17 @@ def _madry_norm(width: int) -> nn.BatchNorm2d:
 
 
 def _stages(
-    block: Callable[[int, int, int], nn.Module],
-    cin: int,
-    widths: Sequence[int],
-    units: Sequence[int],
-    strides: Sequence[int],
+    block: Callable[[int, int, int], nn.Module], cin: int, widths: Sequence[int], units: Sequence[int]
 ) -> OrderedDict[str, nn.Module]:
-    """Stage i: ``units[i]`` blocks that give ``widths[i]`` channels, the first one with ``strides[i]``."""
+    """Stage i: ``units[i]`` blocks that give ``widths[i]`` channels; each stage after the first halves the side."""
     stages: OrderedDict[str, nn.Module] = OrderedDict()
-    for i, (width, n, stride) in enumerate(zip(widths, units, strides, strict=True)):
-        blocks = [block(cin if j == 0 else width, width, stride if j == 0 else 1) for j in range(n)]
-        stages[f"stage{i + 1}"], cin = nn.Sequential(*blocks), width
+    for i, (width, n) in enumerate(zip(widths, units, strict=True)):
+        first = block(cin, width, 2 if i else 1)
+        stages[f"stage{i + 1}"], cin = nn.Sequential(first, *(block(width, width, 1) for _ in range(1, n))), width
     return stages
 
 
-def _pooled(layers: OrderedDict[str, nn.Module]) -> nn.Sequential:
+def pooled(layers: OrderedDict[str, nn.Module]) -> nn.Sequential:
     return nn.Sequential(OrderedDict(**layers, pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten()))
 
 
@@ -140,8 +137,8 @@ def resnet(
 ) -> nn.Module:
     """ResNet for small images: 3x3 stem, no max-pool, each stage after the first halves the side."""
     layers = OrderedDict(stem=nn.Sequential(_conv3(channels, stem, stem_stride), norm(stem), nn.ReLU()))
-    layers.update(_stages(block, stem, widths, units, [1] + [2] * (len(widths) - 1)))
-    return _pooled(layers)
+    layers.update(_stages(block, stem, widths, units))
+    return pooled(layers)
 
 
 def preact_resnet(
@@ -158,10 +155,9 @@ def preact_resnet(
     ``init``: He's normal initialisation by fan_in or fan_out; None is PyTorch's default.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict(stem=_conv3(channels, stem, stem_stride))
-    strides = [1] + [2] * (len(widths) - 1)
-    layers.update(_stages(lambda i, o, s: PreActBlock(i, o, s, project), stem, widths, units, strides))
+    layers.update(_stages(partial(PreActBlock, project=project), stem, widths, units))
     layers["last"] = nn.Sequential(nn.BatchNorm2d(widths[-1]), nn.ReLU())
-    body = _pooled(layers)
+    body = pooled(layers)
     return body if init is None else he(body, init)
 
 
@@ -171,7 +167,7 @@ def madry_wrn(channels: int, stem: int, widths: Sequence[int], units: Sequence[i
     Strided convolutions pad one pixel on every side, where TensorFlow pads only right and below.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict(stem=_conv3(channels, stem, stem_stride))
-    layers.update(_stages(MadryUnit, stem, widths, units, [1] + [2] * (len(widths) - 1)))
+    layers.update(_stages(MadryUnit, stem, widths, units))
     layers["stage1"][0].shared = True
     layers["last"] = nn.Sequential(_madry_norm(widths[-1]), nn.LeakyReLU(0.1))
-    return he(_pooled(layers), "fan_out")
+    return he(pooled(layers), "fan_out")
