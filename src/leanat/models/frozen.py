@@ -8,6 +8,7 @@ from torch import nn
 
 from leanat.core.rng import seeded
 from leanat.models.classifier import Classifier
+from leanat.models.residual import he
 
 
 class Transferred(Classifier):
@@ -34,9 +35,6 @@ def transfer_head(net: Classifier, hidden: int | None, n_classes: int, seed: int
     width = net.head.in_features
     hidden = hidden or width
     with seeded(seed, "transfer head"):
-        head = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, n_classes))
-        for layer in (head[0], head[2]):
-            nn.init.kaiming_normal_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        head = he(nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, n_classes)), "fan_in")
     normalise, body = (deepcopy(part).requires_grad_(False) for part in (net.normalise, net.body))
     return Transferred(normalise, body, head.to(net.head.weight.device), net.shape).train()
