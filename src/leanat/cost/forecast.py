@@ -33,7 +33,7 @@ from leanat.experiments.spec import named_part
 from leanat.models import io
 from leanat.papers.sat.method import AttackOnlySubset
 from leanat.plan import cache, components, jobs
-from leanat.plan.grid import UPSTREAM, Grid, digest
+from leanat.plan.grid import Grid, digest, named_runs
 from leanat.runs import checkpoint, experiment
 
 BUDGET = 0.1  # seconds of measuring per piece, at least one call
@@ -176,21 +176,18 @@ class Forecast:
         self.steps += 1
         self.say(f"[{self.steps}] {spec['model']['name']} {size}, {', '.join(names)}: {said}")
 
-    def _upstream(self, value: Any) -> None:
+    def _upstream(self, reader: dict[str, Any]) -> None:
         """Untrained networks in the folders that a spec reads."""
-        if isinstance(value, str) and value.startswith(UPSTREAM):
-            folder = self.folder / value.removeprefix(UPSTREAM)
+        for run in named_runs(reader):
+            folder = self.folder / run
             if not folder.exists():
-                spec, shape = self._of(folder.name)
+                spec, shape = self._of(run)
                 about = io.describe(timing.images(shape, shape["classes"], torch.device("cpu"), ()))
                 model = {k: spec["model"][k] for k in ("name", "standardise")}
                 net = io.build(model["name"], model["standardise"], about, 0)
                 folder.mkdir()
                 for name in ("model", *(f"model-{epoch}" for epoch in spec.get("snapshots", ()))):
                     io.save(folder / f"{name}.safetensors", net, {"model": model, "data": about})
-        elif isinstance(value, dict | list):
-            for part in value.values() if isinstance(value, dict) else value:
-                self._upstream(part)
 
     def _bench(
         self, spec: dict[str, Any], shape: dict[str, int], whole: bool, batch: int | None, steps: int | None = None
