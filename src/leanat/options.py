@@ -9,7 +9,7 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -19,10 +19,7 @@ from leanat.experiments.paper import Paper
 from leanat.plan import settings, structure
 from leanat.plan.grid import Grid
 
-
-def default(name: str, fallback: str) -> str:
-    """The workflow hands places and settings to its jobs through the environment."""
-    return os.environ.get(f"LEANAT_{name}", fallback)
+T = TypeVar("T")
 
 
 def path(text: str) -> Path:
@@ -35,10 +32,13 @@ def path(text: str) -> Path:
         raise argparse.ArgumentTypeError(f"{text} is not allowed; there is no such home folder") from None
 
 
-def default_path(name: str, fallback: str) -> Path:
-    """What the environment says of a place. Raises ConfigError."""
+def of_environment(name: str, kind: Callable[[Any], T], fallback: Any) -> T:
+    """What the variable LEANAT_<name> says, by which the workflow hands places and settings to its jobs, else ``fallback``.
+
+    Raises ConfigError.
+    """
     try:
-        return path(default(name, fallback))
+        return kind(os.environ.get(f"LEANAT_{name}", fallback))
     except argparse.ArgumentTypeError as error:
         raise ConfigError([f"LEANAT_{name}: {error}"]) from None
 
@@ -104,27 +104,19 @@ def named(suffix: str) -> Callable[[str], Path]:
 
 def config_folder() -> Path:
     """``config`` in this folder, as in a checkout; elsewhere the package's own copy of it."""
-    here, packaged = default_path("CONFIG_DIR", "config"), Path(__file__).parent / "checkout" / "config"
+    here, packaged = of_environment("CONFIG_DIR", path, "config"), Path(__file__).parent / "checkout" / "config"
     return packaged if str(here) == "config" and not here.is_dir() and packaged.is_dir() else here
 
 
 def setting_pairs() -> list[str]:
     """What LEANAT_SET says, a JSON list of KEY=VALUE. Raises ConfigError."""
     try:
-        pairs = json.loads(text := default("SET", "[]"))
+        pairs = json.loads(text := os.environ.get("LEANAT_SET", "[]"))
     except ValueError:
         pairs = None
     if not isinstance(pairs, list) or not all(isinstance(pair, str) for pair in pairs):
         raise ConfigError([f"LEANAT_SET: {text!r} is not allowed; a JSON list of texts, each KEY=VALUE"])
     return pairs
-
-
-def jobs_per_gpu() -> int:
-    """What LEANAT_JOBS_PER_GPU says. Raises ConfigError."""
-    try:
-        return count(default("JOBS_PER_GPU", "1"))
-    except argparse.ArgumentTypeError as error:
-        raise ConfigError([f"LEANAT_JOBS_PER_GPU: {error}"]) from None
 
 
 def config_option(sub: argparse.ArgumentParser) -> None:
@@ -228,20 +220,17 @@ def settle(arguments: argparse.Namespace) -> None:
     """Gives each option of ``SETTLED`` that the command line leaves out what the environment says, by which the workflow hands
     it to its jobs, else --set, else ``config.yaml``. Raises ConfigError.
     """
-    pairs, _ = setting_pairs(), jobs_per_gpu()
+    pairs = setting_pairs()
+    of_environment("JOBS_PER_GPU", count, "1")
     if getattr(arguments, "set", pairs) is None:
         arguments.set = pairs
     left = [name for name in SETTLED if getattr(arguments, name, "") is None]
-    said = {name: os.environ[key] for name in left if (key := f"LEANAT_{name.upper()}") in os.environ}
-    folder = getattr(arguments, "config_dir", None) or config_folder()
-    if len(said) < len(left) and (folder / "config.yaml").is_file():
-        said = settings.load(folder, overrides(arguments)) | said
+    said, folder = {}, getattr(arguments, "config_dir", None) or config_folder()
+    if any(f"LEANAT_{name.upper()}" not in os.environ for name in left) and (folder / "config.yaml").is_file():
+        said = settings.load(folder, overrides(arguments))
     for name in left:
         kind, usual = SETTLED[name]
-        try:
-            setattr(arguments, name, kind(said.get(name, usual)))
-        except argparse.ArgumentTypeError as error:
-            raise ConfigError([f"LEANAT_{name.upper()}: {error}"]) from None
+        setattr(arguments, name, of_environment(name.upper(), kind, said.get(name, usual)))
 
 
 def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
