@@ -87,8 +87,9 @@ def summary(outcome: Outcome) -> dict:
     """Robust and clean accuracy with 95 % Wilson intervals, mean of the losses that are finite, accuracy after each part,
     how many images have logits that are not finite, notes.
     """
+    broken_by = np.where(outcome.broken_by < 0, len(outcome.parts), outcome.broken_by)  # by none comes after all
     after = {
-        name: float(np.mean(outcome.clean_correct & ~_broken_before(outcome, i + 1))) if len(outcome) else np.nan
+        name: float(np.mean(outcome.clean_correct & (broken_by > i))) if len(outcome) else np.nan
         for i, name in enumerate(outcome.parts)
     }
     finite = outcome.loss[np.isfinite(outcome.loss)]
@@ -108,10 +109,6 @@ def per_class(outcome: Outcome, n_classes: int) -> dict[str, list[int]]:
     """Right answers and examples of each class, so that the accuracy on any set of classes can be had."""
     right = np.bincount(outcome.label[outcome.correct], minlength=n_classes)
     return {"correct": right.tolist(), "n": np.bincount(outcome.label, minlength=n_classes).tolist()}
-
-
-def _broken_before(outcome: Outcome, part: int) -> np.ndarray:
-    return (outcome.broken_by >= 0) & (outcome.broken_by < part)
 
 
 def over_sources(outcomes: Mapping[str, Outcome]) -> dict[str, float]:
