@@ -161,8 +161,22 @@ class Cell(Numbers):
         return bool(self.runs) and self.timed is None and self.against is None
 
 
+class _Table:
+    """What ``Item`` and ``Filled`` share: a name, and a cell for each row and column."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.paper}/{self.item}"
+
+    @property
+    def flat(self) -> list[tuple[Row, Column, Any]]:
+        """Every cell with its row and column, row by row."""
+        table = zip(self.rows, self.cells, strict=True)
+        return [(row, column, cell) for row, line in table for column, cell in zip(self.columns, line, strict=True)]
+
+
 @dataclass(frozen=True)
-class Item:
+class Item(_Table):
     """A table or figure of the plan, its cells by row and column.
 
     ``draws``: whether cells go over random subsets too. ``one_block``: whether all rows are compared with each other.
@@ -192,15 +206,6 @@ class Item:
     attacks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     timed: Mapping[str, Timed] = field(default_factory=dict)
     all_runs: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        return f"{self.paper}/{self.item}"
-
-    @property
-    def flat(self) -> list[tuple[Row, Column, Cell]]:
-        """Every cell with its row and column, row by row."""
-        return _flat(self.rows, self.columns, self.cells)
 
 
 class Replicated(NamedTuple):
@@ -298,7 +303,7 @@ class Provenance:
 
 
 @dataclass(frozen=True)
-class Filled:
+class Filled(_Table):
     """A table or figure with its numbers: what is drawn, and nothing else is read for it.
 
     ``files``: for plots of arrays (see report/plots/files.py) the arrays of each panel, by its title.
@@ -320,24 +325,10 @@ class Filled:
     files: Mapping[str, Any] = field(default_factory=dict)
     of_a_paper: bool = True
 
-    @property
-    def name(self) -> str:
-        return f"{self.paper}/{self.item}"
-
-    @property
-    def flat(self) -> list[tuple[Row, Column, Value]]:
-        """Every cell with its row and column, row by row."""
-        return _flat(self.rows, self.columns, self.cells)
-
 
 def seed_of(run: str) -> int:
     """The seed in the name of a run, such as ``cifar10-resnet_half-fat-s3-7ac201fa``."""
     return int(run.rpartition("-s")[2].partition("-")[0])
-
-
-def _flat(rows: Any, columns: Any, cells: Any) -> list[tuple[Any, Any, Any]]:
-    table = zip(rows, cells, strict=True)
-    return [(row, column, cell) for row, line in table for column, cell in zip(columns, line, strict=True)]
 
 
 def to_json(value: Any) -> Any:
