@@ -175,9 +175,9 @@ class Ensemble:
     queries: PositiveInt = 5000
     shrinks: ClassVar[bool] = True  # examples that are fooled leave the batch
 
-    def _all_parts(self) -> dict[str, Attack]:
+    def parts(self, n_classes: int) -> dict[str, Attack]:
         steps, targets = self.steps, self.targets
-        return {
+        every = {
             "apgd-ce": APGD(self.threat, "ce", steps),
             "apgd-dlr": APGD(self.threat, "dlr", steps),
             "apgd-t": APGD(self.threat, "t", steps, targets=targets),
@@ -185,9 +185,7 @@ class Ensemble:
             "fab-t": FAB(self.threat, True, steps, targets=targets),
             "square": Square(self.threat, self.queries),
         }
-
-    def parts(self, n_classes: int) -> dict[str, Attack]:
-        return {name: self._all_parts()[name] for name in self.attacks}
+        return {name: every[name] for name in self.attacks}
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         return in_turn(self, net, step)
