@@ -81,7 +81,7 @@ def assess(
         numbers = outcome.summary(result) | {"per_class": outcome.per_class(result, test.n_classes)}
         results[name] = numbers | {
             "spec": entry,
-            "seconds": stored.seconds(pieces),
+            "seconds": sum(piece["seconds"] for piece in pieces),
             "file": f"{folder.name}/{files[name].path.name}",
             "pieces": pieces,
         }
@@ -196,13 +196,6 @@ class Bar:
         self.job.__exit__(*error)
 
 
-def _batch(test: nouns.Data, statistics: str) -> int:
-    """Images attacked at once; the saliency paper's statistics of a batch are of 100."""
-    if statistics == "batch":
-        return 100
-    return evaluate.batch_of(test.image_size)
-
-
 def _attack(
     net, test, attack, entry, seed, precision, file: stored.StoredOutcome, about, bar
 ) -> tuple[outcome.Outcome, stored.Pieces]:
@@ -210,11 +203,8 @@ def _attack(
     if entry["holdout"] is not None:  # what early stopping chose the epoch by is not reported
         index = holdout_indices(len(test), entry["holdout"], seed=0)[1]
         index = index[evaluate.sample(len(index), entry["examples"])]
-    labels, parts = (
-        test.labels[index.to(test.labels.device)].cpu().numpy(),
-        tuple(evaluate.parts_of(attack, test.n_classes)),
-    )
-    so_far, pieces = file.outcome(index.cpu().numpy(), labels, parts)
+    labels = test.labels[index.to(test.labels.device)].cpu().numpy()
+    so_far, pieces = file.outcome(index.numpy(), labels, tuple(evaluate.parts_of(attack, test.n_classes)))
     maker = stored.Maker(pieces, about)
 
     def keep(result: outcome.Outcome) -> None:
@@ -230,7 +220,8 @@ def _attack(
         index=index,
         precision=precision,
         statistics=entry["statistics"],
-        batch=_batch(test, entry["statistics"]),
+        # the saliency paper's statistics of a batch are of 100
+        batch=100 if entry["statistics"] == "batch" else evaluate.batch_of(test.image_size),
         resume=so_far,
         after_part=keep,
         progress=bar,

@@ -138,7 +138,3 @@ def latest(pieces: Pieces) -> dict[str, Any]:
     """The provenance of the newest piece, without its seconds; empty if there is none."""
     newest = max(pieces, key=lambda piece: piece["date"], default={})
     return {k: v for k, v in newest.items() if k != "seconds"}
-
-
-def seconds(pieces: Pieces) -> float:
-    return sum(piece["seconds"] for piece in pieces)
