@@ -88,7 +88,10 @@ def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespac
     # a scale's radii are chosen for its own drawn images and digits
     whole = grid.suite(facts, suite, scale_radii=data.is_embedded(name))
     runs_folder, precision = arguments.results / "runs", arguments.precision
-    attacks, left_out = _possible(_alone(whole, f"{paper}/{suite}", runs_folder), test, runs_folder)
+    if absent := [path.parent.name for path in assess.upstream_networks(whole, runs_folder) if not path.is_file()]:
+        needed = f"needs a network that is not trained yet; leanat train {absent[0]}"
+        raise ConfigError([f"--suite {paper}/{suite}: {needed}"])
+    attacks, left_out = _possible(whole, test, runs_folder)
     if left_out:
         about["not run"] = left_out
     if not attacks:
@@ -101,7 +104,7 @@ def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespac
         attacks = {k: _fewer(v, arguments.examples) for k, v in attacks.items()}
     path = arguments.model
     folder = arguments.out or path.with_name(f"{path.name if path.is_dir() else path.stem}-attacks")
-    about["precision"] = arguments.precision
+    about["precision"] = precision
     log.info("%s", "\n".join(f"{k}: {v}" for k, v in about.items()))
     log.info("suite: %s of %s at scale %s", suite, paper, grid.scale.name)
     code_hash = None if code is None else identity.of_code(code)
@@ -223,14 +226,6 @@ def _ours(net: torch.nn.Module, tensors: dict[str, torch.Tensor]) -> dict[str, t
 
 def _digits(values: Any) -> str:
     return ", ".join(f"{v:.4g}" for v in values)
-
-
-def _alone(suite: dict[str, Any], name: str, runs: Path) -> dict[str, Any]:
-    """The suite. Raises ConfigError where it needs a run of the workflow that is not trained yet."""
-    absent = [path.parent.name for path in assess.upstream_networks(suite, runs) if not path.is_file()]
-    if absent:
-        raise ConfigError([f"--suite {name}: needs a network that is not trained yet; leanat train {absent[0]}"])
-    return suite
 
 
 def _possible(suite: dict[str, Any], test: Data, runs: Path) -> tuple[dict[str, Any], str]:
