@@ -45,19 +45,13 @@ class SelectionLog:
 
     def finish(self) -> None:
         """One file: ``epochs`` (first epoch of each entry), ``sizes``, and ``index`` and ``weight`` end to end."""
-        entries = []
-        for part in self._files():
-            saved = self._read(part)
-            entries.append((int(part.stem), saved["index"], saved["weight"]))
+        entries = {int(part.stem): self._read(part) for part in self._files()}
         if not entries:
             return
-        epochs, index, weight = zip(*entries, strict=True)
-        sizes = np.array([len(i) for i in index])
         arrays = {
-            "epochs": np.array(epochs),
-            "sizes": sizes,
-            "index": np.concatenate(index),
-            "weight": np.concatenate(weight),
+            "epochs": np.array(list(entries)),
+            "sizes": np.array([len(saved["index"]) for saved in entries.values()]),
+            **{k: np.concatenate([saved[k] for saved in entries.values()]) for k in ("index", "weight")},
         }
         records.save_arrays(self.path, arrays)
 
