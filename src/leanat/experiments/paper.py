@@ -17,14 +17,6 @@ Cell = Mapping[str, Any]
 Choice = tuple[str, Any, str]  # what, value, reason
 
 
-def no_choices(cell: Cell) -> Iterable[Choice]:
-    return ()
-
-
-def nothing(cell: Cell) -> None:
-    return None
-
-
 @dataclass(frozen=True)
 class ItemSpec:
     """A table or a figure: rows x columns, each an entry of facts; a row's and a column's together are a cell.
@@ -96,9 +88,9 @@ class Paper:
     suites: Mapping[str, Mapping[str, Any]]
     items: Mapping[str, ItemSpec]
     methods: Iterable[str]
-    skip: Callable[[Cell], str | None] = nothing
-    choices: Callable[[Cell], Iterable[Choice]] = no_choices
-    trials: Callable[[Cell], Any] = nothing
+    skip: Callable[[Cell], str | None] = lambda cell: None
+    choices: Callable[[Cell], Iterable[Choice]] = lambda cell: ()
+    trials: Callable[[Cell], Any] = lambda cell: None
     repeats: int = 5
     scales: Mapping[str, Scale] = field(default_factory=dict)
 
