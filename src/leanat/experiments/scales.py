@@ -298,18 +298,14 @@ def shrink_epochs(spec: dict[str, Any], factor: float, minimum: int) -> dict[str
             last = epochs - 1 if key in ("drops", "tau") else epochs
 
             def convert(v: float) -> float:
-                shrunk = max(1, round(v * epochs / whole)) if v else 0
-                return min(shrunk, last) if v < whole else shrunk
+                at = max(1, round(v * epochs / whole)) if v else 0
+                return min(at, last) if v < whole else at
 
-            return _distinct(_rescale(value, convert))
+            shrunk = _rescale(value, convert)
+            return list(dict.fromkeys(shrunk)) if isinstance(shrunk, list) else shrunk  # equal epochs are one
         return value
 
     return _walk(spec, change)
-
-
-def _distinct(value: Any) -> Any:
-    """Epochs that have become equal are one."""
-    return list(dict.fromkeys(value)) if isinstance(value, list) else value
 
 
 def shrink_counts(spec: dict[str, Any], times: float, examples: int, paper_examples: int) -> dict[str, Any]:
