@@ -141,34 +141,32 @@ def transfer(
     seed: int,
     batch: int = 500,
     limit: int | None = None,
-    index: Tensor | None = None,
-    precision: str = "fp32",
     clean: dict[str, dict[str, Tensor]] | None = None,
 ) -> dict[str, dict[str, Outcome]]:
-    """Adversarial examples made on each source, tested on each target: outcomes [target][source].
+    """Adversarial examples made on each source, tested on each target, in fp32: outcomes [target][source].
 
     Every example is attacked once per source, whether or not the source has it right. ``correct`` is the target's answer
     to the adversarial image alone. ``over_sources`` gives Q-TART's mean and deviation (section 4.4.2). ``clean``: the targets'
     answers to the plain images, from earlier calls on the same images; those that it lacks are added.
     """
-    _check(precision, "running", batch, data.labels.device)
-    index = (sample(len(data), limit) if index is None else index).to(data.labels.device)
+    _check("fp32", "running", batch, data.labels.device)
+    index = sample(len(data), limit).to(data.labels.device)
     out: dict[str, dict[str, Outcome]] = {target: {} for target in targets}
     clean = {} if clean is None else clean
     for name in targets.keys() - clean.keys():
-        with _setting(targets[name], index.device, precision):
+        with _setting(targets[name], index.device):
             clean[name] = _clean(targets[name], data, index, batch)
     for source, net in sources.items():
         results = {name: {key: value.clone() for key, value in clean[name].items()} for name in targets}
-        with _setting(net, index.device, precision):
-            copy = _attacked(net, attack, data, index, precision)
+        with _setting(net, index.device):
+            copy = _attacked(net, attack, data, index)
 
         def spend(where: Tensor, net=net, copy=copy, results=results) -> None:
             step = step_of(data, index[where], seed)
-            with _setting(net, index.device, precision):
+            with _setting(net, index.device):
                 x_adv = attack(copy, step)
             for name, target in targets.items():
-                with _setting(target, index.device, precision):
+                with _setting(target, index.device):
                     _record(results[name], where, 0, step, x_adv, target, always=True)
 
         _in_batches(spend, torch.arange(len(index), device=index.device), batch)
@@ -188,7 +186,9 @@ def _check(precision: str, statistics: str, batch: int, device: torch.device) ->
 
 
 @contextmanager
-def _setting(net: nn.Module, device: torch.device, precision: str, statistics: str = "running") -> Iterator[None]:
+def _setting(
+    net: nn.Module, device: torch.device, precision: str = "fp32", statistics: str = "running"
+) -> Iterator[None]:
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
     batches = batch_statistics(net) if statistics == "batch" else nullcontext()
     with eval_without_param_grad(net), exact_fp32(), autocast, batches:
@@ -196,7 +196,7 @@ def _setting(net: nn.Module, device: torch.device, precision: str, statistics: s
 
 
 def _attacked(
-    net: nn.Module, attack: Attack, data: Data, index: Tensor, precision: str, statistics: str = "running"
+    net: nn.Module, attack: Attack, data: Data, index: Tensor, precision: str = "fp32", statistics: str = "running"
 ) -> nn.Module:
     """The network to attack: a folded copy if the attack runs in fp32 and reads nothing but logits, else ``net`` itself."""
     own = (getattr(a, way, False) for a in (attack, getattr(attack, "attack", None)) for way in OWN_WAYS)
