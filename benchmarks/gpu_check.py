@@ -23,8 +23,6 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,7 +35,8 @@ from leanat.attacks.threat import Linf
 from leanat.core import precision
 from leanat.core.loop import train
 from leanat.core.nouns import Method, Recipe, Run, Split, Step
-from leanat.cost.timing import images, wait
+from leanat.cost.timing import clocked as seconds
+from leanat.cost.timing import images
 from leanat.data.augment import Crop, Flip
 from leanat.evaluation.evaluate import evaluate
 from leanat.models import io
@@ -97,14 +96,6 @@ def new_run(
     net = io.build(size.network, "channel", io.describe(data), 0).to(device)
     recipe = Recipe(epochs, size.batch, lambda epoch, epochs: 0.01, 0.9, True, 5e-4, precision=number)
     return Run(net, method, recipe, 0), Split(data, None)
-
-
-def seconds(work: Callable[[], Any], device: torch.device) -> float:
-    wait(device)
-    started = time.perf_counter()
-    work()
-    wait(device)
-    return time.perf_counter() - started
 
 
 def matrix_rate(n: int, device: torch.device) -> float:

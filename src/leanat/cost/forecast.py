@@ -252,10 +252,8 @@ class Forecast:
 
         def attacked(n: int, steps: int = 1) -> Callable[[], Any]:
             """Images that are right, and hardly fooled by so small a radius."""
-            data, pgd = (
-                timing.images(shape, n, self.device, ()),
-                PGD(Linf(1e-3), steps, 1e-3, "uniform", only_correct=True),
-            )
+            data = timing.images(shape, n, self.device, ())
+            pgd = PGD(Linf(1e-3), steps, 1e-3, "uniform", only_correct=True)
             with eval_without_param_grad(net), exact_fp32(), torch.no_grad():
                 data.labels[:] = net(step_of(data, torch.arange(n, device=self.device), 0).x).argmax(1)
             return lambda: evaluate(net, data, pgd, seed=0, batch=n)
@@ -268,13 +266,16 @@ class Forecast:
         def ascend(n: int) -> float:  # what further steps add
             return (self._seconds(attacked(n, 1 + STEPS)) - self._seconds(attacked(n))) / STEPS
 
+        def spent(work: Callable[[], Any]) -> float:  # the processor's
+            return timing.clocked(work, self.device, time.process_time)
+
         most = batch_of(shape["size"])
         ascents = growing(ascend, most) if cpu else [(most, ascend(most))]
         n, passes = ascents[-1][0], [(m, forward(m)) for m, _ in ascents[-2:]]
         size = 0.0  # on a CPU, what a batch size that was not met before costs: kernels are made for each
         if cpu and n > 3 * FEW:
             few = [attacked(n - k) for k in (3, 7, 12)]
-            size = max(0.0, statistics.fmean(_spent(work) - _spent(work) for work in few) / 2)
+            size = max(0.0, statistics.fmean(spent(work) - spent(work) for work in few) / 2)
         keep = self._seconds(lambda: checkpoint.save(self.folder / "resume.pt", bench.run, "0"))
         parameters = sum(p.numel() for p in net.parameters())
         each = {"ascend": extrapolated(ascents, most) / most, "forward": extrapolated(passes, most) / most}
@@ -333,11 +334,7 @@ def median(work: Callable[[], Any], device: torch.device, before: Callable[[], A
     taken: list[float] = []
     while len(taken) < (1 if cpu else 2) or sum(taken[0 if cpu else 1 :]) < BUDGET:
         before()
-        timing.wait(device)
-        started = clock()
-        work()
-        timing.wait(device)
-        taken.append(clock() - started)
+        taken.append(timing.clocked(work, device, clock))
     return statistics.median(taken[1:] or taken)
 
 
@@ -353,12 +350,6 @@ def _resident() -> float:
     if not statm.exists():
         return 2**20 * experiment.peak_memory(torch.device("cpu"))
     return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def _spent(work: Callable[[], Any]) -> float:
-    started = time.process_time()
-    work()
-    return time.process_time() - started
 
 
 def _bare(part: Any) -> Any:

@@ -273,11 +273,7 @@ class Bench:
         with exact_fp32():  # as in training
             for _ in range(1 + self.repeats):
                 self.label(self.data if data is None else data)
-                wait(self.run.device)
-                started = time.perf_counter()
-                work()
-                wait(self.run.device)
-                seconds.append(time.perf_counter() - started)
+                seconds.append(clocked(work, self.run.device))
         middle = statistics.median(seconds[1:])
         self.spreads.append((max(seconds[1:]) - min(seconds[1:])) / 2 / middle)
         return middle
@@ -328,6 +324,15 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
+def clocked(work: Callable[[], Any], device: torch.device, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Seconds of one call, until the device is done with it."""
+    wait(device)
+    started = clock()
+    work()
+    wait(device)
+    return clock() - started
+
+
 def gradient_based(selector: Any) -> Any:
     """The selector by gradients inside of warm starts and periods; None if there is none."""
     inner = innermost(selector)
@@ -366,8 +371,4 @@ def _solve_once(selector: Any, run: Run, shape: dict[str, int]) -> float:
         def solve(rows: Any, budget: int, label: int | None) -> Any:
             return selector.solve(run, validation, rows, budget, label)
 
-    wait(device)
-    started = time.perf_counter()
-    subsets.choose(run, data, gradients, solve, selector.fraction, selector.granularity)
-    wait(device)
-    return time.perf_counter() - started
+    return clocked(lambda: subsets.choose(run, data, gradients, solve, selector.fraction, selector.granularity), device)
