@@ -93,7 +93,7 @@ def fgsm(
     std: Channels | None = None,
 ) -> Tensor:
     """One step of length ``eps`` (Goodfellow et al. 2015)."""
-    return perturb(net, x, y, _fgsm(threat_model(norm, eps)), mean=mean, std=std, seed=0)
+    return perturb(net, x, y, fgsm_attack(threat_model(norm, eps)), mean=mean, std=std, seed=0)
 
 
 def fgsm_rs(
@@ -109,7 +109,7 @@ def fgsm_rs(
     seed: int | None = None,
 ) -> Tensor:
     """FGSM-RS: one step from a uniform start (Wong et al. 2020). ``step_size`` None: 1.25 eps, as in the paper."""
-    return perturb(net, x, y, _fgsm_rs(threat_model(norm, eps), step_size), mean=mean, std=std, seed=seed)
+    return perturb(net, x, y, fgsm_rs_attack(threat_model(norm, eps), step_size), mean=mean, std=std, seed=seed)
 
 
 def pgd(
@@ -134,7 +134,7 @@ def pgd(
     (cross-entropy), margin (Carlini and Wagner), or kl to the clean prediction (TRADES). Of ``restarts`` runs each image
     keeps the point of highest loss.
     """
-    attack = _pgd(threat_model(norm, eps), steps, step_size, start, loss, restarts)
+    attack = pgd_attack(threat_model(norm, eps), steps, step_size, start, loss, restarts)
     return perturb(net, x, y, attack, mean=mean, std=std, seed=seed)
 
 
@@ -315,16 +315,16 @@ def _share(eps: float, steps: int) -> float:
     return eps / steps if isinstance(steps, int | float) and steps > 0 else eps
 
 
-def _fgsm(threat: ThreatModel) -> Attack:
+def fgsm_attack(threat: ThreatModel) -> PGD:
     return PGD(threat=threat, steps=1, step_size=threat.eps, start="none")
 
 
-def _fgsm_rs(threat: ThreatModel, step_size: float | None = None) -> Attack:
+def fgsm_rs_attack(threat: ThreatModel, step_size: float | None = None, training_mode: bool = False) -> PGD:
     step_size = 1.25 * threat.eps if step_size is None else step_size
-    return PGD(threat=threat, steps=1, step_size=step_size, start="uniform")
+    return PGD(threat=threat, steps=1, step_size=step_size, start="uniform", training_mode=training_mode)
 
 
-def _pgd(
+def pgd_attack(
     threat: ThreatModel,
     steps: int = 10,
     step_size: float | None = None,
@@ -338,9 +338,9 @@ def _pgd(
 
 NAMED = {  # attacks that a name and a ball describe, with the settings of the functions above
     "clean": lambda threat: Clean(),
-    "fgsm": _fgsm,
-    "fgsm_rs": _fgsm_rs,
-    "pgd": _pgd,
+    "fgsm": fgsm_attack,
+    "fgsm_rs": fgsm_rs_attack,
+    "pgd": pgd_attack,
     "apgd": lambda threat: APGD(threat=threat, loss="ce"),
     "square": lambda threat: Square(threat=threat),
     "autoattack": lambda threat: AutoAttack(threat=threat),

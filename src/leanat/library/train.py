@@ -7,13 +7,13 @@ from typing import Literal
 
 from torch import nn
 
-from leanat.attacks.pgd import PGD, Clean
+from leanat.attacks.pgd import Clean
 from leanat.core import loop
 from leanat.core.errors import did_you_mean
-from leanat.core.nouns import Method, Recipe, Run, Selector, Split
+from leanat.core.nouns import Attack, Method, Objective, Recipe, Run, Selector, Split
 from leanat.data.augment import Piece
 from leanat.library import checks
-from leanat.library.attacks import threat_model
+from leanat.library.attacks import fgsm_rs_attack, pgd_attack, threat_model
 from leanat.library.checks import Channels
 from leanat.library.data import AnyData, held_out_for, prepared
 from leanat.library.network import own_modes, own_precision
@@ -48,24 +48,20 @@ def make_method(
     """
     if choose is not None:
         checks.made(choose, "choose", "what make_selector returns")
-    threat, selector = threat_model(norm, eps), choose or Everything()
-    quarter = eps / 4 if step_size is None else step_size
-    if training == "standard":
-        return Method(objective=CrossEntropy(), attack=Clean(), selector=selector)
-    if training == "fgsm_rs":
-        length = 1.25 * eps if step_size is None else step_size
-        attack = PGD(threat=threat, steps=1, step_size=length, start="uniform", training_mode=True)
-        return Method(objective=CrossEntropy(), attack=attack, selector=selector)
+    threat = threat_model(norm, eps)
+    objective: Objective = CrossEntropy()
+    attack: Attack = Clean()
     if training == "pgd":
-        attack = PGD(threat=threat, steps=steps, step_size=quarter, start="uniform")
-        return Method(objective=CrossEntropy(), attack=attack, selector=selector)
-    if training == "trades":
-        attack = PGD(threat=threat, steps=steps, step_size=quarter, start="gaussian", loss="kl")
-        return Method(objective=TRADES(beta=beta), attack=attack, selector=selector)
-    if training == "mart":
-        attack = PGD(threat=threat, steps=steps, step_size=quarter, start="gaussian")
-        return Method(objective=MART(beta=beta), attack=attack, selector=selector)
-    raise ValueError(f"method {training!r}{did_you_mean(training, TRAININGS)}")
+        attack = pgd_attack(threat, steps, step_size)
+    elif training == "fgsm_rs":
+        attack = fgsm_rs_attack(threat, step_size, training_mode=True)
+    elif training == "trades":
+        objective, attack = TRADES(beta=beta), pgd_attack(threat, steps, step_size, "gaussian", "kl")
+    elif training == "mart":
+        objective, attack = MART(beta=beta), pgd_attack(threat, steps, step_size, "gaussian")
+    elif training != "standard":
+        raise ValueError(f"method {training!r}{did_you_mean(training, TRAININGS)}")
+    return Method(objective=objective, attack=attack, selector=choose or Everything())
 
 
 def make_recipe(
