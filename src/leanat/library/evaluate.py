@@ -11,14 +11,14 @@ from torch import nn
 
 from leanat.attacks.autoattack import Square
 from leanat.attacks.pgd import Clean
-from leanat.core.nouns import Attack, Data
+from leanat.core.nouns import Attack
 from leanat.evaluation import evaluate as evaluation
 from leanat.evaluation.outcome import Outcome, summary, worst_case
 from leanat.library import checks
 from leanat.library.attacks import Checked, attack_of
 from leanat.library.checks import Channels
 from leanat.library.data import AnyData, prepared
-from leanat.library.network import Wrapped, own_modes, own_precision
+from leanat.library.network import own_modes, own_precision
 
 
 class Accuracy(NamedTuple):
@@ -71,11 +71,13 @@ def evaluate(
     for label, attack in made.items():
         if (least := evaluation.classes_needed(attack, test.n_classes)) > wrapped.n_classes:
             raise ValueError(f"attack {label!r} needs {least} classes; the network has {wrapped.n_classes}")
-    outcomes = {}
-    for label, attack in made.items():
-        outcomes[label] = evaluation.evaluate(wrapped, test, attack, seed=seed, batch=batch, limit=limit)
+    index = evaluation.sample(len(test), limit).to(test.labels.device)
+    outcomes = {
+        label: evaluation.evaluate(wrapped, test, attack, seed=seed, batch=batch, index=index)
+        for label, attack in made.items()
+    }
     if any(map(_by_gradients, made.values())):
-        said = _doubts(wrapped, test, limit, seed, batch)
+        said = evaluation.doubts(wrapped, test, index, seed, batch)
         for label, attack in made.items():
             if _by_gradients(attack):
                 notes = dict.fromkeys((*said, *outcomes[label].notes))
@@ -88,12 +90,6 @@ def evaluate(
 def _by_gradients(attack: Attack) -> bool:
     """Whether it is by gradients; of the user's own nobody knows."""
     return not isinstance(attack, Clean | Square | Checked)
-
-
-def _doubts(wrapped: Wrapped, test: Data, limit: int | None, seed: int, batch: int) -> list[str]:
-    """Signs on the first images of the sample that gradients say little of this network."""
-    index = evaluation.sample(len(test), limit).to(test.labels.device)
-    return evaluation.doubts(wrapped, test, index, seed, batch)
 
 
 def _accuracy(outcome: Outcome) -> Accuracy:
