@@ -78,16 +78,14 @@ def contents(grid: Grid, runs: list[str], results: Path, root: Path, figures: Pa
             kept = path.name in (*OF_A_RUN, PLAIN) if path.parent == folder else path.suffix in (".json", ".npz")
             if path.is_file() and kept:
                 yield f"results/runs/{run}/{path.relative_to(folder)}", path
+    places = [("figures", figures, "*.csv"), ("figures", figures, "*.json")]
     for paper in grid.papers:
-        yield from ((f"figures/{paper}/{path.name}", path) for path in (figures / paper).glob("*.csv"))
-        yield from ((f"figures/{paper}/{path.name}", path) for path in (figures / paper).glob("*.json"))
-        below = results / "items" / grid.scale.name / paper
-        yield from ((f"results/items/{grid.scale.name}/{paper}/{path.name}", path) for path in below.glob("*.*"))
-        timings = results / "timings" / f"{paper}.json"
-        if timings.is_file():
-            yield f"results/timings/{paper}.json", timings
-    for pattern in ("*.csv", "*.json"):
-        yield from ((f"figures/{path.name}", path) for path in figures.glob(pattern))
+        places += [(f"figures/{paper}", figures / paper, "*.csv"), (f"figures/{paper}", figures / paper, "*.json")]
+        items = f"items/{grid.scale.name}/{paper}"
+        places += [(f"results/{items}", results / items, "*.*")]
+        places += [("results/timings", results / "timings", f"{paper}.json")]
+    for name, folder, pattern in places:
+        yield from ((f"{name}/{path.name}", path) for path in folder.glob(pattern))
     for name in OF_THE_CODE:
         path = root / name
         inside = sorted(path.rglob("*")) if path.is_dir() else [path]
