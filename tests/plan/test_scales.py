@@ -199,6 +199,11 @@ def test_a_target_of_which_nothing_is_run_is_an_error_with_the_reason(grids):
         targets.check_targets(["figures/qtart/figure3.pdf"], grids["cpu"])
 
 
+def test_a_page_of_all_papers_has_no_overview_of_its_own(grids):
+    with pytest.raises(ConfigError, match=r"^figures/table1.overview.pdf: no such target"):
+        targets.check_targets(["figures/table1.overview.pdf"], grids["demo"])
+
+
 def test_a_target_that_has_numbers_of_another_scale_can_be_asked_for_alone(grids):
     """`all` draws it, so its own target does too."""
     assert targets.empty(grids["demo"].items["sat/autopsy"])

@@ -40,21 +40,19 @@ def check_targets(targets: Iterable[str], grid: Grid) -> None:
                 problems.append(f"{target}: no such target{did_you_mean(target, rules)}")
             continue
         paper, item, beside, _ = match.groups()
-        if paper is None and item not in PAGES:
-            problems.append(f"{target}: no such target{did_you_mean(item, PAGES)}")
-        elif paper is not None and paper not in grid.papers:
+        name = f"{paper}/{item}"
+        if paper is None:
+            if beside or item not in PAGES:
+                problems.append(f"{target}: no such target{did_you_mean(item, PAGES)}")
+        elif paper not in grid.papers:
             problems.append(f"{target}: no paper {paper!r}{did_you_mean(paper, grid.papers)}")
-        elif paper is not None and item in ("claims", "runs") and not beside:
+        elif item in ("claims", "runs") and not beside:
             continue
-        elif paper is not None and f"{paper}/{item}" not in grid.items:
+        elif name not in grid.items:
             problems.append(f"{target}: {paper} has no item {item!r}{did_you_mean(item, grid.papers[paper].items)}")
-        elif beside and grid.items[f"{paper}/{item}"].kind == "figure":
-            problems.append(f"{target}: a figure draws the paper's values itself; ask for figures/{paper}/{item}.pdf")
-        elif (
-            paper is not None
-            and (reasons := empty(grid.items[f"{paper}/{item}"]))
-            and not _replicated(grid, paper, item)
-        ):
+        elif beside and grid.items[name].kind == "figure":
+            problems.append(f"{target}: a figure draws the paper's values itself; ask for figures/{name}.pdf")
+        elif (reasons := empty(grid.items[name])) and not _replicated(grid, name):
             problems.append(f"{target}: nothing of it is run at scale {grid.scale.name}: {'; '.join(reasons)}")
     if problems:
         raise ConfigError(problems)
@@ -76,9 +74,9 @@ def empty(item: Item) -> list[str]:
     return list(dict.fromkeys(cell.missing for cell in cells if cell.missing))
 
 
-def _replicated(grid: Grid, paper: str, item: str) -> bool:
+def _replicated(grid: Grid, name: str) -> bool:
     """Whether there are numbers of another scale, so that there is something to draw."""
-    return (grid.folder.parent / "replicated" / paper / f"{item}.csv").is_file()
+    return (grid.folder.parent / "replicated" / f"{name}.csv").is_file()
 
 
 def overrides(settings: Mapping[str, Any]) -> list[str]:
