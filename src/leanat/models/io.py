@@ -40,8 +40,7 @@ def check_torchvision() -> None:
 
 def describe(source: Data) -> dict[str, Any]:
     """What a network has to know of its data."""
-    names = ("name", "n_classes", "image_size", "channels", "mean", "std")
-    return {n: list(v) if isinstance(v := getattr(source, n), tuple) else v for n in names}
+    return {n: list(v) if isinstance(v := getattr(source, n), tuple) else v for n in PARTS["data"]}
 
 
 def check(net: nn.Module, about: dict[str, Any], test: Data, where: Path | str) -> None:
@@ -111,7 +110,7 @@ def build(name: str, standardise: str, about: dict[str, Any], seed: int) -> nn.M
 
     ``standardise``: as there, or "cifar10", by CIFAR-10's mean and deviation whatever the data (SAT's code, on CIFAR-100).
     """
-    shape = {k: about[k] for k in ("n_classes", "image_size", "channels", "mean", "std")}
+    shape = {k: about[k] for k in PARTS["data"] if k != "name"}
     if standardise == "cifar10":
         _, shape["mean"], shape["std"] = STATISTICS[standardise]
         standardise = "channel"
