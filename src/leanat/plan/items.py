@@ -26,21 +26,21 @@ def resolve(grid: Grid, paper: str, name: str) -> Item:
     item, labels, scale = grid.papers[paper].items[name].plain(), dict(grid.papers[paper].labels), grid.scale_of(paper)
     rows, columns = item.rows, item.columns
     base = {"paper": paper, "item": name} | dict(item.base)
-    cells = [[_cell(grid, item, {**base, **cell_facts(r, c)}, labels) for c in columns] for r in rows]
+    facts = [[{**base, **cell_facts(r, c)} for c in columns] for r in rows]
+    cells = [[_cell(grid, item, entry, labels) for entry in line] for line in facts]
     for k, column in enumerate(columns):
         if "bullet" in column:
-            anchored = _anchored(rows, [row[k] for row in cells], column["bullet"])
-            for row, cell in zip(cells, anchored, strict=True):
-                row[k] = cell
+            _anchor(rows, cells, k, column["bullet"])
     flat = [cell for row in cells for cell in row]
     both = [part for cell in flat for part in (cell, cell.against) if part]
     runs = list(dict.fromkeys(run for part in both for run in part.runs))
-    assumed = _assumed(grid, item, base)
+    whole = grid.at_paper_scale() if item.kind == "formula" else grid
+    here = [(r, c, entry) for r, line in enumerate(facts) for c, entry in enumerate(line) if not _missing(whole, entry)]
+    assumed = marks.of_item(grid, paper, name, here)
     held = any(cell.metric.startswith("memory") for cell in flat)
     evaluations = list(dict.fromkeys(e for part in both for e in part.evaluations))
     all_runs = grid.with_needs([*runs, *(run for e in evaluations for run in grid.evaluations[e].needs)])
     timings = [part.timed for part in both if part.timed] + [t for cell in flat for t in cell.also]
-    facts = [{**base, **cell_facts(r, c)} for r in rows for c in columns]
     return Item(
         paper=paper,
         item=name,
@@ -69,34 +69,21 @@ def resolve(grid: Grid, paper: str, name: str) -> Item:
     )
 
 
-def _anchored(rows: Sequence[Mapping[str, Any]], cells: list[Cell], bullet: str) -> list[Cell]:
-    """The cells, each of Bullet-Train with the cell of the method ``bullet`` on the same data, whose printed time says
-    how many attack steps it takes."""
-    by_data = {row.get("data"): cell for row, cell in zip(rows, cells, strict=True) if row["method"] == bullet}
-    found = []
-    for row, cell in zip(rows, cells, strict=True):
-        if cell.timed and cell.timed.spec["method"].get("budget"):
+def _anchor(rows: Sequence[Mapping[str, Any]], cells: list[list[Cell]], k: int, bullet: str) -> None:
+    """Gives each cell of Bullet-Train in column ``k`` the cell of the method ``bullet`` on the same data, whose printed time
+    says how many attack steps it takes.
+    """
+    by_data = {row.get("data"): line[k] for row, line in zip(rows, cells, strict=True) if row["method"] == bullet}
+    for row, line in zip(rows, cells, strict=True):
+        if line[k].timed and line[k].timed.spec["method"].get("budget"):
             other = by_data[row.get("data")]
-            cell = replace(cell, anchor=Anchor(other.timed, other.published))
-        found.append(cell)
-    return found
+            line[k] = replace(line[k], anchor=Anchor(other.timed, other.published))
 
 
-def _assumed(grid: Grid, item: ItemSpec, base: Mapping[str, Any]) -> list[str]:
-    """What the paper leaves open of the cells that this scale has."""
-    whole = grid.at_paper_scale() if item.kind == "formula" else grid
-    made = (
-        (r, c, {**base, **cell_facts(row, column)})
-        for r, row in enumerate(item.rows)
-        for c, column in enumerate(item.columns)
-    )
-    return marks.of_item(grid, base["paper"], base["item"], [cell for cell in made if not _missing(whole, cell[2])])
-
-
-def _factors(grid: Grid, entries: list[Mapping[str, Any]], runs: list[str]) -> list[str]:
+def _factors(grid: Grid, facts: list[list[dict[str, Any]]], runs: list[str]) -> list[str]:
     """Lines of the foot: what this scale changes in all items and in these cells, and what the user allowed."""
-    scale = grid.scale_of(entries[0]["paper"])
-    made = [grid.here(e) for e in entries if "data" in e and not _missing(grid, e)]
+    scale = grid.scale_of(facts[0][0]["paper"])
+    made = [grid.here(e) for line in facts for e in line if "data" in e and not _missing(grid, e)]
     notes = [*scale.factors, *(note for cell in made for note in scale.notes(cell))] if made else []
     lines = list(dict.fromkeys(notes))
     names = dict.fromkeys(grid.runs[run].spec["data"]["name"] for run in runs)
