@@ -166,19 +166,13 @@ def _radius(attack: Mapping[str, Any]) -> str | None:
     return f"{255 * eps:.3g}/255" if norm == "linf" else f"{eps:.3g} in {norm}"
 
 
-class _Labels(dict):
-    """For ``format_map``: the label of an entry's value, or the value."""
-
-    def __init__(self, labels: Mapping[str, str], entry: Mapping[str, Any]):
-        super().__init__({k: labels.get(v, v) if isinstance(v, str) else v for k, v in entry.items()})
-
-
 def _cell(grid: Grid, item: ItemSpec, entry: Mapping[str, Any], labels: Mapping[str, str]) -> Cell:
     printed = {**(item.published or {}), **(entry.get("published") or {})}
     nothing_chosen = entry.get("metric", item.metric) == "chosen" and "best" not in entry
     if ("published" in entry and entry["published"] is None) or nothing_chosen:
         printed = {}
-    names = _Labels({**labels, **printed.pop("labels", {})}, entry)
+    known = {**labels, **printed.pop("labels", {})}
+    names = {k: known.get(v, v) if isinstance(v, str) else v for k, v in entry.items()}
     metric = str(entry.get("metric", item.metric)).format_map(entry)
     # Arithmetic on the paper's settings needs no data, so no scale leaves it out.
     missing = _missing(grid.at_paper_scale() if item.kind == "formula" else grid, entry)
