@@ -141,9 +141,8 @@ def _column(grid: Grid, item: ItemSpec, entry: Mapping[str, Any], cells: Sequenc
     }
 
 
-def _stand_in(grid: Grid, item: ItemSpec, entry: Mapping[str, Any]) -> StandIn:
+def _stand_in(grid: Grid, item: ItemSpec, entry: Mapping[str, Any], metric: str) -> StandIn:
     """What this scale puts in the place of a cell's data set, of its attacks, by their own names, and of their radii."""
-    metric = str(entry.get("metric", item.metric)).format_map(entry)
     if item.kind == "formula" or "data" not in entry or _missing(grid, entry) or metric in TIMED:
         return StandIn()
     used, suite = grid.stand_in(entry), entry.get("suite", item.suite)
@@ -195,7 +194,7 @@ def _cell(grid: Grid, item: ItemSpec, entry: Mapping[str, Any], labels: Mapping[
         timed=timed,
         also=also,
         against=against,
-        stand_in=_stand_in(grid, item, entry),
+        stand_in=_stand_in(grid, item, entry, metric),
     )
     if item.kind == "formula":
         return cell if missing else replace(cell, computed=item.formula(**plain(item.inputs(entry))))
