@@ -70,12 +70,6 @@ def _say_once(name: str, file: str) -> None:
 _TURNED: set[str] = set()  # data sets of which this was said
 
 
-def _array(image: Picture) -> np.ndarray:
-    """uint8 [H, W, C], also of one channel."""
-    levels = np.asarray(image)
-    return levels if levels.ndim == 3 else levels[:, :, None]
-
-
 def uploaded(x: Tensor, device: torch.device) -> Tensor:
     """The tensor on the device, which works on meanwhile."""
     pinned = device.type == "cuda" and x.device.type == "cpu"
@@ -180,7 +174,7 @@ class StreamedData(Facts):
         image = pixels(self.name, file, self.channels)
         if tries is not None:
             image = image.crop(self._crop.box(*image.size, tries))
-            return _array(image.resize((size, size), Image.Resampling.BILINEAR))
+            return np.atleast_3d(image.resize((size, size), Image.Resampling.BILINEAR))
         width, height = image.size
         if min(width, height) != self.resize:
             short = min(width, height)
@@ -191,7 +185,7 @@ class StreamedData(Facts):
                 )
             image = image.resize((width, height), Image.Resampling.BILINEAR)
         left, top = round((width - size) / 2), round((height - size) / 2)
-        return _array(image.crop((left, top, left + size, top + size)))
+        return np.atleast_3d(image.crop((left, top, left + size, top + size)))
 
     def take(self, index: Tensor) -> StreamedData:
         """The examples ``index`` as a data set of their own, still drawing under their old numbers."""
