@@ -139,11 +139,8 @@ def _lock(here: list[str], gpus: int, jobs_per_gpu: int) -> dict[str, object]:
                 except BlockingIOError:
                     file.close()
                 except OSError as error:
-                    raise ConfigError(
-                        [
-                            f"{folder}: no locks there ({error.strerror}); set TMPDIR to a local folder, or CUDA_VISIBLE_DEVICES"
-                        ]
-                    ) from None
+                    why = f"no locks there ({error.strerror}); set TMPDIR to a local folder, or CUDA_VISIBLE_DEVICES"
+                    raise ConfigError([f"{folder}: {why}"]) from None
         if len(held) == gpus:
             return held
         for file in held.values():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import fcntl
 import logging
 import os
@@ -26,7 +25,7 @@ from leanat import data, models
 from leanat.attacks.pgd import Clean
 from leanat.core import distributed, loop, nouns
 from leanat.core.errors import ConfigError
-from leanat.core.files import atomic_write, finite, remove_leftovers, write_json
+from leanat.core.files import atomic_write, finite, remove_leftovers, write_csv, write_json
 from leanat.core.meter import Stopped
 from leanat.data import DataError
 from leanat.evaluation import evaluate, outcome
@@ -60,11 +59,8 @@ def device_of(name: str) -> torch.device:
         raise ConfigError([f"device: {name!r} is not allowed; allowed: auto, cpu, cuda, cuda:N"])
     if name != "cpu" and not torch.cuda.is_available():
         if name != "auto":
-            raise ConfigError(
-                [
-                    f"device: {name!r} is asked for, and this machine has no GPU that torch can use; allowed here: auto, cpu"
-                ]
-            )
+            why = "this machine has no GPU that torch can use; allowed here: auto, cpu"
+            raise ConfigError([f"device: {name!r} is asked for, and {why}"])
         if devices.installed() and devices.visible():
             why = (
                 "is built without CUDA"
@@ -346,10 +342,7 @@ def planted_difficulty(test: nouns.Data) -> list[int] | None:
 
 def write_history(path: Path, rows: list[dict[str, float]]) -> None:
     names = list(dict.fromkeys(name for row in rows for name in row))
-    with atomic_write(path) as beside, open(beside, "w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=names)
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(path, [names, *([row.get(name) for name in names] for row in rows)])
 
 
 def peak_memory(device: torch.device) -> float:
