@@ -145,22 +145,18 @@ def _photographs(name: str, root: Path, groups: dict[str, list[str]] | None, inn
     paths, labels, ignored = [], [], others(root, beside_folders=True)
     for label, folders in enumerate(groups.values()):
         for folder in folders:
-            images = entries(name, root / folder / inner, folders=False)
-            ignored += others(root / folder / inner) if images else []
+            here = root / folder / inner
+            images = entries(name, here, folders=False)
             if not images:
-                inside = (
-                    f"; it holds folders such as {within[0]}" if (within := _folders(root / folder / inner)) else ""
-                )
-                raise DataError(f"{name}: no images in {root / folder / inner} ({', '.join(SUFFIXES)}){inside}")
+                within = entries(name, here, folders=True)
+                inside = f"; it holds folders such as {within[0]}" if within else ""
+                raise DataError(f"{name}: no images in {here} ({', '.join(SUFFIXES)}){inside}")
+            ignored += others(here)
             paths += [os.path.join(root, folder, inner, image) for image in images]
             labels += [label] * len(images)
     statistics = name if name == "tiny-imagenet" else "photographs"
     resize = 64 if name == "tiny-imagenet" else 256
     return Listing(tuple(paths), torch.tensor(labels), facts(name, tuple(groups), statistics), resize, tuple(ignored))
-
-
-def _folders(folder: Path) -> list[str]:
-    return entries("", folder, folders=True) if folder.is_dir() else []
 
 
 def _imagenet(name: str, part: str, root: Path) -> Listing:
