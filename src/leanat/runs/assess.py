@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,9 @@ def assess(
         io.check_images(io.read(path)[1], io.describe(test), path)
     stored.say_others(list(files.values()))
     results, outcomes, makers = {}, [], []
-    for name, attack in attacks.items():
+    for number, (name, attack) in enumerate(attacks.items(), 1):
         entry, started = suite[name], time.perf_counter()
-        with Bar(name, list(attacks).index(name) + 1, len(attacks), folder.name) as bar:
+        with _bar(f"{name} ({number} of {len(attacks)})", folder.name) as bar:
             result, pieces = _attack(net, test, attack, entry, seed, precision, files[name], about, bar)
         makers += pieces
         numbers = outcome.summary(result) | {"per_class": outcome.per_class(result, test.n_classes)}
@@ -174,26 +175,17 @@ def _say(name: str, numbers: dict[str, Any], seconds: float) -> None:
     log.info("%s   %.1f s%s", line, seconds, notes)
 
 
-class Bar:
+@contextmanager
+def _bar(about: str, where: str) -> Iterator[Callable[[str, int, int], None]]:
     """How far an attack is: a bar on a terminal; the workflow's ``leanat watch`` sees it too."""
+    with tqdm(desc=about, unit="image", leave=False, disable=None) as bar, progress.Job("attack", where) as job:
 
-    def __init__(self, attack: str, number: int, of: int, where: str):
-        self.about = f"{attack} ({number} of {of})"
-        self.job = progress.Job("attack", where)
+        def show(part: str, done: int, of: int) -> None:
+            bar.total, bar.n = of, done
+            bar.set_postfix_str(part)
+            job.say(f"{about}, {part}: {done} of {of} images", done / max(of, 1))
 
-    def __enter__(self) -> Bar:
-        self.bar = tqdm(desc=self.about, unit="image", leave=False, disable=None)
-        self.job.__enter__()
-        return self
-
-    def __call__(self, part: str, done: int, of: int) -> None:
-        self.bar.total, self.bar.n = of, done
-        self.bar.set_postfix_str(part)
-        self.job.say(f"{self.about}, {part}: {done} of {of} images", done / max(of, 1))
-
-    def __exit__(self, *error: object) -> None:
-        self.bar.close()
-        self.job.__exit__(*error)
+        yield show
 
 
 def _attack(
