@@ -13,7 +13,10 @@ from leanat.data.folders import imagenet200
 from leanat.data.redundant import NAMES as REDUNDANT
 from leanat.data.shapes import is_shapes
 
-DOWNLOADS = ("cifar10", "cifar100", "svhn", "stl10", "flowers102", "caltech256")
+DOWNLOADS = {  # torchvision's class of each
+    "cifar10": "CIFAR10", "cifar100": "CIFAR100", "svhn": "SVHN", "stl10": "STL10", "flowers102": "Flowers102",
+    "caltech256": "Caltech256",
+}  # fmt: skip
 EMBEDDED = ("digits", *REDUNDANT, "shapes10", "shapes12", "shapes20")
 NAMES = (*EMBEDDED, *DOWNLOADS, "tiny-imagenet", "mini-imagenet", "imagenet", "imagenet200", "imagenet12")
 
@@ -110,20 +113,10 @@ def download(name: str, data_dir: Path | str) -> None:
         raise DataError(f"{name}: cannot be downloaded here; can be: {', '.join(DOWNLOADS)}")
     from torchvision import datasets
 
-    root = str(data_dir)
+    root, parts = str(data_dir), [{"split": "train"}, {"split": "test"}] if name == "svhn" else [{}]
     try:
         Path(root).mkdir(parents=True, exist_ok=True)
-        match name:
-            case "cifar10" | "cifar100":
-                getattr(datasets, name.upper())(root, download=True)
-            case "svhn":
-                for split in ("train", "test"):
-                    datasets.SVHN(root, split=split, download=True)
-            case "stl10":
-                datasets.STL10(root, download=True)
-            case "flowers102":
-                datasets.Flowers102(root, download=True)
-            case "caltech256":
-                datasets.Caltech256(root, download=True)
+        for part in parts:
+            getattr(datasets, DOWNLOADS[name])(root, download=True, **part)
     except (OSError, RuntimeError) as error:
         raise DataError(f"{name}: download to {root} failed: {error}") from error
