@@ -190,13 +190,12 @@ def _standardisation(
     arguments: argparse.Namespace, weights: foreign.Weights | None, pretrained: dict[str, Any], test: Data, code: bool
 ) -> tuple[Any, Any, str]:
     """Mean and std [C] before the network, and who says so; (None, None, "") where a function's network takes pixels."""
-    own = (weights.mean, weights.std) if weights else (None, None)
     if (arguments.mean is None) != (arguments.std is None):
         raise ConfigError(["--mean and --std: both are needed, or none"])
-    if own[0] is not None:
+    if weights and weights.mean is not None:
         if arguments.mean is not None:
             raise ConfigError([f"{weights.path}: standardises by its own mean and std; leave --mean and --std away"])
-        mean, std, source = *own, "the file's own"
+        mean, std, source = weights.mean, weights.std, "the file's own"
     elif arguments.mean is not None:
         mean, std, source = arguments.mean, arguments.std, "--mean and --std"
     elif code:
@@ -204,11 +203,8 @@ def _standardisation(
     elif "mean" in pretrained and "std" in pretrained:
         mean, std, source = pretrained["mean"], pretrained["std"], "config.json"
     else:
-        mean, std, source = (
-            test.mean,
-            test.std,
-            "ImageNet's" if test.name.startswith("folder:") else f"those of {test.name}",
-        )
+        mean, std = test.mean, test.std
+        source = "ImageNet's" if test.name.startswith("folder:") else f"those of {test.name}"
     mean, std = ([*v] * test.channels if len(v) == 1 else [*v] for v in (mean, std))
     if not len(mean) == len(std) == test.channels:
         raise ConfigError([f"mean {_digits(mean)} and std {_digits(std)}: {test.channels} numbers each are needed"])
