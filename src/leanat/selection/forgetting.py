@@ -27,10 +27,8 @@ class ForgettingEvents(Hook):
     name: ClassVar[str] = "forgetting"
 
     def start(self, run: Run, split: Split) -> dict[str, Any]:
-        labels = split.train.labels
-        return {"right": torch.zeros_like(labels, dtype=torch.bool), "events": torch.zeros_like(labels)} | {
-            "learnt": torch.zeros_like(labels, dtype=torch.bool)
-        }
+        events = torch.zeros_like(split.train.labels)
+        return {"right": events.bool(), "events": events, "learnt": events.bool()}
 
     def on_epoch(self, run: Run, split: Split) -> None:
         if run.epoch:
