@@ -17,6 +17,7 @@ from leanat.evaluation.measured import Measured
 
 BATCH = 500
 PERPLEXITY = 30  # scikit-learn's default
+KINDS = ("mean", "least", "greatest", "range", "relative", "middle", "middle_relative")  # of distances
 
 
 @component()
@@ -45,8 +46,7 @@ class Distances:
 
     @property
     def number_names(self) -> tuple[str, ...]:
-        kinds = ("mean", "least", "greatest", "range", "relative", "middle", "middle_relative")
-        return tuple(f"{attack.name}_{kind}" for attack in self.attacks for kind in kinds)
+        return tuple(f"{attack.name}_{kind}" for attack in self.attacks for kind in KINDS)
 
     def __call__(self, net: nn.Module, data: Data, seed: int) -> Measured:
         arrays = fitting(partial(distances, net, data, self.attacks, seed, self.examples), BATCH)
@@ -54,15 +54,8 @@ class Distances:
         for name in (attack.name for attack in self.attacks):
             low, high, mean = (float(f(arrays[name])) for f in (np.min, np.max, np.mean))
             middle = float(np.diff(np.quantile(arrays[name], [0.05, 0.95]))[0])
-            statistics = {
-                "mean": mean,
-                "least": low,
-                "greatest": high,
-                "range": high - low,
-                "relative": (high - low) / norm,
-            }
-            statistics |= {"middle": middle, "middle_relative": middle / norm}
-            numbers |= {f"{name}_{k}": v for k, v in statistics.items()}
+            values = mean, low, high, high - low, (high - low) / norm, middle, middle / norm
+            numbers |= {f"{name}_{kind}": value for kind, value in zip(KINDS, values, strict=True)}
         points = tsne(arrays.pop("features")[: self.mapped], seed)
         return Measured(numbers, arrays | {"points": points, "names": np.array(data.class_names, dtype=np.str_)})
 
