@@ -25,7 +25,7 @@ from leanat import data, models
 from leanat.attacks.pgd import Clean
 from leanat.core import distributed, loop, nouns
 from leanat.core.errors import ConfigError
-from leanat.core.files import atomic_write, finite, remove_leftovers, write_csv, write_json
+from leanat.core.files import finite, remove_leftovers, write_csv, write_json, write_text
 from leanat.core.meter import Stopped
 from leanat.data import DataError
 from leanat.evaluation import evaluate, outcome
@@ -155,8 +155,7 @@ def finished(folder: Path, spec: dict[str, Any], data_dir: str | None, device: t
         write_json(folder / "spec.json", spec)
     path = folder / "metrics.json"
     if not path.is_file() or path.read_bytes() != record.read_bytes():
-        with atomic_write(path) as beside:
-            shutil.copyfile(record, beside)
+        write_text(path, record.read_text())
     # what a process that was killed at its very end had no time for
     shutil.rmtree(folder / "selection", ignore_errors=True)
     log.info("%s: finished on %s; left alone", folder.name, metrics["date"][:10])
