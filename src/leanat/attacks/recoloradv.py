@@ -56,9 +56,7 @@ class ReColorAdv:
             at = shift.flatten(2).gather(2, corners).unflatten(2, (-1, 8))  # [B, 3, H W, 8]
             return luv_to_rgb(luv + (at * shares[:, None]).sum(dim=3).view_as(luv))
 
-        weight = self.smoothness / self.bound
-        start = x.new_zeros(len(x), *nodes.shape)
-        return adam_on_field(net, step.y, image, project, start, weight, self.lr, self.steps)
+        return adam_on_field(self, net, step, image, project, nodes.shape)
 
 
 def trilinear(luv: Tensor, lattice: tuple[int, int, int]) -> tuple[Tensor, Tensor]:

@@ -6,12 +6,13 @@ The parameters are projected before each pass; the last iterate is returned, not
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from leanat.attacks.pgd import margin
-from leanat.core.nouns import eval_without_param_grad
+from leanat.core.nouns import Step, eval_without_param_grad
 
 
 def roughness_gradient(field: Tensor) -> Tensor:
@@ -30,24 +31,25 @@ def roughness_gradient(field: Tensor) -> Tensor:
 
 
 def adam_on_field(
+    attack: Any,
     net: nn.Module,
-    y: Tensor,
+    step: Step,
     image: Callable[[Tensor], Tensor],
     project: Callable[[Tensor], Tensor],
-    start: Tensor,
-    weight: float,
-    lr: float,
-    steps: int,
+    shape: torch.Size,
 ) -> Tensor:
-    """Images [B, C, H, W] in [0, 1] after Adam on weight x roughness - margin, over fields [B, C, *grid]."""
-    field = start.requires_grad_()
-    adam = torch.optim.Adam([field], lr=lr)
-    with eval_without_param_grad(net), torch.autocast(y.device.type, enabled=False):
-        for _ in range(steps):
+    """Images [B, C, H, W] in [0, 1] after Adam on smoothness / bound x roughness - margin, over fields [B, *shape] from 0.
+
+    ``attack`` says smoothness, bound, lr and steps.
+    """
+    field = step.x.new_zeros(len(step.x), *shape).requires_grad_()
+    adam, weight = torch.optim.Adam([field], lr=attack.lr), attack.smoothness / attack.bound
+    with eval_without_param_grad(net), torch.autocast(step.x.device.type, enabled=False):
+        for _ in range(attack.steps):
             with torch.no_grad():
                 field.copy_(project(field))
             with torch.enable_grad():
-                gain = margin(net(image(field)), y, torch.inf).sum()
+                gain = margin(net(image(field)), step.y, torch.inf).sum()
             (g,) = torch.autograd.grad(gain, field)
             field.grad = weight * roughness_gradient(field.detach()) - g
             adam.step()

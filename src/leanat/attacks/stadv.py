@@ -42,5 +42,4 @@ class StAdv:
         def image(flow: Tensor) -> Tensor:
             return F.grid_sample(x, (grid + flow).movedim(1, -1), align_corners=False)
 
-        weight = self.smoothness / self.bound
-        return adam_on_field(net, step.y, image, project, x.new_zeros(len(x), *grid.shape), weight, self.lr, self.steps)
+        return adam_on_field(self, net, step, image, project, grid.shape)
