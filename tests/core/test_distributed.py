@@ -10,12 +10,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from pretended_gpu import pretended
 from test_experiment import spec_of
 from torch import distributed as dist
 from torch import multiprocessing, nn
 from toys import make_run, split, toy
 
 from leanat.core import distributed, loop
+from leanat.core.errors import ConfigError, Ended
 from leanat.core.meter import Stopped
 from leanat.models import io
 from leanat.plan import components, jobs
@@ -193,6 +195,84 @@ def test_after_a_selection_all_have_the_statistics_of_the_one_that_selected(monk
     index, _ = distributed.broadcast_choice(select, net, torch.device("cpu"))
     assert index.tolist() == [0, 1, 2]
     assert sent == [(b.shape, 0) for b in net.buffers()]
+
+
+@pytest.fixture
+def second(monkeypatch):
+    """This is the second of two processes; yields what it asks of torch: which backends, and to take leave."""
+    asked = []
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(distributed.dist, "init_process_group", lambda backend, timeout: asked.append(backend))
+    monkeypatch.setattr(distributed.dist, "destroy_process_group", lambda: asked.append("leave"))
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("error", "leaves"),
+    [(None, True), (SystemExit(75), True), (Ended(75), False), (torch.OutOfMemoryError("full"), False)],
+    ids=lambda value: type(value).__name__,
+)
+def test_after_an_error_of_its_own_a_process_waits_for_no_other(second, error, leaves):
+    """They are in the middle of a step, and NCCL takes leave only with all: the job would hang until PATIENCE is over."""
+
+    def work():
+        with distributed.joined(torch.device("cpu")) as device:
+            assert device.type == "cpu"
+            if error is not None:
+                raise error
+
+    if error is None:
+        work()
+    else:
+        with pytest.raises(type(error)):
+            work()
+    assert second == ["gloo"] + ["leave"] * leaves
+
+
+def test_each_process_has_the_gpu_of_its_number(second):
+    with pretended(gpus=2), distributed.joined(torch.device("cuda")) as device:
+        assert device == torch.device("cuda", 1)
+    assert second == ["nccl", "leave"]
+
+
+def test_a_process_without_a_gpu_says_so(second):
+    with pretended(gpus=1), pytest.raises(ConfigError, match=r"process 2 of this machine has no GPU: torch has 1 here"):
+        with distributed.joined(torch.device("cuda")):
+            pass
+    assert second == []
+
+
+class Statistics(nn.Module):
+    """Notes whether its SyncBatchNorm talks to other processes."""
+
+    def __init__(self, made):
+        super().__init__()
+        self.made, self.norm = made, nn.SyncBatchNorm(1)
+        self.head = nn.Linear(1, 10)
+
+    def forward(self, x):
+        self.made.append("forward" not in vars(self.norm) and self.training)
+        return self.head(x.mean((1, 2, 3))[:, None])
+
+
+def test_early_stopping_asks_no_other_process(tmp_path, monkeypatch):
+    """Its checks are made by process 0 alone; an attack in training mode would wait there for passes that never come."""
+    made, pgd = [], {"threat": {"linf": {"eps": 0.1}}, "steps": 1, "step_size": 0.1, "start": "uniform"}
+    chosen = spec_of("sgd", epochs=1)
+    chosen["early_stop"] = {"checks": [1], "attack": {"pgd": pgd | {"training_mode": True}}, "share": 0.1}
+    monkeypatch.setattr(experiment, "initial", lambda *words: Statistics(made))
+    monkeypatch.setattr(experiment.loop, "train", lambda run, split, after_epoch, stop: after_one(run, after_epoch))
+
+    def after_one(run, after_epoch):
+        run.subset, run.epoch = loop.Subset(torch.arange(3), torch.ones(3)), 1
+        run.history.append({"epoch": 1, "lr": 0.1, "loss": 1.0, "kept": 3, "forward": 0, "backward": 0, "seconds": 0.0})
+        made.clear()
+        after_epoch(run)
+        assert made
+        assert not any(made)
+
+    experiment.train_run("a", chosen, tmp_path / "a", None, torch.device("cpu"))
 
 
 def test_alone_nothing_is_done():

@@ -19,6 +19,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from leanat.core.errors import ConfigError, Ended
+
 PATIENCE = timedelta(hours=12)  # the others wait while one of them selects
 
 
@@ -29,18 +31,29 @@ def launched() -> bool:
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[torch.device]:
-    """Inside, the processes can communicate; yields the device of this one."""
+    """Inside, the processes can communicate; yields the device of this one.
+
+    They take leave of each other where all of them come to the end, or stop together. After an error of one of them that
+    would be to wait for the others, who wait for it (``ncclCommFinalize``): it ends, and torchrun ends the rest. Raises
+    ConfigError for a process without a GPU of its own.
+    """
     if not launched():
         yield device
         return
     if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        device, gpus = torch.device("cuda", int(os.environ["LOCAL_RANK"])), torch.cuda.device_count()
+        if device.index >= gpus:
+            raise ConfigError([f"process {device.index + 1} of this machine has no GPU: torch has {gpus} here"])
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield device
-    finally:
+    except Ended:
+        raise
+    except SystemExit:
         dist.destroy_process_group()
+        raise
+    dist.destroy_process_group()
 
 
 def size() -> int:

@@ -25,7 +25,7 @@ from leanat import data, models
 from leanat.attacks.pgd import Clean
 from leanat.core import distributed, loop, nouns
 from leanat.core.errors import ConfigError
-from leanat.core.files import finite, remove_leftovers, write_csv, write_json, write_text
+from leanat.core.files import finite, remove_leftovers, write_json, write_text
 from leanat.core.meter import Stopped
 from leanat.data import DataError
 from leanat.evaluation import evaluate, outcome
@@ -52,7 +52,7 @@ class Experiment:
 def device_of(name: str) -> torch.device:
     """The device of that name; ``auto`` is the GPU where there is one, else the CPU.
 
-    Raises ConfigError where a GPU is asked for and there is none, and where ``auto`` finds one that torch cannot use: the
+    Raises ConfigError where a GPU is asked for that is not there, and where ``auto`` finds one that torch cannot use: the
     job would take hours on the CPU without a word. Warns where the driver does not list the GPU that torch has.
     """
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
@@ -77,7 +77,10 @@ def device_of(name: str) -> torch.device:
             "LEANAT_GPUS in the environment says how many there are"
         )
         log.warning(said, devices.DRIVER)
-    return torch.device("cuda" if name == "auto" else name)
+    device = torch.device("cuda" if name == "auto" else name)
+    if device.index is not None and device.index >= (count := torch.cuda.device_count()):
+        raise ConfigError([f"device: {name!r} is asked for; allowed here: auto, cpu, cuda, cuda:0 to cuda:{count - 1}"])
+    return device
 
 
 def prepare(spec: dict[str, Any], data_dir: str | None, device: torch.device) -> Experiment:
@@ -242,7 +245,7 @@ def train_run(
             accuracies(run, experiment.test)
             if run.epoch in spec.get("snapshots", ()):
                 io.save(folder / f"model-{run.epoch}.safetensors", run.net, about(run))
-            write_history(folder / "history.csv", run.history)
+            records.write_history(folder / "history.csv", run.history)
             if experiment.early_stop is not None:
                 experiment.early_stop(run, len(experiment.test), robust)
             save(run)
@@ -251,7 +254,9 @@ def train_run(
 
         def robust(index: torch.Tensor) -> float:
             attack = experiment.early_stop.attack
-            return float(evaluate.evaluate(run.net, experiment.test, attack, seed=0, index=index).correct.mean())
+            with distributed.alone(run.net):  # of several processes the others do not come here
+                found = evaluate.evaluate(run.net, experiment.test, attack, seed=0, index=index)
+            return float(found.correct.mean())
 
         try:
             if not ended(run):  # which a run may be before its last epoch
@@ -337,11 +342,6 @@ def planted_difficulty(test: nouns.Data) -> list[int] | None:
     """How many classes are easier than each class, where that is known because the images were drawn so."""
     order = getattr(test, "hard_to_easy", None)
     return None if order is None else [len(order) - 1 - order.index(c) for c in range(len(order))]
-
-
-def write_history(path: Path, rows: list[dict[str, float]]) -> None:
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    write_csv(path, [names, *([row.get(name) for name in names] for row in rows)])
 
 
 def peak_memory(device: torch.device) -> float:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from leanat.core.files import atomic_write, read_json
+from leanat.core.files import atomic_write, read_json, write_csv
 
 if TYPE_CHECKING:
     import numpy
@@ -234,6 +234,12 @@ def save_arrays(path: Path, arrays: Mapping[str, numpy.ndarray]) -> None:
 
     with atomic_write(path) as beside, open(beside, "wb") as file:
         np.savez_compressed(file, **arrays)
+
+
+def write_history(path: Path, epochs: list[dict[str, float]]) -> None:
+    """A row for each epoch, whole or not at all; columns that an epoch has not are empty."""
+    names = list(dict.fromkeys(name for row in epochs for name in row))
+    write_csv(path, [names, *([row.get(name) for name in names] for row in epochs)])
 
 
 def rows(path: Path, *need: str, again: str = AGAIN) -> list[dict[str, str]]:
