@@ -4,6 +4,10 @@ import logging
 import math
 from types import SimpleNamespace
 
+import pytest
+
+from leanat.core import distributed
+from leanat.runs import experiment, progress, training
 from leanat.runs.progress import Progress
 
 
@@ -22,3 +26,26 @@ def test_an_epoch_without_training_says_no_loss(caplog, monkeypatch):
     assert "nan" not in caplog.text
     assert "epoch 3/3  loss 2.163" in caplog.text
     assert progress.steps == 1  # as many as in the last epoch that trained
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_of_processes_that_train_together_one_says_how_far_they_are(rank, tmp_path, monkeypatch, caplog):
+    """The others count steps and know of no epoch; `leanat watch` would show a line for each."""
+    monkeypatch.setenv("LEANAT_RUNNING", str(tmp_path / "notes"))
+    monkeypatch.setattr(distributed, "rank", lambda: rank)
+    monkeypatch.setattr(training, "check_specs", lambda specs, arguments: None)
+    monkeypatch.setattr(training, "check_counts", lambda names, arguments: None)
+    lines, bars = [], []
+
+    def trained(name, spec, folder, data_dir, device, bar, stop):
+        assert not stop()
+        lines.extend(progress.running(tmp_path / "notes"))
+        bars.append(bar.bar.disable)
+
+    monkeypatch.setattr(experiment, "train_run", trained)
+    arguments = SimpleNamespace(device="cpu", results=tmp_path, data_dir="")
+    level = training.log.level
+    training.train_runs([("a run", {"data": {"name": "digits"}, "recipe": {"epochs": 2}})], arguments)
+    training.log.setLevel(level)
+    assert [line.partition(":")[0] for line in lines] == ["train a run"] * (rank == 0)
+    assert bars == [True], "here there is no terminal, either"

@@ -108,15 +108,20 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """The epochs of one training: number, loss, examples kept, time left."""
+    """The epochs of one training: number, loss, examples kept, time left.
 
-    def __init__(self, epochs: int, name: str = ""):
+    Not ``shown``: of a process that trains with another one, which shows them for all.
+    """
+
+    def __init__(self, epochs: int, name: str = "", shown: bool = True):
         self.epochs, self.started, self.logged_at, self.bar = epochs, time.monotonic(), 0.0, None
         self.step, self.steps, self.done, self.loss = 0, 0, 0, ""  # steps of this epoch and of the last one
-        self.job = Job("train", name)
+        self.job, self.shown = Job("train", name), shown
+        if not shown:
+            self.job.path = None
 
     def __enter__(self) -> Progress:
-        self.bar = tqdm(total=self.epochs, unit="epoch", leave=False, disable=None)
+        self.bar = tqdm(total=self.epochs, unit="epoch", leave=False, disable=None if self.shown else True)
         self.first: int | None = None
         self.job.__enter__()
         return self

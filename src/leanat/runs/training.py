@@ -35,7 +35,7 @@ def train_runs(specs: list[tuple[str, dict[str, Any]]], arguments: argparse.Name
             log.info("[%d/%d] %s", number, len(specs), name)
             folder = arguments.results / "runs" / name
             try:
-                with progress.Progress(spec["recipe"]["epochs"], name) as bar:
+                with progress.Progress(spec["recipe"]["epochs"], name, shown=distributed.rank() == 0) as bar:
                     stop = lambda bar=bar: bar.tick() or asked()  # noqa: E731
                     metrics = experiment.train_run(name, spec, folder, arguments.data_dir or None, device, bar, stop)
             except Stopped as stopped:
