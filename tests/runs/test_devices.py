@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 import torch
+from pretended_gpu import pretended
 
 from leanat.core.errors import ConfigError
 from leanat.runs import devices, experiment
@@ -233,6 +234,22 @@ def test_a_gpu_has_one_lock_whatever_it_is_called(monkeypatch, tmp_path):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,GPU-11113333")
     with pytest.raises(ConfigError, match="each GPU once"):
         devices.visible()
+
+
+def test_parts_of_a_gpu_are_shared_out(job):
+    """By the older names of MIG, too, which have slashes."""
+    parts = [f"MIG-GPU-8f2c0000/{k}/0" for k in (1, 2)]
+    assert {job(CUDA_VISIBLE_DEVICES=",".join(parts))[1] for _ in parts} == set(parts)
+
+
+@pytest.mark.parametrize("name", ["cuda:2", "cuda:17"])
+def test_a_gpu_beyond_the_last_is_one_line(name):
+    with pretended(gpus=2):
+        assert experiment.device_of("cuda:1") == torch.device("cuda", 1)
+        with pytest.raises(
+            ConfigError, match=f"^device: '{name}' is asked for; allowed here: auto, cpu, cuda, cuda:0 to cuda:1$"
+        ):
+            experiment.device_of(name)
 
 
 def test_a_gpu_that_torch_cannot_use_is_an_error(monkeypatch):

@@ -157,12 +157,13 @@ def _lock(here: list[str], gpus: int, jobs_per_gpu: int) -> dict[str, object]:
 def _numbered(here: list[str]) -> dict[str, str]:
     """The name of each GPU's lock: its number, even if the GPU is given by its identifier or the beginning of it.
 
-    Numbers follow the places on the bus, as CUDA numbers GPUs that are alike. A part of a GPU (MIG) keeps its own name.
+    Numbers follow the places on the bus, as CUDA numbers GPUs that are alike. A part of a GPU (MIG) keeps its own name, of
+    which the older kind, MIG-GPU-<identifier>/1/0, has slashes.
     """
     seen = [re.search(r"GPU-[0-9a-f-]+", _about(folder)) for folder in _listed()]
     known = {found[0]: str(k) for k, found in enumerate(seen) if found}
     numbers = {gpu: [k for identifier, k in known.items() if identifier.startswith(gpu)] for gpu in here}
-    return {gpu: found[0] if len(found) == 1 else gpu for gpu, found in numbers.items()}
+    return {gpu: found[0] if len(found) == 1 else gpu.replace("/", "_") for gpu, found in numbers.items()}
 
 
 def _about(folder: Path) -> str:
