@@ -131,8 +131,10 @@ def test_out_of_memory_halves_the_batch_and_changes_nothing(bed):
     [
         torch.AcceleratorError("CUDA error: out of memory"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
     ],
-    ids=lambda error: type(error).__name__,
+    ids=lambda error: str(error).partition("CU")[2],
 )
 def test_memory_that_other_libraries_find_full_halves_the_batch_too(bed, error):
     outcome = evaluate(*bed, Greedy(30, ATTACK, error), seed=0, batch=128, limit=100)
