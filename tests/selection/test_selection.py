@@ -1,3 +1,5 @@
+from dataclasses import dataclass
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -94,6 +96,19 @@ def test_loss_rank_leaves_out_the_highest_losses():
         per_example_loss(run, data, 0.4)[0], F.cross_entropy(0.4 * run.net.eval()(x), y, reduction="none")
     )
     assert per_example_loss(run, data)[1].tolist() == (run.net(x).argmax(1) == y).tolist()
+
+
+def test_a_streamed_set_is_told_what_will_be_looked_at():
+    """Its files are decoded while the network works; without a word, each batch would be waited for."""
+    data, told = toy(), []
+
+    @dataclass(frozen=True)
+    class Streamed(type(data)):
+        def prefetch(self, index, epoch, view=0):
+            told.append((index.tolist(), epoch, self.augmented))
+
+    per_example_loss(make_run(Small()), Streamed(**vars(data)))
+    assert told == [(list(range(24)), 0, False)]
 
 
 def test_equal_scores_go_by_number():

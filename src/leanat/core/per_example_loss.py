@@ -20,9 +20,11 @@ def per_example_loss(run: Run, data: Data, scale: float = 1.0) -> tuple[Tensor, 
 def per_example_loss_of(net: nn.Module, data: Data, batch: int, scale: float = 1.0) -> tuple[Tensor, Tensor]:
     """Does what ``per_example_loss`` does, for a network that belongs to no run."""
     data = data.plain()
+    everyone = torch.arange(len(data), device=data.labels.device)
     losses, hits = [], []
+    data.prefetch(everyone, 0)
     with eval_without_param_grad(net), torch.no_grad():
-        for index in torch.arange(len(data), device=data.labels.device).split(batch):
+        for index in everyone.split(batch):
             x, y = data.batch(index, 0)
             z = net(x).float()
             losses.append(F.cross_entropy(scale * z, y, reduction="none"))
