@@ -29,6 +29,21 @@ def test_default_sizes():
     assert len(load("shapes10", "test")) == 500
 
 
+def test_a_process_draws_a_set_once_and_each_owner_may_change_it(monkeypatch):
+    first, draw, drawings = load("shapes11", "train", n=30), Scene.draw, []
+    monkeypatch.setattr(Scene, "draw", lambda *words: drawings.append(words) or draw(*words))
+    images, masks, faint = first.images.clone(), first.masks.clone(), first.planted["faint"].clone()
+    for tensor in (first.images, first.masks, first.planted["faint"], first.labels, first.numbers):
+        tensor.fill_(1)
+    again = load("shapes11", "train", n=30)
+    assert not drawings
+    assert torch.equal(again.images, images)
+    assert torch.equal(again.masks, masks)
+    assert torch.equal(again.planted["faint"], faint)
+    assert again.numbers.tolist() == list(range(30))
+    assert again.labels.tolist() == [k % 11 for k in range(30)]
+
+
 @pytest.mark.parametrize("name", ["shapes1", "shapes41", "shapes10-64", "shapes41u"])
 def test_numbers_out_of_range(name):
     with pytest.raises(DataError, match="allowed"):

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import torch
 from torch import Tensor
@@ -60,6 +60,12 @@ def load_shapes(name: str, part: str, n: int | None = None) -> TensorData:
     ``n`` images of the part; by default 2,000 to train and 500 to test. Faint examples (5 %) and blends (2 %) are
     planted in the training part alone. Raises DataError for a name or a number out of range.
     """
+    whole = _drawn(name, part, n)
+    return whole.take(whole.numbers)  # a copy, whose owner may change it
+
+
+@lru_cache(4)  # a job trains many runs on the same images
+def _drawn(name: str, part: str, n: int | None) -> TensorData:
     match = _NAME.fullmatch(name)
     if match is None:
         raise DataError(f"{name}: not a name of drawn shapes, e.g. shapes10, shapes20-32, shapes8u")

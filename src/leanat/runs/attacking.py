@@ -51,7 +51,7 @@ def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Nam
                 io.check(t.net, io.describe(t.test), first.test, t.folder)
             summaries = transferred.assess(sources, targets, first.test, group[0].attacks, first.seed)
         else:
-            one, load = group[0], _loader(first.test.name, arguments, first.device)
+            one, load = group[0], _beside(first.test, arguments, first.device)
             kept = first.folder / ("attacks" if one.snapshot is None else f"attacks-after-{one.snapshot}")
             summary = assess.assess(first.net, load, one.attacks, kept, first.seed, first.folder.parent)
             summaries = {one.run: summary}
@@ -285,10 +285,13 @@ def _loader_for(
     if not name.startswith("folder:"):
         if arguments.size:
             raise ConfigError([f"--size: {name} has a size of its own; only images of folder:PATH are resized"])
-        return cache(_loader(name, arguments, device))
+        return cache(lambda part: data.load(name, part, arguments.data_dir or None, device))
     whole_folder = data.load_folder(name.removeprefix("folder:"), device, channels, size)
     return lambda part: whole_folder
 
 
-def _loader(name: str, arguments: argparse.Namespace, device: torch.device) -> Callable[[str], Data]:
-    return lambda part: data.load(name, part, arguments.data_dir or None, device)
+def _beside(test: Data, arguments: argparse.Namespace, device: torch.device) -> Callable[[str], Data]:
+    """Gives the test part that is there, and loads the other one when it is first asked for."""
+    return cache(
+        lambda part: test if part == "test" else data.load(test.name, part, arguments.data_dir or None, device)
+    )
