@@ -16,6 +16,7 @@ import torch
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
+from leanat.core.compiler import SGD
 from leanat.core.component import component
 from leanat.core.meter import Meter
 from leanat.core.rng import Draws
@@ -188,7 +189,7 @@ class Run:
         if recipe.decays == "kernels":
             spared = [p for p in free if p.dim() < 2]
             groups = [{"params": [p for p in free if p.dim() > 1]}, {"params": spared, "weight_decay": 0.0}]
-        self.opt = torch.optim.SGD(groups, 0.0, recipe.momentum, 0, recipe.weight_decay, recipe.nesterov, fused=True)
+        self.opt = SGD(groups, 0.0, recipe.momentum, 0, recipe.weight_decay, recipe.nesterov, fused=True)
         self.net.to(memory_format=torch.channels_last)
 
     @property

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from leanat.core.compiler import eager
 from leanat.core.errors import did_you_mean, is_out_of_memory
 from leanat.core.nouns import eval_without_param_grad
 from leanat.core.precision import exact_fp32
@@ -140,7 +141,7 @@ class Wrapped(nn.Module):
         with (
             eval_without_param_grad(self),
             torch.no_grad(),
-            torch.compiler.set_stance("force_eager"),  # a graph that is compiled already knows of no hook
+            eager(),  # a graph that is compiled already knows of no hook
             _outputs(linear) as seen,
         ):
             z = self(x)

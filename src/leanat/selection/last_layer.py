@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from leanat.attacks.pgd import Clean
+from leanat.core.compiler import eager
 from leanat.core.loop import make_step
 from leanat.core.nouns import Attack, Data, Objective, Run, eval_without_param_grad, in_mode
 from leanat.selection.basic import everyone, unweighted
@@ -75,7 +76,7 @@ def _forward(net: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
 
     hook = net.head.register_forward_pre_hook(keep, with_kwargs=True)
     try:
-        with torch.compiler.set_stance("force_eager"):  # a graph that is compiled already knows of no hook
+        with eager():  # a graph that is compiled already knows of no hook
             return net(x), seen[-1]
     finally:
         hook.remove()
