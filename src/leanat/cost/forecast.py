@@ -71,7 +71,7 @@ class Forecast:
                 f"import json; from pathlib import Path; from leanat.plan import structure; "
                 f"from leanat.runs import attacking, training; "
                 f"a, b, c = json.loads({json.dumps(json.dumps(given))}); structure.load(Path(a), b, Path(c)); "
-                f"import torch; torch.optim.SGD([torch.zeros(1, device='{device}')], 0.1).zero_grad()"  # what its first use loads
+                f"import torch; torch.zeros(1, device='{device}')"
             )
             clock = _of_children if device.type == "cpu" else time.perf_counter
             started = clock()
