@@ -1,14 +1,18 @@
 """What a training says of itself while it runs."""
 
+import errno
+import json
 import logging
 import math
+import socket
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from leanat.core import distributed
 from leanat.runs import experiment, progress, training
-from leanat.runs.progress import Progress
+from leanat.runs.progress import Job, Progress, running
 
 
 def test_an_epoch_without_training_says_no_loss(caplog, monkeypatch):
@@ -49,3 +53,18 @@ def test_of_processes_that_train_together_one_says_how_far_they_are(rank, tmp_pa
     training.log.setLevel(level)
     assert [line.partition(":")[0] for line in lines] == ["train a run"] * (rank == 0)
     assert bars == [True], "here there is no terminal, either"
+
+
+def test_notes_that_only_others_may_remove_are_passed_over(tmp_path, monkeypatch):
+    """Results of somebody else, in which a job was killed; and a folder that became read-only while a job worked."""
+    note = {"kind": "train", "name": "x", "text": "epoch 1", "left": None, "at": 0.0, "pid": 2**22 + 1}
+    (tmp_path / "a.json").write_text(json.dumps(note | {"host": socket.gethostname()}))
+    monkeypatch.setenv("LEANAT_RUNNING", str(tmp_path))
+
+    def refused(path, missing_ok=False):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    with Job("train", "y"):
+        monkeypatch.setattr(Path, "unlink", refused)
+        assert list(running(tmp_path)) == ["train y: starts"]
+    assert (tmp_path / "a.json").is_file()

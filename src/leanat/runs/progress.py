@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,8 @@ class Job:
 
     def __exit__(self, *error: object) -> None:
         if self.path is not None:
-            self.path.unlink(missing_ok=True)
+            with suppress(OSError):  # the work is done, whatever became of the folder
+                self.path.unlink(missing_ok=True)
 
 
 def running(folder: Path) -> Iterator[str]:
@@ -69,10 +71,11 @@ def running(folder: Path) -> Iterator[str]:
             line = f"{note['kind']} {note['name']}: {note['text']}{left}"
         except (OSError, ValueError, KeyError, TypeError, OverflowError):  # cut, or none of ours
             continue
-        if gone:
-            path.unlink(missing_ok=True)
-        else:
+        if not gone:
             yield line
+            continue
+        with suppress(OSError):  # of results that only others may write to
+            path.unlink(missing_ok=True)
 
 
 def tell(folder: Path, every: float = 30.0) -> None:
