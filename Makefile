@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .DEFAULT_GOAL := help
 BUDGET ?= 3
-.PHONY: help report site archive verdicts test test-all gpu-check clean FORCE
+.PHONY: help report site archive verdicts test test-all gpu-check clean here FORCE
 
 help:
 	@echo "make figures/table1.pdf   set up, then Table 1 of every paper at demo scale"
@@ -17,7 +17,14 @@ help:
 	@echo "make gpu-check            set up, then minutes of a GPU: tests, benchmarks, images per second, bits, memory"
 	@echo "make clean                remove the environment and everything that was computed"
 
-.venv/ready: pyproject.toml constraints.txt
+# Programs in .venv name its folder: in a project that was moved they do not start, in a copy they run the code of the other.
+here:
+	@made=$$(sed -n '1s|^#!\(.*\)/bin/python[^/]*$$|\1|p' $(BIN)/leanat 2>/dev/null); \
+	if [ -n "$$made" ] && ! [ "$$made" -ef .venv ]; then \
+		echo "make: .venv was made as $$made; remove it here (rm -r .venv), and the same command makes it anew" >&2; exit 1; \
+	fi
+
+.venv/ready: pyproject.toml constraints.txt | here
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"leanat needs Python 3.11 or newer, this is {v[0]}.{v[1]}; name another: make PYTHON=python3.12 ...")'
 	@echo "== Making .venv and installing (a few GB the first time)"
 	$(PYTHON) -m venv .venv
