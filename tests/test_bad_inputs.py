@@ -355,6 +355,15 @@ def test_orientation_is_not_applied_and_said(photos, caplog):
     ("make", "said"),
     [
         (lambda f: [p.unlink() for p in (f / "b").iterdir()], "no images in"),
+def test_pixels_are_good_whose_exif_is_damaged(photos, caplog):
+    """As of some photographs of ImageNet: torchvision's ImageFolder reads them, too."""
+    image = Image.fromarray(np.full((8, 8, 3), 90, np.uint8))
+    image.save(photos / "b" / "0.jpg", exif=b"Exif\0\0no header of TIFF", dpi=(72, 72))
+    image.save(photos / "b" / "1.jpg", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01", dpi=(72, 72))
+    x, _ = data.load_folder(str(photos)).batch(torch.arange(5), 0)
+    assert (x[[0, 2]] - 90 / 255).abs().max() < 0.02
+
+
         (lambda f: shutil.rmtree(f / "b"), "holds 1 class folder, at least 2 are needed"),
         (lambda f: ((f / "b").rename(f / "x") and (f / "b").mkdir()) or (f / "x").rename(f / "b" / "x"), "folders such as x"),
     ],

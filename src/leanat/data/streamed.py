@@ -41,7 +41,7 @@ def pixels(name: str, file: str, channels: int) -> Picture:
             if source.width * source.height > LARGEST:
                 raise ValueError(f"{source.width} x {source.height} pixels; allowed: {LARGEST:,} in all")
             image = _eight_bits(source)
-            if source.getexif().get(ORIENTATION, 1) != 1:
+            if _is_turned(source):
                 _say_once(name, file)
             return image.convert("RGB" if channels == 3 else "L")
     except Exception as error:  # a damaged file makes Pillow's decoders raise nearly anything
@@ -59,6 +59,14 @@ def _eight_bits(source: Picture) -> Picture:
     if source.mode[0] in "IF":
         raise ValueError(f"mode {source.mode} has no known range; allowed: 8 or 16 bits per channel")
     return source
+
+
+def _is_turned(source: Picture) -> bool:
+    """Whether EXIF says to turn it; damaged EXIF, which photographs of ImageNet have, says nothing, and the pixels are good."""
+    try:
+        return source.getexif().get(ORIENTATION, 1) != 1
+    except Exception:  # struct.error, SyntaxError and whatever else Pillow's reader of TIFF raises
+        return False
 
 
 def _say_once(name: str, file: str) -> None:
