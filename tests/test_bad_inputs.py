@@ -109,8 +109,12 @@ CONFIGURATIONS = [
     (CONFIG, "seeds: null", " seeds: null", "not valid YAML"),
     (CONFIG, "results: results", 'results: ""', "config.yaml: results: '' is not allowed; a folder"),
     (CONFIG, "results: results", 'results: "a{b}"', "results: 'a{b}' is not allowed; { and } are Snakemake's wildcards"),
+    (CONFIG, "results: results", "results: $SCRATCH/out", "$SCRATCH/out is not allowed; only a shell puts in variables"),
+    (CONFIG, "data_dir: null", 'data_dir: "/data/${USER}"', "data_dir: /data/${USER} is not allowed; only a shell"),
     (CONFIG, "papers: [mine]", "papers: []", "config.yaml: papers: [] is not allowed; names of papers, or null for all"),
     (CONFIG, "device: auto", "device: tpu", "config.yaml: device: 'tpu' is not allowed; allowed: auto, cpu, cuda, cuda:N"),
+    (CONFIG, "device: auto", "device: cuda:01", "device: 'cuda:01' is not allowed; allowed: auto, cpu, cuda, cuda:N"),
+    (CONFIG, "change: {}", "change: {mine: {half: {recipe.lr.lr: 1e999}}}", "lr '1e999'; allowed: a finite number"),
     (CONFIG, "other_counts: false", "other_counts: perhaps", "other_counts: 'perhaps' is not allowed; expected bool"),
     (CONFIG, "papers: [mine]", "papers: [mien]", "config.yaml: papers: there is no paper 'mien'; did you mean mine?"),
     (CONFIG, "change: {}", "change: {mine: {half: {recipe.bacth: 64}}}", "no run has 'recipe.bacth'; did you mean recipe.batch?"),
@@ -351,10 +355,6 @@ def test_orientation_is_not_applied_and_said(photos, caplog):
     assert "EXIF says to turn" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("make", "said"),
-    [
-        (lambda f: [p.unlink() for p in (f / "b").iterdir()], "no images in"),
 def test_pixels_are_good_whose_exif_is_damaged(photos, caplog):
     """As of some photographs of ImageNet: torchvision's ImageFolder reads them, too."""
     image = Image.fromarray(np.full((8, 8, 3), 90, np.uint8))
@@ -364,6 +364,10 @@ def test_pixels_are_good_whose_exif_is_damaged(photos, caplog):
     assert (x[[0, 2]] - 90 / 255).abs().max() < 0.02
 
 
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda f: [p.unlink() for p in (f / "b").iterdir()], "no images in"),
         (lambda f: shutil.rmtree(f / "b"), "holds 1 class folder, at least 2 are needed"),
         (lambda f: ((f / "b").rename(f / "x") and (f / "b").mkdir()) or (f / "x").rename(f / "b" / "x"), "folders such as x"),
     ],

@@ -461,6 +461,7 @@ def decide(arguments: argparse.Namespace) -> None:
     table shows the seeds that it added. docs/verdicts.md says why looking again costs no error.
     """
     from leanat import deciding
+    from leanat.plan import targets
 
     grid = options.grid(arguments)
     for paper in arguments.papers:
@@ -470,7 +471,7 @@ def decide(arguments: argparse.Namespace) -> None:
         raise ConfigError([f"decide: {root} has no Snakefile; run it in the checkout"])
     if not arguments.dry_run and root.resolve() != Path.cwd():  # Snakemake looks for its file and makes pages here
         raise ConfigError([f"decide: the workflow runs in its checkout alone; first: cd {root.resolve()}"])
-    settings = [*arguments.set, f"results={arguments.results}"]
+    settings = [*arguments.set, targets.for_snakemake("results", str(arguments.results))]
 
     def make(items: Sequence[str]) -> None:
         deciding.workflow(items, arguments.cores, settings, arguments.workflow_profile)

@@ -1,5 +1,6 @@
 """What the workflow checks before its first job is checked again whenever something that the check reads has changed."""
 
+import errno
 from importlib import metadata
 from types import SimpleNamespace
 
@@ -63,3 +64,13 @@ def test_another_torch(checks, monkeypatch):
     other = SimpleNamespace(name="torch", version="0.0")
     monkeypatch.setattr(metadata, "distributions", lambda name: [other] if name == "torch" else [])
     assert (checks(), checks()) == (1, 0)
+
+
+def test_results_that_are_read_only_are_checked_each_time(root, checks, monkeypatch):
+    """A dry run looks at somebody else's results."""
+
+    def refused(path, *more, **other):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(targets.Path, "mkdir", refused)
+    assert (checks(seeds=5), checks(seeds=5)) == (1, 1)

@@ -11,6 +11,7 @@ CODE = os.pathsep.join(
 os.environ.update(PYTHONPATH=CODE)
 
 from leanat.plan import caption, jobs, needed, structure, targets, walk
+from leanat.plan import settings as plan_settings
 from leanat.plan.grid import canonical, digest
 from leanat.plan.item import to_json
 from leanat.core.errors import ConfigError
@@ -19,6 +20,7 @@ from snakemake.cli import get_argument_parser
 from snakemake.settings.types import ExecMode
 
 ASKED = get_argument_parser().parse_known_args(sys.argv[1:])[0]
+config.update(plan_settings.as_yaml(config))
 # A wrong one is refused below, in one line. Without ./ and a slash at the end: Snakemake knows files by their text.
 RESULTS = os.path.normpath(os.path.expanduser(str(config.get("results") or "results")))
 # Whether jobs start here: not in the processes that Snakemake starts for single jobs.

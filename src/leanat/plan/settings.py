@@ -28,7 +28,8 @@ PARTS = {  # of a spec, and a field of each
 PATHS = ("results", "data_dir")  # 2026/11 is a folder, and no fraction
 MOST_SEEDS = 1000  # each is a training of every run
 COMMAND_LINE = "command line (--config or --set)"
-DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+DEVICE = re.compile(r"auto|cpu|cuda(:(0|[1-9][0-9]*))?")
+VARIABLE = re.compile(r"\$(\w+|\{\w+\})")  # of a shell, as a whole part of a path
 COUNTS = {"train": 1, "test": 1, "classes": 2, "channels": 1, "size": 1}  # of a data set, and the least each may be
 
 
@@ -45,6 +46,32 @@ def load(folder: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
     if problems := list(_problems(settings, own, file)):
         raise ConfigError(problems)
     return settings
+
+
+def as_yaml(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that Snakemake hands over, as ``--set`` would have them: what YAML reads as a number, true, false or null is
+    one.
+
+    Of ``--config`` Snakemake itself reads whole values that are numbers, True or False; all else, also inside lists and
+    mappings, stays text. A setting that is text, such as a folder called 2026, stays so.
+    """
+    texts = {"scale", "results", "device"}
+    found = {key: value if key in texts else _as_yaml(value) for key, value in config.items()}
+    if config.get("data_dir") is not None:
+        found["data_dir"] = None if config["data_dir"] == "null" else config["data_dir"]
+    return found
+
+
+def _as_yaml(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _as_yaml(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_as_yaml(part) for part in value]
+    try:
+        found = yaml_value(value) if isinstance(value, str) and value else value
+    except (yaml.YAMLError, ValueError):  # no number that is meant so, such as 010: refused as a text in its place
+        return value
+    return found if isinstance(found, bool | int | float | None) else value
 
 
 def data_sets(folder: Path) -> dict[str, dict[str, Any]]:
@@ -88,6 +115,9 @@ def _problems(settings: Mapping[str, Any], own: Mapping[str, Any], path: Path) -
     for key in PATHS:
         if isinstance(value := settings.get(key), str) and value.startswith("~"):  # was left as it is
             yield f"{where(key)}: {key}: {value} is not allowed; there is no such home folder"
+        elif isinstance(value, str) and any(map(VARIABLE.fullmatch, value.split("/"))):
+            why = "only a shell puts in variables; write the folder itself"
+            yield f"{where(key)}: {key}: {value} is not allowed; {why}"
     if (results := settings.get("results")) == "":
         yield f"{where('results')}: results: '' is not allowed; a folder"
     elif isinstance(results, str) and {*"{}"} & {*results}:
@@ -217,4 +247,5 @@ def number(text: str) -> str | float:
     """``8/255`` and ``1e-3`` as numbers (YAML 1.1 reads the second as text); any other text as it is."""
     if match := FRACTION.fullmatch(text):
         return float(match[1]) / float(match[2]) if float(match[2]) else text
-    return float(text) if EXPONENT.fullmatch(text) else text
+    value = float(text) if EXPONENT.fullmatch(text) else math.inf
+    return value if math.isfinite(value) else text  # 1e999 is no number

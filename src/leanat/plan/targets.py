@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,10 @@ def check_targets(targets: Iterable[str], grid: Grid) -> None:
     """Names the items and papers that exist where a target is none of them."""
     problems, rules = [], {"all", "bench", *PAGES, *OTHERS, *grid.papers}
     for target in targets:
-        match = re.fullmatch(r"figures/(?:([^/]+)/)?([^/]+?)(\.overview)?\.(pdf|png|csv|html)", target)
+        if re.fullmatch(r"figures/bench/[^/]+\.(pdf|csv)", target):  # of the trial, which is no paper
+            continue
+        page = re.sub(r"/claims\.json$", "/claims.pdf", target)  # a ledger is JSON, too
+        match = re.fullmatch(r"figures/(?:([^/]+)/)?([^/]+?)(\.overview)?\.(pdf|png|csv|html)", page)
         if match is None:
             if target.startswith("figures/"):
                 problems.append(f"{target}: no such target; figures are made as .pdf, .png and .csv")
@@ -44,6 +48,8 @@ def check_targets(targets: Iterable[str], grid: Grid) -> None:
         if paper is None:
             if beside or item not in PAGES:
                 problems.append(f"{target}: no such target{did_you_mean(item, PAGES)}")
+            elif item == "table1" and not first_tables(grid):
+                problems.append(f"{target}: none of these papers has a Table 1: {', '.join(grid.papers)}")
         elif paper not in grid.papers:
             problems.append(f"{target}: no paper {paper!r}{did_you_mean(paper, grid.papers)}")
         elif item in ("claims", "runs") and not beside:
@@ -56,6 +62,11 @@ def check_targets(targets: Iterable[str], grid: Grid) -> None:
             problems.append(f"{target}: nothing of it is run at scale {grid.scale.name}: {'; '.join(reasons)}")
     if problems:
         raise ConfigError(problems)
+
+
+def first_tables(grid: Grid) -> list[str]:
+    """Table 1 of every paper that has one, as items."""
+    return [f"{paper}/table1" for paper in grid.papers if f"{paper}/table1" in grid.items]
 
 
 def check_touch(targets: Iterable[str]) -> None:
@@ -84,6 +95,16 @@ def overrides(settings: Mapping[str, Any]) -> list[str]:
     return [f"{k}={json.dumps(v)}" for k, v in settings.items()]
 
 
+def for_snakemake(key: str, text: str) -> str:
+    """KEY=VALUE of a text, in quotes where Snakemake would read another value: of ``run #2``, ``2026``, ``1e5`` or ``a: b``.
+
+    The spaces keep the quotes, which it takes away where a value begins or ends with them.
+    """
+    words = ("true", "false", "nan", "inf", "infinity")
+    plain = re.fullmatch(r"[A-Za-z_/~][\w./+~ -]*\b", text) and text.lower() not in words
+    return f"{key}={text}" if plain else f"{key}= {json.dumps(text)} "
+
+
 def check_values(root: Path, grid: Grid, results: Path) -> None:
     """Runs ``leanat check`` with torch, in a process of its own, once for each content of all that it reads: configuration,
     code, the papers' numbers, the settings, and which torch and torchvision there are.
@@ -102,5 +123,6 @@ def check_values(root: Path, grid: Grid, results: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise ConfigError((done.stderr.strip() or f"leanat check failed ({done.returncode})").splitlines())
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    kept.touch()
+    with suppress(OSError):  # results that are read-only, which a dry run may read: checked again next time
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.touch()
