@@ -57,6 +57,34 @@ def test_wrong_words_name_what_exists(tmp_path, words, said):
     assert "Traceback" not in done.stdout + done.stderr
 
 
+def test_every_kind_of_setting_is_taken_from_the_command_line(tmp_path):
+    """As config/README.md and docs/running.md write them; Snakemake itself leaves true, null and inner numbers as text."""
+    words = ["deterministic=true", "other_counts=true", "seeds=null", "data_dir=null", "papers=[qtart]"]
+    words += ["more_seeds={qtart/table9: 4}", "change={qtart: {sgd: {recipe.lr.lr: 0.05, recipe.nesterov: false}}}"]
+    done = snakemake(tmp_path, "figures/qtart/table9.pdf", "-n", "--config", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    words[-1] = "change={qtart: {sgd: {recipe.lr.lr: fast}}}"
+    done = snakemake(tmp_path, "figures/qtart/table9.pdf", "-n", "--config", *words)
+    assert done.returncode != 0
+    assert "lr 'fast'; allowed: a finite number" in done.stdout + done.stderr
+
+
+def test_papers_without_a_table_1_are_made_without(tmp_path):
+    """SAT has figures alone."""
+    done = snakemake(tmp_path, "all", "-n", "--config", "papers=[sat]")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not re.search(r"^table1 +1$", done.stdout + done.stderr, re.M)
+    done = snakemake(tmp_path, "figures/table1.pdf", "-n", "--config", "papers=[sat]")
+    assert done.returncode != 0
+    assert "figures/table1.pdf: none of these papers has a Table 1: sat" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("target", ["figures/claims.json", "figures/qtart/claims.json", "figures/bench/digits.pdf"])
+def test_whatever_a_rule_makes_can_be_asked_for(tmp_path, target):
+    done = snakemake(tmp_path, target, "-n", "--quiet", "--config", "papers=[qtart]")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_a_wrong_value_is_found_by_a_dry_run(tmp_path):
     """A field that only the component itself knows: found before the first job, not by the job."""
     import shutil

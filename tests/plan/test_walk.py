@@ -61,6 +61,24 @@ def test_whole_papers_and_everything(grid):
     assert walk.items_of("all", grid) == walk.items_of("figures/overview.pdf", grid) == list(grid.items)
 
 
+@pytest.mark.parametrize(
+    "target", ["site", "site/index.html", "archive", "leanat-demo.zip", "figures/claims.json", "figures/overview.csv"]
+)
+def test_what_is_made_of_all_items(target, grid):
+    """Their data sets are looked for before the first job, and their cost is told."""
+    assert walk.items_of(target, grid) == list(grid.items)
+
+
+@pytest.mark.parametrize("target", ["figures/qtart/runs.csv", "figures/qtart/claims.json"])
+def test_what_is_made_of_a_paper(target, grid):
+    assert walk.items_of(target, grid) == walk.items_of("qtart", grid)
+
+
+@pytest.mark.parametrize("target", ["bench", "figures/bench/digits.pdf"])
+def test_the_trial_has_no_items(target, grid):
+    assert walk.items_of(target, grid) == []
+
+
 def test_a_target_that_is_none(grid):
     with pytest.raises(ConfigError, match="did you mean table1"):
         walk.items_of("figures/qtart/tabel1.pdf", grid)

@@ -51,9 +51,7 @@ PAGES = [f"figures/{item}.pdf" for item in ITEMS]
 BESIDE = [
     f"figures/{item}.overview.pdf" for item in ITEMS if ITEMS[item].kind != "figure"
 ]
-FIRST_TABLES = [
-    f"figures/{paper}/table1.pdf" for paper in GRID.papers if f"{paper}/table1" in ITEMS
-]
+FIRST_TABLES = [f"figures/{item}.pdf" for item in targets.first_tables(GRID)]
 RUNS_OF, SUITES_OF = walk.by_paper(GRID)
 RUN_LISTS = {
     paper: f"figures/{paper}/runs.csv" for paper, runs in RUNS_OF.items() if runs

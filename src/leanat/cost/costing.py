@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from leanat.core.errors import ConfigError
 from leanat.cost.forecast import ITEM, WORKFLOW, Forecast
 from leanat.plan.grid import Grid
 from leanat.plan.walk import Walk, items_of
@@ -73,8 +74,10 @@ def within(found: Sequence[Bill], seconds: float) -> list[Bill]:
 
 
 def cost(grid: Grid, target: str, results: Path, device: torch.device, deadline: float | None, devices: int) -> None:
-    """Logs the bill of a target. Raises ConfigError for a target that does not exist."""
+    """Logs the bill of a target. Raises ConfigError for a target that does not exist, or that has no item."""
     started, items = time.perf_counter(), items_of(target, grid)
+    if not items:
+        raise ConfigError([f"cost: {target}: no item of a paper, whose trainings a forecast is made of"])
     with Forecast.on(grid, device, log.info) as forecast:
         found = bills(grid, items, results, forecast)
         kinds = forecast.steps

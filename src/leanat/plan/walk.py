@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from leanat.plan.grid import Grid
-from leanat.plan.targets import check_targets
+from leanat.plan.targets import OTHERS, PAGES, check_targets, first_tables
 
 
 class Jobs(NamedTuple):
@@ -23,12 +23,15 @@ class Jobs(NamedTuple):
 
 
 def items_of(target: str, grid: Grid) -> list[str]:
-    """The items that a target is made of. Raises ConfigError, with the nearest names, where there is no such target."""
+    """The items that a target is made of; none for the trial. Raises ConfigError, with the nearest names, where there is no such
+    target.
+    """
     check_targets([target], grid)
-    name = re.sub(r"^figures/|(/claims|\.overview)?\.(pdf|png|csv)$", "", target)
+    name = re.sub(r"^figures/|(/claims|/runs|\.overview)?\.(pdf|png|csv|json)$", "", target)
+    name = re.sub(r"^(site)/index\.html$|^leanat-.+\.zip$", lambda file: file[1] or "archive", name)
     if name == "table1":
-        return [item for item in grid.items if item.endswith("/table1")]
-    return [item for item in grid.items if name in ("all", "overview", "claims", item) or item.startswith(f"{name}/")]
+        return first_tables(grid)
+    return [item for item in grid.items if name in ("all", *PAGES, *OTHERS, item) or item.startswith(f"{name}/")]
 
 
 class Walk:
