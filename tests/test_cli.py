@@ -79,6 +79,31 @@ def test_a_gpu_that_is_not_there(capsys, monkeypatch, tmp_path):
     assert "this machine has no GPU that torch can use; allowed here: auto, cpu" in err
 
 
+def test_a_number_that_no_gpu_has(capsys, monkeypatch, tmp_path):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    run = next(iter(structure.load(ROOT / "config").runs))
+    status, err = said(capsys, "train", run, "--device", "cuda:2", "--results", str(tmp_path))
+    assert (status, err) == (1, "leanat: device: 'cuda:2' is asked for, and torch sees 2 GPU(s), counted from cuda:0\n")
+
+
+def test_a_config_of_another_program_is_not_read(monkeypatch, tmp_path):
+    """Somebody's own project, in which the installed package attacks a network: a folder `config` is common."""
+    (tmp_path / "package" / "checkout").mkdir(parents=True)
+    (tmp_path / "package" / "checkout" / "config").symlink_to(ROOT / "config")
+    (tmp_path / "project" / "config").mkdir(parents=True)
+    (tmp_path / "project" / "config" / "config.yaml").write_text("defaults: [model: resnet]\n")
+    monkeypatch.chdir(tmp_path / "project")
+    monkeypatch.delenv("LEANAT_CONFIG_DIR", raising=False)
+    assert cli.options.config_folder() == Path("config")  # a checkout has no other
+    monkeypatch.setattr(cli.options, "__file__", str(tmp_path / "package" / "options.py"))
+    assert cli.options.config_folder() == tmp_path / "package" / "checkout" / "config"
+    monkeypatch.chdir(ROOT)
+    assert cli.options.config_folder() == Path("config")
+
+
 @pytest.mark.parametrize(("more", "gpus"), [([], 8), (["--device", "cuda:1"], 1), (["--devices", "3"], 3)])
 def test_the_cost_is_shared_by_all_gpus_though_one_measures_it(monkeypatch, tmp_path, more, gpus):
     import torch

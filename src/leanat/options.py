@@ -103,9 +103,12 @@ def named(suffix: str) -> Callable[[str], Path]:
 
 
 def config_folder() -> Path:
-    """``config`` in this folder, as in a checkout; elsewhere the package's own copy of it."""
+    """``config`` in this folder, as in a checkout; elsewhere the package's own copy of it, also where another program has a
+    ``config`` here.
+    """
     here, packaged = of_environment("CONFIG_DIR", path, "config"), Path(__file__).parent / "checkout" / "config"
-    return packaged if str(here) == "config" and not here.is_dir() and packaged.is_dir() else here
+    ours = (here / "datasets.yaml").is_file()
+    return packaged if str(here) == "config" and not ours and packaged.is_dir() else here
 
 
 def setting_pairs() -> list[str]:
