@@ -4,10 +4,13 @@ import csv
 import json
 import logging
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 from test_bad_inputs import answer, png, root  # noqa: F401
+
+from leanat.runs import attacking
 
 NETWORK = """
 import torch
@@ -49,6 +52,14 @@ def test_a_network_that_computes_in_place_gets_a_copy(root, attack):  # noqa: F8
     assert attack("--suite", "mine/main", "--out", "x") == (0, "")
     for path in (root / "x").rglob("*.npz"):
         assert np.load(path)["linf"].max() < 0.5
+
+
+def test_outcomes_of_this_very_folder_have_a_place_beside_it(tmp_path, monkeypatch):
+    (tmp_path / "hub").mkdir()
+    monkeypatch.chdir(tmp_path / "hub")
+    for way in (".", "..//hub", str(tmp_path / "hub")):
+        assert attacking._beside(Path(way)).resolve() == tmp_path / "hub-attacks"
+    assert attacking._beside(Path("net.pt")) == Path("net-attacks")
 
 
 def test_other_counts_of_a_data_set_are_refused(root, attack):  # noqa: F811

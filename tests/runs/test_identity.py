@@ -22,10 +22,12 @@ from toys import Small, toy
 from leanat import cli, data
 from leanat.attacks.pgd import PGD, Clean
 from leanat.attacks.threat import Linf
+from leanat.core.files import write_json
 from leanat.evaluation import outcome
 from leanat.evaluation.evaluate import evaluate, transfer
 from leanat.models import io
 from leanat.plan import structure
+from leanat.plan.grid import digest
 from leanat.runs import assess, attacking, experiment, identity, transferred
 
 ROOT = Path(__file__).parents[2]
@@ -293,6 +295,24 @@ def test_transfer_is_matched_by_source_and_target(tmp_path, replaced):
     assert sorted(kept) == sorted((tmp_path / "shared" / "target" / "attacks").glob("*.npz"))
 
 
+@pytest.mark.parametrize("damage", [None, "\0" * 16])
+def test_hashes_of_files_need_no_place_to_be_kept(tmp_path, monkeypatch, damage):
+    """Results that are read-only: the files are read again, and nothing stops. A damaged one is no hash."""
+    (tmp_path / "a.png").write_bytes(b"pixels")
+    monkeypatch.setattr(identity, "RECENT", -1.0)
+    files, cache = [str(tmp_path / "a.png")], tmp_path / ".hashes"
+    first = identity._of_files(files, cache)
+    (kept,) = cache.iterdir()
+    if damage is None:
+        kept.unlink()
+        monkeypatch.setattr(
+            identity, "write_text", lambda path, text: (_ for _ in ()).throw(PermissionError(13, "denied"))
+        )
+    else:
+        kept.write_text(damage)
+    assert identity._of_files(files, cache) == first
+
+
 # -- runs
 
 
@@ -370,6 +390,40 @@ def test_an_unfinished_run_is_not_overwritten_by_another_spec(tmp_path, capsys):
     epochs = []
     experiment.train_run("x", sgd(epochs=3), folder, None, CPU, lambda run: epochs.append(run.epoch))
     assert epochs == [3]
+
+
+def test_two_folders_of_one_name_are_told_apart_before_anything_is_trained(tmp_path, capsys):
+    for place, seed in (("a", 0), ("b", 1)):
+        (tmp_path / place / "x").mkdir(parents=True)
+        (tmp_path / place / "x" / "spec.json").write_text(json.dumps(sgd(seed=seed)))
+    words = ["train", str(tmp_path / "a/x"), str(tmp_path / "b/x"), "--results", str(tmp_path), "--device", "cpu"]
+    assert cli.main(words) == 1
+    assert "leanat: x: two folders of this name have other specs" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_of_another_spec_is_told_before_the_run_before_it_is_trained(results, tmp_path, capsys):
+    folder, (run, _) = results
+    (folder / "runs" / run).rename(folder / "runs" / "mine")
+    for name, seed in (("first", 5), ("mine", 7)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "spec.json").write_text(json.dumps(sgd(seed=seed)))
+    words = ["train", str(tmp_path / "first"), str(tmp_path / "mine"), "--results", str(folder), "--device", "cpu"]
+    assert cli.main(words) == 1
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1
+    assert "finished with another spec (seed 0, now 7)" in err
+    assert not (folder / "runs" / "first").exists()
+
+
+def test_all_runs_are_finished_before_the_first_is_attacked(tmp_path, monkeypatch):
+    chosen = [e for e in grid().evaluations.values() if e.suite == "qtart-main" and not e.sources][:2]
+    monkeypatch.setattr(transferred.Trained, "load", lambda *_: pytest.fail("attacked"))
+    first = grid().runs[chosen[0].run]
+    (tmp_path / "runs" / first.id).mkdir(parents=True)
+    write_json(tmp_path / "runs" / first.id / "metrics.json", {"spec": first.spec, "spec_hash": digest(first.spec)})
+    with pytest.raises(FileNotFoundError, match=f"{chosen[1].run}/metrics.json: no such file"):
+        attacking.attack_runs(grid(), [e.run for e in chosen], "qtart-main", options(tmp_path, config_dir=tmp_path))
 
 
 def test_data_that_changed_are_said(results, capsys, monkeypatch):

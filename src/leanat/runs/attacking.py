@@ -33,11 +33,16 @@ def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Nam
     """Writes ``<run>/suites/<suite>.json``, and a file per outcome under ``<run>/attacks/`` or, of a snapshot,
     ``<run>/attacks-after-<epoch>/``, of each run.
 
-    Runs that are attacked from the same sources go together: each adversarial example is made once.
+    Runs that are attacked from the same sources go together: each adversarial example is made once. Raises what
+    ``identity.read_run`` raises, of all of them before the first is attacked.
     """
     evaluations = {e.run: e for e in grid.evaluations.values() if e.suite == suite}
     chosen = [evaluations[_whole_name(run, suite, evaluations)] for run in runs]
     training.check_counts({grid.runs[one.run].spec["data"]["name"] for one in chosen}, arguments)
+    for run in dict.fromkeys(
+        run for one in chosen for run in one.needs
+    ):  # all that is not finished, before the first attack
+        identity.read_run(arguments.results / "runs" / run)
     groups: dict[object, list[Evaluation]] = {}
     for evaluation in chosen:
         groups.setdefault(evaluation.sources or evaluation.run, []).append(evaluation)
@@ -103,7 +108,7 @@ def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespac
             )
         attacks = {k: _fewer(v, arguments.examples) for k, v in attacks.items()}
     path = arguments.model
-    folder = arguments.out or path.with_name(f"{path.name if path.is_dir() else path.stem}-attacks")
+    folder = arguments.out or _beside(path)
     about["precision"] = precision
     log.info("%s", "\n".join(f"{k}: {v}" for k, v in about.items()))
     log.info("suite: %s of %s at scale %s", suite, paper, grid.scale.name)
@@ -119,6 +124,12 @@ def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespac
     with atomic_write(out.with_suffix(".csv")) as beside, open(beside, "w", newline="", **way) as file:
         csv.DictWriter(file, rows[0]).writerows([dict(zip(rows[0], rows[0], strict=True)), *rows])
     log.info("\n%s\n\n%s and .csv", _as_text(rows), out)
+
+
+def _beside(path: Path) -> Path:
+    """Where the outcomes of a network go, beside its file or folder, also of ``.``."""
+    path = path if path.name and path.name != ".." else path.resolve()
+    return path.with_name(f"{path.name if path.is_dir() else path.stem}-attacks")
 
 
 def _any_network(

@@ -6,7 +6,6 @@ import fcntl
 import logging
 import os
 import platform
-import re
 import shutil
 import subprocess
 import time
@@ -32,6 +31,7 @@ from leanat.evaluation import evaluate, outcome
 from leanat.models import io
 from leanat.plan import components, jobs
 from leanat.plan.grid import UPSTREAM, digest
+from leanat.plan.settings import DEVICE
 from leanat.runs import checkpoint, curves, devices, identity, records
 from leanat.runs.selection_log import SelectionLog
 from leanat.training.early_stop import EarlyStop
@@ -55,7 +55,7 @@ def device_of(name: str) -> torch.device:
     Raises ConfigError where a GPU is asked for that is not there, and where ``auto`` finds one that torch cannot use: the
     job would take hours on the CPU without a word. Warns where the driver does not list the GPU that torch has.
     """
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+    if not DEVICE.fullmatch(name):
         raise ConfigError([f"device: {name!r} is not allowed; allowed: auto, cpu, cuda, cuda:N"])
     if name != "cpu" and not torch.cuda.is_available():
         if name != "auto":
@@ -134,16 +134,12 @@ def finished(folder: Path, spec: dict[str, Any], data_dir: str | None, device: t
     """The metrics of a run that is finished and made from this spec, these data and these runs; None if it is not finished.
 
     A finished run is left alone: only ``metrics.json`` is put back where it is gone, for Snakemake removes what a job is
-    to make before it starts the job. Raises IdentityError, one line, for a run that is made from something else.
+    to make before it starts the job. Raises IdentityError, one line, for a run that is made from something else, and what
+    ``identity.finished`` raises.
     """
     record = folder / "finished.json"
-    if not record.is_file():
+    if (metrics := identity.finished(folder, spec)) is None:
         return None
-    metrics = records.metrics(record, "made_from", "date", "clean", "wall_seconds")
-    again = f"; to train it anew, remove {folder}"
-    if metrics["spec"] != spec:
-        differ = "; ".join(identity.changes(metrics["spec"], spec)[:3])
-        raise identity.IdentityError(f"{folder}: finished with another spec ({differ}){again}")
     identity.check_files(folder, metrics)
     try:
         split, test = load(components.read(resolve_run_paths(spec, folder.parent)), data_dir, device)
@@ -153,7 +149,7 @@ def finished(folder: Path, spec: dict[str, Any], data_dir: str | None, device: t
         now = made_from(spec, split, test, folder.parent)
         if now != metrics["made_from"]:
             differ = identity.differences(metrics["made_from"], now)
-            raise identity.IdentityError(f"{folder}: finished, but made from other {differ}{again}")
+            raise identity.IdentityError(f"{folder}: finished, but made from other {differ}; {identity.anew(folder)}")
     if not (folder / "spec.json").is_file():
         write_json(folder / "spec.json", spec)
     path = folder / "metrics.json"
@@ -210,11 +206,9 @@ def train_run(
         return follow(spec, folder, data_dir, device, stop)
     with locked(folder):
         remove_leftovers(folder)
-        identity.check_name(folder, spec)
         if (kept := finished(folder, spec, data_dir, device)) is not None:
             distributed.broadcast_from_rank0(lambda: (None,), device)
             return kept
-        identity.check_unfinished(folder, spec)
         write_json(folder / "spec.json", spec)
         experiment, mark = prepare(resolve_run_paths(spec, folder.parent), data_dir, device), digest(spec)
         source = made_from(spec, experiment.split, experiment.test, folder.parent)

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -169,6 +170,28 @@ def check_unfinished(folder: Path, spec: Mapping[str, Any]) -> None:
         )
 
 
+def finished(folder: Path, spec: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The metrics of a finished run of this spec; None where nothing in the folder is finished.
+
+    Raises IdentityError where its name, its metrics or its checkpoint are of another spec, ValueError for damaged metrics.
+    """
+    check_name(folder, spec)
+    record = folder / "finished.json"
+    if not record.is_file():
+        check_unfinished(folder, spec)
+        return None
+    metrics = records.metrics(record, "made_from", "date", "clean", "wall_seconds")
+    if metrics["spec"] != spec:
+        differ = "; ".join(changes(metrics["spec"], spec)[:3])
+        raise IdentityError(f"{folder}: finished with another spec ({differ}); {anew(folder)}")
+    return metrics
+
+
+def anew(folder: Path) -> str:
+    """What to do about a run that is not what it is asked for."""
+    return f"to train it anew, remove {folder}"
+
+
 def _kept_spec(path: Path) -> dict[str, Any]:
     try:
         return read_json(path, "the spec of a run")
@@ -281,11 +304,13 @@ def _of_files(files: Iterable[str], cache: Path | None) -> str:
         stamps.update(f"\0{s.st_size} {s.st_mtime_ns} {s.st_ctime_ns} {s.st_ino}\n".encode())
         newest = max(newest, s.st_ctime)
     kept = None if cache is None else cache / stamps.hexdigest()[:32]
-    if kept is not None and kept.is_file() and len(cached := kept.read_text()) == LENGTH:
-        return cached
+    with suppress(OSError, ValueError):  # there is none, or it is damaged
+        if kept is not None and re.fullmatch(f"[0-9a-f]{{{LENGTH}}}", cached := kept.read_text()):
+            return cached
     settled = time.time() - newest > RECENT
     with ThreadPoolExecutor(8) as pool:
         sha = of_value(list(pool.map(of_file, map(Path, files))))
     if kept is not None and settled:
-        write_text(kept, sha)
+        with suppress(OSError):  # results that are read-only, or a full disk: the files are read again next time
+            write_text(kept, sha)
     return sha

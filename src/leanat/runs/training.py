@@ -15,7 +15,7 @@ from leanat.core.errors import ConfigError
 from leanat.core.meter import Stopped
 from leanat.data import folders
 from leanat.plan import components, sense, settings
-from leanat.runs import experiment, progress, records, signals
+from leanat.runs import experiment, identity, progress, records, signals
 
 log = logging.getLogger("leanat")
 
@@ -48,15 +48,27 @@ def train_runs(specs: list[tuple[str, dict[str, Any]]], arguments: argparse.Name
 
 
 def check_specs(specs: list[tuple[str, dict[str, Any]]], arguments: argparse.Namespace) -> None:
-    """Raises ValueError for what is no spec, and ConfigError with all that ``leanat check`` would say of these specs.
+    """Raises ValueError for what is no spec, and ConfigError with all that ``leanat check`` would say of these specs, and for
+    folders that hold the run of another spec.
 
     Sizes are not checked for a data set that ``datasets.yaml`` does not list, nor if there is no such file.
     """
     counts, problems = arguments.config_dir / "datasets.yaml", []
     datasets = settings.data_sets(counts.parent) if counts.is_file() else {}
+    named: dict[str, dict[str, Any]] = {}
     for name, spec in specs:
         records.spec(spec, Path(name, "spec.json"))
-        if (arguments.results / "runs" / name / "finished.json").is_file():
+        folder = arguments.results / "runs" / name
+        if named.setdefault(name, spec) != spec:
+            problems.append(
+                f"{name}: two folders of this name have other specs, and would be trained in {folder}; rename one"
+            )
+        try:
+            finished = identity.finished(folder, spec)
+        except identity.IdentityError as error:
+            problems.append(str(error))
+            continue
+        if finished is not None:
             continue
         try:
             components.read(spec)
