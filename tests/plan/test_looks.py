@@ -29,6 +29,13 @@ def test_a_file_in_the_place_of_the_results_is_one_line(tmp_path):
         structure.load(ROOT / "config", {"papers": ["sat"]}, tmp_path / "notes.txt")
 
 
+def test_a_link_to_results_that_are_gone_is_one_line(tmp_path):
+    """As of a disk that is not mounted: nothing could be made there, and nothing is planned."""
+    (tmp_path / "results").symlink_to(tmp_path / "scratch")
+    with pytest.raises(ConfigError, match=r"^results: .*results is a link to .*scratch, which is not there$"):
+        structure.load(ROOT / "config", {"papers": ["sat"]}, tmp_path / "results")
+
+
 def test_what_was_decided_stays_beside_what_the_configuration_asks_for(tmp_path):
     looks.write(tmp_path, "demo", {"sat/figure8": 3})
     asked = {"papers": ["sat"]}

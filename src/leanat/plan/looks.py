@@ -27,6 +27,8 @@ def read(results: Path, scale: str) -> dict[str, int]:
     try:
         more: Any = json.loads(path.read_text())
     except FileNotFoundError:
+        if results.is_symlink() and not results.exists():  # the disk that it was on is gone, or not mounted
+            raise ConfigError([f"results: {results} is a link to {results.readlink()}, which is not there"]) from None
         return {}
     except OSError as error:
         raise ConfigError([f"results: {results} is no folder for results: {path}: {error.strerror}"]) from None
