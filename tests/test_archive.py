@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import sys
 import zipfile
 from pathlib import Path
@@ -138,6 +139,39 @@ def test_a_ledger_of_fewer_runs_is_refused(made, name):
         archive.write(grid, folder / "results", ROOT, folder / "figures", folder / "d.zip")
     said = refused(made, f"figures/{name}", ledger(cell.runs[:1]))
     assert f"{name}: its numbers of qtart/decomposition are not of the runs of these settings; make it anew" in said
+
+
+def test_a_csv_that_cannot_be_read_is_named(made):
+    grid, folder = made
+    path = folder / "figures" / "qtart" / "own.csv"
+    path.write_bytes("run,seconds\né,1\n".encode("latin-1"))
+    try:
+        with pytest.raises(ConfigError, match=r"^archive: [^\n]*own\.csv: no CSV in UTF-8 that can be read \([^\n]*$"):
+            archive.write(grid, folder / "results", ROOT, folder / "figures", folder / "e.zip")
+    finally:
+        path.unlink()
+    assert not (folder / "e.zip").exists()
+
+
+def test_a_copy_that_was_cut_short_is_refused(made, tmp_path):
+    """Outcomes that a summary names, and histories: a zip without them would pass for whole."""
+    grid, folder = made
+    shutil.copytree(folder / "results", tmp_path / "results")
+    suite = next((tmp_path / "results/runs").glob("*/suites/*.json"))
+    summary = json.loads(suite.read_text())
+    next(iter(summary["attacks"].values()))["file"] = "attacks/fgsm-0-0.npz"
+    suite.write_text(json.dumps(summary))
+    lost = suite.parents[1] / "attacks/fgsm-0-0.npz"
+    with pytest.raises(
+        ConfigError, match=rf"^archive: 1 files that finished runs name are not there, such as {lost}; put"
+    ):
+        archive.write(grid, tmp_path / "results", ROOT, folder / "figures", tmp_path / "e.zip")
+    lost.parent.mkdir()
+    lost.write_bytes(b"outcomes")
+    archive.write(grid, tmp_path / "results", ROOT, folder / "figures", tmp_path / "e.zip")
+    (suite.parents[1] / "history.csv").unlink()
+    with pytest.raises(ConfigError, match=r"history\.csv; put them back"):
+        archive.write(grid, tmp_path / "results", ROOT, folder / "figures", tmp_path / "e.zip")
 
 
 def test_nothing_finished_is_said(made, tmp_path):

@@ -20,6 +20,7 @@ from leanat.runs import records
 from leanat.runs.experiment import revision
 
 OF_A_RUN = ("spec.json", "metrics.json", "history.csv", "selection.npz")
+NETWORKS = (".safetensors", ".pt")  # are not in the zip
 OF_THE_CODE = (  # what the numbers were made by and compared with
     "README.md", "LICENSE", "CITATION.cff", "pyproject.toml", "constraints.txt", "environment.yml", "config", "published",
     "replicated",
@@ -41,11 +42,15 @@ FIXED = (1980, 1, 1, 0, 0, 0)  # of every file in the zip: the first moment that
 def write(grid: Grid, results: Path, root: Path, figures: Path, out: Path) -> str:
     """Writes the zip and returns a line about it.
 
-    Raises ConfigError where no run of the grid is finished, and for numbers of runs that are not in the zip.
+    Raises ConfigError where no run of the grid is finished, where files of one are missing, and for numbers of runs that are
+    not in the zip.
     """
     runs = [run for run in grid.runs if (results / "runs" / run / "metrics.json").is_file()]
     if not runs:
         raise ConfigError([f"archive: no run of scale {grid.scale.name} is finished below {results}"])
+    if absent := [str(path) for run in runs for path in lacking(results / "runs" / run)]:
+        n, way = len(absent), "put them back, or remove the runs or summaries that name them, and make these anew"
+        raise ConfigError([f"archive: {n} files that finished runs name are not there, such as {absent[0]}; {way}"])
     every = sorted(contents(grid, runs, results, root, figures))
     files = {name: path for name, path in every if not path.name.startswith(".")}  # what a killed writer left, say
     if problems := [line for name, path in files.items() for line in _of_other_runs(name, path, grid, set(runs))]:
@@ -62,6 +67,18 @@ def write(grid: Grid, results: Path, root: Path, figures: Path, out: Path) -> st
     size = out.stat().st_size / 2**20
     digest = hashlib.sha256(out.read_bytes()).hexdigest()
     return f"{out}: {len(files) + 3} files of {len(runs)} runs, {size:.1f} MB, sha256 {digest}"
+
+
+def lacking(folder: Path) -> list[Path]:
+    """What a finished run has or names and is not there, as after a copy that was cut short: records, and outcomes of images."""
+    named = ["history.csv", *records.metrics(folder / "metrics.json").get("files", ())]
+    for path in sorted((folder / "suites").glob("*.json")):
+        summary = records.suite(path)
+        made = [*summary["attacks"].values(), *summary.get("measures", {}).values()]
+        named += [entry["file"] for entry in made if "file" in entry]
+    return [
+        folder / name for name in dict.fromkeys(named) if not name.endswith(NETWORKS) and not (folder / name).is_file()
+    ]
 
 
 def add(whole: zipfile.ZipFile, name: str, content: bytes) -> None:
@@ -109,8 +126,12 @@ def _of_a_csv(path: Path, item: Item | None, runs: set[str]) -> Iterator[str]:
     if item is not None and not item_csv.of_these_runs(path, item):
         yield f"archive: {path}: its numbers of {item.name} are not of the runs of these settings; {AGAIN}"
         return
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        yield f"archive: {path}: no CSV in UTF-8 that can be read ({error}); {AGAIN}"
+        return
     named = {run for row in rows for key in ("run", "runs") for run in (row.get(key) or "").split()}
     if absent := sorted(named - runs):
         text = f"{len(absent)} of its runs are not among those of these settings that are finished"
