@@ -7,6 +7,7 @@ import errno
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 from test_bad_inputs import answer, root  # noqa: F401
 from test_records import finished, here  # noqa: F401
 
+from leanat import cli
 from leanat.core.files import write_json
 from leanat.plan import structure
 from leanat.report import composed, items, measures
@@ -94,6 +96,8 @@ CUTS = [
     (CSV, lambda b: b.replace(b",", b";"), "table1.csv: damaged: no column row, column, published"),
     (CSV, lambda b: b.replace(b"[", b"", 3), "are no numbers"),
     (CSV, lambda b: b + b"\xff\n", "table1.csv: damaged: 'utf-8' codec"),
+    (CSV, lambda b: b.replace(b",50.0,", b",fifty,"), "table1.csv: damaged: published of row 2: 'fifty' is no number"),
+    (CSV, lambda b: b.replace(b",50.0,", b",1e999,"), "table1.csv: damaged: published of row 2: '1e999' is no number"),
     (NPZ, lambda b: b[:100], "table1.npz: damaged: File is not a zip file"),
     (NPZ, lambda b: b"", "table1.npz: damaged: No data left in file"),
 ]  # fmt: skip
@@ -113,6 +117,39 @@ def test_a_damaged_file_of_an_item_is_named(here, runs, capsys, file, cut, said)
         status, err = answer(capsys, ["overview", "mine/table1", "--out", "o.pdf"])
         assert (status, len(err.splitlines())) == (1, 1)
         assert said in err
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, "no such file"), (b"PK", "not an outcome (")])
+def test_an_outcome_that_a_summary_names_says_how_it_is_made_again(here, runs, capsys, content, said):  # noqa: F811
+    """The workflow looks for the summary: of the outcome alone it makes nothing again."""
+    suite = here / "results/runs" / runs[0] / "suites/mine-main.json"
+    summary = json.loads(suite.read_text())
+    summary["attacks"]["pgd20"]["file"] = "attacks/pgd20-0-0.npz"
+    write_json(suite, summary)
+    path = suite.parents[1] / "attacks/pgd20-0-0.npz"
+    if content is not None:
+        path.parent.mkdir()
+        path.write_bytes(content)
+    status, err = answer(capsys, ["table", "mine/table1", "--out", "x.pdf"])
+    assert (status, len(err.splitlines())) == (1, 1)
+    assert f"{path.relative_to(here)}: {said}" in err
+    assert err.endswith(
+        f"remove the summary in {suite.parent.relative_to(here)} that names it, and it is attacked again\n"
+    )
+
+
+def test_one_run_of_two_machines_has_two_curves(here, runs, capsys, monkeypatch):  # noqa: F811
+    """Both folders have one name; `.` has none."""
+    own = here / "results/runs" / runs[0]
+    shutil.copytree(own, here / "there" / runs[0])
+    words = ["curves", str(own), str(here / "there" / runs[0]), "--out", "x.pdf"]
+    assert cli.main(words) == 0
+    said = capsys.readouterr().out
+    assert f"{own}\n" in said
+    assert f"{here / 'there' / runs[0]}\n" in said
+    monkeypatch.chdir(own)
+    assert cli.main(["curves", "."]) == 0
+    assert capsys.readouterr().out.startswith(f"{runs[0]}\n")
 
 
 def test_a_disk_that_is_full_takes_no_item_that_was_there(here, runs, capsys, monkeypatch):  # noqa: F811
@@ -229,6 +266,7 @@ def test_a_training_names_what_is_damaged_in_its_folder(here, capsys, file, cont
     [
         ({"snapshots": [99]}, "spec.snapshots: 99; allowed: 1 to recipe.epochs, which is "),
         ({"method": {"selector": {"once": {"tau": 500, "inner": "everything"}}}}, "spec: tau 500 never acts in "),
+        ({"data": {"validation": 0.0005}}, "spec.data.validation: 0.0005 of 600 examples leaves a part empty"),
         ({"code": 1}, "spec.code: 1; allowed: 3, the meaning that training has in this version"),
         ({"recipe": {"batch": 10**6}}, "spec.recipe.batch: 1000000; allowed: up to 600, the examples of digits"),
     ],

@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import io
 import json
 import re
 import shutil
@@ -10,9 +11,10 @@ from pathlib import Path
 
 import made_up
 import pytest
+from PIL import Image
 
 from leanat.core.errors import ConfigError
-from leanat.site import build, charts, trials
+from leanat.site import build, charts, pictures, trials
 
 ROOT = Path(__file__).parents[2]
 OPTIONAL = {"td", "th", "tr", "li", "dt", "dd"}  # whose end tags HTML needs not
@@ -143,6 +145,34 @@ def test_a_trial_that_is_cut_is_named(results, tmp_path):
                 (tmp_path / other).write_text(content)
             with pytest.raises(ValueError, match=rf"^[^\n]*{name}: damaged: [^\n]*$"):
                 trials.read(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "number"), [("digits.csv", "20.31"), ("digits-verdicts.csv", "-20.0")])
+@pytest.mark.parametrize("instead", ["20;31", "inf"])
+def test_a_trial_with_other_than_numbers_is_named(results, tmp_path, name, number, instead):
+    for path in (results / "figures" / "bench").glob("*.csv"):
+        text = path.read_text()
+        (tmp_path / path.name).write_text(text.replace(number, instead, 1) if path.name == name else text)
+    with pytest.raises(ValueError, match=rf"^[^\n]*{name}: damaged: [^\n]*'{instead}' is no number[^\n]*$"):
+        trials.read(tmp_path)
+
+
+@pytest.mark.parametrize("cut", [0, 40, 300])
+def test_a_picture_that_is_cut_is_named(tmp_path, cut):
+    """As after a copy of the figures that was cut short; Pillow raises OSError without a name, or SyntaxError."""
+    file = io.BytesIO()
+    Image.effect_noise((60, 60), 50).save(file, "PNG")
+    (tmp_path / "a.png").write_bytes(file.getvalue()[:cut])
+    with pytest.raises(ValueError, match=r"^[^\n]*a\.png: damaged: [^\n]+; remove it, and it is made again$"):
+        pictures.small(tmp_path / "a.png")
+
+
+def test_the_folder_that_one_is_in(grid, results, tmp_path, monkeypatch):
+    (tmp_path / "pages").mkdir()
+    monkeypatch.chdir(tmp_path / "pages")
+    said = build.write(grid, results / "results", ROOT, results / "figures", Path("."))
+    assert said.startswith(str(tmp_path / "pages" / "index.html"))
+    assert (tmp_path / "pages" / "index.html").is_file()
 
 
 def test_a_full_disk_is_named_and_leaves_nothing(grid, results, tmp_path, monkeypatch):

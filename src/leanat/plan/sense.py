@@ -28,7 +28,10 @@ def spec_problems(spec: Mapping[str, Any], dataset: Mapping[str, Any] | None) ->
         return found
     found += attack_problems(spec, dataset, "spec")
     found += augmentation_problems(spec["data"].get("augment") or [], dataset["size"], name)
-    examples = dataset["train"] * (1 - (spec["data"].get("validation") or 0))
+    share = spec["data"].get("validation")
+    found += empty_part(share, dataset["train"], "spec.data.validation")
+    found += empty_part((spec.get("early_stop") or {}).get("share"), dataset["test"], "spec.early_stop.share")
+    examples = dataset["train"] * (1 - (share or 0))
     for where, key, value in _numbers(spec["method"].get("selector"), "spec.method.selector"):
         if key in ("count", "gamma") and value >= examples:
             found.append(
@@ -39,6 +42,12 @@ def spec_problems(spec: Mapping[str, Any], dataset: Mapping[str, Any] | None) ->
     if isinstance(batch := spec["recipe"]["batch"], int) and batch > examples:
         found.append(f"spec.recipe.batch: {batch}; allowed: up to {examples:g}, the examples of {name}")
     return found
+
+
+def empty_part(share: Any, n: int, where: str) -> Iterator[str]:
+    """A share of n examples that is none of them, or all. None is no share; what is no number is said elsewhere."""
+    if isinstance(share, float) and not 0 < round(share * n) < n:
+        yield f"{where}: {share:g} of {n} examples leaves a part empty"
 
 
 def augmentation_problems(augment: list[Any], size: int, name: str) -> Iterator[str]:
@@ -52,12 +61,15 @@ def augmentation_problems(augment: list[Any], size: int, name: str) -> Iterator[
 
 
 def attack_problems(value: Any, dataset: Mapping[str, Any], where: str) -> Iterator[str]:
-    """Radii and steps that no image in [0, 1] of this size can take, wherever a threat model stands."""
+    """Radii and steps that no image in [0, 1] of this size can take, wherever a threat model stands, and parts of the test
+    images that are none or all of them.
+    """
     if isinstance(value, list):
         for i, part in enumerate(value):
             yield from attack_problems(part, dataset, f"{where}[{i}]")
     if not isinstance(value, dict):
         return
+    yield from empty_part(value.get("holdout"), dataset["test"], f"{where}.holdout")
     longest = math.sqrt(dataset["channels"]) * dataset["size"]  # from all black to all white
     if isinstance(value.get("threat"), dict) and value["threat"]:
         norm, ball = named_part(value["threat"])

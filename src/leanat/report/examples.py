@@ -90,7 +90,7 @@ def _right(
             file = _file(name, folder / run, path)
             if file is None:
                 return None
-            loaded = outcome.load(file)
+            loaded = outcome_of(file)
             positions.append(loaded.index)
             right = loaded.clean_correct if name == "clean" else loaded.correct
             inside = _inside(of, loaded, folder / by)
@@ -103,6 +103,26 @@ def _right(
     if not all(np.array_equal(positions[0], index) for index in positions):
         return None
     return positions[0], np.stack(rows)
+
+
+def outcome_of(file: Path) -> outcome.Outcome:
+    """What a training or an attack left in a run's folder, ``<run>/clean.npz`` or ``<run>/attacks/<name>.npz``.
+
+    Raises FileNotFoundError or ValueError, one line that says what to do, where it is not there or damaged.
+    """
+    try:
+        return outcome.load(file)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{file}: no such file; {again(file)}") from None
+    except ValueError as error:
+        raise ValueError(f"{error}; {again(file)}") from None
+
+
+def again(file: Path) -> str:
+    """How such a file is made again: the workflow looks for the summary that names it, not for the file itself."""
+    if file.name == outcome.PLAIN:
+        return f"remove {file.parent}, and it is trained anew"
+    return f"remove the summary in {file.parents[1] / 'suites'} that names it, and it is attacked again"
 
 
 def _file(name: str, run: Path, suite: Path | None) -> Path | None:

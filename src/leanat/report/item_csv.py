@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     import pandas
 
 CELL = ("row", "column", "published", "values", "missing")
+NUMBERS = ("published", "mean", "low", "high", "n", "tested", "not_finite", "digits")
+NUMBERS += ("replicated_mean", "replicated_low", "replicated_high", "replicated_n")
 
 
 def rows(path: Path, *need: str) -> list[dict[str, str]]:
     """A row for each cell. Raises ValueError, one line, for a file that is cut, or that is not of an item's cells."""
     found = records.rows(path, *CELL, *need)
+    records.check_numbers(path, found, NUMBERS)
     for row in found:
         try:
             values = json.loads(row["values"])

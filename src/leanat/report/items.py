@@ -123,11 +123,14 @@ class Sources:
     @cache  # noqa: B019
     def arrays(self, evaluation: str, measure: str) -> dict[str, np.ndarray]:
         file = named(self.suite(evaluation)["measures"], measure, measure)["file"]
-        return records.arrays(self.results / "runs" / evaluation.partition("/")[0] / file)
+        path = self.results / "runs" / evaluation.partition("/")[0] / file
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such file; {examples.again(path)}")
+        return records.arrays(path, again=examples.again(path))
 
     def outcome(self, run: str, file: str) -> outcome.Outcome:
         """Example by example, in the order of their numbers."""
-        return outcome.load(self.results / "runs" / run / file)
+        return examples.outcome_of(self.results / "runs" / run / file)
 
     @cache  # noqa: B019
     def history(self, run: str) -> list[dict[str, str]]:

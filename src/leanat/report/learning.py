@@ -24,7 +24,10 @@ OLD = "none; trained before the history had them, or too short for them to cost 
 
 def make(runs: Sequence[str], results: Path, out: Path | None) -> str:
     """The curves as text; ``out``: also as PDF, with PNG, SVG and CSV beside it."""
-    found = {folder.name: history(folder) for folder in (folder_of(run, results) for run in runs)}
+    folders = list(dict.fromkeys(folder_of(run, results) for run in runs))
+    names = [folder.name for folder in folders]
+    # the same run of two machines is told by its path
+    found = {str(f) if names.count(f.name) > 1 else f.name: history(f) for f in folders}
     if out is not None:
         write(found, out.with_suffix(""))
     return "\n\n".join(text(name, rows) for name, rows in found.items())

@@ -26,7 +26,7 @@ COUNTS = ("epoch", "kept", "forward", "backward")  # its whole numbers
 def folder_of(run: str, results: Path) -> Path:
     """The folder of a finished run: by its path, its name, or the beginning of its name where no other begins so."""
     if (Path(run) / "metrics.json").is_file():
-        return Path(run)
+        return Path(run) if Path(run).name not in ("", "..") else Path(run).resolve()  # it names the run
     runs = results / "runs"
     if (runs / run / "metrics.json").is_file():
         return runs / run

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -264,6 +265,18 @@ def rows(path: Path, *need: str, again: str = AGAIN) -> list[dict[str, str]]:
     if wrong := next((words for words, holds in why.items() if holds), None):
         raise ValueError(f"{path}: damaged: {wrong}; {again}")
     return [dict(zip(head, row, strict=True)) for row in body]
+
+
+def check_numbers(path: Path, rows: Iterable[Mapping[str, str]], names: Iterable[str], again: str = AGAIN) -> None:
+    """Raises ValueError, one line, where a column of ``names`` that a row has is neither empty nor a finite number."""
+    for line, row in enumerate(rows, 2):
+        for name in names:
+            try:
+                right = not (text := row.get(name)) or math.isfinite(float(text))
+            except ValueError:
+                right = False
+            if not right:
+                raise ValueError(f"{path}: damaged: {name} of row {line}: {row[name]!r} is no number; {again}")
 
 
 def wrong(kind: Any, value: Any) -> list[str]:

@@ -50,7 +50,9 @@ def write(grid: Grid, results: Path, root: Path, figures: Path, out: Path) -> st
 
     ``figures``: where the pictures of the items are. What was in ``out`` goes, if it was a site; else ConfigError.
     """
-    out = out.resolve() if out.is_symlink() else out  # the link stays
+    out = (
+        out.resolve() if out.is_symlink() or out.name in ("", "..") else out
+    )  # a link stays; this folder has a name, too
     if out.exists() and any(out.iterdir()) and not (out / "assets" / "site.css").is_file():
         raise ConfigError([f"site: {out} holds something else; remove it, or name another folder by --out"])
     site = collect(grid, results, root)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leanat.report.run_files import training_data
+from leanat.runs import records
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,10 +20,18 @@ ACROSS = 40  # images in a row of a sheet
 
 
 def small(png: Path, width: int) -> tuple[bytes, tuple[int, int]]:
-    """A lossless WebP of few colours, at most ``width`` pixels wide, and its size. Same picture, same bytes."""
+    """A lossless WebP of few colours, at most ``width`` pixels wide, and its size. Same picture, same bytes.
+
+    Raises ValueError, one line, for a picture that is damaged.
+    """
     from PIL import Image
 
-    image = Image.open(png).convert("RGB")
+    try:
+        image = Image.open(png).convert("RGB")
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # a file that was cut makes Pillow's decoders raise nearly anything
+        raise ValueError(f"{png}: damaged: {' '.join(str(error).split())}; {records.AGAIN}") from None
     if image.width > width:
         image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
     file = io.BytesIO()

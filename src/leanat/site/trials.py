@@ -10,6 +10,7 @@ from leanat.runs import records
 
 CELL = "row_group row_label column mean low high seeds".split()  # noqa: SIM905
 VERDICT = ("training", "method", "verdict")
+NUMBERS, OF_A_VERDICT = ("mean", "low", "high"), ("above_random", "low", "high")
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Trial:
 def read(folder: Path) -> list[Trial]:
     """The finished trials below ``folder``; none where there is no such folder.
 
-    Raises ValueError, one line, for a file that is cut.
+    Raises ValueError, one line, for a file that is cut, or has other than numbers.
     """
     found = []
     for path in sorted(folder.glob("*-verdicts.csv")):
@@ -37,15 +38,16 @@ def read(folder: Path) -> list[Trial]:
             continue
         cells = records.rows(table, *CELL)
         heads = tuple(dict.fromkeys(cell["column"] for cell in cells))
+        records.check_numbers(table, cells, NUMBERS)
         lines: dict[tuple[str, str], dict[str, str]] = {}
         for cell in cells:
             lines.setdefault((cell["row_group"], cell["row_label"]), {})[cell["column"]] = _text(cell)
         if len(cells) != len(lines) * len(heads):
             raise ValueError(f"{table}: damaged: {len(cells)} of {len(lines) * len(heads)} cells; {records.AGAIN}")
         rows = tuple((*name, tuple(line.get(head, "–") for head in heads)) for name, line in lines.items())
-        picture = folder / f"{data}-above-random.png"
-        verdicts = tuple(records.rows(path, *VERDICT))
-        found.append(Trial(data, cells[0]["seeds"].strip("[]"), heads, rows, verdicts, picture))
+        picture, verdicts = folder / f"{data}-above-random.png", records.rows(path, *VERDICT)
+        records.check_numbers(path, verdicts, OF_A_VERDICT)
+        found.append(Trial(data, cells[0]["seeds"].strip("[]"), heads, rows, tuple(verdicts), picture))
     return found
 
 
