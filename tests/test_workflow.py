@@ -69,6 +69,13 @@ def test_every_kind_of_setting_is_taken_from_the_command_line(tmp_path):
     assert "lr 'fast'; allowed: a finite number" in done.stdout + done.stderr
 
 
+def test_results_may_lie_in_this_very_folder(tmp_path):
+    """Snakemake warns of every file whose path begins with ./ , more than a thousand."""
+    done = snakemake(tmp_path, "figures/qtart/table9.pdf", "-n", "--config", "results=.", "papers=[qtart]")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "redundant" not in done.stdout + done.stderr
+
+
 def test_papers_without_a_table_1_are_made_without(tmp_path):
     """SAT has figures alone."""
     done = snakemake(tmp_path, "all", "-n", "--config", "papers=[sat]")

@@ -19,7 +19,7 @@ TRIAL_RUNS = (
     * TRIAL.seeds
 )
 TRIAL_PARTS = -(-TRIAL_RUNS // 40)
-PART = f"{RESULTS}/bench/{{part}}-of-{TRIAL_PARTS}.done"
+PART = f"{BELOW}bench/{{part}}-of-{TRIAL_PARTS}.done"
 PARTS = expand(PART, part=range(1, TRIAL_PARTS + 1))
 if STARTS and ASKED_FOR and not all(Path(part).is_file() for part in PARTS):
     try:

@@ -1,4 +1,4 @@
-LEDGER = f"{RESULTS}/items/{config['scale']}/{{item}}.csv"
+LEDGER = f"{BELOW}items/{config['scale']}/{{item}}.csv"
 
 
 rule claims:

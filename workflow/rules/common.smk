@@ -23,6 +23,8 @@ ASKED = get_argument_parser().parse_known_args(sys.argv[1:])[0]
 config.update(plan_settings.as_yaml(config))
 # A wrong one is refused below, in one line. Without ./ and a slash at the end: Snakemake knows files by their text.
 RESULTS = os.path.normpath(os.path.expanduser(str(config.get("results") or "results")))
+# Of this folder the paths below have no ./ either.
+BELOW = "" if RESULTS == "." else f"{RESULTS}/"
 # Whether jobs start here: not in the processes that Snakemake starts for single jobs.
 STARTS = ASKED.mode is ExecMode.DEFAULT and not (
     ASKED.touch or ASKED.unlock or ASKED.lint
@@ -56,9 +58,9 @@ RUNS_OF, SUITES_OF = walk.by_paper(GRID)
 RUN_LISTS = {
     paper: f"figures/{paper}/runs.csv" for paper, runs in RUNS_OF.items() if runs
 }
-METRICS = f"{RESULTS}/runs/{{run}}/metrics.json"
-TIMINGS = f"{RESULTS}/timings/{{paper}}.json"
-SUITE = f"{RESULTS}/runs/{{evaluation}}.json"
+METRICS = f"{BELOW}runs/{{run}}/metrics.json"
+TIMINGS = f"{BELOW}timings/{{paper}}.json"
+SUITE = f"{BELOW}runs/{{evaluation}}.json"
 
 # Jobs read the same configuration again, and an id names its spec: an edit in between is an error, never another run.
 # By the environment, because none of this is a reason to compute anything again: where things lie, which device.

@@ -15,8 +15,8 @@ rule item:
         pdf=in_report("figures/{item}.pdf", "item", "PDF"),
         png=in_report("figures/{item}.png", "item", "picture"),
         csv=in_report("figures/{item}.csv", "item", "numbers"),
-        kept=f"{RESULTS}/items/{config['scale']}/{{item}}.csv",
-        examples=f"{RESULTS}/items/{config['scale']}/{{item}}.npz",
+        kept=f"{BELOW}items/{config['scale']}/{{item}}.csv",
+        examples=f"{BELOW}items/{config['scale']}/{{item}}.npz",
     log:
         "logs/items/{item}.log",
     localrule: True

@@ -1,6 +1,6 @@
 rule side_by_side:
     input:
-        f"{RESULTS}/items/{config['scale']}/{{item}}.csv",
+        f"{BELOW}items/{config['scale']}/{{item}}.csv",
     output:
         pdf=in_report("figures/{item}.overview.pdf", "beside", "PDF"),
         png=in_report("figures/{item}.overview.png", "beside", "picture"),
@@ -15,7 +15,7 @@ rule side_by_side:
 
 rule overview:
     input:
-        expand(f"{RESULTS}/items/{config['scale']}/{{item}}.csv", item=ITEMS),
+        expand(f"{BELOW}items/{config['scale']}/{{item}}.csv", item=ITEMS),
     output:
         pdf=in_report("figures/overview.pdf", "overview", "PDF"),
         png=in_report("figures/overview.png", "overview", "picture"),

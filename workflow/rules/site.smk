@@ -2,7 +2,7 @@ rule site:
     input:
         figures=PAGES,
         beside=BESIDE,
-        cells=expand(f"{RESULTS}/items/{config['scale']}/{{item}}.csv", item=ITEMS),
+        cells=expand(f"{BELOW}items/{config['scale']}/{{item}}.csv", item=ITEMS),
         claims=claims_of(GRID.papers),
     output:
         "site/index.html",
