@@ -86,7 +86,10 @@ def test_a_number_that_no_gpu_has(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     run = next(iter(structure.load(ROOT / "config").runs))
     status, err = said(capsys, "train", run, "--device", "cuda:2", "--results", str(tmp_path))
-    assert (status, err) == (1, "leanat: device: 'cuda:2' is asked for; allowed here: auto, cpu, cuda, cuda:0 to cuda:1\n")
+    assert (status, err) == (
+        1,
+        "leanat: device: 'cuda:2' is asked for; allowed here: auto, cpu, cuda, cuda:0 to cuda:1\n",
+    )
 
 
 def test_a_config_of_another_program_is_not_read(monkeypatch, tmp_path):

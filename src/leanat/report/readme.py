@@ -142,7 +142,9 @@ def claims(root: Path) -> list[str]:
         told.append(
             f"- Not among them, since their tests were written or changed after these runs: {', '.join(changed)}."
         )
-    told.append("- The clearest of those that are not supported, each with its effect, what the claim expects, and the seeds:")
+    told.append(
+        "- The clearest of those that are not supported, each with its effect, what the claim expects, and the seeds:"
+    )
     told += [f"  - {_told(row)}." for row in clearest]
     return told + _on_photographs(real)
 
