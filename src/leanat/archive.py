@@ -164,11 +164,11 @@ def environment(runs: list[str], results: Path) -> str:
     counts: dict[str, dict[str, int]] = {"device": {}, "revision": {}, "versions": {}}
     for run in runs:
         metrics = records.metrics(results / "runs" / run / "metrics.json")
-        for key, found in counts.items():
+        for key, tally in counts.items():
             value = metrics.get(key)
             text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
-            found[text] = found.get(text, 0) + 1
-    ordered = {key: dict(sorted(found.items())) for key, found in counts.items()}
+            tally[text] = tally.get(text, 0) + 1
+    ordered = {key: dict(sorted(tally.items())) for key, tally in counts.items()}
     return json.dumps({"runs_made_by": ordered, "archived_by_revision": revision()}, indent=1) + "\n"
 
 

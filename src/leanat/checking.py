@@ -15,13 +15,13 @@ def problems(grid: Grid, published: Path) -> list[str]:
     """A line for each, with the file and the first run that has it. Builds the objects of every spec and suite."""
     where = {run: item for item in grid.items.values() for run in reversed(item.all_runs)}
     seen: dict[str, str] = {}  # each once, with the first run that has it
-    given: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}  # by run: columns and numbers of its hooks
+    hook_names: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}  # by run: columns and numbers of its hooks
     for run in grid.runs.values():
         try:
             hooks = components.read(run.spec).method.hooks
             columns = tuple(name for hook in hooks for name in hook.column_names)
             numbers = tuple(name for hook in hooks for name in hook.report_names)
-            given[run.id] = columns, numbers
+            hook_names[run.id] = columns, numbers
             lines = sense.spec_problems(run.spec, grid.datasets[run.spec["data"]["name"]])
         except ConfigError as error:
             lines = error.problems
@@ -40,7 +40,7 @@ def problems(grid: Grid, published: Path) -> list[str]:
         for line in lines:
             seen.setdefault(line, evaluation.run)
     measures = {id: measured[key] for id, e in grid.evaluations.items() if (key := canonical(e.attacks)) in measured}
-    items = asked.item_problems(grid, published, given, measures)
+    items = asked.item_problems(grid, published, hook_names, measures)
     acted = [] if seen else sense.beyond(grid)  # of specs that can be read
     problems = dict.fromkeys([*items, *acted])
     for line, run in seen.items():

@@ -44,11 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if hasattr(arguments, "results"):
         os.environ["LEANAT_RUNNING"] = str(arguments.results / ".running")
     try:
-        asked = {k: getattr(arguments, k) for k in ("device", "jobs_per_gpu", "processes") if hasattr(arguments, k)}
-        if "device" in asked:
+        request = {k: getattr(arguments, k) for k in ("device", "jobs_per_gpu", "processes") if hasattr(arguments, k)}
+        if "device" in request:
             arguments.gpus = devices.usable(arguments.device)  # before this process sees one alone
         spreads = arguments.name == "bench" and command.spreads(arguments)
-        with signals.ending(), nullcontext() if spreads else devices.claimed(**asked):
+        with signals.ending(), nullcontext() if spreads else devices.claimed(**request):
             arguments.verb(arguments)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of a pipe, `head` for instance, has what it wanted
@@ -347,8 +347,8 @@ def attack(arguments: argparse.Namespace) -> None:
     paper, _, suite = arguments.suite.partition("/")
     suites = options.paper(grid, paper, f"--suite {arguments.suite}").suites
     if (suite or "main").partition("-after-")[0] not in suites:  # of a snapshot: coreset/gradients-after-7
-        known = did_you_mean(suite, suites)
-        raise ConfigError([f"--suite {arguments.suite}: {paper} has no suite {suite or 'main'!r}{known}"])
+        hint = did_you_mean(suite, suites)
+        raise ConfigError([f"--suite {arguments.suite}: {paper} has no suite {suite or 'main'!r}{hint}"])
     if not (arguments.runs or arguments.model or arguments.network):
         raise ConfigError(["attack: which network? Name runs, or --model FILE with --network and --data"])
     if arguments.runs:
@@ -390,13 +390,15 @@ def _item(arguments: argparse.Namespace, kinds: tuple[str, ...]) -> None:
     grid = options.grid(arguments)
     if arguments.replicate and grid.settings.get("change"):
         raise ConfigError(["--replicate: keeps the papers' settings; allowed: without change"])
-    known = {name: item for name, item in grid.items.items() if item.kind in kinds}
-    if arguments.item not in known:
+    items_by_name = {name: item for name, item in grid.items.items() if item.kind in kinds}
+    if arguments.item not in items_by_name:
         if other := grid.items.get(arguments.item):
             verb = "figure" if other.kind == "figure" else "table"
             raise ConfigError([f"{arguments.name}: {arguments.item} is a {verb}: leanat {verb} {arguments.item}"])
-        raise ConfigError([f"{arguments.name}: no item {arguments.item!r}{did_you_mean(arguments.item, known)}"])
-    item, root = known[arguments.item], arguments.config_dir.parent
+        raise ConfigError(
+            [f"{arguments.name}: no item {arguments.item!r}{did_you_mean(arguments.item, items_by_name)}"]
+        )
+    item, root = items_by_name[arguments.item], arguments.config_dir.parent
     out = arguments.out or Path("figures") / f"{item.name}.pdf"
     counts.check(item, grid, arguments.results, keep=arguments.replicate)
     if arguments.replicate:
@@ -488,8 +490,8 @@ def runs(arguments: argparse.Namespace) -> None:
     grid = options.grid(arguments)
     options.paper(grid, arguments.paper, "runs")
     out = arguments.out or Path("figures") / arguments.paper / "runs.csv"
-    made = walk.by_paper(grid)[0][arguments.paper]
-    runs.write(made, arguments.results, out)
+    run_ids = walk.by_paper(grid)[0][arguments.paper]
+    runs.write(run_ids, arguments.results, out)
     log.info("%s", out)
 
 

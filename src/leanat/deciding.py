@@ -107,13 +107,13 @@ def candidates(lines: Sequence[Line], seeds: Mapping[str, int], prices: Prices) 
     """
     unsure = (line for line in lines if line.verdict in ("inconclusive", "not decidable"))
     waiting = [(line, tuple(_items_of(line.claim))) for line in unsure]
-    found = {}
+    next_looks = {}
     for line, items in waiting:
         later = [look for look in LOOKS if look > min(seeds[item] for item in items)]
         if later and any(chance >= HOPE for chance in line.chances.values()):
-            found[items, later[0]] = None
+            next_looks[items, later[0]] = None
     raises = []
-    for items, look in found:
+    for items, look in next_looks:
         short = tuple(item for item in items if seeds[item] < look)
         served = [other for other, own in waiting if set(short) & set(own) and set(own) <= set(items)]
         gains = {other.claim.id: _rate(other, items, prices) for other in served}
@@ -199,8 +199,8 @@ def _items_of(claim: Claim) -> list[str]:
 
 
 def _ledger(papers: Iterable[str], grid: Grid, results: Path, root: Path) -> Iterable[list[Line]]:
-    found = ledger.of_grid(grid, papers, results, root)
-    return [[line for line in part if line.origin == "this run"] for part in found.values()]
+    lines_by_paper = ledger.of_grid(grid, papers, results, root)
+    return [[line for line in part if line.origin == "this run"] for part in lines_by_paper.values()]
 
 
 def progress(lines: Sequence[Line], raises: Sequence[Raise], minutes: float) -> str:

@@ -62,11 +62,11 @@ def part(text: str) -> tuple[int, int]:
     return int(own) - 1, int(of)
 
 
-def switch(said: Any) -> bool:
+def switch(value: Any) -> bool:
     """On or off: a word of the environment, or what the configuration says."""
     words = {"1": True, "true": True, "yes": True, "": False, "0": False, "false": False, "no": False}
-    if (word := str(said).lower()) not in words:
-        raise argparse.ArgumentTypeError(f"{said!r} is not allowed; 1, true or yes, or 0, false, no or nothing")
+    if (word := str(value).lower()) not in words:
+        raise argparse.ArgumentTypeError(f"{value!r} is not allowed; 1, true or yes, or 0, false, no or nothing")
     return words[word]
 
 
@@ -190,11 +190,11 @@ def of_runs(arguments: argparse.Namespace) -> None:
     if arguments.model is not None or arguments.network is not None:
         raise ConfigError(["attack: either runs, or --model and --network; not both"])
     names = ("data", "mean", "std", "size", "examples", "out")
-    given = [f"--{name}" for name in names if getattr(arguments, name) is not None]
-    given += ["--precision bf16"] if arguments.precision != "fp32" else []
-    if given:
+    flags = [f"--{name}" for name in names if getattr(arguments, name) is not None]
+    flags += ["--precision bf16"] if arguments.precision != "fp32" else []
+    if flags:
         what = "a run is attacked as its suite says, and tables read it"
-        raise ConfigError([f"attack: {', '.join(given)}: of --model and --network alone; {what}"])
+        raise ConfigError([f"attack: {', '.join(flags)}: of --model and --network alone; {what}"])
     folder = arguments.results / "runs"
     for run in map(Path, arguments.runs):
         if len(run.parts) > 1 and run.parent.resolve() != folder.resolve():
@@ -228,27 +228,27 @@ def settle(arguments: argparse.Namespace) -> None:
     if getattr(arguments, "set", pairs) is None:
         arguments.set = pairs
     left = [name for name in SETTLED if getattr(arguments, name, "") is None]
-    said, folder = {}, getattr(arguments, "config_dir", None) or config_folder()
+    config, folder = {}, getattr(arguments, "config_dir", None) or config_folder()
     if any(f"LEANAT_{name.upper()}" not in os.environ for name in left) and (folder / "config.yaml").is_file():
-        said = settings.load(folder, overrides(arguments))
+        config = settings.load(folder, overrides(arguments))
     for name in left:
         kind, usual = SETTLED[name]
-        setattr(arguments, name, of_environment(name.upper(), kind, said.get(name, usual)))
+        setattr(arguments, name, of_environment(name.upper(), kind, config.get(name, usual)))
 
 
 def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
     """The settings of --set, or of LEANAT_SET for a verb that has none. Raises ConfigError for what is not KEY=VALUE."""
-    found = {}
+    values = {}
     for pair in getattr(arguments, "set", setting_pairs()):
         key, equals, value = pair.partition("=")
         if not equals:
             raise ConfigError([f"--set {pair}: written KEY=VALUE"])
         try:
-            found[key] = settings.yaml_value(value)
+            values[key] = settings.yaml_value(value)
         except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that there is not, such as 2026-13-01
             why = getattr(error, "problem", None) or error
             raise ConfigError([f"--set {pair}: {value!r} is not a YAML value ({why})"]) from None
-    return found
+    return values
 
 
 def grid(arguments: argparse.Namespace) -> Grid:
@@ -265,20 +265,20 @@ def paper(grid: Grid, name: str, where: str) -> Paper:
 
 def specs(arguments: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
     """The runs that are named, with the specs of the configuration or of their folders. Raises ConfigError."""
-    known, found = None, []
+    run_grid, named_specs = None, []
     for run in arguments.runs:
         if (Path(run) / "spec.json").is_file():
             name = os.path.basename(os.path.abspath(run))  # also of `.`
-            found.append((name, read_json(Path(run) / "spec.json", "the spec of a run")))
+            named_specs.append((name, read_json(Path(run) / "spec.json", "the spec of a run")))
             continue
-        known = known or grid(arguments)
-        name, begin = complete_prefix(run, known.runs)  # the hash may be left away where nothing else begins so
+        run_grid = run_grid or grid(arguments)
+        name, begin = complete_prefix(run, run_grid.runs)  # the hash may be left away where nothing else begins so
         if name is None:
-            names = begin[:3] or difflib.get_close_matches(run, known.runs, 3, 0) or list(known.runs)[:3]
+            names = begin[:3] or difflib.get_close_matches(run, run_grid.runs, 3, 0) or list(run_grid.runs)[:3]
             which = f"{len(begin)} runs begin with {run!r}" if begin else f"no run {run!r}"
-            scale = known.scale.name
+            scale = run_grid.scale.name
             raise ConfigError(
-                [f"train: {which} at scale {scale}; the nearest of {len(known.runs)}: {', '.join(names)}"]
+                [f"train: {which} at scale {scale}; the nearest of {len(run_grid.runs)}: {', '.join(names)}"]
             )
-        found.append((name, known.runs[name].spec))
-    return found
+        named_specs.append((name, run_grid.runs[name].spec))
+    return named_specs

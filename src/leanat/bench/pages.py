@@ -54,10 +54,10 @@ def _rule(row: Row) -> Rule:
 
 def _outcomes(filled: Filled) -> dict[Rule, Outcomes]:
     """Of each row the accuracy in % that it is judged by, by seed."""
-    found = {}
+    outcomes = {}
     for row, (clean, robust, *_) in zip(filled.rows, filled.cells, strict=True):
-        found[_rule(row)] = (clean if JUDGED.get(_rule(row)[0]) == "clean" else robust).by_seed
-    return found
+        outcomes[_rule(row)] = (clean if JUDGED.get(_rule(row)[0]) == "clean" else robust).by_seed
+    return outcomes
 
 
 def _keep_more(item: Item, sources: Sources, classes: int, batch: int) -> dict[Rule, str]:
@@ -68,14 +68,14 @@ def _keep_more(item: Item, sources: Sources, classes: int, batch: int) -> dict[R
         _rule(row): fmean(fmean(float(epoch["kept"]) for epoch in sources.history(run)) for run in c[0].runs)
         for row, c in zip(item.rows, item.cells, strict=True)
     }
-    found = {}
+    apart = {}
     for (training, method), own in kept.items():
         if (reference := chance(method)) is None:
             continue
         random = kept[training, reference]
         if own > random + (batch if reference == "random:batch" else classes):
-            found[training, method] = f"not comparable: keeps {own:.0f}, random {random:.0f}"
-    return found
+            apart[training, method] = f"not comparable: keeps {own:.0f}, random {random:.0f}"
+    return apart
 
 
 def _without(filled: Filled, apart: dict[Rule, str]) -> Filled:
@@ -109,7 +109,7 @@ def _with_columns(
         Column("cost", "seconds", digits=1),
     )
     cells = []
-    for row, own, known in zip(filled.rows, item.cells, filled.cells, strict=True):
+    for row, own, filled_cells in zip(filled.rows, item.cells, filled.cells, strict=True):
         (training, method), runs = _rule(row), own[0].runs
         reference = chance(method)
         above, why = [], apart.get((training, method), "not compared with chance")
@@ -117,7 +117,7 @@ def _with_columns(
             above = [value - outcomes[training, reference][seed] for seed, value in outcomes[training, method].items()]
         shares = [100 * a / b for a, b in zip(passes[training, method], passes[training, base], strict=True)]
         seconds = [float(sources.metrics(run)["seconds"]) for run in runs]
-        cells.append((*known, *(_value(values, runs, why) for values in (above, shares, seconds))))
+        cells.append((*filled_cells, *(_value(values, runs, why) for values in (above, shares, seconds))))
     return replace(filled, columns=(*filled.columns, *columns), cells=tuple(cells))
 
 

@@ -106,9 +106,11 @@ class Settings:
             raise ConfigError(problems)
 
     def _problems(self) -> Iterator[str]:
-        for key, known in (("data", PROFILES), ("trainings", TRAININGS), ("methods", METHODS)):
+        for key, known_names in (("data", PROFILES), ("trainings", TRAININGS), ("methods", METHODS)):
             values = getattr(self, key)
-            yield from (f"bench: {key}: there is no {v!r}{did_you_mean(v, known)}" for v in values if v not in known)
+            yield from (
+                f"bench: {key}: there is no {v!r}{did_you_mean(v, known_names)}" for v in values if v not in known_names
+            )
             if len(set(values)) < len(values) or not values:
                 yield f"bench: {key}: {', '.join(values) or 'nothing'} is not allowed; at least one, each once"
         for source in self.own:
@@ -141,15 +143,15 @@ class Settings:
 
 def read(path: Path | None, given: Mapping[str, Any]) -> Settings:
     """Those of a file, with what the command line has ``given``, if not None, over them. ConfigError: a line per problem."""
-    found = {} if path is None else load_yaml(path)
-    known = {f.name: f for f in fields(Settings)}
-    problems = [f"{path}: unknown key {key!r}{did_you_mean(key, known)}" for key in found if key not in known]
+    contents = {} if path is None else load_yaml(path)
+    allowed = {f.name: f for f in fields(Settings)}
+    problems = [f"{path}: unknown key {key!r}{did_you_mean(key, allowed)}" for key in contents if key not in allowed]
     values: dict[str, Any] = {}
     over = {key: value for key, value in given.items() if value is not None}
-    for key, value in {**found, **over}.items():
-        if key not in known or value is None:
+    for key, value in {**contents, **over}.items():
+        if key not in allowed or value is None:
             continue
-        several, number = isinstance(known[key].default, tuple), (int, float) if key == "fraction" else int
+        several, number = isinstance(allowed[key].default, tuple), (int, float) if key == "fraction" else int
         value = [value] if several and isinstance(value, str) else value
         if several and isinstance(value, list | tuple) and all(isinstance(v, str) for v in value):
             values[key] = tuple(value)

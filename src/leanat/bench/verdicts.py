@@ -33,11 +33,11 @@ def compared(rows: Mapping[Hashable, Outcomes], random: Mapping[Hashable, Outcom
     nothing is.
     """
     values = {name: [own[seed] - random[name][seed] for seed in sorted(own)] for name, own in rows.items()}
-    found = []
+    verdicts = []
     for (name, own), decision in zip(values.items(), decide([*map(_looks, values.values())]), strict=True):
         effect = t_interval(own)
-        found.append(Verdict(name, effect, decision.support, _side(own, decision, effect)))
-    return found
+        verdicts.append(Verdict(name, effect, decision.support, _side(own, decision, effect)))
+    return verdicts
 
 
 def _side(values: Sequence[float], decision: Decision, effect: Interval) -> str:

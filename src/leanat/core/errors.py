@@ -53,9 +53,9 @@ def complete_prefix(name: str, names: Iterable[str]) -> tuple[str | None, list[s
     """Returns the exact match or the unique completion of ``name`` (None if there is neither), and all names that start
     with it.
     """
-    known = sorted(names)
-    begin = [other for other in known if other.startswith(name)]
-    return name if name in known else begin[0] if len(begin) == 1 else None, begin
+    sorted_names = sorted(names)
+    begin = [other for other in sorted_names if other.startswith(name)]
+    return name if name in sorted_names else begin[0] if len(begin) == 1 else None, begin
 
 
 def named(values: Mapping[str, Any], name: str, where: str) -> Any:

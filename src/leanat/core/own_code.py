@@ -70,24 +70,24 @@ def imported(file: Path, folder: Path) -> set[Path]:
     ``folder``: where modules are looked for. A file that cannot be read or parsed leads nowhere.
     """
     folder = folder.resolve()
-    found: set[Path] = set()
+    files: set[Path] = set()
     left = [file.resolve()]
     while left:
         path = left.pop()
-        if path not in found:
-            found.add(path)
+        if path not in files:
+            files.add(path)
             left += [module for name in _names(path, folder) for module in _modules(name, folder)]
-    return found
+    return files
 
 
 def named_files(path: Path) -> set[Path]:
     """The files whose whole path is a string in this code, relative to its folder or the working folder; runs nothing."""
-    folders, found = (path.resolve().parent, Path.cwd()), set()
+    folders, paths = (path.resolve().parent, Path.cwd()), set()
     for node in ast.walk(_parsed(path)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             # os.path: a text that can be no path, such as a long one, is no file
-            found |= {str(folder / node.value) for folder in folders if os.path.isfile(folder / node.value)}
-    return {Path(name).resolve() for name in found}
+            paths |= {str(folder / node.value) for folder in folders if os.path.isfile(folder / node.value)}
+    return {Path(name).resolve() for name in paths}
 
 
 def files_of(source: str) -> set[Path]:
@@ -112,15 +112,15 @@ def _parsed(path: Path) -> ast.AST:
 
 def _names(path: Path, folder: Path) -> set[tuple[str, ...]]:
     """What the file imports, each name as its parts; of ``from a import b`` both ``a`` and ``a.b``, as b may be a module."""
-    found: set[tuple[str, ...]] = set()
+    names: set[tuple[str, ...]] = set()
     for node in ast.walk(_parsed(path)):
         if isinstance(node, ast.Import):
-            found |= {tuple(alias.name.split(".")) for alias in node.names}
+            names |= {tuple(alias.name.split(".")) for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             base = _parts(path, folder)[: -node.level] if node.level else ()
             base += tuple(node.module.split(".")) if node.module else ()
-            found |= {base, *((*base, alias.name) for alias in node.names)}
-    return found
+            names |= {base, *((*base, alias.name) for alias in node.names)}
+    return names
 
 
 def _parts(path: Path, folder: Path) -> tuple[str, ...]:
@@ -181,11 +181,11 @@ def _of_file(path: Path) -> ModuleType:
 
 def _of_the_user(before: frozenset[str]) -> list[tuple[str, Path]]:
     """The modules that are new since then and not installed, by name, with their files."""
-    found = []
+    modules = []
     for name in sorted(sys.modules.keys() - before):
         file = getattr(sys.modules[name], "__file__", None)
         if file and name.partition(".")[0] not in PACKAGES:
             path = Path(file).resolve()
             if not any(path.is_relative_to(folder) for folder in INSTALLED):
-                found.append((name, path))
-    return found
+                modules.append((name, path))
+    return modules

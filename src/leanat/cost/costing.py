@@ -34,7 +34,7 @@ class Bill:
 def bills(grid: Grid, items: Sequence[str], results: Path, forecast: Forecast) -> list[Bill]:
     """One for each item, in order. Jobs whose files are all there cost nothing; of others the finished runs do not."""
     done: set[str] = set()
-    found, walk = [], Walk(grid)
+    item_bills, walk = [], Walk(grid)
     for item in items:
         jobs, bill = walk.behind([item]), Bill(item)
         for shard in jobs.train:
@@ -51,8 +51,8 @@ def bills(grid: Grid, items: Sequence[str], results: Path, forecast: Forecast) -
             _add(bill, done, [paper], [forecast.time(p) for p in new], forecast.start)
         bill.jobs += 1
         bill.seconds += ITEM
-        found.append(bill)
-    return found
+        item_bills.append(bill)
+    return item_bills
 
 
 def _add(bill: Bill, done: set[str], shard: Iterable[str], seconds: list[float], start: float) -> None:
@@ -62,10 +62,10 @@ def _add(bill: Bill, done: set[str], shard: Iterable[str], seconds: list[float],
         bill.seconds += start + sum(seconds)
 
 
-def within(found: Sequence[Bill], seconds: float) -> list[Bill]:
+def within(item_bills: Sequence[Bill], seconds: float) -> list[Bill]:
     """The items that ``seconds`` of one device allow: the cheapest first, as long as they fit."""
     chosen = []
-    for bill in sorted(found, key=lambda b: b.seconds):
+    for bill in sorted(item_bills, key=lambda b: b.seconds):
         if bill.seconds > seconds:
             break
         seconds -= bill.seconds
@@ -79,43 +79,49 @@ def cost(grid: Grid, target: str, results: Path, device: torch.device, deadline:
     if not items:
         raise ConfigError([f"cost: {target}: no item of a paper, whose trainings a forecast is made of"])
     with Forecast.on(grid, device, log.info) as forecast:
-        found = bills(grid, items, results, forecast)
+        item_bills = bills(grid, items, results, forecast)
         kinds = forecast.steps
     took = time.perf_counter() - started
     name = experiment.provenance(device)["device"]
     unit = "core" if device.type == "cpu" else "device"
     log.info("\n%s at scale %s on %s; kinds of step measured: %d, %.0f s", target, grid.scale.name, name, kinds, took)
     log.info("%-28s %5s %5s %12s %10s %10s", "", "jobs", "runs", f"{unit}-hours", "disk", "memory")
-    for paper in dict.fromkeys(bill.item.split("/")[0] for bill in found):
-        mine = [bill for bill in found if bill.item.startswith(f"{paper}/")]
+    for paper in dict.fromkeys(bill.item.split("/")[0] for bill in item_bills):
+        mine = [bill for bill in item_bills if bill.item.startswith(f"{paper}/")]
         for bill in mine:
             _line("  " + bill.item, bill)
         if len(mine) > 1:
             _line(paper, _sum(paper, mine))
-    total = _sum("total", found)
+    total = _sum("total", item_bills)
     _line("total", total)
     log.info("Runs that items share are counted with the first. Memory: of the largest job, about.")
     wall = WORKFLOW + total.seconds / devices
     log.info("With %d %s%s: about %s.", devices, unit, "s" * (devices > 1), _hours(wall))
     if deadline is not None:
-        _deadline(found, deadline, devices, unit)
+        _deadline(item_bills, deadline, devices, unit)
 
 
-def _deadline(found: Sequence[Bill], hours: float, devices: int, unit: str) -> None:
-    chosen = within(found, hours * 3600 * devices)
+def _deadline(item_bills: Sequence[Bill], hours: float, devices: int, unit: str) -> None:
+    chosen = within(item_bills, hours * 3600 * devices)
     log.info(
-        "\n%g h with %d %s%s allow %d of %d items:", hours, devices, unit, "s" * (devices > 1), len(chosen), len(found)
+        "\n%g h with %d %s%s allow %d of %d items:",
+        hours,
+        devices,
+        unit,
+        "s" * (devices > 1),
+        len(chosen),
+        len(item_bills),
     )
     log.info("  %s", " ".join(bill.item for bill in chosen) or "none")
-    left = [bill for bill in found if bill not in chosen]
+    left = [bill for bill in item_bills if bill not in chosen]
     if left:
         log.info("not: %s", ", ".join(f"{bill.item} ({_hours(bill.seconds)})" for bill in left))
         log.info("To have more of them: fewer seeds (--set seeds=1), a smaller scale, or more devices (--devices).")
 
 
-def _sum(name: str, found: Sequence[Bill]) -> Bill:
-    sums = [sum(getattr(b, k) for b in found) for k in ("jobs", "runs", "seconds", "disk")]
-    return Bill(name, *sums, max(b.memory for b in found))
+def _sum(name: str, item_bills: Sequence[Bill]) -> Bill:
+    sums = [sum(getattr(b, k) for b in item_bills) for k in ("jobs", "runs", "seconds", "disk")]
+    return Bill(name, *sums, max(b.memory for b in item_bills))
 
 
 def _line(name: str, bill: Bill) -> None:

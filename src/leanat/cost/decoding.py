@@ -52,9 +52,9 @@ def seconds(crop: RandomResizedCrop, size: int, repeats: int) -> float:
             augment=Augmentation((crop,)),
             threads=1,
         )
-        found = []
+        image_seconds = []
         for epoch in range(1 + repeats):
             started = time.perf_counter()
             data.batch(torch.arange(IMAGES), epoch)
-            found.append((time.perf_counter() - started) / IMAGES)
-    return statistics.median(found[1:])
+            image_seconds.append((time.perf_counter() - started) / IMAGES)
+    return statistics.median(image_seconds[1:])

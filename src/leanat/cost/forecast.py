@@ -66,11 +66,11 @@ class Forecast:
         """Measures how long a process takes to start; its stand-in networks go when it is left."""
         with tempfile.TemporaryDirectory() as place:
             cache.write(grid, cache.path_of(grid, Path(place)))
-            given = str(grid.folder), grid.settings, place
+            arguments = str(grid.folder), grid.settings, place
             code = (
                 f"import json; from pathlib import Path; from leanat.plan import structure; "
                 f"from leanat.runs import attacking, training; "
-                f"a, b, c = json.loads({json.dumps(json.dumps(given))}); structure.load(Path(a), b, Path(c)); "
+                f"a, b, c = json.loads({json.dumps(json.dumps(arguments))}); structure.load(Path(a), b, Path(c)); "
                 f"import torch; torch.zeros(1, device='{device}')"
             )
             clock = _of_children if device.type == "cpu" else time.perf_counter
@@ -91,10 +91,10 @@ class Forecast:
 
     def attack(self, evaluation: str, together: int = 1) -> float:
         """Seconds of a suite, start-up apart. Attacks from other networks are shared by those that go ``together``."""
-        found = self.grid.evaluations[evaluation]
-        _, shape = self._of(found.run)
-        seconds = predict.evaluation(found.attacks, self._pieces(found.run), shape["test"], shape["classes"])
-        return RUN + seconds * (len(found.sources) / together if found.sources else 1)
+        suite = self.grid.evaluations[evaluation]
+        _, shape = self._of(suite.run)
+        seconds = predict.evaluation(suite.attacks, self._pieces(suite.run), shape["test"], shape["classes"])
+        return RUN + seconds * (len(suite.sources) / together if suite.sources else 1)
 
     def time(self, paper: str) -> float:
         """Seconds of ``leanat time``, which measures each kind of step of the papers' own settings once.
@@ -107,10 +107,10 @@ class Forecast:
             if kind in seen:
                 continue
             seen.add(kind)
-            found = self._once(spec, shape, False)
+            pieces = self._once(spec, shape, False)
             cpu = self.device.type == "cpu"
             part, times = (FEW / spec["recipe"]["batch"], 4) if cpu else (1.0, 6)
-            seconds += part * times * (2 * found["step"] + found["bare"] + found["look"]) + found["solve"]
+            seconds += part * times * (2 * pieces["step"] + pieces["bare"] + pieces["look"]) + pieces["solve"]
         return seconds
 
     def disk(self, run: str) -> float:
@@ -164,17 +164,17 @@ class Forecast:
             for kind in new:
                 self.known[kind] = kinds[kind](bench)
                 self._tell(spec, shape, self.known[kind])
-        found = {k: v for kind in kinds for k, v in self.known[kind].items()}
-        return found | {"select": found["step"] - found["bare"] + 2 * found["look"]}
+        pieces = {k: v for kind in kinds for k, v in self.known[kind].items()}
+        return pieces | {"select": pieces["step"] - pieces["bare"] + 2 * pieces["look"]}
 
-    def _tell(self, spec: dict[str, Any], shape: dict[str, int], found: dict[str, float]) -> None:
-        if "step" not in found:
+    def _tell(self, spec: dict[str, Any], shape: dict[str, int], pieces: dict[str, float]) -> None:
+        if "step" not in pieces:
             return
         names = [named_part(spec["method"][slot])[0] for slot in ("objective", "attack")]
-        said = ", ".join(f"{k} {1000 * found[k]:.3g} ms" for k in ("step", "bare", "look"))
+        times = ", ".join(f"{k} {1000 * pieces[k]:.3g} ms" for k in ("step", "bare", "look"))
         size = f"{shape['size']} x {shape['size']}, batch {spec['recipe']['batch']}, {spec['recipe']['precision']}"
         self.steps += 1
-        self.say(f"[{self.steps}] {spec['model']['name']} {size}, {', '.join(names)}: {said}")
+        self.say(f"[{self.steps}] {spec['model']['name']} {size}, {', '.join(names)}: {times}")
 
     def _upstream(self, reader: dict[str, Any]) -> None:
         """Untrained networks in the folders that a spec reads."""
@@ -215,11 +215,11 @@ class Forecast:
         sizes = [most] if cuda or most <= FEW else [size for size, _ in growing(bare, most)]
         sizes = sizes[-1:] if sizes[-1] == most else sizes[-2:]
         parts = [(size, self._parts(spec, shape, whole, size, benches.get(size))) for size in sizes]
-        found = {
+        pieces = {
             k: batch / most * extrapolated([(size, part[k]) for size, part in parts], most)
             for k in ("step", "bare", "look")
         }
-        return found | {"memory": 2**20 * experiment.peak_memory(self.device) if cuda else _resident()}
+        return pieces | {"memory": 2**20 * experiment.peak_memory(self.device) if cuda else _resident()}
 
     def _few(self, spec: dict[str, Any], shape: dict[str, int], bench: timing.Bench) -> dict[str, float]:
         """Seconds of the attack alone on ``FEW`` images, most of which each operator takes by itself."""
@@ -231,18 +231,18 @@ class Forecast:
     ) -> dict[str, float]:
         """Seconds of ``size`` images. Of an attack that takes long one step is measured, and what a second adds."""
         bench = bench or self._bench(spec, shape, whole, size, 1)
-        found = {"bare": bench.bare(), "look": bench.look()}
+        pieces = {"bare": bench.bare(), "look": bench.look()}
         steps = _steps(spec["method"]["attack"])
         if spec["method"]["attack"] == "clean":
-            found["step"] = found["bare"]
-        elif self.device.type == "cuda" or found["bare"] / bench.factor * max(steps, 1) < MORE * LARGE:
-            found["step"] = self._bench(spec, shape, whole, size).attacked()
+            pieces["step"] = pieces["bare"]
+        elif self.device.type == "cuda" or pieces["bare"] / bench.factor * max(steps, 1) < MORE * LARGE:
+            pieces["step"] = self._bench(spec, shape, whole, size).attacked()
         else:
-            found["step"] = bench.attacked()
+            pieces["step"] = bench.attacked()
             if steps > 1:
-                more = self._bench(spec, shape, whole, size, 2).attacked() - found["step"]
-                found["step"] += (steps - 1) * max(more, found["look"])
-        return {k: seconds / bench.factor for k, seconds in found.items()}
+                more = self._bench(spec, shape, whole, size, 2).attacked() - pieces["step"]
+                pieces["step"] += (steps - 1) * max(more, pieces["look"])
+        return {k: seconds / bench.factor for k, seconds in pieces.items()}
 
     def _network(self, bench: timing.Bench, shape: dict[str, int]) -> dict[str, float]:
         """Seconds of a test image, a pass forward and a step of PGD, as an evaluation takes them; of a new batch size; of a
@@ -298,26 +298,26 @@ def growing(measure: Callable[[int], float], most: int) -> list[tuple[int, float
 
     A few images say little about many where each operator takes its time: twice as many are tried in any case.
     """
-    taken = [(min(FEW, most), measure(min(FEW, most)))]
-    while (n := taken[-1][0]) < most:
-        seconds = taken[-1][1]
-        if len(taken) == 1:
+    measurements = [(min(FEW, most), measure(min(FEW, most)))]
+    while (n := measurements[-1][0]) < most:
+        seconds = measurements[-1][1]
+        if len(measurements) == 1:
             more = 2 * n
         else:
-            each = (extrapolated(taken, 2 * n) - seconds) / n
+            each = (extrapolated(measurements, 2 * n) - seconds) / n
             more = min(MORE * n, int(n + (LARGE - seconds) / max(each, 1e-9)))
         if min(more, most) < min(2 * n, most):
             break
-        taken.append((min(more, most), measure(min(more, most))))
-    return taken
+        measurements.append((min(more, most), measure(min(more, most))))
+    return measurements
 
 
-def extrapolated(taken: Sequence[tuple[int, float]], most: int) -> float:
+def extrapolated(measurements: Sequence[tuple[int, float]], most: int) -> float:
     """Seconds of ``most`` images, from those of some: beyond the last, each takes what those after the last but one took."""
-    n, seconds = taken[-1]
+    n, seconds = measurements[-1]
     each = seconds / n
-    if len(taken) > 1:
-        fewer, before = taken[-2]
+    if len(measurements) > 1:
+        fewer, before = measurements[-2]
         each = min(max((seconds - before) / (n - fewer), 0.0), each)
     return seconds + (most - n) * each
 
@@ -331,11 +331,11 @@ def median(work: Callable[[], Any], device: torch.device, before: Callable[[], A
     """
     cpu = device.type == "cpu"
     clock = time.process_time if cpu else time.perf_counter
-    taken: list[float] = []
-    while len(taken) < (1 if cpu else 2) or sum(taken[0 if cpu else 1 :]) < BUDGET:
+    seconds: list[float] = []
+    while len(seconds) < (1 if cpu else 2) or sum(seconds[0 if cpu else 1 :]) < BUDGET:
         before()
-        taken.append(timing.clocked(work, device, clock))
-    return statistics.median(taken[1:] or taken)
+        seconds.append(timing.clocked(work, device, clock))
+    return statistics.median(seconds[1:] or seconds)
 
 
 def _of_children() -> float:

@@ -55,21 +55,23 @@ def write(timed: dict[str, Timed], out: Path, device: str, batch: int | None, re
     """
     where = experiment.device_of(device)
     cpu = where.type == "cpu"
-    made = {"batch": batch or (4 if cpu else None), "repeats": repeats or (3 if cpu else usual)}
-    made |= experiment.provenance(where)
+    setup = {"batch": batch or (4 if cpu else None), "repeats": repeats or (3 if cpu else usual)}
+    setup |= experiment.provenance(where)
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(f"{out.name}.part")
-    same = {key: value for key, value in made.items() if key != "date"}
-    known, spreads = _begun(part, same)
-    if known:
-        log.info("goes on from %s, of %s", part, len(known))
+    same = {key: value for key, value in setup.items() if key != "date"}
+    by_kind, spreads = _begun(part, same)
+    if by_kind:
+        log.info("goes on from %s, of %s", part, len(by_kind))
 
     def keep() -> None:
-        write_json(part, same | {"known": known, "spreads": spreads})
+        write_json(part, same | {"known": by_kind, "spreads": spreads})
 
-    found = measure_all(timed, where, made["batch"], made["repeats"], log.info, known, spreads, keep)
+    primitives = measure_all(timed, where, setup["batch"], setup["repeats"], log.info, by_kind, spreads, keep)
     spread = statistics.median(spreads) if spreads else 0.0
-    write_json(out, {"primitives": found, "spread": spread} | made | {"date": experiment.provenance(where)["date"]})
+    write_json(
+        out, {"primitives": primitives, "spread": spread} | setup | {"date": experiment.provenance(where)["date"]}
+    )
     part.unlink(missing_ok=True)
 
 
@@ -90,16 +92,16 @@ def measure_all(
     batch: int | None,
     repeats: int,
     say: Callable[[str], None],
-    known: dict[str, dict[str, float]],
+    by_kind: dict[str, dict[str, float]],
     spreads: list[float],
     keep: Callable[[], None],
 ) -> dict[str, dict[str, float]]:
     """The primitives (see ``cost.predict``) of every spec, by the spec's digest; steps that are alike are measured once.
 
-    ``timed``: what is measured, by digest of its spec. ``known``: what was measured before, by kind, and ``spreads``: of the
+    ``timed``: what is measured, by digest of its spec. ``by_kind``: what was measured before, by kind, and ``spreads``: of the
     repeats of each measurement, half the range over the median; both are added to, and then ``keep`` is called, after each spec.
     """
-    found = {}
+    primitives = {}
     for number, (key, entry) in enumerate(timed.items(), 1):
         bench = Bench.of(entry.spec, entry.shape, device, batch, repeats)
         selector = gradient_based(bench.run.method.selector)
@@ -111,15 +113,15 @@ def measure_all(
         if selector is not None:
             kind = f"{entry.step} {selector.adversarial} {selector.features}"
             work |= {kind: bench.select, f"{selector} {entry.shape}": bench.solve}
-        new = [name for name in work if name not in known]
-        known |= {name: work[name]() for name in new}
-        found[key] = {k: v for name in work for k, v in known[name].items()}
+        new = [name for name in work if name not in by_kind]
+        by_kind |= {name: work[name]() for name in new}
+        primitives[key] = {k: v for name in work for k, v in by_kind[name].items()}
         if new:
             spreads += bench.spreads
             keep()
-        said = ", ".join(f"{name} {seconds:.3g} s" for name, seconds in found[key].items())
-        say(f"[{number}/{len(timed)}] {entry.spec['model']['name']}: {said}")
-    return found
+        times = ", ".join(f"{name} {seconds:.3g} s" for name, seconds in primitives[key].items())
+        say(f"[{number}/{len(timed)}] {entry.spec['model']['name']}: {times}")
+    return primitives
 
 
 @dataclass
@@ -184,9 +186,9 @@ class Bench:
 
     def step(self) -> dict[str, float]:
         """Seconds of an optimiser step with its attack, without it, and of a clean forward pass."""
-        found = {"step": self.attacked(), "look": self.look()}
+        primitives = {"step": self.attacked(), "look": self.look()}
         # Not defined for Free-AT, and of no use without a budget.
-        return found if self.run.method.hooks else found | {"bare": self.bare()}
+        return primitives if self.run.method.hooks else primitives | {"bare": self.bare()}
 
     def decode(self) -> dict[str, float]:
         """Seconds of a core for one image."""

@@ -218,8 +218,8 @@ def check_counts(name: str, data_dir: Path | str | None, expected: Mapping[str, 
     """
     parts = {part: listing(name, part, data_dir) for part in ("train", "test")}
     counts = {"classes": len(parts["train"].facts["class_names"])} | {k: len(v.files) for k, v in parts.items()}
-    if said := other_counts(counts, expected):
-        raise DataError(f"{name}: {said}; {ALLOWED_BY}")
+    if differences := other_counts(counts, expected):
+        raise DataError(f"{name}: {differences}; {ALLOWED_BY}")
 
 
 def other_counts(counts: Mapping[str, int], expected: Mapping[str, int]) -> str:

@@ -57,7 +57,7 @@ def fault(
     ``transferred``: made on another network, with ``correct`` the answer to the adversarial image alone.
     """
     fooled = outcome.clean_correct & ~outcome.correct
-    known = {
+    checks = {
         "of other examples": np.array_equal(outcome.index, index),
         "of other labels": np.array_equal(outcome.label, label),
         f"of other parts: {', '.join(outcome.parts)}": 0 < len(outcome.parts) <= len(parts)
@@ -69,7 +69,7 @@ def fault(
         "broken_by is not where the attack fooled": np.array_equal(outcome.broken_by >= 0, fooled)
         and bool((outcome.broken_by < len(outcome.parts)).all()),
     }
-    return next((why for why, fits in known.items() if not fits), None)
+    return next((why for why, fits in checks.items() if not fits), None)
 
 
 def accuracy(correct: np.ndarray) -> dict[str, float | int]:

@@ -161,13 +161,13 @@ class Claim:
     def parts(self) -> list[Claim]:
         """The claim as claims of one part each, which all have to hold."""
         expect = replace(self.expect, of="every")
-        found = [replace(self, effect=_part(self.effect, k), expect=expect) for k in range(self._parts())]
-        return found or [self]
+        claims = [replace(self, effect=_part(self.effect, k), expect=expect) for k in range(self._parts())]
+        return claims or [self]
 
     def _parts(self) -> int:
         """The length of the tuple that the effect is; 0 for a number. Asked at numbers of which no difference is zero."""
-        found = self.effect(**{name: math.exp(k / 7) for k, name in enumerate(self.names)})
-        return len(found) if isinstance(found, tuple) else 0
+        effect = self.effect(**{name: math.exp(k / 7) for k, name in enumerate(self.names)})
+        return len(effect) if isinstance(effect, tuple) else 0
 
 
 def _part(effect: Effect, place: int) -> Callable[..., float]:

@@ -91,33 +91,33 @@ def prepared(
     """Network and data in the package's form, checked against each other on a first image. Raises what ``as_data`` does."""
     device = device_of(net) if isinstance(net, nn.Module) else torch.device("cpu")
     channels = io.channels_of(net) if isinstance(net, nn.Module) else None
-    found = as_data(data, device, augment, seed, channels or 3)
-    if not len(found):
+    dataset = as_data(data, device, augment, seed, channels or 3)
+    if not len(dataset):
         raise ValueError("data holds no image")
-    x = first_image(found)
+    x = first_image(dataset)
     wrapped = Wrapped(net, mean, std, x.shape[1])
-    wrapped.labels_below = int(found.labels.max()) + 1
+    wrapped.labels_below = int(dataset.labels.max()) + 1
     wrapped.n_classes = n_classes = wrapped.classes_of(x, "the data")
     wrapped.find_head(layer, x)
-    if isinstance(found, TensorData):
-        found = replace(found, class_names=tuple(map(str, range(n_classes))))
-    elif isinstance(found, DatasetData):
-        found = replace(found, n_classes=n_classes)
-    return wrapped, found
+    if isinstance(dataset, TensorData):
+        dataset = replace(dataset, class_names=tuple(map(str, range(n_classes))))
+    elif isinstance(dataset, DatasetData):
+        dataset = replace(dataset, n_classes=n_classes)
+    return wrapped, dataset
 
 
 def held_out_for(wrapped: Wrapped, validation: AnyData | None) -> Data | None:
     """The validation examples, checked on a first image and all labels. Raises what ``as_data`` does."""
     if validation is None:
         return None
-    found = as_data(validation, wrapped.device, channels=io.channels_of(wrapped) or 3)
-    if not len(found):
+    dataset = as_data(validation, wrapped.device, channels=io.channels_of(wrapped) or 3)
+    if not len(dataset):
         raise ValueError("validation holds no image")
-    x = first_image(found)
-    n_classes, highest = wrapped.classes_of(x, "validation"), int(found.labels.max())
+    x = first_image(dataset)
+    n_classes, highest = wrapped.classes_of(x, "validation"), int(dataset.labels.max())
     if highest >= n_classes:
         raise ValueError(f"validation has the class number {highest}; the network has {n_classes} logits")
-    return found
+    return dataset
 
 
 def as_data(
@@ -185,13 +185,13 @@ def _labels(dataset: Dataset[Any]) -> Tensor:
     """
     size = len(dataset)  # type: ignore[arg-type]
     for name in ("targets", "labels"):
-        found = _whole(getattr(dataset, name, None), size)
-        if found is None or getattr(dataset, "target_transform", None) is not None:
+        labels = _whole(getattr(dataset, name, None), size)
+        if labels is None or getattr(dataset, "target_transform", None) is not None:
             continue
-        firsts = {label: i for i, label in reversed(list(enumerate(found.tolist())))}
+        firsts = {label: i for i, label in reversed(list(enumerate(labels.tolist())))}
         with torch.random.fork_rng(devices=[]):  # random transforms draw nothing that a caller would miss
             if all(_pair(dataset, i)[1] == label for label, i in firsts.items()):
-                return found
+                return labels
     return torch.tensor([_pair(dataset, i)[1] for i in range(size)], dtype=torch.int64)
 
 
@@ -200,11 +200,11 @@ def _whole(values: Any, size: int) -> Tensor | None:
     if values is None:
         return None
     try:
-        found = torch.as_tensor(values)
+        numbers = torch.as_tensor(values)
     except (TypeError, ValueError, RuntimeError):
         return None
-    fits = found.shape == (size,) and not found.is_floating_point() and not found.is_complex()
-    return found.long() if fits else None
+    fits = numbers.shape == (size,) and not numbers.is_floating_point() and not numbers.is_complex()
+    return numbers.long() if fits else None
 
 
 def _pair(dataset: Dataset[Any], number: int) -> tuple[Any, int]:
@@ -227,8 +227,8 @@ def _pair(dataset: Dataset[Any], number: int) -> tuple[Any, int]:
     except (TypeError, ValueError, RuntimeError, OverflowError):
         whole = None
     if whole is None or whole != label:
-        shown = f"of shape {list(label.shape)}" if isinstance(label, Tensor) and label.dim() else repr(label)[:60]
-        raise ValueError(f"example {number} of the Dataset has the label {shown}; a whole class number is expected")
+        text = f"of shape {list(label.shape)}" if isinstance(label, Tensor) and label.dim() else repr(label)[:60]
+        raise ValueError(f"example {number} of the Dataset has the label {text}; a whole class number is expected")
     return image, whole
 
 

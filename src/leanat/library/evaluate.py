@@ -66,21 +66,21 @@ def evaluate(
     checks.whole(batch, "batch", 1)
     checks.whole(seed, "seed")
     mapping: Mapping[str, str | Attack] = attacks if isinstance(attacks, Mapping) else {name: name for name in attacks}
-    made = {label: attack_of(which, eps, norm) for label, which in mapping.items()}
+    attack_by_label = {label: attack_of(which, eps, norm) for label, which in mapping.items()}
     wrapped, test = prepared(net, data, mean, std)
-    for label, attack in made.items():
+    for label, attack in attack_by_label.items():
         if (least := evaluation.classes_needed(attack, test.n_classes)) > wrapped.n_classes:
             raise ValueError(f"attack {label!r} needs {least} classes; the network has {wrapped.n_classes}")
     index = evaluation.sample(len(test), limit).to(test.labels.device)
     outcomes = {
         label: evaluation.evaluate(wrapped, test, attack, seed=seed, batch=batch, index=index)
-        for label, attack in made.items()
+        for label, attack in attack_by_label.items()
     }
-    if any(map(_by_gradients, made.values())):
-        said = evaluation.doubts(wrapped, test, index, seed, batch)
-        for label, attack in made.items():
+    if any(map(_by_gradients, attack_by_label.values())):
+        doubts = evaluation.doubts(wrapped, test, index, seed, batch)
+        for label, attack in attack_by_label.items():
             if _by_gradients(attack):
-                notes = dict.fromkeys((*said, *outcomes[label].notes))
+                notes = dict.fromkeys((*doubts, *outcomes[label].notes))
                 outcomes[label] = replace(outcomes[label], notes=tuple(notes))
     if len(outcomes) > 1 and "worst" not in outcomes:
         outcomes["worst"] = worst_case(list(outcomes.values()))
@@ -93,7 +93,7 @@ def _by_gradients(attack: Attack) -> bool:
 
 
 def _accuracy(outcome: Outcome) -> Accuracy:
-    found = summary(outcome)
-    accuracy, low, high = (float(found[key]) for key in ("accuracy", "low", "high"))
-    clean = float(found["clean"]["accuracy"])
-    return Accuracy(accuracy, low, high, found["n"], clean, tuple(found["notes"]), outcome)
+    numbers = summary(outcome)
+    accuracy, low, high = (float(numbers[key]) for key in ("accuracy", "low", "high"))
+    clean = float(numbers["clean"]["accuracy"])
+    return Accuracy(accuracy, low, high, numbers["n"], clean, tuple(numbers["notes"]), outcome)

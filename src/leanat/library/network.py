@@ -71,8 +71,8 @@ class Wrapped(nn.Module):
             )
         self.net, self.training = net, net.training
         self.device = device_of(net)
-        given = mean_std(mean, std, channels)
-        self.standardise = Copied() if given is None else PerChannel(*given).to(self.device)
+        mean_and_std = mean_std(mean, std, channels)
+        self.standardise = Copied() if mean_and_std is None else PerChannel(*mean_and_std).to(self.device)
         self.labels_below = 0  # one more than the highest label, which the network must have a logit for
         self.n_classes = 0  # its logits; ``prepared`` counts them
         self._head: list[nn.Linear] = []  # in a list, so that its parameters are not there twice
@@ -81,7 +81,7 @@ class Wrapped(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         try:
-            found = self.net(self.standardise(x.contiguous()))
+            output = self.net(self.standardise(x.contiguous()))
         except RuntimeError as error:
             kind = next((p.dtype for p in self.net.parameters() if p.is_floating_point()), x.dtype)
             if kind == x.dtype or torch.is_autocast_enabled(x.device.type):
@@ -90,9 +90,9 @@ class Wrapped(nn.Module):
             raise ValueError(
                 f"the network is {own}, its images {other}; float32 is expected of both: net.float(), x.float()"
             ) from error
-        z = found if isinstance(found, Tensor) else getattr(found, "logits", None)
+        z = output if isinstance(output, Tensor) else getattr(output, "logits", None)
         if not isinstance(z, Tensor) or z.dim() != 2 or len(z) != len(x):
-            got = f"shape {list(z.shape)}" if isinstance(z, Tensor) else type(found).__name__
+            got = f"shape {list(z.shape)}" if isinstance(z, Tensor) else type(output).__name__
             raise ValueError(f"the network returns {got} for images {list(x.shape)}; logits [{len(x)}, K] are expected")
         if z.shape[1] < 2:
             raise ValueError("the network returns one logit per image; one for each class, at least 2, are expected")

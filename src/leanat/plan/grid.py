@@ -144,9 +144,9 @@ class Grid:
         own = [*assumptions(spec), *self.papers[facts["paper"]].choices(facts)]
         assumed = (*own, *(mark for other in needs for mark in other.assumed))
         touched = tuple(dict.fromkeys((*changes, *(change for other in needs for change in other.changes))))
-        made = RunSpec(f"{name}-s{seed}-{digest(bare)}", bare, tuple(other.id for other in needs), assumed, touched)
-        self.runs.setdefault(made.id, made)
-        return made
+        run = RunSpec(f"{name}-s{seed}-{digest(bare)}", bare, tuple(other.id for other in needs), assumed, touched)
+        self.runs.setdefault(run.id, run)
+        return run
 
     def at_paper_scale(self) -> Grid:
         """The same papers with every value their own: what a training costs is composed from these."""
@@ -212,15 +212,15 @@ class Grid:
         never put on it. Or {masking: ...} or {measure: ...}, see ``runs.assess``. ``seed``: of the attacked run, and so of
         the runs that the suite itself names. ``scale_radii``: False leaves the paper's radii as they are.
         """
-        known = {k: v for k, v in facts.items() if k not in SHOWN}
-        asked = known, name, seed, scale_radii
-        return self._once(("suite", *asked), lambda: self._suite(*asked))
+        bare_facts = {k: v for k, v in facts.items() if k not in SHOWN}
+        arguments = bare_facts, name, seed, scale_radii
+        return self._once(("suite", *arguments), lambda: self._suite(*arguments))
 
     def _suite(self, facts: Mapping[str, Any], name: str, seed: int, scale_radii: bool) -> dict[str, Any]:
         suites = self.papers[facts["paper"]].suites
         if name not in suites:
             raise ConfigError([f"{facts['paper']}: no suite {name!r}{did_you_mean(name, suites)}"])
-        found, scale = {}, self.scale_of(facts["paper"])
+        attacks, scale = {}, self.scale_of(facts["paper"])
         cell = self.here(facts) | {"suite": name}
         radii = scale.radii(cell) if scale_radii else {}
         for attack, entry in suites[name].items():
@@ -230,8 +230,8 @@ class Grid:
                 entry = {"examples": None, "statistics": "running", "holdout": None, "label": None} | entry
             entry = scale.attack(entry, attack, cell)
             entry = self._upstream(scaling.shrink_radii(entry, radii), facts, seed, [])
-            found[attack] = plain(entry)
-        return found
+            attacks[attack] = plain(entry)
+        return attacks
 
     def evaluation(self, run: RunSpec, facts: Mapping[str, Any], suite: str) -> Evaluation:
         """A suite with ``sources``, such as {model: [a, b]}, attacks the runs that differ from ``facts`` in these.
@@ -243,15 +243,15 @@ class Grid:
         sources = tuple(self.run({**facts, **other}, run.spec["seed"], facts.get("settings")).id for other in others)
         name, after = f"{facts['paper']}-{suite}", None
         if (number := facts.get("snapshot")) is not None:
-            taken = run.spec["snapshots"]
-            if not isinstance(taken, list) or len(taken) < number:
+            snapshots = run.spec["snapshots"]
+            if not isinstance(snapshots, list) or len(snapshots) < number:
                 raise ConfigError(
-                    [f"{run.id}: snapshots: {taken!r}; allowed: epochs, {number} of them, for suite {suite!r}"]
+                    [f"{run.id}: snapshots: {snapshots!r}; allowed: epochs, {number} of them, for suite {suite!r}"]
                 )
-            after = taken[number - 1]
+            after = snapshots[number - 1]
             name += f"-after-{after}"
-        made = Evaluation(run.id, name, self.suite(facts, suite, run.spec["seed"]), sources, after)
-        return self.evaluations.setdefault(made.id, made)
+        evaluation = Evaluation(run.id, name, self.suite(facts, suite, run.spec["seed"]), sources, after)
+        return self.evaluations.setdefault(evaluation.id, evaluation)
 
     def timed(self, paper: str) -> dict[str, Timed]:
         """What ``leanat time`` measures for a paper: all that its items name, each spec once."""
@@ -281,10 +281,10 @@ class Grid:
 
     def with_needs(self, runs: Iterable[str]) -> list[str]:
         """The runs and all that they read, upstream first."""
-        found: dict[str, None] = {}
+        run_ids: dict[str, None] = {}
         for run in runs:
-            found |= dict.fromkeys([*self.with_needs(self.runs[run].needs), run])
-        return list(found)
+            run_ids |= dict.fromkeys([*self.with_needs(self.runs[run].needs), run])
+        return list(run_ids)
 
 
 def named_runs(value: Any) -> Iterator[str]:

@@ -122,13 +122,13 @@ class StandIn(NamedTuple):
         return (*[self.data] * (self.data is not None), *self.attack)
 
     @staticmethod
-    def of_several(found: Iterable[StandIn]) -> str | None:
+    def of_several(stand_ins: Iterable[StandIn]) -> str | None:
         """What stands in, as ``shapes10 and shapes12, aa-demo``; apart, by a slash, where the attacks differ."""
         by_attack: dict[tuple[str, ...], dict[str, None]] = {}
-        for own in found:
+        for own in stand_ins:
             by_attack.setdefault(own.attack, {}).update({own.data: None} if own.data else {})
-        told = [", ".join(filter(None, (" and ".join(data), *attack))) for attack, data in by_attack.items()]
-        return " / ".join(filter(None, told)) or None
+        texts = [", ".join(filter(None, (" and ".join(data), *attack))) for attack, data in by_attack.items()]
+        return " / ".join(filter(None, texts)) or None
 
 
 NONE_STANDS_IN = StandIn()
@@ -268,10 +268,10 @@ class Value:
             return {}
         if len(self.runs) != len(self.values):
             return dict(enumerate(self.values))
-        found: dict[int, list[float]] = {}
+        values_by_seed: dict[int, list[float]] = {}
         for run, value in zip(self.runs, self.values, strict=True):
-            found.setdefault(seed_of(run), []).append(value)
-        return {seed: sum(own) / len(own) for seed, own in found.items()}
+            values_by_seed.setdefault(seed_of(run), []).append(value)
+        return {seed: sum(own) / len(own) for seed, own in values_by_seed.items()}
 
     @property
     def specs(self) -> tuple[str, ...]:

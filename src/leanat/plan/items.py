@@ -83,8 +83,8 @@ def _anchor(rows: Sequence[Mapping[str, Any]], cells: list[list[Cell]], k: int, 
 def _factors(grid: Grid, facts: list[list[dict[str, Any]]], runs: list[str]) -> list[str]:
     """Lines of the foot: what this scale changes in all items and in these cells, and what the user allowed."""
     scale = grid.scale_of(facts[0][0]["paper"])
-    made = [grid.here(e) for line in facts for e in line if "data" in e and not _missing(grid, e)]
-    notes = [*scale.factors, *(note for cell in made for note in scale.notes(cell))] if made else []
+    cells = [grid.here(e) for line in facts for e in line if "data" in e and not _missing(grid, e)]
+    notes = [*scale.factors, *(note for cell in cells for note in scale.notes(cell))] if cells else []
     lines = list(dict.fromkeys(notes))
     names = dict.fromkeys(grid.runs[run].spec["data"]["name"] for run in runs)
     files = ", ".join(name for name in names if grid.of_image_files(name))
@@ -119,9 +119,9 @@ def _seeds(grid: Grid, paper: str, name: str, item: ItemSpec, entry: Mapping[str
 
 def _axis(entry: Mapping[str, Any], labels: Mapping[str, str]) -> tuple[str, str, dict[str, Any]]:
     """Group, label and facts of a row or column: the labels of its entries, the last one is its own."""
-    shown = [entry["label"]] if "label" in entry and "group" in entry else _shown(entry, labels)
-    group = entry.get("group", " | ".join(shown[:-1]))
-    return str(labels.get(group, group)), shown[-1], plain(entry)
+    entry_labels = [entry["label"]] if "label" in entry and "group" in entry else _shown(entry, labels)
+    group = entry.get("group", " | ".join(entry_labels[:-1]))
+    return str(labels.get(group, group)), entry_labels[-1], plain(entry)
 
 
 def _shown(entry: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:
@@ -146,15 +146,15 @@ def _stand_in(grid: Grid, item: ItemSpec, entry: Mapping[str, Any], metric: str)
     if item.kind == "formula" or "data" not in entry or _missing(grid, entry) or metric in TIMED:
         return StandIn()
     used, suite = grid.stand_in(entry), entry.get("suite", item.suite)
-    found: list[str] = []
+    attack_labels: list[str] = []
     if suite:
         attacks, papers = grid.suite(entry, suite), grid.at_paper_scale().suite(entry, suite)
-        asked = [part.partition("@")[0] for part in re.split("[+-]", metric)]
-        named = [name for name in asked if name in attacks]
-        found += [attacks[name]["label"] for name in named if attacks[name].get("label")]
+        names = [part.partition("@")[0] for part in re.split("[+-]", metric)]
+        named = [name for name in names if name in attacks]
+        attack_labels += [attacks[name]["label"] for name in named if attacks[name].get("label")]
         radii = [(_radius(attacks[name]), _radius(papers[name])) for name in named]
-        found += [own for own, printed in radii if own and own != printed]
-    return StandIn(used if used != entry["data"] else None, tuple(dict.fromkeys(found)))
+        attack_labels += [own for own, printed in radii if own and own != printed]
+    return StandIn(used if used != entry["data"] else None, tuple(dict.fromkeys(attack_labels)))
 
 
 def _radius(attack: Mapping[str, Any]) -> str | None:
@@ -170,8 +170,8 @@ def _cell(grid: Grid, item: ItemSpec, entry: Mapping[str, Any], labels: Mapping[
     nothing_chosen = entry.get("metric", item.metric) == "chosen" and "best" not in entry
     if ("published" in entry and entry["published"] is None) or nothing_chosen:
         printed = {}
-    known = {**labels, **printed.pop("labels", {})}
-    names = {k: known.get(v, v) if isinstance(v, str) else v for k, v in entry.items()}
+    own_labels = {**labels, **printed.pop("labels", {})}
+    names = {k: own_labels.get(v, v) if isinstance(v, str) else v for k, v in entry.items()}
     metric = str(entry.get("metric", item.metric)).format_map(entry)
     # Arithmetic on the paper's settings needs no data, so no scale leaves it out.
     missing = _missing(grid.at_paper_scale() if item.kind == "formula" else grid, entry)
@@ -206,9 +206,9 @@ def _cell(grid: Grid, item: ItemSpec, entry: Mapping[str, Any], labels: Mapping[
         return replace(cell, missing="nothing to set it against")
     seeds, suite = _seeds(grid, entry["paper"], entry["item"], item, entry), entry.get("suite", item.suite)
     if "best" in entry:
-        found = _candidates(grid, entry, metric, suite, seeds)
-        runs, evaluations = ([x for one in found for x in getattr(one, k)] for k in ("runs", "evaluations"))
-        cell = replace(cell, candidates=found, by=entry["best"]["by"])
+        candidates = _candidates(grid, entry, metric, suite, seeds)
+        runs, evaluations = ([x for one in candidates for x in getattr(one, k)] for k in ("runs", "evaluations"))
+        cell = replace(cell, candidates=candidates, by=entry["best"]["by"])
     else:
         runs, evaluations = _numbers(grid, entry, metric, suite, seeds)
     if reference and not timed:
@@ -242,11 +242,13 @@ def _candidates(
 ) -> tuple[Candidate, ...]:
     """``best: {of, values, by}``: of the runs with each value of the variable ``of``, those best by a metric are shown."""
     best = entry["best"]
-    found = []
+    candidates = []
     for value in grid.scale_of(entry["paper"]).candidates(entry) or best["values"]:
         settings = {**(entry.get("settings") or {}), best["of"]: value}
-        found.append(Candidate(*_numbers(grid, {**entry, "settings": settings}, metric, suite, seeds), value=value))
-    return tuple(found)
+        candidates.append(
+            Candidate(*_numbers(grid, {**entry, "settings": settings}, metric, suite, seeds), value=value)
+        )
+    return tuple(candidates)
 
 
 def _numbers(
@@ -271,10 +273,10 @@ def _numbers(
 def _component(spec: Mapping[str, Any], key: str) -> tuple[str, Mapping[str, Any]]:
     """Name and fields of a component of the method. Raises ConfigError for what is none, as a user's change may be."""
     value = spec["method"][key]
-    made = {value: {}} if isinstance(value, str) else value
-    if not isinstance(made, dict) or len(made) != 1 or not isinstance(next(iter(made.values())), dict):
+    component = {value: {}} if isinstance(value, str) else value
+    if not isinstance(component, dict) or len(component) != 1 or not isinstance(next(iter(component.values())), dict):
         raise ConfigError([f"method.{key}: {value!r} is not allowed; a name, or {{name: {{field: value}}}}"])
-    return named_part(made)
+    return named_part(component)
 
 
 def _timed(grid: Grid, entry: Mapping[str, Any]) -> Timed:

@@ -149,8 +149,8 @@ def allocation(datasets: Iterable[Spec], processes: int) -> dict[str, int]:
     """What a cluster's job needs beside time, memory and GPUs: cores that decode files; for several processes one machine, and
     a task that has all of its cores.
     """
-    found = {"cpus_per_task": CPUS * processes} if any(large(d) for d in datasets) else {}
-    return found | ({"nodes": 1, "tasks_per_gpu": 0} if processes > 1 else {})
+    resources = {"cpus_per_task": CPUS * processes} if any(large(d) for d in datasets) else {}
+    return resources | ({"nodes": 1, "tasks_per_gpu": 0} if processes > 1 else {})
 
 
 def growing(base: int, limit: int | None = None) -> Callable[..., int]:

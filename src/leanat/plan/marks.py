@@ -56,14 +56,14 @@ def _of_cell(whole: Grid, config: Paper, item: ItemSpec, facts: Mapping[str, Any
     suite, metric = facts.get("suite", item.suite), str(facts.get("metric", item.metric))
     facts = {**facts, "metric": metric, "suite": suite}
     yield from config.choices(facts)
-    attacks, shown = config.suites.get(suite, {}), set(re.split(r"[+@.-]", metric.format_map(facts)))
+    attacks, names = config.suites.get(suite, {}), set(re.split(r"[+@.-]", metric.format_map(facts)))
     for attack, entry in attacks.items():
-        if attack in shown or (shown & {"worst", "masking"} and attack != "sources"):
+        if attack in names or (names & {"worst", "masking"} and attack != "sources"):
             yield from assumptions(entry, attack)
             yield from config.choices({**facts, "attack": attack})
             for other in _runs(entry):
                 yield from whole.run({**facts, **other.cell}, other.seed or 0, other.settings or None).assumed
-    if shown & set(attacks):
+    if names & set(attacks):
         yield from assumptions(attacks.get("sources", {}), "sources")
 
 
@@ -84,8 +84,8 @@ def _own(part: Any) -> Iterator[Mark]:
 
 def _lines(marks: Iterable[Mark]) -> list[str]:
     """Each once."""
-    shown = ((key, worded(value) or "none", reason) for key, value, reason in marks)
-    return [f"{key} = {value}: {reason}" for key, value, reason in dict.fromkeys(shown)]
+    rows = ((key, worded(value) or "none", reason) for key, value, reason in marks)
+    return [f"{key} = {value}: {reason}" for key, value, reason in dict.fromkeys(rows)]
 
 
 def worded(value: Any) -> str:

@@ -12,13 +12,13 @@ from leanat.plan import targets, walk
 from leanat.plan.grid import Grid
 
 
-def sets_of(asked: Iterable[str], grid: Grid, results: Path) -> set[str]:
+def sets_of(target_names: Iterable[str], grid: Grid, results: Path) -> set[str]:
     """The data sets that the jobs of these targets will read; finished runs read none.
 
     A target that is no item, paper or page, such as a file of a run, counts as nothing.
     """
     sets: set[str] = set()
-    items = [item for target in asked or ["all"] for item in _items(target, grid)]
+    items = [item for target in target_names or ["all"] for item in _items(target, grid)]
     runs_folder = results / "runs"
     for name in items:
         item = grid.items[name]
@@ -35,12 +35,12 @@ def _items(target: str, grid: Grid) -> list[str]:
         return []
 
 
-def check_data(asked: Iterable[str], grid: Grid, results: Path, warn: Callable[[str], None] | None) -> None:
+def check_data(target_names: Iterable[str], grid: Grid, results: Path, warn: Callable[[str], None] | None) -> None:
     """Every data set that a job will read is there, and as it is known: checksums, counts of classes and images.
 
     Raises ConfigError; ``warn`` takes the lines instead, in a dry run.
     """
-    check_sets(sets_of(asked, grid, results), grid, warn)
+    check_sets(sets_of(target_names, grid, results), grid, warn)
 
 
 def check_sets(names: Iterable[str], grid: Grid, warn: Callable[[str], None] | None) -> None:
@@ -55,9 +55,9 @@ def check_sets(names: Iterable[str], grid: Grid, warn: Callable[[str], None] | N
     if done.returncode == 0:
         return
     said_of = [line for line in done.stdout.splitlines() if line.split()[1:2] in (["missing"], ["wrong"])]
-    said = "data_dir is not set" if folder is None else f"data_dir is {folder}"
+    where = "data_dir is not set" if folder is None else f"data_dir is {folder}"
     lines = [
-        f"data sets are missing or wrong ({said}; say --config data_dir=DIR, or data_dir in config/config.yaml):",
+        f"data sets are missing or wrong ({where}; say --config data_dir=DIR, or data_dir in config/config.yaml):",
         *(f"  {' '.join(line.split())}" for line in said_of or done.stderr.splitlines()),
     ]
     if warn is None:

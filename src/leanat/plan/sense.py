@@ -18,30 +18,34 @@ def spec_problems(spec: Mapping[str, Any], dataset: Mapping[str, Any] | None) ->
 
     ``dataset``: its counts, as ``config/datasets.yaml`` has them; None leaves out what depends on them.
     """
-    found, epochs, name = [], spec["recipe"]["epochs"], spec["data"]["name"]
+    problems, epochs, name = [], spec["recipe"]["epochs"], spec["data"]["name"]
     if spec.get("code") != CODE:
-        found.append(f"spec.code: {spec.get('code')}; allowed: {CODE}, the meaning that training has in this version")
+        problems.append(
+            f"spec.code: {spec.get('code')}; allowed: {CODE}, the meaning that training has in this version"
+        )
     if isinstance(epochs, int):
         late = [n for n in spec.get("snapshots") or () if isinstance(n, int) and not 1 <= n <= epochs]
-        found += [f"spec.snapshots: {n}; allowed: 1 to recipe.epochs, which is {epochs}" for n in late]
+        problems += [f"spec.snapshots: {n}; allowed: 1 to recipe.epochs, which is {epochs}" for n in late]
     if dataset is None:
-        return found
-    found += attack_problems(spec, dataset, "spec")
-    found += augmentation_problems(spec["data"].get("augment") or [], dataset["size"], name)
+        return problems
+    problems += attack_problems(spec, dataset, "spec")
+    problems += augmentation_problems(spec["data"].get("augment") or [], dataset["size"], name)
     share = spec["data"].get("validation")
-    found += empty_part(share, dataset["train"], "spec.data.validation")
-    found += empty_part((spec.get("early_stop") or {}).get("share"), dataset["test"], "spec.early_stop.share")
+    problems += empty_part(share, dataset["train"], "spec.data.validation")
+    problems += empty_part((spec.get("early_stop") or {}).get("share"), dataset["test"], "spec.early_stop.share")
     examples = dataset["train"] * (1 - (share or 0))
     for where, key, value in _numbers(spec["method"].get("selector"), "spec.method.selector"):
         if key in ("count", "gamma") and value >= examples:
-            found.append(
+            problems.append(
                 f"{where}: {value:g} examples to leave out; allowed: below {examples:g}, as many as {name} trains on"
             )
         if key == "warmup" and isinstance(epochs, int) and value >= epochs:
-            found.append(f"{where}: {value:g}; allowed: below recipe.epochs, {epochs}: the selection would never come")
+            problems.append(
+                f"{where}: {value:g}; allowed: below recipe.epochs, {epochs}: the selection would never come"
+            )
     if isinstance(batch := spec["recipe"]["batch"], int) and batch > examples:
-        found.append(f"spec.recipe.batch: {batch}; allowed: up to {examples:g}, the examples of {name}")
-    return found
+        problems.append(f"spec.recipe.batch: {batch}; allowed: up to {examples:g}, the examples of {name}")
+    return problems
 
 
 def empty_part(share: Any, n: int, where: str) -> Iterator[str]:
@@ -101,14 +105,14 @@ def beyond_end(spec: Mapping[str, Any]) -> list[tuple[str, int]]:
 
 def beyond(grid: Grid) -> list[str]:
     """Checks, drops and removals that come when a run is over; ``spec_problems`` names snapshots and warm-ups."""
-    found = {}
+    first_runs = {}
     for run in grid.runs.values():
         epochs, late = run.spec["recipe"]["epochs"], beyond_end(run.spec)
         if grid.scale.name != "paper":  # Q-TART prints a drop at 260 of 200 epochs
             late += [("drops", at) for at in _drops(run.spec["recipe"]["lr"]) if at >= epochs]
         for key, at in late:
-            found.setdefault((run.id.rpartition("-s")[0], key, at, epochs), run.id)
-    return [f"{run}: {key} {at} never acts in {epochs} epochs" for (_, key, at, epochs), run in found.items()]
+            first_runs.setdefault((run.id.rpartition("-s")[0], key, at, epochs), run.id)
+    return [f"{run}: {key} {at} never acts in {epochs} epochs" for (_, key, at, epochs), run in first_runs.items()]
 
 
 def _starts(selector: Any) -> Iterator[tuple[str, int]]:

@@ -76,10 +76,10 @@ def _as_yaml(value: Any) -> Any:
 
 def data_sets(folder: Path) -> dict[str, dict[str, Any]]:
     """Counts of every data set by name, of ``datasets.yaml`` in ``folder``. Raises ConfigError."""
-    found = load_yaml(folder / "datasets.yaml")
-    if problems := list(_of_data_sets(found, folder / "datasets.yaml")):
+    facts_by_set = load_yaml(folder / "datasets.yaml")
+    if problems := list(_of_data_sets(facts_by_set, folder / "datasets.yaml")):
         raise ConfigError(problems)
-    return found
+    return facts_by_set
 
 
 def said_by(key: str, value: Any, own: Mapping[str, Any], path: Path) -> str:
@@ -101,8 +101,8 @@ def _problems(settings: Mapping[str, Any], own: Mapping[str, Any], path: Path) -
             continue
         value, kinds = settings[key], kind if isinstance(kind, tuple) else (kind,)
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-            shown = " or ".join(k.__name__.replace("NoneType", "null") for k in kinds)
-            yield f"{where(key)}: {key}: {value!r} is not allowed; expected {shown}"
+            expected = " or ".join(k.__name__.replace("NoneType", "null") for k in kinds)
+            yield f"{where(key)}: {key}: {value!r} is not allowed; expected {expected}"
     if isinstance(seeds := settings.get("seeds"), int) and seeds < 1:
         yield f"{where('seeds')}: seeds: {seeds} is not allowed; at least 1, or null for as many as the scale says"
     elif isinstance(seeds, int) and seeds > MOST_SEEDS:
@@ -149,8 +149,8 @@ def _of_change(change: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"change.{paper}.{m}.{p}: not a whole part; name its fields, such as {PARTS[p]}" for m, p in whole)
 
 
-def _of_data_sets(found: Mapping[str, Any], path: Path) -> Iterator[str]:
-    for name, facts in found.items():
+def _of_data_sets(facts_by_set: Mapping[str, Any], path: Path) -> Iterator[str]:
+    for name, facts in facts_by_set.items():
         if not isinstance(facts, dict):
             yield f"{path}: {name}: a mapping is expected: {{{', '.join(COUNTS)}}}"
             continue

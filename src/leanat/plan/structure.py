@@ -38,9 +38,9 @@ def load(folder: Path, overrides: Mapping[str, Any] | None = None, results: Path
     given = dict(chosen)
     kept_seeds: dict[str, int] = {}
     if results is not None:
-        asked = chosen.get("more_seeds") or {}
+        asked_seeds = chosen.get("more_seeds") or {}
         kept_seeds = looks.read(results, chosen["scale"])
-        chosen["more_seeds"] = {k: max(asked.get(k, 0), kept_seeds.get(k, 0)) for k in asked | kept_seeds}
+        chosen["more_seeds"] = {k: max(asked_seeds.get(k, 0), kept_seeds.get(k, 0)) for k in asked_seeds | kept_seeds}
 
     def said_by(key: str) -> str:
         file = folder / "config.yaml"
@@ -74,8 +74,8 @@ def _of_changes(grid: Grid) -> Iterator[str]:
             yield f"change: there is no paper {paper!r}{did_you_mean(paper, grid.papers)}"
             continue
         for method, values in (methods or {}).items():
-            if method not in (known := ["all", *grid.papers[paper].methods]):
-                yield f"change: {paper} has no method {method!r}{did_you_mean(method, known)}"
+            if method not in (method_names := ["all", *grid.papers[paper].methods]):
+                yield f"change: {paper} has no method {method!r}{did_you_mean(method, method_names)}"
                 continue
             runs = [r.spec for r in grid.runs.values() if method == "all" or f"-{method}-s" in r.id]
             fields = {name for spec in runs for name in field_names(spec)}
@@ -109,10 +109,10 @@ def all_papers(names: Iterable[str] | None = None, where: str = "papers") -> dic
 
     Raises ConfigError.
     """
-    known = all_names()
-    if unknown := [name for name in names or () if name not in known]:
-        raise ConfigError([f"{where}: there is no paper {name!r}{did_you_mean(name, known)}" for name in unknown])
-    return {name: importlib.import_module(f"leanat.papers.{name}.experiments").PAPER for name in names or known}
+    paper_names = all_names()
+    if unknown := [name for name in names or () if name not in paper_names]:
+        raise ConfigError([f"{where}: there is no paper {name!r}{did_you_mean(name, paper_names)}" for name in unknown])
+    return {name: importlib.import_module(f"leanat.papers.{name}.experiments").PAPER for name in names or paper_names}
 
 
 def _problems(name: str, paper: Paper, data_sets: Mapping[str, Any]) -> Iterator[str]:
@@ -126,19 +126,19 @@ def _problems(name: str, paper: Paper, data_sets: Mapping[str, Any]) -> Iterator
             yield f"{file}: {part!r} is not allowed as a name; {allowed}"
     if not isinstance(seeds := plain(paper.seeds), int) or seeds < 1:
         yield f"{file}: seeds: {seeds!r} is not allowed; a whole number from 1"
-    known = {"data": data_sets, "method": methods, "suite": paper.suites}
+    names_by_key = {"data": data_sets, "method": methods, "suite": paper.suites}
     for title, item in paper.items.items():
-        yield from _of_item(f"{file}: {title}", item, known)
+        yield from _of_item(f"{file}: {title}", item, names_by_key)
 
 
-def _of_item(where: str, item: ItemSpec, known: Mapping[str, Iterable[str]]) -> Iterator[str]:
+def _of_item(where: str, item: ItemSpec, names_by_key: Mapping[str, Iterable[str]]) -> Iterator[str]:
     if item.kind not in KINDS:
         yield f"{where}.kind: {item.kind!r} is not allowed{did_you_mean(item.kind, KINDS)}"
     entries = [("", {**item.base, "suite": item.suite}), *(("rows.", e) for e in item.rows)]
     entries += [("columns.", e) for e in item.columns]
     lines = {}
     for axis, entry in entries:
-        for key, names in known.items():
+        for key, names in names_by_key.items():
             value = plain(entry.get(key))
             if value is not None and value not in names:
                 lines[f"{where}.{axis}{key}: there is no {key} {value!r}{did_you_mean(value, names)}"] = None

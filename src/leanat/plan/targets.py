@@ -25,8 +25,8 @@ OTHERS = ("site", "archive")  # that are made of all items
 def check_profile(name: str | None, profiles: Path) -> None:
     """Snakemake ignores a workflow profile that does not exist, and would then run everything here: refuse it."""
     if name and name != "none" and not Path(name).is_dir() and not (profiles / name).is_dir():
-        known = [p.name for p in profiles.iterdir() if p.is_dir()]
-        raise ConfigError([f"--workflow-profile {name}: no such profile{did_you_mean(name, known)}"])
+        names = [p.name for p in profiles.iterdir() if p.is_dir()]
+        raise ConfigError([f"--workflow-profile {name}: no such profile{did_you_mean(name, names)}"])
 
 
 def check_targets(targets: Iterable[str], grid: Grid) -> None:

@@ -40,47 +40,47 @@ class Offer:
 def item_problems(
     grid: Grid,
     published: Path,
-    given: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]],
+    hook_names: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]],
     measures: Mapping[str, Mapping[str, Any]],
 ) -> list[str]:
     """Metrics that no run of an item will have, and cells that the papers' numbers do not have.
 
-    ``given``: of each run, the columns and the numbers that its extras add to history and metrics; ``measures``: of each
+    ``hook_names``: of each run, the columns and the numbers that its extras add to history and metrics; ``measures``: of each
     evaluation, its measures by name. Cells of runs and evaluations that are not among these are passed over.
     """
-    found: dict[str, None] = {}
+    problems: dict[str, None] = {}
     for item in grid.items.values():
         where = f"leanat/papers/{item.paper}/experiments.py: {item.item}"
-        columns = tuple(dict.fromkeys(name for run in item.runs for name in given.get(run, ((), ()))[0]))
-        asked = {cell.metric for _, _, cell in item.flat}
+        columns = tuple(dict.fromkeys(name for run in item.runs for name in hook_names.get(run, ((), ()))[0]))
+        metrics = {cell.metric for _, _, cell in item.flat}
         for name in dict.fromkeys(name for pair in item.options.get("doubt", []) for name in pair):
-            if name not in asked:
-                found[f"{where}: options.doubt: no column of metric {name!r}{did_you_mean(name, asked)}"] = None
+            if name not in metrics:
+                problems[f"{where}: options.doubt: no column of metric {name!r}{did_you_mean(name, metrics)}"] = None
         first: dict[str, str] = {}  # where each is seen first
         for row, column, cell in item.flat:
             at = f"{where}: row {row.label!r}, column {column.label!r}"
-            if item.kind != "formula" and not cell.timed and set(cell.runs) <= given.keys():
+            if item.kind != "formula" and not cell.timed and set(cell.runs) <= hook_names.keys():
                 for metric in filter(None, (cell.metric, cell.by)):
-                    for text in metric_problems(metric, _offer(grid, item, cell, columns, given, measures)):
+                    for text in metric_problems(metric, _offer(grid, item, cell, columns, hook_names, measures)):
                         first.setdefault(text, at)
             if cell.published:
                 try:
                     printed(item.paper, cell.published, published)
                 except ValueError as error:
                     if str(error).startswith(str(published)):  # faults of the file itself, with their lines
-                        found |= dict.fromkeys(str(error).splitlines())
+                        problems |= dict.fromkeys(str(error).splitlines())
                     else:
-                        found[f"{at}: published: {error}"] = None
-        found |= dict.fromkeys(f"{at}: {text}" for text, at in first.items())
-    return list(found)
+                        problems[f"{at}: published: {error}"] = None
+        problems |= dict.fromkeys(f"{at}: {text}" for text, at in first.items())
+    return list(problems)
 
 
-def _offer(grid: Grid, item: Item, cell: Cell, columns: Iterable[str], given: Any, measures: Any) -> Offer | None:
+def _offer(grid: Grid, item: Item, cell: Cell, columns: Iterable[str], hook_names: Any, measures: Any) -> Offer | None:
     """None for a cell without runs, or of an evaluation that is not among ``measures``."""
     if not cell.runs or not set(cell.evaluations) <= measures.keys():
         return None
     data = grid.runs[cell.runs[0]].spec["data"]
-    numbers = [given[run][1] for run in cell.runs]
+    numbers = [hook_names[run][1] for run in cell.runs]
     own = tuple(name for name in numbers[0] if all(name in n for n in numbers) and name not in LISTS)
     kind = "picture_names" if item.options.get("plot") == "images" else "number_names"
     first = cell.evaluations[0] if cell.evaluations else None

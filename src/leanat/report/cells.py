@@ -66,10 +66,10 @@ class Items:
         """Its cells, or in what way it is not made yet."""
         if self.real:
             path = self.folder / paper / f"{item}.csv"
-            found = replicated.load(paper, item, self.folder).items()
+            entries = replicated.load(paper, item, self.folder).items()
             cells = {
                 (row, column): Cell(dict(cell.values), tested=cell.tested or None, runs=tuple(cell.runs.values()))
-                for (row, column, _), cell in found
+                for (row, column, _), cell in entries
                 if cell.scale == self.scale
             }
         else:
@@ -77,11 +77,13 @@ class Items:
             if not path.is_file():
                 return NOT_MADE
             rows = item_csv.rows(path)
-            if (asked := self.asked.get(f"{paper}/{item}")) and item_csv.of_other_runs(rows, asked):
+            if (planned_item := self.asked.get(f"{paper}/{item}")) and item_csv.of_other_runs(rows, planned_item):
                 return OTHER_RUNS
             cells = {(r["row"], r["column"]): _read_cell(r) for r in rows}
-        known = examples.read(path.with_suffix(".npz"))
-        return {name: cell._replace(right=_agreeing(known.get(name), cell)) for name, cell in cells.items()} or NOT_MADE
+        outcomes = examples.read(path.with_suffix(".npz"))
+        return {
+            name: cell._replace(right=_agreeing(outcomes.get(name), cell)) for name, cell in cells.items()
+        } or NOT_MADE
 
 
 def _agreeing(right: numpy.ndarray | None, cell: Cell) -> numpy.ndarray | None:

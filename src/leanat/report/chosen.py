@@ -15,43 +15,43 @@ def make(run: str, results: Path, out: Path | None) -> str:
     """How many examples of each class each selection held. ``out``: every entry as CSV. Raises ConfigError."""
     folder = folder_of(run, results)
     metrics = identity.read_run(folder, "examples.train", "epochs")
-    made = selection(folder, metrics["spec"], metrics["examples"]["train"])
-    if made is None:
+    record = selection(folder, metrics["spec"], metrics["examples"]["train"])
+    if record is None:
         return f"{folder.name}: no record of what it trained on"
     if out is not None:
-        write(made, out)
-    head = f"{folder.name}: {len(made.epochs)} selection{'s' * (len(made.epochs) != 1)} of {made.total:,} training examples"
+        write(record, out)
+    head = f"{folder.name}: {len(record.epochs)} selection{'s' * (len(record.epochs) != 1)} of {record.total:,} training examples"
     from tabulate import tabulate
 
-    return f"{head}\n\n" + tabulate(*table(made, metrics["epochs"]), tablefmt="github", disable_numparse=True)
+    return f"{head}\n\n" + tabulate(*table(record, metrics["epochs"]), tablefmt="github", disable_numparse=True)
 
 
-def some(made: Selection) -> list[int]:
+def some(record: Selection) -> list[int]:
     """At most SHOWN entries, the first and the last among them."""
-    last = len(made.epochs) - 1
+    last = len(record.epochs) - 1
     return sorted({round(k * last / (SHOWN - 1)) for k in range(SHOWN)}) if last >= SHOWN else list(range(last + 1))
 
 
-def table(made: Selection, epochs: int) -> tuple[list[list[str]], list[str]]:
+def table(record: Selection, epochs: int) -> tuple[list[list[str]], list[str]]:
     """Rows and heads: a row for each class and one for all, a column for each entry that is shown."""
-    shown = some(made)
-    ends = [*(epoch - 1 for epoch in made.epochs[1:]), epochs]
-    spans = [str(made.epochs[k]) if made.epochs[k] == ends[k] else f"{made.epochs[k]}–{ends[k]}" for k in shown]
+    entries = some(record)
+    ends = [*(epoch - 1 for epoch in record.epochs[1:]), epochs]
+    spans = [str(record.epochs[k]) if record.epochs[k] == ends[k] else f"{record.epochs[k]}–{ends[k]}" for k in entries]
     rows = []
-    if made.labels is not None:
-        whole, counts = made.all_by_class(), [made.by_class(k) for k in shown]
+    if record.labels is not None:
+        whole, counts = record.all_by_class(), [record.by_class(k) for k in entries]
         rows = [[f"class {c}", str(n), *(str(count[c]) for count in counts)] for c, n in enumerate(whole)]
-    rows.append(["all", str(made.total), *(str(len(made.index[k])) for k in shown)])
-    if any(len(w) and w.min() != w.max() for w in made.weight):
-        spread = [f"{w.min():.3g} to {w.max():.3g}" if len(w) else "–" for w in (made.weight[k] for k in shown)]
+    rows.append(["all", str(record.total), *(str(len(record.index[k])) for k in entries)])
+    if any(len(w) and w.min() != w.max() for w in record.weight):
+        spread = [f"{w.min():.3g} to {w.max():.3g}" if len(w) else "–" for w in (record.weight[k] for k in entries)]
         rows.append(["weights", "", *spread])
     return rows, ["", "there are", *(f"epochs {span}" if "–" in span else f"epoch {span}" for span in spans)]
 
 
-def write(made: Selection, path: Path) -> None:
+def write(record: Selection, path: Path) -> None:
     """A row for each entry and example: from which epoch on, which example, its class and its weight."""
     rows = [["from_epoch", "example", "class", "weight"]]
-    for epoch, index, weight in zip(made.epochs, made.index, made.weight, strict=True):
-        classes = [""] * len(index) if made.labels is None else made.labels[index].tolist()
+    for epoch, index, weight in zip(record.epochs, record.index, record.weight, strict=True):
+        classes = [""] * len(index) if record.labels is None else record.labels[index].tolist()
         rows += ([epoch, i, c, f"{w:.6g}"] for i, c, w in zip(index.tolist(), classes, weight.tolist(), strict=True))
     write_csv(path, rows)

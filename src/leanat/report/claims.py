@@ -92,10 +92,10 @@ def load(paper: str) -> list[Claim]:
     name = f"leanat.papers.{paper}.claims"
     if importlib.util.find_spec(name) is None:
         return []
-    found: list[Claim] = importlib.import_module(name).CLAIMS
-    if strange := [claim.id for claim in found if claim.paper != paper]:
+    claims: list[Claim] = importlib.import_module(name).CLAIMS
+    if strange := [claim.id for claim in claims if claim.paper != paper]:
         raise ValueError(f"{name}: claims of {paper} are named {paper}-01 and so on, not {', '.join(strange)}")
-    return found
+    return claims
 
 
 def ledger(claims: list[Claim], items: Items, planned: bool = False, beside: int = 0) -> list[Line]:
@@ -108,14 +108,14 @@ def ledger(claims: list[Claim], items: Items, planned: bool = False, beside: int
     begun = [_line(claim, items) for claim in claims]
     absent = sum(over_seeds(line.claim, items.scale) and line.verdict == "not run yet" for line, _ in begun)
     with_cases = [(line.claim, cases) for line, cases in begun if cases]
-    found = procedure(with_cases, planned, beside + absent * planned)
+    result = procedure(with_cases, planned, beside + absent * planned)
     planned_family = len(with_cases) + absent + beside  # that of ``leanat decide``, which would add the seeds
-    tests, origin, lines = iter(found.tests), "replicated" if items.real else "this run", []
+    tests, origin, lines = iter(result.tests), "replicated" if items.real else "this run", []
     for line, cases in begun:
         if cases:
-            line, one = replace(line, cases=cases, family=found.family), next(tests)
+            line, one = replace(line, cases=cases, family=result.family), next(tests)
             levels = _levels(cases, line.claim, planned_family)
-            line = _decided(line, one, levels, found.priors) if one else _waiting(line, levels, found.priors)
+            line = _decided(line, one, levels, result.priors) if one else _waiting(line, levels, result.priors)
         lines.append(replace(line, origin=origin))
     return lines
 
@@ -235,19 +235,19 @@ def _overall(cases: Sequence[CaseResult], look: int | None) -> Effect | None:
     alone = statistics.fmean((spread(values) or 0.0) ** 2 for values in zip(*by_seed, strict=True)) / len(cases)
     # The cases share their test images, at worst wholly: the mean of their errors, no smaller.
     error = statistics.fmean(case.effect.examples for case in cases)
-    found = _over({seed: statistics.fmean(values) for seed, values in zip(common, by_seed, strict=True)}, error)
-    return replace(found, sd=max(found.sd or 0.0, math.sqrt(alone)))
+    effect = _over({seed: statistics.fmean(values) for seed, values in zip(common, by_seed, strict=True)}, error)
+    return replace(effect, sd=max(effect.sd or 0.0, math.sqrt(alone)))
 
 
 def _decided(line: Line, one: Tested, levels: tuple[float, float], priors: Priors) -> Line:
     claim, cases, expect = line.claim, line.cases, line.claim.parts()[0].expect
     refuted, undecided = one.decision.verdict == "not supported", one.decision.verdict == "inconclusive"
-    shown = cases[one.now.against if refuted else one.now.shown]
+    shown_case = cases[one.now.against if refuted else one.now.shown]
     priors = priors if _points(claim) else NO_PRIORS
-    own, other = (priors.of(case.effect.examples) for case in (shown, cases[one.now.against]))
+    own, other = (priors.of(case.effect.examples) for case in (shown_case, cases[one.now.against]))
     by_mean = refuted and one.now.by_mean
     overall = _overall(cases, None) if by_mean else None
-    effect = overall or shown.effect.moderated(own)
+    effect = overall or shown_case.effect.moderated(own)
     low, high = effect.interval() or (None, None)
     chances, more = {}, ""
     if undecided:
@@ -271,9 +271,9 @@ def _decided(line: Line, one: Tested, levels: tuple[float, float], priors: Prior
         decision=one.decision,
         by_mean=by_mean,
         examples=effect.examples,
-        signs=_signs(shown, expect),
-        outlying=_outlying(shown, own),
-        shown="" if by_mean or len(cases) == 1 else _cells(shown),
+        signs=_signs(shown_case, expect),
+        outlying=_outlying(shown_case, own),
+        shown="" if by_mean or len(cases) == 1 else _cells(shown_case),
         chances=chances,
         prior=own,
         priors=priors,
@@ -310,13 +310,13 @@ def _cells(case: CaseResult) -> str:
 def _outlying(case: CaseResult, prior: Prior) -> str:
     """Cells with a seed far from the others, with the values of all: a mean and its interval say little of a collapse."""
     far = max(FAR_POINTS, FAR * math.sqrt(prior.variance))
-    told = []
+    outliers = []
     for name, cell in ((name, case.cells[name]) for name in case.acting):
         values = [cell.values[seed] for seed in sorted(cell.values)]
         middle = statistics.median(values)
         if len(values) > 2 and cell.tested and max(abs(value - middle) for value in values) > far:
-            told.append(f"{name}: {', '.join(f'{value:.1f}' for value in values)}")
-    return "; ".join(told)
+            outliers.append(f"{name}: {', '.join(f'{value:.1f}' for value in values)}")
+    return "; ".join(outliers)
 
 
 def _more(chances: Mapping[int, float]) -> str:
@@ -392,12 +392,12 @@ def _series(claim: Claim, case: Mapping[str, Cell]) -> dict[int, float]:
     """The effect by seed, over the seeds that all cells of the case have: their runs are paired."""
     seeds = set.intersection(*(set(cell.values) for cell in case.values()))
     printed = {name + PAPER: cell.published for name, cell in case.items()}
-    found = {}
+    effects = {}
     for seed in sorted(seeds):
         values = printed | {name: cell.values[seed] for name, cell in case.items()}
         if None not in (values[n] for n in claim.names):
-            found[seed] = claim.value(values)
-    return {seed: value for seed, value in found.items() if math.isfinite(value)}
+            effects[seed] = claim.value(values)
+    return {seed: value for seed, value in effects.items() if math.isfinite(value)}
 
 
 def _case(claim: Claim, whole: Sequence[Whole]) -> CaseResult | None:
@@ -431,13 +431,13 @@ def _exact(claim: Claim, cases: list[dict[str, Cell]], items: Items) -> Line:
     tolerance = max(TIMES, 2 * (spread or 0.0))
     verdict, place = exact(values, claim.expect, tolerance)
     near = f"within {100 * tolerance:.0f} % of the bound, which a measured time does not resolve"
-    told = [near] if verdict == "inconclusive" else []
-    told += [] if spread is None else [f"repeated measurements differ by ±{100 * spread:.1f} %"]
-    more = "; ".join(told)
+    remarks = [near] if verdict == "inconclusive" else []
+    remarks += [] if spread is None else [f"repeated measurements differ by ±{100 * spread:.1f} %"]
+    more = "; ".join(remarks)
     return Line(claim, items.scale, verdict, more, effect=values[place], used=len(cases), more=more)
 
 
 def errata(folder: Path, paper: str) -> list[tuple[str, str]]:
     """Contradictions inside a paper: id, and what contradicts what (checked by tests/report/test_errata.py)."""
-    found = records.rows(folder / "claims.csv", "id", "paper", "claim", again=records.COMMITTED)
-    return [(r["id"], r["claim"]) for r in found if r["paper"] == paper and r["id"].startswith("erratum")]
+    rows = records.rows(folder / "claims.csv", "id", "paper", "claim", again=records.COMMITTED)
+    return [(r["id"], r["claim"]) for r in rows if r["paper"] == paper and r["id"].startswith("erratum")]

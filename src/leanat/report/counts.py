@@ -28,6 +28,6 @@ def check(item: Item, grid: Grid, results: Path, keep: bool = False) -> None:
         counts = {"train": metrics["examples"]["train"] + held_out, "test": metrics["examples"]["test"]}
         if classes := metrics.get("clean", {}).get("per_class", {}).get("n"):
             counts["classes"] = len(classes)
-        if said := folders.other_counts(counts, grid.datasets[name]):
+        if differences := folders.other_counts(counts, grid.datasets[name]):
             then = "--replicate does not keep its numbers" if keep else folders.ALLOWED_BY
-            raise identity.IdentityError(f"{run}: {name} was {said}; {then}")
+            raise identity.IdentityError(f"{run}: {name} was {differences}; {then}")

@@ -51,10 +51,10 @@ def _trials(
 
 def _unknown(paper: str, item: str, row: str, column: str, items: Mapping[str, Item]) -> str:
     """What of a cell's name is not there, with the nearest that is."""
-    found = items.get(f"{paper}/{item}")
-    if found is None:
+    planned_item = items.get(f"{paper}/{item}")
+    if planned_item is None:
         return f"there is no item {paper}/{item}{nearest(f'{paper}/{item}', items)}"
-    for kind, name, lines in (("row", row, found.rows), ("column", column, found.columns)):
+    for kind, name, lines in (("row", row, planned_item.rows), ("column", column, planned_item.columns)):
         names = [line.name for line in lines]
         if name not in names:
             return f"{paper}/{item} has no {kind} {name!r}{nearest(name, names)}"

@@ -60,13 +60,13 @@ def side_by_side(first: Mapping[str, str], second: Mapping[str, str]) -> list[Ro
 def facts(metrics: Mapping[str, Any], suites: list[dict[str, Any]]) -> dict[str, str]:
     """What came of a run, by name: accuracies with their 95 % interval over test images, what it took, where it was."""
     examples = metrics["examples"]
-    found = {"clean accuracy (%)": accuracy(metrics["clean"])}
+    accuracies = {"clean accuracy (%)": accuracy(metrics["clean"])}
     for suite in suites:
         for name, attack in suite["attacks"].items():
             if attack.get("accuracy") is not None:
-                found[f"{suite['suite']}: {name} (%)"] = accuracy(attack)
+                accuracies[f"{suite['suite']}: {name} (%)"] = accuracy(attack)
     kept = examples.get("kept")
-    return found | {
+    return accuracies | {
         "epochs": f"{metrics['epochs']}",
         "training examples, kept at the end": f"{examples['train']:,}, {kept:,}"
         if kept is not None

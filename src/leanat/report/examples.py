@@ -33,8 +33,8 @@ def of_item(item: planned.Item, results: Path) -> Outcomes:
     """The outcomes of every cell whose runs or suites kept them."""
     folder = results / "runs"
     suites = {e.partition("/")[0]: folder / f"{e}.json" for e in item.evaluations}
-    found = {(row.name, column.name): _shares(cell, suites, folder) for row, column, cell in item.flat}
-    return {name: shares for name, shares in found.items() if shares is not None}
+    shares_by_cell = {(row.name, column.name): _shares(cell, suites, folder) for row, column, cell in item.flat}
+    return {name: shares for name, shares in shares_by_cell.items() if shares is not None}
 
 
 def write(outcomes: Outcomes, path: Path) -> None:
@@ -84,7 +84,7 @@ def _right(
     evaluations = [folder / f"{e}.json" for e in part.evaluations] or [suites.get(run) for run in part.runs]
     positions, rows = [], []
     for run, path, by in zip(part.runs, evaluations, attacked, strict=True):
-        found = []
+        answers = []
         for metric in attacks:
             name, _, of = metric.partition("@")
             file = _file(name, folder / run, path)
@@ -96,10 +96,10 @@ def _right(
             inside = _inside(of, loaded, folder / by)
             if not inside.any():
                 return None
-            found.append(_of_part(right, inside))
-        if len({len(right) for right in found}) > 1:
+            answers.append(_of_part(right, inside))
+        if len({len(right) for right in answers}) > 1:
             return None
-        rows.append(np.mean(found, axis=0))
+        rows.append(np.mean(answers, axis=0))
     if not all(np.array_equal(positions[0], index) for index in positions):
         return None
     return positions[0], np.stack(rows)
@@ -187,11 +187,11 @@ def error(claim: Claim, cases: Sequence[Mapping[str, Cell]]) -> float:
     together = _paired(cases, by_case)
     if together is not None:
         return together
-    found = []
+    errors = []
     for case, part in zip(cases, by_case, strict=True):
         paired = _paired([case], [part])
-        found.append(_binomial(claim, case, part) if paired is None else paired)
-    return statistics.fmean(found)
+        errors.append(_binomial(claim, case, part) if paired is None else paired)
+    return statistics.fmean(errors)
 
 
 def _paired(cases: Sequence[Mapping[str, Cell]], by_case: Sequence[Mapping[str, float]]) -> float | None:
@@ -200,19 +200,19 @@ def _paired(cases: Sequence[Mapping[str, Cell]], by_case: Sequence[Mapping[str, 
     """
     import numpy as np
 
-    known = [
+    accuracies = [
         (case[name], slope)
         for case, part in zip(cases, by_case, strict=True)
         for name, slope in part.items()
         if case[name].tested or case[name].right is not None
     ]
-    if not known:
+    if not accuracies:
         return 0.0
-    rights = [cell.right for cell, _ in known]
+    rights = [cell.right for cell, _ in accuracies]
     if not all(r is not None and np.array_equal(r[0], rights[0][0]) for r in rights):
         return None
-    effects = sum(slope * 100.0 * cell.right[1].astype(float) for cell, slope in known) / len(cases)
-    most = 50.0 * sum(abs(slope) / (cell.tested or len(effects)) for cell, slope in known) / len(cases)
+    effects = sum(slope * 100.0 * cell.right[1].astype(float) for cell, slope in accuracies) / len(cases)
+    most = 50.0 * sum(abs(slope) / (cell.tested or len(effects)) for cell, slope in accuracies) / len(cases)
     return spread(effects, most)
 
 

@@ -43,9 +43,9 @@ class Findings:
 
     def level(self, item: str, row: str, column: str, digits: int = 1) -> str:
         """The mean with the half-width of its 95 % interval, such as ``62.1 ± 0.9``; of one seed without ``alone`` the mean."""
-        found = self._interval(item, row, column)
-        half = "" if found.half is None else f" ± {found.half:.{digits}f}"
-        return f"{found.mean:.{digits}f}{half}"
+        interval = self._interval(item, row, column)
+        half = "" if interval.half is None else f" ± {interval.half:.{digits}f}"
+        return f"{interval.mean:.{digits}f}{half}"
 
     def interval(self, item: str, row: str, column: str, digits: int = 2) -> str:
         """A cell that is a difference itself: ``+0.04 [-0.08, 0.15]``."""
@@ -68,6 +68,6 @@ def rows_of(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return ["", first, f"  |{'---|' * len(head)}", *others, ""]
 
 
-def _text(found: Interval, digits: int) -> str:
-    text = f"{found.mean:+.{digits}f}"
-    return text if found.low is None else f"{text} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
+def _text(interval: Interval, digits: int) -> str:
+    text = f"{interval.mean:+.{digits}f}"
+    return text if interval.low is None else f"{text} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"

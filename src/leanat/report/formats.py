@@ -64,9 +64,9 @@ def latex(drawn: Layout) -> str:
     def text(part: str) -> str:
         return unicode_to_latex(part, non_ascii_only=False, unknown_char_policy="keep")
 
-    made = table(drawn, lambda part: rf"\textbf{{{part}}}", text)
-    made.columns = made.columns.set_names([None] * made.columns.nlevels)
-    body = made.style.to_latex(
+    frame = table(drawn, lambda part: rf"\textbf{{{part}}}", text)
+    frame.columns = frame.columns.set_names([None] * frame.columns.nlevels)
+    body = frame.style.to_latex(
         hrules=True,
         column_format="l" * drawn["stubs"] + "r" * len(drawn["columns"]),
         multicol_align="c",
@@ -84,13 +84,13 @@ def latex(drawn: Layout) -> str:
 
 def markdown(drawn: Layout) -> str:
     """A pipe table; the rows of the head are joined, since Markdown has one."""
-    made = table(drawn, lambda part: f"**{part}**", lambda part: part.replace("|", r"\|"))
-    made.columns = [" ".join(dict.fromkeys(filter(None, parts))) for parts in made.columns]
+    frame = table(drawn, lambda part: f"**{part}**", lambda part: part.replace("|", r"\|"))
+    frame.columns = [" ".join(dict.fromkeys(filter(None, parts))) for parts in frame.columns]
     if drawn["stubs"] == 2:
-        made = made.reset_index(names=["", " "])
-        text = made.to_markdown(index=False, disable_numparse=True)
+        frame = frame.reset_index(names=["", " "])
+        text = frame.to_markdown(index=False, disable_numparse=True)
     else:
-        text = made.to_markdown(disable_numparse=True)
+        text = frame.to_markdown(disable_numparse=True)
     notes = "\n".join(f"- {line}" for line in foot(drawn))
     return f"**{drawn['title']}** ({drawn['origin']}, {drawn['scale']})\n\n{text}\n\n{notes}\n"
 
@@ -99,9 +99,9 @@ def html(drawn: Layout) -> str:
     """A table element with its foot below, to put into a page."""
     from html import escape
 
-    made = table(drawn, lambda part: f"<b>{part}</b>", escape)
+    frame = table(drawn, lambda part: f"<b>{part}</b>", escape)
     caption = f"{escape(drawn['title'])} ({escape(drawn['origin'])}, {escape(drawn['scale'])})"
-    text = made.style.set_caption(caption).set_uuid("leanat").to_html(exclude_styles=True)
+    text = frame.style.set_caption(caption).set_uuid("leanat").to_html(exclude_styles=True)
     return text + "".join(f"<p>{escape(line)}</p>\n" for line in foot(drawn))
 
 

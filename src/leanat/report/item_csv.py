@@ -21,9 +21,9 @@ NUMBERS += ("replicated_mean", "replicated_low", "replicated_high", "replicated_
 
 def rows(path: Path, *need: str) -> list[dict[str, str]]:
     """A row for each cell. Raises ValueError, one line, for a file that is cut, or that is not of an item's cells."""
-    found = records.rows(path, *CELL, *need)
-    records.check_numbers(path, found, NUMBERS)
-    for row in found:
+    cells = records.rows(path, *CELL, *need)
+    records.check_numbers(path, cells, NUMBERS)
+    for row in cells:
         try:
             values = json.loads(row["values"])
             right = isinstance(values, list) and all(math.isfinite(value) for value in values)
@@ -32,7 +32,7 @@ def rows(path: Path, *need: str) -> list[dict[str, str]]:
         if not right:
             where = f"values of {row['row']}, {row['column']}"
             raise ValueError(f"{path}: damaged: {where}: {row['values']!r} are no numbers; {records.AGAIN}")
-    return found
+    return cells
 
 
 def of_other_runs(cells: Iterable[Mapping[str, str]], item: Item) -> bool:
@@ -42,8 +42,8 @@ def of_other_runs(cells: Iterable[Mapping[str, str]], item: Item) -> bool:
     named = {(cell["row"], cell["column"]): set((cell.get("runs") or "").split()) for cell in cells}
     if not any(named.values()):  # times, arithmetic, pictures
         return False
-    asked = {(row.name, column.name): (cell, *cell.candidates) for row, column, cell in item.flat}
-    return any(runs and runs not in [set(part.runs) for part in asked.get(at, ())] for at, runs in named.items())
+    parts = {(row.name, column.name): (cell, *cell.candidates) for row, column, cell in item.flat}
+    return any(runs and runs not in [set(part.runs) for part in parts.get(at, ())] for at, runs in named.items())
 
 
 def of_these_runs(path: Path, item: Item) -> bool:

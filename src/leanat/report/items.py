@@ -36,8 +36,8 @@ def make(item: Item, results: Path, papers: Path, real: Path, out: Path, keep: P
     Raises FileNotFoundError for a run that is not finished, ValueError for a damaged file, each naming the file.
     """
     filled = fill(item, results, papers, real)
-    if said := notes.unrecorded(filled.provenance):
-        log.warning("%s: %s", item.name, said)
+    if note := notes.unrecorded(filled.provenance):
+        log.warning("%s: %s", item.name, note)
     figure, stem = item.kind == "figure", out.with_suffix("")
     with TemporaryDirectory() as place:
         own = Path(place, "items", item.scale, item.paper, item.item)
@@ -88,9 +88,9 @@ class Sources:
             return metrics
         data = metrics["spec"].get("data", {})
         key = str((data.get("name"), data.get("validation")))
-        first, known = self.data.setdefault(key, (run, own))
-        if own != known:
-            differ = identity.differences(known, own)
+        first, expected = self.data.setdefault(key, (run, own))
+        if own != expected:
+            differ = identity.differences(expected, own)
             raise identity.IdentityError(
                 f"{run}: made from other {differ} than {first}, of the same item; train one anew"
             )
@@ -142,11 +142,11 @@ class Sources:
 
     def primitives(self, spec: dict[str, Any]) -> dict[str, Any]:
         """Those of one training; ValueError where these settings were not measured."""
-        paper, found = self.item.paper, self.timings()["primitives"].get(digest(spec))
-        if found is None:
+        paper, primitives = self.item.paper, self.timings()["primitives"].get(digest(spec))
+        if primitives is None:
             path = self.results / "timings" / f"{paper}.json"
             raise ValueError(f"{path}: these settings were not measured; measure again: leanat time {paper}")
-        return found
+        return primitives
 
 
 def fill(item: Item, results: Path, papers: Path, real: Path) -> Filled:
@@ -230,8 +230,8 @@ def chosen(cell: Cell, sources: Sources) -> Candidate:
     """The candidate whose runs are best by the cell's own metric for that, in the mean over seeds; the first of equals."""
 
     def score(part: Candidate) -> float:
-        found = _values(part, cell.by, sources)
-        return sum(found) / len(found)
+        values = _values(part, cell.by, sources)
+        return sum(values) / len(values)
 
     return max(cell.candidates, key=score)
 
@@ -239,11 +239,11 @@ def chosen(cell: Cell, sources: Sources) -> Candidate:
 def _values(part: Numbers, metric: str, sources: Sources, attacked: Sequence[str] = ()) -> list[float]:
     """``attacked``: for each run, the run whose classes are A; without it each has its own."""
     suites = part.evaluations or [None] * len(part.runs)
-    found = [
+    values = [
         measure(metric, run, suite, sources, by)
         for run, suite, by in zip(part.runs, suites, attacked or part.runs, strict=True)
     ]
-    return [value for value in found if value is not None]
+    return [value for value in values if value is not None]
 
 
 def _n_test(k: int, sources: Sources) -> int | None:
@@ -256,7 +256,7 @@ def _provenance(sources: Sources) -> Provenance:
     runs = [sources.metrics(run) for run in item.runs]
     parts = [piece for run in runs for piece in run.get("pieces", [run])]
     parts += [sources.timings()] if item.timed else []
-    made = Provenance(
+    provenance = Provenance(
         seeds=item.seeds,
         draws=item.draws,
         device=_all(parts, "device"),
@@ -267,7 +267,7 @@ def _provenance(sources: Sources) -> Provenance:
         composed=any(cell.timed and cell.metric not in COUNTED for _, _, cell in item.flat),
         unrecorded=(len(sources.unrecorded), len(runs)) if sources.unrecorded else (0, 0),
     )
-    return replace(made, attacks=_attackers(sources, made))
+    return replace(provenance, attacks=_attackers(sources, provenance))
 
 
 def _all(parts: list[dict[str, Any]], key: str) -> str:

@@ -128,7 +128,7 @@ def _only(part: N, seeds: Iterable[int]) -> N:
 def _before(item: Item, path: Path, real: Path) -> Kept:
     """The rows of the file; ValueError if one is of another scale, or of a run that the item has not."""
     planned = {(row.name, column.name): cell.runs for row, column, cell in item.flat}
-    found: Kept = {}
+    rows: Kept = {}
     for row in replicated.rows(item.paper, item.item, real):
         if row["scale"] != item.scale:
             raise ValueError(
@@ -139,8 +139,8 @@ def _before(item: Item, path: Path, real: Path) -> Kept:
                 f"{path}: {row['row']} | {row['column']}: run {row['run']} is not in this plan (scale {item.scale}, "
                 f"{len(item.seeds)} seeds); ask for as many seeds, or remove the file to start anew"
             )
-        found[row["row"], row["column"], int(row["seed"])] = row
-    return found
+        rows[row["row"], row["column"], int(row["seed"])] = row
+    return rows
 
 
 def _rows(item: Item, results: Path, real: Path) -> Kept:
@@ -155,9 +155,9 @@ def _rows(item: Item, results: Path, real: Path) -> Kept:
         cell_fields = {"row": row.name, "column": column.name, "metric": cell.metric, "scale": item.scale}
         cell_fields["tested"] = str(tested(cell, sources) or 0)
         for run, value in zip(cell.runs, values, strict=True):
-            made = sources.metrics(run)
-            own = {"seed": str(seed_of(run)), "value": repr(value), "run": run, "date": made["date"][:10]}
-            origin = {name: made[name] or "unknown" for name in ("spec_hash", "device", "revision")}
+            metrics = sources.metrics(run)
+            own = {"seed": str(seed_of(run)), "value": repr(value), "run": run, "date": metrics["date"][:10]}
+            origin = {name: metrics[name] or "unknown" for name in ("spec_hash", "device", "revision")}
             rows[row.name, column.name, seed_of(run)] = cell_fields | own | origin
     return rows
 
@@ -166,19 +166,19 @@ def _outcomes(before: Kept, new: Kept, old: examples.Outcomes, fresh: examples.O
     """By image and cell the share of all runs that are right; of no cell of which part of the kept runs were made anew."""
     import numpy as np
 
-    found: dict[tuple[str, str], numpy.ndarray] = {}
+    outcomes: dict[tuple[str, str], numpy.ndarray] = {}
     for name in dict.fromkeys((row, column) for row, column, _ in [*before, *new]):
-        kept, made = ({seed for *cell, seed in rows if tuple(cell) == name} for rows in (before, new))
+        kept, new_seeds = ({seed for *cell, seed in rows if tuple(cell) == name} for rows in (before, new))
         first, second = old.get(name), fresh.get(name)
-        if kept <= made:
+        if kept <= new_seeds:
             whole = second
-        elif not made:
+        elif not new_seeds:
             whole = first
-        elif kept & made or first is None or second is None or not np.array_equal(first[0], second[0]):
+        elif kept & new_seeds or first is None or second is None or not np.array_equal(first[0], second[0]):
             whole = None
         else:
-            shares = np.average([first[1], second[1]], axis=0, weights=[len(kept), len(made)])
+            shares = np.average([first[1], second[1]], axis=0, weights=[len(kept), len(new_seeds)])
             whole = np.stack([first[0], shares]).astype(np.float32)
         if whole is not None:
-            found[name] = whole
-    return found
+            outcomes[name] = whole
+    return outcomes

@@ -52,15 +52,15 @@ def layout(item: Filled) -> dict[str, Any]:
 def _parts(item: Filled, c: int) -> list[str]:
     """The sub-columns of a column: what there is to show."""
     cells, column = [row[c] for row in item.cells], item.columns[c]
-    found = ["paper"] if has_papers(item, c) else []
-    found += ["replicated"] if any(cell.replicated for cell in cells) else []
-    found += [] if column.skipped else ["this run"]
+    parts = ["paper"] if has_papers(item, c) else []
+    parts += ["replicated"] if any(cell.replicated for cell in cells) else []
+    parts += [] if column.skipped else ["this run"]
     if item.options.get("baseline") is None:
-        return found
+        return parts
     if column.unit in WHOLE_TIMES:
-        return [name for part in found for name in (part, *[f"{part} ÷"] * (part in ("paper", "this run")))]
+        return [name for part in parts for name in (part, *[f"{part} ÷"] * (part in ("paper", "this run")))]
     apart = any(_against_baseline(item, r, c, "this run −") for r in range(len(item.rows)))
-    return found + ["this run −"] * apart
+    return parts + ["this run −"] * apart
 
 
 def _against_baseline(item: Filled, r: int, c: int, part: str) -> Interval | None:
@@ -74,8 +74,8 @@ def _against_baseline(item: Filled, r: int, c: int, part: str) -> Interval | Non
             return None
         common = own.by_seed.keys() & other.by_seed.keys()
         return paired_difference(own.by_seed, other.by_seed) if len(common) > 1 else None
-    shown = [_estimate(cell, part.removesuffix(" ÷")) for cell in pair]
-    return Interval(shown[0].mean / shown[1].mean, None, None, 1) if all(shown) else None
+    estimates = [_estimate(cell, part.removesuffix(" ÷")) for cell in pair]
+    return Interval(estimates[0].mean / estimates[1].mean, None, None, 1) if all(estimates) else None
 
 
 def _beside_baseline(item: Filled, r: int, c: int) -> tuple[Value, Value] | None:
@@ -88,28 +88,28 @@ def _cell(item: Filled, r: int, c: int, part: str, usual: int | None, marks: dic
     cell, digits = item.cells[r][c], item.columns[c].digits
     blank = {"mean": "", "pm": "", "n": "", "mark": "", "bold": False, "number": False}
     if part.endswith(("−", "÷")):
-        found, pair = _against_baseline(item, r, c, part), _beside_baseline(item, r, c)
+        interval, pair = _against_baseline(item, r, c, part), _beside_baseline(item, r, c)
         if part.endswith("−") and pair and pair[0].is_run_of(pair[1]):
             return {**blank, "mean": SAME}
-        if found is None:
+        if interval is None:
             return blank
         if part.endswith("÷"):
-            return {**blank, "mean": number(found.mean, 3), "number": True}
-        sign = "+" * (round(found.mean, digits) > 0)
-        pm = f"[{number(found.low, digits)}, {number(found.high, digits)}]"
-        return {**blank, "mean": sign + number(found.mean, digits), "pm": pm, "number": True}
-    shown = _estimate(cell, part)
+            return {**blank, "mean": number(interval.mean, 3), "number": True}
+        sign = "+" * (round(interval.mean, digits) > 0)
+        pm = f"[{number(interval.low, digits)}, {number(interval.high, digits)}]"
+        return {**blank, "mean": sign + number(interval.mean, digits), "pm": pm, "number": True}
+    estimate = _estimate(cell, part)
     if part == "paper":
         digits = _printed_digits(item, c)
-    if shown is None:
+    if estimate is None:
         if part == "this run":
             return {**blank, "mean": ABSENT, "mark": marks[cell.missing]}
         return {**blank, "mean": EMPTY if part == "paper" else ""}
-    pm = "" if shown.half is None else f"± {number(shown.half, digits)}"
+    pm = "" if estimate.half is None else f"± {number(estimate.half, digits)}"
     if part == "this run" and (images := over_images(cell, item.columns[c].unit)):
         pm = f"[{number(images.low, digits)}, {number(images.high, digits)}]"
-    n = f"n={shown.n}" if part == "this run" and shown.n != usual else ""
-    return {**blank, "mean": number(shown.mean, digits), "pm": pm, "n": n, "number": True}
+    n = f"n={estimate.n}" if part == "this run" and estimate.n != usual else ""
+    return {**blank, "mean": number(estimate.mean, digits), "pm": pm, "n": n, "number": True}
 
 
 def _estimate(cell: Value, part: str) -> Interval | None:
@@ -129,8 +129,8 @@ def number(value: float, digits: int) -> str:
 
 def _printed_digits(item: Filled, c: int) -> int:
     """Decimals of the paper's numbers in a column, so that none is rounded; four at most, where they were computed."""
-    found = [row[c].published for row in item.cells if row[c].published is not None]
-    places = (-int(Decimal(repr(float(value))).normalize().as_tuple().exponent) for value in found)
+    numbers = [row[c].published for row in item.cells if row[c].published is not None]
+    places = (-int(Decimal(repr(float(value))).normalize().as_tuple().exponent) for value in numbers)
     return min(max((0, *places)), 4)
 
 
@@ -139,10 +139,10 @@ def _embolden(item: Filled, c: int, cells: list[Set]) -> None:
     better = item.columns[c].better
     blocks = [list(range(len(item.rows)))] if item.one_block else [rows for _, rows in _blocks(item)]
     for rows in blocks if better else []:
-        found = [(item.cells[r][c], r) for r in rows if item.cells[r][c].values]
-        found.sort(key=lambda pair: pair[0].mean, reverse=better == "high")
-        if len(found) > 1 and told_apart(found[0][0].by_seed, found[1][0].by_seed):
-            cells[found[0][1]]["bold"] = True
+        ranking = [(item.cells[r][c], r) for r in rows if item.cells[r][c].values]
+        ranking.sort(key=lambda pair: pair[0].mean, reverse=better == "high")
+        if len(ranking) > 1 and told_apart(ranking[0][0].by_seed, ranking[1][0].by_seed):
+            cells[ranking[0][1]]["bold"] = True
 
 
 def _block(item: Filled, r: int) -> list[int]:
@@ -150,8 +150,8 @@ def _block(item: Filled, r: int) -> list[int]:
 
 
 def _blocks(item: Filled) -> list[tuple[str, list[int]]]:
-    found = itertools.groupby(range(len(item.rows)), lambda r: item.rows[r].group)
-    return [(label, list(rows)) for label, rows in found]
+    groups = itertools.groupby(range(len(item.rows)), lambda r: item.rows[r].group)
+    return [(label, list(rows)) for label, rows in groups]
 
 
 def _row(item: Filled, r: int, cells: list[Set], marks: dict[str, str]) -> dict[str, Any]:
@@ -181,8 +181,8 @@ def _header(item: Filled, parts: list[list[str]], stubs: int) -> tuple[list[Set]
     starts = list(itertools.accumulate(map(len, parts), initial=stubs))
     cells, rules, y = [], [], 0
     if any(upper):
-        for name, found in itertools.groupby(range(len(parts)), lambda c: upper[c]):
-            columns = list(found)
+        for name, group in itertools.groupby(range(len(parts)), lambda c: upper[c]):
+            columns = list(group)
             start, end = starts[columns[0]], starts[columns[-1] + 1]
             if name:
                 cells.append(_heading(name, start, 0, end - start))

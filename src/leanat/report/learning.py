@@ -27,10 +27,10 @@ def make(runs: Sequence[str], results: Path, out: Path | None) -> str:
     folders = list(dict.fromkeys(folder_of(run, results) for run in runs))
     names = [folder.name for folder in folders]
     # the same run of two machines is told by its path
-    found = {str(f) if names.count(f.name) > 1 else f.name: history(f) for f in folders}
+    rows_by_run = {str(f) if names.count(f.name) > 1 else f.name: history(f) for f in folders}
     if out is not None:
-        write(found, out.with_suffix(""))
-    return "\n\n".join(text(name, rows) for name, rows in found.items())
+        write(rows_by_run, out.with_suffix(""))
+    return "\n\n".join(text(name, rows) for name, rows in rows_by_run.items())
 
 
 def text(name: str, rows: Rows) -> str:
@@ -42,8 +42,8 @@ def text(name: str, rows: Rows) -> str:
     if CLEAN not in columns(rows):
         lines.append(f"  accuracies: {OLD}")
     every = max(1, math.ceil(len(rows) / LINES))
-    shown = [row for k, row in enumerate(rows, 1) if k % every == 0 or k == len(rows)]
-    table = [columns(rows), *([cell(c, row[c]) for c in columns(rows)] for row in shown)]
+    epochs = [row for k, row in enumerate(rows, 1) if k % every == 0 or k == len(rows)]
+    table = [columns(rows), *([cell(c, row[c]) for c in columns(rows)] for row in epochs)]
     from tabulate import tabulate
 
     aligned = tabulate(table, tablefmt="plain", disable_numparse=True, stralign="right")
@@ -65,26 +65,26 @@ def bars(values: Sequence[float]) -> str:
     return "".join(BARS[round((v - low) / ((high - low) or 1) * (len(BARS) - 1))] for v in values)
 
 
-def write(found: dict[str, Rows], stem: Path) -> None:
+def write(rows_by_run: dict[str, Rows], stem: Path) -> None:
     """``stem``.csv with a row for each run and epoch; ``stem``.pdf, .png and .svg with a panel for each curve."""
-    names = list(dict.fromkeys(name for rows in found.values() for name in columns(rows)))
-    lines = [[run, *(row.get(n) for n in names)] for run, rows in found.items() for row in rows]
+    names = list(dict.fromkeys(name for rows in rows_by_run.values() for name in columns(rows)))
+    lines = [[run, *(row.get(n) for n in names)] for run, rows in rows_by_run.items() for row in rows]
     write_csv(Path(f"{stem}.csv"), [["run", *names], *lines])
-    style.save(draw(found), stem)
+    style.save(draw(rows_by_run), stem)
 
 
-def draw(found: dict[str, Rows]):
+def draw(rows_by_run: dict[str, Rows]):
     """A panel for the loss and for each accuracy that some run has, with one line per run."""
     style.apply()
     from matplotlib import pyplot
 
-    shown = [c for c in PANELS if any(c in columns(rows) for rows in found.values())]
-    figure, axes = pyplot.subplots(1, len(shown), figsize=(3.0 * len(shown) + 0.6, 2.6), squeeze=False)
-    for axis, column in zip(axes.flat, shown, strict=True):
-        for rows in found.values():
+    panels = [c for c in PANELS if any(c in columns(rows) for rows in rows_by_run.values())]
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(3.0 * len(panels) + 0.6, 2.6), squeeze=False)
+    for axis, column in zip(axes.flat, panels, strict=True):
+        for rows in rows_by_run.values():
             points = curve(rows, column)
             axis.plot([epoch for epoch, _ in points], [value for _, value in points])
         axis.set_title(PANELS[column].replace(" on ", "\non ").replace(" under ", "\nunder "))
         axis.set_xlabel("epoch")
-    figure.legend(axes.flat[0].lines, list(found), loc="outside lower left", ncols=1)
+    figure.legend(axes.flat[0].lines, list(rows_by_run), loc="outside lower left", ncols=1)
     return figure

@@ -46,13 +46,13 @@ def make(grid: Grid, only: Sequence[str], results: Path, root: Path, out: Path |
     titles = {paper: part.title for paper, part in grid.papers.items()}
     for paper in only:
         options.paper(grid, paper, "claims")
-    found = of_grid(grid, only or titles, results, root)
+    lines_by_paper = of_grid(grid, only or titles, results, root)
     if out is not None:
-        minutes = price(found, results)
-        write_rows(rows(found, minutes), out.with_suffix(".csv"))
-        write_json(found, minutes, out.with_suffix(".json"))
-        write_pdf(found, titles, root / "published", out.with_suffix(""))
-    return text(found, titles, max(40, shutil.get_terminal_size((100, 24)).columns))
+        minutes = price(lines_by_paper, results)
+        write_rows(rows(lines_by_paper, minutes), out.with_suffix(".csv"))
+        write_json(lines_by_paper, minutes, out.with_suffix(".json"))
+        write_pdf(lines_by_paper, titles, root / "published", out.with_suffix(""))
+    return text(lines_by_paper, titles, max(40, shutil.get_terminal_size((100, 24)).columns))
 
 
 def of_grid(grid: Grid, papers: Iterable[str], results: Path, root: Path) -> dict[str, list[Line]]:
@@ -74,14 +74,16 @@ def lines(
     ``asked``: the items by name, as the settings have them; without it those that are there count, whatever they are of.
     ``more_seeds``: whether these settings give single items more seeds, as what ``leanat decide`` keeps below the results does.
     """
-    found, planned = {}, more_seeds or bool(looks.read(results, scale))
+    lines_by_paper, planned = {}, more_seeds or bool(looks.read(results, scale))
     for paper, own in claims.items():
-        found[paper] = ledger(own, Items(results, scale, asked=asked), planned)
-        here = {(scale, line.claim.id) for line in found[paper] if line.used}  # not a second time, of the same runs
+        lines_by_paper[paper] = ledger(own, Items(results, scale, asked=asked), planned)
+        here = {
+            (scale, line.claim.id) for line in lines_by_paper[paper] if line.used
+        }  # not a second time, of the same runs
         for other in _replicated_scales(real / paper):
             kept = ledger(own, Items(real, other, real=True))
-            found[paper] += [line for line in kept if line.used and (other, line.claim.id) not in here]
-    return found
+            lines_by_paper[paper] += [line for line in kept if line.used and (other, line.claim.id) not in here]
+    return lines_by_paper
 
 
 def _replicated_scales(folder: Path) -> list[str]:
@@ -89,28 +91,28 @@ def _replicated_scales(folder: Path) -> list[str]:
     return sorted({row["scale"] for rows in read for row in rows})
 
 
-def price(found: Mapping[str, list[Line]], results: Path) -> dict[str, float]:
+def price(lines_by_paper: Mapping[str, list[Line]], results: Path) -> dict[str, float]:
     """Core minutes of the runs and attacks behind each claim of this run, by its id; runs count for every claim they serve."""
     seconds: dict[str, float] = {}
     minutes = {}
-    for line in (line for part in found.values() for line in part if line.origin == "this run"):
+    for line in (line for part in lines_by_paper.values() for line in part if line.origin == "this run"):
         runs = {run for case in line.cases for cell in case.cells.values() for run in cell.runs}
         if runs:
             minutes[line.claim.id] = sum(_seconds(run, results, seconds) for run in runs) / 60
     return minutes
 
 
-def _seconds(run: str, results: Path, known: dict[str, float]) -> float:
+def _seconds(run: str, results: Path, seconds_by_run: dict[str, float]) -> float:
     """Of a training and all attacks on it; what is not recorded, or damaged, counts as nothing."""
-    if run not in known:
-        folder, known[run] = results / "runs" / run, 0.0
+    if run not in seconds_by_run:
+        folder, seconds_by_run[run] = results / "runs" / run, 0.0
         with suppress(FileNotFoundError, ValueError):
             record = records.metrics(folder / "metrics.json")
-            known[run] += record.get("wall_seconds", 0) * record.get("threads", 1)
+            seconds_by_run[run] += record.get("wall_seconds", 0) * record.get("threads", 1)
         for path in sorted((folder / "suites").glob("*.json")):
             with suppress(FileNotFoundError, ValueError):
-                known[run] += records.seconds_of(records.suite(path))
-    return known[run]
+                seconds_by_run[run] += records.seconds_of(records.suite(path))
+    return seconds_by_run[run]
 
 
 def write_rows(rows: Sequence[Sequence[object]], path: Path) -> None:
@@ -118,15 +120,15 @@ def write_rows(rows: Sequence[Sequence[object]], path: Path) -> None:
     write_csv(path, [COLUMNS, *rows])
 
 
-def rows(found: Mapping[str, list[Line]], minutes: Mapping[str, float]) -> list[tuple[object, ...]]:
+def rows(lines_by_paper: Mapping[str, list[Line]], minutes: Mapping[str, float]) -> list[tuple[object, ...]]:
     """A row of the values of COLUMNS for each line."""
     found_rows = []
-    for line in (line for part in found.values() for line in part):
-        c, made = line.claim, line.decision
+    for line in (line for part in lines_by_paper.values() for line in part):
+        c, decision = line.claim, line.decision
         numbers = [_number(x) for x in (line.effect, line.low, line.high)]
         cases = (line.used or "", len(c.cases) or "")
         where = (line.scale, line.origin, c.kind, why(line), c.says, c.source)
-        tests = (made.look or "", _number(made.support), _number(made.reject)) if made else ("", "", "")
+        tests = (decision.look or "", _number(decision.support), _number(decision.reject)) if decision else ("", "", "")
         cost = _number(minutes.get(c.id)) if line.origin == "this run" else ""
         says = (c.paper, c.id, line.verdict, *numbers, c.unit, expected(c), line.n or "", *cases, *where, *tests)
         of = of_cases(line) if line.effect is not None and len(c.cases) > 1 else ""
@@ -138,12 +140,12 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
 
 
-def write_json(found: Mapping[str, list[Line]], minutes: Mapping[str, float], path: Path) -> None:
+def write_json(lines_by_paper: Mapping[str, list[Line]], minutes: Mapping[str, float], path: Path) -> None:
     """Writes the record, whole or not at all."""
-    write_text(path, json.dumps(record(found, minutes), indent=1) + "\n")
+    write_text(path, json.dumps(record(lines_by_paper, minutes), indent=1) + "\n")
 
 
-def record(found: Mapping[str, list[Line]], minutes: Mapping[str, float]) -> dict[str, Any]:
+def record(lines_by_paper: Mapping[str, list[Line]], minutes: Mapping[str, float]) -> dict[str, Any]:
     """Everything that a verdict is made of: the design, and for each claim its cases with their effects by seed and runs."""
     return {
         "design": {
@@ -154,12 +156,12 @@ def record(found: Mapping[str, list[Line]], minutes: Mapping[str, float]) -> dic
             "points_that_few_seeds_need": LARGE,
             "method": "docs/verdicts.md",
         },
-        "claims": [_line_record(line, minutes) for part in found.values() for line in part],
+        "claims": [_line_record(line, minutes) for part in lines_by_paper.values() for line in part],
     }
 
 
 def _line_record(line: Line, minutes: Mapping[str, float]) -> dict[str, Any]:
-    claim, made = line.claim, line.decision
+    claim, decision = line.claim, line.decision
     return {
         "id": claim.id,
         "paper": claim.paper,
@@ -178,10 +180,10 @@ def _line_record(line: Line, minutes: Mapping[str, float]) -> dict[str, Any]:
         "seeds": line.n,
         "cases_used": line.used,
         "cases_in_all": len(claim.cases),
-        "look": made and made.look,
+        "look": decision and decision.look,
         "looks": list(line.looks),
-        "p_support": made and made.support,
-        "p_reject": made and made.reject,
+        "p_support": decision and decision.support,
+        "p_reject": decision and decision.reject,
         "claims_corrected_for": line.family or None,
         "borrowed": None if line.by_mean else _borrowed(line.prior),
         "seeds_for_the_claim": line.signs and {"for": line.signs[0], "of": line.signs[1], "p": sign_test(*line.signs)},
@@ -221,15 +223,15 @@ def _case_record(case: CaseResult, line: Line) -> dict[str, Any]:
     }
 
 
-def write_pdf(found: Mapping[str, list[Line]], titles: Mapping[str, str], papers: Path, stem: Path) -> None:
+def write_pdf(lines_by_paper: Mapping[str, list[Line]], titles: Mapping[str, str], papers: Path, stem: Path) -> None:
     """``stem``.pdf and .png, a section per paper; same lines, same bytes."""
     import typst
 
     data = {
-        "notes": notes(found),
+        "notes": notes(lines_by_paper),
         "heads": [*COUNTED, "in all"],
-        "counts": [[paper, *_counts(lines)] for paper, lines in found.items()],
-        "papers": [_section(p, ls, titles[p], papers) for p, ls in found.items()],
+        "counts": [[paper, *_counts(lines)] for paper, lines in lines_by_paper.items()],
+        "papers": [_section(p, ls, titles[p], papers) for p, ls in lines_by_paper.items()],
     }
     source = resources.files("leanat.report").joinpath("ledger.typ").read_bytes()
     compiler = typst.Compiler(sys_inputs={"data": json.dumps(data)}, ignore_system_fonts=True)
@@ -246,9 +248,9 @@ def _counts(lines: Sequence[Line]) -> list[str]:
         if line.origin == "this run"
     )
     part = sum(line.partial and line.verdict == "supported" for line in lines if line.origin == "this run")
-    found = [f"{own[verdict]}" for verdict in COUNTED]
-    found[0] += f" ({part} in part)" if part else ""
-    return [*found, str(own.total())]
+    counts = [f"{own[verdict]}" for verdict in COUNTED]
+    counts[0] += f" ({part} in part)" if part else ""
+    return [*counts, str(own.total())]
 
 
 def _plot(line: Line) -> dict[str, float] | None:

@@ -17,12 +17,14 @@ MARKS = {"supported": "✓", "not supported": "✗", "inconclusive": "?"}
 QUIET = ("not decidable", "not run yet", "not testable")
 
 
-def notes(found: Mapping[str, list[Line]]) -> list[str]:
+def notes(lines_by_paper: Mapping[str, list[Line]]) -> list[str]:
     """What a reader has to know to read the ledger."""
     level = f"{100 * ALPHA:.0f} %"
-    families = len({(name, line.scale, line.origin) for name, part in found.items() for line in part if line.decision})
+    families = len(
+        {(name, line.scale, line.origin) for name, part in lines_by_paper.items() for line in part if line.decision}
+    )
     all_of_them = f"{100 * (1 - (1 - ALPHA) ** families):.0f} %"
-    said = [
+    paragraphs = [
         "A verdict is about the effect: arithmetic over cells of this package's tables and figures, as the paper's claims.py "
         f"writes it. Per paper and scale, a false claim is supported with a probability of at most {level}, and a true one "
         f"rejected with at most {level}: over planned looks at {', '.join(map(str, LOOKS))} seeds, by Holm's correction over "
@@ -31,24 +33,24 @@ def notes(found: Mapping[str, list[Line]]) -> list[str]:
         f"accuracies, test examples. Below {FEW} seeds only effects over {LARGE:g} points support a claim; differences under "
         f"{LEAST:g} points do not matter unless the claim says so. The method: docs/verdicts.md."
     ]
-    if any(line.scale != FULL for part in found.values() for line in part):
-        said.append(
+    if any(line.scale != FULL for part in lines_by_paper.values() for line in part):
+        paragraphs.append(
             f"Below scale {FULL}, data, networks and epochs are smaller than the paper's: verdicts are about orderings, "
             "mechanisms and arithmetic in that smaller setting; they never support an accuracy. Times are of another kind: "
             "steps measured with the paper's networks and settings, whatever the scale, on the device of the item."
         )
-    return said
+    return paragraphs
 
 
 def summary(lines: Sequence[Line]) -> str:
     """How many claims have which verdict in this run, and apart from them in committed replications."""
-    told = []
+    clauses = []
     for origin in ("this run", "replicated"):
         counts = Counter(line.verdict for line in lines if line.origin == origin)
         ranked = sorted(counts.items(), key=lambda c: (_rank(c[0]), c[0]))
-        said = ", ".join(f"{n} {verdict}" for verdict, n in ranked)
-        told += [said if origin == "this run" else f"{origin}: {said}"] if said else []
-    return "; ".join(told)
+        verdicts = ", ".join(f"{n} {verdict}" for verdict, n in ranked)
+        clauses += [verdicts if origin == "this run" else f"{origin}: {verdicts}"] if verdicts else []
+    return "; ".join(clauses)
 
 
 def _rank(verdict: str) -> int:
@@ -102,10 +104,10 @@ def named(line: Line) -> str:
     return line.verdict + part
 
 
-def text(found: Mapping[str, list[Line]], titles: Mapping[str, str], width: int) -> str:
+def text(lines_by_paper: Mapping[str, list[Line]], titles: Mapping[str, str], width: int) -> str:
     """The ledger for a terminal of this width."""
     out = []
-    for paper, lines in found.items():
+    for paper, lines in lines_by_paper.items():
         head = textwrap.wrap(f"{paper}: {titles[paper]}", width)
         out += [*head, *textwrap.wrap(summary(lines) or "no claims", width), ""]
         for line in lines:
@@ -118,26 +120,26 @@ def text(found: Mapping[str, list[Line]], titles: Mapping[str, str], width: int)
             for part in filter(None, (*body, why(line))):
                 out += textwrap.wrap(part, width, initial_indent="    ", subsequent_indent="    ")
         out.append("")
-    for note in notes(found):
+    for note in notes(lines_by_paper):
         out += [*textwrap.wrap(note, width), ""]
     return "\n".join(out).rstrip()
 
 
 def remarks(line: Line) -> str:
     """What a reader should know of a verdict beside its interval: what it is of, how many seeds agree, collapses, the look."""
-    said = [f"seen in {line.shown}"] if line.shown else []
+    clauses = [f"seen in {line.shown}"] if line.shown else []
     if line.by_mean and line.prior.df:
-        said.append("the variance of this mean borrows nothing")
+        clauses.append("the variance of this mean borrows nothing")
     if line.low is not None and not line.examples:
-        said.append("over seeds alone")
+        clauses.append("over seeds alone")
     if line.outlying and line.signs:
         fits, n = line.signs
-        said.append(f"one seed far from the others ({line.outlying})")
-        said.append(f"{fits} of {n} seeds on the claim's side (sign test p = {sign_test(fits, n):.2g})")
+        clauses.append(f"one seed far from the others ({line.outlying})")
+        clauses.append(f"{fits} of {n} seeds on the claim's side (sign test p = {sign_test(fits, n):.2g})")
     decided = line.verdict in ("supported", "not supported") and line.decision and line.decision.look
     if decided and line.n and line.decision.look < line.n:
-        said.append(f"decided at {line.decision.look} seeds")
-    return "; ".join(said)
+        clauses.append(f"decided at {line.decision.look} seeds")
+    return "; ".join(clauses)
 
 
 def sign_test(fits: int, n: int) -> float:

@@ -61,13 +61,13 @@ def measure(
         return named(named(suite.get("measures", {}), measured, metric)["numbers"], number, metric)
     if name == "worst":
         return _percent(suite["worst"]["accuracy"])
-    shown = named(suite["attacks"], name, f"{metric} of suite {suite['suite']}")
+    record = named(suite["attacks"], name, f"{metric} of suite {suite['suite']}")
     if part.startswith(FIRST):
         if share_of(part) is None:
             raise ValueError(f"metric {metric!r}: {part!r} is no share of the images; one is 'first 8/9'")
-        right = sources.outcome(run, shown["file"]).correct
+        right = sources.outcome(run, record["file"]).correct
         return 100 * float(right[: round(share_of(part) * len(right))].mean())
-    return _share(shown, sources.metrics(attacked or run), part)
+    return _share(record, sources.metrics(attacked or run), part)
 
 
 def tested(cell: Cell, sources: Sources) -> int | None:
@@ -78,12 +78,12 @@ def tested(cell: Cell, sources: Sources) -> int | None:
     for metric in cell.metric.split("+"):
         name, _, part = metric.partition("@")
         metrics, suite = sources.metrics(cell.runs[0]), cell.evaluations and sources.suite(cell.evaluations[0])
-        shown = metrics["clean"] if name == "clean" else (suite or {"attacks": {}})["attacks"].get(name)
+        record = metrics["clean"] if name == "clean" else (suite or {"attacks": {}})["attacks"].get(name)
         if name == "worst":
-            shown = suite["worst"]
-        if shown is None or "n" not in shown or part == "sd":
+            record = suite["worst"]
+        if record is None or "n" not in record or part == "sd":
             return None
-        counts.append(sum(_counts(shown, metrics, part)[1]) if part else shown["n"])
+        counts.append(sum(_counts(record, metrics, part)[1]) if part else record["n"])
     return min(counts)
 
 
@@ -106,9 +106,9 @@ def not_finite(cell: Cell, sources: Sources) -> int:
         suite = sources.suite(cell.evaluations[k]) if cell.evaluations else {}
         for name in (metric.partition("@")[0] for part in cell.metric.split("+") for metric in part.split("-")):
             attacks = suite.get("attacks", {})
-            shown = [sources.metrics(run).get(name)] if name in ("clean", "validation") else [attacks.get(name)]
-            shown = list(attacks.values()) if name == "worst" else shown
-            counts += [part.get("not_finite", 0) for part in shown if part]
+            records = [sources.metrics(run).get(name)] if name in ("clean", "validation") else [attacks.get(name)]
+            records = list(attacks.values()) if name == "worst" else records
+            counts += [part.get("not_finite", 0) for part in records if part]
     return max(counts)
 
 
@@ -125,16 +125,16 @@ def _percent(share: float | None) -> float | None:
     return None if share is None else 100 * share
 
 
-def _share(shown: dict[str, Any], metrics: dict[str, Any], part: str) -> float | None:
+def _share(record: dict[str, Any], metrics: dict[str, Any], part: str) -> float | None:
     if not part or part == "sd":
-        return _percent(shown[part or "accuracy"])
-    right, n = _counts(shown, metrics, part)
+        return _percent(record[part or "accuracy"])
+    right, n = _counts(record, metrics, part)
     return 100 * sum(right) / sum(n) if n else None
 
 
-def _counts(shown: dict[str, Any], metrics: dict[str, Any], part: str) -> tuple[list[int], list[int]]:
+def _counts(record: dict[str, Any], metrics: dict[str, Any], part: str) -> tuple[list[int], list[int]]:
     """Right answers and examples of each class that ``part`` (a class, A or B) stands for."""
-    right, n = shown["per_class"]["correct"], shown["per_class"]["n"]
+    right, n = record["per_class"]["correct"], record["per_class"]["n"]
     chosen = classes_of(part, metrics, range(len(n)))
     return [right[c] for c in chosen], [n[c] for c in chosen]
 

@@ -27,14 +27,14 @@ WHOLE_TIMES = ("minutes",)  # of a whole training, which are set against the bas
 
 def marks(item: Filled) -> dict[str, str]:
     """A letter for each reason of a missing cell and each note of a row, in order of appearance."""
-    found: dict[str, str] = {}
+    letter_by_text: dict[str, str] = {}
     letters = itertools.chain.from_iterable(itertools.product(string.ascii_lowercase, repeat=n) for n in (1, 2))
     for row, cells in zip(item.rows, item.cells, strict=True):
         blank = [c for c, column in zip(cells, item.columns, strict=True) if not c.values and not column.skipped]
         for text in [row.note, *(cell.missing for cell in blank)]:
-            if text not in (None, "ours", *found):
-                found[text] = "".join(next(letters))
-    return found
+            if text not in (None, "ours", *letter_by_text):
+                letter_by_text[text] = "".join(next(letters))
+    return letter_by_text
 
 
 def usual_n(item: Filled) -> int | None:
@@ -47,47 +47,47 @@ def usual_n(item: Filled) -> int | None:
 def notes(item: Filled) -> list[dict[str, str]]:
     """Paragraphs {head, body}, in reading order."""
     columns, provenance, n = item.columns, item.provenance, usual_n(item)
-    found = [("", _reading(item, n))]
+    paragraphs = [("", _reading(item, n))]
     if item.of_a_paper:
         values = "its values are there " * _printed(item)
-        found.append(
+        paragraphs.append(
             scale_note(item, f"Smaller than the paper's: {values}for the ordering of methods, not to compare levels.")
         )
     stand_ins = _by_value(columns, lambda column: None if column.skipped else column.stand_in)
     everywhere = len(stand_ins) == 1 and all(column.stand_in and not column.skipped for column in columns)
-    told = (
+    data_sets = (
         f"{data} {'throughout' if everywhere else '(' + ', '.join(names) + ')'}" for data, names in stand_ins.items()
     )
-    found.append(("Stand-ins.", _list(told)))
+    paragraphs.append(("Stand-ins.", _list(data_sets)))
     sizes = _by_value(columns, lambda column: column.n_test)
-    made = [*[f"scale {item.scale}"] * item.of_a_paper, *_seeds(provenance.seeds)]
+    facts = [*[f"scale {item.scale}"] * item.of_a_paper, *_seeds(provenance.seeds)]
     if len(sizes) == 1:
-        made.append(f"{next(iter(sizes)):,} test examples")
+        facts.append(f"{next(iter(sizes)):,} test examples")
     elif sizes:
-        made.append("test examples: " + ", ".join(f"{size:,} ({', '.join(names)})" for size, names in sizes.items()))
+        facts.append("test examples: " + ", ".join(f"{size:,} ({', '.join(names)})" for size, names in sizes.items()))
     fewer = _by_value(columns, lambda column: _fewest(item, column))
-    made += [f"{size} of them ({', '.join(names)})" for size, names in fewer.items()]
-    made += [part for part in (provenance.device, provenance.date) if part]
-    made += [f"revision {provenance.revision}"] if provenance.revision else []
-    made += [provenance.attacks] if provenance.attacks else []
-    found.append(("This run.", "; ".join(made) + "."))
-    found.append(("Not checked.", unrecorded(provenance)))
+    facts += [f"{size} of them ({', '.join(names)})" for size, names in fewer.items()]
+    facts += [part for part in (provenance.device, provenance.date) if part]
+    facts += [f"revision {provenance.revision}"] if provenance.revision else []
+    facts += [provenance.attacks] if provenance.attacks else []
+    paragraphs.append(("This run.", "; ".join(facts) + "."))
+    paragraphs.append(("Not checked.", unrecorded(provenance)))
     real = _origins([cell.replicated for _, _, cell in item.flat if cell.replicated])
-    found.append(("Replicated.", "Real data, mean ± half-width: " + "; ".join(real) + "." if real else ""))
-    found.append(("Scaled.", _list(provenance.factors)))
-    found.append(("Not finite.", _not_finite(item)))
-    found.append(("Times.", TIMES if provenance.composed else ""))
+    paragraphs.append(("Replicated.", "Real data, mean ± half-width: " + "; ".join(real) + "." if real else ""))
+    paragraphs.append(("Scaled.", _list(provenance.factors)))
+    paragraphs.append(("Not finite.", _not_finite(item)))
+    paragraphs.append(("Times.", TIMES if provenance.composed else ""))
     skipped = _by_value(columns, lambda column: column.skipped)
-    found.append(("Not run.", _list(f"{', '.join(names)}: {reason}" for reason, names in skipped.items())))
-    found += [(f"({mark})", reason) for reason, mark in marks(item).items()]
-    return [{"head": head, "body": body} for head, body in found if body]
+    paragraphs.append(("Not run.", _list(f"{', '.join(names)}: {reason}" for reason, names in skipped.items())))
+    paragraphs += [(f"({mark})", reason) for reason, mark in marks(item).items()]
+    return [{"head": head, "body": body} for head, body in paragraphs if body]
 
 
 def scale_note(item: Filled, smaller: str) -> tuple[str, str]:
     """The paragraph on a scale that is not the paper's; ``smaller`` holds for trainings, whatever else is reckoned."""
-    trained, known = bool(item.provenance.seeds), any(cell.values for _, _, cell in item.flat)
-    said = smaller if trained else "Nothing is trained for this: all of it is at the paper's own settings." * known
-    return f"Scale {item.scale}.", said * (item.scale != "paper")
+    trained, has_values = bool(item.provenance.seeds), any(cell.values for _, _, cell in item.flat)
+    body = smaller if trained else "Nothing is trained for this: all of it is at the paper's own settings." * has_values
+    return f"Scale {item.scale}.", body * (item.scale != "paper")
 
 
 def _printed(item: Filled) -> bool:
@@ -108,20 +108,19 @@ def _fewest(item: Filled, column: Column) -> str | None:
 def unrecorded(provenance: Provenance) -> str:
     """That runs are older than the record of what they were made from; nothing where none is."""
     old, runs = provenance.unrecorded
-    said = f"{old} of {runs} run{'s' * (runs > 1)} without a record of what it was made from"
-    return f"{said}: whether data and networks belong together is not checked." if old else ""
+    clause = f"{old} of {runs} run{'s' * (runs > 1)} without a record of what it was made from"
+    return f"{clause}: whether data and networks belong together is not checked." if old else ""
 
 
 def _not_finite(item: Filled) -> str:
     """Rows and columns with logits that were NaN or infinite, and on how many images of the worst run."""
-    found = []
+    rows = []
     for row, cells in zip(item.rows, item.cells, strict=True):
         bad = [(c.label, cell.not_finite) for c, cell in zip(item.columns, cells, strict=True) if cell.not_finite]
         if bad:
-            found.append(f"{row.words} ({', '.join(f'{label} {count:,}' for label, count in bad)})")
+            rows.append(f"{row.words} ({', '.join(f'{label} {count:,}' for label, count in bad)})")
     return _list(
-        ["Images whose logits are NaN or infinite count as wrong, in the worst run of " + "; ".join(found)]
-        * bool(found)
+        ["Images whose logits are NaN or infinite count as wrong, in the worst run of " + "; ".join(rows)] * bool(rows)
     )
 
 
@@ -137,41 +136,43 @@ def over_subsets(item: Filled) -> bool:
 
 def _reading(item: Filled, n: int | None) -> str:
     """How the numbers are to be read."""
-    said = [GREY] * _printed(item)
+    sentences = [GREY] * _printed(item)
     several = any(cell.n > 1 for _, _, cell in item.flat)
     if n is not None and several:
         same = len({cell.n for _, _, cell in item.flat if cell.values}) == 1
         unless = "" if same else " unless shown"
         of = trials(item)
-        said.append(
+        sentences.append(
             f"This run: mean ± half-width of the 95 % t interval over n = {n} {of if n > 1 else of[:-1]}{unless}."
         )
-        said += [SUBSETS] if over_subsets(item) else []
+        sentences += [SUBSETS] if over_subsets(item) else []
     elif n is not None and not item.provenance.seeds:
-        said.append("This run: computed, no training.")
+        sentences.append("This run: computed, no training.")
     elif n is not None:
-        said.append("This run: one seed, so no interval over seeds.")
+        sentences.append("This run: one seed, so no interval over seeds.")
     if any(over_images(cell, column.unit) for _, column, cell in item.flat):
         which = " of a number of one seed" * several
-        said.append(f"[ ]{which}: Wilson's 95 % interval over its test examples, which says nothing of other seeds.")
+        sentences.append(
+            f"[ ]{which}: Wilson's 95 % interval over its test examples, which says nothing of other seeds."
+        )
     if within := _best_of(item):
-        said.append(
+        sentences.append(
             f"Bold: best of its {within}, and told apart from the next by the 95 % interval of the paired difference over "
             "seeds; another test set is not in it."
         )
     if item.options.get("baseline"):
         name = item.options["baseline"]
         if any(len(cell.by_seed) > 1 for _, _, cell in item.flat):
-            said.append(f"−: less {name} of the block, paired by seed, with its 95 % interval.")
-        said += [f"÷: of the time of {name}."] * any(column.unit in WHOLE_TIMES for column in item.columns)
+            sentences.append(f"−: less {name} of the block, paired by seed, with its 95 % interval.")
+        sentences += [f"÷: of the time of {name}."] * any(column.unit in WHOLE_TIMES for column in item.columns)
         if _repeats(item, name):
-            said.append(f"Same run: with the settings of {name}, so that there is nothing to compare.")
+            sentences.append(f"Same run: with the settings of {name}, so that there is nothing to compare.")
     if any(row.note == "ours" for row in item.rows):
-        said.append("†: the paper's own method.")
+        sentences.append("†: the paper's own method.")
     beside = [k for k in range(len(item.columns)) if has_papers(item, k)]
     if item.of_a_paper and any(row[k].published is None for row in item.cells for k in beside):
-        said.append("–: no value in the paper, or none legible.")
-    return " ".join(said)
+        sentences.append("–: no value in the paper, or none legible.")
+    return " ".join(sentences)
 
 
 def has_papers(item: Filled, k: int) -> bool:
@@ -209,7 +210,7 @@ def _origins(cells: Iterable[Replicated]) -> list[str]:
     parts: dict[tuple[str, str], list[Replicated]] = defaultdict(list)
     for cell in cells:
         parts[cell.scale, cell.device].append(cell)
-    found = []
+    origins = []
     for (name, device), own in parts.items():
         scale = f"scale {SCALES[name].title if name in SCALES else name}" if name else ""
         tested = [cell.tested for cell in own if cell.tested]
@@ -219,8 +220,8 @@ def _origins(cells: Iterable[Replicated]) -> list[str]:
         ensemble = SCALES[name].ensemble if name in SCALES and any(m.startswith("auto") for m in metrics) else ""
         alone = "intervals of n = 1 over test images alone" * any(c.n == 1 and c.low is not None for c in own)
         seeds = f"n = {_span([cell.n for cell in own])}"
-        found.append(", ".join(filter(None, (scale, seeds, alone, images, attacked, ensemble, device))))
-    return found
+        origins.append(", ".join(filter(None, (scale, seeds, alone, images, attacked, ensemble, device))))
+    return origins
 
 
 def _span(counts: Sequence[int]) -> str:
@@ -230,14 +231,14 @@ def _span(counts: Sequence[int]) -> str:
 
 def _by_value(columns: Sequence[Column], of: Callable[[Column], Any]) -> dict[Any, list[str]]:
     """The groups that share a value, or labels of columns, where they have no group or one of several values."""
-    found, groups = defaultdict(list), defaultdict(set)
+    names_by_value, groups = defaultdict(list), defaultdict(set)
     for column in columns:
         groups[column.group].add(of(column))
     for column in columns:
         name = column.group if column.group and len(groups[column.group]) == 1 else column.label
-        if of(column) and name not in found[of(column)]:
-            found[of(column)].append(name)
-    return dict(found)
+        if of(column) and name not in names_by_value[of(column)]:
+            names_by_value[of(column)].append(name)
+    return dict(names_by_value)
 
 
 def _list(parts: Iterable[str]) -> str:
@@ -254,21 +255,21 @@ def row_note(
     ``doubt`` among the options: pairs of metrics, a weaker and a stronger measurement; said where a robust accuracy of
     5 % or more is at most half as high in the second.
     """
-    said = ["not in the paper: our own reference"] if row.ours else []
-    found = {}
+    clauses = ["not in the paper: our own reference"] if row.ours else []
+    named_means = {}
     for column, cell in zip(item.columns, cells, strict=True):
         if cell.values:
             name = " of ".join(filter(None, (column.label, column.group)))
-            found[column.entry.get("metric")] = name, cell.mean
+            named_means[column.entry.get("metric")] = name, cell.mean
     for pair in item.options.get("doubt", []):
-        if set(pair) <= set(found):
-            (weak, high), (strong, low) = (found[metric] for metric in pair)
+        if set(pair) <= set(named_means):
+            (weak, high), (strong, low) = (named_means[metric] for metric in pair)
             if high >= 5 and low <= high / 2:
                 falls = "vanishes" if low < 5 else "falls to half or less"
-                said.append(f"its robustness {falls}: {high:.1f} % by {weak}, {low:.1f} % by {strong}")
+                clauses.append(f"its robustness {falls}: {high:.1f} % by {weak}, {low:.1f} % by {strong}")
     twin = next((other for other, values in above if _same_networks(cells, values)), None)
-    said += [f"every number as of {twin.words}, of other settings: what differs did not act here"] if twin else []
-    return "; ".join(said) or None
+    clauses += [f"every number as of {twin.words}, of other settings: what differs did not act here"] if twin else []
+    return "; ".join(clauses) or None
 
 
 def _same_networks(a: Sequence[Value], b: Sequence[Value]) -> bool:

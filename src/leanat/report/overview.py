@@ -120,14 +120,14 @@ def _panel(axis: Axes, cells: pandas.DataFrame, heights: dict[str, float]) -> No
 def _over_images(cells: pandas.DataFrame) -> dict[int, Interval]:
     """By line of the CSV, the interval over the test examples of accuracies of one seed."""
     some = cells[cells["n"].eq(1) & cells["mean"].notna() & cells["tested"].notna() & cells["unit"].eq("%")]
-    found = {k: share_of_images(float(cell["mean"]), int(cell["tested"])) for k, cell in some.iterrows()}
-    return {k: interval for k, interval in found.items() if interval}
+    intervals = {k: share_of_images(float(cell["mean"]), int(cell["tested"])) for k, cell in some.iterrows()}
+    return {k: interval for k, interval in intervals.items() if interval}
 
 
 def _cut(axis: Axes, cells: pandas.DataFrame) -> None:
     """An axis of shares ends at 0 and 100 %, though the interval of a mean over few seeds may go on."""
-    shown = cells[["published", "mean", "replicated_mean"]].astype(float)
-    if cells["unit"].eq("%").all() and not (shown.lt(0) | shown.gt(100)).any(axis=None):
+    values = cells[["published", "mean", "replicated_mean"]].astype(float)
+    if cells["unit"].eq("%").all() and not (values.lt(0) | values.gt(100)).any(axis=None):
         axis.set_xlim(style.of_shares(*axis.get_xlim()))
 
 
@@ -161,14 +161,14 @@ def _legend(fig: Figure, cells: pandas.DataFrame) -> None:
     from matplotlib.lines import Line2D
 
     ring = Line2D([], [], ls="", marker="o", mfc="white", mec=style.GREY, mew=1.1, ms=6, label="paper")
-    shown = [ring] if cells["published"].notna().any() else []
+    handles = [ring] if cells["published"].notna().any() else []
     if cells["replicated_mean"].notna().any():
-        shown.append(Line2D([], [], ls="", marker="D", color=style.COLOURS[1], ms=3.6, label="replicated, real data"))
+        handles.append(Line2D([], [], ls="", marker="D", color=style.COLOURS[1], ms=3.6, label="replicated, real data"))
     if cells["mean"].notna().any():
-        made = cells[cells["mean"].notna()]
-        several_runs = made["runs"].fillna("").astype(str).str.contains(" ")
-        of_seeds = made[~(several_runs & (made["n"] == 1))]  # one number of several runs, as a time is, is no seed
-        counts = sorted(set((made if of_seeds.empty else of_seeds)["n"].astype(int)))
+        ours = cells[cells["mean"].notna()]
+        several_runs = ours["runs"].fillna("").astype(str).str.contains(" ")
+        of_seeds = ours[~(several_runs & (ours["n"] == 1))]  # one number of several runs, as a time is, is no seed
+        counts = sorted(set((ours if of_seeds.empty else of_seeds)["n"].astype(int)))
         several = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else counts[0]
         images = bool(_over_images(cells))
         one = "1 seed" + ", pale: Wilson's interval over its images" * images
@@ -177,6 +177,6 @@ def _legend(fig: Figure, cells: pandas.DataFrame) -> None:
         label = one if counts == [1] else f"mean and 95 % interval, n = {several}" + ", of one over images" * images
         label = f"this run ({cells['scale'].iloc[0]}), {label}"
         line = "" if counts == [1] else "-"
-        shown.append(Line2D([], [], marker="o", ls=line, color=style.COLOURS[0], ms=3.6, label=label))
-    if shown:
-        fig.legend(handles=shown, loc="outside lower left", ncols=len(shown))
+        handles.append(Line2D([], [], marker="o", ls=line, color=style.COLOURS[0], ms=3.6, label=label))
+    if handles:
+        fig.legend(handles=handles, loc="outside lower left", ncols=len(handles))

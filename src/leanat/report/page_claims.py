@@ -23,8 +23,10 @@ def lines(item: Item, folder: Path) -> list[dict[str, Any]]:
     others = {claim.id: _others(claim, item) for claim in claims}
     alone = [claim for claim in claims if others[claim.id] == []]
     beside = sum(over_seeds(claim, item.scale) for claim in claims if others[claim.id] != [])
-    found = {line.claim.id: line for line in ledger(alone, Items(folder, item.scale), planned=True, beside=beside)}
-    return [_line(c, found.get(c.id), needs) for c in claims if (needs := others[c.id]) is not None]
+    line_by_claim = {
+        line.claim.id: line for line in ledger(alone, Items(folder, item.scale), planned=True, beside=beside)
+    }
+    return [_line(c, line_by_claim.get(c.id), needs) for c in claims if (needs := others[c.id]) is not None]
 
 
 def _others(claim: Claim, item: Item) -> list[str] | None:

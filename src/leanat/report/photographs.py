@@ -18,8 +18,8 @@ def photographs(real: Path, papers: Path) -> list[str]:
             scale = next(iter(replicated.load(*item.split("/"), real).values())).scale
             words, *table = tell(of).split("\n")
             entries += [f"{words} Scale {scale}.", *table]
-            told = (SCALES[scale].attacked, SCALES[scale].ensemble) if scale in SCALES else ()
-            scales[scale] = ", ".join(filter(None, told))
+            differences = (SCALES[scale].attacked, SCALES[scale].ensemble) if scale in SCALES else ()
+            scales[scale] = ", ".join(filter(None, differences))
     return entries + [f"- At scale {scale}: {attacked}." for scale, attacked in scales.items() if attacked]
 
 
@@ -72,12 +72,12 @@ def _autopsy(of: Findings) -> str:
         "gradients in training mode": "GradMatch: training mode",
         "TRADES whose BatchNorm is not updated": "TRADES: BatchNorm not updated",
     }
-    made = {name: row for name, row in rows.items() if of.has(item, row, "clean")}
-    lacking = ", ".join(name for name in rows if name not in made)
+    rows_run = {name: row for name, row in rows.items() if of.has(item, row, "clean")}
+    lacking = ", ".join(name for name in rows if name not in rows_run)
     return (
         "- `coreset`: what each difference of the authors' code changes, one at a time on the same table "
-        f"({_seeds(of, item, made.values(), 'clean')}), in points clean and robust: "
-        f"{_differences(of, item, made, 'PGD-50-10', 1)}.{f' Not run: {lacking}.' if lacking else ''}"
+        f"({_seeds(of, item, rows_run.values(), 'clean')}), in points clean and robust: "
+        f"{_differences(of, item, rows_run, 'PGD-50-10', 1)}.{f' Not run: {lacking}.' if lacking else ''}"
     )
 
 
@@ -204,12 +204,12 @@ def _first_phase(of: Findings) -> str:
 def _batch_statistics(of: Findings) -> str:
     item = "saliency/autopsy"
     rows = ("OURS after phase 1", "AT (PGD-7), the teacher", "Standard training")
-    told = ", ".join(f"{of.interval(item, row, 'PGD-20', 1)} ({row})" for row in rows)
+    changes = ", ".join(f"{of.interval(item, row, 'PGD-20', 1)} ({row})" for row in rows)
     standard = f"{rows[-1]}, {_seeds(of, item, rows[-1:], 'FGSM')}"
     return (
         "- `saliency`: BatchNorm takes the statistics of 100 attacked test images, as in the authors' evaluation, in place of "
         f"the running statistics. On the same networks ({_seeds(of, item, rows, 'PGD-20')}) this changes accuracy under "
-        f"PGD-20, in points, by {told}, and under FGSM by {of.interval(item, rows[-1], 'FGSM', 1)} ({standard})."
+        f"PGD-20, in points, by {changes}, and under FGSM by {of.interval(item, rows[-1], 'FGSM', 1)} ({standard})."
     )
 
 
@@ -247,8 +247,8 @@ def of_replicated(folder: Path, papers: Path) -> Findings:
 
     def cell(item: str, row: str, column: str) -> replicated.Cell:
         if item not in kept:
-            found = replicated.load(*item.split("/"), folder)
-            kept[item] = {(r, c): cell for (r, c, _), cell in found.items()}
+            cells = replicated.load(*item.split("/"), folder)
+            kept[item] = {(r, c): cell for (r, c, _), cell in cells.items()}
         if (row, column) not in kept[item]:
             raise ValueError(f"README: {folder}/{item}.csv has no cell {row!r}, {column!r}")
         return kept[item][row, column]

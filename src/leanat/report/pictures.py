@@ -20,13 +20,13 @@ def pictured(item: Item, sources: Sources) -> tuple[dict[str, dict[str, np.ndarr
     """
     files: dict[str, dict[str, np.ndarray]] = {}
     for row, cells in zip(item.rows, item.cells, strict=True):
-        shown = {}
+        panel = {}
         for column, cell in zip(item.columns, cells, strict=True):
             if cell.evaluations:
                 arrays = sources.arrays(cell.evaluations[0], cell.metric.partition(".")[0])
-                shown["rows"] = arrays["rows"]
-                shown[column.label] = named(arrays, cell.metric.partition(".")[2], cell.metric)
-        if shown:
-            made = dict.fromkeys(cell.stand_in.data for cell in cells if cell.evaluations and cell.stand_in.data)
-            files[f"{row.label} ({', '.join(made)})" if made else row.label] = shown
+                panel["rows"] = arrays["rows"]
+                panel[column.label] = named(arrays, cell.metric.partition(".")[2], cell.metric)
+        if panel:
+            data_sets = dict.fromkeys(cell.stand_in.data for cell in cells if cell.evaluations and cell.stand_in.data)
+            files[f"{row.label} ({', '.join(data_sets)})" if data_sets else row.label] = panel
     return files, list(dict.fromkeys(cell.missing for _, _, cell in item.flat if cell.missing))

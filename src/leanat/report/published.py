@@ -59,8 +59,8 @@ def lookup(paper: str, item: str, row: str, column: str, folder: Path | str = "p
     for number in in_row:
         if number.column == column:
             return number
-    known = nearest(column, (number.column for number in in_row))
-    raise ValueError(f"{paper} {item}, row {row!r}, has no column {column!r}; {known}")
+    clause = nearest(column, (number.column for number in in_row))
+    raise ValueError(f"{paper} {item}, row {row!r}, has no column {column!r}; {clause}")
 
 
 def check(path: Path | str) -> list[Number]:
@@ -92,8 +92,8 @@ def _checked(path: Path) -> list[Number]:
             first = numbers.setdefault(key, number)
             line = lines.setdefault(key, rows.line_num)
             if line != rows.line_num and (first.text, first.unit) != (text, unit):
-                said = f"{text} {unit} here, {first.text} {first.unit} in line {line}"
-                faults.append(f"{path}:{rows.line_num}: {item}, {row!r}, {column!r} stands twice: {said}")
+                contradiction = f"{text} {unit} here, {first.text} {first.unit} in line {line}"
+                faults.append(f"{path}:{rows.line_num}: {item}, {row!r}, {column!r} stands twice: {contradiction}")
             elif line != rows.line_num:
                 numbers[key] = first._replace(note="; ".join(filter(None, (first.note, note))))
     if faults:
@@ -101,13 +101,13 @@ def _checked(path: Path) -> list[Number]:
     return list(numbers.values())
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, names: Iterable[str]) -> str:
     """A clause for an error message: the known names like ``name``, or some of the known."""
-    known = list(dict.fromkeys(known))
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    names = list(dict.fromkeys(names))
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
         return "nearest: " + ", ".join(map(repr, close))
-    return "known: " + (", ".join(map(repr, known[:8])) + (", ..." if len(known) > 8 else "") or "none")
+    return "known: " + (", ".join(map(repr, names[:8])) + (", ..." if len(names) > 8 else "") or "none")
 
 
 @cache
@@ -154,7 +154,7 @@ def printed(paper: str, where: Printed, folder: Path | str = "published") -> flo
         rows = (replace(where, row=row, against=None) for row in (where.against, where.row))
         other, own = (printed(paper, row, folder) for row in rows)
         return round(100 * (other - own) / other, 3)
-    found = lookup(paper, where.item, where.row, where.column, folder)
-    if found.text == "LOST":
-        found = lookup(paper, f"{where.item}_readme", where.row, where.column, folder)
-    return found.value
+    number = lookup(paper, where.item, where.row, where.column, folder)
+    if number.text == "LOST":
+        number = lookup(paper, f"{where.item}_readme", where.row, where.column, folder)
+    return number.value

@@ -88,13 +88,13 @@ def update(root: Path, results: Path, asked: Mapping[str, Item]) -> None:
 
     ``asked``: the items by name, as the settings have them at scale demo.
     """
-    found, real = of_items(Items(results, "demo", asked=asked)), root / "replicated"
-    told = {"demo": demo(found), "photographs": photographs(real, root / "published")}
+    findings, real = of_items(Items(results, "demo", asked=asked)), root / "replicated"
+    blocks = {"demo": demo(findings), "photographs": photographs(real, root / "published")}
     own = {paper: load(paper) for paper in published.papers(root / "published")}
     lines = ledger.lines(own, results, real, "demo", asked)
     name = LEDGERS[bool(looks.read(results, "demo"))]
-    _write(root, told, {name: ledger.rows(lines, ledger.price(lines, results))})
-    write(found.used, root / "docs" / "demo.csv")
+    _write(root, blocks, {name: ledger.rows(lines, ledger.price(lines, results))})
+    write(findings.used, root / "docs" / "demo.csv")
 
 
 def update_replicated(root: Path) -> None:
@@ -112,10 +112,10 @@ def update_replicated(root: Path) -> None:
     _write(root, {"photographs": photographs(real, root / "published")}, ledgers)
 
 
-def _write(root: Path, told: Mapping[str, list[str]], ledgers: Mapping[str, list[tuple[object, ...]]]) -> None:
+def _write(root: Path, blocks: Mapping[str, list[str]], ledgers: Mapping[str, list[tuple[object, ...]]]) -> None:
     """Ledgers by file name, and README.md with these blocks and that of the ledgers."""
     text = (root / "README.md").read_text(encoding="utf-8")
-    for name, entries in told.items():
+    for name, entries in blocks.items():
         text = with_block(text, name, entries)
     for name, rows in ledgers.items():
         ledger.write_rows(rows, root / name)
@@ -137,16 +137,16 @@ def claims(root: Path) -> list[str]:
         verdicts[when] = Counter((row["paper"], kind) for row in last for kind in _kinds(row))
     against = [row for row in last if row["verdict"] == "not supported" and row["p_reject"]]
     clearest = sorted(against, key=lambda row: float(row["p_reject"]))[:5]
-    told = [f"- The verdicts on {len(last)} claims, {', then '.join(verdicts)}:", *_table(verdicts)]
+    entries = [f"- The verdicts on {len(last)} claims, {', then '.join(verdicts)}:", *_table(verdicts)]
     if changed:
-        told.append(
+        entries.append(
             f"- Not among them, since their tests were written or changed after these runs: {', '.join(changed)}."
         )
-    told.append(
+    entries.append(
         "- The clearest of those that are not supported, each with its effect, what the claim expects, and the seeds:"
     )
-    told += [f"  - {_told(row)}." for row in clearest]
-    return told + _on_photographs(real)
+    entries += [f"  - {_told(row)}." for row in clearest]
+    return entries + _on_photographs(real)
 
 
 def _kinds(row: Mapping[str, str]) -> list[str]:
@@ -191,7 +191,7 @@ def _told(row: Mapping[str, str]) -> str:
 
 def _on_photographs(rows: Sequence[Mapping[str, str]]) -> list[str]:
     """What the claims come to on the numbers of ``replicated/``, and what would decide those that are open."""
-    told = [
+    lines = [
         f"{verdict}: {_told(row)}"
         for verdict in ("supported", "not supported")
         for row in rows
@@ -201,10 +201,10 @@ def _on_photographs(rows: Sequence[Mapping[str, str]]) -> list[str]:
     for row in rows:
         if row["verdict"] == "inconclusive":
             unsure.setdefault(row["reason"].partition("; ")[0], []).append(row["claim"])
-    told += [f"inconclusive: {', '.join(own)} ({reason})" for reason, own in unsure.items()]
+    lines += [f"inconclusive: {', '.join(own)} ({reason})" for reason, own in unsure.items()]
     alone = [row["claim"] for row in rows if row["verdict"] == "not decidable"]
-    told += [f"too few seeds to be tested: {', '.join(alone)}"] if alone else []
-    return [f"- On real photographs {len(rows)} of the claims have numbers:", *(f"  - {line}." for line in told)]
+    lines += [f"too few seeds to be tested: {', '.join(alone)}"] if alone else []
+    return [f"- On real photographs {len(rows)} of the claims have numbers:", *(f"  - {line}." for line in lines)]
 
 
 def demo(of: Findings) -> list[str]:
@@ -242,8 +242,8 @@ def _qtart(of: Findings) -> list[str]:
     nets = ("VGG16", "MobileNet", "DenseNet", "ResNet50")
 
     def among(tau: int, kind: str, column: str) -> str:
-        found = sorted(float(of.mean("qtart/planted", f"{tau} | {net}", f"{kind} | {column}")) for net in nets)
-        return f"{found[0]:.0f} to {found[-1]:.0f} %"
+        means = sorted(float(of.mean("qtart/planted", f"{tau} | {net}", f"{kind} | {column}")) for net in nets)
+        return f"{means[0]:.0f} to {means[-1]:.0f} %"
 
     columns = ("clean", "FGSM, radius 2/255")
     effects = {
@@ -292,8 +292,8 @@ def _sat(of: Findings) -> list[str]:
     matrix, classes = "sat/figure2", ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
     def span(before: str, column: str, unit: str) -> str:
-        found = sorted(float(of.mean(matrix, before + name, column)) for name in classes)
-        return f"{found[0]:.0f} to {found[-1]:.0f} {unit}"
+        means = sorted(float(of.mean(matrix, before + name, column)) for name in classes)
+        return f"{means[0]:.0f} to {means[-1]:.0f} {unit}"
 
     on_a, others = (
         f"{span('', column, unit)} with the authors' weights and {span('w = 1 | ', column, unit)} with w = 1"

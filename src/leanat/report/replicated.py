@@ -38,15 +38,15 @@ class Cell(NamedTuple):
 
     def interval(self) -> Interval:
         """The mean with its 95 % interval: over seeds, or, of one seed, over its test images alone where they are known."""
-        found = t_interval([self.values[seed] for seed in sorted(self.values)])
-        if found.n > 1:
-            return found
-        if images := share_of_images(found.mean, self.tested):
+        over_seeds = t_interval([self.values[seed] for seed in sorted(self.values)])
+        if over_seeds.n > 1:
+            return over_seeds
+        if images := share_of_images(over_seeds.mean, self.tested):
             return images._replace(n=1)
         if self.error is None:
-            return found
+            return over_seeds
         half = NORMAL * self.error
-        return Interval(found.mean, found.mean - half, found.mean + half, 1)
+        return Interval(over_seeds.mean, over_seeds.mean - half, over_seeds.mean + half, 1)
 
     def summary(self, metric: str = "") -> Replicated:
         """What an item shows of the cell, which is of that metric."""
@@ -97,8 +97,10 @@ def _load(path: Path) -> dict[tuple[str, str, str], Cell]:
     for key, cell in cells.items():
         promised = sorted(map(int, claims[key]["seeds"].split()))
         if sorted(cell.values) != promised or int(claims[key]["n"]) != len(promised):
-            said = f"rows of seeds {sorted(cell.values)}, but n = {claims[key]['n']} and seeds = {claims[key]['seeds']}"
-            faults.append(f"{path}: {' | '.join(key)}: {said}")
+            contradiction = (
+                f"rows of seeds {sorted(cell.values)}, but n = {claims[key]['n']} and seeds = {claims[key]['seeds']}"
+            )
+            faults.append(f"{path}: {' | '.join(key)}: {contradiction}")
     if faults:
         raise ValueError("\n".join(faults))
     return cells

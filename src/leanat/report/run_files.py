@@ -30,12 +30,12 @@ def folder_of(run: str, results: Path) -> Path:
     runs = results / "runs"
     if (runs / run / "metrics.json").is_file():
         return runs / run
-    found = sorted(path.parent.name for path in runs.glob("*/metrics.json") if path.parent.name.startswith(run))
-    if len(found) == 1:
-        return runs / found[0]
+    run_ids = sorted(path.parent.name for path in runs.glob("*/metrics.json") if path.parent.name.startswith(run))
+    if len(run_ids) == 1:
+        return runs / run_ids[0]
     which = (
-        f"{len(found)} finished runs begin with {run!r}: {', '.join(found[:3])}"
-        if found
+        f"{len(run_ids)} finished runs begin with {run!r}: {', '.join(run_ids[:3])}"
+        if run_ids
         else f"no finished run {run!r}"
     )
     raise ConfigError([f"{which}, in {runs}"])
@@ -55,8 +55,8 @@ def epochs(folder: Path) -> list[dict[str, str]]:
     if trained not in (None, len(rows)):  # of fewer than its recipe has, where a hook ended it; None: as once written
         raise ValueError(f"{path}: damaged: {len(rows)} of {trained} epochs; {again}")
     for name, kept in metrics.get("history", {}).items():
-        if (found := _number(rows[-1].get(name, ""))) != kept:
-            raise ValueError(f"{path}: damaged: {name} ends with {found}, with {kept} in metrics.json; {again}")
+        if (last := _number(rows[-1].get(name, ""))) != kept:
+            raise ValueError(f"{path}: damaged: {name} ends with {last}, with {kept} in metrics.json; {again}")
     return rows
 
 
@@ -72,9 +72,9 @@ def _number(text: str) -> float | None:
 def history(folder: Path) -> list[dict[str, float | None]]:
     """The rows of ``epochs`` as numbers; None where a cell is empty. Raises FileNotFoundError, ValueError."""
     path, again = folder / "history.csv", f"remove {folder}, and it is trained anew"
-    found = epochs(folder)
+    text_rows = epochs(folder)
     try:
-        rows = [{k: float(v) if v else None for k, v in row.items()} for row in found]
+        rows = [{k: float(v) if v else None for k, v in row.items()} for row in text_rows]
     except ValueError as error:
         raise ValueError(f"{path}: damaged: {error}; {again}") from None
     if any(row[name] is not None and not math.isfinite(row[name]) for row in rows for name in COUNTS if name in row):
@@ -170,10 +170,10 @@ def selection(folder: Path, spec: Mapping[str, Any], total: int) -> Selection | 
     index, weight = np.split(kept["index"], ends), np.split(kept["weight"], ends)
     data = training_data(spec["data"]["name"], spec["data"].get("validation"))
     labels = None if data is None else data.labels.numpy()
-    known = total if labels is None else min(total, len(labels))
-    if len(kept["index"]) and not 0 <= kept["index"].min() <= kept["index"].max() < known:
-        at = next(i for i in kept["index"].tolist() if not 0 <= i < known)
-        raise ValueError(f"{path}: damaged: example {at} of {known} (0 to {known - 1}); {again}")
+    count = total if labels is None else min(total, len(labels))
+    if len(kept["index"]) and not 0 <= kept["index"].min() <= kept["index"].max() < count:
+        at = next(i for i in kept["index"].tolist() if not 0 <= i < count)
+        raise ValueError(f"{path}: damaged: example {at} of {count} (0 to {count - 1}); {again}")
     return Selection(epochs, index, weight, total, labels)
 
 

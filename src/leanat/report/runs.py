@@ -22,19 +22,19 @@ NEED = (  # of the metrics
 
 def lines(runs: Iterable[str], results: Path) -> list[list[Any]]:
     """A row of COLUMNS for each run. Raises FileNotFoundError for one that is not finished."""
-    found = []
+    rows = []
     for run in runs:
         folder = results / "runs" / run
         metrics = identity.read_run(folder, *NEED)
         attacks = sum(records.seconds_of(records.suite(path)) for path in sorted((folder / "suites").glob("*.json")))
         examples, spec = metrics["examples"], metrics["spec"]
-        found.append([
+        rows.append([
             run, spec["data"]["name"], spec["model"]["name"], spec["seed"], metrics["epochs"], examples["forward"],
             examples["backward"], round(metrics["wall_seconds"], 1), round(attacks, 1), round(metrics["peak_memory_mb"]),
             metrics["device"], metrics["threads"], metrics["revision"], metrics["date"], metrics["versions"]["torch"],
             metrics["spec_hash"],
         ])  # fmt: skip
-    return found
+    return rows
 
 
 def write(runs: Iterable[str], results: Path, out: Path) -> None:

@@ -55,8 +55,8 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> Interva
 
 def told_apart(a: Mapping[int, float], b: Mapping[int, float]) -> Interval | None:
     """The interval of a - b where it leaves out 0; None where it does not, or where fewer than two seeds are common."""
-    found = paired_difference(a, b) if len(a.keys() & b.keys()) > 1 else None
-    return found if found and (found.low > 0 or found.high < 0) else None
+    difference = paired_difference(a, b) if len(a.keys() & b.keys()) > 1 else None
+    return difference if difference and (difference.low > 0 or difference.high < 0) else None
 
 
 def wilson(successes: int, n: int) -> Interval:
@@ -65,8 +65,8 @@ def wilson(successes: int, n: int) -> Interval:
         raise ValueError(f"successes must be 0 .. n with n > 0, not {successes} of {n}")
     from scipy.stats import binomtest
 
-    found = binomtest(successes, n).proportion_ci(LEVEL, method="wilson")
-    return Interval(successes / n, float(found.low), float(found.high), n)
+    interval = binomtest(successes, n).proportion_ci(LEVEL, method="wilson")
+    return Interval(successes / n, float(interval.low), float(interval.high), n)
 
 
 def over_images(cell: Value, unit: str | None) -> Interval | None:
@@ -80,5 +80,5 @@ def share_of_images(percent: float, tested: int | None) -> Interval | None:
     """``percent`` of the test examples with Wilson's interval, in %; None of what is no share of them."""
     if not tested or not 0 <= percent <= 100:
         return None
-    found = wilson(round(percent / 100 * tested), tested)
-    return Interval(percent, 100 * found.low, 100 * found.high, tested)
+    interval = wilson(round(percent / 100 * tested), tested)
+    return Interval(percent, 100 * interval.low, 100 * interval.high, tested)

@@ -108,12 +108,12 @@ def rows(item: Item, csv: Path, real: Path) -> list[dict[str, Any]]:
         cells["replicated_scale"] = [cell.scale if cell else None for cell in there]
     in_order = cells[~cells["row_label"].isin(item.labels)]
     scale = "no training" if item.kind == "formula" else item.scale
-    found = [_entry(_groups(in_order, ""), _counts(cells, ""), scale, _levels(cells, "", scale))]
+    entries = [_entry(_groups(in_order, ""), _counts(cells, ""), scale, _levels(cells, "", scale))]
     for at in sorted(set(cells["replicated_scale"].dropna())):
         some = cells[cells["replicated_scale"] == at]
-        found.append(_entry(_groups(some, "replicated_"), _counts(some, "replicated_"), f"{at}, replicated",
+        entries.append(_entry(_groups(some, "replicated_"), _counts(some, "replicated_"), f"{at}, replicated",
                             _levels(some, "replicated_", at)))  # fmt: skip
-    return [about | entry for entry in found]
+    return [about | entry for entry in entries]
 
 
 def _blocks(item: Item) -> dict[str, str]:
@@ -134,14 +134,14 @@ def _blocks(item: Item) -> dict[str, str]:
 
 def _groups(cells: pandas.DataFrame, kind: str) -> dict[str, list[Cell]]:
     """Cells by column and block, of those that the paper prints."""
-    found: dict[str, list[Cell]] = {}
+    groups: dict[str, list[Cell]] = {}
     for _, cell in cells[cells["published"].notna() & cells[f"{kind}mean"].notna()].iterrows():
         runs = cell["runs"] if isinstance(cell["runs"], str) else ""
         seeds = cell["seeds"] if isinstance(cell["seeds"], str) else "[]"
         values = cell["replicated_values"] if kind else by_seed(cell["values"], runs, seeds)
-        made = Cell(cell["block"], float(cell["published"]), float(cell[f"{kind}mean"]), values)
-        found.setdefault(f"{cell['column']} / {cell['block']}", []).append(made)
-    return found
+        printed_cell = Cell(cell["block"], float(cell["published"]), float(cell[f"{kind}mean"]), values)
+        groups.setdefault(f"{cell['column']} / {cell['block']}", []).append(printed_cell)
+    return groups
 
 
 def _counts(cells: pandas.DataFrame, kind: str) -> tuple[int, int, int]:
@@ -167,18 +167,18 @@ def _levels(cells: pandas.DataFrame, kind: str, scale: str) -> str:
 
 
 def _entry(groups: Mapping[str, list[Cell]], counts: tuple[int, int, int], scale: str, levels: str) -> dict[str, Any]:
-    found = agreement(groups.values())
+    concordance = agreement(groups.values())
     return {
         "scale": scale,
         **dict(zip(("cells_run", "cells_printed", "cells_both"), counts, strict=True)),
-        "tau_median": statistics.median(found.taus) if found.taus else None,
-        "tau_mean": statistics.fmean(found.taus) if found.taus else None,
-        "taus": json.dumps([round(tau, 4) for tau in found.taus]),
-        "thin": json.dumps(found.thin),
-        "columns": len(found.taus),
-        "pairs": found.pairs,
-        "told_apart": found.apart,
-        "as_printed": found.agree,
+        "tau_median": statistics.median(concordance.taus) if concordance.taus else None,
+        "tau_mean": statistics.fmean(concordance.taus) if concordance.taus else None,
+        "taus": json.dumps([round(tau, 4) for tau in concordance.taus]),
+        "thin": json.dumps(concordance.thin),
+        "columns": len(concordance.taus),
+        "pairs": concordance.pairs,
+        "told_apart": concordance.apart,
+        "as_printed": concordance.agree,
         "levels": levels,
     }
 
@@ -187,8 +187,8 @@ def write(items: Iterable[Item], kept: Path, real: Path, stem: Path | str) -> No
     """``stem``.csv, .pdf and .png of all items; ``kept``: where their CSVs lie, as <paper>/<item>.csv; ``real``: replicated/."""
     import pandas
 
-    found = [entry for item in items for entry in rows(item, kept / f"{item.name}.csv", real)]
-    table = pandas.DataFrame.from_records(found)
+    entries = [entry for item in items for entry in rows(item, kept / f"{item.name}.csv", real)]
+    table = pandas.DataFrame.from_records(entries)
     write_text(Path(f"{stem}.csv"), table.to_csv(index=False, lineterminator="\n"))
     style.save(draw(table), stem)
 
@@ -255,14 +255,14 @@ def _line(page: Axes, taus: Axes, y: float, row: pandas.Series) -> None:
     if row["pairs"]:
         put("pairs", f"{row['pairs']} in {row['columns']}")
         put("apart", f"{row['as_printed']} of {row['told_apart']}")
-    found = json.loads(row["taus"])
-    if not found:
+    tau_values = json.loads(row["taus"])
+    if not tau_values:
         return
     put("tau", f"{row['tau_median']:.2f} ({row['tau_mean']:.2f})".replace("-", "−"))
     colour = style.COLOURS[0]
     thin = json.loads(row["thin"])
-    firm = [tau for tau, little in zip(found, thin, strict=True) if not little]
-    hollow = [tau for tau, little in zip(found, thin, strict=True) if little]
+    firm = [tau for tau, little in zip(tau_values, thin, strict=True) if not little]
+    hollow = [tau for tau, little in zip(tau_values, thin, strict=True) if little]
     taus.plot(firm, [y] * len(firm), "o", ms=3.6, mec="none", mfc=colour, alpha=0.35)
     taus.plot(hollow, [y] * len(hollow), "o", ms=3.2, mec="#999999", mew=0.5, mfc="none")
     taus.vlines(row["tau_median"], y - ROW * 0.42, y + ROW * 0.42, color=colour if firm else "#999999", lw=1.8)

@@ -44,7 +44,7 @@ def frame(item: Filled) -> pandas.DataFrame:
     import pandas
 
     check(item)
-    made, records = item.provenance, []
+    our_provenance, records = item.provenance, []
     key = item.options.get("x")
     numeric = any(key in line.entry for line in (*item.rows, *item.columns)) if key else False
     for row, column, cell in item.flat:
@@ -76,8 +76,8 @@ def frame(item: Filled) -> pandas.DataFrame:
                 **({"x": {**row.entry, **column.entry}.get(key)} if numeric else {}),
                 "note": row.note,
                 "title": item.title,
-                "seeds": str(list(made.seeds)),
-                **{key: getattr(made, key) for key in ("device", "date", "revision", "attacks")},
+                "seeds": str(list(our_provenance.seeds)),
+                **{key: getattr(our_provenance, key) for key in ("device", "date", "revision", "attacks")},
                 "runs": " ".join(cell.runs),
                 "run_seeds": " ".join(str(seed_of(run)) for run in cell.runs),
                 "spec_hashes": " ".join(cell.specs),

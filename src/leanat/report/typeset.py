@@ -36,7 +36,7 @@ def render(data: Mapping[str, Any], plot: Mapping[str, bytes] | None = None) -> 
     """The PDF and its pages as PNG. ``plot``: a picture for each of both, "pdf" and "png", in place of a table."""
     import typst
 
-    made: dict[str, Any] = {}
+    outputs: dict[str, Any] = {}
     with TemporaryDirectory() as place:
         for name in ("page.typ", "item.typ"):
             Path(place, name).write_bytes(resources.files("leanat.report").joinpath(name).read_bytes())
@@ -48,8 +48,8 @@ def render(data: Mapping[str, Any], plot: Mapping[str, bytes] | None = None) -> 
             compiler = typst.Compiler(
                 Path(place, "item.typ"), root=place, sys_inputs={"data": json.dumps(own)}, ignore_system_fonts=True
             )
-            made[form] = compiler.compile(format=form, ppi=PPI)
-    return made["pdf"], [made["png"]] if isinstance(made["png"], bytes) else made["png"]
+            outputs[form] = compiler.compile(format=form, ppi=PPI)
+    return outputs["pdf"], [outputs["png"]] if isinstance(outputs["png"], bytes) else outputs["png"]
 
 
 def write(pdf: bytes, pages: list[bytes], stem: Path | str) -> None:

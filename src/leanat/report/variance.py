@@ -69,8 +69,8 @@ def prior(variances: Sequence[float], df: int) -> Prior:
     excess = math.fsum((x - mean) ** 2 for x in logs) / (len(logs) - 1) - float(polygamma(1, df / 2))
     if excess < 1e-4:  # they differ no more than chance would have it: one variance
         return Prior(MOST_DF, math.exp(mean))
-    found = 2 * _inverse_trigamma(excess)
-    return Prior(min(MOST_DF, found), math.exp(mean + float(digamma(found / 2)) - math.log(found / 2)))
+    prior_df = 2 * _inverse_trigamma(excess)
+    return Prior(min(MOST_DF, prior_df), math.exp(mean + float(digamma(prior_df / 2)) - math.log(prior_df / 2)))
 
 
 def _inverse_trigamma(value: float) -> float:

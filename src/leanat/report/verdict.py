@@ -217,8 +217,8 @@ def out_of_reach(expect: Expect, trials: Sequence[int]) -> list[str]:
     looks = reached(trials)
     clear = [1e9, -1e9, 0.0]
     cases = [[Effect(mean, n, TINY if n >= LOOKS[0] else None) for n in trials] for mean in clear]
-    found = {decide([dict.fromkeys(looks, judge(effects, expect, True))])[0].verdict for effects in cases if looks}
-    return [verdict for verdict in ("supported", "not supported") if verdict not in found]
+    attainable = {decide([dict.fromkeys(looks, judge(effects, expect, True))])[0].verdict for effects in cases if looks}
+    return [verdict for verdict in ("supported", "not supported") if verdict not in attainable]
 
 
 def reached(trials: Sequence[int]) -> list[int]:
@@ -258,12 +258,12 @@ def outlook(
                 chance += UNKNOWN / 2
                 continue
             spread = one.sd if one.sd is not None else math.sqrt(prior.variance) if prior.df else TYPICAL_SD
-            known = replace(one, sd=spread, n=max(one.n, 1))
+            case = replace(one, sd=spread, n=max(one.n, 1))
             way = gap(one.mean, expect) if support else expect.least - gap(one.mean, expect)
-            wanted = known.half(level * SHARES[look], look)
+            wanted = case.half(level * SHARES[look], look)
             if support and expect.sign != "within":
                 wanted = max(wanted, LARGE if points and look < FEW else expect.least)
-            moves = spread * math.sqrt(max(0.0, 1 / known.n - 1 / look))
+            moves = spread * math.sqrt(max(0.0, 1 / case.n - 1 / look))
             chance += statistics.NormalDist().cdf((way - wanted) / moves) if moves else float(way > wanted)
         chances[look] = min(1.0, chance)
     return chances

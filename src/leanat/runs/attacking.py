@@ -67,13 +67,13 @@ def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Nam
 
 def _whole_name(run: str, suite: str, evaluations: Iterable[str]) -> str:
     """The whole name of a run given by its folder, its name, or a beginning that no other name shares. Raises ConfigError."""
-    name, known = Path(run).name, list(evaluations)
-    found, begin = complete_prefix(name, known)
-    if found is None:
-        near = begin[:3] or difflib.get_close_matches(name, known, 3, 0)
-        which = f"{len(begin)} runs begin so" if begin else f"the nearest of {len(known)}"
+    name, run_ids = Path(run).name, list(evaluations)
+    whole_name, begin = complete_prefix(name, run_ids)
+    if whole_name is None:
+        near = begin[:3] or difflib.get_close_matches(name, run_ids, 3, 0)
+        which = f"{len(begin)} runs begin so" if begin else f"the nearest of {len(run_ids)}"
         raise ConfigError([f"attack: no item evaluates run {run!r} by suite {suite!r}; {which}: {', '.join(near)}"])
-    return found
+    return whole_name
 
 
 def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespace) -> None:

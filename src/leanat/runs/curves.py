@@ -38,8 +38,8 @@ class Curves:
 
     def due(self, history: Sequence[Mapping[str, Any]]) -> bool:
         """Whether one more evaluation stays within SHARE of the passes so far: a function of the history alone."""
-        made = sum(CLEAN in row for row in history)
-        return (made + 1) * self.passes <= SHARE * sum(row["forward"] + row["backward"] for row in history)
+        evaluations = sum(CLEAN in row for row in history)
+        return (evaluations + 1) * self.passes <= SHARE * sum(row["forward"] + row["backward"] for row in history)
 
     def __call__(self, run: Run, test: Data) -> None:
         """Adds the accuracies to the last row of the history, where they are due."""
@@ -49,9 +49,9 @@ class Curves:
         if self.attack is None:
             run.history[-1][CLEAN] = round(100 * clean_accuracy(run.net, test, index, run.recipe.batch), 4)
             return
-        found = evaluate.evaluate(run.net, test, self.attack, seed=0, batch=run.recipe.batch, index=index)
-        run.history[-1][CLEAN] = round(100 * float(found.clean_correct.mean()), 4)
-        run.history[-1][ROBUST] = round(100 * float(found.correct.mean()), 4)
+        outcome = evaluate.evaluate(run.net, test, self.attack, seed=0, batch=run.recipe.batch, index=index)
+        run.history[-1][CLEAN] = round(100 * float(outcome.clean_correct.mean()), 4)
+        run.history[-1][ROBUST] = round(100 * float(outcome.correct.mean()), 4)
 
 
 def of(run: Run) -> Curves:

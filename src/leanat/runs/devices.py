@@ -56,12 +56,12 @@ def installed() -> int:
 
     Raises ConfigError where that is no number.
     """
-    given = os.environ.get("LEANAT_GPUS")
-    if given is None:
+    setting = os.environ.get("LEANAT_GPUS")
+    if setting is None:
         return len(_listed())
-    if not given.isdecimal():
-        raise ConfigError([f"LEANAT_GPUS: {given!r} is not allowed; a number of GPUs, 0 or more"])
-    return int(given)
+    if not setting.isdecimal():
+        raise ConfigError([f"LEANAT_GPUS: {setting!r} is not allowed; a number of GPUs, 0 or more"])
+    return int(setting)
 
 
 def _listed() -> list[Path]:
@@ -146,10 +146,10 @@ def _lock(here: list[str], gpus: int, jobs_per_gpu: int) -> dict[str, object]:
         for file in held.values():
             file.close()
         if not waits:
-            taken = ", ".join(gpu for gpu in here if gpu not in held)
+            taken_gpus = ", ".join(gpu for gpu in here if gpu not in held)
             what = "a free GPU" if gpus == 1 else f"{gpus} free GPUs"
-            said = "waiting for %s (taken: %s; locks in %s; --jobs-per-gpu shares)"
-            log.info(said, what, taken, folder)
+            message = "waiting for %s (taken: %s; locks in %s; --jobs-per-gpu shares)"
+            log.info(message, what, taken_gpus, folder)
             waits = True
         time.sleep(POLL)
 
@@ -161,8 +161,8 @@ def _numbered(here: list[str]) -> dict[str, str]:
     which the older kind, MIG-GPU-<identifier>/1/0, has slashes.
     """
     seen = [re.search(r"GPU-[0-9a-f-]+", _about(folder)) for folder in _listed()]
-    known = {found[0]: str(k) for k, found in enumerate(seen) if found}
-    numbers = {gpu: [k for identifier, k in known.items() if identifier.startswith(gpu)] for gpu in here}
+    number_by_identifier = {found[0]: str(k) for k, found in enumerate(seen) if found}
+    numbers = {gpu: [k for identifier, k in number_by_identifier.items() if identifier.startswith(gpu)] for gpu in here}
     return {gpu: found[0] if len(found) == 1 else gpu.replace("/", "_") for gpu, found in numbers.items()}
 
 

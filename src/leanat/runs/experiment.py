@@ -72,11 +72,11 @@ def device_of(name: str) -> torch.device:
             )
         return torch.device("cpu")
     if name in ("auto", "cuda") and not devices.visible():
-        said = (
+        message = (
             "torch has a GPU that %s does not list (so it is under WSL2): jobs side by side would share it unseen; "
             "LEANAT_GPUS in the environment says how many there are"
         )
-        log.warning(said, devices.DRIVER)
+        log.warning(message, devices.DRIVER)
     device = torch.device("cuda" if name == "auto" else name)
     if device.index is not None and device.index >= (count := torch.cuda.device_count()):
         raise ConfigError([f"device: {name!r} is asked for; allowed here: auto, cpu, cuda, cuda:0 to cuda:{count - 1}"])
@@ -181,8 +181,8 @@ def locked(folder: Path) -> Iterator[None]:
             log.warning("%s: another process works on this run; waiting for it", folder.name)
             fcntl.flock(file, fcntl.LOCK_EX)
         except OSError as error:  # some network file systems have no locks
-            said = "%s: this file system has no locks (%s); see to it that no second process trains this run"
-            log.warning(said, folder, error.strerror)
+            message = "%s: this file system has no locks (%s); see to it that no second process trains this run"
+            log.warning(message, folder, error.strerror)
         yield
 
 

@@ -232,19 +232,19 @@ def check_files(folder: Path, metrics: Mapping[str, Any]) -> None:
         )
 
 
-def check_suite(suite: Mapping[str, Any], asked: Mapping[str, Any], test: int, path: Path) -> None:
-    """Raises IdentityError if an attack of a summary was run with another spec than ``asked`` has for it, or on more of the
+def check_suite(suite: Mapping[str, Any], specs: Mapping[str, Any], test: int, path: Path) -> None:
+    """Raises IdentityError if an attack of a summary was run with another spec than ``specs`` has for it, or on more of the
     ``test`` images than its spec asks for or, if none are held out for early stopping, on fewer.
     """
-    ran = {name: shown.get("spec") for kind in ("attacks", "measures") for name, shown in suite.get(kind, {}).items()}
+    ran = {name: record.get("spec") for kind in ("attacks", "measures") for name, record in suite.get(kind, {}).items()}
     ran |= suite.get("masking_spec", {})
-    for name, entry in asked.items():
+    for name, entry in specs.items():
         now = json.loads(canonical(entry))  # as a file has it
         if ran.get(name) not in (None, now):
             differ = "; ".join(changes(ran[name], now)[:3])
             raise IdentityError(f"{path}: {name} was run with another spec ({differ}); attack again")
-    for name, shown in suite["attacks"].items():
-        spec, n = shown.get("spec") or {}, shown.get("n")
+    for name, record in suite["attacks"].items():
+        spec, n = record.get("spec") or {}, record.get("n")
         most = min(spec.get("examples") or test, test)
         if n is not None and (n > most or (spec and not spec.get("holdout") and n < most)):
             raise IdentityError(f"{path}: {name} is of {n} images, {most} are asked for; attack again")

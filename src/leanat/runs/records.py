@@ -218,15 +218,15 @@ def arrays(path: Path, *need: str, again: str = AGAIN) -> dict[str, numpy.ndarra
 
     try:
         with np.load(path, allow_pickle=False) as file:
-            found = {name: file[name] for name in file.files}
+            file_arrays = {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise
     except Exception as error:  # of zipfile, zlib, numpy and the operating system, each with errors of its own
-        said = "no npz file" if "pickle" in str(error) else str(error).partition("\n")[0] or type(error).__name__
-        raise ValueError(f"{path}: damaged: {said}; {again}") from None
-    if absent := [name for name in need if name not in found]:
+        fault = "no npz file" if "pickle" in str(error) else str(error).partition("\n")[0] or type(error).__name__
+        raise ValueError(f"{path}: damaged: {fault}; {again}") from None
+    if absent := [name for name in need if name not in file_arrays]:
         raise ValueError(f"{path}: damaged: no {', '.join(absent)}; {again}")
-    return found
+    return file_arrays
 
 
 def save_arrays(path: Path, arrays: Mapping[str, numpy.ndarray]) -> None:

@@ -35,12 +35,12 @@ class Asked:
         self, children: Sequence[Popen], stop: Callable[[Popen], None] = lambda child: child.terminate()
     ) -> None:
         """Returns when all these processes have ended; each is stopped when the signal comes, once."""
-        told = False
+        signalled = False
         while any(child.poll() is None for child in children):
-            if self() and not told:
+            if self() and not signalled:
                 for child in children:
                     stop(child)
-                told = True
+                signalled = True
             time.sleep(0.1)
 
 

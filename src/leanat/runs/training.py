@@ -72,12 +72,12 @@ def check_specs(specs: list[tuple[str, dict[str, Any]]], arguments: argparse.Nam
             continue
         try:
             components.read(spec)
-            found = sense.spec_problems(spec, datasets.get(spec["data"]["name"]))
+            spec_problems = sense.spec_problems(spec, datasets.get(spec["data"]["name"]))
             epochs = spec["recipe"]["epochs"]
-            found += [f"spec: {key} {at} never acts in {epochs} epochs" for key, at in sense.beyond_end(spec)]
+            spec_problems += [f"spec: {key} {at} never acts in {epochs} epochs" for key, at in sense.beyond_end(spec)]
         except ConfigError as error:
-            found = error.problems
-        problems += [f"{name}: {line}" if len(specs) > 1 else line for line in found]
+            spec_problems = error.problems
+        problems += [f"{name}: {line}" if len(specs) > 1 else line for line in spec_problems]
     if problems:
         raise ConfigError(problems)
 

@@ -91,13 +91,13 @@ def assess(
         pieces: dict[str, stored.Pieces] = {run: [] for run in targets}
         for source, trained in sources.items():
             files = {run: file(run, source, name) for run in targets}
-            asked = index.numpy(), test.labels[index.to(test.labels.device)].cpu().numpy(), (type(attack).__name__,)
-            there = {run: f.outcome(*asked, transferred=True) for run, f in files.items()}
+            criteria = index.numpy(), test.labels[index.to(test.labels.device)].cpu().numpy(), (type(attack).__name__,)
+            there = {run: f.outcome(*criteria, transferred=True) for run, f in files.items()}
             if lost := [run for run in targets if there[run][0] is None]:
                 nets, maker = {run: targets[run].net for run in lost}, stored.Maker([], about)
                 clean = answers.setdefault(len(index), {})
-                made = {source: trained.net}, nets, attack, test
-                new = evaluate.transfer(*made, seed=seed, limit=entry["examples"], clean=clean)
+                inputs = {source: trained.net}, nets, attack, test
+                new = evaluate.transfer(*inputs, seed=seed, limit=entry["examples"], clean=clean)
                 own = maker.pieces()
                 for run in lost:
                     files[run].save(outcome.arrays(new[run][source]), pieces=own)

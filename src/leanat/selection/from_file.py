@@ -42,12 +42,12 @@ class FromFile:
         rule, chooser = run.live["from_file"]
         if self.content != (now := rule.content()):
             raise ValueError(f"{self.source}: the file changed since this run was planned ({self.content}, now {now})")
-        found = rule.called(chooser, run, split)
+        choice = rule.called(chooser, run, split)
         if unknown := rule.unknown():
             raise ValueError(
                 f"{self.source}: imports {unknown[0]} by no import statement; write one, so that it is hashed"
             )
-        return checked(found, len(split.train), split.train.labels.device, f"{self.source}: returns")
+        return checked(choice, len(split.train), split.train.labels.device, f"{self.source}: returns")
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ class Rule:
 
     def unknown(self) -> list[Path]:
         """The user's files that it imported since and that are not in ``files``."""
-        known = {path.resolve() for path in self.files}
-        return [path for path in self.code.files() if path.resolve() not in known]
+        paths = {path.resolve() for path in self.files}
+        return [path for path in self.code.files() if path.resolve() not in paths]
 
 
 def load(source: str) -> Rule:
@@ -126,8 +126,8 @@ def load(source: str) -> Rule:
     if not first:
         raise ValueError(f"{source}: no such file")
     files = [Path(first), *(f for f in code.files() if f.resolve() != Path(first).resolve())]
-    known = {path.resolve() for path in files}
-    data = {path for file in files for path in own_code.named_files(file)} - known
+    code_paths = {path.resolve() for path in files}
+    data = {path for file in files for path in own_code.named_files(file)} - code_paths
     return Rule(source, make, (*files, *sorted(data, key=lambda path: (path.name, path))), code)
 
 
@@ -136,17 +136,17 @@ def hash_of(source: str) -> str:
     return load(source).content()
 
 
-def checked(found: Any, n: int, device: torch.device, who: str, least: int = 1) -> Subset:
+def checked(choice: Any, n: int, device: torch.device, who: str, least: int = 1) -> Subset:
     """Numbers int64 [m] of different ones of ``n`` examples, or these with weights [m], as a Subset on that device.
 
     ``least``: how many at least. Raises ValueError, one line that begins with ``who``, for anything else.
     """
-    index, weight, *shuffle = found if isinstance(found, tuple) and len(found) in (2, 3) else (found, None)
+    index, weight, *shuffle = choice if isinstance(choice, tuple) and len(choice) in (2, 3) else (choice, None)
     if not isinstance(index, Tensor) or index.dim() != 1 or index.is_floating_point() or index.dtype == torch.bool:
-        shown = f"{index.dtype} {list(index.shape)}" if isinstance(index, Tensor) else f"a {type(index).__name__}"
-        shown += f" of {len(index)}" if isinstance(index, tuple | list) else ""
+        kind = f"{index.dtype} {list(index.shape)}" if isinstance(index, Tensor) else f"a {type(index).__name__}"
+        kind += f" of {len(index)}" if isinstance(index, tuple | list) else ""
         raise ValueError(
-            f"{who} {shown}; the numbers of the examples to keep, int64 [n], or these and weights [n], are expected"
+            f"{who} {kind}; the numbers of the examples to keep, int64 [n], or these and weights [n], are expected"
         )
     index = index.to(device).long()
     outside, sorted_ = index[(index < 0) | (index >= n)], index.sort().values

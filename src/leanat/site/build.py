@@ -74,13 +74,15 @@ def write(grid: Grid, results: Path, root: Path, figures: Path, out: Path) -> st
 
 def collect(grid: Grid, results: Path, root: Path) -> Site:
     """Reads everything; what is not finished is left out, with the reason where it is an item."""
-    found, missing = items.fill(grid, results, root)
+    finished_items, missing = items.fill(grid, results, root)
     at_paper, sheets, done = items.paper_specs(grid), pictures.Sheets(), {}
     for run in items.runs_of(grid):
         if (results / "runs" / run / "metrics.json").is_file():
             done[run] = runs.read(run, grid, results, at_paper.get(run), sheets)
     ledger = claims.load(grid, results, root)
-    return Site(grid, found, missing, ledger, done, items.cells_of(found), items.papers_of(grid), sheets)
+    return Site(
+        grid, finished_items, missing, ledger, done, items.cells_of(finished_items), items.papers_of(grid), sheets
+    )
 
 
 class Writer:
@@ -112,14 +114,14 @@ class Writer:
         for name in ("site.css", "table.js", "search.js", "compare.js"):
             source = resources.files("leanat.site").joinpath("assets", name)
             self.put(f"assets/{name}", source.read_bytes())
-        shown = {name: self.pictures(item) for name, item in self.site.items.items()}
+        images = {name: self.pictures(item) for name, item in self.site.items.items()}
         self.put("claims/claims.json", self.site.ledger.text.encode())
         self.bench(trials.read(self.figures / "bench"))
         self.home()
         for paper in self.site.grid.papers:
-            self.paper(paper, shown)
+            self.paper(paper, images)
         for name, item in self.site.items.items():
-            self.item(item, shown[name])
+            self.item(item, images[name])
         for part in self.site.ledger.claims.values():
             for claim in part:
                 self.claim(claim)
@@ -164,34 +166,36 @@ class Writer:
         self.put(file, content)
         return {"file": file, "width": size[0], "height": size[1]}
 
-    def bench(self, found: list[trials.Trial]) -> None:
+    def bench(self, finished: list[trials.Trial]) -> None:
         """The page of the trials, where there are any, and the settings of their rows."""
-        self.env.globals["tried"] = bool(found)
-        if not found:
+        self.env.globals["tried"] = bool(finished)
+        if not finished:
             return
-        shown = {
-            t.data: self.picture(t.picture, f"bench-{t.data}", WIDE) if t.picture.is_file() else None for t in found
+        images = {
+            t.data: self.picture(t.picture, f"bench-{t.data}", WIDE) if t.picture.is_file() else None for t in finished
         }
         self.put("bench/settings.json", (self.figures / "bench" / "settings.json").read_bytes())
         title = "Which rule of choosing beats chance?"
-        self.page("bench.html", "bench.html", title, trials=found, shown=shown, number=trials.number,
+        self.page("bench.html", "bench.html", title, trials=finished, shown=images, number=trials.number,
                   interval=trials.interval)  # fmt: skip
-        self.known.append(("trial", "bench.html", title, trials.words(found)))
+        self.known.append(("trial", "bench.html", title, trials.words(finished)))
 
     def home(self) -> None:
         counts = {paper: count(part) for paper, part in self.site.ledger.claims.items()}
-        made = {paper: [i for i in self.site.items.values() if i.paper == paper] for paper in self.site.grid.papers}
+        items_by_paper = {
+            paper: [i for i in self.site.items.values() if i.paper == paper] for paper in self.site.grid.papers
+        }
         runs_of = Counter(p for run in self.site.runs for p in self.site.papers_of[run])
         whole = Counter(item.paper for item in self.site.grid.items.values())
         sources = {name: paper.source for name, paper in self.site.grid.papers.items()}
-        facts = {"counts": counts, "made": made, "runs_of": runs_of, "whole": whole, "sources": sources}
+        facts = {"counts": counts, "made": items_by_paper, "runs_of": runs_of, "whole": whole, "sources": sources}
         facts |= {"missing": self.site.missing, "notes": self.site.ledger.notes}
         self.page("index.html", "home.html", "Lean adversarial training: five papers, replicated", **facts)
 
-    def paper(self, paper: str, shown: dict[str, Any]) -> None:
+    def paper(self, paper: str, images: dict[str, Any]) -> None:
         about, own = self.site.grid.papers[paper], [i for i in self.site.items.values() if i.paper == paper]
         spoken = self.site.ledger.claims[paper]
-        facts = {"paper": paper, "source": about.source, "prose": prose(paper), "own": own, "shown": shown}
+        facts = {"paper": paper, "source": about.source, "prose": prose(paper), "own": own, "shown": images}
         facts |= {"claims": spoken, "counts": count(spoken), "errata": errata(self.root / "published", paper)}
         facts |= {"differs": items.differs(self.site.grid, paper)}
         facts |= {"missing": {k: v for k, v in self.site.missing.items() if k.startswith(f"{paper}/")}}
@@ -227,14 +231,14 @@ class Writer:
 
     def places(self, claim: claims.Claim) -> dict[tuple[str, str, str], str]:
         """The page and the row of each cell of a claim's cases, of the items that are here."""
-        found = {}
+        links = {}
         for place in (p for case in claim.cases for p in case.places):
             item = self.site.items.get(f"{claim.paper}/{place.item}")
             row = next((r for r, line in enumerate(item.rows) if line.name == place.row), None) if item else None
             if row is not None:
                 page = self.env.globals["item_page"](item.id)
-                found[place.item, place.row, place.column] = f"{page}#r{row}"
-        return found
+                links[place.item, place.row, place.column] = f"{page}#r{row}"
+        return links
 
     def run(self, run: runs.Run) -> None:
         like = [r for r in self.site.runs if r.rpartition("-s")[0] == run.id.rpartition("-s")[0] and r != run.id]
@@ -253,10 +257,10 @@ class Writer:
 def prose(paper: str) -> dict[str, list[str]]:
     """Paragraphs by part; none where the paper has no ``report.toml``. Raises ValueError for a part that is none of PROSE."""
     file = resources.files(f"leanat.papers.{paper}").joinpath("report.toml")
-    found = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    if strange := sorted(set(found) - set(PROSE)):
+    texts = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if strange := sorted(set(texts) - set(PROSE)):
         raise ValueError(f"{file}: {strange[0]!r} is not allowed; allowed: {', '.join(PROSE)}")
-    return {part: [" ".join(p.split()) for p in found.get(part, "").split("\n\n") if p.strip()] for part in PROSE}
+    return {part: [" ".join(p.split()) for p in texts.get(part, "").split("\n\n") if p.strip()] for part in PROSE}
 
 
 def claim_page(claim: claims.Claim) -> str:

@@ -23,9 +23,9 @@ def lines(title: str, series: Sequence[Series]) -> str:
     """
     points = [p for s in series for p in s.points]
     xs, ys = axis([p[0] for p in points]), axis([p[1] for p in points])
-    said = "; ".join(f"{s.name}: {s.points[0][1]:.4g} at {s.points[0][0]:g}, {s.points[-1][1]:.4g} at {s.points[-1][0]:g}"
+    ends = "; ".join(f"{s.name}: {s.points[0][1]:.4g} at {s.points[0][0]:g}, {s.points[-1][1]:.4g} at {s.points[-1][0]:g}"
                      for s in series if s.points)  # fmt: skip
-    out = [_open(WIDTH, HEIGHT, f"{title}. {said}")]
+    out = [_open(WIDTH, HEIGHT, f"{title}. {ends}")]
     for value in ys.ticks:
         y = _y(value, ys)
         out.append(
@@ -120,9 +120,9 @@ def axis(values: Sequence[float]) -> Axis:
     return Axis(low, high, [round(k * step, 12) + 0.0 for k in range(first, math.floor(high / step) + 1)])
 
 
-def _open(width: int, height: int, said: str) -> str:
+def _open(width: int, height: int, label: str) -> str:
     size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
-    return f'<svg class="chart" {size} role="img" aria-label="{escape(said, quote=True)}">'
+    return f'<svg class="chart" {size} role="img" aria-label="{escape(label, quote=True)}">'
 
 
 def _x(value: float, of: Axis) -> float:

@@ -73,9 +73,9 @@ def load(grid: Grid, results: Path, root: Path) -> Ledger:
     """The claims of each paper with their verdicts at the grid's scale, and at those of committed replications."""
     lines = ledger.of_grid(grid, grid.papers, results, root)
     whole = ledger.record(lines, ledger.price(lines, results))
-    made = iter(whole["claims"])
-    found = {paper: [_claim(line, next(made)) for line in part] for paper, part in lines.items()}
-    return Ledger(whole["design"], found, json.dumps(whole, separators=(",", ":")), ledger_text.notes(lines))
+    entries = iter(whole["claims"])
+    claims = {paper: [_claim(line, next(entries)) for line in part] for paper, part in lines.items()}
+    return Ledger(whole["design"], claims, json.dumps(whole, separators=(",", ":")), ledger_text.notes(lines))
 
 
 def _claim(line: Line, record: dict[str, Any]) -> Claim:

@@ -83,22 +83,22 @@ class Item:
 
 def fill(grid: Grid, results: Path, root: Path) -> tuple[dict[str, Item], dict[str, str]]:
     """The items whose runs are finished, and why the others are not here."""
-    found, missing = {}, {}
+    finished_items, missing = {}, {}
     for name, item in grid.items.items():
         try:
             counts.check(item, grid, results)
-            found[name] = _filled(item, filling.fill(item, results, root / "published", root / "replicated"))
+            finished_items[name] = _filled(item, filling.fill(item, results, root / "published", root / "replicated"))
         except (FileNotFoundError, ValueError) as error:
             missing[name] = str(error).splitlines()[0].replace(f"{results}/", "")
-    return found, missing
+    return finished_items, missing
 
 
 def _filled(item: planned.Item, filled: planned.Filled) -> Item:
     about = {k: getattr(item, k) for k in ("paper", "kind", "title", "scale", "seeds", "factors", "assumptions")}
     about |= {"name": item.item, "caption": filled.caption}
     if item.options.get("plot") in plots.CELLS or not filled.rows:  # pictures, which have no cells
-        shown = {"heads": [], "stubs": 1, "rows": [], "columns": [], "notes": []}
-        return Item(**about, **shown)
+        empty_table = {"heads": [], "stubs": 1, "rows": [], "columns": [], "notes": []}
+        return Item(**about, **empty_table)
     drawn = formats.drawn(filled)
     spans = [(r["start"], r["end"]) for r in drawn["rules"] if r["y"] == drawn["depth"] - 1]
     column_of = [c for c, (start, end) in enumerate(spans) for _ in range(end - start)]
@@ -131,20 +131,20 @@ def _heads(drawn: Mapping[str, Any]) -> list[list[Heading]]:
     return rows
 
 
-def _cell(piece: Mapping[str, Any], kind: str, asked: planned.Cell, filled: planned.Value) -> Cell:
+def _cell(piece: Mapping[str, Any], kind: str, planned_cell: planned.Cell, filled: planned.Value) -> Cell:
     value = {"paper": filled.published, "replicated": filled.replicated and filled.replicated.mean}.get(kind)
     if kind != "this run":
         kept = filled.replicated.by_run if kind == "replicated" and filled.replicated else ()
         own = tuple(origin(run, v) for run, v in kept)
-        return Cell(piece["mean"], piece["pm"], "", "", piece["bold"], value, kind, asked.metric, own)
+        return Cell(piece["mean"], piece["pm"], "", "", piece["bold"], value, kind, planned_cell.metric, own)
     values, runs = filled.values, filled.runs
     each = values if len(values) == len(runs) else [None] * len(runs)
     origins = tuple(origin(run, v) for run, v in zip(runs, each, strict=True))
-    against = asked.against.runs if asked.against and values else ()
+    against = planned_cell.against.runs if planned_cell.against and values else ()
     return Cell(
         piece["mean"], piece["pm"], piece["n"], piece["mark"], piece["bold"],
-        filled.mean if values else None, kind, asked.metric,
-        origins, tuple(origin(run, None) for run in against), asked.timed is not None and bool(values),
+        filled.mean if values else None, kind, planned_cell.metric,
+        origins, tuple(origin(run, None) for run in against), planned_cell.timed is not None and bool(values),
     )  # fmt: skip
 
 
@@ -159,17 +159,17 @@ def runs_of(grid: Grid) -> list[str]:
 
 def papers_of(grid: Grid) -> dict[str, list[str]]:
     """The papers that each run belongs to."""
-    found: dict[str, dict[str, None]] = {}
+    papers_by_run: dict[str, dict[str, None]] = {}
     for item in grid.items.values():
         for run in item.all_runs:
-            found.setdefault(run, {})[item.paper] = None
-    return {run: list(papers) for run, papers in found.items()}
+            papers_by_run.setdefault(run, {})[item.paper] = None
+    return {run: list(papers) for run, papers in papers_by_run.items()}
 
 
-def cells_of(found: Mapping[str, Item]) -> dict[str, list[tuple[str, int, int]]]:
+def cells_of(finished_items: Mapping[str, Item]) -> dict[str, list[tuple[str, int, int]]]:
     """Where each run's numbers stand: (item, row, cell)."""
     where: dict[str, list[tuple[str, int, int]]] = {}
-    for name, item in found.items():
+    for name, item in finished_items.items():
         for r, row in enumerate(item.rows):
             for c, cell in enumerate(row.cells):
                 for part in dict.fromkeys((*cell.origins, *cell.against)):
@@ -179,27 +179,27 @@ def cells_of(found: Mapping[str, Item]) -> dict[str, list[tuple[str, int, int]]]
 
 def paper_specs(grid: Grid) -> dict[str, dict[str, Any]]:
     """The spec that the paper's own scale gives the cells of each run; of runs that only others read, none."""
-    whole, found = grid.at_paper_scale(), {}
+    whole, spec_by_run = grid.at_paper_scale(), {}
     for item in grid.items.values():
         own = grid.papers[item.paper].items[item.item].plain()
         base = {"paper": item.paper, "item": item.item} | dict(own.base)
         for row, column, cell in item.flat:
             facts = {**base, **cell_facts(row.entry, column.entry)}
-            new = [run for run in cell.runs if run not in found]
+            new = [run for run in cell.runs if run not in spec_by_run]
             if new and not cell.candidates and {"data", "model", "method"} <= set(facts):
                 spec = whole.run(facts, 0, facts.get("settings")).spec
-                found |= dict.fromkeys(new, spec)
-    return found
+                spec_by_run |= dict.fromkeys(new, spec)
+    return spec_by_run
 
 
 def differs(grid: Grid, paper: str) -> list[tuple[str, list[tuple[str, list[str]]]]]:
     """What is not as in the paper, each line once, with the items that it touches: from the marks of the settings."""
     heads = {"Assumed, where the paper leaves it open": "assumptions", "Changed by this scale": "factors"}
-    found = []
+    sections = []
     for head, key in heads.items():
         lines: dict[str, list[str]] = {}
         for item in grid.items.values():
             for line in dict.fromkeys(getattr(item, key) if item.paper == paper else ()):
                 lines.setdefault(line, []).append(item.item)
-        found.append((head, list(lines.items())))
-    return found
+        sections.append((head, list(lines.items())))
+    return sections

@@ -67,7 +67,7 @@ def read(run: str, grid: Grid, results: Path, at_paper: Mapping[str, Any] | None
     folder, planned = results / "runs" / run, grid.runs[run]
     metrics, rows = identity.read_run(folder, *NEED), history(folder)
     suites = difference.summaries(folder)
-    made = selection(folder, metrics["spec"], metrics["examples"]["train"])
+    choices = selection(folder, metrics["spec"], metrics["examples"]["train"])
     facts = difference.facts(metrics, [])
     where = {k: facts.pop(k) for k in ("device", "revision", "date")}
     return Run(
@@ -75,8 +75,8 @@ def read(run: str, grid: Grid, results: Path, at_paper: Mapping[str, Any] | None
         where | _provenance(metrics), metrics.get("files", {}), list(planned.needs),
         [f"{method}: {field} = {value}" for _, method, field, value in planned.changes],
         _charts(rows), "" if CLEAN in columns(rows) else OLD,
-        None if made is None else chosen.table(made, metrics["epochs"]),
-        _thumbnails(made, metrics["spec"], sheets), rows,
+        None if choices is None else chosen.table(choices, metrics["epochs"]),
+        _thumbnails(choices, metrics["spec"], sheets), rows,
     )  # fmt: skip
 
 
@@ -89,69 +89,69 @@ def settings(
     """
     reasons = {what: reason for what, _, reason in assumed}
     printed = None if at_paper is None else dict(leaves(at_paper))
-    found = []
+    marked_settings = []
     for path, value in leaves({k: v for k, v in spec.items() if k not in ("code", "seed")}):
         mark = next((what for what in reasons if f"{path}.".startswith(f"{what}.")), None)
         original = None if printed is None else printed.get(path, "not there")
         if original is not None and original != value and not value.startswith("run:"):
             note = f"the paper's: {original}" + (f"; assumed: {reasons[mark]}" if mark else "")
-            found.append(Setting(path, value, "scaled", note))
+            marked_settings.append(Setting(path, value, "scaled", note))
         elif mark:
-            found.append(Setting(path, value, "assumed", reasons[mark]))
+            marked_settings.append(Setting(path, value, "assumed", reasons[mark]))
         else:
-            found.append(Setting(path, value, "paper" if printed is not None else "", ""))
-    return found
+            marked_settings.append(Setting(path, value, "paper" if printed is not None else "", ""))
+    return marked_settings
 
 
 def _attacks(suites: list[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
-    found = []
+    rows = []
     for suite in suites:
         for name, attack in suite["attacks"].items():
             if attack.get("accuracy") is not None:
-                found.append((suite["suite"], name, difference.accuracy(attack), attack.get("file", "")))
-    return found
+                rows.append((suite["suite"], name, difference.accuracy(attack), attack.get("file", "")))
+    return rows
 
 
 def _provenance(metrics: Mapping[str, Any]) -> dict[str, str]:
     versions = ", ".join(f"{name} {version}" for name, version in metrics["versions"].items())
-    made = {f"hash of {name}": value for name, value in metrics.get("made_from", {}).items()}
+    hashes = {f"hash of {name}": value for name, value in metrics.get("made_from", {}).items()}
     pieces = len(metrics.get("pieces", []))
-    found = {"threads": str(metrics["threads"]), "versions": versions, "parameters": f"{metrics['parameters']:,}"}
-    found |= {
+    facts = {"threads": str(metrics["threads"]), "versions": versions, "parameters": f"{metrics['parameters']:,}"}
+    facts |= {
         "wall-clock seconds": f"{metrics['wall_seconds']:.1f}",
         "peak memory (MB)": f"{metrics['peak_memory_mb']:.0f}",
     }
-    return found | ({"trained in pieces": str(pieces)} if pieces > 1 else {}) | made
+    return facts | ({"trained in pieces": str(pieces)} if pieces > 1 else {}) | hashes
 
 
 def _charts(rows: list[dict[str, float | None]]) -> list[tuple[str, str]]:
-    found = [("Training loss", [charts.Series("loss", curve(rows, LOSS))])]
+    panels = [("Training loss", [charts.Series("loss", curve(rows, LOSS))])]
     accuracies = [charts.Series(name, curve(rows, c)) for name, c in (("clean", CLEAN), ("under PGD", ROBUST))]
-    found.append(("Accuracy on 200 test images (%)", [s for s in accuracies if s.points]))
-    return [(title, charts.lines(title, series)) for title, series in found if any(s.points for s in series)]
+    panels.append(("Accuracy on 200 test images (%)", [s for s in accuracies if s.points]))
+    return [(title, charts.lines(title, series)) for title, series in panels if any(s.points for s in series)]
 
 
-def _thumbnails(made: Selection | None, spec: Mapping[str, Any], sheets: Sheets) -> list[Thumbnails]:
+def _thumbnails(choices: Selection | None, spec: Mapping[str, Any], sheets: Sheets) -> list[Thumbnails]:
     """Examples that the last selection leaves out, and those of greatest weight where weights differ."""
     import numpy as np
 
-    if made is None or made.labels is None:
+    if choices is None or choices.labels is None:
         return []
-    last = max((k for k in range(len(made.index)) if len(made.index[k])), default=None)
+    last = max((k for k in range(len(choices.index)) if len(choices.index[k])), default=None)
     if last is None:
         return []
-    left_out, index, weight = made.left_out(last), made.index[last], made.weight[last]
-    found = []
+    left_out, index, weight = choices.left_out(last), choices.index[last], choices.weight[last]
+    thumbnails = []
     sheet = sheets.of(spec["data"]["name"], spec["data"].get("validation"))
-    kinds = [("Left out at the end", spread(left_out, made.labels, SHOWN), len(left_out))]
+    kinds = [("Left out at the end", spread(left_out, choices.labels, SHOWN), len(left_out))]
     if len(weight) and weight.min() != weight.max():
         heaviest = index[np.argsort(-weight, kind="stable")[: SHOWN // 2]].tolist()
         kinds.append(("Of greatest weight", list(dict.fromkeys(heaviest)), len(index)))
     for title, examples, of in kinds:
-        images = [Thumbnail(e, int(made.labels[e]), *sheet.place(e)) for e in examples]
+        images = [Thumbnail(e, int(choices.labels[e]), *sheet.place(e)) for e in examples]
         if images:
-            found.append(Thumbnails(title, sheet.name, images, of))
-    return found
+            thumbnails.append(Thumbnails(title, sheet.name, images, of))
+    return thumbnails
 
 
 def for_comparison(run: Run) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def read(folder: Path) -> list[Trial]:
 
     Raises ValueError, one line, for a file that is cut, or has other than numbers.
     """
-    found = []
+    finished = []
     for path in sorted(folder.glob("*-verdicts.csv")):
         data = path.name.removesuffix("-verdicts.csv")
         table = folder / f"{data}.csv"
@@ -47,8 +47,8 @@ def read(folder: Path) -> list[Trial]:
         rows = tuple((*name, tuple(line.get(head, "–") for head in heads)) for name, line in lines.items())
         picture, verdicts = folder / f"{data}-above-random.png", records.rows(path, *VERDICT)
         records.check_numbers(path, verdicts, OF_A_VERDICT)
-        found.append(Trial(data, cells[0]["seeds"].strip("[]"), heads, rows, tuple(verdicts), picture))
-    return found
+        finished.append(Trial(data, cells[0]["seeds"].strip("[]"), heads, rows, tuple(verdicts), picture))
+    return finished
 
 
 def _text(cell: dict[str, str]) -> str:
@@ -68,6 +68,6 @@ def interval(low: str, high: str) -> str:
     return f" [{number(low)}, {number(high)}]" if low and high and low != high else ""
 
 
-def words(found: Iterable[Trial]) -> str:
+def words(finished: Iterable[Trial]) -> str:
     """What a search finds the page by."""
-    return " ".join(f"{trial.data} {' '.join(rule for _, rule, _ in trial.rows)}" for trial in found)
+    return " ".join(f"{trial.data} {' '.join(rule for _, rule, _ in trial.rows)}" for trial in finished)

@@ -266,7 +266,7 @@ def spec(
     objective = TRAININGS[training].get("objective", CROSS_ENTROPY)
     if choice is None and how:  # of TRADES alone: the mode of the network
         objective = merge(objective, {"trades": how})
-    made = {
+    run_spec = {
         "data": data_of(data, training),
         "model": {"standardise": "channel"},
         "recipe": recipe_of(
@@ -279,21 +279,21 @@ def spec(
         },
     }
     if training == "alexnet":
-        made["model"]["name"] = "alexnet_cifar"
+        run_spec["model"]["name"] = "alexnet_cifar"
     elif data == "imagenet12":
-        made["model"]["name"] = "resnet50_imagenet"
+        run_spec["model"]["name"] = "resnet50_imagenet"
     if training in ("linf", "few"):  # ours, for gradient_error
-        made["snapshots"] = [12, 60, 120] if cell["method"] == "linf" else []
+        run_spec["snapshots"] = [12, 60, 120] if cell["method"] == "linf" else []
     if training == "few":
-        made["method"]["extras"] = ["kept"]
+        run_spec["method"]["extras"] = ["kept"]
     if choice is not None:
         inner = chosen(choice, fraction, **how)
         if training == "few":
             selector = part("every", period=again, warmup=0, inner=inner)
         else:
             selector = part("warm_start", kappa=wanted, period=again, inner=inner, **({"idle": True} if idle else {}))
-        made["method"]["selector"] = selector
-    return made
+        run_spec["method"]["selector"] = selector
+    return run_spec
 
 
 def data_of(data: str, training: str) -> dict[str, Any]:

@@ -91,8 +91,8 @@ def attacked(run: Run, data: Data) -> Tensor:
     """The adversarial examples that the run's attack makes of all examples, [N, C, H, W]."""
     attack, everything = of_every_example(run.method.attack), unweighted(everyone(data))
     with buffers_restored(run.net):  # of BatchNorm, which an attack in training mode moves
-        made = [attack(run.net, make_step(run, data, everything, i)) for i in everything.index.split(run.recipe.batch)]
-    return torch.cat(made)
+        x_adv = [attack(run.net, make_step(run, data, everything, i)) for i in everything.index.split(run.recipe.batch)]
+    return torch.cat(x_adv)
 
 
 def of_all_layers(run: Run, data: Data, subset: Subset) -> Tensor:

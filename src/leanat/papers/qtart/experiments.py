@@ -166,10 +166,10 @@ def spec(
     data, model, method = cell["data"], cell["model"], cell["method"]
     how = METHODS[method]
     if method == "dihcl":
-        made = dihcl(data, model)
+        run_spec = dihcl(data, model)
     else:
         hyper = hyper_of(cell)
-        made = {
+        run_spec = {
             "data": {"augment": AUGMENT[data]},
             "model": {"standardise": "channel"},
             "recipe": hyper["recipe"],
@@ -177,12 +177,12 @@ def spec(
         }
     # section 4.1: "each DNN has two distinct versions, one suitable for the CIFAR datasets and another for the remaining"
     if data in LARGE:
-        made["model"]["name"] = f"{model}_imagenet"
+        run_spec["model"]["name"] = f"{model}_imagenet"
     if validation is not None:
-        made["data"]["validation"] = validation
+        run_spec["data"]["validation"] = validation
     if snapshots is not None:
-        made["snapshots"] = snapshots
-    return made
+        run_spec["snapshots"] = snapshots
+    return run_spec
 
 
 def hyper_of(cell: Cell) -> dict[str, Any]:
@@ -617,14 +617,14 @@ def chosen(window: str, by: str) -> dict[str, Any]:
 
 def distances(attack: str) -> list[dict[str, Any]]:
     """The columns of Figure 1 for one attack."""
-    shown = {
+    keys = {
         "mean": "mean",
         "range": "range",
         "middle 90 %": "middle",
         "range / norm": "relative",
         "middle 90 % / norm": "middle_relative",
     }
-    return [column(name, f"distances.{attack}_{key}", NAMES[attack]) for name, key in shown.items()]
+    return [column(name, f"distances.{attack}_{key}", NAMES[attack]) for name, key in keys.items()]
 
 
 ON_FOUR = {"base": CIFAR10, "seeds": {"lite": 3}, "digits": 1}

@@ -138,10 +138,12 @@ def phase2(cell: Cell, start: str = "phase1", schedule: str | None = None, **ter
     own = {"gamma": GAMMA[cell["data"]][1], "first_phase": upstream("phase1"), "sign": SIGN}
     own |= {"ks": planned["ks"], "epochs_each": planned.get("epochs_each", 15)}
     lr = assumed(linear(0.001, planned["lr_end"]), UNIFORMLY)
-    made = student(cell, own | terms, planned["epochs"], lr) | {"init": {"network": upstream(start), "frozen": False}}
+    run_spec = student(cell, own | terms, planned["epochs"], lr) | {
+        "init": {"network": upstream(start), "frozen": False}
+    }
     if "snapshots" in planned:
-        made["snapshots"] = planned["snapshots"]
-    return made
+        run_spec["snapshots"] = planned["snapshots"]
+    return run_spec
 
 
 def igam(cell: Cell, teacher: str = "teacher_a") -> dict[str, Any]:
@@ -198,8 +200,8 @@ def teacher_a(cell: Cell) -> dict[str, Any]:
     )
     lr = assumed(linear(0.01, 0.0001), "not in the paper")
     longer = "not in the paper; IGAM's code has 4,700 steps of 64 by Adam, 6 epochs"
-    made = training(cell, {}, {"epochs": assumed(10, longer), "lr": lr})
-    return made | {"init": {"network": upstream("at", data=elsewhere), "frozen": frozen}}
+    run_spec = training(cell, {}, {"epochs": assumed(10, longer), "lr": lr})
+    return run_spec | {"init": {"network": upstream("at", data=elsewhere), "frozen": frozen}}
 
 
 # TRADES, MART and AWP on WRN34-10, FAT on WRN32-10; as their authors' code (AWP's for AT).

@@ -102,8 +102,8 @@ class Maps:
         numbers |= bound(Alignment(*(torch.cat(quantities[name]) for name in Alignment._fields)))
         numbers = {name: None if np.isnan(value) else value for name, value in numbers.items()}
         lost = dict.fromkeys(("area", "saliency", "fgsm", "pgd")) if masks is None else {}
-        shown = {name: torch.cat(values)[: self.pictures] for name, values in pictures.items()}
-        arrays = {name: (v.movedim(1, -1) if v.dim() == 4 else v).numpy() for name, v in shown.items()}
+        tensors = {name: torch.cat(values)[: self.pictures] for name, values in pictures.items()}
+        arrays = {name: (v.movedim(1, -1) if v.dim() == 4 else v).numpy() for name, v in tensors.items()}
         rows = [data.class_names[label] for label in data.labels[: self.pictures].tolist()]
         return Measured(lost | numbers, arrays | {"rows": np.array(rows)})
 

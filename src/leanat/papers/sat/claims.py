@@ -49,11 +49,11 @@ def examples(data: str, share: int, *orders: str) -> Case:
 
 def gaps_by_data_set(share: int) -> Case:
     """Hardest and easiest classes (Figure 5) and examples (Figure 6) on each data set."""
-    found: Case = {}
+    places: Case = {}
     for (name, data), cells in product(zip(("c10", "c100", "in200"), DATA, strict=True), (classes, examples)):
         own = cells(data, share, "hardest", "easiest")
-        found |= {f"{order}_{cells.__name__}_{name}": place for order, place in own.items()}
-    return found
+        places |= {f"{order}_{cells.__name__}_{name}": place for order, place in own.items()}
+    return places
 
 
 def wider_on_cifar10(

@@ -235,23 +235,23 @@ def spec(cell: Cell, draw: int = 0, beta: float | None = None, network: Any = No
             "precision": precision(data, method),
         },
     }
-    made = merge(base, SETS[data])
+    run_spec = merge(base, SETS[data])
     if method in TRANSFERS:
         if data in ("cifar10", "svhn"):
-            made = merge(made, TO_CIFAR)
-        made |= transferred(data, TRANSFERS[method], draw)
+            run_spec = merge(run_spec, TO_CIFAR)
+        run_spec |= transferred(data, TRANSFERS[method], draw)
     elif method in RANKINGS:
         # "without AT" has 0 % at every check: the last epoch, as there is nothing to choose by
-        made |= {"early_stop": None, "method": ranking_run(method)}
+        run_spec |= {"early_stop": None, "method": ranking_run(method)}
     elif method == "at":  # full AT (grey lines)
-        made["method"] = {"objective": CROSS_ENTROPY, "attack": ATTACKS[data]["pgd"], "selector": "everything"}
+        run_spec["method"] = {"objective": CROSS_ENTROPY, "attack": ATTACKS[data]["pgd"], "selector": "everything"}
     elif method in CLASSES:
-        made["method"] = class_run(data, method, cell["attacked"], beta)
+        run_spec["method"] = class_run(data, method, cell["attacked"], beta)
     else:
-        made["method"] = subset_run(data, cell["share"], draw, **SUBSETS[method])
+        run_spec["method"] = subset_run(data, cell["share"], draw, **SUBSETS[method])
     if method.endswith("_linf"):  # code
-        made = merge(made, {"early_stop": {"attack": AUTOATTACK_LINF}})
-    return made if network is None else merge(made, {"model": {"name": network}})
+        run_spec = merge(run_spec, {"early_stop": {"attack": AUTOATTACK_LINF}})
+    return run_spec if network is None else merge(run_spec, {"model": {"name": network}})
 
 
 def precision(data: str, method: str) -> Any:
@@ -313,16 +313,18 @@ def subset_run(
     else:
         ordered = part("by_entropy", first=order, ranking=ranked_by(ranking, network))
     chosen = part("first", share=share / 100, of=of, order=ordered)
-    made = ATTACKS[data][attack]
+    adversary = ATTACKS[data][attack]
     if network is not None:
-        made = assumed(made, "the rebuttal does not say; its first values, of .7 and 7.6 %, are like those of FGSM-RS")
+        adversary = assumed(
+            adversary, "the rebuttal does not say; its first values, of .7 and 7.6 %, are like those of FGSM-RS"
+        )
     objective = CROSS_ENTROPY
     if attack == "trades":  # authors' rebuttal; on B, where x_adv is x, the divergence is BatchNorm's alone
         between = "the authors' beta is between 12 and 6, by share; which where is not public: linear from 12 at 10 % to 6 at 90 %"
         objective = part("trades", beta=assumed(12 - 0.75 * (share - 10) / 10, between))
     return {
         "objective": objective,
-        "attack": made,
+        "attack": adversary,
         "selector": part("weighted", rule=weights) if weights else "everything",
         "budget": "only_members",
         "extras": [part("sat", members=chosen)],
@@ -496,7 +498,7 @@ def of_class(view: str, metric: str, method: str) -> list[dict[str, Any]]:
 
 def weights(view: str, where: dict[str, Any], at: str, methods: dict[str, str]) -> list[dict[str, Any]]:
     """Rows of Figure 7; the text prints two values, at 10 % on CIFAR-10."""
-    found = []
+    all_rows = []
     for label, method in methods.items():
         rows = [
             {"view": view, **where, "at": at, "weights": label, "method": method, "share": share} for share in SHARES
@@ -507,8 +509,8 @@ def weights(view: str, where: dict[str, Any], at: str, methods: dict[str, str]) 
                 "row": f"CIFAR-100 → CIFAR-10 | |A| = 10 | {PRINTED_IN_TEXT[label]}",
                 "column": "robust accuracy on the downstream task",
             }
-        found += rows
-    return found
+        all_rows += rows
+    return all_rows
 
 
 PRINTED_IN_TEXT = {"vanilla": "vanilla", "balanced": "balanced w_A = |B|/|A|"}

@@ -103,11 +103,11 @@ def _asked(item: Filled) -> tuple[str, dict[str, Any]]:
     kind = options.pop("plot", None)
     if kind not in PLOTS:
         raise ValueError(f"options: no plot is called {kind!r}{did_you_mean(kind, PLOTS)}")
-    known = {k: p for k, p in inspect.signature(PLOTS[kind]).parameters.items() if k != "item"}
+    parameters = {k: p for k, p in inspect.signature(PLOTS[kind]).parameters.items() if k != "item"}
     for option in options:
-        if option not in known:
-            raise ValueError(f"plot {kind} has no option {option!r}{did_you_mean(option, known)}")
-    lost = [k for k, p in known.items() if p.default is inspect.Parameter.empty and k not in options]
+        if option not in parameters:
+            raise ValueError(f"plot {kind} has no option {option!r}{did_you_mean(option, parameters)}")
+    lost = [k for k, p in parameters.items() if p.default is inspect.Parameter.empty and k not in options]
     if lost:
         raise ValueError(f"plot {kind} needs the option{'s' * (len(lost) > 1)} {', '.join(lost)}")
     return kind, options

@@ -38,18 +38,21 @@ def bars(
     y_label: str = "",
 ) -> page.Plot:
     """A group of bars for each value of ``group``, with one bar per series and its interval; keys as for ``lines``."""
-    found = points.points(item)
-    points.require(found, [group, series, panel])
-    shape, panels = page.panels_of(item, found, panel)
-    groups, drawn = list(points.series_of(item, found, group)), points.looks(points.series_of(item, found, series))
+    item_points = points.points(item)
+    points.require(item_points, [group, series, panel])
+    shape, panels = page.panels_of(item, item_points, panel)
+    groups, drawn = (
+        list(points.series_of(item, item_points, group)),
+        points.looks(points.series_of(item, item_points, series)),
+    )
     wide = min(7.2, max(2.4, 0.9 + len(groups) * max(0.32, 0.14 * len(drawn)))) if shape[1] == 1 else 2.4
     # Real data have the paper's own classes.
-    as_printed = list(points.series_of(replace(item, labels={}), found, group))
+    as_printed = list(points.series_of(replace(item, labels={}), item_points, group))
     letters = max(4, int(wide / len(groups) / LETTER))
     turned = max(len(word) for label in groups + as_printed for word in label.split()) > letters
     rest = max(map(len, groups + as_printed)) * LETTER * 0.6 if turned else 0.0
     bar = BAR / len(drawn)
-    alike = item.scale == "paper" and not any(point.real for point in found)
+    alike = item.scale == "paper" and not any(point.real for point in item_points)
     figure, axes = page.page(shape, (wide, 2.2 + rest), sharey=alike)
     for (r, c), (title, part) in panels.items():
         axis = axes[r][c]
@@ -67,36 +70,36 @@ def bars(
         axis.tick_params(axis="x", length=0)
         axis.set_title(title)
         axis.set_xlabel(x_label)
-        axis.set_ylabel(y_label or points.measured(found))
+        axis.set_ylabel(y_label or points.measured(item_points))
         axis.grid(axis="y")
         axis.axhline(0, color="#333333", lw=0.7, zorder=2)
         axis.set_axisbelow(True)
         page.empty(axis, part)
     page.tidy(axes, panels)
-    bars_shown = any(point.ours for point in found) or not any(point.real for point in found)
+    bars_shown = any(point.ours for point in item_points) or not any(point.real for point in item_points)
     crosses = [Line2D([], [], ls="", color=look.colour, marker="x", label=label) for label, look in drawn.items()]
     handles = [] if len(drawn) == 1 else page.area_handles(drawn) if bars_shown else crosses
-    read = page.reading(item, "Bars", f"whiskers: {page.INTERVAL}", each=found)
+    read = page.reading(item, "Bars", f"whiskers: {page.INTERVAL}", each=item_points)
     if any(p.missing and p.paper is None and not p.real for _, part in panels.values() for p in part):
         read.append("–: not measured.")
-    return page.finish(figure, handles + page.paper_handle(item, found) + page.real_handle(found), read)
+    return page.finish(figure, handles + page.paper_handle(item, item_points) + page.real_handle(item_points), read)
 
 
-def _series(axis: Axes, found: Mapping[float, points.Point], wide: float, look: points.SeriesStyle) -> None:
-    """``found``: the points by their places."""
-    ours = {at: p.ours for at, p in found.items() if p.ours}
+def _series(axis: Axes, points_at: Mapping[float, points.Point], wide: float, look: points.SeriesStyle) -> None:
+    """``points_at``: the points by their places."""
+    ours = {at: p.ours for at, p in points_at.items() if p.ours}
     if ours:
         where, estimates = list(ours), list(ours.values())
         colours = {"color": look.colour, "hatch": look.hatch, "ec": "white", "lw": 0.4}
         axis.bar(where, [e.mean for e in estimates], wide, zorder=2, **colours)
         for at in ours:
-            page.seeds(axis, found[at], "#333333", x=at)
+            page.seeds(axis, points_at[at], "#333333", x=at)
         axis.errorbar(
             where, [e.mean for e in estimates], yerr=points.spread(estimates), fmt="none", ecolor="#333333", capsize=1.8,
             elinewidth=0.9, zorder=3,
         )  # fmt: skip
     ring = {**page.PAPER, "mec": "black", "mew": 0.9, "ms": min(5.5, max(3.0, 20 * wide))}
-    for at, point in found.items():
+    for at, point in points_at.items():
         if point.paper is not None:
             axis.plot([at], [point.paper], marker="o", ls="", **ring)
         if point.real:
@@ -120,28 +123,28 @@ def matrix(
     left of it, a row each. Replicated values, where there are any, stand in a second line of panels. With ``diagonal``
     the cells whose row and column have the same label get a frame.
     """
-    found = points.points(item)
+    item_points = points.points(item)
     across = [c for c, column in enumerate(item.columns) if column.label not in bars]
     beside = [c for c, column in enumerate(item.columns) if column.label in bars]
     if len(beside) != len(bars) or not across:
         have = ", ".join(column.label for column in item.columns)
         raise ValueError(f"bars {list(bars)} must be labels of columns, and not of all; the columns: {have}")
     rows, columns = len(item.rows), len(item.columns)
-    table = [found[r * columns : (r + 1) * columns] for r in range(rows)]
+    table = [item_points[r * columns : (r + 1) * columns] for r in range(rows)]
     kinds = {"this run": lambda p: p.ours.mean if p.ours else None, "paper": lambda p: p.paper,
              "replicated, real data": lambda p: p.real.mean if p.real else None}  # fmt: skip
-    shown = {
+    matrices = {
         kind: [[of(row[c]) for c in across] for row in table]
         for kind, of in kinds.items()
         if kind == "this run" or any(of(row[c]) is not None for row in table for c in across)
     }
-    real, first = int("replicated, real data" in shown), int(bool(beside))
+    real, first = int("replicated, real data" in matrices), int(bool(beside))
     barred, drawn = [[row[c] for c in beside] for row in table], points.looks(bars)
     tall = 0.85 + 0.26 * rows
     # Below the paper's scale its bars have an axis of their own, left of its matrix.
-    own = int(bool(beside) and item.scale != "paper" and "paper" in shown)
+    own = int(bool(beside) and item.scale != "paper" and "paper" in matrices)
     matrix_wide = 0.3 * len(across) + 0.2
-    wide = [1.5] * first + [matrix_wide] + ([1.2] * own + [matrix_wide]) * ("paper" in shown)
+    wide = [1.5] * first + [matrix_wide] + ([1.2] * own + [matrix_wide]) * ("paper" in matrices)
     room = (0.9 + sum(wide)) / len(wide), tall
     figure, axes = page.page((1 + real, len(wide)), room, sharey="row", width_ratios=wide)
     places = {"this run": axes[0][first], "paper": axes[0][-1]}
@@ -163,21 +166,21 @@ def matrix(
         as_printed = lambda p: None if p.paper is None else Interval(p.paper, None, None, 1)  # noqa: E731
         _bars_beside(axes[0][first + 1], barred, drawn, as_printed, rings=False)
         axes[0][first + 1].set_title("paper")
-    for kind, values in shown.items():
+    for kind, values in matrices.items():
         axis = places[kind]
         _shaded(axis, np.array(values, float), decimals)
         names = [points.name(item.labels if kind == "this run" else {}, item.columns[c].label) for c in across]
         slant = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
         fits = max(map(len, names)) * LETTER < figure.get_figwidth() / sum(wide) * wide[-1] / len(across)
         axis.set_xticks(range(len(across)), names, **({} if fits else slant))
-        data = {points.name(item.labels, p.keys["data"]) for p in found if "data" in p.keys}
+        data = {points.name(item.labels, p.keys["data"]) for p in item_points if "data" in p.keys}
         where = f", {data.pop()}" if kind == "paper" and len(data) == 1 else ""
         own_title = points.made_on([row[c] for row in table for c in across]) or "not run"
         axis.set_title(own_title if kind == "this run" else kind + where)
         axis.set_xlabel(x_label)
         if diagonal:
             _frame(axis, item, across)
-    widest = max((p.ours.half for p in found if p.ours and p.ours.half is not None), default=0)
+    widest = max((p.ours.half for p in item_points if p.ours and p.ours.half is not None), default=0)
     paper = "Matrix" + (" and bars" if own else " and open markers" * bool(beside)) + " named paper"
     read = page.reading(item, "Numbers" + " and bars" * bool(beside), f"{page.INTERVAL}: ± {widest:.2g} at most", paper)
     read = [said for said in read if not said.startswith("Crosses")]
@@ -193,8 +196,8 @@ def _both(item: Filled, label: str) -> str:
 
 
 def _shaded(axis: Axes, values: np.ndarray, digits: Sequence[int]) -> None:
-    known = values[np.isfinite(values)]
-    low, high = (known.min(), known.max()) if known.size else (0.0, 1.0)
+    finite_values = values[np.isfinite(values)]
+    low, high = (finite_values.min(), finite_values.max()) if finite_values.size else (0.0, 1.0)
     shade = (values - low) / (high - low or 1.0)
     axis.imshow(np.ma.masked_invalid(shade), cmap=SHADES, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
     axis.set_facecolor(NO_SHADE)

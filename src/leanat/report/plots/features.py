@@ -44,9 +44,9 @@ def features(item: Filled, *, attacks: dict[str, str], bins: int = 40) -> Plot:
         axis.set_ylim(0, top)
     axes[0][0].set_ylabel("share of examples (%)")
     names = {c: _class_name(maps, c) for c in sorted({int(c) for m in maps.values() for c in m["classes"]})}
-    classes, told = looks(names.values()), []
+    classes, labels = looks(names.values()), []
     for axis, (title, arrays) in zip(axes[1], maps.items(), strict=False):
-        told += _cloud(axis, f"{title}\n{whose}", arrays, names, classes)
+        labels += _cloud(axis, f"{title}\n{whose}", arrays, names, classes)
     for axis in (*axes[0][len(panels) :], *axes[1][len(maps) :]):
         axis.set_visible(False)
     handles = [Line2D([], [], color=look.colour, ls=look.dash, label=name) for name, look in networks.items()]
@@ -57,7 +57,7 @@ def features(item: Filled, *, attacks: dict[str, str], bins: int = 40) -> Plot:
         "No interval: one network a series" + "".join(f", of seed {seed}" for seed in item.provenance.seeds[:1]) + ".",
     ]
     plot = finish(figure, handles, read)
-    annotate(figure, told)
+    annotate(figure, labels)
     return plot
 
 
@@ -79,17 +79,17 @@ def _cloud(
     axis: Axes, title: str, arrays: Arrays, names: dict[int, str], drawn: dict[str, SeriesStyle]
 ) -> list[tuple[Axes, tuple[float, float], str]]:
     """A map, a point per example; its class by colour and marker. The names of classes at their middles, yet to be written."""
-    told = []
+    labels = []
     for c, name in names.items():
         own, look = arrays["points"][arrays["classes"] == c], drawn[name]
         axis.plot(*own.T, ls="", marker=look.marker, ms=2.2, mew=0, color=look.colour, alpha=0.75, rasterized=True)
         if len(own):
-            told.append((axis, tuple(np.median(own, axis=0)), name))
+            labels.append((axis, tuple(np.median(own, axis=0)), name))
     axis.set(title=plain(title), xticks=[], yticks=[])
     axis.set_aspect("equal", "datalim")
     for side in axis.spines.values():
         side.set_visible(True)
-    return told
+    return labels
 
 
 def _class_name(files: dict[str, Arrays], c: int) -> str:

@@ -66,8 +66,8 @@ def image_cells(item: Filled) -> Filled:
     for title, (labels, columns) in files.items():
         for r, label in enumerate(labels):
             rows.append(Row(title, str(label)))
-            shown = [columns[name][r] if name in columns else np.array([np.nan]) for name in names]
-            cells.append(tuple(gone if np.isnan(p).all() else Value(values=(float(p.mean()),)) for p in shown))
+            pictures = [columns[name][r] if name in columns else np.array([np.nan]) for name in names]
+            cells.append(tuple(gone if np.isnan(p).all() else Value(values=(float(p.mean()),)) for p in pictures))
     columns = tuple(Column("", name, unit="mean value", digits=4) for name in names)
     return replace(item, rows=tuple(rows), columns=columns, cells=tuple(cells))
 
@@ -92,7 +92,7 @@ def _picture(axis: Axes, picture: np.ndarray, r: int, c: int) -> None:
 
 
 def _image_arrays(item: Filled) -> dict[str, tuple[list[str], Arrays]]:
-    found = {}
+    files = {}
     for title, arrays in read_files(item).items():
         if "rows" not in arrays or len(arrays) < 2:
             raise ValueError(f"{title}: rows (names) and at least one column of pictures expected, not {list(arrays)}")
@@ -104,8 +104,8 @@ def _image_arrays(item: Filled) -> dict[str, tuple[list[str], Arrays]]:
                                  f"not {pictures.dtype} {list(pictures.shape)}")  # fmt: skip
             if pictures.ndim == 4 and (np.nanmin(pictures) < 0 or np.nanmax(pictures) > 1):
                 raise ValueError(f"{title}: {name} must lie in [0, 1]")
-        found[title] = rows, arrays
-    return found
+        files[title] = rows, arrays
+    return files
 
 
 def read_files(item: Filled) -> dict[str, Arrays]:

@@ -33,11 +33,11 @@ def lines(
     ``series`` and ``panel`` are keys of the entries, or lists of them; two keys of ``panel`` make a grid, the first one
     down, the second one across. ``y_label``: one, or by the title of its panel.
     """
-    found = points.points(item)
-    points.require(found, [x, series, panel])
-    shape, panels = page.panels_of(item, found, panel)
+    item_points = points.points(item)
+    points.require(item_points, [x, series, panel])
+    shape, panels = page.panels_of(item, item_points, panel)
     figure, axes = page.page(shape, (2.45, 2.15 if shape[1] > 1 else 2.9))
-    parts = points.series_of(item, found, series)
+    parts = points.series_of(item, item_points, series)
     drawn = points.looks(label for label, own in parts.items() if any(x in p.keys for p in own))
     flat = [label for label in parts if label not in drawn]
     drawn |= {
@@ -52,7 +52,7 @@ def lines(
             _level(axis, [p for p in own if x not in p.keys], label, drawn[label])
         axis.set_title(title)
         page.empty(axis, part)
-        _ticks(axis, sorted({points.number(p, x) for p in found if x in p.keys}))
+        _ticks(axis, sorted({points.number(p, x) for p in item_points if x in p.keys}))
         axis.grid(axis="y")
         axis.set_ylabel(page.worded(y_label, title) or points.measured(part))
         axis.set_xlabel(x_label or points.name(item.labels, x))
@@ -60,11 +60,11 @@ def lines(
     for place, (_, part) in panels.items():
         page.cut(axes[place], part)
     page.tidy(axes, panels)
-    shown = {label for label, own in parts.items() if page.anything(own)} or parts
-    handles = page.line_handles({label: look for label, look in drawn.items() if label in shown})
-    marked = [point for point in found if x in point.keys]
+    labels = {label for label, own in parts.items() if page.anything(own)} or parts
+    handles = page.line_handles({label: look for label, look in drawn.items() if label in labels})
+    marked = [point for point in item_points if x in point.keys]
     read = page.reading(item, "Lines and filled markers", f"bands or bars: {page.INTERVAL}", each=marked)
-    return page.finish(figure, handles + page.paper_handle(item, found) + page.real_handle(found), read)
+    return page.finish(figure, handles + page.paper_handle(item, item_points) + page.real_handle(item_points), read)
 
 
 def _aside(own: Mapping[str, Sequence[points.Point]], x: str) -> dict[str, float]:
@@ -138,11 +138,11 @@ def areas(
     y_label: str = "",
 ) -> page.Plot:
     """Means of the series stacked over the number ``x``, in the order of the columns; a gap where one is missing."""
-    found = points.points(item)
-    points.require(found, [x, series, panel])
-    shape, panels = page.panels_of(item, found, panel)
+    item_points = points.points(item)
+    points.require(item_points, [x, series, panel])
+    shape, panels = page.panels_of(item, item_points, panel)
     figure, axes = page.page(shape, (2.45, 2.0), sharex=True, sharey=True)
-    drawn = points.looks(points.series_of(item, found, series))
+    drawn = points.looks(points.series_of(item, item_points, series))
     drawn = {title: look._replace(colour=FILLS[k % len(FILLS)]) for k, (title, look) in enumerate(drawn.items())}
     for (r, c), (title, part) in panels.items():
         axis = axes[r][c]
@@ -151,13 +151,13 @@ def areas(
         page.empty(axis, part)
         axis.margins(x=0, y=0)
         axis.set_xlabel(x_label or points.name(item.labels, x))
-        axis.set_ylabel(y_label or points.measured(found))
+        axis.set_ylabel(y_label or points.measured(item_points))
         axis.set_axisbelow(False)
     page.tidy(axes, panels)
-    widest = max((p.ours.half for p in found if p.ours and p.ours.half is not None), default=None)
+    widest = max((p.ours.half for p in item_points if p.ours and p.ours.half is not None), default=None)
     interval = f"{page.INTERVAL}, not drawn: ± {widest or 0:.2g} at most"
     read = page.reading(item, "Areas", interval, "Open markers, stacked")
-    return page.finish(figure, page.area_handles(drawn) + page.paper_handle(item, found), read)
+    return page.finish(figure, page.area_handles(drawn) + page.paper_handle(item, item_points), read)
 
 
 def _stack(

@@ -24,7 +24,7 @@ def missing(item: Filled) -> str:
             cell = item.cells[r][c]
             if not cell.values and not skipped[c]:
                 reasons.setdefault(cell.missing, set()).add((r, c))
-    said = []
+    clauses = []
     for reason, cells in reasons.items():
         whole = [r for r in rows if all((r, c) in cells or skipped[c] for c in columns)]
         across = [c for c in columns if not skipped[c] and all((r, c) in cells for r in rows)]
@@ -33,8 +33,8 @@ def missing(item: Filled) -> str:
         if len(whole) == len(rows):
             names = ["all"]
         names += [f"{item.rows[r].words} / {item.columns[c].words}" for r, c in rest]
-        said.append(f"{_some(names)}: {reason}")
-    return "; ".join(said) + "." * bool(said)
+        clauses.append(f"{_some(names)}: {reason}")
+    return "; ".join(clauses) + "." * bool(clauses)
 
 
 def missing_along(item: Filled) -> str:
@@ -52,18 +52,18 @@ def missing_along(item: Filled) -> str:
             series = title(item, point, options.get("series", "column_label")) or title(item, point, "row_label")
             places = reasons.setdefault(point.missing or "", {}).setdefault(panel, {}).setdefault(series, [])
             places += [f"{point.keys[x]:g}"] if x in point.keys else [""]
-    said = []
+    sentences = []
     for reason, panels in reasons.items():
         alike: dict[str, list[str]] = {}  # panels by what of them is missing
         for panel, own in panels.items():
             whole = sum(map(len, own.values())) == counts[panel]
             alike.setdefault("" if whole else _places(own, label), []).append(panel)
         parts = []
-        for what, found in alike.items():
-            heads = ("all" + " panels" * (len(counts) > 1)) if len(found) == len(counts) else _some(found)
+        for what, panel_names in alike.items():
+            heads = ("all" + " panels" * (len(counts) > 1)) if len(panel_names) == len(counts) else _some(panel_names)
             parts.append(": ".join(filter(None, ("" if heads == "all" and what else heads, what))))
-        said.append(f"{'; '.join(parts)}: {reason}.")
-    return " ".join(said)
+        sentences.append(f"{'; '.join(parts)}: {reason}.")
+    return " ".join(sentences)
 
 
 def _places(own: Mapping[str, Sequence[str]], label: str) -> str:
@@ -83,5 +83,5 @@ def _row(item: Filled, row: Row) -> str:
 
 
 def _some(names: Sequence[str]) -> str:
-    shown = list(dict.fromkeys(names))
-    return ", ".join(shown[:4]) + (f" and {len(shown) - 4} more" if len(shown) > 4 else "")
+    distinct_names = list(dict.fromkeys(names))
+    return ", ".join(distinct_names[:4]) + (f" and {len(distinct_names) - 4} more" if len(distinct_names) > 4 else "")

@@ -57,20 +57,20 @@ def page_with_strips(
     """As ``page``, with a plain axis of ``below`` inches under each panel; ``upper``: keywords of the panels above."""
     figure = _sheet(shape, (panel[0], panel[1] + below))
     places = figure.add_gridspec(2 * shape[0], shape[1], height_ratios=[panel[1], below] * shape[0])
-    made = [
+    axes = [
         [
             [figure.add_subplot(places[2 * r + low, c], **({} if low else upper)) for c in range(shape[1])]
             for r in range(shape[0])
         ]
         for low in (0, 1)
     ]
-    return figure, array(made[0]), array(made[1])
+    return figure, array(axes[0]), array(axes[1])
 
 
-def panels_of(item: Filled, found: Sequence[Point], panel: Key) -> tuple[tuple[int, int], dict]:
+def panels_of(item: Filled, item_points: Sequence[Point], panel: Key) -> tuple[tuple[int, int], dict]:
     """The shape of the grid and, by place, each panel's title and points; none of which the item has no number at all."""
     if not isinstance(panel, str) and panel and len(panel) == 2:
-        down, across = split(item, found, panel[0]), split(item, found, panel[1])
+        down, across = split(item, item_points, panel[0]), split(item, item_points, panel[1])
         down, across = _with_numbers(down), _with_numbers(across)
         places = {
             (r, c): (", ".join(filter(None, (column, row))), [p for p in ours if p in theirs])
@@ -80,15 +80,15 @@ def panels_of(item: Filled, found: Sequence[Point], panel: Key) -> tuple[tuple[i
         if len(across) == 1 and len(down) <= 3:  # beside each other, where the other columns have no number
             return apart(item, (1, len(down)), {(0, r): part for (r, _), part in places.items()})
         return apart(item, (len(down), len(across)), places)
-    parts = _with_numbers(split(item, found, panel)) if panel else {"": found}
+    parts = _with_numbers(split(item, item_points, panel)) if panel else {"": item_points}
     (_, count), places = apart(item, (1, len(parts)), {(0, k): part for k, part in enumerate(parts.items())})
     shape = grid(count)
     return shape, {divmod(c, shape[1]): part for (_, c), part in places.items()}
 
 
-def anything(found: Sequence[Point]) -> bool:
+def anything(item_points: Sequence[Point]) -> bool:
     """Whether there is something to draw of the points."""
-    return any(p.ours or p.real or p.paper is not None for p in found)
+    return any(p.ours or p.real or p.paper is not None for p in item_points)
 
 
 def _with_numbers(parts: dict[str, list[Point]]) -> dict[str, list[Point]]:
@@ -108,12 +108,12 @@ def apart(item: Filled, shape: tuple[int, int], panels: dict) -> tuple[tuple[int
     if all(kinds == ["ours"] for kinds in columns.values()):
         return shape, {at: (_alone(head, part), part) for at, (head, part) in panels.items()}
     order = [(c, kind) for c, kinds in columns.items() for kind in kinds]
-    found = {}
+    panels_apart = {}
     for (r, c), (head, part) in panels.items():
         for kind in columns[c]:
             if kind == "ours" or any(_has(item, p, kind) for p in part):
-                found[r, order.index((c, kind))] = _headed(item, head, part, kind)
-    return (shape[0], len(order)), found
+                panels_apart[r, order.index((c, kind))] = _headed(item, head, part, kind)
+    return (shape[0], len(order)), panels_apart
 
 
 KINDS = ("ours", "real", "paper")  # of panels
@@ -141,8 +141,10 @@ def _headed(item: Filled, head: str, part: Sequence[Point], kind: str) -> tuple[
     bare["paper" if kind == "real" else "real"] = None
     own = [p._replace(**bare) for p in part if _has(item, p, kind)]
     where = {name(item.labels, p.keys["data"]) for p in own if "data" in p.keys}
-    told = ", ".join(where) if len(where) == 1 and not any(place in head for place in where) else ""
-    whose = ", ".join(filter(None, ("paper", told))) if kind == "paper" else f"replicated, {told or 'real data'}"
+    data_set = ", ".join(where) if len(where) == 1 and not any(place in head for place in where) else ""
+    whose = (
+        ", ".join(filter(None, ("paper", data_set))) if kind == "paper" else f"replicated, {data_set or 'real data'}"
+    )
     return "\n".join(filter(None, (head, whose))), own
 
 
@@ -235,20 +237,20 @@ def area_handles(drawn: Mapping[str, SeriesStyle]) -> list[Patch]:
     return [Patch(fc=s.colour, hatch=s.hatch, ec="white", lw=0, label=label) for label, s in drawn.items()]
 
 
-def paper_handle(item: Filled, found: Sequence[Point]) -> list[Line2D]:
+def paper_handle(item: Filled, item_points: Sequence[Point]) -> list[Line2D]:
     """The legend's entry of the paper's open markers, if there are any, saying what they were measured on."""
-    shown = [point for point in found if point.paper is not None]
-    data = {name(item.labels, point.keys["data"]) for point in shown if "data" in point.keys}
+    paper_points = [point for point in item_points if point.paper is not None]
+    data = {name(item.labels, point.keys["data"]) for point in paper_points if "data" in point.keys}
     label = f"paper, {data.pop()}" if len(data) == 1 else "paper"
     label += "" if item.scale == "paper" else " (not at this scale)"
-    return [Line2D([], [], ls="", marker="o", mec=style.GREY, label=label, **PAPER)] if shown else []
+    return [Line2D([], [], ls="", marker="o", mec=style.GREY, label=label, **PAPER)] if paper_points else []
 
 
-def real_handle(found: Sequence[Point]) -> list[Line2D]:
+def real_handle(item_points: Sequence[Point]) -> list[Line2D]:
     """The legend's entry of replicated values, if there are any."""
     style_ = {key: REAL[key] for key in ("marker", "mew", "ms")}
-    made = Line2D([], [], ls="", color=style.GREY, label="replicated, real data", **style_)
-    return [made] if any(point.real for point in found) else []
+    handle = Line2D([], [], ls="", color=style.GREY, label="replicated, real data", **style_)
+    return [handle] if any(point.real for point in item_points) else []
 
 
 FEW = 5  # seeds, up to which each is drawn
@@ -268,10 +270,10 @@ def _few(point: Point) -> bool:
     return 1 < len(point.seeds) <= FEW
 
 
-def empty(axis: Any, found: Sequence[Point]) -> None:
+def empty(axis: Any, item_points: Sequence[Point]) -> None:
     """Say in a panel that has nothing to draw why it has not."""
-    if not anything(found):
-        reason = next((p.missing for p in found if p.missing), "no value")
+    if not anything(item_points):
+        reason = next((p.missing for p in item_points if p.missing), "no value")
         text = textwrap.fill(plain(reason), 28)
         axis.text(0.5, 0.5, text, transform=axis.transAxes, ha="center", va="center", color=style.GREY)
         axis.set_yticks([])
@@ -304,17 +306,17 @@ def _by_row(handles: list[Any], columns: int) -> list[Any]:
 def foot(item: Filled, read: Sequence[str]) -> list[dict[str, str]]:
     """Paragraphs {head, body} below a figure, the most important first; ``read``: what the marks are."""
     printed = any(cell.published is not None for _, _, cell in item.flat)
-    found = [("", " ".join(read))]
+    paragraphs = [("", " ".join(read))]
     if printed:
         text = "Smaller than the paper's, whose values have panels of their own: for the order of methods, not to compare levels."
-        found.append(scale_note(item, text))
+        paragraphs.append(scale_note(item, text))
     wanted = ("Stand-ins.", "Replicated.", "Not finite.", "This run.", "Not checked.", "Scaled.", "Times.", "Not run.")
     own = {note["head"]: note["body"] for note in notes(item)}
-    found += [(head, own[head]) for head in wanted if head in own]
+    paragraphs += [(head, own[head]) for head in wanted if head in own]
     along = item.options.get("plot") in ("lines", "areas")
-    found.append(("Missing.", missing_along(item) if along else missing(item)))
-    found.append(("Not in the paper.", own_rows(item)))
-    return [{"head": head, "body": body} for head, body in found if body]
+    paragraphs.append(("Missing.", missing_along(item) if along else missing(item)))
+    paragraphs.append(("Not in the paper.", own_rows(item)))
+    return [{"head": head, "body": body} for head, body in paragraphs if body]
 
 
 def reading(
@@ -328,24 +330,24 @@ def reading(
     # One number of several runs, as a time is, is no seed.
     counts = sorted({c.n for c in cells if len(c.values) >= max(1, len(c.runs))} or {c.n for c in cells if c.values})
     if not counts:
-        said = ["No run of ours is shown."]
+        sentences = ["No run of ours is shown."]
     elif counts[-1] == 1:
-        said = [f"{ours}: this run, one seed."]
+        sentences = [f"{ours}: this run, one seed."]
         if not item.provenance.seeds:
-            said = [f"{ours}: computed, no training."]
+            sentences = [f"{ours}: computed, no training."]
     else:
         n = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else counts[0]
         of = trials(item)
         several = " where n is more than 1" * (counts[0] == 1)
-        said = [f"{ours}: this run, mean over n = {n} {of}; {interval.replace('seeds', of)}{several}."]
-        said += [SUBSETS] if over_subsets(item) else []
+        sentences = [f"{ours}: this run, mean over n = {n} {of}; {interval.replace('seeds', of)}{several}."]
+        sentences += [SUBSETS] if over_subsets(item) else []
     if any(_few(p) for p in each):
-        said.append("Small dots: the seeds, one by one.")
+        sentences.append("Small dots: the seeds, one by one.")
     if any(p.images for p in each):
         which = "Pale bars" + " where n = 1" * (counts[-1] > 1)
-        said.append(f"{which}: Wilson's 95 % interval over its test examples, which says nothing of other seeds.")
+        sentences.append(f"{which}: Wilson's 95 % interval over its test examples, which says nothing of other seeds.")
     if any(cell.published is not None for cell in cells):
-        said.append(f"{paper}: the paper's values.")
+        sentences.append(f"{paper}: the paper's values.")
     if any(cell.replicated for cell in cells):
-        said.append("Crosses: replicated on real data, in panels of their own.")
-    return said
+        sentences.append("Crosses: replicated on real data, in panels of their own.")
+    return sentences

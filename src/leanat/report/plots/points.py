@@ -46,7 +46,7 @@ class SeriesStyle(NamedTuple):
 
 def points(item: Filled) -> list[Point]:
     """Every cell, row by row; a key of both row and column has the column's value."""
-    found = []
+    item_points = []
     for row, column, cell in item.flat:
         lines = (("row", row), ("column", column))
         names = {f"{kind}_{part}": getattr(line, part) for kind, line in lines for part in ("group", "label")}
@@ -56,26 +56,26 @@ def points(item: Filled) -> list[Point]:
         real = Interval(*cell.replicated[:4]) if cell.replicated else None
         missing = None if ours else column.skipped or cell.missing
         more = cell.stand_in, tuple(cell.by_seed.values()), over_images(cell, column.unit), cell.by_seed, cell.specs
-        found.append(Point(keys, ours, cell.published, real, missing, column.unit, *more))
-    return found
+        item_points.append(Point(keys, ours, cell.published, real, missing, column.unit, *more))
+    return item_points
 
 
-def made_on(found: Sequence[Point]) -> str:
+def made_on(item_points: Sequence[Point]) -> str:
     """Whose the numbers of a panel are: this run's, if there are any, and what stands in for the paper's data and attack.
 
     Where that is not the same in all, the data sets alone; the foot says the rest by column.
     """
-    used = dict.fromkeys(point.stand_in for point in found if point.ours)
+    used = dict.fromkeys(point.stand_in for point in item_points if point.ours)
     names = next(iter(used)).names if len(used) == 1 else dict.fromkeys(own.data for own in used if own.data)
     return ", ".join(["this run", *map(plain, names)]) if used else ""
 
 
-def require(found: Sequence[Point], keys: Iterable[Key]) -> None:
+def require(item_points: Sequence[Point], keys: Iterable[Key]) -> None:
     """ValueError, one line, for a key that no row or column has."""
-    known = {key for point in found for key in point.keys}
+    point_keys = {key for point in item_points for key in point.keys}
     for key in flat(keys):
-        if key not in known:
-            raise ValueError(f"no row or column has the key {key!r}{did_you_mean(key, known)}")
+        if key not in point_keys:
+            raise ValueError(f"no row or column has the key {key!r}{did_you_mean(key, point_keys)}")
 
 
 def flat(keys: Iterable[Key]) -> list[str]:
@@ -94,26 +94,26 @@ def title(item: Filled, point: Point, key: Key) -> str:
     return ", ".join(word for word, after in zip_longest(words, words[1:]) if not (after or "").startswith(f"{word} "))
 
 
-def split(item: Filled, found: Sequence[Point], key: Key) -> dict[str, list[Point]]:
+def split(item: Filled, item_points: Sequence[Point], key: Key) -> dict[str, list[Point]]:
     """Points by the title of ``key``, in order of appearance; what has none of its keys belongs to every part."""
-    parts: dict[str, list[Point]] = {title(item, p, key): [] for p in found if _has(p, key)} or {"": []}
-    for point in found:
+    parts: dict[str, list[Point]] = {title(item, p, key): [] for p in item_points if _has(p, key)} or {"": []}
+    for point in item_points:
         for part in [title(item, point, key)] if _has(point, key) else parts:
             parts[part].append(point)
     return parts
 
 
-def series_of(item: Filled, found: Sequence[Point], key: Key) -> dict[str, list[Point]]:
+def series_of(item: Filled, item_points: Sequence[Point], key: Key) -> dict[str, list[Point]]:
     """Points by the title of ``key``, in order of appearance; what has none of its keys by the name of its row."""
     parts: dict[str, list[Point]] = {}
-    for point in found:
+    for point in item_points:
         parts.setdefault(title(item, point, key if _has(point, key) else "row_label"), []).append(point)
     return parts
 
 
-def single(found: Mapping[Any, Sequence[Point]], where: str) -> dict[Any, Point]:
+def single(parts: Mapping[Any, Sequence[Point]], where: str) -> dict[Any, Point]:
     """The one point of each part; ValueError where there are several, which would hide each other."""
-    for part, own in found.items():
+    for part, own in parts.items():
         if len(own) > 1:
             which = ", ".join(
                 f"{p.keys['row_group']} {p.keys['row_label']} / {p.keys['column_label']}".strip() for p in own[:2]
@@ -121,7 +121,7 @@ def single(found: Mapping[Any, Sequence[Point]], where: str) -> dict[Any, Point]
             raise ValueError(
                 f"{len(own)} cells at {part} of {where or 'one series'} ({which}): series or panel must part them"
             )
-    return {part: own[0] for part, own in found.items()}
+    return {part: own[0] for part, own in parts.items()}
 
 
 def _has(point: Point, key: Key) -> bool:
@@ -130,13 +130,13 @@ def _has(point: Point, key: Key) -> bool:
 
 def looks(titles: Iterable[str]) -> dict[str, SeriesStyle]:
     """A look for each series. Past the palette its colours come again, with other markers and dashes."""
-    n, found = len(style.COLOURS), {}
+    n, styles = len(style.COLOURS), {}
     for k, text in enumerate(dict.fromkeys(titles)):
         other = k + k // n
-        found[text] = SeriesStyle(
+        styles[text] = SeriesStyle(
             style.COLOURS[k % n], style.MARKERS[other % n], style.DASHES[other % n], HATCHES[other % n]
         )
-    return found
+    return styles
 
 
 def number(point: Point, key: str) -> float:
@@ -147,10 +147,10 @@ def number(point: Point, key: str) -> float:
         raise ValueError(f"{key} must be a number to be drawn, not {point.keys[key]!r}") from None
 
 
-def measured(found: Sequence[Point]) -> str:
+def measured(item_points: Sequence[Point]) -> str:
     """What the points measure, with its unit: their column's name if it is one, else the unit."""
-    labels = {plain(str(point.keys["column_label"])) for point in found}
-    units = {point.unit for point in found if point.unit}
+    labels = {plain(str(point.keys["column_label"])) for point in item_points}
+    units = {point.unit for point in item_points if point.unit}
     unit = plain(units.pop()) if len(units) == 1 else ""
     label = labels.pop() if len(labels) == 1 else ""
     if not label:
@@ -158,9 +158,9 @@ def measured(found: Sequence[Point]) -> str:
     return f"{label} ({unit})" if unit and unit not in label else label
 
 
-def spread(found: Sequence[Interval]) -> tuple[list[float], list[float]] | None:
+def spread(estimates: Sequence[Interval]) -> tuple[list[float], list[float]] | None:
     """Lower and upper lengths of error bars, zero where one seed tells none; None where none has any."""
-    if all(estimate.low is None for estimate in found):
+    if all(estimate.low is None for estimate in estimates):
         return None
-    lower = [0.0 if e.low is None else e.mean - e.low for e in found]
-    return lower, [0.0 if e.high is None else e.high - e.mean for e in found]
+    lower = [0.0 if e.low is None else e.mean - e.low for e in estimates]
+    return lower, [0.0 if e.high is None else e.high - e.mean for e in estimates]

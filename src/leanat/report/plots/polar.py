@@ -35,13 +35,16 @@ def polar(
 
     A line is open where a value is missing. Below, a dot for each other series and axis: the difference to the first.
     """
-    found = points.points(item)
-    points.require(found, [axis, series, panel])
-    shape, panels = page.panels_of(item, found, panel)
-    names, drawn = list(points.series_of(item, found, axis)), points.looks(points.series_of(item, found, series))
+    item_points = points.points(item)
+    points.require(item_points, [axis, series, panel])
+    shape, panels = page.panels_of(item, item_points, panel)
+    names, drawn = (
+        list(points.series_of(item, item_points, axis)),
+        points.looks(points.series_of(item, item_points, series)),
+    )
     if len(names) < 3:
         raise ValueError(f"a polar plot needs at least three axes, not {', '.join(names)}")
-    top = max((b for p in found for b in _numbers(p)), default=1.0)
+    top = max((b for p in item_points for b in _numbers(p)), default=1.0)
     ticks = [t for t in MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(0, top) if t >= 0]
     top = ticks[-1]
     size = (3.2, 3.1) if shape[1] > 1 else (4.2, 3.4)
@@ -67,7 +70,7 @@ def polar(
     for r, c in {divmod(k, shape[1]) for k in range(shape[0] * shape[1])} - set(panels):
         axes[r][c].set_visible(False)
         strips[r][c].set_visible(False)
-    radius = r_label or points.measured(found)
+    radius = r_label or points.measured(item_points)
     read = [f"Radius: {radius}, 0 to {top:g} in every panel."] if radius else []
     read += page.reading(item, "Closed lines", f"bars: {page.INTERVAL}")
     if any(below.values()):
@@ -77,9 +80,9 @@ def polar(
     pairs = [pair for _, part in panels.values() for _, *pair in _with_the_first(item, part, axis, series)]
     if any(_same(*pair) for pair in pairs):
         read.append("No dot where a series is, by its settings, the very run of the first one.")
-    if any(point.missing for point in found):
+    if any(point.missing for point in item_points):
         read.append("A line is open where a value is missing.")
-    handles = page.line_handles(drawn) + page.paper_handle(item, found) + page.real_handle(found)
+    handles = page.line_handles(drawn) + page.paper_handle(item, item_points) + page.real_handle(item_points)
     return page.finish(figure, handles, read)
 
 
@@ -142,8 +145,8 @@ def _strip(
 
 def _numbers(point: points.Point) -> list[float]:
     estimates = [e for e in (point.ours, point.real) if e]
-    found = [e.mean if e.high is None else e.high for e in estimates]
-    return found if point.paper is None else [*found, point.paper]
+    numbers = [e.mean if e.high is None else e.high for e in estimates]
+    return numbers if point.paper is None else [*numbers, point.paper]
 
 
 def _frame(circle: Axes, angles: dict[str, float], ticks: Sequence[float], top: float) -> None:
@@ -169,12 +172,12 @@ def _line(
     circle: Axes, angles: dict[str, float], own: dict[str, points.Point], look: points.SeriesStyle, several: int
 ) -> None:
     nan = float("nan")
-    shown = {name: own[name].ours if name in own else None for name in angles}
+    ours = {name: own[name].ours if name in own else None for name in angles}
     around = [*angles, next(iter(angles))]
-    means = [shown[name].mean if shown[name] else nan for name in around]
+    means = [ours[name].mean if ours[name] else nan for name in around]
     circle.plot([angles[name] for name in around], means, color=look.colour, marker=look.marker, ls=look.dash, ms=3.6,
                 lw=1.2, zorder=3)  # fmt: skip
-    for name, estimate in shown.items():
+    for name, estimate in ours.items():
         if estimate and estimate.low is not None:
             where = [angles[name]] * 2
             bar = {"color": look.colour, "ls": "-", "marker": "", "lw": 2.4 if several < 4 else 1.8, "alpha": 0.45}

@@ -49,25 +49,25 @@ def scatter(
     through a series in the order of its rows. ``spearman`` prints rho and its two-sided p value (t approximation) over
     the means of each series of at least three points.
     """
-    found = points.points(item)
-    points.require(found, [series, panel, label])
-    pairs = _pairs(item, found, x, y)
+    item_points = points.points(item)
+    points.require(item_points, [series, panel, label])
+    pairs = _pairs(item, item_points, x, y)
     firsts = [pair.y for pair in pairs]
     shape, panels = page.panels_of(item, firsts, panel)
     figure, axes = page.page(shape, (2.6, 2.5) if shape[1] > 1 else (4.4, 3.0))
-    drawn, told = points.looks(points.series_of(item, firsts, series)), []
+    drawn, labels = points.looks(points.series_of(item, firsts, series)), []
     for (r, c), (head, part) in panels.items():
         axis, correlations = axes[r][c], []
         for name, own in points.series_of(item, part, series).items():
             mine = [pair._replace(y=point) for pair in pairs for point in own if pair.y.keys is point.keys]
             _series(axis, mine, drawn[name], join)
-            if spearman and (said := correlation(mine)):
-                correlations.append(f"{name}: {said}" if len(drawn) > 1 else said)
+            if spearman and (rho := correlation(mine)):
+                correlations.append(f"{name}: {rho}" if len(drawn) > 1 else rho)
             if label:
                 # A stand-in's name stands at our points alone.
                 of = {True: item, False: replace(item, labels={})}
                 words = [points.title(of[pair.y.ours is not None], pair.y, label) for pair in mine]
-                told += [(axis, at[0], text) for pair, text in zip(mine, words, strict=True) if (at := _places(pair))]
+                labels += [(axis, at[0], text) for pair, text in zip(mine, words, strict=True) if (at := _places(pair))]
         axis.set_title("\n".join(filter(None, [head, *correlations])))
         page.empty(axis, [p for pair in pairs for point in part if pair.y.keys is point.keys for p in (pair.x, point)])
         axis.grid()
@@ -87,41 +87,41 @@ def scatter(
     if spearman:
         read.append("ρ: Spearman's rank correlation of the means shown, p two-sided by the t approximation.")
     handles += page.paper_handle(item, [pair.y for pair in pairs if None not in (pair.x.paper, pair.y.paper)])
-    plot = page.finish(figure, handles + page.real_handle(found), read)
-    annotate(figure, told)
+    plot = page.finish(figure, handles + page.real_handle(item_points), read)
+    annotate(figure, labels)
     return plot
 
 
 def correlation(pairs: Sequence[Pair]) -> str:
     """Spearman's rho of our means in words; nothing below three points, and where one side does not vary."""
-    known = [(pair.x.ours.mean, pair.y.ours.mean) for pair in pairs if pair.x.ours and pair.y.ours]
-    if len(known) < 3 or any(len(set(side)) == 1 for side in zip(*known, strict=True)):
+    means = [(pair.x.ours.mean, pair.y.ours.mean) for pair in pairs if pair.x.ours and pair.y.ours]
+    if len(means) < 3 or any(len(set(side)) == 1 for side in zip(*means, strict=True)):
         return ""
     from scipy.stats import spearmanr
 
-    found = spearmanr(*zip(*known, strict=True))
-    p = "< 0.001" if found.pvalue < 0.001 else f"= {found.pvalue:.3f}"
-    return f"ρ = {found.statistic:.2f}, p {p}, n = {len(known)}".replace("-", "−")
+    rank_test = spearmanr(*zip(*means, strict=True))
+    p = "< 0.001" if rank_test.pvalue < 0.001 else f"= {rank_test.pvalue:.3f}"
+    return f"ρ = {rank_test.statistic:.2f}, p {p}, n = {len(means)}".replace("-", "−")
 
 
-def _pairs(item: Filled, found: Sequence[points.Point], x: str, y: str) -> list[Pair]:
-    known = [{column.label, str(column.entry.get("metric", column.label))} for column in item.columns]
+def _pairs(item: Filled, item_points: Sequence[points.Point], x: str, y: str) -> list[Pair]:
+    column_names = [{column.label, str(column.entry.get("metric", column.label))} for column in item.columns]
     place = []
     for option in (x, y):
-        match = [c for c, names in enumerate(known) if option in names]
+        match = [c for c, names in enumerate(column_names) if option in names]
         if len(match) != 1:
             how = "is no column" if not match else "names several columns"
-            raise ValueError(f"{option!r} {how}{did_you_mean(option, {n for names in known for n in names})}")
+            raise ValueError(f"{option!r} {how}{did_you_mean(option, {n for names in column_names for n in names})}")
         place += match
     across = len(item.columns)
-    rows = [found[k : k + across] for k in range(0, len(found), across)]
+    rows = [item_points[k : k + across] for k in range(0, len(item_points), across)]
     return [Pair(row[place[0]], row[place[1]]) for row in rows]
 
 
 def _series(axis: Axes, pairs: Sequence[Pair], look: points.SeriesStyle, join: bool) -> None:
-    shown = [(pair.x.ours, pair.y.ours) for pair in pairs if pair.x.ours and pair.y.ours]
-    if shown:
-        xs, ys = (list(side) for side in zip(*shown, strict=True))
+    ours = [(pair.x.ours, pair.y.ours) for pair in pairs if pair.x.ours and pair.y.ours]
+    if ours:
+        xs, ys = (list(side) for side in zip(*ours, strict=True))
         axis.errorbar(
             [e.mean for e in xs], [e.mean for e in ys], xerr=points.spread(xs), yerr=points.spread(ys), color=look.colour,
             marker=look.marker, ls=look.dash if join else "", lw=1, elinewidth=0.8, capsize=1.5, zorder=3,
@@ -137,12 +137,12 @@ def _series(axis: Axes, pairs: Sequence[Pair], look: points.SeriesStyle, join: b
         axis.errorbar([e.mean for e in xs], [e.mean for e in ys], **bars, **page.REAL)
 
 
-def annotate(figure: Figure, told: Sequence[tuple[Axes, tuple[float, float], str]]) -> None:
+def annotate(figure: Figure, labels: Sequence[tuple[Axes, tuple[float, float], str]]) -> None:
     """Write each label near its place, on no other label and no marker; a thin line leads to one that stands off."""
     renderer, point = figure.canvas.get_renderer(), figure.dpi / 72  # pixels
     halo = [withStroke(linewidth=1.5, foreground="white")]
-    for axis in dict.fromkeys(axis for axis, *_ in told):
-        own = [(at, text) for of, at, text in told if of is axis]
+    for axis in dict.fromkeys(axis for axis, *_ in labels):
+        own = [(at, text) for of, at, text in labels if of is axis]
         look = {"fontsize": 7, "color": "#333333", "ha": "center", "va": "center", "zorder": 6, "path_effects": halo}
         notes = [axis.annotate(text, at, (0, 0), textcoords="offset points", **look) for at, text in own]
         extents = [note.get_window_extent(renderer) for note in notes]
@@ -205,14 +205,14 @@ def _marks(axis: Axes) -> np.ndarray:
     ends += [
         axis.transData.transform(bar) for bars in axis.collections for bar in getattr(bars, "get_segments", list)()
     ]
-    found = [np.zeros((0, 2))]
+    pixels = [np.zeros((0, 2))]
     for path in ends:
-        found += [np.linspace(a, b, max(2, int(np.hypot(*(b - a)) / 4))) for a, b in itertools.pairwise(path)]
-    return np.concatenate(found)
+        pixels += [np.linspace(a, b, max(2, int(np.hypot(*(b - a)) / 4))) for a, b in itertools.pairwise(path)]
+    return np.concatenate(pixels)
 
 
 def _places(pair: Pair) -> list[tuple[float, float]]:
     """Where the row's markers stand, ours first."""
-    found = [(pair.x.ours.mean, pair.y.ours.mean)] if pair.x.ours and pair.y.ours else []
-    found += [(pair.x.paper, pair.y.paper)] if None not in (pair.x.paper, pair.y.paper) else []
-    return found + ([(pair.x.real.mean, pair.y.real.mean)] if pair.x.real and pair.y.real else [])
+    places = [(pair.x.ours.mean, pair.y.ours.mean)] if pair.x.ours and pair.y.ours else []
+    places += [(pair.x.paper, pair.y.paper)] if None not in (pair.x.paper, pair.y.paper) else []
+    return places + ([(pair.x.real.mean, pair.y.real.mean)] if pair.x.real and pair.y.real else [])
