@@ -12,6 +12,8 @@ from leanat.attacks.mifgsm import DI2FGSM, MIFGSM
 from leanat.attacks.pgd import LOSSES, PGD, Clean
 from leanat.attacks.threat import L2, Linf
 from leanat.core.rng import Draws
+from leanat.evaluation.evaluate import evaluate, transfer
+from leanat.library.attacks import perturb
 
 LINF = Linf(EPS)
 FGSM = PGD(LINF, 1, EPS, "none")
@@ -143,3 +145,14 @@ def test_what_takes_no_budget_says_so(bed):
             attack(net, step_on(x, y, steps=torch.ones(len(x), dtype=torch.long)))
     with pytest.raises(ValueError, match="square"):
         DI2.diversify(torch.rand(1, 1, 8, 9), Draws(0, 0, torch.arange(1)), 0)
+
+
+def test_an_attack_in_training_mode_leaves_no_trace_outside_of_training(bed):
+    """Within a training it updates BatchNorm's statistics; an evaluation judged the network with these, and left them moved."""
+    (_, data), net = digits(), copy.deepcopy(bed[0])
+    attack = PGD(LINF, 2, EPS / 2, "uniform", training_mode=True)
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    evaluate(net, data, attack, seed=0, limit=60)
+    transfer({"a": net}, {"a": net}, attack, data, seed=0, limit=60)
+    perturb(net, *bed[1:], attack, seed=0)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())

@@ -246,8 +246,7 @@ class Method:
     @property
     def uneven(self) -> bool:
         """Whether the attack runs the network in training mode, with a number of passes that depends on its examples."""
-        inner = getattr(self.attack, "attack", self.attack)
-        return getattr(inner, "training_mode", False) and not self.fixed_shapes
+        return attacks_in_training_mode(self.attack) and not self.fixed_shapes
 
 
 @component()
@@ -301,3 +300,19 @@ def eval_without_param_grad(net: nn.Module, training: bool = False) -> Iterator[
     finally:
         for p in free:
             p.requires_grad_(True)
+
+
+@contextmanager
+def buffers_restored(net: nn.Module) -> Iterator[None]:
+    """Inside, the statistics of BatchNorm may move, as they do in training mode; then all buffers are as they were."""
+    kept = [(b, b.clone()) for b in net.buffers()]
+    try:
+        yield
+    finally:
+        for buffer, value in kept:
+            buffer.copy_(value)
+
+
+def attacks_in_training_mode(attack: Attack) -> bool:
+    """Whether the attack, or the one that it wraps, runs the network in training mode, which moves BatchNorm's statistics."""
+    return getattr(getattr(attack, "attack", attack), "training_mode", False)

@@ -20,7 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from leanat.attacks.autoattack import AutoAttack, Ensemble, sanity
 from leanat.attacks.pgd import EACH_ALONE
 from leanat.core.errors import is_out_of_memory
-from leanat.core.nouns import Attack, Data, Step, eval_without_param_grad
+from leanat.core.nouns import Attack, Data, Step, attacks_in_training_mode, buffers_restored, eval_without_param_grad
 from leanat.core.precision import exact_fp32, say_emulation
 from leanat.core.rng import Draws
 from leanat.evaluation.folding import folded
@@ -100,6 +100,7 @@ def evaluate(
     _check(precision, statistics, batch, data.labels.device)
     index = (sample(len(data), limit) if index is None else index).to(data.labels.device)
     parts = parts_of(attack, data.n_classes)
+    keeping = buffers_restored if attacks_in_training_mode(attack) else nullcontext
     with _setting(net, index.device, precision, statistics):
         if resume is None:
             results = _clean(net, data, index, batch, statistics)
@@ -119,7 +120,8 @@ def evaluate(
             def spend(where: Tensor, part=part, number=number) -> None:
                 step = step_of(data, index[where], seed)
                 step.aux[EACH_ALONE] = copy is not net
-                x_adv = part(copy, step)
+                with keeping(net):
+                    x_adv = part(copy, step)
                 _record(results, where, number, step, x_adv, net)
 
             attacked = results["correct"] | (statistics == "batch")
@@ -151,6 +153,7 @@ def transfer(
     """
     _check("fp32", "running", batch, data.labels.device)
     index = sample(len(data), limit).to(data.labels.device)
+    keeping = buffers_restored if attacks_in_training_mode(attack) else nullcontext
     out: dict[str, dict[str, Outcome]] = {target: {} for target in targets}
     clean = {} if clean is None else clean
     for name in targets.keys() - clean.keys():
@@ -163,7 +166,7 @@ def transfer(
 
         def spend(where: Tensor, net=net, copy=copy, results=results) -> None:
             step = step_of(data, index[where], seed)
-            with _setting(net, index.device):
+            with _setting(net, index.device), keeping(net):
                 x_adv = attack(copy, step)
             for name, target in targets.items():
                 with _setting(target, index.device):

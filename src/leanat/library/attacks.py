@@ -5,12 +5,13 @@ mean, std   what it subtracts and divides by, if it expects normalised images; x
             these units
 seed        None: drawn from torch's generator, so that two calls differ and ``torch.manual_seed`` repeats one
 
-The network's mode, parameters and gradients stay as they are. Arguments that do not fit raise ValueError or TypeError, in one
-line.
+The network's mode, parameters, buffers and gradients stay as they are. Arguments that do not fit raise ValueError or
+TypeError, in one line.
 """
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -25,7 +26,7 @@ from leanat.attacks.recoloradv import ReColorAdv
 from leanat.attacks.stadv import StAdv
 from leanat.attacks.threat import L2, Linf, ThreatModel
 from leanat.core.errors import named
-from leanat.core.nouns import Attack, Step
+from leanat.core.nouns import Attack, Step, attacks_in_training_mode, buffers_restored
 from leanat.core.precision import exact_fp32
 from leanat.core.rng import Draws
 from leanat.evaluation.evaluate import parts_of
@@ -79,7 +80,8 @@ def perturb(
     index = torch.arange(len(x), device=x.device)
     weight = torch.ones(len(x), device=x.device)
     step = Step(0, index, x.detach(), y, weight, Draws(seed, 0, index))
-    return _checked(attack)(wrapped, step).detach().clone()  # ``Clean`` returns the images that it is given
+    with buffers_restored(wrapped) if attacks_in_training_mode(attack) else nullcontext():
+        return _checked(attack)(wrapped, step).detach().clone()  # ``Clean`` returns the images that it is given
 
 
 def fgsm(

@@ -5,8 +5,7 @@ By Danskin's theorem adversarial examples are held constant in the gradient (Dol
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from leanat.attacks.pgd import Clean
 from leanat.core.compiler import eager
 from leanat.core.loop import make_step
-from leanat.core.nouns import Attack, Data, Objective, Run, eval_without_param_grad, in_mode
+from leanat.core.nouns import Attack, Data, Objective, Run, buffers_restored, eval_without_param_grad, in_mode
 from leanat.selection.basic import everyone, unweighted
 from leanat.selection.outer_products import Gradients
 
@@ -84,17 +83,6 @@ def _forward(net: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
 
 def _table(rows: Tensor, n: int) -> Tensor:
     return rows.new_empty(n, rows.shape[1], dtype=torch.promote_types(rows.dtype, torch.float32))
-
-
-@contextmanager
-def buffers_restored(net: nn.Module) -> Iterator[None]:
-    """Inside, the statistics of BatchNorm may move, as they do in training mode; then all buffers are as they were."""
-    kept = [(b, b.clone()) for b in net.buffers()]
-    try:
-        yield
-    finally:
-        for buffer, value in kept:
-            buffer.copy_(value)
 
 
 def logit_gradients(objective: Objective, z: Tensor, z_adv: Tensor, y: Tensor) -> tuple[Tensor | None, Tensor]:

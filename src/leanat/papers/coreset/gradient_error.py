@@ -13,11 +13,24 @@ from torch import Tensor, nn
 
 from leanat.core.component import Fraction, component
 from leanat.core.loop import make_step
-from leanat.core.nouns import Attack, Data, Method, Objective, Recipe, Run, Selector, Split, Step, Subset, in_mode
+from leanat.core.nouns import (
+    Attack,
+    Data,
+    Method,
+    Objective,
+    Recipe,
+    Run,
+    Selector,
+    Split,
+    Step,
+    Subset,
+    buffers_restored,
+    in_mode,
+)
 from leanat.evaluation.evaluate import fitting
 from leanat.evaluation.measured import Measured
 from leanat.selection.basic import Everything, Random, everyone, unweighted
-from leanat.selection.last_layer import buffers_restored, gradients, of_every_example
+from leanat.selection.last_layer import gradients, of_every_example
 from leanat.training.schedules import Constant
 
 BATCH = 500
