@@ -579,7 +579,7 @@ def test_the_test_images_of_a_run_are_there_for_its_suite(monkeypatch):
     loaded = []
     monkeypatch.setattr(data, "load", lambda name, part, *rest: loaded.append((name, part)) or part)
     test = SimpleNamespace(name="digits")
-    load = attacking._beside(test, SimpleNamespace(data_dir=""), CPU)
+    load = attacking._parts(test, SimpleNamespace(data_dir=""), CPU)
     assert [load("test"), load("train"), load("train")] == [test, "train", "train"]
     assert loaded == [("digits", "train")]
 

@@ -164,7 +164,7 @@ def test_a_picture_that_is_cut_is_named(tmp_path, cut):
     Image.effect_noise((60, 60), 50).save(file, "PNG")
     (tmp_path / "a.png").write_bytes(file.getvalue()[:cut])
     with pytest.raises(ValueError, match=r"^[^\n]*a\.png: damaged: [^\n]+; remove it, and it is made again$"):
-        pictures.small(tmp_path / "a.png")
+        pictures.small(tmp_path / "a.png", 100)
 
 
 def test_the_folder_that_one_is_in(grid, results, tmp_path, monkeypatch):

@@ -56,7 +56,7 @@ def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Nam
                 io.check(t.net, io.describe(t.test), first.test, t.folder)
             summaries = transferred.assess(sources, targets, first.test, group[0].attacks, first.seed)
         else:
-            one, load = group[0], _beside(first.test, arguments, first.device)
+            one, load = group[0], _parts(first.test, arguments, first.device)
             kept = first.folder / ("attacks" if one.snapshot is None else f"attacks-after-{one.snapshot}")
             summary = assess.assess(first.net, load, one.attacks, kept, first.seed, first.folder.parent)
             summaries = {one.run: summary}
@@ -301,7 +301,7 @@ def _loader_for(
     return lambda part: whole_folder
 
 
-def _beside(test: Data, arguments: argparse.Namespace, device: torch.device) -> Callable[[str], Data]:
+def _parts(test: Data, arguments: argparse.Namespace, device: torch.device) -> Callable[[str], Data]:
     """Gives the test part that is there, and loads the other one when it is first asked for."""
     return cache(
         lambda part: test if part == "test" else data.load(test.name, part, arguments.data_dir or None, device)
