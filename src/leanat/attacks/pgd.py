@@ -95,7 +95,8 @@ class PGD:
     use_best        whether the iterate with the highest loss is returned, as in SAT's code. Losses are measured *before* each
                     step, so the result of the last step is never a candidate, and k steps act as k - 1
     training_mode   whether to attack in training mode, as in the code of FGSM-RS. BatchNorm then normalises by the statistics
-                    of the batch and updates its running ones, and dropout draws from the global generator
+                    of the batch, and dropout draws from the global generator. A training keeps the updated
+                    running statistics; ``evaluate`` and ``leanat.perturb`` put them back
 
     ``step.steps`` and ``step.step_size`` ([B]) replace ``steps`` and ``step_size`` per example. Only examples with steps left
     are computed; an example without any steps is returned unchanged, without a random start.

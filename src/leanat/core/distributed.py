@@ -48,7 +48,7 @@ def joined(device: torch.device) -> Iterator[torch.device]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield device
-    except Ended:
+    except Ended:  # a signal, which the others may not have had
         raise
     except SystemExit:
         dist.destroy_process_group()

@@ -78,7 +78,7 @@ def batches(run: Run, split: Split, meter: Meter, stop: Callable[[], bool]) -> I
     """The steps of an epoch, or of the rest of one that was stopped midway; sets the learning rate before each.
 
     At the start of an epoch the hooks and the selector are called once. Each process gets its part of every mini-batch, each
-    mini-batch comes ``Method.replays`` times, and a streamed data set is told in advance which examples it will be asked for.
+    mini-batch comes ``Method.replays`` times, and a streamed data set reads the examples ahead.
 
     With ``drop_last`` an incomplete last mini-batch is dropped. A last mini-batch of one example is skipped if a BatchNorm
     cannot train on it (``needs_two``); with several processes, one with fewer examples than processes is skipped. Raises

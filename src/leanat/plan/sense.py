@@ -49,7 +49,7 @@ def spec_problems(spec: Mapping[str, Any], dataset: Mapping[str, Any] | None) ->
 
 
 def empty_part(share: Any, n: int, where: str) -> Iterator[str]:
-    """A share of n examples that is none of them, or all. None is no share; what is no number is said elsewhere."""
+    """Yields a line if ``share`` of n examples is none of them, or all. The types of shares are checked by ``components``."""
     if isinstance(share, float) and not 0 < round(share * n) < n:
         yield f"{where}: {share:g} of {n} examples leaves a part empty"
 

@@ -26,7 +26,7 @@ def make(runs: Sequence[str], results: Path, out: Path | None) -> str:
     """The curves as text; ``out``: also as PDF, with PNG, SVG and CSV beside it."""
     folders = list(dict.fromkeys(folder_of(run, results) for run in runs))
     names = [folder.name for folder in folders]
-    # the same run of two machines is told by its path
+    # runs of one name, such as those of two machines, are named by their paths
     rows_by_run = {str(f) if names.count(f.name) > 1 else f.name: history(f) for f in folders}
     if out is not None:
         write(rows_by_run, out.with_suffix(""))
