@@ -275,13 +275,11 @@ def _rescale(value: Any, convert: Callable[[Any], Any]) -> Any:
 
 def _walk(value: Any, change: Callable[[str, Any], Any]) -> Any:
     """``value`` with ``change(key, value)`` applied to every entry of every mapping inside it, outermost first."""
-    if isinstance(value, Assumed):
-        return Assumed(_walk(value.value, change), value.reason)
-    if isinstance(value, list):
-        return [_walk(v, change) for v in value]
     if isinstance(value, dict):
         return {k: _walk(change(k, v), change) for k, v in value.items()}
-    return value
+    if isinstance(value, list):
+        return [_walk(v, change) for v in value]
+    return Assumed(_walk(value.value, change), value.reason) if isinstance(value, Assumed) else value
 
 
 def shrink_epochs(spec: dict[str, Any], factor: float, minimum: int) -> dict[str, Any]:
@@ -336,4 +334,4 @@ def shrink_radii(spec: dict[str, Any], factors: Mapping[str, float]) -> dict[str
         eps = {k: _rescale(v, lambda v: v * factor) if k == "eps" else v for k, v in threat[norm].items()}
         return scaled | {"threat": {norm: eps}}
 
-    return _walk(spec, change)
+    return _walk(spec, change) if factors else spec

@@ -64,6 +64,9 @@ def upstream(
     return Upstream({"method": method} | cell, seed, settings or {})
 
 
+PARTS = (dict, list, tuple, Assumed, Upstream)  # all that a value can be which has values inside; most have none
+
+
 def merge(below: Any, above: Any, name: str = "") -> Any:
     """``above`` laid over ``below``: mappings merge key by key, everything else is replaced. The parts are shared, not copied.
 
@@ -83,11 +86,11 @@ def merge(below: Any, above: Any, name: str = "") -> Any:
 
 def plain(value: Any) -> Any:
     """The value without its assumption marks."""
-    if isinstance(value, Assumed):
-        return plain(value.value)
     if isinstance(value, dict):
-        return {k: plain(v) for k, v in value.items()}
-    return [plain(v) for v in value] if isinstance(value, (list, tuple)) else value
+        return {k: plain(v) if isinstance(v, PARTS) else v for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    return plain(value.value) if isinstance(value, Assumed) else value
 
 
 def assumptions(value: Any, where: str = "") -> Iterator[tuple[str, Any, str]]:
@@ -99,7 +102,8 @@ def assumptions(value: Any, where: str = "") -> Iterator[tuple[str, Any, str]]:
         value = dict(value.settings)
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from assumptions(item, f"{where}.{key}".lstrip("."))
+            if isinstance(item, PARTS):
+                yield from assumptions(item, f"{where}.{key}".lstrip("."))
     elif isinstance(value, (list, tuple)):
         for item in value:
             yield from assumptions(item, where)

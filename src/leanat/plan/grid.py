@@ -20,13 +20,14 @@ from leanat.core.errors import ConfigError, did_you_mean
 from leanat.experiments import scales as scaling
 from leanat.experiments.paper import Paper
 from leanat.experiments.scales import Scale
-from leanat.experiments.spec import Upstream, assumptions, merge, plain, with_field
+from leanat.experiments.spec import PARTS, Upstream, assumptions, merge, plain, with_field
 from leanat.plan.item import Item, Timed
 
 CODE = 3  # the meaning of the training code; bumped by hand when the same spec gives another result
 # What no spec depends on: how a row or a column is shown, and where the paper prints it.
 SHOWN = {
     "label", "group", "unit", "digits", "better", "published", "ours", "missing", "settings", "best", "draws", "difference",
+    "metric",
 }  # fmt: skip
 Change = tuple[str, str, str, Any]  # of the user: paper, method, field, value
 UPSTREAM = "run:"  # a value of a spec that stands for the folder of another run
@@ -166,7 +167,7 @@ class Grid:
             needs.append(self.run({**facts, **value.cell}, at, value.settings or None))
             return UPSTREAM + needs[-1].id
         if isinstance(value, dict):
-            return {k: self._upstream(v, facts, seed, needs) for k, v in value.items()}
+            return {k: self._upstream(v, facts, seed, needs) if isinstance(v, PARTS) else v for k, v in value.items()}
         return [self._upstream(v, facts, seed, needs) for v in value] if isinstance(value, list) else value
 
     def stand_in(self, facts: Mapping[str, Any]) -> str:
