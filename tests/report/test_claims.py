@@ -979,6 +979,13 @@ def test_a_page_says_what_its_own_claims_come_to_and_names_what_others_need(tmp_
     assert (shared["id"], shared["effect"], shared["quiet"]) == ("qtart-02", "needs also figures/qtart/table2", True)
 
 
+def test_a_page_says_why_a_number_has_no_verdict(tmp_path, monkeypatch):
+    write_item(tmp_path, [("A", "c", "", [61], "", ""), ("B", "c", "", [47], "", "")])
+    monkeypatch.setattr(page_claims, "load", lambda paper: [claim()])
+    (own,) = page_claims.lines(planned.Item("qtart", "table1", "table", "", "", "demo", (), (), ()), tmp_path)
+    assert (own["mark"], own["effect"], own["quiet"]) == ("–", "one seed: 14.00 points", True)
+
+
 def test_a_page_supports_no_more_than_its_share_of_the_paper(tmp_path, monkeypatch):
     """The only claim of its page, and one of fifteen of the paper."""
     write_item(tmp_path, [("A", "c", "", [61, 64, 66], "", ""), ("B", "c", "", [47, 48, 54], "", "")])

@@ -40,5 +40,6 @@ def _line(claim: Claim, line: Line | None, others: list[str]) -> dict[str, Any]:
     if line is None:
         needs = ", ".join(f"figures/{claim.paper}/{other}" for other in others)
         return about | {"mark": "–", "effect": f"needs also {needs}", "quiet": True}
-    effect = measured(line) or named(line)
+    few = f"{line.reason}: " if line.verdict == "not decidable" else ""
+    effect = few + measured(line) if line.effect is not None else named(line)
     return about | {"mark": MARKS.get(line.verdict, "–"), "effect": effect, "quiet": line.verdict not in MARKS}
