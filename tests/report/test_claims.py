@@ -433,6 +433,7 @@ def test_what_the_mean_of_the_cases_rejects_shows_that_mean(tmp_path):
     assert (line.verdict, line.by_mean) == ("not supported", True)
     assert line.effect == pytest.approx(-1 + noise.mean())
     assert ledger_text.of_cases(line) == "mean of 8 cases"
+    assert line.signs == (sum(-1 + noise.mean(0) > 0), 8)  # of the mean, as the effect is
     said = "the variance of this mean borrows nothing"
     assert said not in ledger_text.remarks(line)
     assert said in ledger_text.remarks(replace(line, prior=Prior(4.0, 3.0)))

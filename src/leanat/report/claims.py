@@ -219,11 +219,12 @@ def _judge(claim: Claim, cases: Sequence[CaseResult], priors: Priors, look: int 
     ]
     if points:
         effects = [effect.moderated(priors.of(effect.examples)) for effect in effects]
-    return judge(effects, expect, points, _overall(cases, look))
+    overall = _overall(cases, look)
+    return judge(effects, expect, points, overall and overall.effect)
 
 
-def _overall(cases: Sequence[CaseResult], look: int | None) -> Effect | None:
-    """The mean of the cases by seed; None where they have too few seeds in common.
+def _overall(cases: Sequence[CaseResult], look: int | None) -> CaseResult | None:
+    """The mean of the cases by seed, without their cells; None where they have too few seeds in common.
 
     Its variance is at least what it would be were the cases independent: three means can agree by chance where the cases do
     not, of seeds that have a collapse each, say.
@@ -231,12 +232,13 @@ def _overall(cases: Sequence[CaseResult], look: int | None) -> Effect | None:
     common = sorted(set.intersection(*(set(case.by_seed) for case in cases)))[:look]
     if len(common) < max(LOOKS[0], look or 0) or len(cases) < 2:
         return None
-    by_seed = [[case.by_seed[seed] for case in cases] for seed in common]
-    alone = statistics.fmean((spread(values) or 0.0) ** 2 for values in zip(*by_seed, strict=True)) / len(cases)
+    rows = [[case.by_seed[seed] for case in cases] for seed in common]
+    alone = statistics.fmean((spread(values) or 0.0) ** 2 for values in zip(*rows, strict=True)) / len(cases)
     # The cases share their test images, at worst wholly: the mean of their errors, no smaller.
     error = statistics.fmean(case.effect.examples for case in cases)
-    effect = _over({seed: statistics.fmean(values) for seed, values in zip(common, by_seed, strict=True)}, error)
-    return replace(effect, sd=max(effect.sd or 0.0, math.sqrt(alone)))
+    by_seed = {seed: statistics.fmean(values) for seed, values in zip(common, rows, strict=True)}
+    effect = _over(by_seed, error)
+    return CaseResult({}, {}, by_seed, replace(effect, sd=max(effect.sd or 0.0, math.sqrt(alone))))
 
 
 def _decided(line: Line, one: Tested, levels: tuple[float, float], priors: Priors) -> Line:
@@ -247,7 +249,7 @@ def _decided(line: Line, one: Tested, levels: tuple[float, float], priors: Prior
     own, other = (priors.of(case.effect.examples) for case in (shown_case, cases[one.now.against]))
     by_mean = refuted and one.now.by_mean
     overall = _overall(cases, None) if by_mean else None
-    effect = overall or shown_case.effect.moderated(own)
+    effect = overall.effect if overall else shown_case.effect.moderated(own)
     low, high = effect.interval() or (None, None)
     chances, more = {}, ""
     if undecided:
@@ -271,7 +273,7 @@ def _decided(line: Line, one: Tested, levels: tuple[float, float], priors: Prior
         decision=one.decision,
         by_mean=by_mean,
         examples=effect.examples,
-        signs=_signs(shown_case, expect),
+        signs=_signs(overall or shown_case, expect),
         outlying=_outlying(shown_case, own),
         shown="" if by_mean or len(cases) == 1 else _cells(shown_case),
         chances=chances,
