@@ -30,7 +30,7 @@ from leanat.core.errors import did_you_mean
 
 # What a claim is about, and so what small stand-in data can say of it (the last lines of this file); with its usual unit.
 KINDS = {"ordering": "points", "level": "points", "mechanism": "", "time": "×", "arithmetic": ""}
-LEAST = 0.5  # points: a smaller difference does not matter
+LEAST = 0.5  # points: a smaller difference does not matter, in an ordering
 PAPER = "_paper"  # a name with this at its end is the number that the paper prints in the cell
 
 Place = tuple[str, str, str]  # item, row, column, as the CSV of the item names them
@@ -108,7 +108,7 @@ class Claim:
     effect: Effect | None = None
     expect: Expect | None = None
     unit: str | None = None  # of the effect; None: the usual one of the kind
-    least: float | None = None  # how much matters, in that unit; None: LEAST for an ordering in points, else nothing
+    least: float | None = None  # how much matters, in that unit, at most what the paper prints; None: LEAST, or nothing
     scales: Sequence[str] = ()  # at which it is tested; empty: all
     why: str | None = None  # why at other scales not
     nested: bool = False  # the effect is a share of the examples: what a stronger attack on the same network takes away

@@ -129,6 +129,7 @@ CLAIMS = [
         ],
         effect=lambda ours, bullet: ours - bullet,
         expect=every(above=0),
+        least=0.4,
     ),
     ordering(
         "advprune-07",
@@ -153,6 +154,7 @@ CLAIMS = [
         cases=[settings("table3", method, column, long=200, short=100) for method, column in product(PRUNED, ATTACKED)],
         effect=lambda long, short: long - short,
         expect=every(above=0),
+        least=0.05,
     ),
     level(
         "advprune-10",
@@ -173,6 +175,7 @@ CLAIMS = [
         cases=[settings("table4", method, column, nine=9, four=4) for method, column in product(PRUNED, ATTACKED)],
         effect=lambda nine, four: nine - four,
         expect=every(above=0),
+        least=0.2,
     ),
     ordering(
         "advprune-12",

@@ -123,6 +123,7 @@ CLAIMS = [
         cases=[methods("table1", net, data, "ours", "sgd") for net, data in ALL_PAIRS],
         effect=lambda ours, sgd: ours - sgd,
         expect=every(above=0),
+        least=0.05,
     ),
     ordering(
         "qtart-02",
@@ -131,6 +132,7 @@ CLAIMS = [
         cases=[methods("table1", net, data, "ours", "sgd", "random", "dihcl") for net, data in PAIRS],
         effect=lambda ours, sgd, random, dihcl: ours - max(sgd, random, dihcl),
         expect=most(above=0),
+        least=0.4,
     ),
     ordering(
         "qtart-03",
@@ -171,6 +173,7 @@ CLAIMS = [
         cases=[methods("table1", net, data, "ours", "random") for net, data in PAIRS],
         effect=lambda ours, random: ours - random,
         expect=every(above=0),
+        least=0.4,
     ),
     ordering(
         "qtart-08",
@@ -180,6 +183,7 @@ CLAIMS = [
         cases=[windows("Accuracy", net, **{name: name for name in WINDOWS}) for net in NETWORKS],
         effect=lambda first, last, second, normal: above_all(first, last, second, normal),
         expect=every(above=0),
+        least=0.02,
     ),
     Claim(
         "qtart-09",

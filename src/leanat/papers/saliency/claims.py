@@ -71,6 +71,7 @@ CLAIMS = [
         cases=[methods("table1", column, *TABLE1) for column in ["FGSM", "PGD-5", "PGD-10", "PGD-20", "C&W", "AA"]],
         effect=above_all_methods,
         expect=every(above=0),
+        least=0.3,
     ),
     ordering(
         "saliency-03",
@@ -91,6 +92,7 @@ CLAIMS = [
         ],
         effect=lambda ours, other: ours - other,
         expect=every(above=0),
+        least=0.3,
         scales=("paper",),
         why="the larger network of the baselines is the same as ours elsewhere",
     ),

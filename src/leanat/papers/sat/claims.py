@@ -258,6 +258,7 @@ CLAIMS = [
         cases=[examples(data, share, "hardest", "easiest") for data, share in ATTACKED],
         effect=lambda hardest, easiest: hardest - easiest,
         expect=every(above=0),
+        least=0.1,
     ),
     ordering(
         "sat-16",
