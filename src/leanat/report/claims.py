@@ -13,7 +13,7 @@ from pathlib import Path
 from leanat.experiments.claim import PAPER, Claim, Expect
 from leanat.plan.looks import LOOKS
 from leanat.report import examples, variance
-from leanat.report.cells import Cell, Items
+from leanat.report.cells import NOT_MADE, Cell, Items
 from leanat.report.variance import NO_PRIOR, NO_PRIORS, Prior, Priors
 from leanat.report.verdict import (
     ALPHA,
@@ -184,17 +184,19 @@ def _line(claim: Claim, items: Items) -> tuple[Line, tuple[CaseResult, ...]]:
         return Line(claim, items.scale, verdict, reason), ()
     whole, reasons = _cases(claim, items)
     if not whole:
-        absent = any(r.startswith("not made yet") for r in reasons)
+        absent = any(r.startswith(NOT_MADE) for r in reasons)
         verdict = "not run yet" if absent else f"not tested at {items.scale}"
         return Line(claim, items.scale, verdict, "; ".join(sorted(reasons)[:2])), ()
     cells = [own for _, own in whole]
+    awaited = [] if items.real else sorted(reason for reason in reasons if reason.startswith(NOT_MADE))
+    remarks = "; ".join(filter(None, (_not_finite(cells), *awaited)))
     if claim.kind in ("time", "arithmetic"):
-        return _exact(claim, cells, items), ()
+        return _exact(claim, cells, items, remarks), ()
     apart = [range(len(whole))] if claim.expect.of == "mean" else [[k] for k in range(len(whole))]
     cases = [_case(piece, [whole[k] for k in some]) for some in apart for piece in claim.parts()]
     if not all(cases):
         return Line(claim, items.scale, f"not tested at {items.scale}", "its cases have no seed in common"), ()
-    return Line(claim, items.scale, "", _not_finite(cells), used=len(whole)), tuple(filter(None, cases))
+    return Line(claim, items.scale, "", remarks, used=len(whole)), tuple(filter(None, cases))
 
 
 def _priors(tested: Sequence[tuple[Claim, tuple[CaseResult, ...]]]) -> Priors:
@@ -422,20 +424,16 @@ def _case(claim: Claim, whole: Sequence[Whole]) -> CaseResult | None:
     return CaseResult(cells, places, by_seed, _over(by_seed, examples.error(claim, cases)), tuple(acting))
 
 
-def _exact(claim: Claim, cases: list[dict[str, Cell]], items: Items) -> Line:
+def _exact(claim: Claim, cases: list[dict[str, Cell]], items: Items, remarks: str) -> Line:
     values = [statistics.fmean(_series(claim, case).values()) for case in cases]
     values = [statistics.fmean(values)] if claim.expect.of == "mean" else values
-    if claim.kind != "time":
-        verdict, place = exact(values, claim.expect, 0.0)
-        return Line(claim, items.scale, verdict, effect=values[place], used=len(cases))
-    spread = items.time_spread(claim.paper)
     # A ratio of two times differs by both.
-    tolerance = max(TIMES, 2 * (spread or 0.0))
+    spread = items.time_spread(claim.paper) if claim.kind == "time" else None
+    tolerance = max(TIMES, 2 * (spread or 0.0)) if claim.kind == "time" else 0.0
     verdict, place = exact(values, claim.expect, tolerance)
     near = f"within {100 * tolerance:.0f} % of the bound, which a measured time does not resolve"
-    remarks = [near] if verdict == "inconclusive" else []
-    remarks += [] if spread is None else [f"repeated measurements differ by ±{100 * spread:.1f} %"]
-    more = "; ".join(remarks)
+    repeats = "" if spread is None else f"repeated measurements differ by ±{100 * spread:.1f} %"
+    more = "; ".join(filter(None, (near if verdict == "inconclusive" else "", repeats, remarks)))
     return Line(claim, items.scale, verdict, more, effect=values[place], used=len(cases), more=more)
 
 

@@ -43,6 +43,9 @@ def make(item: Item, results: Path, papers: Path, real: Path, out: Path, keep: P
         own = Path(place, "items", item.scale, item.paper, item.item)
         table.write_csv(plots.numbers(filled) if figure else table.frame(filled), own)
         examples.write(examples.of_item(_of_chosen(item, filled), results), own.with_suffix(".npz"))
+        if item.timed:  # how well the times repeat is part of what decides a claim on them
+            (timings := Path(place, "timings")).mkdir()
+            shutil.copy(results / "timings" / f"{item.paper}.json", timings)
         claims = page_claims.lines(item, Path(place))
         (plots.write_figure if figure else table.write_table)(filled, stem, claims)
         if keep is not None:
