@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from grids import grid_of
 from toys import record
 
 from leanat import cli
-from leanat.plan import structure
 
 ROOT = Path(__file__).parents[1]
 
@@ -73,7 +73,7 @@ def test_a_gpu_that_is_not_there(capsys, monkeypatch, tmp_path):
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    run = next(iter(structure.load(ROOT / "config").runs))
+    run = next(iter(grid_of().runs))
     status, err = said(capsys, "train", run, "--device", "cuda", "--results", str(tmp_path))
     assert status == 1
     assert "this machine has no GPU that torch can use; allowed here: auto, cpu" in err
@@ -84,7 +84,7 @@ def test_a_number_that_no_gpu_has(capsys, monkeypatch, tmp_path):
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    run = next(iter(structure.load(ROOT / "config").runs))
+    run = next(iter(grid_of().runs))
     status, err = said(capsys, "train", run, "--device", "cuda:2", "--results", str(tmp_path))
     assert (status, err) == (
         1,
@@ -128,7 +128,7 @@ def test_the_cost_is_shared_by_all_gpus_though_one_measures_it(monkeypatch, tmp_
 
 
 def test_real_data_without_a_folder(capsys, tmp_path):
-    run = next(iter(structure.load(ROOT / "config", {"scale": "lite"}).runs))
+    run = next(iter(grid_of("lite").runs))
     words = ["train", run, "--set", "scale=lite", "--results", str(tmp_path), "--device", "cpu"]
     status, err = said(capsys, *words)
     assert status == 1
@@ -153,7 +153,7 @@ def test_a_spec_that_is_not_json(capsys, tmp_path):
 
 
 def test_damaged_metrics_are_named(capsys, tmp_path):
-    item = structure.load(ROOT / "config").items["qtart/table1"]
+    item = grid_of().items["qtart/table1"]
     for run in item.runs:
         folder = tmp_path / "runs" / run
         folder.mkdir(parents=True)
@@ -286,7 +286,7 @@ def test_the_settings_of_the_workflow_are_those_of_the_environment(configured, m
 
 def test_the_table_by_hand(tmp_path):
     """Figures from a copy of finished runs: a mean and an interval that can be computed by hand."""
-    grid = structure.load(ROOT / "config")
+    grid = grid_of()
     item = grid.items["qtart/table1"]
     for i, run in enumerate(item.runs):
         folder = tmp_path / "runs" / run

@@ -9,11 +9,11 @@ import warnings
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from grids import grid_of
 from pretended_gpu import TwoDevices, pretended
 
 from leanat import data
@@ -26,11 +26,10 @@ from leanat.evaluation.evaluate import evaluate
 from leanat.evaluation.gradient_masking import masking_report
 from leanat.experiments import scales
 from leanat.models import io
-from leanat.plan import components, structure
+from leanat.plan import components
 from leanat.plan.grid import UPSTREAM, named_runs
 from leanat.runs import assess, experiment
 
-CONFIG = Path(__file__).parents[1] / "config"
 REAL = torch.cuda.is_available()
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 PAPERS = "qtart", "saliency", "advprune", "sat", "coreset"
@@ -40,7 +39,7 @@ EACH = 2  # training images of a class
 
 @cache
 def demo():
-    return structure.load(CONFIG, {"scale": "demo"})
+    return grid_of()
 
 
 @cache

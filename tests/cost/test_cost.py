@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from grids import grid_of
 
 from leanat.attacks.autoattack import FAB, AutoAttack, Square
 from leanat.attacks.perceptual import PPGD, Perceptual
@@ -17,7 +18,6 @@ from leanat.papers.coreset.method import WarmStart
 from leanat.papers.qtart import dihcl
 from leanat.papers.qtart.method import Instability
 from leanat.papers.sat.method import AtRandom, AttackOnlySubset, NamedClasses, RankedSubset, SubsetAttack
-from leanat.plan import structure
 from leanat.plan.components import read
 from leanat.selection.basic import Every, Everything, Once, Random
 from leanat.selection.craig import Craig
@@ -179,7 +179,7 @@ def test_batch_sizes_where_images_drop_out():
 
 def test_every_attack_and_selector_of_the_configuration_has_a_cost():
     """At the papers' own scale: none is unknown, none is free."""
-    grid = structure.load(Path(__file__).parents[2] / "config", {"scale": "paper"})
+    grid = grid_of("paper")
     for run in grid.runs.values():
         shape = grid.datasets[run.spec["data"]["name"]]
         assert predict.training(read(run.spec), MORE, shape["train"], shape["test"], shape["classes"]) > 0

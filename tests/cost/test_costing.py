@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from grids import grid_of
 
 from leanat.cost import costing, forecast, timing
 from leanat.cost.costing import Bill
@@ -21,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def grid():
-    return structure.load(ROOT / "config")
+    return grid_of()
 
 
 class Flat:
@@ -138,7 +139,7 @@ def test_in_whatever_order_runs_are_asked_each_finds_its_pieces(monkeypatch, tmp
     for name, pieces in measured.items():
         monkeypatch.setattr(Forecast, name, lambda self, *words, pieces=pieces: dict(pieces))
     monkeypatch.setattr(timing, "gradient_based", lambda selector: None)
-    planned = structure.load(ROOT / "config", {"scale": "cpu"})
+    planned = grid_of("cpu")
     for order in (1, -1):
         found = Forecast(planned, torch.device("cpu"), lambda line: None, 0.0, tmp_path)
         assert all(found.train(run) > 0 for run in list(planned.runs)[::order])
@@ -206,7 +207,7 @@ def test_to_start_on_a_gpu_takes_what_its_context_takes(monkeypatch, grid):
 def test_two_thousand_jobs_are_walked_in_a_moment(grid, tmp_path):
     import time
 
-    whole = structure.load(ROOT / "config", {"scale": "paper"})
+    whole = grid_of("paper")
     started = time.process_time()
     assert len(walk.Walk(whole).behind(whole.items)) > 2000
     assert costing.bills(whole, list(whole.items), tmp_path, Flat())

@@ -2,28 +2,26 @@
 
 import json
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from grids import grid_of
 from pretended_gpu import pretended
 from toys import Small
 
 from leanat.core.nouns import eval_without_param_grad
 from leanat.cost import forecast, timing
 from leanat.papers.saliency.discriminator import Discriminator
-from leanat.plan import structure
 from leanat.plan.item import Timed
 from leanat.selection.basic import Everything
 
-ROOT = Path(__file__).parents[2]
 SHAPE = {"classes": 10, "channels": 3, "size": 32, "train": 100}
 
 
 @pytest.fixture(scope="module")
 def grid():
-    return structure.load(ROOT / "config")
+    return grid_of()
 
 
 def bench_of(grid, paper, method, data="cifar10", model="resnet18", device="cpu", kind=timing.Bench):

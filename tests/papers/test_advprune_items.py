@@ -1,19 +1,15 @@
 """Less is More as configured: what rows are named by is what their runs do, at every scale."""
 
-from pathlib import Path
-
 import pytest
+from grids import grid_of
 
 from leanat.cost import predict
-from leanat.plan import structure
 from leanat.plan.components import read
-
-CONFIG = Path(__file__).parents[2] / "config"
 
 
 @pytest.fixture(scope="module", params=["demo", "lite", "paper"])
 def grid(request):
-    return structure.load(CONFIG, {"scale": request.param})
+    return grid_of(request.param)
 
 
 def specs(grid, item, **wanted):

@@ -1,26 +1,22 @@
 """What the items of the coreset paper resolve to, against the functions and the facts that they come from."""
 
-from pathlib import Path
-
 import pytest
+from grids import grid_of
 
 from leanat.cost import predict
 from leanat.papers.coreset.claims import CLAIMS
 from leanat.papers.coreset.lengths import drops_for, epochs_for, phases_of
-from leanat.plan import structure
 from leanat.plan.components import read
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def paper():
-    return structure.load(ROOT / "config", {"scale": "paper"})
+    return grid_of("paper")
 
 
 @pytest.fixture(scope="module")
 def demo():
-    return structure.load(ROOT / "config", {"scale": "demo"})
+    return grid_of()
 
 
 def coreset_runs(grid):

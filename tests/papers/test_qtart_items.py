@@ -3,7 +3,6 @@
 import copy
 import json
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +11,7 @@ import pytest
 import torch
 from figure_items import array_item
 from figure_items import draw as drawn
+from grids import grid_of
 from toys import Small, Toy, make_run, record, same, split, toy, weights
 
 from leanat import models
@@ -27,7 +27,6 @@ from leanat.evaluation.evaluate import transfer
 from leanat.papers.qtart import experiments
 from leanat.papers.qtart.method import WINDOWS, Instability
 from leanat.papers.qtart.planted import Planted, removed
-from leanat.plan import structure
 from leanat.plan.components import read
 from leanat.plan.item import Candidate, Cell, Column, Item, Reference, Row
 from leanat.report import examples, items
@@ -38,11 +37,6 @@ from leanat.training.objectives import CrossEntropy
 from leanat.training.overfitting import OverfittingMonitor
 
 CONFIG = Path(__file__).parents[2] / "config"
-
-
-@cache
-def grid_of(scale):
-    return structure.load(CONFIG, {"scale": scale})
 
 
 # -- catastrophic overfitting
@@ -223,7 +217,7 @@ def test_the_figure_of_features_shares_bins_and_draws_every_point():
 
 
 def test_the_suite_of_features_can_be_built():
-    grid = grid_of("demo")
+    grid = grid_of()
     facts = {"paper": "qtart", "item": "figure1", "data": "cifar10", "model": "resnet50", "method": "sgd"}
     attacks, alarms, measures = assess.suite_parts(grid.suite(facts, "features"))
     assert not attacks
@@ -270,7 +264,7 @@ def test_the_measure_of_planted_examples_checks_its_fields(share):
 
 
 def test_the_item_of_planted_examples_looks_at_seven_epochs_of_one_training():
-    grid = grid_of("demo")
+    grid = grid_of()
     item = grid.items["qtart/planted"]
     assert len(item.runs) == 4 * 3
     after = {grid.evaluations[e].snapshot for e in item.evaluations}
@@ -286,7 +280,7 @@ def test_the_item_of_planted_examples_looks_at_seven_epochs_of_one_training():
 
 def test_removed_samples_account_for_what_table_9_says():
     """gamma (E - tau) / batch iterations of N E / batch; the paper's 17.9 % is some 2,000 times that."""
-    grid = grid_of("demo")
+    grid = grid_of()
     item = grid.items["qtart/table3"]
     entries = ((row.entry["data"], row.entry["model"]) for row in item.rows)
     cells = dict(zip(entries, item.cells, strict=True))
@@ -307,7 +301,7 @@ def test_q_tart_costs_two_looks_and_saves_what_it_removes():
 
 
 def test_a_file_takes_a_while_to_decode_where_a_training_reads_files(tmp_path):
-    grid, cells = grid_of("demo"), {}
+    grid, cells = grid_of(), {}
     for row, line in zip(grid.items["qtart/table3"].rows, grid.items["qtart/table3"].cells, strict=True):
         cells[row.entry["data"], row.entry["model"]] = line[0].timed
     decoded = {}
@@ -321,7 +315,7 @@ def test_a_file_takes_a_while_to_decode_where_a_training_reads_files(tmp_path):
 
 
 def test_a_step_of_free_is_measured_with_its_gradient():
-    grid = grid_of("demo")
+    grid = grid_of()
     facts = {"paper": "qtart", "item": "figure3", "data": "cifar10", "model": "vgg16", "method": "free"}
     spec = grid.run(facts, 0).spec
     shape = {"classes": 10, "channels": 3, "size": 16, "train": 2000}
@@ -482,7 +476,7 @@ def test_rows_of_the_decomposition_differ_in_loss_and_removal_alone(scale):
 
 
 def test_at_demo_the_removal_comes_after_the_warm_up():
-    grid = grid_of("demo")
+    grid = grid_of()
     taus = []
     for run in {run for item in grid.items.values() if item.paper == "qtart" for run in item.runs}:
         spec = grid.runs[run].spec

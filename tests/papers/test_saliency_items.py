@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from grids import grid_of
 from test_saliency import save_teacher
 from torch import nn
 from toys import record, same, toy
@@ -37,7 +38,7 @@ MAPS = Maps(fgsm=PGD(Linf(0.03), 1, 0.03, "none"), pgd=PGD(Linf(0.03), 3, 0.01, 
 
 @pytest.fixture(scope="module")
 def grids():
-    return {name: structure.load(CONFIG, {"scale": name}) for name in ("demo", "lite", "paper")}
+    return {name: grid_of(name) for name in ("demo", "lite", "paper")}
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import figure_items as made
 import numpy as np
 import pytest
 import torch
+from grids import grid_of
 from toys import record
 
 from leanat import data, models
@@ -32,7 +33,7 @@ UNITS = {f"sat/figure{n}": "example" if n in (6, 8) else "class" for n in (4, 5,
 
 @pytest.fixture(scope="module")
 def grids():
-    return {scale: structure.load(CONFIG, {"scale": scale}) for scale in ("demo", "lite", "paper", "cpu")}
+    return {scale: grid_of(scale) for scale in ("demo", "lite", "paper", "cpu")}
 
 
 def cells(grid, name):

@@ -1,24 +1,23 @@
 """Specs to objects: what may be written, and what a wrong spec says."""
 
 import copy
-from pathlib import Path
 
 import pytest
+from grids import grid_of
 
 from leanat.attacks.pgd import PGD
 from leanat.attacks.threat import L2, Linf
 from leanat.core.errors import ConfigError
 from leanat.core.nouns import Attack
 from leanat.experiments.scales import SCALES
-from leanat.plan import components, structure
+from leanat.plan import components
 
-ROOT = Path(__file__).parents[2]
 GLISTER = {"glister": {"fraction": 0.3, "granularity": "example", "eta": 0.1}}
 
 
 @pytest.fixture(scope="module")
 def spec():
-    grid = structure.load(ROOT / "config")
+    grid = grid_of()
     facts = {"paper": "qtart", "item": "table1", "data": "cifar10", "model": "vgg16", "method": "qtart"}
     return grid.run(facts, 0).spec
 
@@ -45,7 +44,7 @@ def test_a_spec_becomes_objects(spec):
 @pytest.mark.parametrize("scale", sorted(SCALES))
 def test_every_spec_of_every_scale_can_be_built(scale):
     seen = set()
-    for run in structure.load(ROOT / "config", {"scale": scale}).runs.values():
+    for run in grid_of(scale).runs.values():
         kind = run.id.rsplit("-", 2)[0]  # the seeds of one method differ in nothing else
         if kind not in seen:
             seen.add(kind)

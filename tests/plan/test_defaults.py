@@ -1,13 +1,12 @@
 """What a spec does not say is a dataclass's default: each is an idea that is off, or named here with where it is from."""
 
 from dataclasses import MISSING, fields, is_dataclass
-from pathlib import Path
 
 import pytest
+from grids import grid_of
 
-from leanat.plan import components, structure
+from leanat.plan import components
 
-CONFIG = Path(__file__).parents[2] / "config"
 NAMES = {name: kind for _, kinds in components.SLOTS.values() for name, kind in kinds.items() if is_dataclass(kind)}
 
 OFF = {  # what is not there unless a spec asks for it
@@ -87,7 +86,7 @@ def silent(value):
 
 @pytest.mark.parametrize("scale", ["demo", "paper"])
 def test_no_value_is_a_silent_choice(scale):
-    grid = structure.load(CONFIG, {"scale": scale})
+    grid = grid_of(scale)
     taken = {pair: run.id for run in grid.runs.values() for pair in silent(run.spec)}
     unknown = {p: run for p, run in taken.items() if p not in SOURCES and p[1] not in OFF.get(p[0], ())}
     assert not unknown, f"write these into the paper's YAML, with a mark where they are ours: {unknown}"

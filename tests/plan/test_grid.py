@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from grids import grid_of
 
 from leanat.core.errors import ConfigError
 from leanat.experiments.scales import SCALES
@@ -24,7 +25,7 @@ ID = re.compile(r"[a-z0-9_]+-[a-z0-9_]+-[a-z0-9_]+-s\d+-[0-9a-f]{8}")
 
 @pytest.fixture(scope="module")
 def grids():
-    return {scale: structure.load(CONFIG, {"scale": scale}) for scale in SCALES}
+    return {scale: grid_of(scale) for scale in SCALES}
 
 
 def test_ids_are_readable_unique_and_those_of_their_specs(grids):
@@ -42,7 +43,7 @@ def test_the_same_configuration_gives_the_same_ids_in_another_process(grids):
         f"print(*structure.load(pathlib.Path({str(CONFIG)!r})).runs, sep='\\n')"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONHASHSEED": "7"})
-    assert out.stdout.split() == list(structure.load(CONFIG).runs)
+    assert out.stdout.split() == list(grid_of().runs)
 
 
 def test_scales_never_share_a_folder_with_other_settings(grids):
@@ -95,7 +96,7 @@ def test_a_paper_costs_little_at_demo(grids):
 
 
 def test_epochs_and_counts_shrink_in_proportion():
-    paper, demo = (structure.load(CONFIG, {"scale": s}) for s in ("paper", "demo"))
+    paper, demo = (grid_of(s) for s in ("paper", "demo"))
     facts = {"paper": "qtart", "item": "table1", "data": "cifar10", "model": "vgg16", "method": "qtart"}
     whole, small = paper.run(facts, 0).spec, demo.run(facts, 0).spec
     once = whole["method"]["selector"]["once"]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from grids import grid_of
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -127,7 +128,7 @@ def test_a_retry_gets_more_up_to_the_limit():
 
 def test_demo_jobs_are_short_and_those_of_imagenet_are_not():
     for scale, short in (("demo", True), ("paper", False)):
-        grid = structure.load(ROOT / "config", {"scale": scale})
+        grid = grid_of(scale)
         minutes = [jobs.train_minutes(r.spec, grid.datasets[r.spec["data"]["name"]]) for r in grid.runs.values()]
         assert all(m < jobs.SHORT for m in minutes) == short
     assert [name for name, d in grid.datasets.items() if jobs.large(d)] == [
@@ -155,7 +156,7 @@ def test_processes_that_train_together_are_on_one_machine_with_all_its_cores():
 
 
 def test_runs_that_several_gpus_may_train():
-    grid = structure.load(ROOT / "config", {"scale": "paper"})
+    grid = grid_of("paper")
     found = {
         (r.spec["data"]["name"], *(name for extra in r.spec["method"].get("extras", ()) for name in extra))
         for r in grid.runs.values()

@@ -6,24 +6,24 @@ import re
 from pathlib import Path
 
 import pytest
+from grids import grid_of
 
 from leanat.experiments.spec import Assumed
 from leanat.plan import marks as marking
 from leanat.plan import structure
 
 ROOT = Path(__file__).parents[2]
-CONFIG = ROOT / "config"
 PAPERS = sorted(structure.all_papers())
 
 
 @pytest.fixture(scope="module")
 def grid():
-    return structure.load(CONFIG, {"scale": "paper"})
+    return grid_of("paper")
 
 
 @pytest.fixture(scope="module")
 def demo():
-    return structure.load(CONFIG, {"scale": "demo"})
+    return grid_of()
 
 
 def feet(grid):
@@ -41,7 +41,7 @@ def test_a_choice_without_a_value_is_in_the_foot_of_the_items_it_names_alone(mon
 
     paper = structure.all_papers(["advprune"])["advprune"]
     monkeypatch.setattr(structure, "all_papers", lambda *_: {"advprune": dataclasses.replace(paper, choices=choices)})
-    grid = structure.load(CONFIG, {"scale": "lite"})
+    grid = grid_of("lite")
     found = feet(grid)
     printed = {name for name, lines in found.items() if "the order of ties = as they come: not in the paper" in lines}
     assert printed == {name for name, item in grid.items.items() if any("mart_glister-" in r for r in item.all_runs)}

@@ -1,13 +1,9 @@
 """Whatever a scale changes in the trainings of an item stands in the item's foot."""
 
-from pathlib import Path
-
 import pytest
+from grids import grid_of
 
 from leanat.experiments.scales import COUNT_FIELDS, EPOCH_FIELDS
-from leanat.plan import structure
-
-CONFIG = Path(__file__).parents[2] / "config"
 
 # Parts of a field's path, with the words of which one has to be in the foot; the first entry that the path has counts.
 EPOCHS = ("epochs x", "two for each k", "outer passes", "for 300", "all the paper's epochs")
@@ -62,12 +58,12 @@ def words_for(field):
 
 @pytest.fixture(scope="module")
 def paper():
-    return structure.load(CONFIG, {"scale": "paper"})
+    return grid_of("paper")
 
 
 @pytest.mark.parametrize("scale", ["demo", "lite", "cpu"])
 def test_what_a_scale_changes_is_in_the_foot(scale, paper):
-    grid, silent = structure.load(CONFIG, {"scale": scale}), set()
+    grid, silent = grid_of(scale), set()
     for name, item in grid.items.items():
         foot = " ".join(item.factors)
         for cells, printed in zip(item.cells, paper.items[name].cells, strict=False):
@@ -81,7 +77,7 @@ def test_what_a_scale_changes_is_in_the_foot(scale, paper):
 
 def test_a_shorter_training_keeps_every_drop_of_its_rate(paper):
     """Two drops that fall on one epoch are one."""
-    ours, printed = _drops(structure.load(CONFIG, {"scale": "lite"})), _drops(paper)
+    ours, printed = _drops(grid_of("lite")), _drops(paper)
     common = [key for key in ours if ours[key] and printed.get(key)]
     assert common
     assert [key for key in common if ours[key] != printed[key]] == []

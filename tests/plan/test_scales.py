@@ -2,16 +2,14 @@
 
 import itertools
 import math
-from pathlib import Path
 
 import pytest
+from grids import grid_of
 
 from leanat.core.errors import ConfigError
 from leanat.papers.coreset.lengths import phases_of
-from leanat.plan import structure, targets
+from leanat.plan import targets
 
-ROOT = Path(__file__).parents[2]
-CONFIG = ROOT / "config"
 SCALES = ("demo", "lite", "cpu", "paper")
 SMALLER = ("demo", "lite", "cpu")
 
@@ -32,7 +30,7 @@ OWN_LENGTH = {
 
 @pytest.fixture(scope="module")
 def grids():
-    return {scale: structure.load(CONFIG, {"scale": scale}) for scale in SCALES}
+    return {scale: grid_of(scale) for scale in SCALES}
 
 
 def by_cell(grid, name):

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
+from grids import grid_of
 
-from leanat.plan import structure
 from leanat.report import published
 
 ROOT = Path(__file__).parents[2]
@@ -13,7 +13,7 @@ PAPERS = ("advprune", "coreset", "saliency", "sat")
 
 @pytest.fixture(scope="module")
 def grid():
-    return structure.load(ROOT / "config", {"scale": "paper"})
+    return grid_of("paper")
 
 
 @pytest.fixture(scope="module")

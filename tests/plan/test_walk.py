@@ -6,16 +6,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from grids import grid_of
 
 from leanat.core.errors import ConfigError
-from leanat.plan import structure, walk
+from leanat.plan import walk
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def grid():
-    return structure.load(ROOT / "config")
+    return grid_of()
 
 
 @pytest.fixture(scope="module")

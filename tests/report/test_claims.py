@@ -13,6 +13,7 @@ from pathlib import Path
 import mine
 import numpy as np
 import pytest
+from grids import grid_of
 
 from leanat import cli
 from leanat.evaluation import outcome
@@ -41,7 +42,7 @@ from leanat.report.variance import Prior
 from leanat.report.verdict import Effect, gap, out_of_reach
 
 ROOT = Path(__file__).parents[2]
-CONFIG, PUBLISHED = ROOT / "config", ROOT / "published"
+PUBLISHED = ROOT / "published"
 CLAIMS = {paper: claims.load(paper) for paper in structure.all_papers()}
 ALL = [claim for part in CLAIMS.values() for claim in part]
 TESTED = [claim for claim in ALL if claim.expect]
@@ -158,7 +159,7 @@ QUOTES = {
 
 @pytest.fixture(scope="module")
 def grids():
-    return {scale: structure.load(CONFIG, {"scale": scale}) for scale in SCALES}
+    return {scale: grid_of(scale) for scale in SCALES}
 
 
 # --- the papers' claims.py --------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from grids import grid_of
 from test_bad_inputs import answer, root  # noqa: F401
 from test_records import finished, here  # noqa: F401
 
@@ -200,7 +201,7 @@ def test_what_a_record_of_an_earlier_version_lacks_is_named(here, runs):  # noqa
         def history(self, run):
             return [{"epoch": "1", "bullet_robust": "0.5"}]
 
-    shown = structure.load(Path(__file__).parents[2] / "config").items
+    shown = grid_of().items
     memory = next(c for _, _, c in shown["saliency/time"].flat if c.metric == "memory" and c.timed)
     bullet = next(c for _, _, c in shown["advprune/table1"].flat if c.timed and c.runs)
     for said, read in (

@@ -4,15 +4,12 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
+from grids import grid_of
 
-from leanat.plan import structure
 from leanat.plan.item import Column, Filled, Provenance, Replicated, Row, Value
 from leanat.report import formats
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +103,7 @@ def test_no_letter_of_any_item_is_unknown_to_latex():
     from pylatexenc.latexencode import unicode_to_latex
 
     letters = set()
-    for item in structure.load(ROOT / "config").items.values():
+    for item in grid_of().items.values():
         texts = [item.title, item.caption, *item.assumptions, *item.factors]
         texts += [part for line in (*item.rows, *item.columns) for part in (line.group, line.label)]
         letters |= {letter for text in texts for letter in text if not letter.isascii()}

@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from grids import grid_of
 
-from leanat.plan import structure
 from leanat.report import readme
 from leanat.report.cells import Items
 from leanat.report.findings import Findings
@@ -74,7 +74,7 @@ def test_every_cell_that_a_sentence_reads_is_there():
     for tell in SENTENCES.values():
         tell(sentences)
     for scale, cells in (("demo", readme.read(NUMBERS)), ("cpu", sentences.used)):
-        items = structure.load(ROOT / "config", {"scale": scale}).items
+        items = grid_of(scale).items
         for item, row, column in cells:
             assert row in {r.name for r in items[item].rows}, (item, row)
             assert column in {c.name for c in items[item].columns}, (item, column)

@@ -12,9 +12,10 @@ from pathlib import Path
 import docutils.core
 import docutils.utils
 import pytest
+from grids import grid_of
 from toys import record
 
-from leanat.plan import caption, structure, walk
+from leanat.plan import caption, walk
 from leanat.report import runs
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def grid():
-    return structure.load(ROOT / "config")
+    return grid_of()
 
 
 @pytest.mark.parametrize(

@@ -11,22 +11,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from grids import grid_of
 
 from leanat import data
 from leanat.core import files
 from leanat.core.meter import NonFiniteLoss
 from leanat.evaluation import outcome
 from leanat.models import io
-from leanat.plan import structure
 from leanat.plan.grid import digest
 from leanat.runs import checkpoint, experiment
 
-ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
 
 
 def spec_of(method="sgd", epochs=3, seed=0, **change):
-    grid = structure.load(ROOT / "config")
+    grid = grid_of()
     facts = {"paper": "qtart", "item": "table1", "data": "cifar10", "model": "vgg16", "method": method}
     spec = grid.run(facts, seed).spec
     spec["model"] = {"name": "resnet_tiny", "standardise": "channel"}

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from grids import grid_of
 from test_experiment import same, spec_of, weights
 from torch import nn
 from toys import Small, toy
@@ -26,11 +27,9 @@ from leanat.core.files import write_json
 from leanat.evaluation import outcome
 from leanat.evaluation.evaluate import evaluate, transfer
 from leanat.models import io
-from leanat.plan import structure
 from leanat.plan.grid import digest
 from leanat.runs import assess, attacking, experiment, identity, transferred
 
-ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
 FGSM = {"pgd": {"threat": {"linf": {"eps": 0.1}}, "steps": 1, "step_size": 0.1, "start": "none"}}
 ENTRY = {"attack": FGSM, "examples": 50, "statistics": "running", "holdout": None, "label": None}
@@ -48,7 +47,7 @@ def save(path, net, name="digits", **other):
 
 @cache
 def grid():
-    return structure.load(ROOT / "config", {"scale": "demo"})
+    return grid_of()
 
 
 @cache
