@@ -104,6 +104,38 @@ def test_closed_form_equals_autograd_of_the_last_layer(objective, adversarial):
         torch.testing.assert_close(bias.dense()[i], b, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("steps", [1, 10])
+def test_an_attack_in_training_mode_moves_the_averages_that_the_gradients_are_taken_with(steps):
+    """As the foot says; the averages of the training give other rows. All layers begin each batch with those."""
+    attack = PGD(Linf(0.1), steps, 0.04, "uniform", training_mode=True)
+    run, data = make_run(Small(), attack=attack, batch=8), toy(40).plain()
+    train(run, split(data))
+    before, whole = weights(run.net), unweighted(everyone(data))
+
+    def rows(carried):
+        result = torch.empty(40, 18)
+        for index in batches(run, data):
+            step = make_step(run, data, whole, index)
+            step.x_adv = attack(run.net, step)
+            if not carried:
+                run.net.load_state_dict(before)
+            run.net.eval()
+            for i, x, y in zip(index, step.x_adv, step.y, strict=True):
+                loss = F.cross_entropy(run.net(x[None]), y[None])
+                w, b = torch.autograd.grad(loss, (run.net.head.weight, run.net.head.bias))
+                result[i] = torch.cat([w, b[:, None]], 1).flatten()
+            run.net.train()
+        run.net.load_state_dict(before)
+        return result
+
+    found = gradients(run, data).dense()
+    torch.testing.assert_close(found, rows(True), atol=1e-6, rtol=1e-4)
+    assert (found - rows(False)).norm() > 0.02 * found.norm()
+    first = next(iter(batches(run, data)))
+    last = AllLayers(run, data).means([first])[0, -18:]
+    torch.testing.assert_close(last[-3:], found[first].view(-1, 3, 6)[:, :, -1].mean(0), atol=1e-6, rtol=1e-4)
+
+
 def test_what_an_objective_does_not_read_is_not_computed():
     z, y = torch.randn(2, 5, 3), torch.arange(5) % 3
     assert logit_gradients(CrossEntropy(), *z, y)[0] is None

@@ -33,8 +33,10 @@ def at_last_layer(
     """Logits and features (of at least single precision) at the adversarial examples of each attack, one LastLayer per attack.
 
     This is one pass over the set in ``random_order``, on the views and with the noise of this epoch's training. The attack runs
-    without the method's budget, in evaluation mode, or in training mode as in the authors' code. Nothing in the network changes,
-    not even the BatchNorm statistics, which training mode would update. Memory: N (K + D) numbers per LastLayer.
+    without the method's budget. The logits are those of evaluation mode, or of training mode as in the authors' code. In the
+    end nothing in the network has changed, not even the BatchNorm statistics, which training mode updates. On the way an attack
+    in training mode does update them, from batch to batch, and the logits of evaluation mode are normalised by them. (Those of
+    the training would be meant; the numbers that are kept were computed so.) Memory: N (K + D) numbers per LastLayer.
     """
     net, all_of_it = run.net, unweighted(everyone(data))
     order, layers = random_order(run, data), []

@@ -241,7 +241,10 @@ def attack_of(objective: str, bullet: bool) -> dict[str, Any]:
         threat=part("linf", eps=assumed(8 / 255, f"not in the paper for training; {source} has 0.031")),
         steps=assumed(10, f"not in the paper; as {source}"),
         step_size=step_size,
-        start=assumed("gaussian", f"not in the paper; as {source}"),
+        start=assumed(
+            "gaussian",
+            f"not in the paper; as {source}, whose code clips it to [0, 1] after the first step alone; here at once",
+        ),
         **({"loss": "kl"} if objective == "trades" else {}),
     )
 
@@ -291,23 +294,33 @@ def choices(cell: Cell) -> Iterator[Choice]:
         yield "examples of a selection", "on the view that the epoch trains on", "not in the paper"
     if prune == "gradmatch":
         yield "weights w in a mini-batch", "divided by their sum", "not in the paper; as CORDS"
+        yield (
+            "solver of Adv-GRAD-MATCH",
+            "goes on until the budget or the sum is met, and adds nothing",
+            "not in the paper; CORDS' older one stops where it would choose the same again, and random examples of weight 1 fill up",
+        )
     if prune == "glister":
         yield (
             "data that Adv-GLISTER chooses among",
             "the 90 % that are no validation data: 30 % of these are 27 % of all",
             "what the paper's shares are of is not said of Adv-GLISTER; section 4.3 speaks of the full training set. Adv-GRAD-MATCH and random subsets have them of all, and so train on more",
         )
+        yield (
+            "validation data of Adv-GLISTER",
+            "10 % of each class, at random, and not augmented",
+            "section 4.1 says 10 %; CORDS draws them whatever their class, and augments them",
+        )
     if granularity == "batch" or (prune == "gradmatch" and granularity is None):
         yield (
             "batches that are chosen",
-            "their examples shuffled in each epoch",
-            "not in the paper; kept whole, the weights of equation 6 would cancel inside each mini-batch",
+            "cut anew at random at every selection, as many as hold the share, so up to a batch more than random subsets have; their examples shuffled in each epoch",
+            "not in the paper; CORDS rounds up, too, and cuts them once, in the order of the data set; kept whole, the weights of equation 6 would cancel inside each mini-batch",
         )
     if bullet:
         yield (
             "Bullet-Train",
-            "outliers are not attacked; the share called robust is read from the training step's own logits",
-            "not in the paper, and no public code; the groups as in AttackRider, which spends a pass more on that share",
+            "outliers are not attacked; the share called robust is read from the training step's own logits, in training mode",
+            "not in the paper, and no public code; the groups as in AttackRider, which spends a pass in evaluation mode on that share",
         )
     if bullet and prune:
         yield (

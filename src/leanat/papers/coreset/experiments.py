@@ -89,6 +89,7 @@ CROSS_ENTROPY = part("cross_entropy", smoothing=0.0)
 ALEXNET = upstream("alexnet", model="alexnet_cifar", seed=0)  # the network that LPIPS reads
 LR_01 = assumed(0.1, APPENDIX)
 EIGHT = linf(8 / 255)
+CLIPPED_AT_ONCE = assumed("gaussian", "code, which clips it to [0, 1] after the first step alone; here at once")
 IN_THE_BALL = assumed("uniform", "in the ball; the code draws from the cube round it, and so starts outside")  # of l_2
 TRAININGS: dict[str, dict[str, Any]] = {
     "trades": {  # TRADES (equation 4), CIFAR-10
@@ -107,7 +108,7 @@ TRAININGS: dict[str, dict[str, Any]] = {
             EIGHT,
             assumed(10, APPENDIX),
             assumed(1.785 / 255, APPENDIX),
-            "gaussian",  # code
+            CLIPPED_AT_ONCE,
             loss="kl",
         ),
     },
@@ -142,7 +143,7 @@ TRAININGS: dict[str, dict[str, Any]] = {
         "epochs": assumed(90, APPENDIX),
         "batch": 50,  # code
         "drops": [45, 60, 80],  # code
-        "warmup_epochs": 5,  # code
+        "warmup_epochs": assumed(5, "code, which begins at the rate of its first step; here at 0"),
         "lr": LR_01,
         "weight_decay": 0.0002,  # code
         "clip_value": 1.0,  # code
@@ -294,6 +295,12 @@ def spec(
             selector = part("warm_start", kappa=wanted, period=again, inner=inner, **({"idle": True} if idle else {}))
         run_spec["method"]["selector"] = selector
     return run_spec
+
+
+def in_training_mode(training: str) -> bool:
+    """Whether a training's own attack runs the network in training mode, which moves BatchNorm's averages."""
+    attack = TRAININGS[training].get("attack")
+    return isinstance(attack, dict) and "training_mode" in attack["pgd"]
 
 
 def data_of(data: str, training: str) -> dict[str, Any]:
@@ -455,6 +462,20 @@ def choices(cell: Cell) -> Iterator[Choice]:
             "mode in which a selection takes gradients",
             "evaluation",
             "not in the paper; the code takes them in training mode (variants: gradients in training mode)",
+        )
+    if selects and how.get("adversarial", True) and not how.get("training_mode") and in_training_mode(training):
+        yield (
+            "BatchNorm's averages while a selection takes gradients",
+            "as its own attack on the batch has moved those of the training"
+            if how.get("all_layers")
+            else "as its own attacks have moved them, from batch to batch",
+            "not in the paper; the attack runs in training mode (code), which moves them, and the code's gradients, in training mode, use none. Averages as the training left them would be meant; with them two of CRAIG's ten batches are others on the digits, and none of GRAD-MATCH's. Kept, since every number here was computed so",
+        )
+    if training == "l2":
+        yield (
+            "ball and range of pixels in l_2, in training and test",
+            "a step is brought into the ball, then into [0, 1]",
+            "not in the paper; the code clips to [0, 1] first, so that clipped images still reach the ball's edge",
         )
     if (
         choice == "craig"

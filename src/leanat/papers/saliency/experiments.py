@@ -232,7 +232,7 @@ def mart(cell: Cell) -> dict[str, Any]:
 
 def pgd_of_trades(loss: str) -> dict[str, Any]:
     both, step = "TRADES's and MART's code", unsaid(2 / 255, "TRADES's code has 0.007")
-    start = unsaid("gaussian", both)
+    start = unsaid("gaussian", f"{both}, which clips it to [0, 1] after the first step alone; here at once")
     return part("pgd", threat=BALL, steps=unsaid(10, both), step_size=step, start=start, loss=loss)
 
 

@@ -75,7 +75,7 @@ CIFAR = {
     ),
     "trades": assumed(
         pgd(l2(0.5), 7, 0.1, "gaussian", loss="kl"),
-        "no configuration of it is public; radius, steps and step size are those of the other trainings, start and loss those of TRADES, the last iterate is trained on",
+        "no configuration of it is public; radius, steps and step size are those of the other trainings, start and loss those of TRADES (its start is clipped to [0, 1] at once, there after the first step), the last iterate is trained on",
     ),
 }
 IMAGENET = {
