@@ -32,7 +32,8 @@ class EarlyStop:
     """Keeps the state of the epoch with the highest robust accuracy on a fixed part of the validation data (section 4).
 
     Call it after each epoch. After the epochs in ``checks`` it measures robust accuracy under ``attack`` on the part held out
-    for that (``holdout_indices``), with ``robust(index)``, and keeps the best state; ties go to the later epoch.
+    for that (``holdout_indices``), with ``robust(index)``, and keeps the best state; ties go to the later epoch (in the
+    authors' code to the earlier one).
     ``run.memory["early_stop"]`` has a row (epoch, robust accuracy) of each check, and the best epoch's ``state``. The paper's
     validation data are test data.
     """

@@ -363,6 +363,12 @@ def choices(cell: Cell) -> Iterator[Choice]:
             "timm's",
             "the authors' code draws convolutions from He's distribution by fan-in, BatchNorm's weights from N(1, 0.02), the head from He's",
         )
+    if method in METHODS and method not in RANKINGS:
+        yield (
+            "early stopping at checks of equal robust accuracy",
+            "the later epoch",
+            "not in the paper; the authors' code keeps a network only where it is better than the one before",
+        )
     if method in RANKINGS and data in ("cifar10", "cifar100"):
         yield (
             "normalisation of the trainings without AT, which rank",
