@@ -36,6 +36,10 @@ BALL = part("linf", eps=8 / 255)  # section 5
 AUGMENT = unsaid([part("crop", pad=2), "flip"], "as in the code of Madry et al. and IGAM")
 AUGMENT_64 = unsaid([part("crop", pad=2), "flip"], "as in IGAM's code for TinyImageNet")
 EACH_IMAGE = unsaid("image", "the authors' evaluation code subtracts each image's mean and divides by its l2 norm")
+MADRYS_IMAGE = unsaid(
+    "image",
+    "as the students'; the code of Madry et al. and of Free AT divides by the deviation in place of the norm: 55 times as much at 32 x 32 x 3 values, beside which BatchNorm's epsilon of 0.001 is small",
+)
 RECIPE = {
     "batch": unsaid(32, "as in IGAM's code for CIFAR-10"),
     "momentum": unsaid(0.9, "as in IGAM's code"),
@@ -185,7 +189,7 @@ def teacher(cell: Cell) -> dict[str, Any]:
             "batch": unsaid(16, igam),
             "lr": unsaid(step_decay(0.1, 26, 38), f"{igam}: steps 160,000 and 240,000"),
         }
-    return training(cell, {"attack": attack}, recipe)
+    return training(cell, {"attack": attack}, recipe, EACH_IMAGE if cell["data"] == "tiny-imagenet" else MADRYS_IMAGE)
 
 
 def teacher_a(cell: Cell) -> dict[str, Any]:
@@ -264,10 +268,10 @@ def fat(cell: Cell) -> dict[str, Any]:
 def free(cell: Cell) -> dict[str, Any]:
     """m = 8, the best on CIFAR-10 in Shafahi et al."""
     attack = part("free", threat=BALL, step_size=unsaid(8 / 255, "Shafahi et al., Algorithm 1: eps"))
-    replays = unsaid(8, "Shafahi et al.'s best on CIFAR-10")
+    method = {"attack": attack, "replays": unsaid(8, "Shafahi et al.'s best on CIFAR-10")}
     lr = unsaid(step_decay(0.1, 13, 19), "Madry's, in proportion")
     recipe = {"epochs": unsaid(26, "Madry's 205 by 8 replays"), "batch": assumed(128, "not in the paper"), "lr": lr}
-    return training(cell, {"attack": attack, "replays": replays}, recipe)
+    return training(cell, method, recipe, MADRYS_IMAGE)
 
 
 WITHOUT = assumed(0, "Table 9 does not say whether the term is left out of both phases or of the second alone")
@@ -348,8 +352,7 @@ def choices(cell: Cell) -> Iterable[Choice]:
         yield (
             "gradient of equation 15",
             "of each image's own cross-entropy",
-            "the equation has that of the mean over images, which is smaller by their number; the authors' attack code takes "
-            "that of the sum",
+            "the equation has that of the mean over images, which is smaller by their number; the authors' attack code takes that of the sum",
         )
         yield "f_curr-disc", "layers, optimiser and steps as f_disc", "not in the paper"
     if method in ("teacher_a", "phase1_a", "phase2_a") and cell["data"] == "cifar10":
@@ -392,9 +395,9 @@ def choices(cell: Cell) -> Iterable[Choice]:
         )
     if cell.get("model") == "wrn32_10":
         yield (
-            "strided convolutions of WRN32-10",
-            "padded by a pixel on every side",
-            "in Madry's and IGAM's code TensorFlow pads right and below alone, which shifts what is read by a pixel",
+            "WRN32-10",
+            "strided convolutions padded by a pixel on every side; its head at the start PyTorch's",
+            "in Madry's and IGAM's code TensorFlow pads right and below alone, which shifts what is read by a pixel, and the head's weights are from a range 1.7 times as wide, its biases 0",
         )
     if method == "igam":
         yield (
