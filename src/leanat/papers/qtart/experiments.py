@@ -367,6 +367,12 @@ def choices(cell: Cell) -> Iterator[Choice]:
         )
     if METHODS.get(method, {}).get("smooths"):
         yield "label smoothing", "from the first epoch on", "section 3.3.1 does not say whether before tau, too"
+    if "attack" in METHODS.get(method, {}):
+        yield (
+            "momentum beside the cyclic learning rate",
+            "the same throughout",
+            "the code of [6] and [7] has torch's CyclicLR, which by default lowers it from 0.9 to 0.8 as the rate rises, and back",
+        )
     if method in ("qtart_fgsm_rs", "qtart_free"):
         yield (
             "loss that the attack of training climbs beside label smoothing",
