@@ -20,6 +20,7 @@ import leanat
 from leanat import options
 from leanat.bench import command
 from leanat.core.errors import ConfigError, did_you_mean, is_out_of_memory
+from leanat.core.machine import usable_cores
 from leanat.runs import devices, signals
 
 log = logging.getLogger("leanat")
@@ -123,7 +124,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--repeats", type=options.count, help="measurements of each, after one that does not count (default: 3, GPU 5)"
     )
-    sub.add_argument("--threads", type=options.count, default=os.cpu_count(), help="CPU threads (default: all)")
+    sub.add_argument("--threads", type=options.count, default=usable_cores(), help="CPU threads (default: all)")
     sub.add_argument("--out", type=options.path, help="default: <results>/timings/<paper>.json")
     options.config_options(sub)
     options.run_options(sub)
@@ -155,7 +156,7 @@ def parser() -> argparse.ArgumentParser:
     sub = verb(decide, "add seeds where they decide most claims per minute, until the hours are used up")
     sub.add_argument("papers", nargs="*", metavar="PAPER", help="only these (default: all)")
     sub.add_argument("--budget", type=options.hours, default=3.0, metavar="HOURS", help="of this machine (default: 3)")
-    sub.add_argument("--cores", type=options.count, default=os.cpu_count(), help="that work at once (default: all)")
+    sub.add_argument("--cores", type=options.count, default=usable_cores(), help="that work at once (default: all)")
     sub.add_argument(
         "--workflow-profile", metavar="NAME", help="of Snakemake, such as slurm; --cores: jobs at once there"
     )
@@ -421,7 +422,7 @@ def cost(arguments: argparse.Namespace) -> None:
     from leanat.runs import experiment
 
     device = experiment.device_of(arguments.device)
-    here = os.cpu_count() if device.type == "cpu" else arguments.gpus
+    here = usable_cores() if device.type == "cpu" else arguments.gpus
     costing.cost(grid, arguments.target, arguments.results, device, arguments.deadline, arguments.devices or here or 1)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from leanat import options
 from leanat.bench import settings
+from leanat.core.machine import usable_cores
 
 log = logging.getLogger("leanat")
 
@@ -35,7 +35,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
 
 
 def processes(arguments: argparse.Namespace) -> int:
-    return arguments.jobs or arguments.gpus * arguments.jobs_per_gpu or os.cpu_count() or 1
+    return arguments.jobs or arguments.gpus * arguments.jobs_per_gpu or usable_cores()
 
 
 def spreads(arguments: argparse.Namespace) -> bool:

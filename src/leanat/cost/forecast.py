@@ -23,11 +23,11 @@ import torch
 
 from leanat.attacks.pgd import PGD
 from leanat.attacks.threat import Linf
+from leanat.core.machine import peak_bytes, usable_cores
 from leanat.core.nouns import eval_without_param_grad
 from leanat.core.precision import exact_fp32
 from leanat.cost import predict, timing
 from leanat.data import TensorData
-from leanat.data.streamed import usable_cores
 from leanat.evaluation.evaluate import batch_of, evaluate, fitting, step_of
 from leanat.experiments.spec import named_part
 from leanat.models import io
@@ -348,7 +348,7 @@ def _resident() -> float:
     """Bytes of this process now: its peak may be of a larger network that was measured before."""
     statm = Path("/proc/self/statm")
     if not statm.exists():
-        return 2**20 * experiment.peak_memory(torch.device("cpu"))
+        return peak_bytes()
     return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 

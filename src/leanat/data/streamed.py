@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from leanat.core.machine import usable_cores
 from leanat.core.rng import Draws
 from leanat.data.augment import NONE, Augmentation, RandomResizedCrop
 from leanat.data.facts import DataError, Facts
@@ -82,11 +82,6 @@ def uploaded(x: Tensor, device: torch.device) -> Tensor:
     """The tensor on the device, which works on meanwhile."""
     pinned = device.type == "cuda" and x.device.type == "cpu"
     return (x.pin_memory() if pinned else x).to(device, non_blocking=True)
-
-
-def usable_cores() -> int:
-    """Cores that this process may use, which a scheduler may have made fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -22,7 +22,7 @@ import torch
 import leanat
 from leanat import data, models
 from leanat.attacks.pgd import Clean
-from leanat.core import distributed, loop, nouns
+from leanat.core import distributed, loop, machine, nouns
 from leanat.core.errors import ConfigError
 from leanat.core.files import finite, remove_leftovers, write_json, write_text
 from leanat.core.meter import Stopped
@@ -342,9 +342,7 @@ def peak_memory(device: torch.device) -> float:
     """MB, of the GPU where training is there, else of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return machine.peak_bytes() / 2**20
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
