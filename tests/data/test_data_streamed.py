@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from torch import nn
 
+from leanat.attacks.pgd import PGD
+from leanat.attacks.threat import Linf
 from leanat.core.rng import Draws
 from leanat.data import (
     Augmentation,
@@ -22,6 +25,7 @@ from leanat.data import (
 )
 from leanat.data.folders import CALTECH_TEST
 from leanat.data.tensors import at_random
+from leanat.evaluation.evaluate import evaluate, transfer
 
 Image = pytest.importorskip("PIL.Image")
 TRAIN = Augmentation((RandomResizedCrop(), Flip()))
@@ -102,6 +106,25 @@ def test_decoded_ahead_is_what_batches_use(imagenet, monkeypatch):
     monkeypatch.setattr(Image, "open", lambda *a: opened.append(a))
     data.batch(index, 0)
     assert not opened
+
+
+def test_an_evaluation_decodes_ahead_what_it_will_look_at(imagenet, monkeypatch):
+    """All images without an attack, then those that are right; without a word the network waits for each batch's files."""
+    data = load("imagenet", "test", imagenet)
+    told, tell = [], type(data).prefetch
+    monkeypatch.setattr(
+        type(data), "prefetch", lambda self, index, *rest: (told.append(index.tolist()), tell(self, index, *rest))
+    )
+    net = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 3)).eval()
+    with torch.no_grad():
+        right = net(data.batch(torch.arange(6), 0)[0]).argmax(1) == data.labels
+    outcome = evaluate(net, data, PGD(Linf(0.01), 1, 0.01, "uniform"), seed=0, batch=4)
+    assert told == [list(range(6)), right.nonzero()[:, 0].tolist()]
+    assert outcome.clean_correct.tolist() == right.tolist()
+    assert not data._decoded
+    told.clear()
+    transfer({"a": net}, {"a": net}, PGD(Linf(0.01), 1, 0.01, "uniform"), data, seed=0, batch=4)
+    assert told == [list(range(6))] * 2
 
 
 def test_batched_pieces_follow_the_crop(imagenet):

@@ -126,6 +126,7 @@ def evaluate(
 
             attacked = results["correct"] | (statistics == "batch")
             where = attacked.nonzero().squeeze(1)
+            _announce(data, index[where])
             _in_batches(spend, where, batch, statistics, partial(progress, name, of=len(where)))
             done += (name,)
             if name == "square" and number and (gain := (results["broken_by"] == number).float().mean()) > SQUARE_GAIN:
@@ -172,6 +173,7 @@ def transfer(
                 with _setting(target, index.device):
                     _record(results[name], where, 0, step, x_adv, target, always=True)
 
+        _announce(data, index)
         _in_batches(spend, torch.arange(len(index), device=index.device), batch)
         for name in targets:
             out[name][source] = _outcome(index, results[name], (type(attack).__name__,), ())
@@ -213,6 +215,12 @@ def step_of(data: Data, index: Tensor, seed: int) -> Step:
     x, y = data.batch(index, 0)
     x = x.contiguous(memory_format=torch.channels_last)
     return Step(0, index, x, y, torch.ones_like(index, dtype=torch.float32), Draws(seed, 0, index))
+
+
+def _announce(data: Data, index: Tensor) -> None:
+    """Tells a set that is read from files what comes next, so that it reads while the network works."""
+    if getattr(data, "reads_on_cpu", False):
+        data.prefetch(index.cpu(), 0)
 
 
 def fitting(work: Callable[[int], T], batch: int) -> T:
@@ -280,6 +288,7 @@ def _clean(net: nn.Module, data: Data, index: Tensor, batch: int, statistics: st
         step = step_of(data, index[where], 0)
         results["predicted"][where], results["loss"][where] = _answers(net, step.x, step.y)
 
+    _announce(data, index)
     _in_batches(look, torch.arange(len(index), device=index.device), batch, statistics)
     results["correct"] = results["predicted"] == results["label"]
     results["clean_correct"] = results["correct"].clone()
