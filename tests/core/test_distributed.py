@@ -296,3 +296,21 @@ def test_parts_cover_a_batch_once(monkeypatch, n, size):
     sizes = [p.stop - p.start for p in parts]
     assert min(sizes) >= 1
     assert max(sizes) - min(sizes) <= 1
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_processes_that_do_not_see_the_same_checkpoint_say_so(tmp_path, monkeypatch, rank):
+    """On two machines without a folder in common one would begin anew, and in the end each would wait for the other."""
+    monkeypatch.setattr(distributed, "rank", lambda: rank)
+    monkeypatch.setattr(distributed, "broadcast_from_rank0", lambda make, device: ({"spec": "of the other"},))
+    monkeypatch.setattr(distributed, "all_gather", lambda here: [here, (2, 5)])
+    said = "go on from epoch 0, step 0 and epoch 2, step 5; all of them have to see the same folder"
+    with pytest.raises(ConfigError, match=said):
+        experiment.train_run("a", spec(), tmp_path / "a", None, torch.device("cpu"))
+
+
+def test_one_gpu_for_several_processes_is_refused(second):
+    said = "device: cuda:1 is one GPU, and each process needs its own"
+    with pretended(gpus=2), pytest.raises(ConfigError, match=said), distributed.joined(torch.device("cuda:1")):
+        pass
+    assert second == []

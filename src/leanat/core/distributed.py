@@ -35,11 +35,13 @@ def joined(device: torch.device) -> Iterator[torch.device]:
 
     They take leave of each other where all of them come to the end, or stop together. After an error of one of them that
     would be to wait for the others, who wait for it (``ncclCommFinalize``): it ends, and torchrun ends the rest. Raises
-    ConfigError for a process without a GPU of its own.
+    ConfigError for a process without a GPU of its own, and where one GPU is named for all of them.
     """
     if not launched():
         yield device
         return
+    if device.index is not None:
+        raise ConfigError([f"device: {device} is one GPU, and each process needs its own; allowed: auto, cuda, cpu"])
     if device.type == "cuda":
         device, gpus = torch.device("cuda", int(os.environ["LOCAL_RANK"])), torch.cuda.device_count()
         if device.index >= gpus:

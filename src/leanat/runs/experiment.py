@@ -216,6 +216,7 @@ def train_run(
         run, resume = experiment.run, folder / "resume.pt"
         if checkpoint.load(resume, run, source, log.warning):
             log.info("%s: resumed after epoch %d", name, run.epoch)
+        check_alike(run, folder)
         piece = {"epochs": [run.epoch, run.epoch], "wall_seconds": 0.0} | provenance(device)
         run.pieces.append(piece)
         chosen, accuracies = SelectionLog(folder / "selection.npz", run), curves.of(run)
@@ -329,7 +330,20 @@ def follow(
         return
     experiment = prepare(resolve_run_paths(spec, folder.parent), data_dir, device)
     checkpoint.load(folder / "resume.pt", experiment.run, source)
+    check_alike(experiment.run, folder)
     loop.train(experiment.run, experiment.split, stop=stop)
+
+
+def check_alike(run: nouns.Run, folder: Path) -> None:
+    """Raises ConfigError in each of several processes unless all go on from the same step: on several machines one may not
+    see the checkpoint, and all would wait for each other in the end.
+    """
+    here = run.epoch, len(run.meter.losses) if run.meter else 0
+    if len(places := set(distributed.all_gather(here))) > 1:
+        steps = " and ".join(f"epoch {epoch}, step {step}" for epoch, step in sorted(places))
+        raise ConfigError(
+            [f"{folder}: its processes would go on from {steps}; all of them have to see the same folder"]
+        )
 
 
 def planted_difficulty(test: nouns.Data) -> list[int] | None:
