@@ -132,6 +132,16 @@ def test_outside_a_training_sigterm_cleans_up():
     assert (done.returncode, done.stdout) == (signals.AGAIN, "cleaned\n")
 
 
+@pytest.mark.parametrize("name", [signals.HANDED_ON, "LOCAL_RANK"])
+def test_a_signal_that_comes_from_the_cluster_and_from_the_starter_is_one(monkeypatch, name):
+    """A cluster signals every process of a job: torchrun, which hands it on, and the processes that it started."""
+    monkeypatch.setenv(name, "1")
+    with signals.heard() as asked:
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert asked.status == signals.AGAIN
+
+
 def test_a_second_signal_ends_it_at_once():
     with signals.heard() as asked:
         os.kill(os.getpid(), signal.SIGTERM)

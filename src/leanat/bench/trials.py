@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -70,11 +71,13 @@ def spread(jobs: int, arguments: argparse.Namespace) -> None:
     command = [sys.executable, "-m", "leanat.cli", *sys.argv[1:]]
     logs = [folder / f"part-{k + 1}-of-{jobs}.log" for k in range(jobs)]
     with signals.heard() as asked:
-        children = []
+        children, env = [], os.environ | {signals.HANDED_ON: "1"}
         for k, path in enumerate(logs):
             with open(path, "w") as file:
                 part = [*command, "--part", f"{k + 1}/{jobs}"]
-                children.append(subprocess.Popen(part, stdout=file, stderr=subprocess.STDOUT, start_new_session=True))
+                children.append(
+                    subprocess.Popen(part, stdout=file, stderr=subprocess.STDOUT, start_new_session=True, env=env)
+                )
         asked.wait_for(children)
     if asked():
         log.info("stopped; all is saved, the same command goes on from there")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -16,6 +17,7 @@ from leanat.core.errors import Ended
 
 AGAIN = 75  # exit status: EX_TEMPFAIL of sysexits.h. What is done is saved; the same command goes on from there
 INTERRUPTED = 130  # as a shell has it for SIGINT; nothing is lost either
+HANDED_ON = "LEANAT_HANDED_ON"  # the variable of processes to which the one that started them hands its signals on
 
 
 @dataclass
@@ -88,13 +90,18 @@ def ending() -> Iterator[None]:
 
 @contextmanager
 def heard() -> Iterator[Asked]:
-    """Inside, a signal is only noted, for the work to end at a good moment; a second one ends it at once."""
-    asked = Asked()
+    """Inside, a signal is only noted, for the work to end at a good moment; a second one ends it at once.
+
+    Not where another process hands signals on (``HANDED_ON``, torchrun): a cluster signals every process of a job, so that one
+    wish to stop comes twice.
+    """
+    asked, twice = Asked(), HANDED_ON in os.environ or "LOCAL_RANK" in os.environ
 
     def note(number: int, frame: FrameType | None) -> None:
-        if asked():
+        if not asked():
+            asked.number = number
+        elif not twice:
             raise Ended(asked.status)
-        asked.number = number
 
     numbers = [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT]
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # a terminal that is closed, unless nohup says not to mind
