@@ -60,6 +60,15 @@ def test_an_example_is_augmented_alike_in_every_batch(piece):
 
 
 @pytest.mark.parametrize("piece", PIECES, ids=repr)
+def test_autocast_changes_no_image(piece):
+    """A selection in bf16 would look at images whose pixels have moved, and the training at others."""
+    x = images(6)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = Augmentation((piece,))(x, draws(6))
+    assert torch.equal(found, Augmentation((piece,))(x, draws(6)))
+
+
+@pytest.mark.parametrize("piece", PIECES, ids=repr)
 def test_shape_range_and_input_type(piece):
     x = images(20)
     before = x.clone()

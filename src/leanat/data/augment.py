@@ -42,9 +42,10 @@ class Augmentation:
     pieces: tuple[Piece, ...] = ()
 
     def __call__(self, x: Tensor, draws: Draws) -> Tensor:
-        """float32 [B, C, H, W] in [0, 1]."""
-        for piece in self.pieces:
-            x = piece(x, draws)
+        """float32 [B, C, H, W] in [0, 1]; the same images inside autocast, where a selection asks for them, as outside."""
+        with torch.autocast(x.device.type, enabled=False):
+            for piece in self.pieces:
+                x = piece(x, draws)
         return unit(x)
 
 
