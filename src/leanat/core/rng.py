@@ -4,7 +4,8 @@ Dropout, AutoAttack and the initialisation of networks draw from torch's generat
 
 The generator is counter-based: the bits of an example are a hash (the finaliser of SplitMix64, Steele, Lea and Flood 2014) of
 a key and a counter, computed in integer arithmetic on the device that holds the data. There is no state, so the draws of an
-example stay the same when examples are left out, the batch size changes, or a run is resumed or moves to another device.
+example stay the same when examples are left out, the batch size changes, or a run is resumed or moves to another device (there
+normal numbers may differ in their last digit).
 """
 
 from __future__ import annotations
