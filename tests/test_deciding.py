@@ -19,6 +19,7 @@ from leanat.core.errors import ConfigError
 from leanat.experiments.claim import Claim, every
 from leanat.plan import looks, structure
 from leanat.report.claims import Line
+from leanat.runs import signals
 
 ROOT = Path(__file__).parents[1]
 
@@ -136,6 +137,13 @@ def test_the_workflow_gets_the_user_s_settings_and_profile(monkeypatch, profile,
     with pytest.raises(ConfigError, match="the same command goes on from there"):
         deciding.workflow(["sat/figure8"], 2, ["scale=demo", "results=r"], profile)
     assert seen[0][3:] == ["figures/sat/figure8.pdf", *where, "--config", "scale=demo", "results=r"]
+
+
+def test_jobs_of_a_round_know_that_signals_come_twice(monkeypatch):
+    """From the cluster, which signals every process, and from here: the second would end them without a checkpoint."""
+    ended = SimpleNamespace(poll=lambda: 0, returncode=0)
+    monkeypatch.setattr(deciding.subprocess, "Popen", lambda command, env, **_: env[signals.HANDED_ON] and ended)
+    deciding.workflow(["sat/figure8"], 2, [], None)
 
 
 def test_the_command_line_hands_over_settings_and_profile(tmp_path, monkeypatch):

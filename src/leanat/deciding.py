@@ -232,7 +232,8 @@ def workflow(items: Sequence[str], cores: int, settings: Sequence[str], profile:
     where = ["--workflow-profile", profile, "--jobs", str(cores)] if profile else ["--cores", str(cores)]
     command = [sys.executable, "-m", "snakemake", *pages, *where, "--config", *settings]
     with signals.heard() as asked:
-        process = subprocess.Popen(command, start_new_session=True)
+        env = os.environ | {signals.HANDED_ON: "1"}
+        process = subprocess.Popen(command, start_new_session=True, env=env)
         # as Ctrl-C in a terminal, which the jobs hear too
         asked.wait_for([process], lambda child: os.killpg(child.pid, signal.SIGINT))
     if asked():

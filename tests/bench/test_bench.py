@@ -23,7 +23,7 @@ from leanat.bench.settings import METHODS, TRAININGS, Settings
 from leanat.core import own_code
 from leanat.core.errors import ConfigError
 from leanat.plan import components, needed, structure
-from leanat.runs import devices
+from leanat.runs import devices, signals
 from leanat.selection.facility import facility_location
 from leanat.selection.last_layer import gradients
 
@@ -396,6 +396,22 @@ def two_jobs(child, monkeypatch, folder):
         monkeypatch.setattr(f"leanat.bench.{name}", new)
     words = ["bench", "--jobs", "2", "--device", "cpu", "--results", folder, "--out", folder / "out"]
     return [*map(str, words)]
+
+
+def test_parts_know_that_signals_come_twice(monkeypatch, tmp_path):
+    """From the cluster, which signals every process, and from the process that started them."""
+
+    class Child:
+        returncode = 0
+
+        def __init__(self, command, env, **_):
+            assert env[signals.HANDED_ON]
+
+        def poll(self):
+            return 0
+
+    monkeypatch.setattr("leanat.bench.pages.write", lambda *_: [])
+    assert cli.main(two_jobs(Child, monkeypatch, tmp_path)) == 0
 
 
 def test_a_part_that_fails_is_one_line(monkeypatch, tmp_path, capsys):
