@@ -118,6 +118,7 @@ CONFIGURATIONS = [
     (CONFIG, "other_counts: false", "other_counts: perhaps", "other_counts: 'perhaps' is not allowed; expected bool"),
     (CONFIG, "papers: [mine]", "papers: [mien]", "config.yaml: papers: there is no paper 'mien'; did you mean mine?"),
     (CONFIG, "change: {}", "change: {mine: {half: {recipe.bacth: 64}}}", "no run has 'recipe.bacth'; did you mean recipe.batch?"),
+    (CONFIG, "change: {}", "change: {mine: {half: {batch: 64}}}", "no run has 'batch'; did you mean recipe.batch?"),
     (CONFIG, "change: {}", "change: {mine: {hafl: {recipe.batch: 64}}}", "yaml: change: mine has no method 'hafl'; did you"),
     (CONFIG, "change: {}", "change: {mine: 3}", "change.mine: a mapping of methods (or all) is expected, got 3"),
     (CONFIG, "change: {}", "change: {mine: {half: [1]}}", "change.mine.half: a mapping of fields to values is expected, got [1]"),
@@ -157,6 +158,13 @@ def test_a_configuration_that_cannot_be_meant(root, capsys, file, text, instead,
     assert said in err
     assert all(line.startswith("leanat: ") for line in err.splitlines())
     assert len(err.splitlines()) <= 8
+
+
+def test_a_row_that_the_paper_does_not_have_is_one_line_for_all_columns_and_says_how_to_mark_it(root, capsys):
+    (root / PRINT).write_text((root / PRINT).read_text().replace("A random half", "A random third"))
+    _, err = answer(capsys, ["check", "--config-dir", root / "config"])
+    assert err.count("has no row 'A random half'") == 1
+    assert 'a row of your own is marked "ours": True' in err
 
 
 def test_latin_1(root, capsys):

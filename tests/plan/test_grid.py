@@ -345,6 +345,15 @@ def test_a_change_of_the_user_is_another_run_and_stands_in_the_foot():
     assert not [line for line in changed.items["qtart/figure5"].factors if "changed" in line]
 
 
+def test_a_change_of_what_only_another_paper_has_is_refused_with_what_may_be_changed():
+    change = {"qtart": {"all": {"method.objective.beta": 2}}}
+    with pytest.raises(ConfigError, match="no run has 'method.objective.beta'") as said:
+        structure.load(CONFIG, {"papers": ["qtart", "advprune"], "change": change})
+    allowed = str(said.value).partition("allowed: ")[2].split(", ")
+    assert "method.objective.smoothing" in allowed
+    assert not {*structure.FIXED} & {*allowed}
+
+
 def test_a_change_that_another_one_replaces_stands_in_no_foot():
     change = {"qtart": {"all": {"recipe.momentum": 0.7}, "sgd": {"recipe.momentum": 0.6}}}
     grid = structure.load(CONFIG, {"papers": ["qtart"], "change": change})

@@ -38,8 +38,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def nearest(name: Any, names: Iterable[str]) -> str:
-    """Returns ``; did you mean ...?`` with the nearest of ``names``, or nothing where none is near."""
-    guess = difflib.get_close_matches(str(name), list(names), 1)
+    """Returns ``; did you mean ...?`` with the nearest of ``names``, or nothing where none is near. Nearest is one that ends
+    in the whole name after a dot, as method.objective.beta does in beta.
+    """
+    names = list(names)
+    guess = [n for n in names if n.endswith(f".{name}")] or difflib.get_close_matches(str(name), names, 1)
     return f"; did you mean {guess[0]}?" if guess else ""
 
 

@@ -20,8 +20,8 @@ from leanat.plan.items import resolve
 
 KINDS = ("table", "figure", "formula")
 FIXED = {  # what of a spec ``change`` does not reach
-    "data.name": "items name data sets, and a scale puts others in their place",
-    "model.name": "items name networks, and a scale puts others in their place",
+    "data.name": "items name data sets, and a scale puts others in their place (docs/adding.md)",
+    "model.name": "items name networks, and a scale puts others in their place (docs/adding.md)",
     "seed": "seeds, or more_seeds of an item, says how many there are",
     "code": "it is the meaning that training has in this version",
 }
@@ -77,8 +77,9 @@ def _of_changes(grid: Grid) -> Iterator[str]:
             if method not in (method_names := ["all", *grid.papers[paper].methods]):
                 yield f"change: {paper} has no method {method!r}{did_you_mean(method, method_names)}"
                 continue
-            runs = [r.spec for r in grid.runs.values() if method == "all" or f"-{method}-s" in r.id]
-            fields = {name for spec in runs for name in field_names(spec)}
+            own = {run for item in grid.items.values() if item.paper == paper for run in item.all_runs}
+            specs = [grid.runs[run].spec for run in own if method == "all" or f"-{method}-s" in run]
+            fields = {name for spec in specs for name in field_names(spec)} - FIXED.keys()
             for name in values or {}:
                 if name in FIXED:
                     yield f"change: {paper}.{method}: {name} cannot be changed here: {FIXED[name]}"

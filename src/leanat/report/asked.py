@@ -70,7 +70,7 @@ def item_problems(
                     if str(error).startswith(str(published)):  # faults of the file itself, with their lines
                         problems |= dict.fromkeys(str(error).splitlines())
                     else:
-                        problems[f"{at}: published: {error}"] = None
+                        first.setdefault(f"published: {error}", at)
         problems |= dict.fromkeys(f"{at}: {text}" for text, at in first.items())
     return list(problems)
 

@@ -55,7 +55,8 @@ def lookup(paper: str, item: str, row: str, column: str, folder: Path | str = "p
     numbers = load(paper, item, folder)
     in_row = [number for number in numbers if number.row == row]
     if not in_row:
-        raise ValueError(f"{paper} {item} has no row {row!r}; {nearest(row, (n.row for n in numbers))}")
+        close = nearest(row, (n.row for n in numbers))
+        raise ValueError(f'{paper} {item} has no row {row!r}; {close}; a row of your own is marked "ours": True')
     for number in in_row:
         if number.column == column:
             return number
