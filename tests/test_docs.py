@@ -57,3 +57,11 @@ def test_every_file_of_the_map_is_there_and_no_walk_is_longer_than_six():
     walks = [line for line in text.splitlines() if " -> " in line and line.startswith("|")]
     assert len(walks) == 4
     assert max(line.count(" -> ") for line in walks) < 6
+
+
+def test_the_suites_of_the_page_on_attacks_are_there():
+    papers = structure.load(ROOT / "config").papers
+    rows = re.findall(r"^\| `([\w/]+)` \| .* \| l_", (ROOT / "docs/attacking.md").read_text(), re.M)
+    assert len(rows) == 7
+    for paper, _, suite in (row.partition("/") for row in rows):
+        assert (suite or "main") in papers[paper].suites
