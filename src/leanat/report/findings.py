@@ -1,8 +1,11 @@
-"""Numbers of cells as text, for sentences and tables; which cells were asked for is remembered."""
+"""Numbers of cells as text, and the sentences and tables of ``findings.jinja`` that they stand in."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from leanat.report.statistics import Interval, paired_difference, t_interval
 
@@ -55,6 +58,23 @@ class Findings:
         """Row less other row, paired over seeds, with its 95 % interval: ``+0.4 [-0.8, 1.5]``."""
         return _text(paired_difference(self.values(item, row, column), self.values(item, other, column)), digits)
 
+    def seeds(self, item: str, rows: Iterable[str], column: str, parts: Sequence[str] = ("",)) -> str:
+        """How many seeds the rows have, such as "5 seeds" or "3 to 5 seeds"; ``parts``: of each row, where it has several."""
+        names = (" | ".join(filter(None, (row, part))) for row in rows for part in parts)
+        counts = {len(self.values(item, name, column)) for name in names}
+        if len(counts) > 1:
+            return f"{min(counts)} to {max(counts)} seeds"
+        return "one seed" if counts == {1} else f"{counts.pop()} seeds"
+
+    def present(self, item: str, rows: Mapping[str, str], column: str) -> dict[str, str]:
+        """Of rows by a name of ours those that have a number."""
+        return {name: row for name, row in rows.items() if self.has(item, row, column)}
+
+    def span(self, item: str, rows: Iterable[str], column: str, before: str = "") -> str:
+        """The least and the greatest mean, such as ``12 to 34``; ``before``: with what the name of each row begins."""
+        means = sorted(float(self.mean(item, before + row, column)) for row in rows)
+        return f"{means[0]:.0f} to {means[-1]:.0f}"
+
     def _interval(self, item: str, row: str, column: str) -> Interval:
         values = self.values(item, row, column)
         if len(values) == 1 and self._alone:
@@ -62,10 +82,16 @@ class Findings:
         return t_interval(list(values.values()))
 
 
-def rows_of(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """The lines of a Markdown table that stands within an entry of a list, with an empty line on either side."""
-    first, *others = (f"  | {' | '.join(line)} |" for line in (head, *rows))
-    return ["", first, f"  |{'---|' * len(head)}", *others, ""]
+def told(macro: str, of: Findings) -> list[str]:
+    """The entries of a macro of ``findings.jinja``: a line for each paragraph and each row of a table."""
+    env = Environment(
+        loader=PackageLoader("leanat.report", "."), trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+    )
+    entries = []
+    for paragraph in re.split(r"\n\s*\n", getattr(env.get_template("findings.jinja").module, macro)(of).strip()):
+        table = paragraph.lstrip().startswith("|")
+        entries += ["", *paragraph.strip("\n").split("\n"), ""] if table else [" ".join(paragraph.split())]
+    return entries
 
 
 def _text(interval: Interval, digits: int) -> str:

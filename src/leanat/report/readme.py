@@ -11,7 +11,7 @@ import json
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from leanat.core.files import write_csv, write_text
@@ -21,7 +21,7 @@ from leanat.plan.item import Item
 from leanat.report import ledger, ledger_text, published
 from leanat.report.cells import Items
 from leanat.report.claims import load
-from leanat.report.findings import Cells, Findings, Values, rows_of
+from leanat.report.findings import Cells, Findings, Values, told
 from leanat.report.photographs import photographs
 from leanat.runs import records
 
@@ -167,7 +167,13 @@ def _table(verdicts: Mapping[str, Counter[tuple[str, str]]]) -> list[str]:
         numbers = ([sum(counts[paper, kind] for paper in of) for counts in verdicts.values()] for kind in kinds)
         return [name, *(" → ".join(map(str, found)) for found in numbers)]
 
-    return rows_of(["paper", *kinds.values()], [*(cells(f"`{p}`", [p]) for p in papers), cells("all", papers)])
+    return _rows(["paper", *kinds.values()], [*(cells(f"`{p}`", [p]) for p in papers), cells("all", papers)])
+
+
+def _rows(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a Markdown table that stands within an entry of a list, with an empty line on either side."""
+    first, *others = (f"  | {' | '.join(line)} |" for line in (head, *rows))
+    return ["", first, f"  |{'---|' * len(head)}", *others, ""]
 
 
 def _same_test(row: Mapping[str, str], claim: Claim | None) -> bool:
@@ -209,98 +215,4 @@ def _on_photographs(rows: Sequence[Mapping[str, str]]) -> list[str]:
 
 def demo(of: Findings) -> list[str]:
     """What the demo shows, one entry or two per paper."""
-    return [*_coreset(of), *_qtart(of), *_saliency(of), *_sat(of)]
-
-
-def _coreset(of: Findings) -> list[str]:
-    error, share = "coreset/gradient_error", "cosine, last layer | all epochs | {}"
-    chosen = ("Random", "GradMatch, by batch", "GradMatch, by class")
-    kinds = ("500 near-copies of 25 digits, 100 others", "40 % wrong labels", "long tail of classes")
-
-    names = {"GRAD-MATCH by batch": "GradMatch, by batch", "GRAD-MATCH by class": "GradMatch, by class"}
-    rivals = names | {"CRAIG by batch": "Craig, by batch", "CRAIG by class": "Craig, by class"}
-
-    def above(kind: str) -> list[str]:
-        """Of one kind of data, what each selection has over random subsets."""
-        chance = f"{kind} | Random, drawn again"
-        return [of.gap("coreset/redundancy", f"{kind} | {row}", chance, "RACC") for row in rivals.values()]
-
-    return [
-        "- `coreset`: the cosine between the gradient of the chosen examples and that of all, by the share of the digits that is "
-        "kept (equation 6; trained networks; the last layer, whose gradients the methods match).",
-        *rows_of(
-            ["kept", "random", *names],
-            ([f"{k} %", *(of.mean(error, share.format(k), name, 2) for name in chosen)] for k in (10, 30, 50)),
-        ),
-        "- `coreset`: robust accuracy where at most 64 images are kept, in points above random subsets (5 seeds; the intervals "
-        "are not corrected for the twelve comparisons).",
-        *rows_of(["training set", *rivals], ([kind, *above(kind)] for kind in kinds)),
-    ]
-
-
-def _qtart(of: Findings) -> list[str]:
-    nets = ("VGG16", "MobileNet", "DenseNet", "ResNet50")
-
-    def among(tau: int, kind: str, column: str) -> str:
-        means = sorted(float(of.mean("qtart/planted", f"{tau} | {net}", f"{kind} | {column}")) for net in nets)
-        return f"{means[0]:.0f} to {means[-1]:.0f} %"
-
-    columns = ("clean", "FGSM, radius 2/255")
-    effects = {
-        "label smoothing alone": "0 | Baseline + label smoothing",
-        "removal alone": "0.25 | Q-TART's removal",
-        "both, which is Q-TART": "0.25 | Q-TART (Ours)",
-    }
-    windows = {
-        "instability, last layer": "last layer",
-        "instability, Gaussian window over all layers": "gaussian",
-        "training loss": "training loss",
-    }
-    blends = among(100, "blends", "training loss"), among(100, "blends", "gaussian")
-    return [
-        "- `qtart`: accuracy in points above plain SGD, with one recipe for all rows (20 seeds). Removal takes the 2 noisiest of "
-        "600 examples (the paper: 0.25 %).",
-        *rows_of(
-            ["", *columns],
-            ([name, *(of.interval("qtart/decomposition", row, c) for c in columns)] for name, row in effects.items()),
-        ),
-        "- `qtart`: whether faint images, 5 % of a set of drawn shapes, are the ones that Q-TART would remove (`planted`). The "
-        "table has their share among the 5 % that each ranking puts first, from the lowest to the highest of four networks; "
-        "chance is 5 %. Blends of two classes, 2 % of the set, are found by the loss only: at twice the paper's tau they are "
-        f"{blends[0]} of its 5 %, against {blends[1]} with the Gaussian window.",
-        *rows_of(
-            ["ranked by", "at the paper's tau", "at twice that"],
-            ([name, among(50, "faint", key), among(100, "faint", key)] for name, key in windows.items()),
-        ),
-    ]
-
-
-def _saliency(of: Findings) -> list[str]:
-    table, column = "saliency/table1", "PGD-20"
-    ours, teacher = "Non-iterative methods, curriculum | OURS", "Iterative methods, no curriculum | AT(PGD-7)[3]"
-    standard = "Our references | Standard training"
-    own = of.level("saliency/weights", "The paper's own weights | OURS, own weights", column)
-    robust, plain = of.level(table, ours, column), of.level(table, standard, column)
-    return [
-        f"- `saliency`: networks that never see an attack in training become robust: OURS reaches {robust} % under PGD-20, "
-        f"standard training {plain} %. The adversarially trained teacher is {of.gap(table, teacher, ours, column)} points "
-        f"above OURS. With the paper's own beta and gamma OURS reaches {own} % at this scale (`weights`).",
-    ]
-
-
-def _sat(of: Findings) -> list[str]:
-    matrix, classes = "sat/figure2", ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-
-    def span(before: str, column: str, unit: str) -> str:
-        means = sorted(float(of.mean(matrix, before + name, column)) for name in classes)
-        return f"{means[0]:.0f} to {means[-1]:.0f} {unit}"
-
-    on_a, others = (
-        f"{span('', column, unit)} with the authors' weights and {span('w = 1 | ', column, unit)} with w = 1"
-        for column, unit in (("A", "%"), ("gain on B", "points"))
-    )
-    full = of.mean(matrix, "full AT", "A")
-    return [
-        f"- `sat`: one class of ten is attacked in training (Figure 2). Robust accuracy on it is {on_a}, from class to class. "
-        f"The other nine gain {others} over a training without attacks. Full adversarial training reaches {full} % on all.",
-    ]
+    return told("demo", of)
