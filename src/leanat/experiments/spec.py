@@ -93,6 +93,15 @@ def plain(value: Any) -> Any:
     return plain(value.value) if isinstance(value, Assumed) else value
 
 
+def nodes(value: Any, where: str = "") -> Iterator[tuple[str, Any]]:
+    """(path, value) of a plain value and of all that stands inside it, the outer before the inner: ``spec.data.augment[0]``."""
+    yield where, value
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        yield from nodes(inner, f"{where}.{key}")
+    for k, inner in enumerate(value) if isinstance(value, list) else ():
+        yield from nodes(inner, f"{where}[{k}]")
+
+
 def assumptions(value: Any, where: str = "") -> Iterator[tuple[str, Any, str]]:
     """(key, value, reason) of every assumption inside."""
     if isinstance(value, Assumed):

@@ -20,7 +20,7 @@ from leanat.core.errors import ConfigError, did_you_mean
 from leanat.experiments import scales as scaling
 from leanat.experiments.paper import Paper
 from leanat.experiments.scales import Scale
-from leanat.experiments.spec import PARTS, Upstream, assumptions, merge, plain, with_field
+from leanat.experiments.spec import PARTS, Upstream, assumptions, merge, nodes, plain, with_field
 from leanat.plan.item import Item, Timed
 
 CODE = 3  # the meaning of the training code; bumped by hand when the same spec gives another result
@@ -290,11 +290,9 @@ class Grid:
 
 def named_runs(value: Any) -> Iterator[str]:
     """The runs that a resolved value names."""
-    if isinstance(value, str) and value.startswith(UPSTREAM):
-        yield value.removeprefix(UPSTREAM)
-    if isinstance(value, (dict, list)):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from named_runs(inner)
+    return (
+        text.removeprefix(UPSTREAM) for _, text in nodes(value) if isinstance(text, str) and text.startswith(UPSTREAM)
+    )
 
 
 def _stands(change: Change, spec: dict[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from leanat.experiments.paper import ItemSpec, Paper, compared_methods
-from leanat.experiments.spec import Assumed, Upstream, assumptions
+from leanat.experiments.spec import Assumed, Upstream, assumptions, nodes, plain
 from leanat.plan.grid import Grid
 
 Mark = tuple[str, Any, str]  # what, value, reason
@@ -61,20 +61,10 @@ def _of_cell(whole: Grid, config: Paper, item: ItemSpec, facts: Mapping[str, Any
         if attack in names or (names & {"worst", "masking"} and attack != "sources"):
             yield from assumptions(entry, attack)
             yield from config.choices({**facts, "attack": attack})
-            for other in _runs(entry):
+            for other in (inner for _, inner in nodes(plain(entry)) if isinstance(inner, Upstream)):
                 yield from whole.run({**facts, **other.cell}, other.seed or 0, other.settings or None).assumed
     if names & set(attacks):
         yield from assumptions(attacks.get("sources", {}), "sources")
-
-
-def _runs(value: Any) -> Iterator[Upstream]:
-    """The runs that an attack names."""
-    value = value.value if isinstance(value, Assumed) else value
-    if isinstance(value, Upstream):
-        yield value
-    elif isinstance(value, (dict, list)):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from _runs(inner)
 
 
 def _own(part: Any) -> Iterator[Mark]:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from leanat.experiments.spec import named_part
+from leanat.experiments.spec import named_part, nodes
 from leanat.plan.grid import CODE, Grid
 
 
@@ -34,7 +34,10 @@ def spec_problems(spec: Mapping[str, Any], dataset: Mapping[str, Any] | None) ->
     problems += empty_part(share, dataset["train"], "spec.data.validation")
     problems += empty_part((spec.get("early_stop") or {}).get("share"), dataset["test"], "spec.early_stop.share")
     examples = dataset["train"] * (1 - (share or 0))
-    for where, key, value in _numbers(spec["method"].get("selector"), "spec.method.selector"):
+    for where, value in nodes(spec["method"].get("selector"), "spec.method.selector"):
+        key = where.rpartition(".")[2]
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            continue
         if key in ("count", "gamma") and value >= examples:
             problems.append(
                 f"{where}: {value:g} examples to leave out; allowed: below {examples:g}, as many as {name} trains on"
@@ -68,39 +71,27 @@ def attack_problems(value: Any, dataset: Mapping[str, Any], where: str) -> Itera
     """Radii and steps that no image in [0, 1] of this size can take, wherever a threat model stands, and parts of the test
     images that are none or all of them.
     """
-    if isinstance(value, list):
-        for i, part in enumerate(value):
-            yield from attack_problems(part, dataset, f"{where}[{i}]")
-    if not isinstance(value, dict):
-        return
-    yield from empty_part(value.get("holdout"), dataset["test"], f"{where}.holdout")
     longest = math.sqrt(dataset["channels"]) * dataset["size"]  # from all black to all white
-    if isinstance(value.get("threat"), dict) and value["threat"]:
-        norm, ball = named_part(value["threat"])
-        most = {"linf": 1.0, "l2": longest}.get(norm)
-        numbers = {"threat": (ball or {}).get("eps"), "step_size": value.get("step_size")}
-        for key, number in numbers.items():
-            if most is not None and isinstance(number, (int, float)) and number > most:
-                at = f"{where}.{key}" + f".{norm}.eps" * (key == "threat")
-                yield f"{at}: {number:g}; allowed: 0 to {most:.4g}, pixels are in [0, 1] (8 levels of 255 are 8/255)"
-    for key, part in value.items():
-        yield from attack_problems(part, dataset, f"{where}.{key}")
-
-
-def _numbers(value: Any, where: str) -> Iterator[tuple[str, str, float]]:
-    if isinstance(value, dict):
-        for key, part in value.items():
-            if isinstance(part, (int, float)) and not isinstance(part, bool):
-                yield f"{where}.{key}", key, part
-            else:
-                yield from _numbers(part, f"{where}.{key}")
+    for at, part in nodes(value, where):
+        if not isinstance(part, dict):
+            continue
+        yield from empty_part(part.get("holdout"), dataset["test"], f"{at}.holdout")
+        if isinstance(part.get("threat"), dict) and part["threat"]:
+            norm, ball = named_part(part["threat"])
+            most = {"linf": 1.0, "l2": longest}.get(norm)
+            numbers = {f"threat.{norm}.eps": (ball or {}).get("eps"), "step_size": part.get("step_size")}
+            for key, number in numbers.items():
+                if most is not None and isinstance(number, (int, float)) and number > most:
+                    allowed = f"0 to {most:.4g}, pixels are in [0, 1] (8 levels of 255 are 8/255)"
+                    yield f"{at}.{key}: {number:g}; allowed: {allowed}"
 
 
 def beyond_end(spec: Mapping[str, Any]) -> list[tuple[str, int]]:
     """The checks and removals of a spec that come when it is over: the field and its epoch."""
     epochs = spec["recipe"]["epochs"]
     late = [("early_stop.checks", at) for at in (spec.get("early_stop") or {}).get("checks", []) if at > epochs]
-    return late + [(key, at) for key, at in _starts(spec["method"]["selector"]) if at >= epochs]
+    starts = (at for where, at in nodes(spec["method"]["selector"]) if where.endswith(".once.tau"))
+    return late + [("tau", at) for at in starts if at >= epochs]
 
 
 def beyond(grid: Grid) -> list[str]:
@@ -113,15 +104,6 @@ def beyond(grid: Grid) -> list[str]:
         for key, at in late:
             first_runs.setdefault((run.id.rpartition("-s")[0], key, at, epochs), run.id)
     return [f"{run}: {key} {at} never acts in {epochs} epochs" for (_, key, at, epochs), run in first_runs.items()]
-
-
-def _starts(selector: Any) -> Iterator[tuple[str, int]]:
-    """tau of a selector, and of those inside."""
-    for name, fields in selector.items() if isinstance(selector, dict) else ():
-        if name == "once":
-            yield "tau", fields["tau"]
-        for inner in fields.values() if isinstance(fields, dict) else ():
-            yield from _starts(inner)
 
 
 def _drops(rate: Any) -> list[int]:
