@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,17 @@ PATHS = ("results", "data_dir")  # 2026/11 is a folder, and no fraction
 MOST_SEEDS = 1000  # each is a training of every run
 COMMAND_LINE = "command line (--config or --set)"
 DEVICE = re.compile(r"auto|cpu|cuda(:(0|[1-9][0-9]*))?")
+AT_LEAST_1 = (lambda value: value >= 1, "at least 1")
+RULES: dict[str, tuple[tuple[Callable[[Any], Any], str], ...]] = {  # of a value that is of its kind and not null
+    "seeds": (
+        (lambda value: value >= 1, "at least 1, or null for as many as the scale says"),
+        (lambda value: value <= MOST_SEEDS, f"at most {MOST_SEEDS}, each trains every run"),
+    ),
+    "results": ((bool, "a folder"), (lambda text: not {*"{}"} & {*text}, "{ and } are Snakemake's wildcards")),
+    "papers": ((bool, "names of papers, or null for all"),),
+    **dict.fromkeys(("gpus", "jobs_per_gpu", "max_hours"), (AT_LEAST_1,)),
+    "device": ((DEVICE.fullmatch, "allowed: auto, cpu, cuda, cuda:N"),),
+}
 VARIABLE = re.compile(r"\$(\w+|\{\w+\})")  # of a shell, as a whole part of a path
 COUNTS = {"train": 1, "test": 1, "classes": 2, "channels": 1, "size": 1}  # of a data set, and the least each may be
 
@@ -101,12 +112,12 @@ def _problems(settings: Mapping[str, Any], own: Mapping[str, Any], path: Path) -
             continue
         value, kinds = settings[key], kind if isinstance(kind, tuple) else (kind,)
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-            expected = " or ".join(k.__name__.replace("NoneType", "null") for k in kinds)
-            yield f"{where(key)}: {key}: {value!r} is not allowed; expected {expected}"
-    if isinstance(seeds := settings.get("seeds"), int) and seeds < 1:
-        yield f"{where('seeds')}: seeds: {seeds} is not allowed; at least 1, or null for as many as the scale says"
-    elif isinstance(seeds, int) and seeds > MOST_SEEDS:
-        yield f"{where('seeds')}: seeds: {seeds} is not allowed; at most {MOST_SEEDS}, each trains every run"
+            allowed = "expected " + " or ".join(k.__name__.replace("NoneType", "null") for k in kinds)
+        else:
+            rules = RULES.get(key, ()) if value is not None else ()
+            allowed = next((words for holds, words in rules if not holds(value)), None)
+        if allowed:
+            yield f"{where(key)}: {key}: {value!r} is not allowed; {allowed}"
     if isinstance(more := settings.get("more_seeds"), dict):
         for item, count in more.items():
             if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_SEEDS:
@@ -118,21 +129,10 @@ def _problems(settings: Mapping[str, Any], own: Mapping[str, Any], path: Path) -
         elif isinstance(value, str) and any(map(VARIABLE.fullmatch, value.split("/"))):
             why = "only a shell puts in variables; write the folder itself"
             yield f"{where(key)}: {key}: {value} is not allowed; {why}"
-    if (results := settings.get("results")) == "":
-        yield f"{where('results')}: results: '' is not allowed; a folder"
-    elif isinstance(results, str) and {*"{}"} & {*results}:
-        yield f"{where('results')}: results: {results!r} is not allowed; {{ and }} are Snakemake's wildcards"
-    if settings.get("papers") == []:
-        yield f"{where('papers')}: papers: [] is not allowed; names of papers, or null for all"
-    for key in ("gpus", "jobs_per_gpu", "max_hours"):
-        if isinstance(value := settings.get(key), int) and value < 1:
-            yield f"{where(key)}: {key}: {value} is not allowed; at least 1"
     if isinstance(change := settings.get("change"), dict):
         yield from (f"{where('change')}: {line}" for line in _of_change(change))
     if isinstance(scale := settings.get("scale"), str) and scale not in SCALES:
         yield f"{where('scale')}: scale: there is no scale {scale!r}{did_you_mean(scale, SCALES)}"
-    if isinstance(device := settings.get("device"), str) and not DEVICE.fullmatch(device):
-        yield f"{where('device')}: device: {device!r} is not allowed; allowed: auto, cpu, cuda, cuda:N"
 
 
 def _of_change(change: Mapping[str, Any]) -> Iterator[str]:
