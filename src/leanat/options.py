@@ -122,7 +122,7 @@ def setting_pairs() -> list[str]:
     return pairs
 
 
-def config_option(sub: argparse.ArgumentParser) -> None:
+def config_option(sub: argparse._ActionsContainer) -> None:
     sub.add_argument(
         "--config-dir",
         type=path,
@@ -131,7 +131,7 @@ def config_option(sub: argparse.ArgumentParser) -> None:
     )
 
 
-def config_options(sub: argparse.ArgumentParser) -> None:
+def config_options(sub: argparse._ActionsContainer) -> None:
     config_option(sub)
     sub.add_argument(
         "--set", nargs="*", action="extend", metavar="KEY=VALUE", help="settings over those of config.yaml"
@@ -139,7 +139,7 @@ def config_options(sub: argparse.ArgumentParser) -> None:
     sub.set_defaults(results=None)
 
 
-def results_option(sub: argparse.ArgumentParser) -> None:
+def results_option(sub: argparse._ActionsContainer) -> None:
     sub.add_argument("--results", type=path, help="where runs are kept (default: that of config.yaml)")
 
 
@@ -201,7 +201,7 @@ def of_runs(arguments: argparse.Namespace) -> None:
             raise ConfigError([f"attack: {run}: not in {folder}; name its folder of results: --results DIR"])
 
 
-def run_options(sub: argparse.ArgumentParser) -> None:
+def run_options(sub: argparse._ActionsContainer) -> None:
     results_option(sub)
     sub.add_argument("--data-dir", type=folder_or_none, help="folder of the real data sets")
     sub.add_argument("--device", help="auto, cpu, cuda or cuda:N (default: that of config.yaml)")
