@@ -6,7 +6,6 @@ settings, words such as ``8/255`` or ``SGD``; only a number has a ``value``, and
 
 from __future__ import annotations
 
-import csv
 import difflib
 import math
 from collections.abc import Iterable
@@ -69,34 +68,20 @@ def check(path: Path | str) -> list[Number]:
 
     Two rows of one cell must agree: they are two sources of one number, and become one row with both notes.
     """
-    try:
-        return _checked(Path(path))
-    except csv.Error as error:
-        raise ValueError(f"{path}: damaged: {error}; {records.COMMITTED}") from None
-
-
-def _checked(path: Path) -> list[Number]:
-    faults, numbers, lines = [], {}, {}
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.reader(file, strict=True)
-        header = next(rows, [])
-        if header != COLUMNS:
-            raise ValueError(f"{path}: the first line must be {','.join(COLUMNS)}, not {','.join(header)}")
-        for fields in rows:
-            fault = _fault(fields, path.stem)
-            if fault:
-                faults.append(f"{path}:{rows.line_num}: {fault}")
-                continue
-            paper, item, row, column, text, unit, note = fields
-            number = Number(paper, item, row, column, _number(text), text, unit, note)
-            key = (item, row, column)
-            first = numbers.setdefault(key, number)
-            line = lines.setdefault(key, rows.line_num)
-            if line != rows.line_num and (first.text, first.unit) != (text, unit):
-                contradiction = f"{text} {unit} here, {first.text} {first.unit} in line {line}"
-                faults.append(f"{path}:{rows.line_num}: {item}, {row!r}, {column!r} stands twice: {contradiction}")
-            elif line != rows.line_num:
-                numbers[key] = first._replace(note="; ".join(filter(None, (first.note, note))))
+    path, faults, numbers, lines = Path(path), [], {}, {}
+    for at, fields in records.committed_rows(path, COLUMNS):
+        if fault := _fault(fields, path.stem):
+            faults.append(f"{path}:{at}: {fault}")
+            continue
+        paper, item, row, column, text, unit, note = fields
+        key = (item, row, column)
+        first = numbers.setdefault(key, Number(paper, item, row, column, _number(text), text, unit, note))
+        line = lines.setdefault(key, at)
+        if line != at and (first.text, first.unit) != (text, unit):
+            contradiction = f"{text} {unit} here, {first.text} {first.unit} in line {line}"
+            faults.append(f"{path}:{at}: {item}, {row!r}, {column!r} stands twice: {contradiction}")
+        elif line != at:
+            numbers[key] = first._replace(note="; ".join(filter(None, (first.note, note))))
     if faults:
         raise ValueError("\n".join(faults))
     return list(numbers.values())

@@ -8,7 +8,7 @@ they give the interval, over test images alone.
 
 from __future__ import annotations
 
-import csv
+import itertools
 import math
 import re
 from collections.abc import Iterable
@@ -59,10 +59,7 @@ def load(paper: str, item: str, folder: Path | str = "replicated") -> dict[tuple
     path = Path(folder) / paper / f"{item}.csv"
     if not path.is_file():
         return {}
-    try:
-        cells = _load(path)
-    except csv.Error as error:
-        raise ValueError(f"{path}: damaged: {error}; {records.COMMITTED}") from None
+    cells = _load(path)
     if not (alone := [key for key, cell in cells.items() if len(cell.values) == 1]):
         return cells
     from leanat.report import examples  # loads numpy
@@ -79,21 +76,18 @@ def _load(path: Path) -> dict[tuple[str, str, str], Cell]:
     faults: list[str] = []
     cells: dict[tuple[str, str, str], Cell] = {}
     claims: dict[tuple[str, str, str], dict[str, str]] = {}
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file, strict=True)
-        if rows.fieldnames != COLUMNS:
-            raise ValueError(f"{path}: the first line must be {','.join(COLUMNS)}")
-        for row in rows:
-            key = (row["row"], row["column"], row["metric"])
-            fault = _fault(row) or _contradiction(row, claims.setdefault(key, row))
-            if not fault and key in cells and int(row["seed"]) in cells[key].values:
-                fault = f"seed {row['seed']} stands twice"
-            if fault:
-                faults.append(f"{path}:{rows.line_num}: {' | '.join(map(str, key))}: {fault}")
-                continue
-            cell = cells.setdefault(key, Cell({}, {}, row["scale"], row["device"], int(row["tested"])))
-            cell.values[int(row["seed"])] = float(row["value"])
-            cell.runs[int(row["seed"])] = row["run"]
+    for line, fields in records.committed_rows(path, COLUMNS):
+        row = dict(itertools.zip_longest(COLUMNS, fields))
+        key = (row["row"], row["column"], row["metric"])
+        fault = _fault(row) or _contradiction(row, claims.setdefault(key, row))
+        if not fault and key in cells and int(row["seed"]) in cells[key].values:
+            fault = f"seed {row['seed']} stands twice"
+        if fault:
+            faults.append(f"{path}:{line}: {' | '.join(map(str, key))}: {fault}")
+            continue
+        cell = cells.setdefault(key, Cell({}, {}, row["scale"], row["device"], int(row["tested"])))
+        cell.values[int(row["seed"])] = float(row["value"])
+        cell.runs[int(row["seed"])] = row["run"]
     for key, cell in cells.items():
         promised = sorted(map(int, claims[key]["seeds"].split()))
         if sorted(cell.values) != promised or int(claims[key]["n"]) != len(promised):

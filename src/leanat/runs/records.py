@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -265,6 +265,21 @@ def rows(path: Path, *need: str, again: str = AGAIN) -> list[dict[str, str]]:
     if wrong := next((words for words, holds in why.items() if holds), None):
         raise ValueError(f"{path}: damaged: {wrong}; {again}")
     return [dict(zip(head, row, strict=True)) for row in body]
+
+
+def committed_rows(path: Path, columns: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """The number of its line and the fields of each row of a CSV that comes with the checkout, whose first line is ``columns``.
+
+    Raises ValueError with the file.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            table = csv.reader(file, strict=True)
+            if (head := next(table, [])) != columns:
+                raise ValueError(f"{path}: the first line must be {','.join(columns)}, not {','.join(head)}")
+            yield from ((table.line_num, fields) for fields in table if fields)
+    except csv.Error as error:
+        raise ValueError(f"{path}: damaged: {error}; {COMMITTED}") from None
 
 
 def check_numbers(path: Path, rows: Iterable[Mapping[str, str]], names: Iterable[str], again: str = AGAIN) -> None:
