@@ -8,7 +8,6 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -225,19 +224,13 @@ def _case_record(case: CaseResult, line: Line) -> dict[str, Any]:
 
 def write_pdf(lines_by_paper: Mapping[str, list[Line]], titles: Mapping[str, str], papers: Path, stem: Path) -> None:
     """``stem``.pdf and .png, a section per paper; same lines, same bytes."""
-    import typst
-
     data = {
         "notes": notes(lines_by_paper),
         "heads": [*COUNTED, "in all"],
         "counts": [[paper, *_counts(lines)] for paper, lines in lines_by_paper.items()],
         "papers": [_section(p, ls, titles[p], papers) for p, ls in lines_by_paper.items()],
     }
-    source = resources.files("leanat.report").joinpath("ledger.typ").read_bytes()
-    compiler = typst.Compiler(sys_inputs={"data": json.dumps(data)}, ignore_system_fonts=True)
-    pages = compiler.compile(source, format="png", ppi=PPI)
-    pages = [pages] if isinstance(pages, bytes) else pages
-    typeset.write(compiler.compile(source, format="pdf"), pages, stem)
+    typeset.write(*typeset.render(data, page="ledger.typ", ppi=PPI), stem)
 
 
 def _counts(lines: Sequence[Line]) -> list[str]:

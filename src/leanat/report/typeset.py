@@ -32,13 +32,15 @@ def frame(item: Filled, notes: Sequence[Mapping[str, str]], claims: Sequence[Map
     }
 
 
-def render(data: Mapping[str, Any], plot: Mapping[str, bytes] | None = None) -> tuple[bytes, list[bytes]]:
+def render(
+    data: Mapping[str, Any], plot: Mapping[str, bytes] | None = None, page: str = "item.typ", ppi: int = PPI
+) -> tuple[bytes, list[bytes]]:
     """The PDF and its pages as PNG. ``plot``: a picture for each of both, "pdf" and "png", in place of a table."""
     import typst
 
     outputs: dict[str, Any] = {}
     with TemporaryDirectory() as place:
-        for name in ("page.typ", "item.typ"):
+        for name in ("page.typ", page):
             Path(place, name).write_bytes(resources.files("leanat.report").joinpath(name).read_bytes())
         for form in ("pdf", "png"):
             own = dict(data)
@@ -46,9 +48,9 @@ def render(data: Mapping[str, Any], plot: Mapping[str, bytes] | None = None) -> 
                 own["plot"] = f"plot.{form}"
                 Path(place, own["plot"]).write_bytes(plot[form])
             compiler = typst.Compiler(
-                Path(place, "item.typ"), root=place, sys_inputs={"data": json.dumps(own)}, ignore_system_fonts=True
+                Path(place, page), root=place, sys_inputs={"data": json.dumps(own)}, ignore_system_fonts=True
             )
-            outputs[form] = compiler.compile(format=form, ppi=PPI)
+            outputs[form] = compiler.compile(format=form, ppi=ppi)
     return outputs["pdf"], [outputs["png"]] if isinstance(outputs["png"], bytes) else outputs["png"]
 
 
