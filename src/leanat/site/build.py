@@ -8,7 +8,6 @@ import re
 import shutil
 import tomllib
 from collections import Counter
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -31,20 +30,6 @@ LIKE = 4  # other seeds that a run names
 WIDE, WIDE_BESIDE = 840, 740  # pixels of a figure, of a table beside the paper's values
 
 
-@dataclass(frozen=True)
-class Site:
-    """All that the pages are made of."""
-
-    grid: Grid
-    items: dict[str, items.Item]
-    missing: dict[str, str]
-    ledger: claims.Ledger
-    runs: dict[str, runs.Run]
-    cells: dict[str, list[tuple[str, int, int]]]  # of each run
-    papers_of: dict[str, list[str]]  # of each run
-    sheets: pictures.Sheets
-
-
 def write(grid: Grid, results: Path, root: Path, figures: Path, out: Path) -> str:
     """Makes the site anew in ``out``, and returns a line about it. Raises ConfigError where nothing is finished yet.
 
@@ -55,14 +40,14 @@ def write(grid: Grid, results: Path, root: Path, figures: Path, out: Path) -> st
     )  # a link stays; this folder has a name, too
     if out.exists() and any(out.iterdir()) and not (out / "assets" / "site.css").is_file():
         raise ConfigError([f"site: {out} holds something else; remove it, or name another folder by --out"])
-    site = collect(grid, results, root)
+    site = Site(grid, results, root, figures)
     if not site.runs:
         raise ConfigError([f"site: no run is finished yet below {results}"])
     beside = out.with_name(f".{out.name}.new")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     try:
-        Writer(site, beside, figures, root, results).all()
+        site.write(beside)
         shutil.rmtree(out, ignore_errors=True)
         beside.rename(out)
     finally:
@@ -72,25 +57,20 @@ def write(grid: Grid, results: Path, root: Path, figures: Path, out: Path) -> st
     return f"{out / 'index.html'}: {len(site.items)} items, {len(site.runs)} runs, {len(files)} files, {size:.1f} MB"
 
 
-def collect(grid: Grid, results: Path, root: Path) -> Site:
-    """Reads everything; what is not finished is left out, with the reason where it is an item."""
-    finished_items, missing = items.fill(grid, results, root)
-    at_paper, sheets, done = items.paper_specs(grid), pictures.Sheets(), {}
-    for run in items.runs_of(grid):
-        if (results / "runs" / run / "metrics.json").is_file():
-            done[run] = runs.read(run, grid, results, at_paper.get(run), sheets)
-    ledger = claims.load(grid, results, root)
-    return Site(
-        grid, finished_items, missing, ledger, done, items.cells_of(finished_items), items.papers_of(grid), sheets
-    )
+class Site:
+    """All that the pages are made of, and how they are written; what is not finished is left out, with the reason where it is
+    an item.
+    """
 
-
-class Writer:
-    """Renders the templates into a folder."""
-
-    def __init__(self, site: Site, out: Path, figures: Path, root: Path, results: Path):
-        self.site, self.out, self.figures, self.root = site, out, figures, root
-        self.kept = results / "items" / site.grid.scale.name
+    def __init__(self, grid: Grid, results: Path, root: Path, figures: Path):
+        self.grid, self.figures, self.root = grid, figures, root
+        self.kept = results / "items" / grid.scale.name
+        self.items, self.missing = items.fill(grid, results, root)
+        self.papers_of, self.cells = items.papers_of(grid), items.cells_of(self.items)  # of each run
+        self.sheets, at_paper = pictures.Sheets(), items.paper_specs(grid)
+        done = [run for run in self.papers_of if (results / "runs" / run / "metrics.json").is_file()]
+        self.runs = {run: runs.read(run, grid, results, at_paper.get(run), self.sheets) for run in done}
+        self.ledger = claims.load(grid, results, root)
         self.known: list[tuple[str, str, str, str]] = []  # kind, page, title, words: what the search looks in
         self.env = Environment(
             loader=PackageLoader("leanat.site"),
@@ -100,37 +80,39 @@ class Writer:
             undefined=StrictUndefined,
         )
         self.env.globals |= {
-            "papers": {name: paper.title for name, paper in site.grid.papers.items()},
-            "scale": site.grid.scale.name,
+            "papers": {name: paper.title for name, paper in grid.papers.items()},
+            "scale": grid.scale.name,
             "item_page": lambda item: f"items/{item.replace('/', '-')}.html",
             "claim_page": claim_page,
             "run_page": lambda run: f"runs/{run}.html",
-            "runs": site.runs,
-            "items": site.items,
+            "runs": self.runs,
+            "items": self.items,
             "verdicts": VERDICTS,
         }
 
-    def all(self) -> None:
+    def write(self, out: Path) -> None:
+        """Renders the templates into a folder."""
+        self.out = out
         for name in ("site.css", "table.js", "search.js", "compare.js"):
             source = resources.files("leanat.site").joinpath("assets", name)
             self.put(f"assets/{name}", source.read_bytes())
-        images = {name: self.pictures(item) for name, item in self.site.items.items()}
-        self.put("claims/claims.json", self.site.ledger.text.encode())
+        images = {name: self.pictures(item) for name, item in self.items.items()}
+        self.put("claims/claims.json", self.ledger.text.encode())
         self.bench(trials.read(self.figures / "bench"))
         self.home()
-        for paper in self.site.grid.papers:
+        for paper in self.grid.papers:
             self.paper(paper, images)
-        for name, item in self.site.items.items():
+        for name, item in self.items.items():
             self.item(item, images[name])
-        for part in self.site.ledger.claims.values():
+        for part in self.ledger.claims.values():
             for claim in part:
                 self.claim(claim)
-        for run in self.site.runs.values():
+        for run in self.runs.values():
             self.run(run)
-        for sheet in self.site.sheets.found.values():
+        for sheet in self.sheets.found.values():
             if sheet.places:
                 self.put(f"assets/{sheet.name}.png", sheet.png())
-        self.page("compare.html", "compare.html", "Compare two runs", runs_known=list(self.site.runs))
+        self.page("compare.html", "compare.html", "Compare two runs", runs_known=list(self.runs))
         self.page("search.html", "search.html", "Search", known=self.known)
 
     def put(self, name: str, content: bytes) -> None:
@@ -150,14 +132,16 @@ class Writer:
         """The picture of a figure, or that of a table's values beside the paper's; None where the workflow made none yet, or
         a figure of other settings' runs, as the CSV beside it then says.
         """
-        suffix = ".png" if item.kind == "figure" else ".overview.png"
-        source = self.figures / f"{item.id}{suffix}"
+        suffix = ".png" if item.plan.kind == "figure" else ".overview.png"
+        source = self.figures / f"{item.plan.name}{suffix}"
         if not source.is_file():
             return None
         # A table's picture is drawn from the kept CSV, whatever lies beside it.
-        if item.kind == "figure" and self.csv(item) != self.figures / f"{item.id}.csv":
+        if item.plan.kind == "figure" and self.csv(item) != self.figures / f"{item.plan.name}.csv":
             return None
-        return self.picture(source, f"{item.paper}-{item.name}", WIDE if item.kind == "figure" else WIDE_BESIDE)
+        return self.picture(
+            source, f"{item.plan.paper}-{item.plan.item}", WIDE if item.plan.kind == "figure" else WIDE_BESIDE
+        )
 
     def picture(self, source: Path, name: str, width: int) -> dict[str, Any]:
         """Puts a picture on the site, and returns what a page says of it."""
@@ -181,44 +165,44 @@ class Writer:
         self.known.append(("trial", "bench.html", title, trials.words(finished)))
 
     def home(self) -> None:
-        counts = {paper: count(part) for paper, part in self.site.ledger.claims.items()}
+        counts = {paper: count(part) for paper, part in self.ledger.claims.items()}
         items_by_paper = {
-            paper: [i for i in self.site.items.values() if i.paper == paper] for paper in self.site.grid.papers
+            paper: [i for i in self.items.values() if i.plan.paper == paper] for paper in self.grid.papers
         }
-        runs_of = Counter(p for run in self.site.runs for p in self.site.papers_of[run])
-        whole = Counter(item.paper for item in self.site.grid.items.values())
-        sources = {name: paper.source for name, paper in self.site.grid.papers.items()}
+        runs_of = Counter(p for run in self.runs for p in self.papers_of[run])
+        whole = Counter(item.paper for item in self.grid.items.values())
+        sources = {name: paper.source for name, paper in self.grid.papers.items()}
         facts = {"counts": counts, "made": items_by_paper, "runs_of": runs_of, "whole": whole, "sources": sources}
-        facts |= {"missing": self.site.missing, "notes": self.site.ledger.notes}
+        facts |= {"missing": self.missing, "notes": self.ledger.notes}
         self.page("index.html", "home.html", "Lean adversarial training: five papers, replicated", **facts)
 
     def paper(self, paper: str, images: dict[str, Any]) -> None:
-        about, own = self.site.grid.papers[paper], [i for i in self.site.items.values() if i.paper == paper]
-        spoken = self.site.ledger.claims[paper]
+        about, own = self.grid.papers[paper], [i for i in self.items.values() if i.plan.paper == paper]
+        spoken = self.ledger.claims[paper]
         facts = {"paper": paper, "source": about.source, "prose": prose(paper), "own": own, "shown": images}
         facts |= {"claims": spoken, "counts": count(spoken), "errata": errata(self.root / "published", paper)}
-        facts |= {"differs": items.differs(self.site.grid, paper)}
-        facts |= {"missing": {k: v for k, v in self.site.missing.items() if k.startswith(f"{paper}/")}}
+        facts |= {"differs": items.differs(self.grid, paper)}
+        facts |= {"missing": {k: v for k, v in self.missing.items() if k.startswith(f"{paper}/")}}
         self.page(f"papers/{paper}.html", "paper.html", about.title, **facts)
         self.known.append(("paper", f"papers/{paper}.html", about.title, paper))
 
     def csv(self, item: items.Item) -> Path | None:
         """The first file that has the numbers of the runs that the page shows, of the pages' own and what is kept of them."""
-        places = (folder / f"{item.id}.csv" for folder in (self.figures, self.kept))
-        return next((p for p in places if item_csv.of_these_runs(p, self.site.grid.items[item.id])), None)
+        places = (folder / f"{item.plan.name}.csv" for folder in (self.figures, self.kept))
+        return next((p for p in places if item_csv.of_these_runs(p, self.grid.items[item.plan.name])), None)
 
     def item(self, item: items.Item, picture: dict[str, Any] | None) -> None:
-        stem, files = f"items/{item.id.replace('/', '-')}", {}
+        stem, files = f"items/{item.plan.name.replace('/', '-')}", {}
         if csv := self.csv(item):
             self.put(f"{stem}.csv", csv.read_bytes())
             files["CSV"] = f"{stem}.csv"
-        if item.layout and item.kind != "figure":
+        if item.layout and item.plan.kind != "figure":
             for name, suffix in (("LaTeX", "tex"), ("Markdown", "md")):
                 self.put(f"{stem}.{suffix}", formats.FORMATS[suffix](item.layout).encode())
                 files[name] = f"{stem}.{suffix}"
-        spoken = [c for c in self.site.ledger.claims[item.paper] if item.id in c.items]
-        self.page(f"{stem}.html", "item.html", item.title, item=item, picture=picture, files=files, claims=spoken)
-        self.known.append(("table or figure", f"{stem}.html", item.title, f"{item.id} {item.caption}"))
+        spoken = [c for c in self.ledger.claims[item.plan.paper] if item.plan.name in c.items]
+        self.page(f"{stem}.html", "item.html", item.plan.title, item=item, picture=picture, files=files, claims=spoken)
+        self.known.append(("table or figure", f"{stem}.html", item.plan.title, f"{item.plan.name} {item.caption}"))
 
     def claim(self, claim: claims.Claim) -> None:
         effects = [charts.Effect(c.label, c.effect, c.low, c.high, list(c.by_seed.values())) for c in claim.cases]
@@ -226,32 +210,32 @@ class Writer:
         chart = charts.intervals(title, effects, claim.sign, claim.bound, claim.unit) if effects else ""
         name = claim_page(claim)
         self.page(name, "claim.html", f"{claim.id}: {claim.says}", claim=claim, chart=chart, places=self.places(claim),
-                  design=self.site.ledger.design)  # fmt: skip
+                  design=self.ledger.design)  # fmt: skip
         self.known.append(("claim", name, f"{claim.id}: {claim.says}", f"{claim.verdict} {claim.source}"))
 
     def places(self, claim: claims.Claim) -> dict[tuple[str, str, str], str]:
         """The page and the row of each cell of a claim's cases, of the items that are here."""
         links = {}
         for place in (p for case in claim.cases for p in case.places):
-            item = self.site.items.get(f"{claim.paper}/{place.item}")
+            item = self.items.get(f"{claim.paper}/{place.item}")
             row = next((r for r, line in enumerate(item.rows) if line.name == place.row), None) if item else None
             if row is not None:
-                page = self.env.globals["item_page"](item.id)
+                page = self.env.globals["item_page"](item.plan.name)
                 links[place.item, place.row, place.column] = f"{page}#r{row}"
         return links
 
     def run(self, run: runs.Run) -> None:
-        like = [r for r in self.site.runs if r.rpartition("-s")[0] == run.id.rpartition("-s")[0] and r != run.id]
+        like = [r for r in self.runs if r.rpartition("-s")[0] == run.id.rpartition("-s")[0] and r != run.id]
         facts = {
-            "cells": self.site.cells.get(run.id, []),
-            "papers_here": self.site.papers_of[run.id],
+            "cells": self.cells.get(run.id, []),
+            "papers_here": self.papers_of[run.id],
             "like": like[:LIKE],
         }
-        sheets = {"across": pictures.ACROSS, "sheets": self.site.sheets.found}
+        sheets = {"across": pictures.ACROSS, "sheets": self.sheets.found}
         self.page(f"runs/{run.id}.html", "run.html", run.id, run=run, **facts, **sheets)
         data = json.dumps(runs.for_comparison(run), separators=(",", ":"))
         self.put(f"runs/{run.id}.js", f"compared({data})\n".encode())
-        self.known.append(("run", f"runs/{run.id}.html", run.id, " ".join(self.site.papers_of[run.id])))
+        self.known.append(("run", f"runs/{run.id}.html", run.id, " ".join(self.papers_of[run.id])))
 
 
 def prose(paper: str) -> dict[str, list[str]]:

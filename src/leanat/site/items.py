@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from leanat.plan import item as planned
 from leanat.plan.grid import Grid
@@ -23,25 +23,19 @@ class Origin:
     value: str = ""
 
 
-@dataclass(frozen=True)
-class Cell:
-    """What stands in one place of a table; ``value``: to sort by."""
+class Cell(NamedTuple):
+    """What stands in one place of a table: ``piece``, as the layout has it, and where it is from; ``value``: to sort by."""
 
-    mean: str
-    spread: str = ""
-    count: str = ""
-    mark: str = ""
-    bold: bool = False
-    value: float | None = None
-    kind: str = ""  # paper, replicated, this run
-    metric: str = ""
-    origins: tuple[Origin, ...] = ()
+    piece: Mapping[str, Any]
+    value: float | None
+    kind: str  # paper, replicated, this run
+    metric: str
+    origins: tuple[Origin, ...]
     against: tuple[Origin, ...] = ()  # the runs that it is compared with
     composed: bool = False  # of measured times
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     group: str
     label: str
     name: str  # as the CSV and the claims call it
@@ -49,36 +43,17 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Heading:
-    text: str
-    span: int
-    under: str = ""  # what stands in for the paper's data or attack
-    kind: str = ""
-
-
-@dataclass(frozen=True)
 class Item:
-    """A table or a figure, filled; ``columns``: the names of its columns, in the order of the cells of a row."""
+    """A table or a figure, filled; ``plan``: as it is planned; ``columns``: the names of its columns, in the order of the cells
+    of a row; ``heads``: the rows of its head, of the layout's headings.
+    """
 
-    paper: str
-    name: str
-    kind: str
-    title: str
+    plan: planned.Item
     caption: str
-    scale: str
-    seeds: Sequence[int]
-    heads: list[list[Heading]]
-    stubs: int
-    rows: list[Row]
-    columns: list[str]
-    notes: list[dict[str, str]]
-    assumptions: Sequence[str]
-    factors: Sequence[str]
-    layout: dict[str, Any] = field(repr=False, default_factory=dict)
-
-    @property
-    def id(self) -> str:
-        return f"{self.paper}/{self.name}"
+    heads: Sequence[Sequence[Mapping[str, Any]]] = ()
+    rows: Sequence[Row] = ()
+    columns: Sequence[str] = ()
+    layout: Mapping[str, Any] = field(default_factory=dict)
 
 
 def fill(grid: Grid, results: Path, root: Path) -> tuple[dict[str, Item], dict[str, str]]:
@@ -94,11 +69,8 @@ def fill(grid: Grid, results: Path, root: Path) -> tuple[dict[str, Item], dict[s
 
 
 def _filled(item: planned.Item, filled: planned.Filled) -> Item:
-    about = {k: getattr(item, k) for k in ("paper", "kind", "title", "scale", "seeds", "factors", "assumptions")}
-    about |= {"name": item.item, "caption": filled.caption}
     if item.options.get("plot") in plots.CELLS or not filled.rows:  # pictures, which have no cells
-        empty_table = {"heads": [], "stubs": 1, "rows": [], "columns": [], "notes": []}
-        return Item(**about, **empty_table)
+        return Item(item, filled.caption)
     drawn = formats.drawn(filled)
     spans = [(r["start"], r["end"]) for r in drawn["rules"] if r["y"] == drawn["depth"] - 1]
     column_of = [c for c, (start, end) in enumerate(spans) for _ in range(end - start)]
@@ -112,53 +84,42 @@ def _filled(item: planned.Item, filled: planned.Filled) -> Item:
         ]
         rows.append(Row(row.group, line["label"], row.name, cells))
     columns = [filled.columns[c].name for c in column_of]
-    own = {"stubs": drawn["stubs"], "rows": rows, "columns": columns, "notes": drawn["notes"], "layout": drawn}
-    return Item(**about, **own, heads=_heads(drawn))
+    return Item(item, filled.caption, _heads(drawn), rows, columns, drawn)
 
 
-def _heads(drawn: Mapping[str, Any]) -> list[list[Heading]]:
+def _heads(drawn: Mapping[str, Any]) -> list[list[Mapping[str, Any]]]:
     """The rows of the head; a column of stubs is left to the page."""
-    rows = []
-    width = drawn["stubs"] + len(drawn["columns"])
+    heads, nothing = [], {"text": "", "span": 1, "sub": "", "small": False}
     for y in range(drawn["depth"]):
         cells = {h["x"]: h for h in drawn["header"] if h["y"] == y}
         x, row = drawn["stubs"], []
-        while x < width:
-            cell = cells.get(x, {"text": "", "span": 1, "sub": "", "small": False})
-            row.append(Heading(cell["text"], cell["span"], cell["sub"], cell["text"] if cell["small"] else ""))
-            x += cell["span"]
-        rows.append(row)
-    return rows
+        while x < drawn["stubs"] + len(drawn["columns"]):
+            row.append(cells.get(x, nothing))
+            x += row[-1]["span"]
+        heads.append(row)
+    return heads
 
 
 def _cell(piece: Mapping[str, Any], kind: str, planned_cell: planned.Cell, filled: planned.Value) -> Cell:
-    value = {"paper": filled.published, "replicated": filled.replicated and filled.replicated.mean}.get(kind)
+    real, values, runs = filled.replicated, filled.values, filled.runs
     if kind != "this run":
-        kept = filled.replicated.by_run if kind == "replicated" and filled.replicated else ()
-        own = tuple(origin(run, v) for run, v in kept)
-        return Cell(piece["mean"], piece["pm"], "", "", piece["bold"], value, kind, planned_cell.metric, own)
-    values, runs = filled.values, filled.runs
+        value = {"paper": filled.published, "replicated": real and real.mean}.get(kind)
+        kept = real.by_run if kind == "replicated" and real else ()
+        return Cell(piece, value, kind, planned_cell.metric, tuple(origin(run, v) for run, v in kept))
     each = values if len(values) == len(runs) else [None] * len(runs)
     origins = tuple(origin(run, v) for run, v in zip(runs, each, strict=True))
-    against = planned_cell.against.runs if planned_cell.against and values else ()
-    return Cell(
-        piece["mean"], piece["pm"], piece["n"], piece["mark"], piece["bold"],
-        filled.mean if values else None, kind, planned_cell.metric,
-        origins, tuple(origin(run, None) for run in against), planned_cell.timed is not None and bool(values),
-    )  # fmt: skip
+    others = planned_cell.against.runs if planned_cell.against and values else ()
+    against = tuple(origin(run, None) for run in others)
+    composed = planned_cell.timed is not None and bool(values)
+    return Cell(piece, filled.mean if values else None, kind, planned_cell.metric, origins, against, composed)
 
 
 def origin(run: str, value: float | None) -> Origin:
     return Origin(run, str(planned.seed_of(run)), "" if value is None else f"{value:.4g}")
 
 
-def runs_of(grid: Grid) -> list[str]:
-    """Every run behind some item, with all that they read, those that others read first."""
-    return list(dict.fromkeys(run for item in grid.items.values() for run in item.all_runs))
-
-
 def papers_of(grid: Grid) -> dict[str, list[str]]:
-    """The papers that each run belongs to."""
+    """The papers that each run belongs to: every run behind some item, with all that they read, those that others read first."""
     papers_by_run: dict[str, dict[str, None]] = {}
     for item in grid.items.values():
         for run in item.all_runs:
