@@ -6,14 +6,12 @@ import json
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+import numpy as np
 
 from leanat.plan.item import Item, seed_of
 from leanat.report import examples, item_csv, replicated
-
-if TYPE_CHECKING:
-    import numpy
-
 
 NOT_MADE = "not made yet"
 OTHER_RUNS = f"{NOT_MADE} from the runs of these settings"
@@ -30,7 +28,7 @@ class Cell(NamedTuple):
     missing: str | None = None
     published: float | None = None
     tested: int | None = None
-    right: numpy.ndarray | None = None
+    right: np.ndarray | None = None
     not_finite: int = 0
     runs: tuple[str, ...] = ()
 
@@ -86,7 +84,7 @@ class Items:
         } or NOT_MADE
 
 
-def _agreeing(right: numpy.ndarray | None, cell: Cell) -> numpy.ndarray | None:
+def _agreeing(right: np.ndarray | None, cell: Cell) -> np.ndarray | None:
     """Outcomes that are those of the cell's accuracy; None for a file that is older than the CSV beside it."""
     if right is None or not cell.values:
         return None

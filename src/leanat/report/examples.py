@@ -10,7 +10,9 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from leanat.core.files import read_json
 from leanat.evaluation import outcome
@@ -19,14 +21,12 @@ from leanat.report import measures
 from leanat.runs import records
 
 if TYPE_CHECKING:
-    import numpy
-
     from leanat.experiments.claim import Claim
     from leanat.plan import item as planned
     from leanat.report.cells import Cell
 
-    # By row and column [2, examples]: positions, and what each adds to the number, which is 100 times the mean of it.
-    Outcomes: TypeAlias = dict[tuple[str, str], numpy.ndarray]
+# By row and column [2, examples]: positions, and what each adds to the number, which is 100 times the mean of it.
+Outcomes = dict[tuple[str, str], np.ndarray]
 
 
 def of_item(item: planned.Item, results: Path) -> Outcomes:
@@ -39,22 +39,18 @@ def of_item(item: planned.Item, results: Path) -> Outcomes:
 
 def write(outcomes: Outcomes, path: Path) -> None:
     """Writes one array per cell, and the names of rows and columns."""
-    import numpy as np
-
     names = np.array(list(outcomes), dtype=np.str_).reshape(-1, 2)
     cells = {f"cell{k}": shares for k, shares in enumerate(outcomes.values())}
     records.save_arrays(path, {"names": names, **cells})
 
 
-def _shares(cell: planned.Cell, suites: Mapping[str, Path], folder: Path) -> numpy.ndarray | None:
+def _shares(cell: planned.Cell, suites: Mapping[str, Path], folder: Path) -> np.ndarray | None:
     """Positions of the tested examples and the share of runs (and of the metric's attacks) that are right; None if unknown.
 
     For a cell that is set against another training: what each example adds to the difference, or, to first order, to the
     share by which the accuracy is below the other's; likewise where the number is of a part of the examples. The mean over
     the examples, times 100, is the cell's number in each case.
     """
-    import numpy as np
-
     attacks = cell.metric.split("+")
     if not cell.runs or cell.timed or cell.candidates or any("-" in name or name.endswith("@sd") for name in attacks):
         return None
@@ -74,13 +70,11 @@ def _shares(cell: planned.Cell, suites: Mapping[str, Path], folder: Path) -> num
 
 def _right(
     part: planned.Numbers, attacks: Sequence[str], suites: Mapping[str, Path], folder: Path, attacked: Sequence[str]
-) -> tuple[numpy.ndarray, numpy.ndarray] | None:
+) -> tuple[np.ndarray, np.ndarray] | None:
     """Positions [examples], and of each run [runs, examples] by what share of the attacks each is answered rightly.
 
     ``attacked``: for each run, the run whose classes are A.
     """
-    import numpy as np
-
     evaluations = [folder / f"{e}.json" for e in part.evaluations] or [suites.get(run) for run in part.runs]
     positions, rows = [], []
     for run, path, by in zip(part.runs, evaluations, attacked, strict=True):
@@ -136,10 +130,8 @@ def _file(name: str, run: Path, suite: Path | None) -> Path | None:
     return run / kept["file"] if "file" in kept else None
 
 
-def _inside(part: str, loaded: outcome.Outcome, run: Path) -> numpy.ndarray:
+def _inside(part: str, loaded: outcome.Outcome, run: Path) -> np.ndarray:
     """Whether each example [examples] is of the part that a metric names; all of them where it names none."""
-    import numpy as np
-
     if not part:
         return np.ones(len(loaded), dtype=bool)
     if part.startswith(measures.FIRST):
@@ -148,12 +140,10 @@ def _inside(part: str, loaded: outcome.Outcome, run: Path) -> numpy.ndarray:
     return np.isin(loaded.label, measures.classes_of(part, metrics, np.unique(loaded.label).tolist()))
 
 
-def _of_part(right: numpy.ndarray, inside: numpy.ndarray) -> numpy.ndarray:
+def _of_part(right: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """What each of n examples adds to the share of right answers among those inside: it is their mean, and the spread over n is
     its error, as that of a ratio (to first order; how many are inside is drawn too).
     """
-    import numpy as np
-
     share = right[inside].mean()
     return share + np.where(inside, (right - share) * (len(right) / inside.sum()), 0.0)
 
@@ -198,8 +188,6 @@ def _paired(cases: Sequence[Mapping[str, Cell]], by_case: Sequence[Mapping[str, 
     """The error by the spread over the examples that all cells have in common; 0 where no number is an accuracy, None where
     their outcomes are not kept, or of different examples.
     """
-    import numpy as np
-
     accuracies = [
         (case[name], slope)
         for case, part in zip(cases, by_case, strict=True)
@@ -216,14 +204,12 @@ def _paired(cases: Sequence[Mapping[str, Cell]], by_case: Sequence[Mapping[str, 
     return spread(effects, most)
 
 
-def spread(effects: numpy.ndarray, most: float | None = None) -> float:
+def spread(effects: np.ndarray, most: float | None = None) -> float:
     """Standard error of the mean of ``effects`` [images], in points, over draws of the images.
 
     Networks that answer all images alike may not on others: no less than if one on either side were wholly otherwise, which
     is ``most`` points; None: one of these images, in a number that grows by one point for each point of accuracy.
     """
-    import numpy as np
-
     least = math.sqrt(2) * (50.0 / len(effects) if most is None else most)
     return max(float(np.std(effects, ddof=1)) / math.sqrt(len(effects)), least)
 
@@ -241,8 +227,6 @@ def _means(case: Mapping[str, Cell]) -> dict[str, Any]:
 
 
 def _binomial(claim: Claim, case: Mapping[str, Cell], slopes: Mapping[str, float]) -> float:
-    import numpy as np
-
     means, tested = _means(case), {name: cell.tested for name, cell in case.items() if cell.tested}
     if claim.nested:
         here = abs(claim.value(means))

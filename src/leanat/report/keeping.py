@@ -9,18 +9,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TypeVar
+
+import numpy as np
 
 from leanat.plan.item import Cell, Item, Numbers, seed_of
 from leanat.report import examples, items, replicated
 from leanat.report.measures import tested
 
-if TYPE_CHECKING:
-    import numpy
-
 N = TypeVar("N", bound=Numbers)
-Seed: TypeAlias = tuple[str, str, int]  # row, column, seed
-Kept: TypeAlias = dict[Seed, dict[str, str]]  # rows of a CSV
+Seed = tuple[str, str, int]  # row, column, seed
+Kept = dict[Seed, dict[str, str]]  # rows of a CSV
 log = logging.getLogger("leanat")
 
 
@@ -164,9 +163,7 @@ def _rows(item: Item, results: Path, real: Path) -> Kept:
 
 def _outcomes(before: Kept, new: Kept, old: examples.Outcomes, fresh: examples.Outcomes) -> examples.Outcomes:
     """By image and cell the share of all runs that are right; of no cell of which part of the kept runs were made anew."""
-    import numpy as np
-
-    outcomes: dict[tuple[str, str], numpy.ndarray] = {}
+    outcomes: dict[tuple[str, str], np.ndarray] = {}
     for name in dict.fromkeys((row, column) for row, column, _ in [*before, *new]):
         kept, new_seeds = ({seed for *cell, seed in rows if tuple(cell) == name} for rows in (before, new))
         first, second = old.get(name), fresh.get(name)

@@ -9,13 +9,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from leanat.core.errors import ConfigError
 from leanat.experiments.spec import COMPONENTS
 from leanat.runs import records
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from leanat.data import TensorData
 
 # columns of a history; the accuracies are those of runs/curves
@@ -137,26 +137,18 @@ class Selection:
 
     def by_class(self, entry: int) -> list[int]:
         """How many examples of each class the entry holds."""
-        import numpy as np
-
         return np.bincount(self.labels[self.index[entry]], minlength=self.classes).tolist()
 
     def all_by_class(self) -> list[int]:
-        import numpy as np
-
         return np.bincount(self.labels, minlength=self.classes).tolist()
 
     def left_out(self, entry: int) -> np.ndarray:
         """The examples that the entry does not hold."""
-        import numpy as np
-
         return np.setdiff1d(np.arange(self.total), self.index[entry])
 
 
 def selection(folder: Path, spec: Mapping[str, Any], total: int) -> Selection | None:
     """What the run trained on, of ``total`` examples; None where it kept no record."""
-    import numpy as np
-
     path = folder / "selection.npz"
     if not path.is_file():
         return None

@@ -7,13 +7,11 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from leanat.report.run_files import training_data
 from leanat.runs import records
-
-if TYPE_CHECKING:
-    import numpy as np
 
 COLOURS = 128  # of a figure: lines and letters look the same, at a third of the bytes
 ACROSS = 40  # images in a row of a sheet
@@ -60,7 +58,6 @@ class Sheet:
 
     def png(self) -> bytes:
         """The sheet: images side by side, ACROSS in a row."""
-        import numpy as np
         from PIL import Image
 
         images = training_data(self.dataset, self.validation).images.numpy()[list(self.places)]  # uint8 [n, C, H, W]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from leanat.plan.grid import Grid
 from leanat.report import chosen, difference
 from leanat.report.learning import OLD, PANELS
@@ -133,8 +135,6 @@ def _charts(rows: list[dict[str, float | None]]) -> list[tuple[str, str]]:
 
 def _thumbnails(choices: Selection | None, spec: Mapping[str, Any], sheets: Sheets) -> list[Thumbnails]:
     """Examples that the last selection leaves out, and those of greatest weight where weights differ."""
-    import numpy as np
-
     if choices is None or choices.labels is None:
         return []
     last = max((k for k in range(len(choices.index)) if len(choices.index[k])), default=None)
@@ -162,9 +162,8 @@ def for_comparison(run: Run) -> dict[str, Any]:
         "id": run.id,
         "spec": {s.path: s.value for s in run.settings},
         "facts": run.facts | accuracies | {k: run.provenance[k] for k in ("device", "revision", "date")},
-        "history": {name: [_short(row.get(name)) for row in run.rows] for name in names},
+        "history": {
+            name: [None if (value := row.get(name)) is None else float(f"{value:.5g}") for row in run.rows]
+            for name in names
+        },
     }
-
-
-def _short(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.5g}")
