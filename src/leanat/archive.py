@@ -6,7 +6,7 @@ import csv
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -151,12 +151,11 @@ def _of_a_ledger(path: Path, grid: Grid) -> Iterator[str]:
     except (AttributeError, KeyError, TypeError):
         yield f"archive: {path}: this is no ledger of claims; {AGAIN}"
         return
-    for item in dict.fromkeys(name for name, row in rows if row["runs"] and _strange(row, grid.items.get(name))):
+    named = [(name, row) for name, row in rows if row["runs"]]
+    for item in dict.fromkeys(
+        name for name, row in named if name not in grid.items or item_csv.of_other_runs([row], grid.items[name])
+    ):
         yield f"archive: {path}: its numbers of {item} are not of the runs of these settings; {AGAIN}"
-
-
-def _strange(row: Mapping[str, str], item: Item | None) -> bool:
-    return item is None or item_csv.of_other_runs([row], item)
 
 
 def environment(runs: list[str], results: Path) -> str:

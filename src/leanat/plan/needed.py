@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from leanat.core.errors import ConfigError
@@ -17,22 +18,16 @@ def sets_of(target_names: Iterable[str], grid: Grid, results: Path) -> set[str]:
 
     A target that is no item, paper or page, such as a file of a run, counts as nothing.
     """
-    sets: set[str] = set()
-    items = [item for target in target_names or ["all"] for item in _items(target, grid)]
-    runs_folder = results / "runs"
+    sets, items, runs_folder = set[str](), [], results / "runs"
+    for target in target_names or ["all"]:
+        with suppress(ConfigError):
+            items += walk.items_of(target, grid)
     for name in items:
         item = grid.items[name]
         runs = [run for run in item.all_runs if not (runs_folder / run / "metrics.json").is_file()]
         runs += [grid.evaluations[e].run for e in item.evaluations if not (runs_folder / f"{e}.json").is_file()]
         sets |= {grid.runs[run].spec["data"]["name"] for run in runs}
     return sets
-
-
-def _items(target: str, grid: Grid) -> list[str]:
-    try:
-        return walk.items_of(target, grid)
-    except ConfigError:
-        return []
 
 
 def check_data(target_names: Iterable[str], grid: Grid, results: Path, warn: Callable[[str], None] | None) -> None:

@@ -62,12 +62,8 @@ def _unknown(paper: str, item: str, row: str, column: str, items: Mapping[str, I
 
 
 def _seeds(item: Item | None, row: str, column: str, seeds: Mapping[str, int]) -> set[int]:
-    if item is None:
-        return set()
-    names = [[line.name for line in axis] for axis in (item.rows, item.columns)]
-    if row not in names[0] or column not in names[1]:  # a user may ask for fewer rows than the paper has
-        return set()
-    cell = item.cells[names[0].index(row)][names[1].index(column)]
-    if cell.missing:
+    cells = {(r.name, c.name): cell for r, c, cell in item.flat} if item else {}
+    cell = cells.get((row, column))  # a user may ask for fewer rows than the paper has
+    if cell is None or cell.missing:
         return set()
     return {seeds[run] for run in [*cell.runs, *(cell.against.runs if cell.against else ())]} or {0}

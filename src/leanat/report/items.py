@@ -171,21 +171,11 @@ def fill(item: Item, results: Path, papers: Path, real: Path) -> Filled:
             for row, own in zip(item.rows, item.cells, strict=True)
             if own[0].evaluations
         }
-    return Filled(
-        paper=item.paper,
-        item=item.item,
-        title=item.title,
-        caption=caption,
-        scale=item.scale,
-        provenance=_provenance(sources),
-        rows=rows,
-        columns=columns,
-        cells=cells,
-        options=item.options,
-        one_block=item.one_block,
-        labels=item.labels,
-        files=files,
-    )
+    about = {
+        name: getattr(item, name) for name in ("paper", "item", "title", "scale", "options", "one_block", "labels")
+    }
+    shown = {"rows": rows, "columns": columns, "cells": cells, "files": files}
+    return Filled(**about, **shown, caption=caption, provenance=_provenance(sources))
 
 
 def _value(row: Row, column: Column, cell: Cell, sources: Sources) -> Value:

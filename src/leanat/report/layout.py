@@ -80,7 +80,8 @@ def _against_baseline(item: Filled, r: int, c: int, part: str) -> Interval | Non
 
 def _beside_baseline(item: Filled, r: int, c: int) -> tuple[Value, Value] | None:
     """A row's cell and its block's baseline's; None of the baseline itself, and where a block has none."""
-    base = next((o for o in _block(item, r) if item.rows[o].label == item.options["baseline"]), None)
+    block = next(rows for _, rows in _blocks(item) if r in rows)
+    base = next((o for o in block if item.rows[o].label == item.options["baseline"]), None)
     return None if base is None or base == r else (item.cells[r][c], item.cells[base][c])
 
 
@@ -143,10 +144,6 @@ def _embolden(item: Filled, c: int, cells: list[Set]) -> None:
         ranking.sort(key=lambda pair: pair[0].mean, reverse=better == "high")
         if len(ranking) > 1 and told_apart(ranking[0][0].by_seed, ranking[1][0].by_seed):
             cells[ranking[0][1]]["bold"] = True
-
-
-def _block(item: Filled, r: int) -> list[int]:
-    return next(rows for _, rows in _blocks(item) if r in rows)
 
 
 def _blocks(item: Filled) -> list[tuple[str, list[int]]]:

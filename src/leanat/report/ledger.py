@@ -76,18 +76,13 @@ def lines(
     lines_by_paper, planned = {}, more_seeds or bool(looks.read(results, scale))
     for paper, own in claims.items():
         lines_by_paper[paper] = ledger(own, Items(results, scale, asked=asked), planned)
-        here = {
-            (scale, line.claim.id) for line in lines_by_paper[paper] if line.used
-        }  # not a second time, of the same runs
-        for other in _replicated_scales(real / paper):
+        # not a second time, of the same runs
+        here = {(scale, line.claim.id) for line in lines_by_paper[paper] if line.used}
+        files = (records.rows(path, "scale", again=records.COMMITTED) for path in (real / paper).glob("*.csv"))
+        for other in sorted({row["scale"] for rows in files for row in rows}):
             kept = ledger(own, Items(real, other, real=True))
             lines_by_paper[paper] += [line for line in kept if line.used and (other, line.claim.id) not in here]
     return lines_by_paper
-
-
-def _replicated_scales(folder: Path) -> list[str]:
-    read = (records.rows(path, "scale", again=records.COMMITTED) for path in folder.glob("*.csv"))
-    return sorted({row["scale"] for rows in read for row in rows})
 
 
 def price(lines_by_paper: Mapping[str, list[Line]], results: Path) -> dict[str, float]:
