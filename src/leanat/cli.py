@@ -87,122 +87,101 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"leanat {leanat.__version__}")
     verbs = top.add_subparsers(dest="name", required=True, metavar="VERB")
 
-    def verb(function: Any, text: str, *shared: Callable[[Any], None]) -> argparse.ArgumentParser:
-        """``shared``: what adds options that several verbs have; help tells of them below the verb's own."""
+    def verb(function: Any, text: str, *shared: Callable[[Any], None]) -> Callable[..., Any]:
+        """``shared``: what adds the options that several verbs have, of which help tells below the verb's own. Returns what adds
+        these.
+        """
         sub = verbs.add_parser(function.__name__.strip("_"), help=text, description=function.__doc__)
         sub.set_defaults(verb=function)
         group = sub.add_argument_group()
         for add in shared:
             add(group)
-        return sub
+        return sub.add_argument
 
     config, results, run = options.config_options, options.results_option, options.run_options
     verb(check, "build every run's spec, and report every problem of the configuration", config)
-    sub = verb(data, "list which data sets are found, what is missing, and how to get it", config)
-    sub.add_argument(
-        "data_dir", nargs="?", type=options.path, help="folder of the data sets (default: data_dir of config.yaml)"
-    )
-    sub.add_argument(
+    add = verb(data, "list which data sets are found, what is missing, and how to get it", config)
+    add("data_dir", nargs="?", type=options.path, help="folder of the data sets (default: data_dir of config.yaml)")
+    add(
         "--need",
         nargs="+",
         metavar="NAME",
         help="only these, which are read; exit status 1 if one is missing or damaged",
     )
-    sub.add_argument("--download", metavar="NAME", help="fetch one of torchvision's data sets into the folder first")
-    sub = verb(train, "train runs, or go on from their last checkpoints", config, run)
-    sub.add_argument("runs", nargs="+", metavar="RUN", help="a run of the configuration, or a folder with a spec.json")
-    sub.add_argument(
-        "--processes", type=options.count, default=1, metavar="N", help="train on N GPUs together (default: 1)"
-    )
-    sub = verb(attack, "run a suite of attacks on trained networks", config, run)
-    sub.add_argument("runs", nargs="*", metavar="RUN", help="runs of the configuration, or folders of runs")
-    options.attack_options(sub)
-    sub = verb(
+    add("--download", metavar="NAME", help="fetch one of torchvision's data sets into the folder first")
+    add = verb(train, "train runs, or go on from their last checkpoints", config, run)
+    add("runs", nargs="+", metavar="RUN", help="a run of the configuration, or a folder with a spec.json")
+    add("--processes", type=options.count, default=1, metavar="N", help="train on N GPUs together (default: 1)")
+    add = verb(attack, "run a suite of attacks on trained networks", options.attack_options, config, run)
+    add("runs", nargs="*", metavar="RUN", help="runs of the configuration, or folders of runs")
+    add = verb(
         time_,
         "measure what a paper's trainings take on this machine, which should do nothing else meanwhile",
         config,
         run,
     )
-    sub.add_argument("paper")
-    sub.add_argument("--batch", type=options.count, help="images of a step (default: 4 on a CPU, the paper's on a GPU)")
-    sub.add_argument(
-        "--repeats", type=options.count, help="measurements of each, after one that does not count (default: 3, GPU 5)"
-    )
-    sub.add_argument("--threads", type=options.count, default=usable_cores(), help="CPU threads (default: all)")
-    sub.add_argument("--out", type=options.path, help="default: <results>/timings/<paper>.json")
+    add("paper")
+    add("--batch", type=options.count, help="images of a step (default: 4 on a CPU, the paper's on a GPU)")
+    add("--repeats", type=options.count, help="measurements of each, after one that does not count (default: 3, GPU 5)")
+    add("--threads", type=options.count, default=usable_cores(), help="CPU threads (default: all)")
+    add("--out", type=options.path, help="default: <results>/timings/<paper>.json")
     for function, text in ((table, "render a table from finished runs"), (figure, "draw a figure from finished runs")):
-        sub = verb(function, text, config, results)
-        sub.add_argument("item", help="an item of the configuration, such as qtart/table1")
-        options.item_options(sub)
-    sub = verb(cost, "what a target will take here, before it is started", config, run)
-    sub.add_argument("target", help="a target of the workflow: figures/qtart/table1.pdf, a paper, table1, all")
-    sub.add_argument("--scale", help="demo, cpu, lite or paper (default: that of config.yaml)")
-    sub.add_argument("--deadline", type=options.hours, metavar="HOURS", help="say which items these hours allow")
-    sub.add_argument("--devices", type=options.count, help="cores or GPUs that work at once (default: all here)")
-    sub = verb(overview, "an item, or all of them on one page: the papers' values beside ours", config, results)
-    sub.add_argument("item", nargs="?", help="a table, such as qtart/table1 (default: one line for each item)")
-    sub.add_argument(
-        "--out", type=options.named(".pdf"), help="the PDF; the PNG is written beside it (default: in figures)"
-    )
-    sub = verb(claims, "each claim of the papers, and whether the numbers here support it", config, results)
-    sub.add_argument("papers", nargs="*", metavar="PAPER", help="only these (default: all)")
-    sub.add_argument("--out", type=options.named(".pdf"), help="a PDF of it; CSV, JSON and PNG are written beside it")
-    sub = verb(
+        add = verb(function, text, options.item_options, config, results)
+        add("item", help="an item of the configuration, such as qtart/table1")
+    add = verb(cost, "what a target will take here, before it is started", config, run)
+    add("target", help="a target of the workflow: figures/qtart/table1.pdf, a paper, table1, all")
+    add("--scale", help="demo, cpu, lite or paper (default: that of config.yaml)")
+    add("--deadline", type=options.hours, metavar="HOURS", help="say which items these hours allow")
+    add("--devices", type=options.count, help="cores or GPUs that work at once (default: all here)")
+    add = verb(overview, "an item, or all of them on one page: the papers' values beside ours", config, results)
+    add("item", nargs="?", help="a table, such as qtart/table1 (default: one line for each item)")
+    add("--out", type=options.named(".pdf"), help="the PDF; the PNG is written beside it (default: in figures)")
+    add = verb(claims, "each claim of the papers, and whether the numbers here support it", config, results)
+    add("papers", nargs="*", metavar="PAPER", help="only these (default: all)")
+    add("--out", type=options.named(".pdf"), help="a PDF of it; CSV, JSON and PNG are written beside it")
+    add = verb(
         decide, "add seeds where they decide most claims per minute, until the hours are used up", config, results
     )
-    sub.add_argument("papers", nargs="*", metavar="PAPER", help="only these (default: all)")
-    sub.add_argument("--budget", type=options.hours, default=3.0, metavar="HOURS", help="of this machine (default: 3)")
-    sub.add_argument("--cores", type=options.count, default=usable_cores(), help="that work at once (default: all)")
-    sub.add_argument(
-        "--workflow-profile", metavar="NAME", help="of Snakemake, such as slurm; --cores: jobs at once there"
-    )
-    sub.add_argument(
-        "--dry-run", action="store_true", help="say what would be done, from what is finished, and do nothing"
-    )
-    sub = verb(runs, "a paper's finished runs: where, when, how long", config, results)
-    sub.add_argument("paper")
-    sub.add_argument("--out", type=options.named(".csv"), help="the CSV (default: in figures)")
-    sub = verb(
+    add("papers", nargs="*", metavar="PAPER", help="only these (default: all)")
+    add("--budget", type=options.hours, default=3.0, metavar="HOURS", help="of this machine (default: 3)")
+    add("--cores", type=options.count, default=usable_cores(), help="that work at once (default: all)")
+    add("--workflow-profile", metavar="NAME", help="of Snakemake, such as slurm; --cores: jobs at once there")
+    add("--dry-run", action="store_true", help="say what would be done, from what is finished, and do nothing")
+    add = verb(runs, "a paper's finished runs: where, when, how long", config, results)
+    add("paper")
+    add("--out", type=options.named(".csv"), help="the CSV (default: in figures)")
+    add = verb(
         site,
         "pages to browse: from a claim to a cell, from a cell to its runs, from a run to its curves",
         config,
         results,
     )
-    sub.add_argument(
-        "--figures", type=options.path, default=Path("figures"), help="where the pictures are (default: figures)"
-    )
-    sub.add_argument("--out", type=options.path, default=Path("site"), help="the folder of the pages (default: site)")
-    sub = verb(archive, "one zip to cite: numbers, verdicts, settings and outcomes, without networks", config, results)
-    sub.add_argument(
-        "--figures", type=options.path, default=Path("figures"), help="where tables and figures are (default: figures)"
-    )
-    sub.add_argument("--out", type=options.named(".zip"), help="default: leanat-<scale>.zip")
-    sub = verb(curves, "loss and accuracies of runs in the course of their training", results)
-    sub.add_argument("runs", nargs="+", metavar="RUN", help="finished runs: names, their beginnings, or folders")
-    sub.add_argument("--out", type=options.named(".pdf"), help="a PDF of it; PNG, SVG and CSV are written beside it")
-    sub = verb(diff, "two runs side by side: the settings that differ, and what came of it", results)
-    sub.add_argument("first", metavar="RUN")
-    sub.add_argument("second", metavar="RUN")
-    sub.add_argument("--out", type=options.named(".md"), help="a file (.md) of it")
-    sub = verb(chosen, "what a run trained on: how many examples of each class, from which epoch on", results)
-    sub.add_argument("run", metavar="RUN")
-    sub.add_argument("--out", type=options.named(".csv"), help="a CSV of every example, with its class and weight")
-    sub = verb(watch, "epoch, loss and time left of every job that works now, renewed every few seconds", results)
-    sub.add_argument("--once", action="store_true", help="print it once")
-    sub = verb(
-        bench,
-        "a fair trial: rules that choose data, of the literature and your own, against chance",
-        options.config_option,
-        run,
-    )
-    command.add_options(sub)
-    sub = verb(workflow, "the workflow in a folder of its own, where the package was installed without a checkout")
-    sub.add_argument("folder", type=options.path, metavar="DIR", help="a folder that does not exist yet, or is empty")
-    sub = verb(readme, "write the findings of README.md from the finished items of the demo", config, results)
-    sub.add_argument("--replicated", action="store_true", help="only what is read from replicated/; the demo's stays")
-    sub = verb(collect, "several PDF files as one, in order")
-    sub.add_argument("inputs", nargs="+", type=Path)
-    sub.add_argument("--out", type=options.named(".pdf"), required=True)
+    add("--figures", type=options.path, default=Path("figures"), help="where the pictures are (default: figures)")
+    add("--out", type=options.path, default=Path("site"), help="the folder of the pages (default: site)")
+    add = verb(archive, "one zip to cite: numbers, verdicts, settings and outcomes, without networks", config, results)
+    add("--figures", type=options.path, default=Path("figures"), help="where tables and figures are (default: figures)")
+    add("--out", type=options.named(".zip"), help="default: leanat-<scale>.zip")
+    add = verb(curves, "loss and accuracies of runs in the course of their training", results)
+    add("runs", nargs="+", metavar="RUN", help="finished runs: names, their beginnings, or folders")
+    add("--out", type=options.named(".pdf"), help="a PDF of it; PNG, SVG and CSV are written beside it")
+    add = verb(diff, "two runs side by side: the settings that differ, and what came of it", results)
+    add("first", metavar="RUN")
+    add("second", metavar="RUN")
+    add("--out", type=options.named(".md"), help="a file (.md) of it")
+    add = verb(chosen, "what a run trained on: how many examples of each class, from which epoch on", results)
+    add("run", metavar="RUN")
+    add("--out", type=options.named(".csv"), help="a CSV of every example, with its class and weight")
+    add = verb(watch, "epoch, loss and time left of every job that works now, renewed every few seconds", results)
+    add("--once", action="store_true", help="print it once")
+    text = "a fair trial: rules that choose data, of the literature and your own, against chance"
+    verb(bench, text, command.add_options, options.config_option, run)
+    add = verb(workflow, "the workflow in a folder of its own, where the package was installed without a checkout")
+    add("folder", type=options.path, metavar="DIR", help="a folder that does not exist yet, or is empty")
+    add = verb(readme, "write the findings of README.md from the finished items of the demo", config, results)
+    add("--replicated", action="store_true", help="only what is read from replicated/; the demo's stays")
+    add = verb(collect, "several PDF files as one, in order")
+    add("inputs", nargs="+", type=Path)
+    add("--out", type=options.named(".pdf"), required=True)
     return top
 
 

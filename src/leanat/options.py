@@ -143,7 +143,7 @@ def results_option(sub: argparse._ActionsContainer) -> None:
     sub.add_argument("--results", type=path, help="where runs are kept (default: that of config.yaml)")
 
 
-def item_options(sub: argparse.ArgumentParser) -> None:
+def item_options(sub: argparse._ActionsContainer) -> None:
     sub.add_argument("--out", type=named(".pdf"), help="the PDF; CSV and PNG are written beside it")
     sub.add_argument("--keep", type=path, help="a second place for the CSV")
     sub.add_argument(
@@ -158,7 +158,7 @@ def item_options(sub: argparse.ArgumentParser) -> None:
     )
 
 
-def attack_options(sub: argparse.ArgumentParser) -> None:
+def attack_options(sub: argparse._ActionsContainer) -> None:
     sub.add_argument("--suite", required=True, help="<paper>/<suite>, or a paper for its main suite")
     sub.add_argument(
         "--model", type=path, help="instead of runs: .safetensors, .pth, .pt, or a folder with config.json"

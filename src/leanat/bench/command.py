@@ -16,7 +16,7 @@ from leanat.core.machine import usable_cores
 log = logging.getLogger("leanat")
 
 
-def add_options(sub: argparse.ArgumentParser) -> None:
+def add_options(sub: argparse._ActionsContainer) -> None:
     sub.add_argument("own", nargs="*", metavar="FILE.py:NAME", help="a rule of your own, imported: code that runs")
     sub.add_argument("--settings", type=options.path, metavar="FILE", help="a file such as config/bench.yaml")
     for name, text in (
