@@ -87,18 +87,19 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"leanat {leanat.__version__}")
     verbs = top.add_subparsers(dest="name", required=True, metavar="VERB")
 
-    def verb(function: Any, text: str, *shared: Callable[[Any], None]) -> Callable[..., Any]:
+    config, results, run = options.config_options, options.results_option, options.run_options
+
+    def verb(function: Any, text: str, *shared: Callable[[options.Add], None]) -> options.Add:
         """``shared``: what adds the options that several verbs have, of which help tells below the verb's own. Returns what adds
         these.
         """
         sub = verbs.add_parser(function.__name__.strip("_"), help=text, description=function.__doc__)
-        sub.set_defaults(verb=function)
+        sub.set_defaults(verb=function, **{"results": None} if config in shared else {})
         group = sub.add_argument_group()
-        for add in shared:
-            add(group)
+        for own in shared:
+            own(group.add_argument)
         return sub.add_argument
 
-    config, results, run = options.config_options, options.results_option, options.run_options
     verb(check, "build every run's spec, and report every problem of the configuration", config)
     add = verb(data, "list which data sets are found, what is missing, and how to get it", config)
     add("data_dir", nargs="?", type=options.path, help="folder of the data sets (default: data_dir of config.yaml)")

@@ -20,6 +20,7 @@ from leanat.plan import settings, structure
 from leanat.plan.grid import Grid
 
 T = TypeVar("T")
+Add = Callable[..., Any]  # ``add_argument`` of a verb's parser
 
 
 def path(text: str) -> Path:
@@ -122,8 +123,8 @@ def setting_pairs() -> list[str]:
     return pairs
 
 
-def config_option(sub: argparse._ActionsContainer) -> None:
-    sub.add_argument(
+def config_option(add: Add) -> None:
+    add(
         "--config-dir",
         type=path,
         default=config_folder(),
@@ -131,56 +132,43 @@ def config_option(sub: argparse._ActionsContainer) -> None:
     )
 
 
-def config_options(sub: argparse._ActionsContainer) -> None:
-    config_option(sub)
-    sub.add_argument(
-        "--set", nargs="*", action="extend", metavar="KEY=VALUE", help="settings over those of config.yaml"
-    )
-    sub.set_defaults(results=None)
+def config_options(add: Add) -> None:
+    config_option(add)
+    add("--set", nargs="*", action="extend", metavar="KEY=VALUE", help="settings over those of config.yaml")
 
 
-def results_option(sub: argparse._ActionsContainer) -> None:
-    sub.add_argument("--results", type=path, help="where runs are kept (default: that of config.yaml)")
+def results_option(add: Add) -> None:
+    add("--results", type=path, help="where runs are kept (default: that of config.yaml)")
 
 
-def item_options(sub: argparse._ActionsContainer) -> None:
-    sub.add_argument("--out", type=named(".pdf"), help="the PDF; CSV and PNG are written beside it")
-    sub.add_argument("--keep", type=path, help="a second place for the CSV")
-    sub.add_argument(
+def item_options(add: Add) -> None:
+    add("--out", type=named(".pdf"), help="the PDF; CSV and PNG are written beside it")
+    add("--keep", type=path, help="a second place for the CSV")
+    add(
         "--format",
         nargs="+",
         choices=["tex", "md", "html"],
         default=[],
         help="also as LaTeX (booktabs), Markdown or HTML, beside the PDF",
     )
-    sub.add_argument(
-        "--replicate", action="store_true", help="keep the finished runs' numbers in replicated/<paper>/<item>.csv"
-    )
+    add("--replicate", action="store_true", help="keep the finished runs' numbers in replicated/<paper>/<item>.csv")
 
 
-def attack_options(sub: argparse._ActionsContainer) -> None:
-    sub.add_argument("--suite", required=True, help="<paper>/<suite>, or a paper for its main suite")
-    sub.add_argument(
-        "--model", type=path, help="instead of runs: .safetensors, .pth, .pt, or a folder with config.json"
-    )
-    sub.add_argument(
+def attack_options(add: Add) -> None:
+    add("--suite", required=True, help="<paper>/<suite>, or a paper for its main suite")
+    add("--model", type=path, help="instead of runs: .safetensors, .pth, .pt, or a folder with config.json")
+    add(
         "--network",
         help="its network, where the file does not say: timm:NAME, torchvision:NAME, a name of ours, or module:function, "
         "which is imported and called: code that runs",
     )
-    sub.add_argument(
-        "--data", help="what to test on: folder:PATH (a folder of images for each class) or a data set by name"
-    )
-    sub.add_argument("--mean", type=numbers, metavar="R,G,B", help="what the network subtracts, of pixels in [0, 1]")
-    sub.add_argument("--std", type=numbers, metavar="R,G,B", help="and divides by")
-    sub.add_argument("--size", type=count, help="pixels to which images of a folder are resized and cropped")
-    sub.add_argument(
-        "--examples", type=count, metavar="N", help="attack N test images at most, the same for every network"
-    )
-    sub.add_argument(
-        "--precision", default="fp32", choices=["fp32", "bf16"], help="of --model; reported numbers are fp32"
-    )
-    sub.add_argument("--out", type=path, help="where a --model's outcomes go (default: beside the file)")
+    add("--data", help="what to test on: folder:PATH (a folder of images for each class) or a data set by name")
+    add("--mean", type=numbers, metavar="R,G,B", help="what the network subtracts, of pixels in [0, 1]")
+    add("--std", type=numbers, metavar="R,G,B", help="and divides by")
+    add("--size", type=count, help="pixels to which images of a folder are resized and cropped")
+    add("--examples", type=count, metavar="N", help="attack N test images at most, the same for every network")
+    add("--precision", default="fp32", choices=["fp32", "bf16"], help="of --model; reported numbers are fp32")
+    add("--out", type=path, help="where a --model's outcomes go (default: beside the file)")
 
 
 def of_runs(arguments: argparse.Namespace) -> None:
@@ -201,13 +189,13 @@ def of_runs(arguments: argparse.Namespace) -> None:
             raise ConfigError([f"attack: {run}: not in {folder}; name its folder of results: --results DIR"])
 
 
-def run_options(sub: argparse._ActionsContainer) -> None:
-    results_option(sub)
-    sub.add_argument("--data-dir", type=folder_or_none, help="folder of the real data sets")
-    sub.add_argument("--device", help="auto, cpu, cuda or cuda:N (default: that of config.yaml)")
+def run_options(add: Add) -> None:
+    results_option(add)
+    add("--data-dir", type=folder_or_none, help="folder of the real data sets")
+    add("--device", help="auto, cpu, cuda or cuda:N (default: that of config.yaml)")
     text = "a GPU computes the same bits from the same inputs; slower"
-    sub.add_argument("--deterministic", action="store_true", default=None, help=text)
-    sub.add_argument("--jobs-per-gpu", type=count, metavar="N", help="jobs that share a GPU (default: 1)")
+    add("--deterministic", action="store_true", default=None, help=text)
+    add("--jobs-per-gpu", type=count, metavar="N", help="jobs that share a GPU (default: 1)")
 
 
 SETTLED: dict[str, tuple[Callable[[Any], Any], Any]] = {  # by option: its kind, and what it is where nobody says so

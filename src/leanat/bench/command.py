@@ -16,22 +16,22 @@ from leanat.core.machine import usable_cores
 log = logging.getLogger("leanat")
 
 
-def add_options(sub: argparse._ActionsContainer) -> None:
-    sub.add_argument("own", nargs="*", metavar="FILE.py:NAME", help="a rule of your own, imported: code that runs")
-    sub.add_argument("--settings", type=options.path, metavar="FILE", help="a file such as config/bench.yaml")
+def add_options(add: options.Add) -> None:
+    add("own", nargs="*", metavar="FILE.py:NAME", help="a rule of your own, imported: code that runs")
+    add("--settings", type=options.path, metavar="FILE", help="a file such as config/bench.yaml")
     for name, text in (
         ("data", "data sets (default: digits)"),
         ("trainings", "standard, pgd, trades, fgsm_rs (default: all)"),
         ("methods", "rules in place of the usual ones, such as random craig:class; random has to be among them"),
     ):
-        sub.add_argument(f"--{name}", nargs="+", metavar="NAME", help=text)
-    sub.add_argument("--fraction", type=float, help="of the training set that is kept (default: 0.1)")
-    sub.add_argument("--seeds", type=options.count, help="trainings of each kind (default: 5)")
-    sub.add_argument("--choices", type=options.count, help="how often a rule chooses in a training (default: 4)")
-    sub.add_argument("--epochs", type=options.count, help="of every training (default: by data set)")
-    sub.add_argument("--jobs", type=options.count, help="processes (default: as many as the GPUs take, else all cores)")
-    sub.add_argument("--part", type=options.part, metavar="I/N", help="train and attack a part of N, draw nothing")
-    sub.add_argument("--out", type=options.path, default=Path("figures/bench"), help="folder (default: figures/bench)")
+        add(f"--{name}", nargs="+", metavar="NAME", help=text)
+    add("--fraction", type=float, help="of the training set that is kept (default: 0.1)")
+    add("--seeds", type=options.count, help="trainings of each kind (default: 5)")
+    add("--choices", type=options.count, help="how often a rule chooses in a training (default: 4)")
+    add("--epochs", type=options.count, help="of every training (default: by data set)")
+    add("--jobs", type=options.count, help="processes (default: as many as the GPUs take, else all cores)")
+    add("--part", type=options.part, metavar="I/N", help="train and attack a part of N, draw nothing")
+    add("--out", type=options.path, default=Path("figures/bench"), help="folder (default: figures/bench)")
 
 
 def processes(arguments: argparse.Namespace) -> int:
