@@ -36,6 +36,21 @@ class Offer:
     evaluation: Evaluation | None = None
     measures: Mapping[str, tuple[str, ...]] | None = None
 
+    @property
+    def suite(self) -> Mapping[str, Any]:
+        return self.evaluation.attacks if self.evaluation else {}
+
+    @property
+    def attacks(self) -> list[str]:
+        return [name for name, entry in self.suite.items() if "attack" in entry]
+
+    @property
+    def summaries(self) -> list[str]:
+        """What a suite tells of all its attacks together; those on every test image count in the worst case."""
+        entries = [self.suite[name] for name in self.attacks]
+        whole = any(e.get("holdout") is None and (e.get("examples") or self.test) >= self.test for e in entries)
+        return ["masking"] * any("masking" in entry for entry in self.suite.values()) + ["worst"] * whole
+
 
 def item_problems(
     grid: Grid,
@@ -99,14 +114,13 @@ def metric_problems(metric: str, offer: Offer | None) -> Iterator[str]:
     """A line for each part of a metric (see ``measures.measure``) that these runs and their suite do not have."""
     if offer is None:
         return
-    suite = offer.evaluation.attacks if offer.evaluation else {}
+    classes = set(map(str, range(offer.classes)))
+    transferred = offer.evaluation is not None and bool(offer.evaluation.sources)
     if "+" not in metric and metric.count("-") > 1:
         yield f"metric {metric!r}: one difference, a-b, at most"
     for part in metric.replace("-", "+").split("+"):
         name, _, of = part.partition("@")
         kind, _, key = name.partition(".")
-        transferred = offer.evaluation is not None and bool(offer.evaluation.sources)
-        attacks = {k for k, entry in suite.items() if "attack" in entry}
         if name in TIMED or name == "chosen":
             continue
         if kind == "history" and key:
@@ -117,47 +131,27 @@ def metric_problems(metric: str, offer: Offer | None) -> Iterator[str]:
         elif kind == "metrics" and key:
             if key not in offer.numbers:
                 yield f"metric {part!r}: no number {key!r} in the metrics{did_you_mean(key, offer.numbers)}"
-            elif (key in BY_CLASS) != bool(of) or (of and of not in _classes(offer)):
+            elif (key in BY_CLASS) != bool(of) or (of and of not in classes):
                 allowed = f"{name}@0 to {name}@{offer.classes - 1}" if key in BY_CLASS else name
                 yield f"metric {part!r}: allowed: {allowed}"
         elif name == "validation" and not offer.validation:
             yield f"metric {part!r}: no validation examples; set data.validation to the share held out"
-        elif name in ("clean", "validation") or (name in attacks and not transferred):
-            first = name in attacks and of.startswith(FIRST) and 0 < (share_of(of) or 0) < 1
-            if of and not first and of not in _classes(offer) | {"A", "B"}:
+        elif name in ("clean", "validation") or (name in offer.attacks and not transferred):
+            first = name in offer.attacks and of.startswith(FIRST) and 0 < (share_of(of) or 0) < 1
+            if of and not first and of not in classes | {"A", "B"}:
                 yield f"metric {part!r}: no class {of!r}; allowed: 0 to {offer.classes - 1}, A, B, or a share: first 8/9"
-        elif name in attacks:
+        elif name in offer.attacks:
             if of not in ("", "sd"):
                 yield f"metric {part!r}: allowed where attacks come from other networks: {name}, {name}@sd"
         elif kind in offer.measures and key not in offer.measures[kind]:
             yield f"metric {part!r}: no number {key!r} of measure {kind}{did_you_mean(key, offer.measures[kind])}"
-        elif kind in offer.measures or name in _summaries(offer, suite):
+        elif kind in offer.measures or name in offer.summaries:
             if of:
                 yield f"metric {part!r}: has no part {of!r}; allowed: {name}"
         else:
-            yield f"no metric {part!r}{'' if suite else ' without a suite'}{did_you_mean(part, _known(offer, suite))}"
-
-
-def _summaries(offer: Offer, suite: Mapping[str, Any]) -> list[str]:
-    """What a suite tells of all its attacks together."""
-    whole = any(_on_all(entry, offer) for entry in suite.values())
-    return ["masking"] * any("masking" in entry for entry in suite.values()) + ["worst"] * whole
-
-
-def _known(offer: Offer, suite: Mapping[str, Any]) -> list[str]:
-    attacks = [name for name, entry in suite.items() if "attack" in entry]
-    own = ["clean", "chosen", *["validation"] * offer.validation, *attacks, *_summaries(offer, suite)]
-    return [*own, *(f"{name}.<number>" for name in offer.measures), "history.<column>", "metrics.<key>"]
-
-
-def _on_all(entry: Mapping[str, Any], offer: Offer) -> bool:
-    """Whether an attack is made on every test image, so that it counts in the worst case."""
-    examples = entry.get("examples")
-    return "attack" in entry and entry.get("holdout") is None and (examples is None or examples >= offer.test)
-
-
-def _classes(offer: Offer) -> set[str]:
-    return set(map(str, range(offer.classes)))
+            known = ["clean", "chosen", *["validation"] * offer.validation, *offer.attacks, *offer.summaries]
+            known += [*(f"{name}.<number>" for name in offer.measures), "history.<column>", "metrics.<key>"]
+            yield f"no metric {part!r}{'' if offer.suite else ' without a suite'}{did_you_mean(part, known)}"
 
 
 def _share(text: str) -> bool:
