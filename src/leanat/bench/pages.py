@@ -55,7 +55,7 @@ def _rule(row: Row) -> Rule:
 def _outcomes(filled: Filled) -> dict[Rule, Outcomes]:
     """Of each row the accuracy in % that it is judged by, by seed."""
     outcomes = {}
-    for row, (clean, robust, *_) in zip(filled.rows, filled.cells, strict=True):
+    for row, (clean, robust, *_) in filled.by_row:
         outcomes[_rule(row)] = (clean if JUDGED.get(_rule(row)[0]) == "clean" else robust).by_seed
     return outcomes
 
@@ -66,7 +66,7 @@ def _keep_more(item: Item, sources: Sources, classes: int, batch: int) -> dict[R
     """
     kept = {  # images that an epoch has, on average over epochs and runs
         _rule(row): fmean(fmean(float(epoch["kept"]) for epoch in sources.history(run)) for run in c[0].runs)
-        for row, c in zip(item.rows, item.cells, strict=True)
+        for row, c in item.by_row
     }
     apart = {}
     for (training, method), own in kept.items():
@@ -82,7 +82,7 @@ def _without(filled: Filled, apart: dict[Rule, str]) -> Filled:
     """The figure with the reason in place of the numbers of a rule that is not compared."""
     cells = [
         tuple(Value(missing=apart[_rule(row)]) for _ in own) if _rule(row) in apart else own
-        for row, own in zip(filled.rows, filled.cells, strict=True)
+        for row, own in filled.by_row
     ]
     return replace(filled, cells=tuple(cells))
 
@@ -98,10 +98,7 @@ def _with_columns(
 ) -> Filled:
     """Three more columns: above the random subsets in points; passes, in % of a training on all data or else of the
     random one's; and seconds, choices included."""
-    passes = {
-        _rule(row): [_passes(sources, run) for run in cells[0].runs]
-        for row, cells in zip(item.rows, item.cells, strict=True)
-    }
+    passes = {_rule(row): [_passes(sources, run) for run in cells[0].runs] for row, cells in item.by_row}
     base = "full" if any(method == "full" for _, method in passes) else "random"
     columns = (
         Column("above random", "points", digits=1),
@@ -155,7 +152,7 @@ def _write_verdicts(judged: dict[Rule, Verdict], apart: dict[Rule, str], path: P
 def _lines(filled: Filled, judged: dict[Rule, Verdict], apart: dict[Rule, str]) -> list[str]:
     """The table for a terminal: accuracies, cost, the difference to random that is judged."""
     out = [f"{'':<56}{'clean':>6}{'robust':>7}{'passes':>7}{'':>9}  above random, 95 %"]
-    for row, cells in zip(filled.rows, filled.cells, strict=True):
+    for row, cells in filled.by_row:
         means = [cell.mean for cell in (*cells[:2], *cells[-2:])]
         above = apart.get(_rule(row), "")
         if (v := judged.get(_rule(row))) is not None:

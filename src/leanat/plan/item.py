@@ -169,10 +169,14 @@ class _Table:
         return f"{self.paper}/{self.item}"
 
     @property
+    def by_row(self) -> list[tuple[Row, tuple[Any, ...]]]:
+        """Every row with its cells."""
+        return list(zip(self.rows, self.cells, strict=True))
+
+    @property
     def flat(self) -> list[tuple[Row, Column, Any]]:
         """Every cell with its row and column, row by row."""
-        table = zip(self.rows, self.cells, strict=True)
-        return [(row, column, cell) for row, line in table for column, cell in zip(self.columns, line, strict=True)]
+        return [(row, column, cell) for row, own in self.by_row for column, cell in zip(self.columns, own, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -324,6 +328,11 @@ class Filled(_Table):
     labels: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, Any] = field(default_factory=dict)
     of_a_paper: bool = True
+
+    @property
+    def has_published(self) -> bool:
+        """Whether a number of the paper stands in it."""
+        return any(cell.published is not None for _, _, cell in self.flat)
 
 
 def seed_of(run: str) -> int:

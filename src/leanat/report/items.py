@@ -168,7 +168,7 @@ def fill(item: Item, results: Path, papers: Path, real: Path) -> Filled:
     if plot == "features":
         files = {
             row.label: sources.arrays(own[0].evaluations[0], own[0].metric.partition(".")[0])
-            for row, own in zip(item.rows, item.cells, strict=True)
+            for row, own in item.by_row
             if own[0].evaluations
         }
     about = {

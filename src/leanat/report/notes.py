@@ -29,7 +29,7 @@ def marks(item: Filled) -> dict[str, str]:
     """A letter for each reason of a missing cell and each note of a row, in order of appearance."""
     letter_by_text: dict[str, str] = {}
     letters = itertools.chain.from_iterable(itertools.product(string.ascii_lowercase, repeat=n) for n in (1, 2))
-    for row, cells in zip(item.rows, item.cells, strict=True):
+    for row, cells in item.by_row:
         blank = [c for c, column in zip(cells, item.columns, strict=True) if not c.values and not column.skipped]
         for text in [row.note, *(cell.missing for cell in blank)]:
             if text not in (None, "ours", *letter_by_text):
@@ -49,7 +49,7 @@ def notes(item: Filled) -> list[dict[str, str]]:
     columns, provenance, n = item.columns, item.provenance, usual_n(item)
     paragraphs = [("", _reading(item, n))]
     if item.of_a_paper:
-        values = "its values are there " * _printed(item)
+        values = "its values are there " * item.has_published
         paragraphs.append(
             scale_note(item, f"Smaller than the paper's: {values}for the ordering of methods, not to compare levels.")
         )
@@ -90,10 +90,6 @@ def scale_note(item: Filled, smaller: str) -> tuple[str, str]:
     return f"Scale {item.scale}.", body * (item.scale != "paper")
 
 
-def _printed(item: Filled) -> bool:
-    return any(cell.published is not None for _, _, cell in item.flat)
-
-
 def _fewest(item: Filled, column: Column) -> str | None:
     """The test examples behind a column's accuracies, where they are fewer than its data set has."""
     k = item.columns.index(column)
@@ -115,7 +111,7 @@ def unrecorded(provenance: Provenance) -> str:
 def _not_finite(item: Filled) -> str:
     """Rows and columns with logits that were NaN or infinite, and on how many images of the worst run."""
     rows = []
-    for row, cells in zip(item.rows, item.cells, strict=True):
+    for row, cells in item.by_row:
         bad = [(c.label, cell.not_finite) for c, cell in zip(item.columns, cells, strict=True) if cell.not_finite]
         if bad:
             rows.append(f"{row.words} ({', '.join(f'{label} {count:,}' for label, count in bad)})")
@@ -136,7 +132,7 @@ def over_subsets(item: Filled) -> bool:
 
 def _reading(item: Filled, n: int | None) -> str:
     """How the numbers are to be read."""
-    sentences = [GREY] * _printed(item)
+    sentences = [GREY] * item.has_published
     several = any(cell.n > 1 for _, _, cell in item.flat)
     if n is not None and several:
         same = len({cell.n for _, _, cell in item.flat if cell.values}) == 1
@@ -183,7 +179,7 @@ def has_papers(item: Filled, k: int) -> bool:
 def _best_of(item: Filled) -> str:
     """What a bold number is the best of; nothing where none can be: a comparison takes two rows of two seeds."""
     several: Counter[tuple[int, str]] = Counter()
-    for row, cells in zip(item.rows, item.cells, strict=True):
+    for row, cells in item.by_row:
         for k, (column, cell) in enumerate(zip(item.columns, cells, strict=True)):
             several[k, "" if item.one_block else row.group] += bool(column.better) and len(cell.by_seed) > 1
     if max(several.values(), default=0) < 2:
@@ -194,9 +190,8 @@ def _best_of(item: Filled) -> str:
 
 def _repeats(item: Filled, name: str) -> bool:
     """Whether a row has, under another label, the very runs of the row ``name`` of its block."""
-    rows = list(zip(item.rows, item.cells, strict=True))
-    bases = {row.group: cells for row, cells in rows if row.label == name}
-    others = [(cells, bases[row.group]) for row, cells in rows if row.label != name and row.group in bases]
+    bases = {row.group: cells for row, cells in item.by_row if row.label == name}
+    others = [(cells, bases[row.group]) for row, cells in item.by_row if row.label != name and row.group in bases]
     return any(a.is_run_of(b) for own, base in others for a, b in zip(own, base, strict=True))
 
 
@@ -274,9 +269,5 @@ def row_note(
 
 def _same_networks(a: Sequence[Value], b: Sequence[Value]) -> bool:
     """Whether trainings of different settings agree in every run and column, in two columns at least."""
-    pairs = [
-        (x, y)
-        for x, y in zip(a, b, strict=True)
-        if len(x.values) == len(x.runs) > 0 and len(y.values) == len(y.runs) > 0
-    ]
+    pairs = [both for both in zip(a, b, strict=True) if all(len(v.values) == len(v.runs) > 0 for v in both)]
     return len(pairs) > 1 and all(x.values == y.values and x.specs != y.specs for x, y in pairs)

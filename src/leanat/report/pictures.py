@@ -19,7 +19,7 @@ def pictured(item: Item, sources: Sources) -> tuple[dict[str, dict[str, np.ndarr
     A row is a panel, with what stands in for its data set; a column is a column of pictures, of the metric ``<measure>.<name>``.
     """
     files: dict[str, dict[str, np.ndarray]] = {}
-    for row, cells in zip(item.rows, item.cells, strict=True):
+    for row, cells in item.by_row:
         panel = {}
         for column, cell in zip(item.columns, cells, strict=True):
             if cell.evaluations:

@@ -33,11 +33,8 @@ def folder_of(run: str, results: Path) -> Path:
     run_ids = sorted(path.parent.name for path in runs.glob("*/metrics.json") if path.parent.name.startswith(run))
     if len(run_ids) == 1:
         return runs / run_ids[0]
-    which = (
-        f"{len(run_ids)} finished runs begin with {run!r}: {', '.join(run_ids[:3])}"
-        if run_ids
-        else f"no finished run {run!r}"
-    )
+    several = f"{len(run_ids)} finished runs begin with {run!r}: {', '.join(run_ids[:3])}"
+    which = several if run_ids else f"no finished run {run!r}"
     raise ConfigError([f"{which}, in {runs}"])
 
 
@@ -154,9 +151,8 @@ def selection(folder: Path, spec: Mapping[str, Any], total: int) -> Selection | 
         return None
     again = f"remove {folder}, and it is trained anew"
     kept = records.arrays(path, "epochs", "sizes", "index", "weight", again=again)
-    if not kept["sizes"].sum() == len(kept["index"]) == len(kept["weight"]) or len(kept["sizes"]) != len(
-        kept["epochs"]
-    ):
+    examples, selections = {len(kept["index"]), len(kept["weight"])}, {len(kept["sizes"]), len(kept["epochs"])}
+    if examples != {kept["sizes"].sum()} or len(selections) > 1:
         raise ValueError(f"{path}: damaged: arrays of different lengths; {again}")
     ends, epochs = np.cumsum(kept["sizes"])[:-1], kept["epochs"].tolist()
     index, weight = np.split(kept["index"], ends), np.split(kept["weight"], ends)

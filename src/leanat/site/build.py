@@ -35,9 +35,8 @@ def write(grid: Grid, results: Path, root: Path, figures: Path, out: Path) -> st
 
     ``figures``: where the pictures of the items are. What was in ``out`` goes, if it was a site; else ConfigError.
     """
-    out = (
-        out.resolve() if out.is_symlink() or out.name in ("", "..") else out
-    )  # a link stays; this folder has a name, too
+    if out.is_symlink() or out.name in ("", ".."):  # a link stays; this folder has a name, too
+        out = out.resolve()
     if out.exists() and any(out.iterdir()) and not (out / "assets" / "site.css").is_file():
         raise ConfigError([f"site: {out} holds something else; remove it, or name another folder by --out"])
     site = Site(grid, results, root, figures)
@@ -166,18 +165,24 @@ class Site:
 
     def home(self) -> None:
         counts = {paper: count(part) for paper, part in self.ledger.claims.items()}
-        items_by_paper = {
-            paper: [i for i in self.items.values() if i.plan.paper == paper] for paper in self.grid.papers
-        }
         runs_of = Counter(p for run in self.runs for p in self.papers_of[run])
         whole = Counter(item.paper for item in self.grid.items.values())
         sources = {name: paper.source for name, paper in self.grid.papers.items()}
-        facts = {"counts": counts, "made": items_by_paper, "runs_of": runs_of, "whole": whole, "sources": sources}
+        facts = {
+            "counts": counts,
+            "made": {paper: self.of(paper) for paper in self.grid.papers},
+            "runs_of": runs_of,
+            "whole": whole,
+            "sources": sources,
+        }
         facts |= {"missing": self.missing, "notes": self.ledger.notes}
         self.page("index.html", "home.html", "Lean adversarial training: five papers, replicated", **facts)
 
+    def of(self, paper: str) -> list[items.Item]:
+        return [item for item in self.items.values() if item.plan.paper == paper]
+
     def paper(self, paper: str, images: dict[str, Any]) -> None:
-        about, own = self.grid.papers[paper], [i for i in self.items.values() if i.plan.paper == paper]
+        about, own = self.grid.papers[paper], self.of(paper)
         spoken = self.ledger.claims[paper]
         facts = {"paper": paper, "source": about.source, "prose": prose(paper), "own": own, "shown": images}
         facts |= {"claims": spoken, "counts": count(spoken), "errata": errata(self.root / "published", paper)}
@@ -226,11 +231,7 @@ class Site:
 
     def run(self, run: runs.Run) -> None:
         like = [r for r in self.runs if r.rpartition("-s")[0] == run.id.rpartition("-s")[0] and r != run.id]
-        facts = {
-            "cells": self.cells.get(run.id, []),
-            "papers_here": self.papers_of[run.id],
-            "like": like[:LIKE],
-        }
+        facts = {"cells": self.cells.get(run.id, []), "papers_here": self.papers_of[run.id], "like": like[:LIKE]}
         sheets = {"across": pictures.ACROSS, "sheets": self.sheets.found}
         self.page(f"runs/{run.id}.html", "run.html", run.id, run=run, **facts, **sheets)
         data = json.dumps(runs.for_comparison(run), separators=(",", ":"))

@@ -41,10 +41,8 @@ def bars(
     item_points = points.points(item)
     points.require(item_points, [group, series, panel])
     shape, panels = page.panels_of(item, item_points, panel)
-    groups, drawn = (
-        list(points.series_of(item, item_points, group)),
-        points.looks(points.series_of(item, item_points, series)),
-    )
+    groups = list(points.series_of(item, item_points, group))
+    drawn = points.looks(points.series_of(item, item_points, series))
     wide = min(7.2, max(2.4, 0.9 + len(groups) * max(0.32, 0.14 * len(drawn)))) if shape[1] == 1 else 2.4
     # Real data have the paper's own classes.
     as_printed = list(points.series_of(replace(item, labels={}), item_points, group))

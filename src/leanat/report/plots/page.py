@@ -305,9 +305,8 @@ def _by_row(handles: list[Any], columns: int) -> list[Any]:
 
 def foot(item: Filled, read: Sequence[str]) -> list[dict[str, str]]:
     """Paragraphs {head, body} below a figure, the most important first; ``read``: what the marks are."""
-    printed = any(cell.published is not None for _, _, cell in item.flat)
     paragraphs = [("", " ".join(read))]
-    if printed:
+    if item.has_published:
         text = "Smaller than the paper's, whose values have panels of their own: for the order of methods, not to compare levels."
         paragraphs.append(scale_note(item, text))
     wanted = ("Stand-ins.", "Replicated.", "Not finite.", "This run.", "Not checked.", "Scaled.", "Times.", "Not run.")
@@ -346,7 +345,7 @@ def reading(
     if any(p.images for p in each):
         which = "Pale bars" + " where n = 1" * (counts[-1] > 1)
         sentences.append(f"{which}: Wilson's 95 % interval over its test examples, which says nothing of other seeds.")
-    if any(cell.published is not None for cell in cells):
+    if item.has_published:
         sentences.append(f"{paper}: the paper's values.")
     if any(cell.replicated for cell in cells):
         sentences.append("Crosses: replicated on real data, in panels of their own.")

@@ -38,10 +38,8 @@ def polar(
     item_points = points.points(item)
     points.require(item_points, [axis, series, panel])
     shape, panels = page.panels_of(item, item_points, panel)
-    names, drawn = (
-        list(points.series_of(item, item_points, axis)),
-        points.looks(points.series_of(item, item_points, series)),
-    )
+    names = list(points.series_of(item, item_points, axis))
+    drawn = points.looks(points.series_of(item, item_points, series))
     if len(names) < 3:
         raise ValueError(f"a polar plot needs at least three axes, not {', '.join(names)}")
     top = max((b for p in item_points for b in _numbers(p)), default=1.0)
