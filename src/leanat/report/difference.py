@@ -61,16 +61,11 @@ def facts(metrics: Mapping[str, Any], suites: list[dict[str, Any]]) -> dict[str,
     """What came of a run, by name: accuracies with their 95 % interval over test images, what it took, where it was."""
     examples = metrics["examples"]
     accuracies = {"clean accuracy (%)": accuracy(metrics["clean"])}
-    for suite in suites:
-        for name, attack in suite["attacks"].items():
-            if attack.get("accuracy") is not None:
-                accuracies[f"{suite['suite']}: {name} (%)"] = accuracy(attack)
-    kept = examples.get("kept")
+    accuracies |= {f"{suite}: {name} (%)": accuracy(attack) for suite, name, attack in attacked(suites)}
+    counts = [examples["train"], *([examples["kept"]] if examples.get("kept") is not None else [])]
     return accuracies | {
         "epochs": f"{metrics['epochs']}",
-        "training examples, kept at the end": f"{examples['train']:,}, {kept:,}"
-        if kept is not None
-        else f"{examples['train']:,}",
+        "training examples, kept at the end": ", ".join(f"{count:,}" for count in counts),
         "images forward": f"{examples['forward']:,}",
         "images backward": f"{examples['backward']:,}",
         "seconds of training": f"{metrics['seconds']:.1f}",
@@ -78,6 +73,12 @@ def facts(metrics: Mapping[str, Any], suites: list[dict[str, Any]]) -> dict[str,
         "revision": str(metrics["revision"]),
         "date": metrics["date"][:10],
     }
+
+
+def attacked(suites: list[dict[str, Any]]) -> list[tuple[str, str, dict[str, Any]]]:
+    """Suite, attack, and what came of it, of every attack that has an accuracy."""
+    every = ((suite["suite"], name, attack) for suite in suites for name, attack in suite["attacks"].items())
+    return [(suite, name, attack) for suite, name, attack in every if attack.get("accuracy") is not None]
 
 
 def accuracy(outcome: Mapping[str, Any]) -> str:

@@ -72,8 +72,9 @@ def read(run: str, grid: Grid, results: Path, at_paper: Mapping[str, Any] | None
     choices = selection(folder, metrics["spec"], metrics["examples"]["train"])
     facts = difference.facts(metrics, [])
     where = {k: facts.pop(k) for k in ("device", "revision", "date")}
+    attacks = [(s, name, difference.accuracy(a), a.get("file", "")) for s, name, a in difference.attacked(suites)]
     return Run(
-        run, settings(metrics["spec"], planned.assumed, at_paper), facts, _attacks(suites),
+        run, settings(metrics["spec"], planned.assumed, at_paper), facts, attacks,
         where | _provenance(metrics), metrics.get("files", {}), list(planned.needs),
         [f"{method}: {field} = {value}" for _, method, field, value in planned.changes],
         _charts(rows), "" if CLEAN in columns(rows) else OLD,
@@ -103,15 +104,6 @@ def settings(
         else:
             marked_settings.append(Setting(path, value, "paper" if printed is not None else "", ""))
     return marked_settings
-
-
-def _attacks(suites: list[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
-    rows = []
-    for suite in suites:
-        for name, attack in suite["attacks"].items():
-            if attack.get("accuracy") is not None:
-                rows.append((suite["suite"], name, difference.accuracy(attack), attack.get("file", "")))
-    return rows
 
 
 def _provenance(metrics: Mapping[str, Any]) -> dict[str, str]:
