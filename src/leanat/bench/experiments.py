@@ -134,16 +134,15 @@ def spec_of(settings: Settings, cell: Cell, own: dict[str, str], hashes: dict[st
 
 def training_of(training: str, eps: float) -> dict[str, Any]:
     """Objective and attack of a training; TRADES' beta and start are its authors'."""
-    ball, cross_entropy = part("linf", eps=eps), part("cross_entropy", smoothing=0.0)
-    if training == "standard":
-        return {"objective": cross_entropy, "attack": "clean"}
-    if training == "fgsm_rs":
-        attack = part("pgd", threat=ball, steps=1, step_size=1.25 * eps, start="uniform", training_mode=True)
-        return {"objective": cross_entropy, "attack": attack}
-    if training == "trades":
-        attack = part("pgd", threat=ball, steps=5, step_size=eps / 4, start="gaussian", loss="kl")
-        return {"objective": part("trades", beta=6.0), "attack": attack}
-    return {"objective": cross_entropy, "attack": part("pgd", threat=ball, steps=5, step_size=eps / 4, start="uniform")}
+    pgd = {"threat": part("linf", eps=eps)}
+    attacks = {
+        "standard": "clean",
+        "pgd": part("pgd", **pgd, steps=5, step_size=eps / 4, start="uniform"),
+        "trades": part("pgd", **pgd, steps=5, step_size=eps / 4, start="gaussian", loss="kl"),
+        "fgsm_rs": part("pgd", **pgd, steps=1, step_size=1.25 * eps, start="uniform", training_mode=True),
+    }
+    objective = part("trades", beta=6.0) if training == "trades" else part("cross_entropy", smoothing=0.0)
+    return {"objective": objective, "attack": attacks[training]}
 
 
 def rule(method: str, fraction: float) -> dict[str, Any]:
