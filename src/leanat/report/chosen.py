@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tabulate import tabulate
+
 from leanat.core.files import write_csv
 from leanat.report.run_files import Selection, folder_of, selection
 from leanat.runs import identity
@@ -21,8 +23,6 @@ def make(run: str, results: Path, out: Path | None) -> str:
     if out is not None:
         write(record, out)
     head = f"{folder.name}: {len(record.epochs)} selection{'s' * (len(record.epochs) != 1)} of {record.total:,} training examples"
-    from tabulate import tabulate
-
     return f"{head}\n\n" + tabulate(*table(record, metrics["epochs"]), tablefmt="github", disable_numparse=True)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tabulate import tabulate
+
 from leanat.core.files import write_text
 from leanat.report.run_files import folder_of, leaves
 from leanat.runs import identity, records
@@ -93,6 +95,4 @@ def table(title: str, rows: list[Row], heads: list[str]) -> str:
     """A Markdown table, its columns as wide as their widest cell; nothing without rows."""
     if not rows:
         return ""
-    from tabulate import tabulate
-
     return f"## {title}\n\n" + tabulate(rows, ["", *heads], tablefmt="github", disable_numparse=True)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas
 
 from leanat.core.files import write_text
 from leanat.plan.item import Filled
 from leanat.report.notes import GREY
 from leanat.report.table import drawn
-
-if TYPE_CHECKING:
-    import pandas
 
 Layout = Mapping[str, Any]
 
@@ -28,8 +28,6 @@ def write(item: Filled, stem: Path, suffix: str) -> Path:
 
 def table(drawn: Layout, bold: Callable[[str], str] = str, text: Callable[[str], str] = str) -> pandas.DataFrame:
     """The cells as strings; ``bold`` marks the best, ``text`` escapes what stands in a cell or a head."""
-    import pandas
-
     width, stubs = len(drawn["columns"]), drawn["stubs"]
     heads = [[""] * width for _ in range(drawn["depth"])]
     for head in drawn["header"]:
@@ -97,8 +95,6 @@ def markdown(drawn: Layout) -> str:
 
 def html(drawn: Layout) -> str:
     """A table element with its foot below, to put into a page."""
-    from html import escape
-
     frame = table(drawn, lambda part: f"<b>{part}</b>", escape)
     caption = f"{escape(drawn['title'])} ({escape(drawn['origin'])}, {escape(drawn['scale'])})"
     text = frame.style.set_caption(caption).set_uuid("leanat").to_html(exclude_styles=True)

@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from tabulate import tabulate
+
 from leanat.core.files import write_csv
 from leanat.report import style
 from leanat.report.run_files import CLEAN, COUNTS, LOSS, ROBUST, columns, curve, folder_of, history
@@ -44,8 +46,6 @@ def text(name: str, rows: Rows) -> str:
     every = max(1, math.ceil(len(rows) / LINES))
     epochs = [row for k, row in enumerate(rows, 1) if k % every == 0 or k == len(rows)]
     table = [columns(rows), *([cell(c, row[c]) for c in columns(rows)] for row in epochs)]
-    from tabulate import tabulate
-
     aligned = tabulate(table, tablefmt="plain", disable_numparse=True, stralign="right")
     return "\n".join([*lines, textwrap.indent(aligned, "  ")])
 

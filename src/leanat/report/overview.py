@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leanat.report import item_csv, style
-from leanat.report.statistics import share_of_images
+from leanat.report.statistics import Interval, share_of_images
 
 if TYPE_CHECKING:
     import pandas
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from leanat.report.statistics import Interval
 
 PANELS = 6  # side by side, before they wrap
 ROW, PANEL, LETTER = 0.16, 1.75, 0.065  # inches: a row's height, a panel's width, a letter of a label

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from statistics import NormalDist
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from leanat.plan.item import Value
+from leanat.plan.item import Value
 
 LEVEL = 0.95  # of every interval
 NORMAL = NormalDist().inv_cdf((1 + LEVEL) / 2)  # standard errors on either side of a normal estimate

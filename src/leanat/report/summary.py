@@ -16,7 +16,11 @@ import statistics
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import pandas
+from matplotlib.axes import Axes
+from scipy.stats import kendalltau
 
 from leanat.core.files import write_text
 from leanat.plan.item import Item
@@ -25,10 +29,6 @@ from leanat.report.cells import by_seed
 from leanat.report.overview import TIMES, plain
 from leanat.report.plots.points import flat
 from leanat.report.statistics import told_apart
-
-if TYPE_CHECKING:
-    import pandas
-    from matplotlib.axes import Axes
 
 TEXT = "row column missing unit stand_in row_group row_label column_group note".split()  # noqa: SIM905
 ROW = 0.185  # inches
@@ -69,8 +69,6 @@ class Agreement(NamedTuple):
 
 def agreement(groups: Iterable[Sequence[Cell]]) -> Agreement:
     """Kendall's tau of each group of cells that may be ordered; a group whose printed or own values are all equal has none."""
-    from scipy.stats import kendalltau
-
     taus, thin, pairs, apart, agree = [], [], 0, 0, 0
     for cells in groups:
         printed, ours = [c.printed for c in cells], [c.mean for c in cells]
@@ -185,8 +183,6 @@ def _entry(groups: Mapping[str, list[Cell]], counts: tuple[int, int, int], scale
 
 def write(items: Iterable[Item], kept: Path, real: Path, stem: Path | str) -> None:
     """``stem``.csv, .pdf and .png of all items; ``kept``: where their CSVs lie, as <paper>/<item>.csv; ``real``: replicated/."""
-    import pandas
-
     entries = [entry for item in items for entry in rows(item, kept / f"{item.name}.csv", real)]
     table = pandas.DataFrame.from_records(entries)
     write_text(Path(f"{stem}.csv"), table.to_csv(index=False, lineterminator="\n"))

@@ -11,6 +11,9 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from scipy.optimize import brentq
+from scipy.special import digamma, fdtrc, polygamma
+
 LEAST_EFFECTS = 20  # fewer say too little about how variances differ: simulated, the error then leaves its bound
 IMPROBABLE = 0.05  # probability of a variance that large, below which it borrows nothing
 MOST_DF = 6.0  # cap of what is borrowed, where variances seem equal
@@ -28,8 +31,6 @@ class Prior(NamedTuple):
         A variance that is improbably large beside the others, of an effect with a collapsed seed above all, borrows nothing: it
         is no draw from theirs (Phipson et al. 2016, Annals of Applied Statistics 10(2)).
         """
-        from scipy.special import fdtrc
-
         if not self.df or fdtrc(df, self.df, variance / self.variance) < IMPROBABLE:
             return variance, 0.0
         return (self.df * self.variance + df * variance) / (self.df + df), self.df
@@ -58,8 +59,6 @@ def prior(variances: Sequence[float], df: int) -> Prior:
     Zeros, of effects that no seed changes, count as a ten thousandth of the median. With fewer than ``LEAST_EFFECTS``
     nothing is borrowed.
     """
-    from scipy.special import digamma, polygamma
-
     positive = sorted(v for v in variances if v > 0)
     if len(variances) < LEAST_EFFECTS or not positive:
         return NO_PRIOR
@@ -75,7 +74,4 @@ def prior(variances: Sequence[float], df: int) -> Prior:
 
 def _inverse_trigamma(value: float) -> float:
     """The x with trigamma(x) = ``value`` > 0, which falls from infinity to 0."""
-    from scipy.optimize import brentq
-    from scipy.special import polygamma
-
     return math.exp(brentq(lambda x: float(polygamma(1, math.exp(x))) - value, math.log(1e-6), math.log(1e6)))

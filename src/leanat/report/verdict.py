@@ -11,6 +11,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from scipy.optimize import brentq
+from scipy.special import ndtri, stdtr, stdtrit
+
 from leanat.experiments.claim import Expect
 from leanat.plan.looks import LOOKS
 from leanat.report.variance import NO_PRIOR, Prior
@@ -61,8 +64,6 @@ class Effect:
         Student's of the seeds and the normal one of the examples, as the sides of a right angle. One t of Welch's degrees
         of freedom would be too short at small tails: three seeds often agree by chance.
         """
-        from scipy.special import ndtri, stdtrit
-
         n = n or self.n
         if self.sd is None or n < 2:
             return math.nan
@@ -88,9 +89,6 @@ class Effect:
 
     def _tail(self, gap: float) -> float:
         """The tail whose half-width is ``gap``."""
-        from scipy.optimize import brentq
-        from scipy.special import stdtr
-
         if self.sd and not self.examples:
             return max(TINY, float(stdtr(self.n - 1 + self.borrowed, -gap * math.sqrt(self.n) / self.sd)))
         if self.half(TINY) <= gap:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from leanat.report.run_files import training_data
 from leanat.runs import records
@@ -22,8 +23,6 @@ def small(png: Path, width: int) -> tuple[bytes, tuple[int, int]]:
 
     Raises ValueError, one line, for a picture that is damaged.
     """
-    from PIL import Image
-
     try:
         image = Image.open(png).convert("RGB")
     except FileNotFoundError:
@@ -58,8 +57,6 @@ class Sheet:
 
     def png(self) -> bytes:
         """The sheet: images side by side, ACROSS in a row."""
-        from PIL import Image
-
         images = training_data(self.dataset, self.validation).images.numpy()[list(self.places)]  # uint8 [n, C, H, W]
         size = images.shape[-1]
         sheet = np.full((self.rows * size, ACROSS * size, images.shape[1]), 255, np.uint8)

@@ -9,9 +9,10 @@ import inspect
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib
+import pandas
 
 from leanat.core.errors import did_you_mean
 from leanat.core.files import atomic_write
@@ -24,9 +25,6 @@ from leanat.report.plots.files import image_cells, images
 from leanat.report.plots.lines import areas, lines
 from leanat.report.plots.polar import polar
 from leanat.report.plots.scatter import scatter
-
-if TYPE_CHECKING:
-    import pandas
 
 PLOTS = {
     "lines": lines,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
@@ -18,9 +18,6 @@ from leanat.report import style
 from leanat.report.layout import number as printed
 from leanat.report.plots import page, points
 from leanat.report.statistics import Interval
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 BAR = 0.8  # of a group's room
 LETTER = 0.062  # inches of a letter of a tick label

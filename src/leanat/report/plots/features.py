@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from leanat.plan.item import Filled
@@ -13,9 +12,6 @@ from leanat.report.plots.files import Arrays, read_files
 from leanat.report.plots.page import Plot, finish, page
 from leanat.report.plots.points import SeriesStyle, looks, made_on, points
 from leanat.report.plots.scatter import annotate
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 def features(item: Filled, *, attacks: dict[str, str], bins: int = 40) -> Plot:

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from leanat.plan.item import Column, Filled, Row, Value
 from leanat.report.overview import plain
 from leanat.report.plots.page import WIDEST, Plot, finish, page
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 Arrays = dict[str, np.ndarray]
 GAP = 0.03  # of a picture, left free around it

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from leanat.plan.item import Filled
 from leanat.report.plots import page, points
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 # Of stacked areas: no black, and neighbours differ in lightness.
 FILLS = ("#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -19,9 +20,6 @@ from leanat.report.notes import SUBSETS, notes, over_subsets, scale_note, trials
 from leanat.report.overview import plain
 from leanat.report.plots.missing import missing, missing_along, own_rows
 from leanat.report.plots.points import Key, Point, SeriesStyle, made_on, name, split
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 LETTER = 0.085  # inches of a letter of a panel's title
 TITLE = 0.17  # inches of a further line of it

@@ -9,17 +9,14 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from leanat.plan.item import Filled
 from leanat.report.plots import page, points
 from leanat.report.statistics import Interval, paired_difference
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 def polar(
