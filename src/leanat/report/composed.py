@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from leanat.core.errors import named
 from leanat.cost import predict
 from leanat.plan.components import Spec, read
 from leanat.plan.item import Cell, Timed
 from leanat.report.published import printed
-
-if TYPE_CHECKING:
-    from leanat.report.items import Sources
+from leanat.report.sources import Sources
 
 
 def number(cell: Cell, sources: Sources, paper: float | None = None) -> float | None:

@@ -16,13 +16,13 @@ import numpy as np
 
 from leanat.core.files import read_json
 from leanat.evaluation import outcome
-from leanat.experiments.claim import PAPER
+from leanat.experiments.claim import PAPER, Claim
+from leanat.plan import item as planned
 from leanat.report import measures
+from leanat.report.sources import outcome_of
 from leanat.runs import records
 
 if TYPE_CHECKING:
-    from leanat.experiments.claim import Claim
-    from leanat.plan import item as planned
     from leanat.report.cells import Cell
 
 # By row and column [2, examples]: positions, and what each adds to the number, which is 100 times the mean of it.
@@ -97,26 +97,6 @@ def _right(
     if not all(np.array_equal(positions[0], index) for index in positions):
         return None
     return positions[0], np.stack(rows)
-
-
-def outcome_of(file: Path) -> outcome.Outcome:
-    """What a training or an attack left in a run's folder, ``<run>/clean.npz`` or ``<run>/attacks/<name>.npz``.
-
-    Raises FileNotFoundError or ValueError, one line that says what to do, where it is not there or damaged.
-    """
-    try:
-        return outcome.load(file)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{file}: no such file; {again(file)}") from None
-    except ValueError as error:
-        raise ValueError(f"{error}; {again(file)}") from None
-
-
-def again(file: Path) -> str:
-    """How such a file is made again: the workflow looks for the summary that names it, not for the file itself."""
-    if file.name == outcome.PLAIN:
-        return f"remove {file.parent}, and it is trained anew"
-    return f"remove the summary in {file.parents[1] / 'suites'} that names it, and it is attacked again"
 
 
 def _file(name: str, run: Path, suite: Path | None) -> Path | None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from leanat.core.errors import named
-
-if TYPE_CHECKING:
-    from leanat.plan.item import Cell
-    from leanat.report.items import Sources
+from leanat.plan.item import Cell
+from leanat.report.sources import Sources
 
 FIRST = "first "  # of a part of the tested images
 OF_TRAINING = ("terms", "gradient_error", "planted")  # measures on the images of the training; their classes load torch

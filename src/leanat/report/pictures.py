@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from leanat.core.errors import named
-
-if TYPE_CHECKING:
-    from leanat.plan.item import Item
-    from leanat.report.items import Sources
+from leanat.plan.item import Item
+from leanat.report.sources import Sources
 
 
 def pictured(item: Item, sources: Sources) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
