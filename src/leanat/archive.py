@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -160,13 +161,12 @@ def _of_a_ledger(path: Path, grid: Grid) -> Iterator[str]:
 
 def environment(runs: list[str], results: Path) -> str:
     """Devices, versions and revisions by which the runs were made, each with the number of runs; the revision of this code."""
-    counts: dict[str, dict[str, int]] = {"device": {}, "revision": {}, "versions": {}}
+    counts: dict[str, Counter[str]] = {"device": Counter(), "revision": Counter(), "versions": Counter()}
     for run in runs:
         metrics = records.metrics(results / "runs" / run / "metrics.json")
         for key, tally in counts.items():
             value = metrics.get(key)
-            text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
-            tally[text] = tally.get(text, 0) + 1
+            tally[", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)] += 1
     ordered = {key: dict(sorted(tally.items())) for key, tally in counts.items()}
     return json.dumps({"runs_made_by": ordered, "archived_by_revision": revision()}, indent=1) + "\n"
 

@@ -242,11 +242,8 @@ def data(arguments: argparse.Namespace) -> None:
 
     folder, wanted = Path(arguments.data_dir) if arguments.data_dir else None, arguments.need
     wanted = wanted and ["cifar10" if name == "cifar10-tenth" else name for name in wanted]
-    if unknown := [
-        name
-        for name in [*(wanted or []), *([arguments.download] if arguments.download else [])]
-        if not sets.is_data_set(name)
-    ]:
+    named = [*(wanted or []), *filter(None, [arguments.download])]
+    if unknown := [name for name in named if not sets.is_data_set(name)]:
         raise ConfigError([f"data: no data set {unknown[0]!r}{did_you_mean(unknown[0], sets.NAMES)}"])
     if arguments.download:
         if folder is None:
@@ -255,11 +252,9 @@ def data(arguments: argparse.Namespace) -> None:
     elif folder is not None and not folder.is_dir():
         raise ConfigError([f"data: {folder}: no such folder"])
     places = [place for place in sets.survey(folder) if wanted is None or place.name in wanted]
-    configured = wanted and (arguments.config_dir / "config.yaml").is_file()
+    counts, configured = {}, wanted and (arguments.config_dir / "config.yaml").is_file()
     if configured and not settings.load(arguments.config_dir, options.overrides(arguments)).get("other_counts"):
         counts = settings.data_sets(arguments.config_dir)
-    else:
-        counts = {}
     lost, wrong = [], []
     for place in places:
         try:
