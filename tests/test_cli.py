@@ -329,3 +329,11 @@ def test_a_reader_that_leaves_is_no_error(verb):
 def test_the_command_that_follows_a_workflow_may_be_pasted(tmp_path, caplog):
     assert cli.main(["workflow", str(folder := tmp_path / "new it's")]) == 0
     assert shlex.split(caplog.messages[-1].partition(";")[0]) == ["cd", str(folder)]
+
+
+def test_every_argument_of_every_verb_has_help_and_the_kind_of_its_value():
+    verbs = next(action for action in cli.parser()._actions if action.dest == "name").choices
+    assert len(verbs) >= 22
+    for name, verb in verbs.items():
+        assert all(action.help for action in verb._actions), name
+        assert "_" not in verb.format_usage(), name  # DATA_DIR and JOBS_PER_GPU were the names of variables

@@ -82,8 +82,14 @@ def _expected(error: Exception) -> bool:
     return type(error).__module__.startswith("leanat") or type(error) in (ValueError, UnicodeDecodeError)
 
 
+MORE = "leanat VERB --help has the arguments of a verb, README.md and docs/ have examples."
+RUN = "a finished run: its name, the beginning of it, or its folder"
+
+
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="leanat", description="Lean adversarial training: five papers, replicated.")
+    top = argparse.ArgumentParser(
+        prog="leanat", description="Lean adversarial training: five papers, replicated.", epilog=MORE
+    )
     top.add_argument("--version", action="version", version=f"leanat {leanat.__version__}")
     verbs = top.add_subparsers(dest="name", required=True, metavar="VERB")
 
@@ -93,7 +99,9 @@ def parser() -> argparse.ArgumentParser:
         """``shared``: what adds the options that several verbs have, of which help tells below the verb's own. Returns what adds
         these.
         """
-        sub = verbs.add_parser(function.__name__.strip("_"), help=text, description=function.__doc__)
+        sub = verbs.add_parser(
+            function.__name__.strip("_"), help=text, description=function.__doc__, formatter_class=options.Kinds
+        )
         sub.set_defaults(verb=function, **{"results": None} if config in shared else {})
         group = sub.add_argument_group()
         for own in shared:
@@ -111,8 +119,8 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--download", metavar="NAME", help="fetch one of torchvision's data sets into the folder first")
     add = verb(train, "train runs, or go on from their last checkpoints", config, run)
-    add("runs", nargs="+", metavar="RUN", help="a run of the configuration, or a folder with a spec.json")
-    add("--processes", type=options.count, default=1, metavar="N", help="train on N GPUs together (default: 1)")
+    add("runs", nargs="+", metavar="RUN", help="a run, by the beginning of its name, or a folder with a spec.json")
+    add("--processes", type=options.count, default=1, help="train on N GPUs together (default: 1)")
     add = verb(attack, "run a suite of attacks on trained networks", options.attack_options, config, run)
     add("runs", nargs="*", metavar="RUN", help="runs of the configuration, or folders of runs")
     add = verb(
@@ -121,68 +129,78 @@ def parser() -> argparse.ArgumentParser:
         config,
         run,
     )
-    add("paper")
+    add("paper", help="a paper, such as qtart")
     add("--batch", type=options.count, help="images of a step (default: 4 on a CPU, the paper's on a GPU)")
     add("--repeats", type=options.count, help="measurements of each, after one that does not count (default: 3, GPU 5)")
     add("--threads", type=options.count, default=usable_cores(), help="CPU threads (default: all)")
-    add("--out", type=options.path, help="default: <results>/timings/<paper>.json")
+    add("--out", type=options.path, metavar="FILE", help="the JSON (default: <results>/timings/<paper>.json)")
     for function, text in ((table, "render a table from finished runs"), (figure, "draw a figure from finished runs")):
         add = verb(function, text, options.item_options, config, results)
         add("item", help="an item of the configuration, such as qtart/table1")
-    add = verb(cost, "what a target will take here, before it is started", config, run)
+    add = verb(
+        cost, "forecast the hours, disk and memory of a target on this machine, before it is started", config, run
+    )
     add("target", help="a target of the workflow: figures/qtart/table1.pdf, a paper, table1, all")
     add("--scale", help="demo, cpu, lite or paper (default: that of config.yaml)")
-    add("--deadline", type=options.hours, metavar="HOURS", help="say which items these hours allow")
+    add("--deadline", type=options.hours, help="say which items these hours allow")
     add("--devices", type=options.count, help="cores or GPUs that work at once (default: all here)")
-    add = verb(overview, "an item, or all of them on one page: the papers' values beside ours", config, results)
+    add = verb(
+        overview, "draw the papers' values beside ours, for a table or for all items on one page", config, results
+    )
     add("item", nargs="?", help="a table, such as qtart/table1 (default: one line for each item)")
     add("--out", type=options.named(".pdf"), help="the PDF; the PNG is written beside it (default: in figures)")
-    add = verb(claims, "each claim of the papers, and whether the numbers here support it", config, results)
+    add = verb(claims, "say of each claim of the papers whether the numbers here support it", config, results)
     add("papers", nargs="*", metavar="PAPER", help="only these (default: all)")
     add("--out", type=options.named(".pdf"), help="a PDF of it; CSV, JSON and PNG are written beside it")
     add = verb(
         decide, "add seeds where they decide most claims per minute, until the hours are used up", config, results
     )
     add("papers", nargs="*", metavar="PAPER", help="only these (default: all)")
-    add("--budget", type=options.hours, default=3.0, metavar="HOURS", help="of this machine (default: 3)")
-    add("--cores", type=options.count, default=usable_cores(), help="that work at once (default: all)")
-    add("--workflow-profile", metavar="NAME", help="of Snakemake, such as slurm; --cores: jobs at once there")
+    add("--budget", type=options.hours, default=3.0, help="hours of this machine (default: 3)")
+    add("--cores", type=options.count, default=usable_cores(), help="cores that work at once (default: all)")
+    add(
+        "--workflow-profile",
+        metavar="NAME",
+        help="Snakemake's profile, such as slurm; --cores is then the number of jobs at once",
+    )
     add("--dry-run", action="store_true", help="say what would be done, from what is finished, and do nothing")
-    add = verb(runs, "a paper's finished runs: where, when, how long", config, results)
-    add("paper")
+    add = verb(runs, "list a paper's finished runs in a CSV: where, when, how long", config, results)
+    add("paper", help="a paper, such as qtart")
     add("--out", type=options.named(".csv"), help="the CSV (default: in figures)")
     add = verb(
         site,
-        "pages to browse: from a claim to a cell, from a cell to its runs, from a run to its curves",
+        "write pages to browse: from a claim to a cell, from a cell to its runs, from a run to its curves",
         config,
         results,
     )
     add("--figures", type=options.path, default=Path("figures"), help="where the pictures are (default: figures)")
     add("--out", type=options.path, default=Path("site"), help="the folder of the pages (default: site)")
-    add = verb(archive, "one zip to cite: numbers, verdicts, settings and outcomes, without networks", config, results)
+    add = verb(
+        archive, "write one zip to cite: numbers, verdicts, settings and outcomes, without networks", config, results
+    )
     add("--figures", type=options.path, default=Path("figures"), help="where tables and figures are (default: figures)")
-    add("--out", type=options.named(".zip"), help="default: leanat-<scale>.zip")
-    add = verb(curves, "loss and accuracies of runs in the course of their training", results)
-    add("runs", nargs="+", metavar="RUN", help="finished runs: names, their beginnings, or folders")
+    add("--out", type=options.named(".zip"), help="the zip (default: leanat-<scale>.zip)")
+    add = verb(curves, "show loss and accuracies of runs by epoch", results)
+    add("runs", nargs="+", metavar="RUN", help=RUN)
     add("--out", type=options.named(".pdf"), help="a PDF of it; PNG, SVG and CSV are written beside it")
-    add = verb(diff, "two runs side by side: the settings that differ, and what came of it", results)
-    add("first", metavar="RUN")
-    add("second", metavar="RUN")
-    add("--out", type=options.named(".md"), help="a file (.md) of it")
-    add = verb(chosen, "what a run trained on: how many examples of each class, from which epoch on", results)
-    add("run", metavar="RUN")
+    add = verb(diff, "compare two runs: the settings that differ, and their results", results)
+    add("first", metavar="RUN", help=RUN)
+    add("second", metavar="RUN", help="another one")
+    add("--out", type=options.named(".md"), help="a Markdown file (.md) of it")
+    add = verb(chosen, "show what a run trained on: how many examples of each class, from which epoch on", results)
+    add("run", metavar="RUN", help=RUN)
     add("--out", type=options.named(".csv"), help="a CSV of every example, with its class and weight")
-    add = verb(watch, "epoch, loss and time left of every job that works now, renewed every few seconds", results)
-    add("--once", action="store_true", help="print it once")
-    text = "a fair trial: rules that choose data, of the literature and your own, against chance"
+    add = verb(watch, "show epoch, loss and time left of every running job, renewed every two seconds", results)
+    add("--once", action="store_true", help="print it once and end")
+    text = "compare rules that choose data, your own included, with random subsets"
     verb(bench, text, command.add_options, options.config_option, run)
-    add = verb(workflow, "the workflow in a folder of its own, where the package was installed without a checkout")
+    add = verb(workflow, "write the workflow into a folder, where the package was installed without a checkout")
     add("folder", type=options.path, metavar="DIR", help="a folder that does not exist yet, or is empty")
     add = verb(readme, "write the findings of README.md from the finished items of the demo", config, results)
     add("--replicated", action="store_true", help="only what is read from replicated/; the demo's stays")
-    add = verb(collect, "several PDF files as one, in order")
-    add("inputs", nargs="+", type=Path)
-    add("--out", type=options.named(".pdf"), required=True)
+    add = verb(collect, "join PDF files into one")
+    add("inputs", nargs="+", type=Path, metavar="PDF", help="the files, in order")
+    add("--out", type=options.named(".pdf"), required=True, help="the PDF")
     return top
 
 
@@ -308,7 +326,7 @@ def train(arguments: argparse.Namespace) -> None:
 
 
 def attack(arguments: argparse.Namespace) -> None:
-    """Robust accuracy under each attack of a suite, example by example. What has an outcome is not attacked again."""
+    """Measures robust accuracy under each attack of a suite. An attack that has an outcome is not run again."""
     grid = options.grid(arguments)
     paper, _, suite = arguments.suite.partition("/")
     suites = options.paper(grid, paper, f"--suite {arguments.suite}").suites
@@ -329,7 +347,7 @@ def attack(arguments: argparse.Namespace) -> None:
 
 
 def time_(arguments: argparse.Namespace) -> None:
-    """Seconds of the pieces of every training whose cost an item shows: random images, the paper's own settings."""
+    """Measures steps, attacks and selections at the paper's own settings on random images; columns of time rest on them."""
     grid = options.grid(arguments)
     usual = options.paper(grid, arguments.paper, "time").repeats
     _torch(arguments).set_num_threads(arguments.threads)
@@ -479,14 +497,14 @@ def archive(arguments: argparse.Namespace) -> None:
 
 
 def curves(arguments: argparse.Namespace) -> None:
-    """Bars and a table of epochs on the terminal; loss, and accuracy on 200 test images where the history has it."""
+    """Prints bars and a table of epochs: loss, and accuracy on 200 test images where the history has it."""
     from leanat.report import learning
 
     print(learning.make(arguments.runs, arguments.results, arguments.out))
 
 
 def diff(arguments: argparse.Namespace) -> None:
-    """Markdown: settings that are not the same, then accuracies, passes, seconds and provenance of both."""
+    """Prints as Markdown the settings that differ, then accuracies, passes, seconds and provenance of both."""
     from leanat.report import difference
 
     print(difference.make(arguments.first, arguments.second, arguments.results, arguments.out))
@@ -503,8 +521,8 @@ def bench(arguments: argparse.Namespace) -> None:
     """Trains a network with each rule, attacks it, and compares every rule with random subsets over paired seeds.
 
     Writes a table and a figure for each data set, the verdicts, and the full settings of every row. What is finished stays
-    finished: the same command goes on. A rule of your own is called with fraction=; what that gives is called with
-    (run, split) and returns the numbers of the examples to keep, or these and their weights (docs/bench.md).
+    finished: the same command goes on. A rule of your own is a class, made with fraction=; its objects are called with
+    (run, split) and return the indices of the examples to keep, or these and their weights (docs/bench.md).
     """
     command.run(arguments, _torch)
 
@@ -535,7 +553,7 @@ def readme(arguments: argparse.Namespace) -> None:
 
 
 def collect(arguments: argparse.Namespace) -> None:
-    """Every page of every input, in order, in one PDF."""
+    """Writes every page of every input, in order, into one PDF."""
     from leanat.report import collect
 
     collect.collect(arguments.inputs, arguments.out)

@@ -123,6 +123,26 @@ def setting_pairs() -> list[str]:
     return pairs
 
 
+KINDS = {
+    "count": "N",
+    "path": "DIR",
+    "folder_or_none": "DIR",
+    "file": "FILE",
+    "hours": "HOURS",
+    "numbers": "R,G,B",
+    "part": "I/N",
+}
+
+
+class Kinds(argparse.HelpFormatter):
+    """Names the value of an option by its kind: ``--seeds N``, ``--out FILE``; else by its own name in capitals."""
+
+    def _get_default_metavar_for_optional(self, action: argparse.Action) -> str:
+        return KINDS.get(getattr(action.type, "__name__", ""), action.dest.upper())
+
+    _get_default_metavar_for_positional = _get_default_metavar_for_optional
+
+
 def config_option(add: Add) -> None:
     add(
         "--config-dir",
@@ -134,16 +154,22 @@ def config_option(add: Add) -> None:
 
 def config_options(add: Add) -> None:
     config_option(add)
-    add("--set", nargs="*", action="extend", metavar="KEY=VALUE", help="settings over those of config.yaml")
+    add(
+        "--set",
+        nargs="*",
+        action="extend",
+        metavar="KEY=VALUE",
+        help="settings in place of those in config.yaml, such as scale=cpu seeds=5",
+    )
 
 
 def results_option(add: Add) -> None:
-    add("--results", type=path, help="where runs are kept (default: that of config.yaml)")
+    add("--results", type=path, help="the folder of all results (default: that of config.yaml)")
 
 
 def item_options(add: Add) -> None:
     add("--out", type=named(".pdf"), help="the PDF; CSV and PNG are written beside it")
-    add("--keep", type=path, help="a second place for the CSV")
+    add("--keep", type=path, metavar="FILE", help="a second place for the CSV")
     add(
         "--format",
         nargs="+",
@@ -155,20 +181,31 @@ def item_options(add: Add) -> None:
 
 
 def attack_options(add: Add) -> None:
-    add("--suite", required=True, help="<paper>/<suite>, or a paper for its main suite")
-    add("--model", type=path, help="instead of runs: .safetensors, .pth, .pt, or a folder with config.json")
+    add("--suite", required=True, help="<paper>/<suite>, or a paper for its main suite (docs/attacking.md has a list)")
+    add(
+        "--model",
+        type=path,
+        metavar="FILE",
+        help="instead of runs, the weights of a network: .safetensors, .pth, .pt, or a folder with config.json",
+    )
     add(
         "--network",
-        help="its network, where the file does not say: timm:NAME, torchvision:NAME, a name of ours, or module:function, "
-        "which is imported and called: code that runs",
+        metavar="NAME",
+        help="the network of --model, where the file does not say: timm:NAME, torchvision:NAME, a name of this package, or "
+        "module:function, whose code is executed",
     )
     add("--data", help="what to test on: folder:PATH (a folder of images for each class) or a data set by name")
-    add("--mean", type=numbers, metavar="R,G,B", help="what the network subtracts, of pixels in [0, 1]")
-    add("--std", type=numbers, metavar="R,G,B", help="and divides by")
+    add("--mean", type=numbers, help="mean that is subtracted from pixels in [0, 1]")
+    add("--std", type=numbers, help="deviation by which they are then divided")
     add("--size", type=count, help="pixels to which images of a folder are resized and cropped")
-    add("--examples", type=count, metavar="N", help="attack N test images at most, the same for every network")
-    add("--precision", default="fp32", choices=["fp32", "bf16"], help="of --model; reported numbers are fp32")
-    add("--out", type=path, help="where a --model's outcomes go (default: beside the file)")
+    add("--examples", type=count, help="attack N test images at most, the same for every network")
+    add(
+        "--precision",
+        default="fp32",
+        choices=["fp32", "bf16"],
+        help="of the network of --model (default: fp32, as in all tables)",
+    )
+    add("--out", type=path, help="folder for the results of --model (default: beside the file)")
 
 
 def of_runs(arguments: argparse.Namespace) -> None:
@@ -191,11 +228,11 @@ def of_runs(arguments: argparse.Namespace) -> None:
 
 def run_options(add: Add) -> None:
     results_option(add)
-    add("--data-dir", type=folder_or_none, help="folder of the real data sets")
+    add("--data-dir", type=folder_or_none, help="folder of the real data sets (default: that of config.yaml)")
     add("--device", help="auto, cpu, cuda or cuda:N (default: that of config.yaml)")
     text = "a GPU computes the same bits from the same inputs; slower"
     add("--deterministic", action="store_true", default=None, help=text)
-    add("--jobs-per-gpu", type=count, metavar="N", help="jobs that share a GPU (default: 1)")
+    add("--jobs-per-gpu", type=count, help="jobs that share a GPU (default: 1)")
 
 
 SETTLED: dict[str, tuple[Callable[[Any], Any], Any]] = {  # by option: its kind, and what it is where nobody says so

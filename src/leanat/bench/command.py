@@ -30,7 +30,7 @@ def add_options(add: options.Add) -> None:
     add("--choices", type=options.count, help="how often a rule chooses in a training (default: 4)")
     add("--epochs", type=options.count, help="of every training (default: by data set)")
     add("--jobs", type=options.count, help="processes (default: as many as the GPUs take, else all cores)")
-    add("--part", type=options.part, metavar="I/N", help="train and attack a part of N, draw nothing")
+    add("--part", type=options.part, help="train and attack a part of N, draw nothing")
     add("--out", type=options.path, default=Path("figures/bench"), help="folder (default: figures/bench)")
 
 

@@ -78,6 +78,7 @@ def cost(grid: Grid, target: str, results: Path, device: torch.device, deadline:
     started, items = time.perf_counter(), items_of(target, grid)
     if not items:
         raise ConfigError([f"cost: {target}: no item of a paper, whose trainings a forecast is made of"])
+    log.info("measures a few steps of each kind; of the papers' own networks each takes minutes on a CPU")
     with Forecast.on(grid, device, log.info) as forecast:
         item_bills = bills(grid, items, results, forecast)
         kinds = forecast.steps

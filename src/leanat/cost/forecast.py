@@ -171,7 +171,8 @@ class Forecast:
         if "step" not in pieces:
             return
         names = [named_part(spec["method"][slot])[0] for slot in ("objective", "attack")]
-        times = ", ".join(f"{k} {1000 * pieces[k]:.3g} ms" for k in ("step", "bare", "look"))
+        words = {"step": "step", "bare": "without attack", "look": "forward pass"}
+        times = ", ".join(f"{word} {1000 * pieces[k]:.3g} ms" for k, word in words.items())
         size = f"{shape['size']} x {shape['size']}, batch {spec['recipe']['batch']}, {spec['recipe']['precision']}"
         self.steps += 1
         self.say(f"[{self.steps}] {spec['model']['name']} {size}, {', '.join(names)}: {times}")
