@@ -217,7 +217,8 @@ def _torch(arguments: argparse.Namespace) -> Any:
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Builds the objects of every run's spec with torch, and names the claims that this scale cannot decide.
+    """Builds the objects of every run's spec with torch, and names the claims that this scale cannot decide with its
+    seeds (leanat decide adds seeds; docs/verdicts.md).
 
     Wrong fields and values of components are reported here, before anything is trained.
     """
@@ -246,7 +247,7 @@ def _undecidable(grid: Any) -> list[str]:
     for paper in grid.papers:
         for claim, reason in decidable.undecidable(claims.load(paper), grid.items, seeds, grid.scale.name):
             reasons.setdefault(reason, []).append(claim)
-    return [f"{reason}: {', '.join(names)}" for reason, names in reasons.items()]
+    return [f"{reason}: claims {', '.join(names)}" for reason, names in reasons.items()]
 
 
 def data(arguments: argparse.Namespace) -> None:
