@@ -329,7 +329,7 @@ def _more(chances: Mapping[int, float]) -> str:
         return f"undecided at the last look, {LOOKS[-1]} seeds"
     best = max(chances.values())
     if best < HOPE:
-        return f"past hope: no look up to {LOOKS[-1]} seeds is likely to decide it"
+        return f"past hope: no number of seeds up to {LOOKS[-1]} is likely to decide it"
     first, last = next(n for n in chances if chances[n] >= HOPE), max(chances)
     tail = f", {last} with {100 * chances[last]:.0f} %" if last != first else ""
     return f"{first} seeds would decide with a probability of {100 * chances[first]:.0f} %{tail} (leanat decide)"
