@@ -1,6 +1,7 @@
 """What a paper's ``claims.py`` is written with: its claims, each with a test of it. Imports no torch, numpy or scipy.
 
-A claim is arithmetic (``effect``) over named cells of tables and figures, for each of its ``cases``, and what it expects of them:
+A claim is arithmetic (``effect``) over named cells of tables and figures, for each of its ``cases``, and what it expects of them.
+Unless it says otherwise, it expects that the first cell of every case is above the second:
 
     ordering(
         "qtart-03",
@@ -11,7 +12,6 @@ A claim is arithmetic (``effect``) over named cells of tables and figures, for e
             for net in NETWORKS
             for data in DATA
         ],
-        effect=lambda ours, dihcl: ours - dihcl,
         expect=most(above=0),
     )
 
@@ -25,6 +25,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from leanat.core.errors import did_you_mean
 
@@ -178,9 +179,32 @@ def _part(effect: Effect, place: int) -> Callable[..., float]:
     return part
 
 
+def _claim(
+    kind: str, id: str, cases: Sequence[Case], effect: Effect | None = None, expect: Expect | None = None, **more: Any
+) -> Claim:
+    """A claim of that kind, by default that in every case the first cell is above the second, or the only one above 0."""
+    if effect is None and cases and len(cases[0]) <= 2:
+        effect = _comparison(kind, cases[0])
+    return Claim(id, kind=kind, cases=cases, effect=effect, expect=expect or every(above=0), **more)
+
+
+def _comparison(kind: str, cells: Case) -> Effect:
+    """The first cell less the second, of times the first over the second; the cell itself where there is one."""
+
+    def effect(**numbers: float) -> float:
+        first, *second = (numbers[name] for name in cells)
+        if not second:
+            return first
+        return first / second[0] if kind == "time" else first - second[0]
+
+    parameters = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in cells]
+    effect.__signature__ = inspect.Signature(parameters)
+    return effect
+
+
 # A claim of each kind.
-ordering = functools.partial(Claim, kind="ordering")  # which of two is better
-level = functools.partial(Claim, kind="level")  # how good one is, or by how much: at the paper's own settings alone
-mechanism = functools.partial(Claim, kind="mechanism")  # what happens inside
-time = functools.partial(Claim, kind="time")  # ratios of measured times
-arithmetic = functools.partial(Claim, kind="arithmetic")  # computed from settings, no run
+ordering = functools.partial(_claim, "ordering")  # which of two is better
+level = functools.partial(_claim, "level")  # how good one is, or by how much: at the paper's own settings alone
+mechanism = functools.partial(_claim, "mechanism")  # what happens inside
+time = functools.partial(_claim, "time")  # ratios of measured times
+arithmetic = functools.partial(_claim, "arithmetic")  # computed from settings, no run

@@ -121,8 +121,6 @@ CLAIMS = [
         says="Q-TART is more accurate than plain SGD for every pair of network and data set",
         source="section 4.2, Table 1",
         cases=[methods("table1", net, data, "ours", "sgd") for net, data in ALL_PAIRS],
-        effect=lambda ours, sgd: ours - sgd,
-        expect=every(above=0),
         least=0.05,
     ),
     ordering(
@@ -139,7 +137,6 @@ CLAIMS = [
         says="Q-TART is more accurate than DIHCL on most pairs",
         source="section 4.2",
         cases=[methods("table1", net, data, "ours", "dihcl") for net, data in PAIRS],
-        effect=lambda ours, dihcl: ours - dihcl,
         expect=most(above=0),
     ),
     ordering(
@@ -147,23 +144,18 @@ CLAIMS = [
         says="DIHCL is consistently strong on ResNet50 (read as: above plain SGD on every data set)",
         source="section 4.2",
         cases=[methods("table1", "ResNet50", data, "dihcl", "sgd") for data in DATA],
-        effect=lambda dihcl, sgd: dihcl - sgd,
-        expect=every(above=0),
     ),
     ordering(
         "qtart-05",
         says="on VGG16, MobileNet and DenseNet DIHCL is worse than removing as many examples at random as Q-TART does",
         source="section 4.2",
         cases=[methods("table1", net, data, "random", "dihcl") for net, data in PAIRS if net != "ResNet50"],
-        effect=lambda random, dihcl: random - dihcl,
-        expect=every(above=0),
     ),
     ordering(
         "qtart-06",
         says="a part of the training data is enough to do better than SGD on all of it",
         source="abstract, section 5",
         cases=[methods("table1", net, data, "ours", "sgd") for net, data in ALL_PAIRS],
-        effect=lambda ours, sgd: ours - sgd,
         expect=mean(above=0),
     ),
     ordering(
@@ -171,8 +163,6 @@ CLAIMS = [
         says="removing the examples most susceptible to noise is better than removing as many at random, on every pair",
         source="Table 1",
         cases=[methods("table1", net, data, "ours", "random") for net, data in PAIRS],
-        effect=lambda ours, random: ours - random,
-        expect=every(above=0),
         least=0.4,
     ),
     ordering(
@@ -182,7 +172,6 @@ CLAIMS = [
         source="section 4.3, caption of Table 2",
         cases=[windows("Accuracy", net, **{name: name for name in WINDOWS}) for net in NETWORKS],
         effect=lambda first, last, second, normal: above_all(first, last, second, normal),
-        expect=every(above=0),
         least=0.02,
     ),
     Claim(
@@ -196,7 +185,6 @@ CLAIMS = [
         says="more layers cost little accuracy (read as: less than 1 point)",
         source="section 4.3",
         cases=[windows("Accuracy", net, more=window, last="last") for net, window in product(NETWORKS, MORE_LAYERS)],
-        effect=lambda more, last: more - last,
         expect=every(above=-1),
     ),
     ordering(
@@ -208,7 +196,6 @@ CLAIMS = [
             case("figure2", attack, ours=f"{net} | {OURS}", other=f"{net} | {METHODS[other]}")
             for (net, attack), other in product(ATTACKED, ["sgd", "dihcl"])
         ],
-        effect=lambda ours, other: ours - other,
         expect=most(above=0),
     ),
     ordering(
@@ -216,7 +203,6 @@ CLAIMS = [
         says="DIHCL is less robust than SGD in several pairs of network and attack (read as: in two at least)",
         source="section 4.4.1",
         cases=[methods("figure2", net, attack, "sgd", "dihcl") for net, attack in ATTACKED],
-        effect=lambda sgd, dihcl: sgd - dihcl,
         expect=several(above=0),
     ),
     ordering(
@@ -235,7 +221,6 @@ CLAIMS = [
         cases=[
             trained_and_alone(*where) for where in product(NETWORKS, ["APGD-DLR", "APGD-CE", "PGD-20", "CW"], TRAINED)
         ],
-        effect=lambda trained, alone: trained - alone,
         expect=most(above=0),
     ),
     ordering(
@@ -243,7 +228,6 @@ CLAIMS = [
         says="Q-TART on top of adversarial training makes it more robust (on average)",
         source="abstract, caption of Figure 3",
         cases=[on_top("figure3", *where) for where in RETRAINED],
-        effect=lambda joined, without: joined - without,
         expect=mean(above=0),
     ),
     time(
@@ -302,7 +286,6 @@ CLAIMS = [
         says="with Q-TART the adversarial accuracy averaged over four source networks is higher",
         source="caption of Figure 4, section 4.4.2",
         cases=[on_top("figure4", *where) for where in RETRAINED],
-        effect=lambda joined, without: joined - without,
         expect=mean(above=0),
     ),
     mechanism(
@@ -322,8 +305,6 @@ CLAIMS = [
         cases=[
             case("figure1", f"{attack} | range", sgd="Baseline", ours=OURS) for attack in ["MI-FGSM", "PGD-20", "CW"]
         ],
-        effect=lambda sgd, ours: sgd - ours,
-        expect=every(above=0),
         unit="",
     ),
     arithmetic(
@@ -357,8 +338,6 @@ CLAIMS = [
             case("decomposition", column, ours=f"0.25 | {OURS}", smoothed="0 | Baseline + label smoothing")
             for column in ["clean", "FGSM, radius 2/255"]
         ],
-        effect=lambda ours, smoothed: ours - smoothed,
-        expect=every(above=0),
     ),
     Claim(
         "qtart-27",
@@ -371,7 +350,6 @@ CLAIMS = [
         says="Q-TART on top of adversarial training adds over 1.3 points of robust accuracy (on average)",
         source="abstract",
         cases=[on_top("figure3", *where) for where in RETRAINED],
-        effect=lambda joined, without: joined - without,
         expect=mean(above=1.3),
     ),
     ordering(
