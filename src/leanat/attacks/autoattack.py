@@ -44,12 +44,7 @@ _silent = logging.Logger("leanat.autoattack", logging.CRITICAL + 1)  # what it w
 def _fenced(net: nn.Module, seed: int) -> Iterator[None]:
     # The package seeds the generators of all GPUs, whichever it works on. Before CUDA's first use none has a state to keep.
     gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
-    with (
-        eval_without_param_grad(net),
-        cast_once(net),
-        torch.random.fork_rng(gpus),
-        torch.no_grad(),
-    ):
+    with eval_without_param_grad(net), cast_once(net), torch.random.fork_rng(gpus), torch.no_grad():
         torch.manual_seed(seed)
         yield
 

@@ -22,14 +22,7 @@ LOSS_GAP = 0.05  # PGD on the margin usually beats PGD on cross-entropy by 1 or 
 
 @exact_fp32()
 def masking_report(
-    net: nn.Module,
-    data: Data,
-    threat: ThreatModel,
-    *,
-    seed: int,
-    limit: int = 256,
-    steps: int = 20,
-    queries: int = 500,
+    net: nn.Module, data: Data, threat: ThreatModel, *, seed: int, limit: int = 256, steps: int = 20, queries: int = 500
 ) -> list[str]:
     """Reasons to suspect gradient masking, as sentences; empty if none was found.
 

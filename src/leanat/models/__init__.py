@@ -4,13 +4,4 @@ from leanat.models.classifier import Classifier, Copied, PerChannel, PerImage
 from leanat.models.frozen import Transferred, transfer_head
 from leanat.models.names import BODIES, build
 
-__all__ = [
-    "BODIES",
-    "Classifier",
-    "Copied",
-    "PerChannel",
-    "PerImage",
-    "Transferred",
-    "build",
-    "transfer_head",
-]
+__all__ = ["BODIES", "Classifier", "Copied", "PerChannel", "PerImage", "Transferred", "build", "transfer_head"]

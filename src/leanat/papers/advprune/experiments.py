@@ -250,8 +250,7 @@ def attack_of(objective: str, bullet: bool) -> dict[str, Any]:
 
 
 BULLET_STEP = assumed(
-    2 / 255,
-    "not in the paper; 10 steps of 2/255 for boundary examples, 2 of 6/255 for robust ones, as in AttackRider",
+    2 / 255, "not in the paper; 10 steps of 2/255 for boundary examples, 2 of 6/255 for robust ones, as in AttackRider"
 )
 BULLET = part(
     "bullet",

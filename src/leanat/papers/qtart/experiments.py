@@ -52,8 +52,7 @@ def steps(lr: float, drops: list[int], factor: float) -> dict[str, Any]:
 
 
 MOBILENET_SMOOTHING = assumed(
-    0.1,
-    "appendix B.2 prints 0.1 for Table 1 and 0.5 for the ablation, with the same result; Table 1's list is used",
+    0.1, "appendix B.2 prints 0.1 for Table 1 and 0.5 for the ablation, with the same result; Table 1's list is used"
 )
 RESNET50_GAMMA = assumed(
     5, "appendix B.2 prints 5, Table 2 and the caption of Figure 2 print 25; the appendix is about Table 1"
@@ -126,13 +125,7 @@ FOUR_TIMES = (
     "Table 7; on STL-10 DIHCL's own code trains four times the epochs that it is given, and so may the paper's runs"
 )
 DIHCL_CIFAR = assumed(
-    [
-        part("crop", pad=4),
-        "flip",
-        part("rotation", degrees=5),
-        part("auto_augment", fill=128),
-        part("cutout", size=16),
-    ],
+    [part("crop", pad=4), "flip", part("rotation", degrees=5), part("auto_augment", fill=128), part("cutout", size=16)],
     "the paper trains DIHCL by its authors' code, which augments CIFAR so (AutoAugment fills with grey, cutout with black)",
 )
 DIHCL_AUGMENT = {
@@ -149,8 +142,7 @@ DIHCL_AUGMENT = {
         "as DIHCL's own code has STL-10, but for the principal axes of ImageNet's colours, which are missing there (taken from fb.resnet.torch), and for clipping to [0, 1]",
     ),
     "mini-imagenet": assumed(
-        ["random_resized_crop", "flip"],
-        "DIHCL's own code has no miniImagenet; as the methods that it is compared with",
+        ["random_resized_crop", "flip"], "DIHCL's own code has no miniImagenet; as the methods that it is compared with"
     ),
 }
 
@@ -324,11 +316,7 @@ SMALL_NETWORKS = {
         "DenseNet-BC of 121 layers, growth 12",
         "section 4.1 describes no network; the 12 filters of appendix B.2 are a growth of 12",
     ),
-    "resnet50": (
-        "ResNet50",
-        "3 x 3 stem of stride 1, no pooling",
-        "section 4.1 describes no version for small images",
-    ),
+    "resnet50": ("ResNet50", "3 x 3 stem of stride 1, no pooling", "section 4.1 describes no version for small images"),
 }
 
 
@@ -536,8 +524,7 @@ SEVEN = {name: {"attack": attack} for name, attack in ATTACKS.items()}
 THREE = ("mifgsm", "pgd20", "cw")  # of Figure 1
 DISTANCES = {
     "attacks": assumed(
-        [{"name": name, "attack": ATTACKS[name]} for name in THREE],
-        "the paper says only 'three adversarial attacks'",
+        [{"name": name, "attack": ATTACKS[name]} for name in THREE], "the paper says only 'three adversarial attacks'"
     ),
     "examples": None,
     "mapped": assumed(
@@ -602,8 +589,7 @@ WINDOWS = {  # of Table 2: as printed, and as the published numbers name it
     "gaussian": ("α = N(0, 1)", "α = N(0, 1)"),
 }
 OPTIMA = assumed(
-    [5, 12, 25, 50, 100, 125, 150, 250, 300],
-    "the optima that the paper prints; what it searched is not said",
+    [5, 12, 25, 50, 100, 125, 150, 250, 300], "the optima that the paper prints; what it searched is not said"
 )
 
 

@@ -17,14 +17,8 @@ TABLE1 = {  # the rows of Tables 1 and 2 that are trained here
     "free": "Non-iterative methods, no curriculum | AT-Free[18]",
 }
 TEACHERS = {  # Tables 3 and 4: adversarially trained on the same data, and fine-tuned on clean data
-    "table3": (
-        "B: adversarially trained on CIFAR-10",
-        "A: adversarially trained on TinyImageNet, fine-tuned clean",
-    ),
-    "table4": (
-        "D: adversarially trained on CIFAR-100",
-        "C: adversarially trained on CIFAR-10, fine-tuned clean",
-    ),
+    "table3": ("B: adversarially trained on CIFAR-10", "A: adversarially trained on TinyImageNet, fine-tuned clean"),
+    "table4": ("D: adversarially trained on CIFAR-100", "C: adversarially trained on CIFAR-10, fine-tuned clean"),
 }
 FIVE = ["Clean", "FGSM", "PGD-5", "PGD-10", "PGD-20"]
 ATTACKED = ["Nat.", "FGSM", "PGD5", "PGD10", "PGD20"]  # columns of Tables 3 to 6

@@ -55,8 +55,7 @@ SALIENCY = {
     "beta": 2,  # section 5: "we keep beta = 2 throughout the training"
     "of": assumed(
         "probability",
-        "the paper's Psi is the logit in equations 5 to 7 and a 'prediction score' in 8 and 9; "
-        "IGAM's code takes the probability",
+        "the paper's Psi is the logit in equations 5 to 7 and a 'prediction score' in 8 and 9; IGAM's code takes the probability",
     ),
     "statistics": unsaid("running", "IGAM's code runs the teacher with the statistics of the batch"),
     "discriminator": {
@@ -71,8 +70,7 @@ SALIENCY = {
 # and batch means (weight_of_difference).
 OF_A_CHECKPOINT = assumed(
     50 * 8 / 32 / 4,
-    "in the appendix, which is not in the text; the name of a checkpoint in the authors' code has 50, with batches of 8 images "
-    "of 64 x 64, here in the units of the others; its noise of pixels, 100 steps without the term and 180,000 steps are not taken",
+    "in the appendix, which is not in the text; the name of a checkpoint in the authors' code has 50, with batches of 8 images of 64 x 64, here in the units of the others; its noise of pixels, 100 steps without the term and 180,000 steps are not taken",
 )
 GAMMA = {"cifar10": (10, 20), "cifar100": (10, 15), "tiny-imagenet": (OF_A_CHECKPOINT, OF_A_CHECKPOINT)}
 
@@ -98,8 +96,7 @@ SCHEDULES = {
 }
 SIGN = assumed(
     "literal",
-    "equation 18 matches the gradient of the cross-entropy to +J_T although it points the other way; "
-    "'corrected' is a row of ours",
+    "equation 18 matches the gradient of the cross-entropy to +J_T although it points the other way; 'corrected' is a row of ours",
 )
 UNIFORMLY = "'uniformly' is taken as a straight line over the phase"
 
@@ -114,8 +111,7 @@ def training(
     if cell["item"] in ("alignment", "bound"):
         standardise = assumed(
             "channel",
-            "a network that standardises each image has alignment 0 by construction: "
-            "its logits do not change with the image's scale",
+            "a network that standardises each image has alignment 0 by construction: its logits do not change with the image's scale",
         )
     return {
         "data": {"augment": AUGMENT_64 if cell["data"] == "tiny-imagenet" else augment, "validation": None},
@@ -427,8 +423,7 @@ FGSM = part("pgd", threat=BALL, steps=1, step_size=8 / 255, start=unsaid("none",
 FAST = {"fgsm": {"attack": FGSM}} | {f"pgd{count}": {"attack": pgd(count)} for count in (5, 10, 20)}
 MARGIN = assumed(
     "margin",
-    "the paper's 'C&W' is taken as PGD on the margin between the true class's logit and the largest other, "
-    "as in Madry's and FAT's code; its own code for it is not public",
+    "the paper's 'C&W' is taken as PGD on the margin between the true class's logit and the largest other, as in Madry's and FAT's code; its own code for it is not public",
 )
 IMAGES = assumed(500, "ours: of how many test images the means are")
 RESTARTS = assumed(10, "'random restarts' without a number")
@@ -595,17 +590,14 @@ UNDER_BOTH = [  # conventions of BatchNorm
 ITEMS = {
     "table1": accuracy_table(
         title="Robust accuracy on CIFAR-10 (Table 1)",
-        caption="WRN32-10; *: WRN34-10, ⁺: WRN28-10. The paper's attacks have radius 8/255. Numbers in grey on rows without ours are "
-        "those that the paper cites. Signs of masking: how many of the signs of gradient masking the alarm found. Batch "
-        "statistics: BatchNorm with the statistics of 100 attacked test images, as the authors' code evaluates.",
+        caption="WRN32-10; *: WRN34-10, ⁺: WRN28-10. The paper's attacks have radius 8/255. Numbers in grey on rows without ours are those that the paper cites. Signs of masking: how many of the signs of gradient masking the alarm found. Batch statistics: BatchNorm with the statistics of 100 attacked test images, as the authors' code evaluates.",
         rows=kinds(TABLE_1, "standard", "phase1", "igam_b", "phase2_corrected"),
         columns=[*printed(*FIVE, "C&W", "AA"), SIGNS, PGD20_OF_BATCH],
         suite="main", published={"item": "table1"},
         one_block=True, options={"doubt": [["pgd20", "autoattack"], ["pgd20_batch", "pgd20"]]}),
     "table2": accuracy_table(
         title="Robust accuracy on CIFAR-100 (Table 2)",
-        caption="WRN32-10; *: WRN34-10. The paper's attacks have radius 8/255. Numbers in grey on rows without ours are those that the "
-        "paper cites.",
+        caption="WRN32-10; *: WRN34-10. The paper's attacks have radius 8/255. Numbers in grey on rows without ours are those that the paper cites.",
         rows=kinds(TABLE_2, "standard", "phase1"),
         columns=[*printed(*FIVE), PGD20_OF_BATCH],
         base=ON_CIFAR100, seeds=ONCE, published={"item": "table2"},
@@ -617,8 +609,7 @@ ITEMS = {
         seeds=ONCE, published={"item": "table3"}),
     "table4": accuracy_table(
         title="Teachers on CIFAR-100 (Table 4)",
-        caption="OURS under two teachers. Fine-tuning trains a new head on the frozen network. The paper prints PGD10 of "
-        "teacher D as 30.40 here, as 30.04 in Tables 2 and 6.",
+        caption="OURS under two teachers. Fine-tuning trains a new head on the frozen network. The paper prints PGD10 of teacher D as 30.40 here, as 30.04 in Tables 2 and 6.",
         rows=teachers("CIFAR-10", "C", "CIFAR-100", "D"), columns=printed(*FIVE_OF_ABLATIONS),
         base=ON_CIFAR100, seeds=ONCE, published={"item": "table4"}),
     "table5": accuracy_table(
@@ -633,10 +624,7 @@ ITEMS = {
     "table7": ItemSpec(
         kind="table",
         title="Losses after the first phase, CIFAR-10 (Table 7)",
-        caption="Measured on the training images as they are. Alignment loss: L_diff without γ in the units of the "
-        "authors' code (pixels to 255, summed over a batch of 32); the paper does not say the units of its own, nor "
-        "whether L_robust is in it. The teacher's is 0 by definition. Logged: the terms as they entered the training "
-        "loss, weights included, means over the first and the last epoch; those of OURS are of its second phase.",
+        caption="Measured on the training images as they are. Alignment loss: L_diff without γ in the units of the authors' code (pixels to 255, summed over a batch of 32); the paper does not say the units of its own, nor whether L_robust is in it. The teacher's is 0 by definition. Logged: the terms as they entered the training loss, weights included, means over the first and the last epoch; those of OURS are of its second phase.",
         rows=[printed_row("Our Model", "phase1"), printed_row("AT Model", "at"),
               ours("phase2", "OURS, after both phases"), ours("standard")],
         columns=[
@@ -652,29 +640,24 @@ ITEMS = {
         columns=printed("Nat.", "FGSM", "PGD-20"), published={"item": "table8"}),
     "table9": accuracy_table(
         title="The weights β and γ, CIFAR-10 (Table 9)",
-        caption="A term without weight is left out of both phases (assumed); γ is that of the second phase. Where the "
-        "foot says that β and γ are multiplied, this table shows only that both terms act, not which matters in the paper.",
+        caption="A term without weight is left out of both phases (assumed); γ is that of the second phase. Where the foot says that β and γ are multiplied, this table shows only that both terms act, not which matters in the paper.",
         rows=[printed_row("β = 2 and γ = 20", "phase2"), printed_row("β = 0 and γ = 20", "phase2_beta0"),
               printed_row("β = 2 and γ = 0", "phase2_gamma0"), ours("standard")],
         columns=printed("Natural", "PGD20"), published={"item": "table9"}),
     "figure2": curriculum_figure(
         title="γ and the top k % of pixels in the second phase (Figure 2)",
-        caption="After every k of one training; k = 100 is the model after the first phase. The paper's curves are only "
-        "in its picture, and of its five values of γ only 20 and 15 are printed; ours are.",
+        caption="After every k of one training; k = 100 is the model after the first phase. The paper's curves are only in its picture, and of its five values of γ only 20 and 15 are printed; ours are.",
         rows=GAMMAS, columns=EVERY_K, seeds={"demo": 1, "lite": 1},
         options=OVER_K | {"series": "weight", "panel": ["data", "accuracy"]}),
     "figure3": curriculum_figure(
         title="The curriculum, step by step (Figure 3)",
-        caption="γ = 20 (CIFAR-10) and 15 (CIFAR-100). k = 100 is the model after the first phase. The paper says that "
-        "PGD-20 is best at k = 50 and at k = 70; its bars are only in its picture.",
+        caption="γ = 20 (CIFAR-10) and 15 (CIFAR-100). k = 100 is the model after the first phase. The paper says that PGD-20 is best at k = 50 and at k = 70; its bars are only in its picture.",
         rows=product(data=["cifar10", "cifar100"], accuracy=["natural", "pgd20"], settings={"schedule": "cifar10"}),
         columns=EVERY_K, seeds={"demo": 3, "lite": 1},  # those of Table 1
         options=OVER_K | {"series": "accuracy", "panel": "data"}),
     "figure4": maps_figure(
         title="Saliency of students of two teachers (Figure 4)",
-        caption="Absolute gradient of the true class's probability, summed over channels, of the first test images. "
-        "Teacher 1: adversarially trained on another data set, fine-tuned clean; teacher 2: adversarially trained on this "
-        "one. The other columns are ours.",
+        caption="Absolute gradient of the true class's probability, summed over channels, of the first test images. Teacher 1: adversarially trained on another data set, fine-tuned clean; teacher 2: adversarially trained on this one. The other columns are ours.",
         rows=product(data=["cifar10", "cifar100"]),
         columns=[
             column("image", "maps.image", method="phase2"),
@@ -691,9 +674,7 @@ ITEMS = {
         options=OVER_GAMMA | {"series": "accuracy", "panel": "data"}),
     "figure6": maps_figure(
         title="Perturbations before and after the second phase (Figure 6)",
-        caption="A: after the first phase, B: after the second. Change: |δ| / ε, so that white is the most a pixel may "
-        "change. The paper says that B's are much smaller; the CSV has the mean of each picture. An l_inf attack moves "
-        "every pixel whose gradient is not exactly 0.",
+        caption="A: after the first phase, B: after the second. Change: |δ| / ε, so that white is the most a pixel may change. The paper says that B's are much smaller; the CSV has the mean of each picture. An l_inf attack moves every pixel whose gradient is not exactly 0.",
         rows=[{"group": "", "label": "FGSM", "name": "fgsm"}, {"group": "", "label": "PGD-20", "name": "pgd"}],
         columns=[
             column("image", "maps.image", method="phase1"),
@@ -702,22 +683,14 @@ ITEMS = {
         seeds={"demo": 1, "lite": 1, "paper": 1}, options={"plot": "images"}),
     "pgd_steps": accuracy_table(
         title="More steps and restarts, CIFAR-10 (text of section 5)",
-        caption="PGD of radius 8/255 with more steps, and with 10 random restarts of 20 steps, which change the paper's "
-        "result by ± 0.02 %.",
+        caption="PGD of radius 8/255 with more steps, and with 10 random restarts of 20 steps, which change the paper's result by ± 0.02 %.",
         rows=[row("OURS", "phase2"), ours("phase1"), ours("at"), ours("standard")],
         columns=[*printed("PGD-20", "PGD-50", "PGD-70", "PGD-100"), accuracy("PGD-20, 10 restarts", "pgd20_10", published=None)],
         suite="strength", published={"item": "text", "row": "OURS | CIFAR-10"}),
     "time": ItemSpec(
         kind="table",
         title="What a training costs against adversarial training, CIFAR-10",
-        caption="Composed of measured steps on WRN32-10 with the paper's settings, on the device named below. The paper "
-        "says that its training takes 10-20 % of any adversarial training's time (introduction), and 10-20 % extra effort "
-        "over it (abstract). It counts no teacher; the last row does. Every share hangs on AT's 205 epochs, which are "
-        "assumed (Madry's 80,000 steps of 128; the paper has none): against an AT of E epochs it is 205 / E times as "
-        "large. OURS is timed for 100 + 75 epochs in batches of 32, AT in batches of 128, both of the code that the paper "
-        "builds on. Memory: what a step holds at once for each further image of its batch, weights not counted; the "
-        "paper's Broader Impact calls its own a cost, 'owing to the different Jacobians'. Where several trainings are meant, "
-        "memory is that of the largest step, and time per epoch the mean over the epochs of all.",
+        caption="Composed of measured steps on WRN32-10 with the paper's settings, on the device named below. The paper says that its training takes 10-20 % of any adversarial training's time (introduction), and 10-20 % extra effort over it (abstract). It counts no teacher; the last row does. Every share hangs on AT's 205 epochs, which are assumed (Madry's 80,000 steps of 128; the paper has none): against an AT of E epochs it is 205 / E times as large. OURS is timed for 100 + 75 epochs in batches of 32, AT in batches of 128, both of the code that the paper builds on. Memory: what a step holds at once for each further image of its batch, weights not counted; the paper's Broader Impact calls its own a cost, 'owing to the different Jacobians'. Where several trainings are meant, memory is that of the largest step, and time per epoch the mean over the epochs of all.",
         rows=[
             row("Standard training", "standard"), row("AT (PGD-7), the teacher", "at"), row("AT-Free, 8 replays", "free"),
             row("OURS, phase 1", "phase1"), row("OURS, both phases", "phase2", also="phase1"),
@@ -731,23 +704,17 @@ ITEMS = {
         base=ON_CIFAR10),
     "phase1": accuracy_table(
         title="The model after the first phase beside its teacher",
-        caption="The paper says 1 % to 2 % better than the teacher in natural and adversarial accuracy (Tables 11 and 12 "
-        "of its appendix, which are not in the text).",
+        caption="The paper says 1 % to 2 % better than the teacher in natural and adversarial accuracy (Tables 11 and 12 of its appendix, which are not in the text).",
         rows=product(data=["cifar10", "cifar100"], method=["phase1", "at", "standard"]), columns=accuracies(*FIVE),
         base=WRN, seeds=ONCE),
     "single_k": accuracy_table(
         title="One k without a curriculum, CIFAR-10",
-        caption="The second phase with k = 50 throughout, as many epochs as the curriculum has; the paper's numbers are "
-        "in its appendix, which is not in the text.",
+        caption="The second phase with k = 50 throughout, as many epochs as the curriculum has; the paper's numbers are in its appendix, which is not in the text.",
         rows=product(method=["phase2", "phase2_single", "phase1", "standard"]), columns=accuracies(*FIVE)),
     "alignment": ItemSpec(
         kind="table",
         title="Alignment and linearised robustness (equations 4 to 7), CIFAR-10",
-        caption="Ours: the paper prints none. Means over test images, of the logits: α = |⟨x, ∇Ψ⟩| / ‖∇Ψ‖ of the "
-        "predicted class, α_b the same of its logit less that of the class whose boundary is nearest, and ρ, the distance to "
-        "that boundary of the linearised network, in l_2 of pixels in [0, 1]. Equation 5 says ρ ≤ α_b + C / ‖g‖, of a "
-        "constant C that the paper does not give: least C is the smallest with which that holds for every image here; ρ ≤ α_b: the share of the "
-        "images that need none.",
+        caption="Ours: the paper prints none. Means over test images, of the logits: α = |⟨x, ∇Ψ⟩| / ‖∇Ψ‖ of the predicted class, α_b the same of its logit less that of the class whose boundary is nearest, and ρ, the distance to that boundary of the linearised network, in l_2 of pixels in [0, 1]. Equation 5 says ρ ≤ α_b + C / ‖g‖, of a constant C that the paper does not give: least C is the smallest with which that holds for every image here; ρ ≤ α_b: the share of the images that need none.",
         rows=FOUR,
         columns=[
             column("α", "maps.alpha", better="high"), column("α_b", "maps.alpha_plus", better="high"),
@@ -758,17 +725,14 @@ ITEMS = {
         base=ON_CIFAR10, suite="maps", digits=3),
     "bound": maps_figure(
         title="Equation 5: linearised robustness and its bound",
-        caption="Ours: the paper draws none. Means over test images: ρ, the binarised alignment α_b, and the bound "
-        "α_b + C / ‖g‖ with the least C for which it holds for every image here (the paper gives no C). The paper reads a "
-        "small error term, C / ‖g‖, as 'robust networks yield better alignment'.",
+        caption="Ours: the paper draws none. Means over test images: ρ, the binarised alignment α_b, and the bound α_b + C / ‖g‖ with the least C for which it holds for every image here (the paper gives no C). The paper reads a small error term, C / ‖g‖, as 'robust networks yield better alignment'.",
         rows=FOUR,
         columns=[column("ρ, measured", "maps.rho"), column("α_b", "maps.alpha_plus"),
                  column("the bound, α_b + C / ‖g‖", "maps.bound")],
         seeds={"demo": 3}, options=BARS | {"y_label": "l_2 of pixels in [0, 1]"}),
     "weights": accuracy_table(
         title="The paper's own β and γ, CIFAR-10",
-        caption="Ours. Where a scale changes β and γ (see the foot), the rows 'own weights' have those of the paper: 2 "
-        "and 10, then 20. Logged: the terms as they entered the training loss, weights included, means over the last epoch.",
+        caption="Ours. Where a scale changes β and γ (see the foot), the rows 'own weights' have those of the paper: 2 and 10, then 20. Logged: the terms as they entered the training loss, weights included, means over the last epoch.",
         rows=[
             row("OURS after phase 1", "phase1"), row("OURS", "phase2"),
             row("OURS after phase 1, own weights", "phase1_own", "The paper's own weights"),
@@ -782,18 +746,14 @@ ITEMS = {
         one_block=True),
     "localisation": maps_figure(
         title="How much of the saliency lies on the object",
-        caption="Ours, on drawn images, whose object masks are known: the share of the absolute gradient of the true "
-        "class's probability that falls on the object, and of the changes that FGSM and PGD-20 make, beside the object's "
-        "share of the area, which maps without a preference would reach.",
+        caption="Ours, on drawn images, whose object masks are known: the share of the absolute gradient of the true class's probability that falls on the object, and of the changes that FGSM and PGD-20 make, beside the object's share of the area, which maps without a preference would reach.",
         rows=FOUR,
         columns=[column("the object's area", "maps.area"), column("saliency", "maps.saliency"),
                  column("change by FGSM", "maps.fgsm"), column("change by PGD-20", "maps.pgd")],
         unit="%", better="high", seeds={"demo": 3}, options=BARS | {"y_label": "share on the object (%)"}),
     "teachers": maps_figure(
         title="How much of the saliency of students of two teachers lies on the object",
-        caption="Ours, of the networks of Figure 4, on drawn images as localisation: the share of the absolute gradient of "
-        "the true class's probability that falls on the object, beside the object's share of the area. Teacher 1: "
-        "adversarially trained on another data set, fine-tuned clean; teacher 2: adversarially trained on this one.",
+        caption="Ours, of the networks of Figure 4, on drawn images as localisation: the share of the absolute gradient of the true class's probability that falls on the object, beside the object's share of the area. Teacher 1: adversarially trained on another data set, fine-tuned clean; teacher 2: adversarially trained on this one.",
         rows=[{"group": data, "label": f"OURS, teacher {k}", "data": data, "method": method}
               for data in ("cifar10", "cifar100") for k, method in ((1, "phase2_a"), (2, "phase2"))],
         columns=[column("the object's area", "maps.area"), column("saliency", "maps.saliency")],
@@ -801,17 +761,13 @@ ITEMS = {
         options=BARS | {"series": "row_label", "panel": "data", "y_label": "share on the object (%)"}),
     "perturbations": maps_figure(
         title="How large perturbations are",
-        caption="Ours, of Figure 6, where the paper shows pictures: the mean of |δ| / ε over pixels and test images. FGSM "
-        "moves every pixel whose gradient is not exactly 0 by ε, as far as the range of the image lets it, so that it can "
-        "hardly tell networks apart.",
+        caption="Ours, of Figure 6, where the paper shows pictures: the mean of |δ| / ε over pixels and test images. FGSM moves every pixel whose gradient is not exactly 0 by ε, as far as the range of the image lets it, so that it can hardly tell networks apart.",
         rows=FOUR, columns=[column("FGSM", "maps.fgsm_size"), column("PGD-20", "maps.pgd_size")],
         unit="%", seeds={"demo": 3}, options=BARS | {"y_label": "mean |δ| (% of ε)"}),
     "batchnorm": ItemSpec(
         kind="table",
         title="Two conventions of BatchNorm in evaluation, CIFAR-10",
-        caption="Running statistics, as everywhere else here; and the statistics of the attacked batch of 100 test "
-        "images, in attack and scoring, as the authors' code evaluates: a prediction then depends on the other images of "
-        "its batch.",
+        caption="Running statistics, as everywhere else here; and the statistics of the attacked batch of 100 test images, in attack and scoring, as the authors' code evaluates: a prediction then depends on the other images of its batch.",
         rows=[
             printed_row("AT(PGD-7)[3]", "at", "Iterative Methods | NO"),
             printed_row("OURS", "phase2", "Non-Iterative Methods | YES"),
@@ -822,8 +778,7 @@ ITEMS = {
     "autopsy": ItemSpec(
         kind="figure",
         title="What the authors' way of evaluating adds",
-        caption="Ours. Points of accuracy of one network with the statistics of the attacked batch of 100 test images, as "
-        "the authors' code evaluates, less those with running statistics, as everywhere else here.",
+        caption="Ours. Points of accuracy of one network with the statistics of the attacked batch of 100 test images, as the authors' code evaluates, less those with running statistics, as everywhere else here.",
         rows=FOUR,
         columns=[column("Clean", "clean_batch-natural", unit="points"), column("FGSM", "fgsm_batch-fgsm", unit="points"),
                  column("PGD-20", "pgd20_batch-pgd20", unit="points")],
@@ -836,8 +791,7 @@ ITEMS = {
 }  # fmt: skip
 
 PAPER = Paper(
-    title="Get Fooled for the Right Reason: Improving Adversarial Robustness through a Teacher-guided Curriculum "
-    "Learning Approach",
+    title="Get Fooled for the Right Reason: Improving Adversarial Robustness through a Teacher-guided Curriculum Learning Approach",
     source="NeurIPS 2021",
     seeds=1,  # checklist 3c: no error bars, one training
     labels=LABELS,

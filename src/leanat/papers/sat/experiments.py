@@ -134,8 +134,7 @@ SETS: dict[str, dict[str, Any]] = {
         "early_stop": stop([15, 51, 76, 100], AUTOATTACK_L2_3)
         | {
             "share": assumed(
-                0.1,
-                "section 4 says 10 %; the authors' code stops by all 1,020 images and reports the same ones",
+                0.1, "section 4 says 10 %; the authors' code stops by all 1,020 images and reports the same ones"
             )
         },
     },
