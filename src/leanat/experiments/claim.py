@@ -1,7 +1,7 @@
 """What a paper's ``claims.py`` is written with: its claims, each with a test of it. Imports no torch, numpy or scipy.
 
 A claim is arithmetic (``effect``) over named cells of tables and figures, for each of its ``cases``, and what it expects of them.
-Unless it says otherwise, it expects that the first cell of every case is above the second:
+Unless it says otherwise, it expects that the first cell of every case is above the others:
 
     ordering(
         "qtart-03",
@@ -182,20 +182,22 @@ def _part(effect: Effect, place: int) -> Callable[..., float]:
 def _claim(
     kind: str, id: str, cases: Sequence[Case], effect: Effect | None = None, expect: Expect | None = None, **more: Any
 ) -> Claim:
-    """A claim of that kind, by default that in every case the first cell is above the second, or the only one above 0."""
-    if effect is None and cases and len(cases[0]) <= 2:
+    """A claim of that kind, by default that in every case the first cell is above the others, or the only one above 0."""
+    if effect is None and cases:
         effect = _comparison(kind, cases[0])
     return Claim(id, kind=kind, cases=cases, effect=effect, expect=expect or every(above=0), **more)
 
 
 def _comparison(kind: str, cells: Case) -> Effect:
-    """The first cell less the second, of times the first over the second; the cell itself where there is one."""
+    """The first cell less each other, of times the first over the second; the cell itself where there is one."""
 
-    def effect(**numbers: float) -> float:
-        first, *second = (numbers[name] for name in cells)
-        if not second:
+    def effect(**numbers: float) -> float | tuple[float, ...]:
+        first, *others = (numbers[name] for name in cells)
+        if len(others) > 1:
+            return above_all(first, *others)
+        if not others:
             return first
-        return first / second[0] if kind == "time" else first - second[0]
+        return first / others[0] if kind == "time" else first - others[0]
 
     parameters = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in cells]
     effect.__signature__ = inspect.Signature(parameters)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
-from leanat.experiments.claim import Case, Claim, above_all, case, every, level, mechanism, ordering, time
+from leanat.experiments.claim import Case, Claim, case, every, level, mechanism, ordering, time
 
 TABLE1 = {  # the rows of Tables 1 and 2 that are trained here
     "ours": "Non-iterative methods, curriculum | OURS",
@@ -26,10 +26,6 @@ ATTACKED = ["Nat.", "FGSM", "PGD5", "PGD10", "PGD20"]  # columns of Tables 3 to 
 
 def methods(item: str, column: str, *names: str) -> Case:
     return case(item, column, **{name: TABLE1[name] for name in names})
-
-
-def above_all_methods(ours, igam, at, trades, awp, mart, fat, free):
-    return above_all(ours, igam, at, trades, awp, mart, fat, free)
 
 
 def curriculum(data: str, best: int, *others: int) -> Case:
@@ -55,14 +51,12 @@ CLAIMS = [
         says="the method has the best clean accuracy of all on CIFAR-10 (of those that are trained here)",
         source="abstract, Table 1",
         cases=[methods("table1", "Clean", *TABLE1)],
-        effect=above_all_methods,
     ),
     ordering(
         "saliency-02",
         says="the method is the most robust of all on CIFAR-10, against every attack (of those that are trained here)",
         source="section 5, Table 1",
         cases=[methods("table1", column, *TABLE1) for column in ["FGSM", "PGD-5", "PGD-10", "PGD-20", "C&W", "AA"]],
-        effect=above_all_methods,
         least=0.3,
     ),
     ordering(
@@ -70,7 +64,6 @@ CLAIMS = [
         says="the method is the most accurate and the most robust of all on CIFAR-100 (of those that are trained here)",
         source="section 5, Table 2",
         cases=[methods("table2", column, "ours", "at", "trades", "free") for column in FIVE],
-        effect=lambda ours, at, trades, free: above_all(ours, at, trades, free),
     ),
     ordering(
         "saliency-04",
@@ -117,7 +110,6 @@ CLAIMS = [
         says="the best network of the curriculum is that of k = 50 on CIFAR-10 and of k = 70 on CIFAR-100, by PGD-20",
         source="sections 5 and 6, Figure 3",
         cases=[curriculum("CIFAR-10", 50, 90, 80, 70, 60), curriculum("CIFAR-100", 70, 90, 80, 60, 50)],
-        effect=lambda best, a, b, c, d: above_all(best, a, b, c, d),
         scales=("cpu", "lite", "paper"),
         why=OTHER_WEIGHTS,
     ),
@@ -126,7 +118,6 @@ CLAIMS = [
         says="the best gamma of the second phase is 20 on CIFAR-10 and 15 on CIFAR-100 (by PGD-20)",
         source="section 6, Figure 5",
         cases=[gammas("CIFAR-10", 20, 5, 10, 15, 25), gammas("CIFAR-100", 15, 5, 10, 20, 25)],
-        effect=lambda best, a, b, c, d: above_all(best, a, b, c, d),
         scales=("cpu", "lite", "paper"),
         why=OTHER_WEIGHTS,
     ),
@@ -186,7 +177,6 @@ CLAIMS = [
             case("table9", column, both="β = 2 and γ = 20", no_beta="β = 0 and γ = 20", no_gamma="β = 2 and γ = 0")
             for column in ["Natural", "PGD20"]
         ],
-        effect=lambda both, no_beta, no_gamma: above_all(both, no_beta, no_gamma),
         scales=("cpu", "lite", "paper"),
         why=OTHER_WEIGHTS,
     ),
