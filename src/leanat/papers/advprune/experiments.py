@@ -404,43 +404,32 @@ ITEMS = {
         kind="table",
         title="Data pruning with TRADES (Table 1)",
         caption="30 % of CIFAR-10, 50 % of CIFAR-100, 100 epochs; PGD-50-10 and AutoAttack. Times are composed of measured steps on ResNet-18 with the paper's settings, on the device named below, selections included. Bullet-Train's time is that of its groups: as our runs have them, and in the last column as the speed-up printed for Bullet alone implies. The last rows of each data set are ours: random subsets, and all the data with the beta and the learning rate of the pruned runs, which the comparison of the paper changes together with the data.",
-        base=RESNET18,
-        suite="main",
-        rows=rows(TRADES, data=["cifar10", "cifar100"]),
-        columns=[*ACCURACIES, *times("trades")],
-        published={"item": "table1", "row": "{data} | {method}"},
+        base=RESNET18, suite="main", rows=rows(TRADES, data=["cifar10", "cifar100"]),
+        columns=[*ACCURACIES, *times("trades")], published={"item": "table1", "row": "{data} | {method}"},
         options={"baseline": "TRADES [20]"},
     ),
     "table2": ItemSpec(
         kind="table",
         title="Data pruning with MART (Table 2)",
         caption="30 % of CIFAR-10, 50 % of CIFAR-100, 100 epochs; PGD-50-10 and AutoAttack. The last rows of each data set are ours: random subsets.",
-        base=RESNET18,
-        suite="main",
+        base=RESNET18, suite="main",
         rows=[row | SO_PRINTED.get((row["data"], row["method"]), {}) for row in rows(MART, data=["cifar10", "cifar100"])],
-        columns=[*ACCURACIES, *times("mart")],
-        published={"item": "table2", "row": "{data} | {method}"},
+        columns=[*ACCURACIES, *times("mart")], published={"item": "table2", "row": "{data} | {method}"},
         options={"baseline": "MART [21]"},
     ),
     "table3": ItemSpec(
         kind="table",
         title="100 against 200 epochs, TRADES, 30 % of CIFAR-10 (Table 3)",
         caption="The paper's Adv-GRAD-MATCH row at 100 epochs differs from its Table 1 in three numbers.",
-        base=CIFAR10,
-        suite="main",
-        rows=[
-            *product(method=PRUNED, epochs=100),
-            *product(method=PRUNED, epochs=200, settings=long()),
-        ],
-        columns=ACCURACIES,
-        published={"item": "table3", "row": "{method} | {epochs}", "labels": SHORT_NAMES},
+        base=CIFAR10, suite="main",
+        rows=[*product(method=PRUNED, epochs=100), *product(method=PRUNED, epochs=200, settings=long())],
+        columns=ACCURACIES, published={"item": "table3", "row": "{method} | {epochs}", "labels": SHORT_NAMES},
     ),
     "table4": ItemSpec(
         kind="table",
         title="4 against 9 selections in 200 epochs, TRADES, 30 % of CIFAR-10 (Table 4)",
         caption="A selection every 40 or every 20 epochs, after a random subset. Speed-up: of an epoch, composed of measured steps.",
-        base=CIFAR10,
-        suite="main",
+        base=CIFAR10, suite="main",
         rows=[
             *product(method="trades", selections="-", settings=long()),
             *product(method=PRUNED, selections=4, settings=long(40)),
@@ -448,72 +437,45 @@ ITEMS = {
         ],
         columns=[
             *ACCURACIES,
-            column(
-                "Speed-up",
-                "speedup_per_epoch",
-                unit="×",
-                better="high",
-                reference="trades",
-                published={"column": "Speed-up"},
-            ),
+            column("Speed-up", "speedup_per_epoch", unit="×", better="high", reference="trades", published={"column": "Speed-up"}),
         ],
         published={"item": "table4", "row": "{method} | {selections}", "labels": SHORT_NAMES},
     ),
     "figure1": ItemSpec(
-        kind="figure",
-        seeds={"demo": 1, "lite": 1},
+        kind="figure", seeds={"demo": 1, "lite": 1},
         title="Outlier, boundary and robust examples over training (Figure 1)",
         caption="Shares of the training set under PGD-5-1, un-augmented, before each of 200 epochs, TRADES. Outliers are wrong without attack, boundary examples under attack only.",
-        base=CIFAR10,
-        rows=product(method=list(TRACKED), share=[k / 10 for k in range(1, 11)], settings=long()),
+        base=CIFAR10, rows=product(method=list(TRACKED), share=[k / 10 for k in range(1, 11)], settings=long()),
         columns=[column(group, f"history.{group}@{{share}}") for group in ("outlier", "boundary", "robust")],
         options={
-            "plot": "areas",
-            "x": "share",
-            "series": "column_label",
-            "panel": "method",
-            "x_label": "share of the epochs",
-            "y_label": "share of the training examples",
+            "plot": "areas", "x": "share", "series": "column_label", "panel": "method",
+            "x_label": "share of the epochs", "y_label": "share of the training examples",
         },
     ),
     "figure2": ItemSpec(
-        kind="figure",
-        seeds={"demo": 1, "lite": 1},
+        kind="figure", seeds={"demo": 1, "lite": 1},
         title="Robust accuracy and speed-up against the size of the subset (Figure 2)",
         caption="PGD-50-10 at 8/255, 100 epochs on CIFAR-10. 100 % is full training (TRADES or MART). The paper's curves are only in its picture.",
-        base=CIFAR10,
-        suite="pgd8",
+        base=CIFAR10, suite="pgd8",
         rows=[
             *(
-                row
-                for size in SIZES
-                for objective in ("trades", "mart")
-                for row in product(
-                    size=size,
-                    objective=objective.upper(),
-                    method=[f"{objective}_glister", f"{objective}_gradmatch"],
-                    settings={"fraction": size / 100},
-                )
+                {"size": size, "objective": objective.upper(), "method": method, "settings": {"fraction": size / 100}}
+                for size in SIZES for objective in ("trades", "mart") for method in (f"{objective}_glister", f"{objective}_gradmatch")
             ),
             {"size": 100, "objective": "TRADES", "method": "trades"},
             {"size": 100, "objective": "MART", "method": "mart"},
         ],
         columns=[accuracy("PGD", "pgd50_10_8"), speedup("speed-up", BASELINE)],
         options={
-            "plot": "lines",
-            "x": "size",
-            "series": ["objective", "method"],
-            "panel": "column_label",
-            "x_label": "subset size (%)",
-            "y_label": {"PGD": "robust accuracy (%)", "speed-up": "speed-up (×)"},
+            "plot": "lines", "x": "size", "series": ["objective", "method"], "panel": "column_label",
+            "x_label": "subset size (%)", "y_label": {"PGD": "robust accuracy (%)", "speed-up": "speed-up (×)"},
         },
     ),
     "variants": ItemSpec(
         kind="table",
         title="What the paper changes together or leaves open, one thing at a time",
         caption="Ours, on the data and networks of Table 1, 30 % kept. The comparison of the paper changes beta from 6 to 1 and the learning rate together with the data; here each beta has training on all data, random subsets and both methods, and all rows have the learning rate of Adv-GRAD-MATCH. Adv-GLISTER keeps 10 % of the data for its validation loss and chooses 30 % of the rest, 27 % of all. Granularity: what GLISTER and GRAD-MATCH choose among. By the loss: of each class the examples of lowest or highest cross-entropy under the training's attack, chosen as often as the methods choose; how reference [19], which the paper cites for it, does so is not in the paper.",
-        base=CIFAR10,
-        suite="pgd8",
+        base=CIFAR10, suite="pgd8",
         rows=[
             row | {"settings": {"lr": ONE_LR}} | OTHER_LR.get(row["method"], {})
             for row in (
@@ -523,8 +485,7 @@ ITEMS = {
                 *rows(["trades_low_loss", "trades_high_loss"], about="by the loss"),
             )
         ],
-        columns=[ACCURACIES[0], ACCURACIES[2]],
-        published={"item": "table1", "row": "{data} | {method}"},
+        columns=[ACCURACIES[0], ACCURACIES[2]], published={"item": "table1", "row": "{data} | {method}"},
     ),
 }  # fmt: skip
 

@@ -553,9 +553,18 @@ def pgd50(
     return {"attack": pgd(threat, 50, step_size, start, restarts=restarts, only_correct=True)}
 
 
-def on_alexnet(name: str) -> dict[str, Any]:
-    """A perceptual attack of PAT's evaluation."""
-    return {"attack": part("perceptual", network=ALEXNET, attack=part(name, bound=0.5, steps=40))}
+def of_pat(ball: dict[str, Any], l2: float, steps: int, jpeg_bound: Any, jpeg_steps: Any) -> dict[str, Any]:
+    """PAT's evaluation (its README's command lines)."""
+    attacks = {
+        "autolinf": part("autoattack", threat=ball),
+        "autol2": part("autoattack", threat=part("l2", eps=l2)),
+        "stadv": part("stadv", bound=0.05, steps=steps),
+        "recoloradv": part("recoloradv", bound=0.06, steps=steps),
+        "jpeg": part("jpeg", bound=jpeg_bound, steps=jpeg_steps),
+    }
+    for name in ("ppgd", "lpa"):
+        attacks[name] = part("perceptual", network=ALEXNET, attack=part(name, bound=0.5, steps=40))
+    return {name: {"attack": attack} for name, attack in attacks.items()}
 
 
 SELECTORS = {  # of gradient_error
@@ -584,31 +593,14 @@ SUITES = {
             )
         }
     },
-    # PAT's evaluation (its README's command lines)
-    "pat_cifar10": {
-        "autolinf": {"attack": part("autoattack", threat=EIGHT)},
-        "autol2": {"attack": part("autoattack", threat=part("l2", eps=1.0))},
-        "stadv": {"attack": part("stadv", bound=0.05, steps=100)},
-        "recoloradv": {"attack": part("recoloradv", bound=0.06, steps=100)},
-        "jpeg": {
-            "attack": part(
-                "jpeg",
-                bound=assumed(0.25, "PAT's README has no command for it on CIFAR-10; the default of its class"),
-                steps=assumed(200, "as on ImageNet"),
-            )
-        },
-        "ppgd": on_alexnet("ppgd"),
-        "lpa": on_alexnet("lpa"),
-    },
-    "pat_imagenet12": {
-        "autolinf": {"attack": part("autoattack", threat=linf(4 / 255))},
-        "autol2": {"attack": part("autoattack", threat=part("l2", eps=1200 / 255))},
-        "jpeg": {"attack": part("jpeg", bound=0.125, steps=200)},
-        "stadv": {"attack": part("stadv", bound=0.05, steps=200)},
-        "recoloradv": {"attack": part("recoloradv", bound=0.06, steps=200)},
-        "ppgd": on_alexnet("ppgd"),
-        "lpa": on_alexnet("lpa"),
-    },
+    "pat_cifar10": of_pat(
+        EIGHT,
+        1.0,
+        steps=100,
+        jpeg_bound=assumed(0.25, "PAT's README has no command for it on CIFAR-10; the default of its class"),
+        jpeg_steps=assumed(200, "as on ImageNet"),
+    ),
+    "pat_imagenet12": of_pat(linf(4 / 255), 1200 / 255, steps=200, jpeg_bound=0.125, jpeg_steps=200),
 }
 
 # -- tables and figures
