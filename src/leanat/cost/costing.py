@@ -97,22 +97,14 @@ def cost(grid: Grid, target: str, results: Path, device: torch.device, deadline:
     _line("total", total)
     log.info("Runs that items share are counted with the first. Memory: of the largest job, about.")
     wall = WORKFLOW + total.seconds / devices
-    log.info("With %d %s%s: about %s.", devices, unit, "s" * (devices > 1), _hours(wall))
+    those = f"{devices} {unit}{'s' * (devices > 1)}"
+    log.info("With %s: about %s.", those, _hours(wall))
     if deadline is not None:
-        _deadline(item_bills, deadline, devices, unit)
+        _deadline(item_bills, within(item_bills, deadline * 3600 * devices), f"{deadline:g} h with {those}")
 
 
-def _deadline(item_bills: Sequence[Bill], hours: float, devices: int, unit: str) -> None:
-    chosen = within(item_bills, hours * 3600 * devices)
-    log.info(
-        "\n%g h with %d %s%s allow %d of %d items:",
-        hours,
-        devices,
-        unit,
-        "s" * (devices > 1),
-        len(chosen),
-        len(item_bills),
-    )
+def _deadline(item_bills: Sequence[Bill], chosen: Sequence[Bill], what: str) -> None:
+    log.info("\n%s allow %d of %d items:", what, len(chosen), len(item_bills))
     log.info("  %s", " ".join(bill.item for bill in chosen) or "none")
     left = [bill for bill in item_bills if bill not in chosen]
     if left:

@@ -31,7 +31,10 @@ from leanat.selection.ranked import EL2N, Margin, Moderate, RandomPerClass
 from leanat.training.objectives import CrossEntropy
 from leanat.training.schedules import Constant
 
-BY_LAST_LAYER = (GradMatch, Craig, Glister, ByLoss, EL2N, Margin, Moderate)
+BY_LAST_LAYER: dict[str, Any] = {
+    "grad_match": GradMatch, "craig": Craig, "glister": Glister, "loss": ByLoss, "el2n": EL2N, "margin": Margin,
+    "moderate": Moderate,
+}  # fmt: skip
 BY = {"example": "example", "class": "class", "batch": "batch"}
 
 
@@ -62,23 +65,17 @@ def make_selector(method: str = "grad_match", fraction: float = 0.1, by: str = "
     ``settings``: further fields of the selector, see ``leanat.selection``. Raises ValueError for other names or values.
     """
     granularity = named(BY, by, "by")
-    makers = {
-        "grad_match": lambda: GradMatch(fraction=fraction, granularity=granularity, **settings),
-        "craig": lambda: Craig(fraction=fraction, granularity=granularity, **settings),
-        "glister": lambda: Glister(fraction=fraction, granularity=granularity, **{"eta": 0.1, **settings}),
-        "loss": lambda: ByLoss(**{"fraction": fraction, "keep": "highest", **settings}),
-        "el2n": lambda: EL2N(fraction=fraction, granularity=granularity, **settings),
-        "margin": lambda: Margin(fraction=fraction, granularity=granularity, **settings),
-        "moderate": lambda: Moderate(fraction=fraction, granularity=granularity, **settings),
-        "random": lambda: (
-            RandomPerClass(fraction=fraction)
-            if granularity == "class"
-            else Random(fraction=fraction, whole_batches=granularity == "batch")
-        ),
-    }
     if method == "loss" and by != "class":
         raise ValueError(f"by {by!r}: pruning by the loss is by class alone")
-    return named(makers, method, "method")()
+    selector = named(BY_LAST_LAYER | {"random": Random}, method, "method")
+    if method == "random" and granularity == "class":
+        return RandomPerClass(fraction=fraction)
+    if method == "random":
+        return Random(fraction=fraction, whole_batches=granularity == "batch")
+    if method == "loss":
+        return selector(**{"fraction": fraction, "keep": "highest", **settings})
+    usual = {"eta": 0.1} if method == "glister" else {}
+    return selector(fraction=fraction, granularity=granularity, **usual | settings)
 
 
 def select(
@@ -126,7 +123,7 @@ def select(
 
 def check_selector(selector: Selector, wrapped: Wrapped, held_out: Data | None) -> None:
     """Raises ValueError, one line, where a selector, or one inside it, lacks the last linear layer or validation examples."""
-    if isinstance(selector, BY_LAST_LAYER):
+    if isinstance(selector, tuple(BY_LAST_LAYER.values())):
         wrapped.head  # noqa: B018  # raises
     if isinstance(selector, Glister) and held_out is None:
         raise ValueError("glister chooses by validation examples; hand them over: validation=...")

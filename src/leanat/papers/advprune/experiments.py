@@ -26,7 +26,8 @@ ONE_LR = assumed(
 )
 PERIOD = 20
 
-# What each method trains: the objective, what prunes the data, Bullet-Train, and what differs besides.
+# What each method trains: the objective, what prunes the data, Bullet-Train, and what differs besides. ``pruned_settings``: the
+# beta and the learning rate of the pruned runs without pruning; ``beta6``: pruned at the baseline's beta.
 WITH_BOTH: dict[str, dict[str, Any]] = {  # TRADES and MART, by the end of the method's name
     "": {},
     "_bullet": {"bullet": True},
@@ -99,33 +100,16 @@ def spec(
 
     ``lr``: the learning rate, where not the method's own.
     """
-    objective = "mart" if cell["method"] in MART else "trades"
-    fraction = FRACTION[cell["data"]] if fraction is None else fraction
-    return run(cell["data"], objective, epochs, period, fraction, lr, **METHODS[cell["method"]])
-
-
-def run(
-    data: str,
-    objective: str,
-    epochs: int,
-    period: int,
-    fraction: float,
-    lr: Any = None,
-    prune: str | None = None,
-    bullet: bool = False,
-    tracked: bool = False,
-    pruned_settings: bool = False,
-    beta6: bool = False,
-    granularity: str | None = None,
-) -> dict[str, Any]:
-    """``pruned_settings``: the beta and the learning rate of the pruned runs without pruning; ``beta6``: pruned at the baseline's beta."""
-    trades, pruned = objective == "trades", bool(prune) or pruned_settings
+    data, how, trades = cell["data"], METHODS[cell["method"]], cell["method"] not in MART
+    fraction = FRACTION[data] if fraction is None else fraction
+    prune, bullet, objective = how.get("prune"), how.get("bullet", False), "trades" if trades else "mart"
+    pruned = bool(prune) or how.get("pruned_settings", False)
     if lr is None:
         own = "glister" if prune == "glister" else "other"
         lr = LR[data][own] if pruned else TRADES_LR if trades else MART_LR
     if not trades:
         loss = part("mart", beta=assumed(5.0, "not in the paper; as the script of MART (its function has 6)"))
-    elif beta6:
+    elif how.get("beta6"):
         loss = part("trades", beta=assumed(6.0, "ours: that of the baseline, so that only the data differ"))
     elif pruned:
         loss = part("trades", beta=assumed(1.0, "said for Table 3 alone, whose Adv-GLISTER row is Table 1's"))
@@ -135,9 +119,9 @@ def run(
     method = {
         "objective": loss,
         "attack": attack_of(objective, bullet),
-        "selector": selector_of(objective, prune, period, fraction, lr, granularity),
+        "selector": selector_of(objective, prune, period, fraction, lr, how.get("granularity")),
         **({"budget": BULLET} if bullet else {}),
-        **({"extras": [part("groups", attack=pgd5())]} if tracked else {}),
+        **({"extras": [part("groups", attack=pgd5())]} if how.get("tracked") else {}),
     }
     drops = [epochs * 3 // 4, epochs * 9 // 10]
     usual = "not in the paper; the drops of TRADES, 75 % and 90 % of the epochs"
