@@ -29,33 +29,10 @@ from leanat.data.streamed import StreamedData
 from leanat.data.tensors import TensorData, stratified
 
 __all__ = [
-    "NAMES",
-    "NONE",
-    "Augmentation",
-    "AutoAugment",
-    "ColorJitter",
-    "Crop",
-    "Cutout",
-    "DataError",
-    "Facts",
-    "Flip",
-    "Lighting",
-    "PixelNoise",
-    "Place",
-    "RandomResizedCrop",
-    "Rotation",
-    "StreamedData",
-    "TensorData",
-    "download",
-    "examine",
-    "how",
-    "is_data_set",
-    "is_embedded",
-    "load",
-    "load_folder",
-    "split",
-    "survey",
-]
+    "NAMES", "NONE", "Augmentation", "AutoAugment", "ColorJitter", "Crop", "Cutout", "DataError", "Facts", "Flip",
+    "Lighting", "PixelNoise", "Place", "RandomResizedCrop", "Rotation", "StreamedData", "TensorData", "download",
+    "examine", "how", "is_data_set", "is_embedded", "load", "load_folder", "split", "survey",
+]  # fmt: skip
 
 
 def load(

@@ -9,11 +9,10 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from leanat.core.files import atomic_write, read_json, write_csv
 
@@ -294,16 +293,16 @@ def check_numbers(path: Path, rows: Iterable[Mapping[str, str]], names: Iterable
                 raise ValueError(f"{path}: damaged: {name} of row {line}: {row[name]!r} is no number; {again}")
 
 
-def wrong(kind: Any, value: Any) -> list[str]:
+def wrong(kind: type[BaseModel], value: Any) -> list[str]:
     """What a value has not got, or has of another kind, such as "clean.accuracy: Input should be ..."."""
     try:
-        _adapter(kind).validate_python(value)
+        kind.model_validate(value)
     except ValidationError as error:
         return [_said(part) for part in error.errors(include_url=False, include_input=False)]
     return []
 
 
-def _read(path: Path, what: str, kind: Any, need: tuple[str, ...]) -> dict[str, Any]:
+def _read(path: Path, what: str, kind: type[BaseModel], need: tuple[str, ...]) -> dict[str, Any]:
     try:
         value = read_json(path, what)
     except ValueError as error:
@@ -328,8 +327,3 @@ def _said(part: Any) -> str:
         return f"{where or 'it'} is no mapping"
     words = part["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
     return f"{where}: {words}" if where else words
-
-
-@cache
-def _adapter(kind: Any) -> TypeAdapter:
-    return TypeAdapter(kind)
