@@ -156,8 +156,32 @@ class Square:
         return _run(self, net, step, 2, perturb)
 
 
+class InTurn:
+    """Applies its parts one after the other to the examples of a batch that are still classified correctly."""
+
+    shrinks: ClassVar[bool] = True  # examples that are fooled leave the batch
+
+    def __call__(self, net: nn.Module, step: Step) -> Tensor:
+        if not len(step.x):
+            return step.x
+        x_adv = step.x.clone()
+        with eval_without_param_grad(net), cast_once(net), torch.no_grad():
+            z = net(step.x)
+            right = z.argmax(1) == step.y
+            for part in self.parts(z.shape[1]).values():
+                where = right.nonzero().squeeze(1)
+                if not len(where):
+                    break
+                few = step.take(where)
+                candidates = part(net, few)
+                fooled = net(candidates).argmax(1) != few.y
+                x_adv[where[fooled]] = candidates[fooled]
+                right[where[fooled]] = False
+        return x_adv
+
+
 @component("ensemble")
-class Ensemble:
+class Ensemble(InTurn):
     """Some of AutoAttack's parts, shortened; each attacks only the examples that the earlier ones did not fool.
 
     attacks: any of apgd-ce, apgd-dlr, apgd-t, fab, fab-t, square, in order of use. This is not AutoAttack, and never called so.
@@ -168,7 +192,6 @@ class Ensemble:
     steps: PositiveInt = 100
     targets: PositiveInt = 9
     queries: PositiveInt = 5000
-    shrinks: ClassVar[bool] = True  # examples that are fooled leave the batch
 
     def parts(self, n_classes: int) -> dict[str, Attack]:
         steps, targets = self.steps, self.targets
@@ -182,12 +205,9 @@ class Ensemble:
         }
         return {name: every[name] for name in self.attacks}
 
-    def __call__(self, net: nn.Module, step: Step) -> Tensor:
-        return in_turn(self, net, step)
-
 
 @component("autoattack")
-class AutoAttack:
+class AutoAttack(InTurn):
     """The standard version, every value fixed: apgd-ce, apgd-t, fab-t (9 targets, 100 steps), square (5,000 queries).
 
     With 4 to 9 classes the targets are all wrong classes. With fewer than 4 the targeted loss does not exist. Then apgd-ce, fab
@@ -195,34 +215,10 @@ class AutoAttack:
     """
 
     threat: Ball
-    shrinks: ClassVar[bool] = True  # examples that are fooled leave the batch
 
     def parts(self, n_classes: int) -> dict[str, Attack]:
         names = ("apgd-ce", "apgd-t", "fab-t", "square") if n_classes >= 4 else ("apgd-ce", "fab", "square")
         return Ensemble(self.threat, names).parts(n_classes)
-
-    def __call__(self, net: nn.Module, step: Step) -> Tensor:
-        return in_turn(self, net, step)
-
-
-def in_turn(attack: Ensemble | AutoAttack, net: nn.Module, step: Step) -> Tensor:
-    """Applies the parts one after the other to the examples of a batch that are still classified correctly."""
-    if not len(step.x):
-        return step.x
-    x_adv = step.x.clone()
-    with eval_without_param_grad(net), cast_once(net), torch.no_grad():
-        z = net(step.x)
-        right = z.argmax(1) == step.y
-        for part in attack.parts(z.shape[1]).values():
-            where = right.nonzero().squeeze(1)
-            if not len(where):
-                break
-            few = step.take(where)
-            candidates = part(net, few)
-            fooled = net(candidates).argmax(1) != few.y
-            x_adv[where[fooled]] = candidates[fooled]
-            right[where[fooled]] = False
-    return x_adv
 
 
 def sanity(net: nn.Module, x: Tensor, y: Tensor) -> list[str]:

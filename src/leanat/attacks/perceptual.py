@@ -32,8 +32,30 @@ from leanat.models import io
 _FLAT = 1e-4  # an image whose gradient is shorter has nothing to climb (authors' code)
 
 
+class LpipsAttack:
+    """What the three attacks share: finds the distance, leaves out misclassified examples, draws the start, searches."""
+
+    @exact_fp32()
+    def __call__(self, net: nn.Module, step: Step) -> Tensor:
+        refuse_budget(self, step)
+        lpips = Lpips(net) if self.self_bounded else step.aux.get("lpips")
+        if lpips is None:
+            raise ValueError(f"{type(self).__name__} needs a distance: put an Lpips into step.aux['lpips']")
+        x = step.x
+        live = torch.arange(len(x), device=x.device)
+        with eval_without_param_grad(net), cast_once(net), torch.enable_grad():
+            if self.only_correct and len(x):
+                with torch.no_grad():
+                    live = live[net(x).argmax(dim=1) == step.y]
+            if not len(live):
+                return x
+            start = x + self.noise * step.draws.normal("start/0", *x.shape[1:]).to(x.dtype)
+            x_adv = self.search(net, lpips, x[live], step.y[live], start[live])
+        return x.index_copy(0, live, x_adv)
+
+
 @component("fast_lpa")
-class FastLPA:
+class FastLPA(LpipsAttack):
     """Fast Lagrangian perceptual attack: one ascent of max_{k != y} z_k - z_y - lambda max(0, d - bound).
 
     At step t of T, lambda is lam 0.1^(1 - t / T), and the move along the normalised gradient changes LPIPS by about
@@ -54,9 +76,6 @@ class FastLPA:
         """Whether examples leave the batch."""
         return self.only_correct or self.project
 
-    def __call__(self, net: nn.Module, step: Step) -> Tensor:
-        return _perceptual(self, net, step)
-
     def search(self, net: nn.Module, lpips: Features, x: Tensor, y: Tensor, start: Tensor) -> Tensor:
         with torch.no_grad():
             phi_x = lpips(x)
@@ -72,7 +91,7 @@ class FastLPA:
 
 
 @component("lpa")
-class LPA:
+class LPA(LpipsAttack):
     """Lagrangian perceptual attack: ``searches`` rounds of ``steps`` moves as in Fast-LPA, then the projection.
 
     Each round starts where the last one ended. lambda is ``lam`` at first, and is multiplied by 10 for the examples that end a
@@ -90,9 +109,6 @@ class LPA:
     h: PositiveFloat = 0.1
     noise: PositiveFloat = 0.01
     shrinks: ClassVar[bool] = True  # examples leave the batch on the way
-
-    def __call__(self, net: nn.Module, step: Step) -> Tensor:
-        return _perceptual(self, net, step)
 
     def search(self, net: nn.Module, lpips: Features, x: Tensor, y: Tensor, start: Tensor) -> Tensor:
         with torch.no_grad():
@@ -118,7 +134,7 @@ class LPA:
 
 
 @component("ppgd")
-class PPGD:
+class PPGD(LpipsAttack):
     """Perceptual PGD: steps of LPIPS length 2 bound / T, each followed by the projection.
 
     A step solves max g . v over |J v| <= length, with J the Jacobian of phi: v is along (J' J)^-1 g, by ``cg_steps``
@@ -135,9 +151,6 @@ class PPGD:
     h: PositiveFloat = 1e-3
     noise: PositiveFloat = 0.01
     shrinks: ClassVar[bool] = True  # examples leave the projection
-
-    def __call__(self, net: nn.Module, step: Step) -> Tensor:
-        return _perceptual(self, net, step)
 
     def search(self, net: nn.Module, lpips: Features, x: Tensor, y: Tensor, start: Tensor) -> Tensor:
         x_adv = start
@@ -186,26 +199,6 @@ def _both(net: nn.Module, lpips: Features, x: Tensor) -> tuple[Tensor, Tensor]:
     if getattr(lpips, "net", None) is net:
         return lpips.with_logits(x)
     return lpips(x), net(x)
-
-
-@exact_fp32()
-def _perceptual(attack: FastLPA | LPA | PPGD, net: nn.Module, step: Step) -> Tensor:
-    """Does what the three attacks share: finds the distance, leaves out misclassified examples, draws the start, searches."""
-    refuse_budget(attack, step)
-    lpips = Lpips(net) if attack.self_bounded else step.aux.get("lpips")
-    if lpips is None:
-        raise ValueError(f"{type(attack).__name__} needs a distance: put an Lpips into step.aux['lpips']")
-    x = step.x
-    live = torch.arange(len(x), device=x.device)
-    with eval_without_param_grad(net), cast_once(net), torch.enable_grad():
-        if attack.only_correct and len(x):
-            with torch.no_grad():
-                live = live[net(x).argmax(dim=1) == step.y]
-        if not len(live):
-            return x
-        start = x + attack.noise * step.draws.normal("start/0", *x.shape[1:]).to(x.dtype)
-        x_adv = attack.search(net, lpips, x[live], step.y[live], start[live])
-    return x.index_copy(0, live, x_adv)
 
 
 @component("perceptual")

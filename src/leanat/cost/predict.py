@@ -113,7 +113,7 @@ def passes(attack: Attack, classes: int) -> PassesPerImage:
             return passes(attack.attack, classes)
         case pgd.Clean():
             return PassesPerImage(0.0, 0.0)
-        case autoattack.Ensemble() | autoattack.AutoAttack():
+        case autoattack.InTurn():
             first, *others = (_part(part, classes) for part in attack.parts(classes).values())
             return first.plus(_sum(others).times(STANDING)).times(RIGHT)
         case autoattack.APGD() | autoattack.FAB() | autoattack.Square():
@@ -141,7 +141,7 @@ def sizes(attack: Attack, classes: int) -> float:
             return sizes(attack.attack, classes)
         case autoattack.Square():
             return attack.queries / 3  # forward alone: a third
-        case autoattack.Ensemble() | autoattack.AutoAttack():
+        case autoattack.InTurn():
             return max(sizes(part, classes) for part in attack.parts(classes).values())
     return attack.steps * getattr(attack, "restarts", 1) if getattr(attack, "only_correct", False) else 0.0
 

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from leanat.attacks.autoattack import AutoAttack, Ensemble, sanity
+from leanat.attacks.autoattack import AutoAttack, InTurn, sanity
 from leanat.attacks.pgd import EACH_ALONE
 from leanat.core.errors import is_out_of_memory
 from leanat.core.nouns import Attack, Data, Step, attacks_in_training_mode, buffers_restored, eval_without_param_grad
@@ -105,7 +105,7 @@ def evaluate(
         if resume is None:
             results = _clean(net, data, index, batch, statistics)
             done, notes = (), ()
-            if isinstance(attack, AutoAttack | Ensemble) and len(index):
+            if isinstance(attack, InTurn) and len(index):
                 notes = tuple(doubts(net, data, index, seed, batch))
             if isinstance(attack, AutoAttack) and "apgd-t" not in parts:
                 notes += (f"With {data.n_classes} classes {', '.join(parts)} alone are run, which is not AutoAttack.",)
