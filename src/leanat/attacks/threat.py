@@ -25,15 +25,12 @@ class ThreatModel(Protocol):
 
     def start(self, x: Tensor, draws: Draws, purpose: str) -> Tensor:
         """A point drawn uniformly from the ball around each x, then clamped to the box."""
-        ...
 
     def ascend(self, grad: Tensor) -> Tensor:
         """The steepest ascent direction of unit norm; 0 where the gradient is 0."""
-        ...
 
     def project(self, z: Tensor, x: Tensor) -> Tensor:
         """z brought back into the ball around x and into the box."""
-        ...
 
 
 @component("linf")

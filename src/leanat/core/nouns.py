@@ -31,21 +31,17 @@ class Data(Protocol):
     @property
     def labels(self) -> Tensor:
         """int64 [N], on the device."""
-        ...
 
     def __len__(self) -> int: ...
 
     def batch(self, index: Tensor, epoch: int, view: int = 0) -> tuple[Tensor, Tensor]:
         """x float32 [B, C, H, W] in [0, 1], augmented as that epoch and view have it, and y int64 [B]."""
-        ...
 
     def prefetch(self, index: Tensor, epoch: int, view: int = 0) -> None:
         """Announces the coming batches in order; a streamed set starts decoding them."""
-        ...
 
     def plain(self) -> Data:
         """The same examples without augmentation."""
-        ...
 
 
 def first_image(data: Data) -> Tensor:
@@ -110,11 +106,9 @@ class Objective(Protocol):
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
         """Losses [B] with their graph; leaves the logits it computed in ``step``."""
-        ...
 
     def of_logits(self, z: Tensor, z_adv: Tensor, y: Tensor) -> Tensor:
         """The losses [B] as far as they are a function of the logits, so that a selection can take last-layer gradients."""
-        ...
 
 
 class Hook:

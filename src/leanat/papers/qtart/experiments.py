@@ -301,23 +301,14 @@ def iterations_saved(gamma: int, tau: int, epochs: int, batch: int) -> float:
 FIGURES = ("figure1", "figure2", "figure3", "figure4", "figure5")
 TRAINED = ("table1", "table2", *FIGURES, "overfitting", "decomposition")  # items that show networks of the last epoch
 SMALL_NETWORKS = {
-    "vgg16": (
-        "VGG16",
-        "13 convolutions with BatchNorm, then 512 units with BatchNorm",
-        "section 4.1 describes no network; as in MINT, by the same authors",
-    ),
-    "mobilenet": (
-        "MobileNet",
-        "MobileNet-V1 with a stem of stride 1",
-        "section 4.1 cites its paper and describes no version for small images",
-    ),
-    "densenet": (
-        "DenseNet",
-        "DenseNet-BC of 121 layers, growth 12",
-        "section 4.1 describes no network; the 12 filters of appendix B.2 are a growth of 12",
-    ),
+    "vgg16": ("VGG16", "13 convolutions with BatchNorm, then 512 units with BatchNorm",
+              "section 4.1 describes no network; as in MINT, by the same authors"),
+    "mobilenet": ("MobileNet", "MobileNet-V1 with a stem of stride 1",
+                  "section 4.1 cites its paper and describes no version for small images"),
+    "densenet": ("DenseNet", "DenseNet-BC of 121 layers, growth 12",
+                 "section 4.1 describes no network; the 12 filters of appendix B.2 are a growth of 12"),
     "resnet50": ("ResNet50", "3 x 3 stem of stride 1, no pooling", "section 4.1 describes no version for small images"),
-}
+}  # fmt: skip
 
 
 IMAGENETS = (0.229, 0.224, 0.225)

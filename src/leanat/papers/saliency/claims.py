@@ -41,9 +41,10 @@ def gammas(data: str, best: int, *others: int) -> Case:
 
 
 # Of claims about single values of beta, gamma and k.
-OTHER_WEIGHTS = (
-    "at demo beta and gamma are 1/40 and 500 (50) times the paper's, which says nothing of the paper's values"
-)
+OTHER_WEIGHTS = {
+    "scales": ("cpu", "lite", "paper"),
+    "why": "at demo beta and gamma are 1/40 and 500 (50) times the paper's, which says nothing of the paper's values",
+}
 
 CLAIMS = [
     ordering(
@@ -110,16 +111,14 @@ CLAIMS = [
         says="the best network of the curriculum is that of k = 50 on CIFAR-10 and of k = 70 on CIFAR-100, by PGD-20",
         source="sections 5 and 6, Figure 3",
         cases=[curriculum("CIFAR-10", 50, 90, 80, 70, 60), curriculum("CIFAR-100", 70, 90, 80, 60, 50)],
-        scales=("cpu", "lite", "paper"),
-        why=OTHER_WEIGHTS,
+        **OTHER_WEIGHTS,
     ),
     ordering(
         "saliency-09",
         says="the best gamma of the second phase is 20 on CIFAR-10 and 15 on CIFAR-100 (by PGD-20)",
         source="section 6, Figure 5",
         cases=[gammas("CIFAR-10", 20, 5, 10, 15, 25), gammas("CIFAR-100", 15, 5, 10, 20, 25)],
-        scales=("cpu", "lite", "paper"),
-        why=OTHER_WEIGHTS,
+        **OTHER_WEIGHTS,
     ),
     ordering(
         "saliency-10",
@@ -177,8 +176,7 @@ CLAIMS = [
             case("table9", column, both="β = 2 and γ = 20", no_beta="β = 0 and γ = 20", no_gamma="β = 2 and γ = 0")
             for column in ["Natural", "PGD20"]
         ],
-        scales=("cpu", "lite", "paper"),
-        why=OTHER_WEIGHTS,
+        **OTHER_WEIGHTS,
     ),
     ordering(
         "saliency-16",
