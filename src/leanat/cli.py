@@ -228,7 +228,7 @@ def check(arguments: argparse.Namespace) -> None:
     from leanat import checking
     from leanat.models import io
 
-    io.check_torchvision()
+    io.package("torchvision")
 
     problems = checking.problems(grid, arguments.config_dir.parent / "published")
     if problems:

@@ -137,31 +137,17 @@ def build(name: str, weights: Weights) -> nn.Module:
     Images as its own program standardises them go in, logits come out. Raises NetworkError.
     """
     library, _, model = name.partition(":")
-    make, list_names = (_timm, _timm_names) if library == "timm" else (_torchvision, _torchvision_names)
-    if model not in (names := list_names()):
+    own = io.package(library)
+    names = own.list_models() if library == "timm" else own.models.list_models(module=own.models)
+    if model not in names:
         nearest = ", ".join(get_close_matches(model, names, 3)) or "none"
         raise NetworkError(f"--network {name}: {library} has no network {model!r}; nearest: {nearest}")
-    net = make(model, weights)
+    net = (_timm if library == "timm" else _torchvision)(model, weights)
     fit(net, weights.tensors, weights.path, name)
     for module in net.modules():
         if getattr(module, "inplace", False):
             module.inplace = False
     return net
-
-
-def _timm_names() -> list[str]:
-    try:
-        import timm
-    except (ImportError, RuntimeError, OSError) as error:
-        raise NetworkError(f"timm does not load beside torch {torch.__version__}: {error}") from None
-    return timm.list_models()
-
-
-def _torchvision_names() -> list[str]:
-    io.check_torchvision()
-    import torchvision
-
-    return torchvision.models.list_models(module=torchvision.models)
 
 
 def _timm(model: str, weights: Weights) -> nn.Module:

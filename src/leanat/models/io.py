@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -28,14 +30,14 @@ class NetworkError(ValueError):
     """A file of a network that cannot be used; the message says which and why, in one line."""
 
 
-def check_torchvision() -> None:
-    """A torchvision wheel loads only beside the torch it was built for. Raises NetworkError where it does not."""
+def package(name: str) -> ModuleType:
+    """torchvision, or timm, which needs it: a wheel loads only beside the torch it was built for. Raises NetworkError."""
     try:
-        import torchvision  # noqa: F401
+        return importlib.import_module(name)
     except (ImportError, RuntimeError, OSError) as error:
         reason = str(error).splitlines()[0]
         pair = "constraints.txt has a pair that does"
-        raise NetworkError(f"torchvision does not load beside torch {torch.__version__}: {reason}; {pair}") from None
+        raise NetworkError(f"{name} does not load beside torch {torch.__version__}: {reason}; {pair}") from None
 
 
 def describe(source: Data) -> dict[str, Any]:
