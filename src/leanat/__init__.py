@@ -32,30 +32,10 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 __all__ = [
-    "Accuracy",
-    "Reselect",
-    "Selected",
-    "apgd",
-    "autoattack",
-    "di2_fgsm",
-    "evaluate",
-    "fab",
-    "fgsm",
-    "fgsm_rs",
-    "indexed",
-    "jpeg",
-    "make_method",
-    "make_recipe",
-    "make_selector",
-    "mi_fgsm",
-    "perturb",
-    "pgd",
-    "recoloradv",
-    "select",
-    "square",
-    "stadv",
-    "train",
-]
+    "Accuracy", "Reselect", "Selected", "apgd", "autoattack", "di2_fgsm", "evaluate", "fab", "fgsm", "fgsm_rs",
+    "indexed", "jpeg", "make_method", "make_recipe", "make_selector", "mi_fgsm", "perturb", "pgd", "recoloradv",
+    "select", "square", "stadv", "train",
+]  # fmt: skip
 _MODULES = {
     **dict.fromkeys(["Accuracy", "evaluate"], "evaluate"),
     **dict.fromkeys(["Reselect", "Selected", "indexed", "make_selector", "select"], "select"),

@@ -234,26 +234,18 @@ def _pair(dataset: Dataset[Any], number: int) -> tuple[Any, int]:
 
 def _image(image: Any, number: int) -> Tensor:
     """float32 [C, H, W]."""
+    such = f"example {number} of the Dataset has an image of"
     if not isinstance(image, Tensor):
         if not hasattr(image, "getbands"):
-            kind = type(image).__name__
-            raise TypeError(
-                f"example {number} of the Dataset has an image of type {kind}; a tensor [C, H, W] or Pillow's is expected"
-            )
+            raise TypeError(f"{such} type {type(image).__name__}; a tensor [C, H, W] or Pillow's is expected")
         if image.mode in ("P", "PA"):
-            raise ValueError(
-                f"example {number} of the Dataset has an image of palette numbers; image.convert('RGB') is expected"
-            )
+            raise ValueError(f"{such} palette numbers; image.convert('RGB') is expected")
         from torchvision.transforms.functional import pil_to_tensor
 
         image = pil_to_tensor(image)
     if image.dim() != 3:
-        raise ValueError(
-            f"example {number} of the Dataset has an image of shape {list(image.shape)}; [C, H, W] is expected"
-        )
+        raise ValueError(f"{such} shape {list(image.shape)}; [C, H, W] is expected")
     if not image.is_floating_point() and image.dtype not in (torch.uint8, torch.bool):
         kind = str(image.dtype).removeprefix("torch.")
-        raise ValueError(
-            f"example {number} of the Dataset has an image of {kind}; uint8, or floating pixels in [0, 1], are expected"
-        )
+        raise ValueError(f"{such} {kind}; uint8, or floating pixels in [0, 1], are expected")
     return unit(image.detach()).float()
