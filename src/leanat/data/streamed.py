@@ -41,8 +41,9 @@ def pixels(name: str, file: str, channels: int) -> Picture:
             if source.width * source.height > LARGEST:
                 raise ValueError(f"{source.width} x {source.height} pixels; allowed: {LARGEST:,} in all")
             image = _eight_bits(source)
-            if _is_turned(source):
-                _say_once(name, file)
+            if name not in _TURNED and _is_turned(source):
+                _TURNED.add(name)
+                log.warning("%s: EXIF says to turn %s; it is taken as stored, and so are all others", name, file)
             return image.convert("RGB" if channels == 3 else "L")
     except Exception as error:  # a damaged file makes Pillow's decoders raise nearly anything
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -67,12 +68,6 @@ def _is_turned(source: Picture) -> bool:
         return source.getexif().get(ORIENTATION, 1) != 1
     except Exception:  # struct.error, SyntaxError and whatever else Pillow's reader of TIFF raises
         return False
-
-
-def _say_once(name: str, file: str) -> None:
-    if name not in _TURNED:
-        _TURNED.add(name)
-        log.warning("%s: EXIF says to turn %s; it is taken as stored, and so are all others", name, file)
 
 
 _TURNED: set[str] = set()  # data sets of which this was said

@@ -61,13 +61,9 @@ class EL2N:
 
     def __call__(self, run: Run, split: Split) -> Subset:
         data = split.train
-        score = el2n_scores(last_layer(run, data, features=False).z, data.labels)
-        return keep_highest(run, data, score, self.fraction, self.granularity)
-
-
-def el2n_scores(z: Tensor, y: Tensor) -> Tensor:
-    """[N], from logits z [N, K] and labels y [N]."""
-    return (z.softmax(1) - F.one_hot(y, z.shape[1])).norm(dim=1)
+        z = last_layer(run, data, features=False).z
+        error = (z.softmax(1) - F.one_hot(data.labels, z.shape[1])).norm(dim=1)
+        return keep_highest(run, data, error, self.fraction, self.granularity)
 
 
 @component("margin")
@@ -82,14 +78,9 @@ class Margin:
     granularity: Granularity
 
     def __call__(self, run: Run, split: Split) -> Subset:
-        score = margin_scores(last_layer(run, split.train, features=False).z)
-        return keep_highest(run, split.train, score, self.fraction, self.granularity)
-
-
-def margin_scores(z: Tensor) -> Tensor:
-    """Minus the margin, [N], from logits z [N, K]."""
-    first, second = z.softmax(1).topk(2, dim=1).values.unbind(1)
-    return second - first
+        p = last_layer(run, split.train, features=False).z.softmax(1)
+        first, second = p.topk(2, dim=1).values.unbind(1)
+        return keep_highest(run, split.train, second - first, self.fraction, self.granularity)
 
 
 @component("moderate")

@@ -14,11 +14,6 @@ FROM_DIGITS = "its near-copies, tail and wrong labels are made from the digits o
 BY_RATIO = ("table1", "table2", "figure2", "figure3", "variants", "gradient_error", "sweeps")  # items that shrink alike
 
 
-def own_batch(entry: dict[str, Any], name: str, batch: int) -> dict[str, Any]:
-    """The batch of the trainings, for the batches that a selection of ``gradient_error`` chooses among."""
-    return merge(entry, {"measure": part("gradient_error", batch=batch)}) if name == "gradients" else entry
-
-
 class PaperScale(scales.Scale):
     """Every value as the paper has it."""
 
@@ -57,7 +52,9 @@ class Demo(scales.Demo):
         return spec
 
     def attack(self, entry: dict[str, Any], name: str, cell: Cell) -> dict[str, Any]:
-        entry = own_batch(super().attack(entry, name, cell), name, 32)
+        entry = super().attack(entry, name, cell)
+        if name == "gradients":  # a selection chooses among batches of the size that the trainings have
+            return merge(entry, {"measure": part("gradient_error", batch=32)})
         if name.startswith("eps"):
             return scales.shorter(entry, f"pgd-20-1 at {name}", pgd={"steps": 20, "restarts": 1})
         return entry
