@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,9 @@ def _read(path: Path, made_from: Any, device: torch.device) -> dict[str, Any]:
     if not path.exists():
         raise FileNotFoundError(path)
     try:
+        with zipfile.ZipFile(path) as parts:  # torch itself reads tensors without their checksums
+            if part := parts.testzip():
+                raise ValueError(f"{part} has another checksum than was written")
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (MemoryError, torch.OutOfMemoryError, torch.AcceleratorError):  # which say nothing about the file
         raise
