@@ -4,6 +4,7 @@ import copy
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -887,3 +888,74 @@ def test_examples_that_cannot_be_numbered_are_refused(example):
     kind = type(example).__name__
     with pytest.raises(TypeError, match=rf"example 2 of the Dataset is a {kind}; a tuple, as \(image, label\), is exp"):
         indexed([example] * 4)[2]
+
+
+WRONG = {
+    "no tensor": lambda run, split: [0, 1],
+    "no such example": lambda run, split: torch.tensor([99]),
+    "twice": lambda run, split: torch.tensor([1, 1]),
+    "weights that are too few": lambda run, split: (torch.arange(3), torch.ones(2)),
+    "weights of 0 alone": lambda run, split: (torch.arange(3), torch.zeros(3)),
+}
+
+
+@pytest.mark.parametrize("choose", WRONG.values(), ids=WRONG)
+def test_a_selector_of_the_user_s_that_chooses_what_is_not_there(choose):
+    x, y, recipe = torch.rand(12, 3, 8, 8), torch.arange(12) % 3, make_recipe(epochs=1, batch=4)
+    ways = {
+        "select": lambda: select(Small(channels=3), x, y, method=choose),
+        "Reselect": lambda: list(Reselect(Small(channels=3), (x, y), method=choose)),
+        "train": lambda: train(Small(channels=3), (x, y), make_method("standard", choose=choose), recipe),
+        "inside": lambda: train(
+            Small(channels=3), (x, y), make_method("standard", choose=Every(period=1, warmup=0, inner=choose)), recipe
+        ),
+    }
+    for way in ways.values():
+        with pytest.raises(ValueError, match=r"^the selector returns [^\n]* expected$"):
+            way()
+
+
+class Own:
+    """An objective of the user's."""
+
+    def __init__(self, losses):
+        self.losses = losses
+
+    def __call__(self, net, step):
+        return self.losses(F.cross_entropy(net(step.x_adv), step.y, reduction="none"))
+
+    def of_logits(self, z, z_adv, y):  # at clean images alone
+        return F.cross_entropy(z, y, reduction="none")
+
+
+@pytest.mark.parametrize("losses", [torch.mean, lambda t: t[:, None], lambda t: t[1:], lambda t: None])
+def test_losses_of_another_shape_would_be_broadcast(losses):
+    x, y = torch.rand(12, 3, 8, 8), torch.arange(12) % 3
+    method = replace(make_method("standard"), objective=Own(losses))
+    with pytest.raises(
+        ValueError, match=r"^the objective returns [^\n]*; a loss for each example, \[4\], is expected$"
+    ):
+        train(Small(channels=3), (x, y), method, make_recipe(epochs=1, batch=4))
+
+
+def test_gradients_of_an_objective_at_clean_images_are_those_of_cross_entropy_there():
+    x, y = torch.rand(12, 3, 8, 8), torch.arange(12) % 3
+    own = select(Small(channels=3, seed=1), x, y, 0.5, "craig", objective=Own(lambda t: t), attack="pgd")
+    usual = select(Small(channels=3, seed=1), x, y, 0.5, "craig")
+    assert (own.index.tolist(), own.weight.tolist()) == (usual.index.tolist(), usual.weight.tolist())
+
+
+@pytest.mark.parametrize(
+    ("attack", "said"),
+    [
+        (lambda net, step: step.x + 5, "pixels of what the attack returns"),
+        (lambda net, step: step.x[:-1], "the attack returns shape"),
+        (lambda net, step: None, "the attack returns NoneType"),
+    ],
+)
+def test_an_attack_of_the_user_s_is_checked_in_training_too(attack, said):
+    x, y = torch.rand(12, 3, 8, 8), torch.arange(12) % 3
+    with pytest.raises(ValueError, match=f"^{said}"):
+        train(
+            Small(channels=3), (x, y), replace(make_method("standard"), attack=attack), make_recipe(epochs=1, batch=4)
+        )

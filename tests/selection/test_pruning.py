@@ -1,6 +1,9 @@
 """Pruning by a score of each example, against the papers' formulas, and rules out of a user's file."""
 
 import importlib
+import os
+import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +17,7 @@ from leanat.core.nouns import Step
 from leanat.core.rng import Draws
 from leanat.selection import forgetting
 from leanat.selection.basic import Every
-from leanat.selection.from_file import FromFile, hash_of, load
+from leanat.selection.from_file import FromFile, checked, hash_of, load
 from leanat.selection.granularity import shares
 from leanat.selection.ranked import EL2N, Margin, Moderate, RandomPerClass, centrality
 
@@ -210,6 +213,68 @@ def test_a_rule_that_chooses_what_is_not_there(run, file, name, message):
     with pytest.raises(ValueError, match=message) as error:
         FromFile(source=source, fraction=0.2, content=hash_of(source))(run, split(DATA))
     assert "\n" not in str(error.value)
+
+
+DRAWS = """
+import os
+import random
+
+import numpy as np
+import torch
+
+
+def Draws(fraction):
+    def choose(run, split):
+        os.chdir("/")
+        torch.set_grad_enabled(False)
+        torch.set_default_dtype(torch.float64)
+        own = [torch.randperm(len(split.train))[0].item(), np.random.randint(100), random.randrange(100)]
+        return torch.tensor(sorted({number % len(split.train) for number in own})), None
+    return choose
+"""
+
+
+def test_what_a_rule_draws_is_that_of_seed_and_epoch_and_torch_is_as_before(run, file):
+    file.write_text(DRAWS)
+    source = f"{file}:Draws"
+    rule, choices, folder = FromFile(source=source, fraction=0.2, content=hash_of(source)), [], os.getcwd()
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        np.random.seed(seed)  # noqa: NPY002
+        random.seed(seed)
+        expected = torch.random.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()  # noqa: NPY002
+        choices.append(rule(run, split(DATA)).index.tolist())
+        assert torch.equal(torch.random.get_rng_state(), expected[0])
+        assert (np.random.get_state()[1].tolist(), random.getstate()) == expected[1:]  # noqa: NPY002
+    assert choices[0] == choices[1]
+    assert (torch.is_grad_enabled(), torch.get_default_dtype(), os.getcwd()) == (True, torch.float32, folder)
+
+
+CHANGES = {
+    "run.net.get_parameter(next(iter(run.net.state_dict()))).data.zero_()": r"\w+(\.\w+)* of the network",
+    "run.net.requires_grad_(False)": r"\w+(\.\w+)* of the network",
+    "run.net.register_forward_hook(lambda *a: None)": "modules or hooks of the network",
+    "split.train.images.numpy()[0] = 0": "images of the training data",
+    "split.train.labels.zero_()": "labels of the training data",
+}
+
+
+@pytest.mark.parametrize(("line", "what"), CHANGES.items(), ids=CHANGES)
+def test_a_rule_that_does_more_than_to_choose(run, file, line, what):
+    """Its row would be of another network, or of other data, than the rows beside it."""
+    body = f"        {line}\n        return torch.arange(3)\n"
+    file.write_text(f"import torch\ndef Bad(fraction):\n    def f(run, split):\n{body}    return f\n")
+    own = split(replace(DATA, images=DATA.images.clone(), labels=DATA.labels.clone()))
+    with pytest.raises(ValueError, match=f"rules.py:Bad: changes {what}; a rule chooses alone"):
+        FromFile(source=f"{file}:Bad", fraction=0.2, content=hash_of(f"{file}:Bad"))(run, own)
+
+
+def test_weights_that_carry_a_graph_are_taken_without_it():
+    choice = (torch.arange(3), torch.ones(3, requires_grad=True))
+    assert not checked(choice, 3, torch.device("cpu"), "it returns").weight.requires_grad
+    for wrong in ((torch.arange(3), torch.ones(3, dtype=torch.complex64)), torch.arange(3, device="meta")):
+        with pytest.raises(ValueError, match=r"^it returns [^\n]* expected$"):
+            checked(wrong, 3, torch.device("cpu"), "it returns")
 
 
 def test_sources_that_are_none(tmp_path):

@@ -146,10 +146,11 @@ def _one_step(run: Run, step: Step) -> Tensor:
     with run.autocast():
         if method.budget is not None and (budget := method.budget(run, step)) is not None:
             step.steps, step.step_size = budget
-        step.x_adv = method.attack(net, step)
+        step.x_adv = _of_shape(method.attack(net, step), step.x, "the attack returns", "images")
         if not net.training:
             net.train()
-        step.losses = method.objective(net, step).float()
+        losses = method.objective(net, step)
+        step.losses = _of_shape(losses, step.y, "the objective returns", "a loss for each example").float()
     loss = (step.weight * step.losses).sum() / distributed.all_reduce_sum(step.weight.sum())
     run.opt.zero_grad(set_to_none=True)
     loss.backward()
@@ -163,6 +164,14 @@ def _one_step(run: Run, step: Step) -> Tensor:
     for hook in method.hooks:
         hook.after_step(run, step)
     return loss.detach()
+
+
+def _of_shape(value: Tensor, like: Tensor, who: str, what: str) -> Tensor:
+    """The value of a part of the method. Raises ValueError, one line, for another shape, which might be broadcast silently."""
+    if isinstance(value, Tensor) and value.shape == like.shape:
+        return value
+    got = f"shape {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+    raise ValueError(f"{who} {got}; {what}, {list(like.shape)}, is expected")
 
 
 def train(

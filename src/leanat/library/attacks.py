@@ -81,7 +81,7 @@ def perturb(
     weight = torch.ones(len(x), device=x.device)
     step = Step(0, index, x.detach(), y, weight, Draws(seed, 0, index))
     with buffers_restored(wrapped) if attacks_in_training_mode(attack) else nullcontext():
-        return _checked(attack)(wrapped, step).detach().clone()  # ``Clean`` returns the images that it is given
+        return checked_attack(attack)(wrapped, step).detach().clone()  # ``Clean`` returns the images that it is given
 
 
 def fgsm(
@@ -356,7 +356,7 @@ def attack_of(which: str | Attack | None, eps: float, norm: str) -> Attack:
     if isinstance(which, str):
         return named(NAMED, which, "attack")(threat_model(norm, eps))
     checks.made(which, "attack", "a name or an attack of leanat.attacks")
-    return _checked(which)
+    return checked_attack(which)
 
 
 @dataclass(frozen=True)
@@ -380,6 +380,6 @@ class Checked:
         return {name: Checked(part) for name, part in parts_of(self.attack, n_classes).items()}
 
 
-def _checked(attack: Attack) -> Attack:
+def checked_attack(attack: Attack) -> Attack:
     """An attack of leanat's as it is, any other ``Checked``."""
     return attack if type(attack).__module__.partition(".")[0] == "leanat" else Checked(attack)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sized
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -130,6 +131,23 @@ def check_selector(selector: Selector, wrapped: Wrapped, held_out: Data | None) 
     for inner in getattr(selector, "__dict__", {}).values():
         if hasattr(type(inner), "spec_name"):
             check_selector(inner, wrapped, held_out)
+
+
+@dataclass(frozen=True)
+class CheckedSelector:
+    """A selector, and a check of what it chooses."""
+
+    selector: Selector
+
+    def __call__(self, run: Run, split: Split) -> Subset:
+        choice, labels = self.selector(run, split), split.train.labels
+        return checked(choice, len(labels), labels.device, "the selector returns", least=0)
+
+
+def is_own(part: Any) -> bool:
+    """Whether a selector, attack or objective, with all those inside it, is leanat's and not the user's."""
+    inside = (value for value in getattr(part, "__dict__", {}).values() if callable(value))
+    return type(part).__module__.partition(".")[0] == "leanat" and all(map(is_own, inside))
 
 
 @contextmanager
@@ -267,7 +285,7 @@ class Reselect(Sampler[int]):
         assert isinstance(self._run.net, Wrapped)
         with own_precision():
             self._run.net.follow_head()
-            return selector(self._run, self._split)
+            return CheckedSelector(selector)(self._run, self._split)
 
     def _subset(self) -> Subset:
         """That of the epoch begun last; before the first one, what the first one will have."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from torch import nn
@@ -10,14 +11,14 @@ from torch import nn
 from leanat.attacks.pgd import Clean
 from leanat.core import loop
 from leanat.core.errors import did_you_mean
-from leanat.core.nouns import Attack, Method, Objective, Recipe, Run, Selector, Split
+from leanat.core.nouns import Attack, Hook, Method, Objective, Recipe, Run, Selector, Split
 from leanat.data.augment import Piece
 from leanat.library import checks
-from leanat.library.attacks import fgsm_rs_attack, pgd_attack, threat_model
+from leanat.library.attacks import checked_attack, fgsm_rs_attack, pgd_attack, threat_model
 from leanat.library.checks import Channels
 from leanat.library.data import AnyData, held_out_for, prepared
 from leanat.library.network import own_modes, own_precision
-from leanat.library.select import check_selector
+from leanat.library.select import CheckedSelector, check_selector, is_own
 from leanat.selection.basic import Everything
 from leanat.training.objectives import MART, TRADES, CrossEntropy
 from leanat.training.schedules import Cosine
@@ -136,6 +137,10 @@ def train(
         raise ValueError("the network has no parameter to train: none, or each has requires_grad False")
     held_out = held_out_for(wrapped, validation)
     check_selector(way.selector, wrapped, held_out)
+    if not isinstance(way.attack, Hook):  # which the method would not call as one any more
+        way = replace(way, attack=checked_attack(way.attack))
+    if not is_own(way.selector) and not isinstance(way.selector, Hook):
+        way = replace(way, selector=CheckedSelector(way.selector))
     run = Run(wrapped, way, plan, seed)
     if len(examples) <= plan.batch:  # an epoch is one batch, whatever is chosen
         times = (epoch + k / way.replays for epoch in range(plan.epochs) for k in range(way.replays))

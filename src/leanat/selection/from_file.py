@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import os
+import random
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +21,9 @@ from leanat.core import own_code
 from leanat.core.component import Fraction, component
 from leanat.core.errors import is_out_of_memory
 from leanat.core.nouns import Run, Split, Subset
+from leanat.core.rng import key
+
+WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 @component("from_file")
@@ -24,11 +31,12 @@ class FromFile:
     """A selector of the user's. ``source``, written ``file.py:Name`` or ``module:Name``, is called with ``fraction=`` to make it.
 
     It is called with (run, split) at each selection, and returns the indices int64 [n] of the examples to KEEP, or these with
-    weights [n], or a Subset. ``content`` makes its code part of a run's identity: it is the hash of the file, of the user's
-    modules that it imports (also inside functions), and of the files whose names are written in them (``hash_of``).
+    weights [n], or a Subset; it changes neither network nor data (``only_choosing``). ``content`` makes its code part of a run's
+    identity: it is the hash of the file, of the user's modules that it imports (also inside functions), and of the files whose
+    names are written in them (``hash_of``).
 
-    Raises ValueError with one line if the source cannot be imported, fails, chooses examples that do not exist, or imports a
-    module whose name stands in no import statement.
+    Raises ValueError with one line if the source cannot be imported, fails, chooses examples that do not exist, changes network
+    or data, or imports a module whose name stands in no import statement.
     """
 
     source: str
@@ -80,8 +88,8 @@ class Rule:
         Errors of leanat itself and of CUDA memory stay as they are.
         """
         try:
-            with own_code.exits_are_errors():
-                return chooser(run, split)
+            with own_code.exits_are_errors(), only_choosing(run, split) as changed:
+                choice = chooser(run, split)
         except Exception as error:
             if is_out_of_memory(error) or type(error).__module__.startswith("leanat"):
                 raise
@@ -90,6 +98,10 @@ class Rule:
             where = f"{frames[-1].filename}, line {frames[-1].lineno}: " if frames else ""
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             raise ValueError(f"{self.source}: {where}{reason}") from error
+        if changed:
+            advice = "a rule chooses alone: copy.deepcopy(run.net), clones of data, BatchNorm in evaluation mode"
+            raise ValueError(f"{self.source}: changes {changed[0]}; {advice}")
+        return choice
 
     def content(self) -> str:
         """Eight digits of the SHA-256 of the file, or of the hashes of all files where there are several."""
@@ -101,6 +113,62 @@ class Rule:
         """The user's files that it imported since and that are not in ``files``."""
         paths = {path.resolve() for path in self.files}
         return [path for path in self.code.files() if path.resolve() not in paths]
+
+
+@contextmanager
+def only_choosing(run: Run, split: Split) -> Iterator[list[str]]:
+    """Inside, code of the user's chooses: the generators of torch, numpy and Python draw what seed and epoch say, also after a
+    resume. Then they, torch's modes and the working folder are as before, and what is yielded names what of network and data
+    is not.
+    """
+    changed: list[str] = []
+    before = {name: (t, t.detach().clone(), t.requires_grad) for name, t in _tensors(run, split).items()}
+    hooks, seed = _hooks(run.net), key(run.seed, "rule", run.epoch) % 2**32
+    generators = np.random.get_state(), random.getstate()  # noqa: NPY002 (which the user's code may draw from)
+    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
+    gpus = [run.device] if run.device.type == "cuda" else []
+    try:
+        with chdir(os.getcwd()), torch.random.fork_rng(gpus), torch.enable_grad():
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the GPUs of others, too
+            for gpu in gpus:
+                with torch.cuda.device(gpu):
+                    torch.cuda.manual_seed(seed)
+            np.random.seed(seed)  # noqa: NPY002
+            random.seed(seed)
+            yield changed
+    finally:
+        np.random.set_state(generators[0])  # noqa: NPY002
+        random.setstate(generators[1])
+        torch.set_default_dtype(dtype)
+        torch.set_num_threads(threads)
+    after = _tensors(run, split)
+    for name, (tensor, copy, trained) in before.items():
+        if after.get(name) is not tensor or tensor.requires_grad != trained or not _same(tensor, copy):
+            changed.append(name)
+    if _hooks(run.net) != hooks or len(after) != len(before):
+        changed.append("modules or hooks of the network")
+
+
+def _tensors(run: Run, split: Split) -> dict[str, Tensor]:
+    """All of network and data that lies in memory."""
+    tensors = {f"{name} of the network": p for name, p in (*run.net.named_parameters(), *run.net.named_buffers())}
+    for part, data in (("training", split.train), ("validation", split.validation)):
+        for name in ("images", "labels"):
+            if isinstance(tensor := getattr(data, name, None), Tensor):
+                tensors[f"{name} of the {part} data"] = tensor
+    return tensors
+
+
+def _hooks(net: torch.nn.Module) -> list[int]:
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return [len(getattr(module, kind)) for module in net.modules() for kind in kinds]
+
+
+def _same(tensor: Tensor, copy: Tensor) -> bool:
+    """Bit for bit, but that NaN is NaN."""
+    if (tensor.dtype, tensor.device, tensor.shape) != (copy.dtype, copy.device, copy.shape):
+        return False
+    return bool(((tensor == copy) | ((tensor != tensor) & (copy != copy))).all())
 
 
 def load(source: str) -> Rule:
@@ -142,7 +210,7 @@ def checked(choice: Any, n: int, device: torch.device, who: str, least: int = 1)
     ``least``: how many at least. Raises ValueError, one line that begins with ``who``, for anything else.
     """
     index, weight, *shuffle = choice if isinstance(choice, tuple) and len(choice) in (2, 3) else (choice, None)
-    if not isinstance(index, Tensor) or index.dim() != 1 or index.is_floating_point() or index.dtype == torch.bool:
+    if not isinstance(index, Tensor) or index.dim() != 1 or index.is_meta or index.dtype not in WHOLE:
         kind = f"{index.dtype} {list(index.shape)}" if isinstance(index, Tensor) else f"a {type(index).__name__}"
         kind += f" of {len(index)}" if isinstance(index, tuple | list) else ""
         raise ValueError(
@@ -154,9 +222,10 @@ def checked(choice: Any, n: int, device: torch.device, who: str, least: int = 1)
     if len(index) < least or len(outside) or len(twice):
         which = f", with {outside[0]}" if len(outside) else f", {twice[0]} more than once" if len(twice) else ""
         raise ValueError(f"{who} {len(index)} numbers{which}; different ones from 0 to {n - 1} are expected")
-    if not (weight is None or isinstance(weight, Tensor)):
-        raise ValueError(f"{who} as weights a {type(weight).__name__}; a tensor [{len(index)}] is expected")
-    weight = torch.ones(len(index), device=device) if weight is None else weight.to(device).float()
+    if not (weight is None or (isinstance(weight, Tensor) and not weight.is_meta and not weight.is_complex())):
+        kind = weight.dtype if isinstance(weight, Tensor) else f"a {type(weight).__name__}"
+        raise ValueError(f"{who} as weights {kind}; a tensor [{len(index)}] is expected")
+    weight = torch.ones(len(index), device=device) if weight is None else weight.detach().to(device).float()
     if weight.shape != index.shape:
         raise ValueError(f"{who} weights of shape {list(weight.shape)}; [{len(index)}] is expected")
     if not weight.isfinite().all():
