@@ -337,3 +337,20 @@ def test_every_argument_of_every_verb_has_help_and_the_kind_of_its_value():
     for name, verb in verbs.items():
         assert all(action.help for action in verb._actions), name
         assert "_" not in verb.format_usage(), name  # DATA_DIR and JOBS_PER_GPU were the names of variables
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_files_of_the_work(tmp_path, closed):
+    """Python has None for them, and the first file that is opened would get their number."""
+    program = "import os, sys; from leanat import cli; code = cli.main(['data']); os._exit(code + 2 * (sys.stdout.fileno() < 3))"
+    assert (
+        subprocess.run(f"{shlex.quote(sys.executable)} -c {shlex.quote(program)} {closed}", shell=True).returncode == 2
+    )
+
+
+def test_a_full_disk_under_standard_output_is_named():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "leanat.cli", "data"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert (done.returncode, done.stderr) == (1, "leanat: [Errno 28] No space left on device: 'standard output'\n")

@@ -30,6 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0; 1 for what the user can mend, said in a line each on standard error; 2 for a wrong command line;
     75 after SIGTERM, 130 after Ctrl-C: what was done is saved. 141, as a shell has it, when the reader of a pipe left.
     """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by the caller; the first file opened would take its place
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # not of a stream that is caught, as tests do
             stream.reconfigure(errors="replace")  # a terminal that has no word for a letter gets a ? in its place
@@ -67,9 +70,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _Lines(logging.StreamHandler):
-    """Lines on standard output; a reader that left ends the program, where logging would print a traceback and go on."""
+    """Lines on standard output; one that takes no more, such as a reader that left, ends the program, where logging would
+    print a traceback and go on.
+    """
 
     def handleError(self, record: logging.LogRecord) -> None:
+        if isinstance(error := sys.exception(), OSError) and error.filename is None:
+            error.filename = "standard output"
         raise
 
 

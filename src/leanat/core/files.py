@@ -69,10 +69,21 @@ def finite(value: Any) -> Any:
 
 
 def read_json(path: Path, what: str) -> Any:
-    """Raises FileNotFoundError or ValueError with one line that names the file and ``what`` it should be."""
+    """Raises FileNotFoundError or ValueError with one line that names the file and ``what`` it should be.
+
+    A key written twice is refused, of which JSON would keep the last one silently.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; it is to hold {what}")
     try:
-        return json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or a key twice
         raise ValueError(f"{path}: not {what} ({error})") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"key {next(n for n in value if names.count(n) > 1)!r} twice")
+    return value
