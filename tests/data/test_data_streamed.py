@@ -254,6 +254,12 @@ def test_tiny_imagenet(tmp_path):
     ):
         load("tiny-imagenet", "test", tmp_path)
     (root / "val/val_annotations.txt").write_text("val_0.JPEG\tn1\t0\t0\t1\t1\nval_1.JPEG\tn0\t0\t0\t1\t1\n")
+    (root / "val/images/val_1.JPEG").rename(root / "val_1.JPEG")
+    with pytest.raises(
+        folders.DataError, match=r"^tiny-imagenet: 1 of 2 images are missing, the first is .*val_1.JPEG$"
+    ):
+        load("tiny-imagenet", "test", tmp_path)
+    (root / "val_1.JPEG").rename(root / "val/images/val_1.JPEG")
     train = load("tiny-imagenet", "train", tmp_path, augment=Augmentation((Crop(4), Flip())))
     test = load("tiny-imagenet", "test", tmp_path)
     assert train.labels.tolist() == [0, 0, 0, 1, 1, 1]
@@ -261,6 +267,16 @@ def test_tiny_imagenet(tmp_path):
     x, _ = test.batch(torch.arange(2), 0)
     assert torch.equal((x[1] * 255).byte().permute(1, 2, 0), torch.from_numpy(np.array(Image.open(test.files[1]))))
     assert train.batch(torch.arange(6), 0)[0].shape == (6, 3, 64, 64)
+
+
+@pytest.mark.parametrize(("notes", "said"), [(b"", "names no image"), (b"\xe9\n", "entry 1 has no class")])
+def test_a_list_of_tiny_imagenet_that_is_damaged(tmp_path, notes, said):
+    for k in range(2):
+        (tmp_path / f"tiny-imagenet-200/train/n{k}").mkdir(parents=True)
+    (tmp_path / "tiny-imagenet-200/val").mkdir()
+    (tmp_path / "tiny-imagenet-200/val/val_annotations.txt").write_bytes(notes)
+    with pytest.raises(DataError, match=f"^tiny-imagenet: .*val_annotations.txt:? {said}"):
+        load("tiny-imagenet", "test", tmp_path)
 
 
 def test_caltech256_parts(tmp_path):

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from test_experiment import same, spec_of, weights
 from leanat import cli
 from leanat.core import loop, nouns
 from leanat.data import DataError, StreamedData
-from leanat.runs import checkpoint, experiment
+from leanat.runs import checkpoint, experiment, identity
 
 CPU = torch.device("cpu")
 
@@ -133,6 +134,20 @@ def test_an_image_deleted_while_training_is_named_and_put_back_it_goes_on(tmp_pa
     assert same(whole.net.state_dict(), again.net.state_dict())
 
 
+def test_a_test_image_that_was_cut_short_is_named_before_the_training(tmp_path):
+    (tmp_path / "train").mkdir()
+    train, (data, files) = images(tmp_path / "train")[0], images(tmp_path)
+    cache, content = tmp_path / "results" / ".hashes", Path(files[7]).read_bytes()
+    whole = identity.of_data(data, cache, decode=True)
+    Path(files[7]).write_bytes(content[:-30])
+    os.utime(files[7], (0, 0))
+    identity.of_data(data, cache)  # kept without a look at the pixels, which says nothing about them
+    with pytest.raises(DataError, match=r"cannot read image .*/7\.png"):
+        experiment.made_from({}, nouns.Split(train, None), data, tmp_path / "results" / "runs")
+    Path(files[7]).write_bytes(content)
+    assert identity.of_data(data, cache, decode=True) == whole
+
+
 def test_data_deleted_between_training_and_attacking_are_named(tmp_path, capsys):
     folder = tmp_path / "runs"
     spec = spec_of("sgd", epochs=1)
@@ -144,3 +159,34 @@ def test_data_deleted_between_training_and_attacking_are_named(tmp_path, capsys)
     assert "cifar10" in err
     assert str(tmp_path / "gone") in err
     assert "Traceback" not in err
+
+
+def of_data(name):
+    spec = spec_of("sgd", epochs=1)
+    return spec | {"data": spec["data"] | {"name": name}}
+
+
+LACKING = [
+    (of_data("digist"), "digist: unknown data set"),
+    (of_data("cifar10"), "cifar10: needs data_dir"),
+    (spec_of("sgd", epochs=1) | {"init": {"network": "run:other", "frozen": False}}, "b: needs the run other, which"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("spec", "said"), LACKING, ids=[said for _, said in LACKING])
+def test_what_the_second_of_two_runs_lacks_is_said_before_the_first_is_trained(tmp_path, capsys, spec, said):
+    for name, own in (("a", spec_of("sgd", epochs=1)), ("b", spec)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "spec.json").write_text(json.dumps(own))
+    words = [
+        "train",
+        str(tmp_path / "a"),
+        str(tmp_path / "b"),
+        "--results",
+        str(tmp_path / "results"),
+        "--device",
+        "cpu",
+    ]
+    assert cli.main(words) == 1
+    assert f"leanat: {said}" in capsys.readouterr().err
+    assert not (tmp_path / "results" / "runs").exists()

@@ -185,15 +185,25 @@ def _tiny(part: str, root: Path) -> Listing:
     notes = root / "val" / "val_annotations.txt"
     if not notes.is_file():
         raise DataError(f"{name}: {notes} is missing")
-    rows = [line.split("\t")[:2] for line in notes.read_text().splitlines() if line]
+    text = notes.read_text(encoding="utf-8", errors="surrogateescape")  # bytes that are no name are names of no file
+    rows = [line.split("\t")[:2] for line in text.splitlines() if line]
+    if not rows:
+        raise DataError(f"{name}: {notes} names no image")
     if cut := [k for k, row in enumerate(rows, 1) if len(row) < 2]:
         raise DataError(f"{name}: {notes}: entry {cut[0]} has no class; a file, a tab and its class are expected")
     number = {wnid: k for k, wnid in enumerate(wnids)}
     unknown = [wnid for _, wnid in rows if wnid not in number]
     if unknown:
         raise DataError(f"{name}: {notes} names class {unknown[0]}, which {root / 'train'} lacks")
-    paths = tuple(str(root / "val" / "images" / file) for file, _ in rows)
+    paths = _present(name, [str(root / "val" / "images" / file) for file, _ in rows])
     return Listing(paths, torch.tensor([number[w] for _, w in rows]), facts(name, tuple(wnids)), 64)
+
+
+def _present(name: str, paths: list[str]) -> tuple[str, ...]:
+    """The paths of a list that comes with a data set. Raises DataError where one is no file."""
+    if absent := [path for path in paths if not os.path.isfile(path)]:
+        raise DataError(f"{name}: {len(absent)} of {len(paths)} images are missing, the first is {absent[0]}")
+    return tuple(paths)
 
 
 def _flowers(part: str, root: Path) -> Listing:
@@ -203,10 +213,7 @@ def _flowers(part: str, root: Path) -> Listing:
 
     labels = torch.as_tensor(loadmat(labels_file)["labels"].ravel().astype("int64")) - 1
     numbers = loadmat(parts_file)["trnid" if part == "train" else "valid"].ravel().tolist()
-    paths = tuple(str(root / "flowers-102" / "jpg" / f"image_{i:05d}.jpg") for i in numbers)
-    absent = [path for path in paths if not os.path.isfile(path)]
-    if absent:
-        raise DataError(f"flowers102: {len(absent)} of {len(paths)} images are missing, the first is {absent[0]}")
+    paths = _present("flowers102", [str(root / "flowers-102" / "jpg" / f"image_{i:05d}.jpg") for i in numbers])
     names = tuple(f"flower {k + 1}" for k in range(102))
     return Listing(paths, labels[torch.tensor(numbers) - 1], facts("flowers102", names, "photographs"), 256)
 

@@ -88,7 +88,7 @@ def survey(data_dir: Path | str | None) -> list[Place]:
     return places
 
 
-def examine(name: str, data_dir: Path | str, expected: Mapping[str, int] | None) -> None:
+def examine(name: str, data_dir: Path | str | None, expected: Mapping[str, int] | None) -> None:
     """Reads the files of a data set that is there: their checksums, or, of a set of image files, which there are.
 
     Raises DataError, one line, where a job would: files that are damaged, classes without images, and other counts of

@@ -185,6 +185,13 @@ class StreamedData(Facts):
         left, top = round((width - size) / 2), round((height - size) / 2)
         return np.atleast_3d(image.crop((left, top, left + size, top + size)))
 
+    def check(self, number: int) -> None:
+        """Decodes the file of an example as its batches would, and drops the pixels. Raises DataError, naming the file."""
+        if self._crop:
+            pixels(self.name, self.files[number], self.channels)
+        else:
+            self._decode(self.files[number], None)
+
     def take(self, index: Tensor) -> StreamedData:
         """The examples ``index`` as a data set of their own, still drawing under their old numbers."""
         files = tuple(self.files[i] for i in index.tolist())

@@ -121,13 +121,14 @@ def initial(parts: components.Spec, about: dict[str, Any], device: torch.device)
 def made_from(spec: dict[str, Any], split: nouns.Split, test: nouns.Data, runs: Path) -> dict[str, str]:
     """Hashes of all that decides how a run turns out, by name: the spec, the data, the runs that it is trained from.
 
-    Raises IdentityError where a run that the spec names is not what its own training left.
+    Raises IdentityError where a run that the spec names is not what its own training left, and DataError for an image that
+    cannot be read: a damaged test image would be found when the training is over, and mended, it would be another test set.
     """
     cache = runs.parent / ".hashes"
-    hashes = {"spec": digest(spec), "training data": identity.of_data(split.train, cache)}
+    hashes = {"spec": digest(spec), "training data": identity.of_data(split.train, cache, decode=True)}
     if split.validation is not None:
-        hashes["validation data"] = identity.of_data(split.validation, cache)
-    return hashes | {"test data": identity.of_data(test, cache)} | identity.upstream(spec, runs)
+        hashes["validation data"] = identity.of_data(split.validation, cache, decode=True)
+    return hashes | {"test data": identity.of_data(test, cache, decode=True)} | identity.upstream(spec, runs)
 
 
 def finished(folder: Path, spec: dict[str, Any], data_dir: str | None, device: torch.device) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -83,11 +83,12 @@ def of_code(code: Loaded) -> str:
     return of_value([of_file(path) for path in code.files()])
 
 
-def of_data(data: Data, cache: Path | None = None) -> str:
+def of_data(data: Data, cache: Path | None = None, decode: bool = False) -> str:
     """Hash of the images and labels as they are read, before any augmentation, and of the number of classes.
 
     Images that are streamed count by the bytes of their files. ``cache``: a folder where the hash of such a set is kept
-    by path, size, times and inode of its files; a change of any of these reads all of them again.
+    by path, size, times and inode of its files; a change of any of these reads all of them again. ``decode``: each is decoded,
+    too, unless that was done when the hash was kept. Raises DataError, naming the file, for one that cannot be.
     """
     import torch
 
@@ -96,7 +97,8 @@ def of_data(data: Data, cache: Path | None = None) -> str:
     if hasattr(data, "images"):
         _add(sha, data.images)
     elif hasattr(data, "files"):
-        sha.update(f"{data.image_size} {data.resize} {_of_files(data.files, cache)}".encode())
+        files = _of_files(data.files, cache, data.check if decode else None)
+        sha.update(f"{data.image_size} {data.resize} {files}".encode())
     else:
         plain, everyone = data.plain(), torch.arange(len(data), device=data.labels.device)
         for part in everyone.split(500):
@@ -295,22 +297,30 @@ def _texts(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
             yield from _texts(inner, name)
 
 
-def _of_files(files: Iterable[str], cache: Path | None) -> str:
-    """Hash of the bytes of all files, in this order."""
+def _of_files(files: Sequence[str], cache: Path | None, check: Callable[[int], None] | None = None) -> str:
+    """Hash of the bytes of all files, in this order; ``check`` is called with the number of each."""
     stamps, newest = hashlib.sha256(), 0.0
     for file in files:
         s = os.stat(file)
         stamps.update(os.fsencode(file))  # names need not be UTF-8
         stamps.update(f"\0{s.st_size} {s.st_mtime_ns} {s.st_ctime_ns} {s.st_ino}\n".encode())
         newest = max(newest, s.st_ctime)
-    kept = None if cache is None else cache / stamps.hexdigest()[:32]
-    with suppress(OSError, ValueError):  # there is none, or it is damaged
-        if kept is not None and re.fullmatch(f"[0-9a-f]{{{LENGTH}}}", cached := kept.read_text()):
-            return cached
+    stamp = stamps.hexdigest()[:32]
+    names = [stamp, f"{stamp}.checked"] if check is None else [f"{stamp}.checked"]
+    for name in names if cache is not None else ():
+        with suppress(OSError, ValueError):  # there is none, or it is damaged
+            if re.fullmatch(f"[0-9a-f]{{{LENGTH}}}", cached := (cache / name).read_text()):
+                return cached
     settled = time.time() - newest > RECENT
+
+    def read(number: int) -> str:
+        if check is not None:
+            check(number)
+        return of_file(Path(files[number]))
+
     with ThreadPoolExecutor(8) as pool:
-        sha = of_value(list(pool.map(of_file, map(Path, files))))
-    if kept is not None and settled:
+        sha = of_value(list(pool.map(read, range(len(files)))))
+    if cache is not None and settled:
         with suppress(OSError):  # results that are read-only, or a full disk: the files are read again next time
-            write_text(kept, sha)
+            write_text(cache / names[0], sha)
     return sha

@@ -6,15 +6,17 @@ import argparse
 import logging
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from leanat import options
+from leanat import data, options
 from leanat.core import distributed
 from leanat.core.errors import ConfigError
 from leanat.core.meter import Stopped
 from leanat.data import folders
 from leanat.plan import components, sense, settings
+from leanat.plan.grid import named_runs
 from leanat.runs import experiment, identity, progress, records, signals
 
 log = logging.getLogger("leanat")
@@ -48,14 +50,15 @@ def train_runs(specs: list[tuple[str, dict[str, Any]]], arguments: argparse.Name
 
 
 def check_specs(specs: list[tuple[str, dict[str, Any]]], arguments: argparse.Namespace) -> None:
-    """Raises ValueError for what is no spec, and ConfigError with all that ``leanat check`` would say of these specs, and for
-    folders that hold the run of another spec.
+    """Raises ValueError for what is no spec, and ConfigError with all that ``leanat check`` would say of these specs, for
+    folders that hold the run of another spec, and for data and runs that one of several needs and that are not there.
 
     Sizes are not checked for a data set that ``datasets.yaml`` does not list, nor if there is no such file.
     """
     counts, problems = arguments.config_dir / "datasets.yaml", []
     datasets = settings.data_sets(counts.parent) if counts.is_file() else {}
     named: dict[str, dict[str, Any]] = {}
+    to_train: list[tuple[str, dict[str, Any]]] = []
     for name, spec in specs:
         records.spec(spec, Path(name, "spec.json"))
         folder = arguments.results / "runs" / name
@@ -78,8 +81,29 @@ def check_specs(specs: list[tuple[str, dict[str, Any]]], arguments: argparse.Nam
         except ConfigError as error:
             spec_problems = error.problems
         problems += [f"{name}: {line}" if len(specs) > 1 else line for line in spec_problems]
+        to_train.append((name, spec))
+    if not problems and len(specs) > 1:  # one alone says so itself before it is trained
+        problems = list(_missing(to_train, arguments.results / "runs", arguments.data_dir or None))
     if problems:
         raise ConfigError(problems)
+
+
+def _missing(specs: list[tuple[str, dict[str, Any]]], runs: Path, data_dir: str | None) -> Iterator[str]:
+    """A line for each data set, and each run of a spec, that is neither there nor among the specs before it."""
+    for name in dict.fromkeys(spec["data"]["name"] for _, spec in specs):
+        try:
+            if not data.is_data_set(name):
+                data.load(name, "train")
+            elif not data.is_embedded(name):
+                data.examine(name.removesuffix("-tenth"), data_dir, None)
+        except data.DataError as error:
+            yield str(error)
+    names = [name for name, _ in specs]
+    for number, (name, spec) in enumerate(specs):
+        for needed in dict.fromkeys(named_runs(spec)):
+            there = any((runs / needed / record).is_file() for record in ("finished.json", "metrics.json"))
+            if needed not in names[:number] and not there:
+                yield f"{name}: needs the run {needed}, which is not trained: {runs / needed}"
 
 
 def check_counts(names: set[str], arguments: argparse.Namespace) -> None:
