@@ -28,6 +28,7 @@ def test_the_snippets_run_and_show_what_the_page_says(names, capsys):
     assert names["same"]
     assert len(names["sampler"].index) == 8
     assert names["history"][-1]["kept"] == 16
+    assert [epoch["kept"] for epoch in names["without_noisy"]] == [32, 30], "the rules of the papers take any network"
     assert "hand over the pixels before they are" in str(names.get("error", "")) or "error" not in names
 
 

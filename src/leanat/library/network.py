@@ -72,7 +72,7 @@ class Wrapped(nn.Module):
         self.net, self.training = net, net.training
         self.device = device_of(net)
         mean_and_std = mean_std(mean, std, channels)
-        self.standardise = Copied() if mean_and_std is None else PerChannel(*mean_and_std).to(self.device)
+        self.normalise = Copied() if mean_and_std is None else PerChannel(*mean_and_std).to(self.device)
         self.labels_below = 0  # one more than the highest label, which the network must have a logit for
         self.n_classes = 0  # its logits; ``prepared`` counts them
         self._head: list[nn.Linear] = []  # in a list, so that its parameters are not there twice
@@ -81,7 +81,7 @@ class Wrapped(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         try:
-            output = self.net(self.standardise(x.contiguous()))
+            output = self.net(self.normalise(x.contiguous()))
         except RuntimeError as error:
             kind = next((p.dtype for p in self.net.parameters() if p.is_floating_point()), x.dtype)
             if kind == x.dtype or torch.is_autocast_enabled(x.device.type):
