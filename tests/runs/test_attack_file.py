@@ -119,3 +119,12 @@ def test_a_network_s_code_that_ends_the_program_is_one_line(root, attack):  # no
     (root / "mknet.py").write_text("def net():\n    exit(3)\n")
     status, err = attack("--suite", "mine/main", "--out", "x")
     assert (status, err) == (1, "leanat: --network mknet.py:net: RuntimeError: it calls exit(3)\n")
+
+
+def test_a_network_that_fails_after_its_first_images_is_one_line_with_the_place(root, attack):  # noqa: F811
+    code = NETWORK.replace("torch.nn.Flatten()", "Few(), torch.nn.Flatten()")
+    code += "class Few(torch.nn.Module):\n    def forward(self, x):\n        assert len(x) < 5, 'too\\nmany'\n        return x\n"
+    (root / "mknet.py").write_text(code)
+    status, err = attack("--suite", "mine/main", "--out", "x")
+    line = code.splitlines().index("        assert len(x) < 5, 'too\\nmany'") + 1
+    assert (status, err) == (1, f"leanat: mknet.py:net: {root / 'mknet.py'}, line {line}: AssertionError: too many\n")

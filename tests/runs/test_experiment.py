@@ -164,9 +164,11 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(tmp_path, dama
         resume.write_bytes(resume.read_bytes()[:1000])
     elif damage == "text":
         resume.write_text("not a checkpoint")
-    elif damage == "one bit":  # in the middle of the weights, which torch reads without a word
+    elif damage == "one bit":  # of a weight, which torch reads without a word
+        largest = max(torch.load(resume)["net"].values(), key=torch.numel)
+        weight = bytes(largest.untyped_storage())  # as it lies in memory, and in the file
         content = bytearray(resume.read_bytes())
-        content[len(content) // 2] ^= 1
+        content[content.index(weight) + len(weight) // 2] ^= 1
         resume.write_bytes(content)
     elif damage == "empty":
         resume.write_bytes(b"")

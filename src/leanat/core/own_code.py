@@ -9,7 +9,8 @@ import importlib.util
 import os
 import sys
 import sysconfig
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,14 @@ def exits_are_errors() -> Iterator[None]:
         raise
     except SystemExit as error:
         raise RuntimeError(f"it calls exit({error.code!r})").with_traceback(error.__traceback__) from error
+
+
+def failure(error: Exception, files: Iterable[Path]) -> str:
+    """The error in one line, with the place in these files that it came through last, if it came through any."""
+    own = {path.resolve() for path in files}
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve() in own]
+    where = f"{frames[-1].filename}, line {frames[-1].lineno}: " if frames else ""
+    return f"{where}{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,15 @@ import torch
 from tabulate import tabulate
 
 from leanat import data, models
-from leanat.core.errors import ConfigError, complete_prefix
+from leanat.core import own_code
+from leanat.core.errors import ConfigError, complete_prefix, is_out_of_memory
 from leanat.core.files import atomic_write, write_json
 from leanat.core.nouns import Data
 from leanat.evaluation.evaluate import classes_needed
 from leanat.experiments.spec import ball_of
 from leanat.library.network import own_modes
 from leanat.models import foreign, io
+from leanat.models.io import NetworkError
 from leanat.plan.grid import Evaluation, Grid
 from leanat.runs import assess, experiment, identity, training, transferred
 from leanat.runs.transferred import Trained
@@ -113,8 +115,15 @@ def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespac
     log.info("%s", "\n".join(f"{k}: {v}" for k, v in about.items()))
     log.info("suite: %s of %s at scale %s", suite, paper, grid.scale.name)
     code_hash = None if code is None else identity.of_code(code)
-    with own_modes():
-        summary = assess.assess(net, load, attacks, folder, 0, runs_folder, precision=precision, code=code_hash)
+    try:
+        with own_modes(), own_code.exits_are_errors():
+            summary = assess.assess(net, load, attacks, folder, 0, runs_folder, precision=precision, code=code_hash)
+    except Exception as error:
+        files = [] if code is None else code.files()
+        own = own_code.failure(error, files)
+        if is_out_of_memory(error) or own == own_code.failure(error, []):  # it did not come through the user's files
+            raise
+        raise NetworkError(f"{about['model']}: {own}") from error
     out = folder / f"{paper}-{suite}.json"
     write_json(out, about | summary)
     if not (rows := _rows(summary["attacks"], precision)):  # measures alone
@@ -168,7 +177,7 @@ def _any_network(
         raise ConfigError([f"{where}: does not say its network; name it with --network"])
     pretrained = config.get("pretrained_cfg", {})
     if code:
-        net, own_code = foreign.call(name, weights)
+        net, loaded = foreign.call(name, weights)
     elif ":" in name:
         net = foreign.build(name, weights)
     else:
@@ -193,7 +202,7 @@ def _any_network(
         size = f"central {test.image_size} x {test.image_size} of a shorter side of {test.resize}"
         description["images"] = f"{len(test):,} of {test.n_classes} classes ({', '.join(test.class_names[:8])}), {size}"
     if code:
-        description["code"] = own_code
+        description["code"] = loaded
     return net.to(device).eval(), load, description
 
 

@@ -6,7 +6,6 @@ import hashlib
 import inspect
 import os
 import random
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
@@ -93,11 +92,7 @@ class Rule:
         except Exception as error:
             if is_out_of_memory(error) or type(error).__module__.startswith("leanat"):
                 raise
-            own = {path.resolve() for path in self.files}
-            frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve() in own]
-            where = f"{frames[-1].filename}, line {frames[-1].lineno}: " if frames else ""
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-            raise ValueError(f"{self.source}: {where}{reason}") from error
+            raise ValueError(f"{self.source}: {own_code.failure(error, self.files)}") from error
         if changed:
             advice = "a rule chooses alone: copy.deepcopy(run.net), clones of data, BatchNorm in evaluation mode"
             raise ValueError(f"{self.source}: changes {changed[0]}; {advice}")
