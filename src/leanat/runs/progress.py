@@ -32,20 +32,20 @@ class Job:
         self.path = Path(folder) / f"{socket.gethostname()}-{os.getpid()}.json" if folder else None
 
     def __enter__(self) -> Job:
-        self.started = time.time()
+        self.started = time.monotonic()
         self.say("starts", 0.0)
         return self
 
     def due(self) -> bool:
-        return self.path is not None and time.time() - self.written >= EVERY
+        return self.path is not None and time.monotonic() - self.written >= EVERY
 
     def say(self, text: str, share: float) -> None:
         """Notes that ``share`` of the work is done, from 0 to 1."""
-        now = time.time()
+        now = time.monotonic()  # which no clock that is set takes back
         if self.path is None or (0 < share < 1 and not self.due()):
             return
         left = (now - self.started) / share * (1 - share) if share else None
-        note = {"kind": self.kind, "name": self.name, "text": text, "left": left, "at": now}
+        note = {"kind": self.kind, "name": self.name, "text": text, "left": left, "at": time.time()}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             beside = self.path.with_suffix(".new")
