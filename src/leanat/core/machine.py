@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import sys
 
 
@@ -14,5 +13,7 @@ def usable_cores() -> int:
 
 def peak_bytes() -> int:
     """The most memory that this process ever had at once."""
+    import resource  # which Windows has not, where the library runs
+
     unit = 1 if sys.platform == "darwin" else 1024  # of getrusage
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
