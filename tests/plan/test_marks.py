@@ -41,7 +41,7 @@ def test_a_choice_without_a_value_is_in_the_foot_of_the_items_it_names_alone(mon
 
     paper = structure.all_papers(["advprune"])["advprune"]
     monkeypatch.setattr(structure, "all_papers", lambda *_: {"advprune": dataclasses.replace(paper, choices=choices)})
-    grid = grid_of("lite")
+    grid = structure.load(ROOT / "config", {"scale": "lite"})
     found = feet(grid)
     printed = {name for name, lines in found.items() if "the order of ties = as they come: not in the paper" in lines}
     assert printed == {name for name, item in grid.items.items() if any("mart_glister-" in r for r in item.all_runs)}

@@ -320,13 +320,12 @@ def shrink_radii(spec: dict[str, Any], factors: Mapping[str, float]) -> dict[str
 
     def change(key: str, value: Any) -> Any:
         inner = value.value if isinstance(value, Assumed) else value
-        if not (isinstance(inner, dict) and "threat" in inner):
-            return value
-        threat = inner["threat"].value if isinstance(inner["threat"], Assumed) else inner["threat"]
+        threat = inner.get("threat") if isinstance(inner, dict) else None
+        threat = threat.value if isinstance(threat, Assumed) else threat
         norm = next(iter(threat), None) if isinstance(threat, dict) else None
-        factor = factors.get(norm)
-        if factor is None or not isinstance(threat[norm], dict):
-            return value  # where components are built, what is no threat model is refused
+        if norm not in factors or not isinstance(threat[norm], dict):
+            return value  # what is no threat model is refused where components are built
+        factor = factors[norm]
         scaled = {
             k: _rescale(v, lambda v: v * factor) if k in ("step_size", "robust_step_size") else v
             for k, v in inner.items()
