@@ -27,35 +27,37 @@ log = logging.getLogger("leanat")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status 0; 1 for what the user can mend, said in a line each on standard error; 2 for a wrong command line;
-    75 after SIGTERM, 130 after Ctrl-C: what was done is saved. 141, as a shell has it, when the reader of a pipe left.
+    """Runs the verb that ``argv`` names and returns the exit status.
+
+    0: success. 1: errors that the user can mend, each in one line on standard error. 2: a wrong command line. 75 after SIGTERM
+    and 130 after Ctrl-C, when finished work is saved. 141, as in a shell, when the reader of a pipe has ended.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # closed by the caller; the first file opened would take its place
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # not of a stream that is caught, as tests do
-            stream.reconfigure(errors="replace")  # a terminal that has no word for a letter gets a ? in its place
+        if hasattr(stream, "reconfigure"):  # streams that tests capture do not have it
+            stream.reconfigure(errors="replace")  # a letter that the terminal cannot encode is printed as ?
     try:
         arguments = parser().parse_args(argv)
         options.settle(arguments)
-    except ConfigError as error:  # of the environment, or of what is set
+    except ConfigError as error:  # in an environment variable or a setting
         print(*(f"leanat: {line}" for line in error.problems), sep="\n", file=sys.stderr)
         return 1
     logging.basicConfig(format="%(message)s", handlers=[_Lines(sys.stdout)])
-    log.setLevel(logging.INFO)  # of other packages, warnings alone
-    os.environ["MPLBACKEND"] = "agg"  # files are written, no window is opened, also where Jupyter set another one
+    log.setLevel(logging.INFO)  # other packages log warnings only
+    os.environ["MPLBACKEND"] = "agg"  # only files are written; Jupyter may have set a backend that opens windows
     if hasattr(arguments, "results"):
         os.environ["LEANAT_RUNNING"] = str(arguments.results / ".running")
     try:
         request = {k: getattr(arguments, k) for k in ("device", "jobs_per_gpu", "processes") if hasattr(arguments, k)}
         if "device" in request:
-            arguments.gpus = devices.usable(arguments.device)  # before this process sees one alone
+            arguments.gpus = devices.usable(arguments.device)  # counted before this process is limited to one GPU
         spreads = arguments.name == "bench" and command.spreads(arguments)
         with signals.ending(), nullcontext() if spreads else devices.claimed(**request):
             arguments.verb(arguments)
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader of a pipe, `head` for instance, has what it wanted
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
         return 141
     except (ConfigError, ValueError, OSError, RuntimeError) as error:
@@ -70,8 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _Lines(logging.StreamHandler):
-    """Lines on standard output; one that takes no more, such as a reader that left, ends the program, where logging would
-    print a traceback and go on.
+    """Writes log lines to standard output. If that fails, as when the reader of a pipe has ended, the program ends too; logging
+    by itself would print a traceback and go on.
     """
 
     def handleError(self, record: logging.LogRecord) -> None:
@@ -81,7 +83,7 @@ class _Lines(logging.StreamHandler):
 
 
 def _expected(error: Exception) -> bool:
-    """Errors that name what the user can do; a bug keeps its traceback."""
+    """Whether the error is one that the user can mend. Any other is a bug, and keeps its traceback."""
     if isinstance(error, OSError | ConfigError):
         return True
     if is_out_of_memory(error):
@@ -89,7 +91,7 @@ def _expected(error: Exception) -> bool:
     return type(error).__module__.startswith("leanat") or type(error) in (ValueError, UnicodeDecodeError)
 
 
-MORE = "leanat VERB --help has the arguments of a verb, README.md and docs/ have examples."
+MORE = "leanat VERB --help lists the arguments of a verb; README.md and docs/ have examples."
 RUN = "a finished run: its name, the beginning of it, or its folder"
 
 
@@ -103,8 +105,8 @@ def parser() -> argparse.ArgumentParser:
     config, results, run = options.config_options, options.results_option, options.run_options
 
     def verb(function: Any, text: str, *shared: Callable[[options.Add], None]) -> options.Add:
-        """``shared``: what adds the options that several verbs have, of which help tells below the verb's own. Returns what adds
-        these.
+        """Adds a verb. ``shared``: functions that add options which several verbs have; help shows these below the verb's own.
+        Returns the function that adds the verb's own arguments.
         """
         sub = verbs.add_parser(
             function.__name__.strip("_"), help=text, description=function.__doc__, formatter_class=options.Kinds
@@ -115,108 +117,88 @@ def parser() -> argparse.ArgumentParser:
             own(group.add_argument)
         return sub.add_argument
 
-    verb(check, "build every run's spec, and report every problem of the configuration", config)
-    add = verb(data, "list which data sets are found, what is missing, and how to get it", config)
+    verb(check, "build the spec of every run, and report every problem of the configuration", config)
+    add = verb(data, "list which data sets are found, which are missing, and how to get them", config)
     add("data_dir", nargs="?", type=options.path, help="folder of the data sets (default: data_dir of config.yaml)")
     add(
         "--need",
         nargs="+",
         metavar="NAME",
-        help="only these, which are read; exit status 1 if one is missing or damaged",
+        help="check the files of these only; exit status 1 if one is missing or wrong",
     )
     add("--download", metavar="NAME", help="fetch one of torchvision's data sets into the folder first")
-    add = verb(train, "train runs, or go on from their last checkpoints", config, run)
+    add = verb(train, "train runs, or resume them from their last checkpoints", config, run)
     add("runs", nargs="+", metavar="RUN", help="a run, by the beginning of its name, or a folder with a spec.json")
     add("--processes", type=options.count, default=1, help="train on N GPUs together (default: 1)")
     add = verb(attack, "run a suite of attacks on trained networks", options.attack_options, config, run)
     add("runs", nargs="*", metavar="RUN", help="runs of the configuration, or folders of runs")
-    add = verb(
-        time_,
-        "measure what a paper's trainings take on this machine, which should do nothing else meanwhile",
-        config,
-        run,
-    )
+    add = verb(time_, "time a paper's steps, attacks and selections on an otherwise idle machine", config, run)
     add("paper", help="a paper, such as qtart")
-    add("--batch", type=options.count, help="images of a step (default: 4 on a CPU, the paper's on a GPU)")
-    add("--repeats", type=options.count, help="measurements of each, after one that does not count (default: 3, GPU 5)")
+    add("--batch", type=options.count, help="images per step (default: 4 on a CPU, the paper's number on a GPU)")
+    add("--repeats", type=options.count, help="repeats of each measurement after a warm-up (default: 3, on a GPU 5)")
     add("--threads", type=options.count, default=usable_cores(), help="CPU threads (default: all)")
-    add("--out", type=options.path, metavar="FILE", help="the JSON (default: <results>/timings/<paper>.json)")
+    add("--out", type=options.path, metavar="FILE", help="a JSON file (default: <results>/timings/<paper>.json)")
     for function, text in ((table, "render a table from finished runs"), (figure, "draw a figure from finished runs")):
         add = verb(function, text, options.item_options, config, results)
-        add("item", help="an item of the configuration, such as qtart/table1")
-    add = verb(
-        cost, "forecast the hours, disk and memory of a target on this machine, before it is started", config, run
-    )
+        add("item", help="a table or figure of a paper, such as qtart/table1")
+    add = verb(cost, "forecast the hours, disk space and memory that a target takes on this machine", config, run)
     add("target", help="a target of the workflow: figures/qtart/table1.pdf, a paper, table1, all")
     add("--scale", help="demo, cpu, lite or paper (default: that of config.yaml)")
-    add("--deadline", type=options.hours, help="say which items these hours allow")
-    add("--devices", type=options.count, help="cores or GPUs that work at once (default: all here)")
-    add = verb(
-        overview, "draw the papers' values beside ours, for a table or for all items on one page", config, results
-    )
-    add("item", nargs="?", help="a table, such as qtart/table1 (default: one line for each item)")
-    add("--out", type=options.named(".pdf"), help="the PDF; the PNG is written beside it (default: in figures)")
-    add = verb(claims, "say of each claim of the papers whether the numbers here support it", config, results)
+    add("--deadline", type=options.hours, help="list the tables and figures that can be made in this time")
+    add("--devices", type=options.count, help="number of cores or GPUs to use (default: all of this machine)")
+    add = verb(overview, "draw the papers' values beside ours, for one table or for all on one page", config, results)
+    add("item", nargs="?", help="a table, such as qtart/table1 (default: one line for each table and figure)")
+    add("--out", type=options.named(".pdf"), help="the PDF to write, with a PNG beside it (default: in figures)")
+    add = verb(claims, "say for each claim of the papers whether our numbers support it", config, results)
     add("papers", nargs="*", metavar="PAPER", help="only these (default: all)")
-    add("--out", type=options.named(".pdf"), help="a PDF of it; CSV, JSON and PNG are written beside it")
-    add = verb(
-        decide, "add seeds where they decide most claims per minute, until the hours are used up", config, results
-    )
+    add("--out", type=options.named(".pdf"), help="a PDF of the verdicts; CSV, JSON and PNG are written beside it")
+    add = verb(decide, "train further seeds, where they decide the most claims per minute", config, results)
     add("papers", nargs="*", metavar="PAPER", help="only these (default: all)")
-    add("--budget", type=options.hours, default=3.0, help="hours of this machine (default: 3)")
-    add("--cores", type=options.count, default=usable_cores(), help="cores that work at once (default: all)")
-    add(
-        "--workflow-profile",
-        metavar="NAME",
-        help="Snakemake's profile, such as slurm; --cores is then the number of jobs at once",
-    )
-    add("--dry-run", action="store_true", help="say what would be done, from what is finished, and do nothing")
-    add = verb(runs, "list a paper's finished runs in a CSV: where, when, how long", config, results)
+    add("--budget", type=options.hours, default=3.0, help="hours to spend on this machine (default: 3)")
+    add("--cores", type=options.count, default=usable_cores(), help="number of cores to use (default: all)")
+    text = "a workflow profile of Snakemake, such as slurm; --cores is then the number of jobs at once"
+    add("--workflow-profile", metavar="NAME", help=text)
+    add("--dry-run", action="store_true", help="list what would be trained, and train nothing")
+    add = verb(runs, "list a paper's finished runs in a CSV: device, date and duration", config, results)
     add("paper", help="a paper, such as qtart")
-    add("--out", type=options.named(".csv"), help="the CSV (default: in figures)")
-    add = verb(
-        site,
-        "write pages to browse: from a claim to a cell, from a cell to its runs, from a run to its curves",
-        config,
-        results,
-    )
-    add("--figures", type=options.path, default=Path("figures"), help="where the pictures are (default: figures)")
-    add("--out", type=options.path, default=Path("site"), help="the folder of the pages (default: site)")
-    add = verb(
-        archive, "write one zip to cite: numbers, verdicts, settings and outcomes, without networks", config, results
-    )
-    add("--figures", type=options.path, default=Path("figures"), help="where tables and figures are (default: figures)")
-    add("--out", type=options.named(".zip"), help="the zip (default: leanat-<scale>.zip)")
-    add = verb(curves, "show loss and accuracies of runs by epoch", results)
+    add("--out", type=options.named(".csv"), help="the CSV to write (default: in figures)")
+    add = verb(site, "write web pages that link claims, table cells, runs and their curves", config, results)
+    add("--figures", type=options.path, default=Path("figures"), help="the folder of the pictures (default: figures)")
+    add("--out", type=options.path, default=Path("site"), help="the folder to write the pages to (default: site)")
+    text = "write one zip that can be cited: numbers, verdicts, settings and outcomes, without networks"
+    add = verb(archive, text, config, results)
+    add("--figures", type=options.path, default=Path("figures"), help="folder of tables and figures (default: figures)")
+    add("--out", type=options.named(".zip"), help="the zip to write (default: leanat-<scale>.zip)")
+    add = verb(curves, "show the loss and the accuracies of runs by epoch", results)
     add("runs", nargs="+", metavar="RUN", help=RUN)
-    add("--out", type=options.named(".pdf"), help="a PDF of it; PNG, SVG and CSV are written beside it")
+    add("--out", type=options.named(".pdf"), help="draw them into this PDF, with a PNG, an SVG and a CSV beside it")
     add = verb(diff, "compare two runs: the settings that differ, and their results", results)
     add("first", metavar="RUN", help=RUN)
-    add("second", metavar="RUN", help="another one")
-    add("--out", type=options.named(".md"), help="a Markdown file (.md) of it")
-    add = verb(chosen, "show what a run trained on: how many examples of each class, from which epoch on", results)
+    add("second", metavar="RUN", help="another finished run")
+    add("--out", type=options.named(".md"), help="write the comparison to this Markdown file (.md)")
+    add = verb(chosen, "show which examples a run trained on: how many of each class, and from which epoch on", results)
     add("run", metavar="RUN", help=RUN)
-    add("--out", type=options.named(".csv"), help="a CSV of every example, with its class and weight")
-    add = verb(watch, "show epoch, loss and time left of every running job, renewed every two seconds", results)
-    add("--once", action="store_true", help="print it once and end")
-    text = "compare rules that choose data, your own included, with random subsets"
+    add("--out", type=options.named(".csv"), help="write a CSV with every example, its class and its weight")
+    add = verb(watch, "show epoch, loss and remaining time of every running job, every two seconds", results)
+    add("--once", action="store_true", help="print this once and end")
+    text = "compare data selection rules, your own included, with random subsets"
     verb(bench, text, command.add_options, options.config_option, run)
-    add = verb(workflow, "write the workflow into a folder, where the package was installed without a checkout")
+    add = verb(workflow, "write the workflow into a folder, for a package that was installed without its repository")
     add("folder", type=options.path, metavar="DIR", help="a folder that does not exist yet, or is empty")
-    add = verb(readme, "write the findings of README.md from the finished items of the demo", config, results)
-    add("--replicated", action="store_true", help="only what is read from replicated/; the demo's stays")
+    add = verb(readme, "write the findings in README.md from finished tables and figures of the demo", config, results)
+    add("--replicated", action="store_true", help="only the findings from replicated/; those of the demo stay")
     add = verb(collect, "join PDF files into one")
     add("inputs", nargs="+", type=Path, metavar="PDF", help="the files, in order")
-    add("--out", type=options.named(".pdf"), required=True, help="the PDF")
+    add("--out", type=options.named(".pdf"), required=True, help="the PDF to write")
     return top
 
 
 def _torch(arguments: argparse.Namespace) -> Any:
-    """torch with one thread: two per job are slower on a shared machine, and of one no bit depends on the number of cores."""
+    """torch with one thread: with one, no bit of a result depends on the number of cores, and two per job are slower."""
     import torch
 
     torch.set_num_threads(1)
-    if getattr(arguments, "deterministic", False) and torch.cuda.is_available():  # a CPU is so with one thread
+    if getattr(arguments, "deterministic", False) and torch.cuda.is_available():  # a CPU is, with one thread
         from leanat.core import precision
 
         precision.deterministic()
@@ -224,10 +206,11 @@ def _torch(arguments: argparse.Namespace) -> Any:
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Builds the objects of every run's spec with torch, and names the claims that this scale cannot decide with its
-    seeds (leanat decide adds seeds; docs/verdicts.md).
+    """Builds the objects of every run's spec with torch, so that wrong fields and values are reported before anything is
+    trained.
 
-    Wrong fields and values of components are reported here, before anything is trained.
+    Also names the claims that cannot be decided at this scale with its number of seeds (leanat decide adds seeds;
+    docs/verdicts.md).
     """
     grid = options.grid(arguments)
     runs = grid.runs
@@ -258,10 +241,10 @@ def _undecidable(grid: Any) -> list[str]:
 
 
 def data(arguments: argparse.Namespace) -> None:
-    """One line for each data set: found, or missing, and how to get it. Exit status 1 where nothing is there as asked.
+    """Prints a line for each data set: found, or missing and how to get it. Exit status 1 if the folder holds none of them.
 
-    Names of files are looked at. Of those that --need names, checksums are compared too, and counts of images and classes
-    with datasets.yaml (not with other_counts=true); one that differs is wrong.
+    Only the names of files are checked. For the data sets that --need names, checksums are compared too, and the numbers of
+    images and classes with datasets.yaml (unless other_counts=true).
     """
     from leanat import data as sets
     from leanat.plan import settings
@@ -305,7 +288,7 @@ def data(arguments: argparse.Namespace) -> None:
 
 
 def watch(arguments: argparse.Namespace) -> None:
-    """Reads the notes that jobs leave while they work, also those of other machines that share the folder of results."""
+    """Reads the notes that jobs write while they work, including jobs on other machines that share the folder of results."""
     import time
 
     from leanat.runs import progress
@@ -321,7 +304,7 @@ def watch(arguments: argparse.Namespace) -> None:
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """Trains each run in turn. What is finished stays finished: the same command goes on where it was stopped."""
+    """Trains each run in turn. The same command resumes where it was stopped; finished runs are not trained again."""
     specs = options.specs(arguments)
     _torch(arguments)
     from leanat.core import distributed
@@ -334,7 +317,7 @@ def train(arguments: argparse.Namespace) -> None:
 
 
 def attack(arguments: argparse.Namespace) -> None:
-    """Measures robust accuracy under each attack of a suite. An attack that has an outcome is not run again."""
+    """Measures robust accuracy under each attack of a suite. An attack whose outcome is already saved is not run again."""
     grid = options.grid(arguments)
     paper, _, suite = arguments.suite.partition("/")
     suites = options.paper(grid, paper, f"--suite {arguments.suite}").suites
@@ -355,7 +338,7 @@ def attack(arguments: argparse.Namespace) -> None:
 
 
 def time_(arguments: argparse.Namespace) -> None:
-    """Measures steps, attacks and selections at the paper's own settings on random images; columns of time rest on them."""
+    """Times steps, attacks and selections at the paper's own settings on random images, for the time columns of tables."""
     grid = options.grid(arguments)
     usual = options.paper(grid, arguments.paper, "time").repeats
     _torch(arguments).set_num_threads(arguments.threads)
@@ -367,12 +350,12 @@ def time_(arguments: argparse.Namespace) -> None:
 
 
 def table(arguments: argparse.Namespace) -> None:
-    """A table as PDF, PNG and CSV: the paper's numbers, real-scale replications where there are any, and these runs."""
+    """Writes a table as PDF, PNG and CSV, with the paper's numbers, those of committed replications, and those of your runs."""
     _item(arguments, ("table", "formula"))
 
 
 def figure(arguments: argparse.Namespace) -> None:
-    """A figure as PDF, PNG and CSV: these runs, and the paper's values as open markers where they are known."""
+    """Writes a figure as PDF, PNG and CSV, with your runs, and the paper's values as open markers where they are known."""
     _item(arguments, ("figure",))
 
 
@@ -404,7 +387,7 @@ def _item(arguments: argparse.Namespace, kinds: tuple[str, ...]) -> None:
 
 
 def cost(arguments: argparse.Namespace) -> None:
-    """Measures a few steps of each kind that the target's jobs are made of, and adds up jobs, hours, disk and memory."""
+    """Measures a few steps of each kind that the target needs, and adds up the jobs, hours, disk space and memory."""
     if arguments.scale:
         arguments.set = [*arguments.set, f"scale={arguments.scale}"]
     grid = options.grid(arguments)
@@ -418,7 +401,7 @@ def cost(arguments: argparse.Namespace) -> None:
 
 
 def overview(arguments: argparse.Namespace) -> None:
-    """Draws a table's values and the paper's as dots; without an item, how far the orderings of all items hold."""
+    """Draws a table's values and the paper's as dots; without an item, how well all tables and figures keep the orderings."""
     from leanat.report import item_csv, overview, summary
 
     grid = options.grid(arguments)
@@ -441,7 +424,7 @@ def overview(arguments: argparse.Namespace) -> None:
 
 
 def claims(arguments: argparse.Namespace) -> None:
-    """The ledger at the scale of the configuration, from the items that are finished; docs/verdicts.md is the method."""
+    """Prints the verdicts at the configured scale, from the finished tables and figures; docs/verdicts.md has the method."""
     from leanat.report import ledger
 
     grid, root = options.grid(arguments), arguments.config_dir.parent
@@ -449,10 +432,12 @@ def claims(arguments: argparse.Namespace) -> None:
 
 
 def decide(arguments: argparse.Namespace) -> None:
-    """Tests the claims at planned looks (3, 5, 8, 12, 20 seeds), and trains next what decides most per minute.
+    """Tests the claims at planned numbers of seeds (3, 5, 8, 12, 20), and trains those seeds first that are expected to decide
+    most claims per minute.
 
-    Stops a claim when it is decided or past hope. What was chosen is kept: the same command goes on from there, and every
-    table shows the seeds that it added. docs/verdicts.md says why looking again costs no error.
+    No seeds are added for a claim that is decided, or that further seeds are unlikely to decide. The same command continues
+    where it stopped, and every table shows the seeds that were added. docs/verdicts.md says why testing repeatedly does not
+    raise the error rate.
     """
     from leanat import deciding
     from leanat.plan import targets
@@ -475,7 +460,7 @@ def decide(arguments: argparse.Namespace) -> None:
 
 
 def runs(arguments: argparse.Namespace) -> None:
-    """Device, revision, date, seconds, memory and passes of every run behind a paper's items."""
+    """Lists device, revision, date, seconds, memory and passes of every run behind a paper's tables and figures."""
     from leanat.plan import walk
     from leanat.report import runs
 
@@ -488,7 +473,7 @@ def runs(arguments: argparse.Namespace) -> None:
 
 
 def site(arguments: argparse.Namespace) -> None:
-    """Static pages of all that is finished, which open from the file system without a network."""
+    """Writes static pages from all finished results; they open from the file system, without a network."""
     from leanat.site import build
 
     grid, root = options.grid(arguments), arguments.config_dir.parent
@@ -496,7 +481,7 @@ def site(arguments: argparse.Namespace) -> None:
 
 
 def archive(arguments: argparse.Namespace) -> None:
-    """A zip with an RO-Crate description and SHA-256 sums; the same results give the same bytes."""
+    """Writes a zip with an RO-Crate description and SHA-256 sums; the same results give the same bytes."""
     from leanat import archive
 
     grid, root = options.grid(arguments), arguments.config_dir.parent
@@ -505,21 +490,21 @@ def archive(arguments: argparse.Namespace) -> None:
 
 
 def curves(arguments: argparse.Namespace) -> None:
-    """Prints bars and a table of epochs: loss, and accuracy on 200 test images where the history has it."""
+    """Prints a table and bars by epoch: the loss, and the accuracy on 200 test images where the training recorded it."""
     from leanat.report import learning
 
     print(learning.make(arguments.runs, arguments.results, arguments.out))
 
 
 def diff(arguments: argparse.Namespace) -> None:
-    """Prints as Markdown the settings that differ, then accuracies, passes, seconds and provenance of both."""
+    """Prints the settings that differ, then accuracies, passes, seconds and provenance of both runs, as Markdown."""
     from leanat.report import difference
 
     print(difference.make(arguments.first, arguments.second, arguments.results, arguments.out))
 
 
 def chosen(arguments: argparse.Namespace) -> None:
-    """Classes are counted for the data sets that come with the package; of others, how many examples in all."""
+    """Prints how many examples a run trained on: by class for data sets that come with the package, else the total."""
     from leanat.report import chosen
 
     print(chosen.make(arguments.run, arguments.results, arguments.out))
@@ -528,15 +513,15 @@ def chosen(arguments: argparse.Namespace) -> None:
 def bench(arguments: argparse.Namespace) -> None:
     """Trains a network with each rule, attacks it, and compares every rule with random subsets over paired seeds.
 
-    Writes a table and a figure for each data set, the verdicts, and the full settings of every row. What is finished stays
-    finished: the same command goes on. A rule of your own is a class, made with fraction=; its objects are called with
+    Writes a table and a figure for each data set, the verdicts, and the full settings of every row. The same command resumes
+    where it was stopped. A rule of your own is a class that is constructed with fraction=; its objects are called with
     (run, split) and return the indices of the examples to keep, or these and their weights (docs/bench.md).
     """
     command.run(arguments, _torch)
 
 
 def workflow(arguments: argparse.Namespace) -> None:
-    """Snakefile, rules, configuration, profiles and the papers' numbers, as this version of the package has them."""
+    """Writes the Snakefile, rules, configuration, profiles and the papers' numbers of this version of the package."""
     folder = arguments.folder
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError([f"workflow: {folder} is there already; name a folder that does not exist, or is empty"])
@@ -545,8 +530,8 @@ def workflow(arguments: argparse.Namespace) -> None:
 
 
 def readme(arguments: argparse.Namespace) -> None:
-    """Every number of the findings comes from a finished item; one that is missing, or of other runs than the settings have,
-    is an error, and nothing is written.
+    """Every number comes from a finished table or figure. If one is missing, or belongs to runs with other settings, this is an
+    error and nothing is written.
     """
     from leanat.plan import structure
     from leanat.report import readme

@@ -1,4 +1,4 @@
-"""Options that verbs of the command line share, and the grid that they ask for."""
+"""Options that several verbs of the command line share, and the grid of runs that the settings define."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Add = Callable[..., Any]  # ``add_argument`` of a verb's parser
 
 
 def path(text: str) -> Path:
-    """The path with ``~`` as the home folder, also where the shell left it, as in ``--out=~/x``."""
+    """The path, with ``~`` replaced by the home folder where the shell did not do so, as in ``--out=~/x``."""
     if not text:
         raise argparse.ArgumentTypeError("an empty path is not allowed; . is this folder")
     try:
@@ -34,9 +34,8 @@ def path(text: str) -> Path:
 
 
 def of_environment(name: str, kind: Callable[[Any], T], fallback: Any) -> T:
-    """What the variable LEANAT_<name> says, by which the workflow hands places and settings to its jobs, else ``fallback``.
-
-    Raises ConfigError.
+    """The value of the environment variable LEANAT_<name>, by which the workflow passes settings to its jobs, else
+    ``fallback``. Raises ConfigError.
     """
     try:
         return kind(os.environ.get(f"LEANAT_{name}", fallback))
@@ -49,14 +48,14 @@ def folder_or_none(text: str) -> str:
 
 
 def count(text: str) -> int:
-    """A whole number from 1."""
+    """A positive integer."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not allowed; a whole number from 1")
     return int(text)
 
 
 def part(text: str) -> tuple[int, int]:
-    """``2/4``, the second of four, as (1, 4)."""
+    """``2/4``, the second of four parts, as (1, 4)."""
     own, _, of = text.partition("/")
     if not (own.isdecimal() and of.isdecimal() and 1 <= int(own) <= int(of)):
         raise argparse.ArgumentTypeError(f"{text} is not allowed; I/N with I from 1 to N")
@@ -64,7 +63,7 @@ def part(text: str) -> tuple[int, int]:
 
 
 def switch(value: Any) -> bool:
-    """On or off: a word of the environment, or what the configuration says."""
+    """True or False, from the text of an environment variable or a value of the configuration."""
     words = {"1": True, "true": True, "yes": True, "": False, "0": False, "false": False, "no": False}
     if (word := str(value).lower()) not in words:
         raise argparse.ArgumentTypeError(f"{value!r} is not allowed; 1, true or yes, or 0, false, no or nothing")
@@ -72,7 +71,7 @@ def switch(value: Any) -> bool:
 
 
 def hours(text: str) -> float:
-    """A number above 0."""
+    """A positive, finite number."""
     try:
         value = float(text)
     except ValueError:
@@ -104,16 +103,14 @@ def named(suffix: str) -> Callable[[str], Path]:
 
 
 def config_folder() -> Path:
-    """``config`` in this folder, as in a checkout; elsewhere the package's own copy of it, also where another program has a
-    ``config`` here.
-    """
+    """The folder ``config`` here if it is the package's, as in a checkout; otherwise the copy inside the installed package."""
     here, packaged = of_environment("CONFIG_DIR", path, "config"), Path(__file__).parent / "checkout" / "config"
     ours = (here / "datasets.yaml").is_file()
     return packaged if str(here) == "config" and not ours and packaged.is_dir() else here
 
 
 def setting_pairs() -> list[str]:
-    """What LEANAT_SET says, a JSON list of KEY=VALUE. Raises ConfigError."""
+    """The settings in LEANAT_SET, a JSON list of KEY=VALUE. Raises ConfigError."""
     try:
         pairs = json.loads(text := os.environ.get("LEANAT_SET", "[]"))
     except ValueError:
@@ -135,7 +132,7 @@ KINDS = {
 
 
 class Kinds(argparse.HelpFormatter):
-    """Names the value of an option by its kind: ``--seeds N``, ``--out FILE``; else by its own name in capitals."""
+    """Shows the value of an option by its kind, as in ``--seeds N`` and ``--out FILE``, else by its own name in capitals."""
 
     def _get_default_metavar_for_optional(self, action: argparse.Action) -> str:
         return KINDS.get(getattr(action.type, "__name__", ""), action.dest.upper())
@@ -148,7 +145,7 @@ def config_option(add: Add) -> None:
         "--config-dir",
         type=path,
         default=config_folder(),
-        help="folder of the configuration (default: config here, else the package's)",
+        help="folder of the configuration (default: config in this folder, else that of the package)",
     )
 
 
@@ -159,7 +156,7 @@ def config_options(add: Add) -> None:
         nargs="*",
         action="extend",
         metavar="KEY=VALUE",
-        help="settings in place of those in config.yaml, such as scale=cpu seeds=5",
+        help="settings that replace those in config.yaml, such as scale=cpu seeds=5",
     )
 
 
@@ -168,49 +165,49 @@ def results_option(add: Add) -> None:
 
 
 def item_options(add: Add) -> None:
-    add("--out", type=named(".pdf"), help="the PDF; CSV and PNG are written beside it")
-    add("--keep", type=path, metavar="FILE", help="a second place for the CSV")
+    add("--out", type=named(".pdf"), help="the PDF to write, with a CSV and a PNG beside it")
+    add("--keep", type=path, metavar="FILE", help="write the CSV to this file, too")
     add(
         "--format",
         nargs="+",
         choices=["tex", "md", "html"],
         default=[],
-        help="also as LaTeX (booktabs), Markdown or HTML, beside the PDF",
+        help="write it as LaTeX (booktabs), Markdown or HTML, too, beside the PDF",
     )
-    add("--replicate", action="store_true", help="keep the finished runs' numbers in replicated/<paper>/<item>.csv")
+    add("--replicate", action="store_true", help="add finished runs' numbers to replicated/<paper>/<item>.csv")
 
 
 def attack_options(add: Add) -> None:
-    add("--suite", required=True, help="<paper>/<suite>, or a paper for its main suite (docs/attacking.md has a list)")
+    add("--suite", required=True, help="<paper>/<suite>, or <paper> for its main suite (listed in docs/attacking.md)")
     add(
         "--model",
         type=path,
         metavar="FILE",
-        help="instead of runs, the weights of a network: .safetensors, .pth, .pt, or a folder with config.json",
+        help="attack the network with these weights instead of runs: .safetensors, .pth, .pt, or a folder with config.json",
     )
     add(
         "--network",
         metavar="NAME",
-        help="the network of --model, where the file does not say: timm:NAME, torchvision:NAME, a name of this package, or "
+        help="architecture of --model, unless the file says it: timm:NAME, torchvision:NAME, a name of this package, or "
         "module:function, whose code is executed",
     )
-    add("--data", help="what to test on: folder:PATH (a folder of images for each class) or a data set by name")
-    add("--mean", type=numbers, help="mean that is subtracted from pixels in [0, 1]")
-    add("--std", type=numbers, help="deviation by which they are then divided")
-    add("--size", type=count, help="pixels to which images of a folder are resized and cropped")
-    add("--examples", type=count, help="attack N test images at most, the same for every network")
+    add("--data", help="test images: folder:PATH (with one folder of images per class), or the name of a data set")
+    add("--mean", type=numbers, help="mean per channel, subtracted from pixels in [0, 1]")
+    add("--std", type=numbers, help="standard deviation per channel, by which they are then divided")
+    add("--size", type=count, help="side in pixels to which images of a folder are resized and cropped")
+    add("--examples", type=count, help="attack at most N test images, the same ones for every network")
     add(
         "--precision",
         default="fp32",
         choices=["fp32", "bf16"],
-        help="of the network of --model (default: fp32, as in all tables)",
+        help="precision in which the network of --model computes (default: fp32, as in all tables)",
     )
-    add("--out", type=path, help="folder for the results of --model (default: beside the file)")
+    add("--out", type=path, help="folder for the results of --model (default: beside its file)")
 
 
 def of_runs(arguments: argparse.Namespace) -> None:
-    """Raises ConfigError where the runs that are attacked stand beside an option that is of other networks alone, or lie in
-    another folder of results: what is kept of a run is what tables read.
+    """Raises ConfigError if runs are attacked with an option that is only for other networks, or if they lie in another folder
+    of results. Tables read the outcomes of runs, so these have to be those of the suite.
     """
     if arguments.model is not None or arguments.network is not None:
         raise ConfigError(["attack: either runs, or --model and --network; not both"])
@@ -230,12 +227,12 @@ def run_options(add: Add) -> None:
     results_option(add)
     add("--data-dir", type=folder_or_none, help="folder of the real data sets (default: that of config.yaml)")
     add("--device", help="auto, cpu, cuda or cuda:N (default: that of config.yaml)")
-    text = "a GPU computes the same bits from the same inputs; slower"
+    text = "make a GPU compute the same bits from the same inputs, which is slower"
     add("--deterministic", action="store_true", default=None, help=text)
-    add("--jobs-per-gpu", type=count, help="jobs that share a GPU (default: 1)")
+    add("--jobs-per-gpu", type=count, help="number of jobs that share a GPU (default: 1)")
 
 
-SETTLED: dict[str, tuple[Callable[[Any], Any], Any]] = {  # by option: its kind, and what it is where nobody says so
+SETTLED: dict[str, tuple[Callable[[Any], Any], Any]] = {  # by option: its type and its default
     "results": (path, "results"),
     "data_dir": (lambda text: folder_or_none(text or ""), None),
     "device": (str, "auto"),
@@ -245,8 +242,8 @@ SETTLED: dict[str, tuple[Callable[[Any], Any], Any]] = {  # by option: its kind,
 
 
 def settle(arguments: argparse.Namespace) -> None:
-    """Gives each option of ``SETTLED`` that the command line leaves out what the environment says, by which the workflow hands
-    it to its jobs, else --set, else ``config.yaml``. Raises ConfigError.
+    """Fills in each option of ``SETTLED`` that the command line leaves out: from the environment, by which the workflow passes
+    it to its jobs, else from --set, else from ``config.yaml``. Raises ConfigError.
     """
     pairs = setting_pairs()
     of_environment("JOBS_PER_GPU", count, "1")
@@ -262,7 +259,7 @@ def settle(arguments: argparse.Namespace) -> None:
 
 
 def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The settings of --set, or of LEANAT_SET for a verb that has none. Raises ConfigError for what is not KEY=VALUE."""
+    """The settings of --set, or of LEANAT_SET for a verb without --set. Raises ConfigError if one is not KEY=VALUE."""
     values = {}
     for pair in getattr(arguments, "set", setting_pairs()):
         key, equals, value = pair.partition("=")
@@ -270,26 +267,26 @@ def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
             raise ConfigError([f"--set {pair}: written KEY=VALUE"])
         try:
             values[key] = settings.yaml_value(value)
-        except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that there is not, such as 2026-13-01
+        except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist, such as 2026-13-01
             why = getattr(error, "problem", None) or error
             raise ConfigError([f"--set {pair}: {value!r} is not a YAML value ({why})"]) from None
     return values
 
 
 def grid(arguments: argparse.Namespace) -> Grid:
-    """Raises ConfigError with every problem of the configuration, and for a setting that is not KEY=VALUE."""
+    """The runs and items of the configuration. Raises ConfigError with every problem of it."""
     return structure.load(arguments.config_dir, overrides(arguments), arguments.results)
 
 
 def paper(grid: Grid, name: str, where: str) -> Paper:
-    """The paper of that name. Raises ConfigError; ``where``: the verb or option that names it."""
+    """The paper of that name. ``where``: the verb or option that names it, for the error. Raises ConfigError."""
     if name not in grid.papers:
         raise ConfigError([f"{where}: no paper {name!r}{did_you_mean(name, grid.papers)}"])
     return grid.papers[name]
 
 
 def specs(arguments: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
-    """The runs that are named, with the specs of the configuration or of their folders. Raises ConfigError."""
+    """The named runs, with their specs from the configuration or from their folders. Raises ConfigError."""
     run_grid, named_specs = None, []
     for run in arguments.runs:
         if (Path(run) / "spec.json").is_file():
@@ -297,7 +294,7 @@ def specs(arguments: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
             named_specs.append((name, read_json(Path(run) / "spec.json", "the spec of a run")))
             continue
         run_grid = run_grid or grid(arguments)
-        name, begin = complete_prefix(run, run_grid.runs)  # the hash may be left away where nothing else begins so
+        name, begin = complete_prefix(run, run_grid.runs)  # the hash may be left out if no other name begins so
         if name is None:
             names = begin[:3] or difflib.get_close_matches(run, run_grid.runs, 3, 0) or list(run_grid.runs)[:3]
             which = f"{len(begin)} runs begin with {run!r}" if begin else f"no run {run!r}"

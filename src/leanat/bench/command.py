@@ -1,4 +1,4 @@
-"""The verb ``leanat bench``: its options, and what it does. Imports torch where a trial begins."""
+"""The verb ``leanat bench``: its options, and what it does. torch is imported only when a trial begins."""
 
 from __future__ import annotations
 
@@ -17,21 +17,26 @@ log = logging.getLogger("leanat")
 
 
 def add_options(add: options.Add) -> None:
-    add("own", nargs="*", metavar="FILE.py:NAME", help="a rule of your own, imported: code that runs")
-    add("--settings", type=options.path, metavar="FILE", help="a file such as config/bench.yaml")
+    add("own", nargs="*", metavar="FILE.py:NAME", help="a rule of your own; the code of the file is executed")
+    add("--settings", type=options.path, metavar="FILE", help="a file of settings, such as config/bench.yaml")
     for name, text in (
         ("data", "data sets (default: digits)"),
         ("trainings", "standard, pgd, trades, fgsm_rs (default: all)"),
-        ("methods", "rules in place of the usual ones, such as random craig:class; random has to be among them"),
+        ("methods", "rules instead of the default ones, such as random craig:class; random must be among them"),
     ):
         add(f"--{name}", nargs="+", metavar="NAME", help=text)
-    add("--fraction", type=float, help="of the training set that is kept (default: 0.1)")
-    add("--seeds", type=options.count, help="trainings of each kind (default: 5)")
-    add("--choices", type=options.count, help="how often a rule chooses in a training (default: 4)")
-    add("--epochs", type=options.count, help="of every training (default: by data set)")
-    add("--jobs", type=options.count, help="processes (default: as many as the GPUs take, else all cores)")
-    add("--part", type=options.part, help="train and attack a part of N, draw nothing")
-    add("--out", type=options.path, default=Path("figures/bench"), help="folder (default: figures/bench)")
+    add("--fraction", type=float, help="share of the training set that is kept (default: 0.1)")
+    add("--seeds", type=options.count, help="number of seeds (default: 5)")
+    add("--choices", type=options.count, help="how often a rule chooses during a training (default: 4)")
+    add("--epochs", type=options.count, help="epochs of every training (default: depends on the data set)")
+    add("--jobs", type=options.count, help="number of processes (default: as many as the GPUs take, else one per core)")
+    add("--part", type=options.part, help="train and attack the I-th of N parts of the runs, and draw nothing")
+    add(
+        "--out",
+        type=options.path,
+        default=Path("figures/bench"),
+        help="folder for the results (default: figures/bench)",
+    )
 
 
 def processes(arguments: argparse.Namespace) -> int:
@@ -39,16 +44,16 @@ def processes(arguments: argparse.Namespace) -> int:
 
 
 def spreads(arguments: argparse.Namespace) -> bool:
-    """Whether this process only starts others, of which each claims a GPU of its own."""
+    """Whether this process only starts others, each of which claims a GPU of its own."""
     return arguments.part is None and processes(arguments) > 1
 
 
 def run(arguments: argparse.Namespace, torch: Callable[[argparse.Namespace], Any]) -> None:
-    """``torch`` imports and sets it up. What is finished stays finished: the same command goes on."""
+    """Runs the trial; finished runs are not repeated. ``torch``: the function that imports torch and sets it up."""
     given = {f.name: getattr(arguments, f.name) for f in fields(settings.Settings)}
     chosen = settings.read(arguments.settings, given | {"own": arguments.own or None})
     if arguments.part is None:
-        arguments.out.mkdir(parents=True, exist_ok=True)  # where it cannot be, nothing is trained for it
+        arguments.out.mkdir(parents=True, exist_ok=True)  # fails before anything is trained
     torch(arguments)
     from leanat.bench import pages, trials
 
