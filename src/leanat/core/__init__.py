@@ -1,1 +1,1 @@
-"""The loop that all papers share, and what it is made of; imports torch, and pydantic and annotated-types for its fields."""
+"""The training loop that all papers share, and what it needs. Imports torch, pydantic and annotated-types."""

@@ -1,4 +1,4 @@
-"""torch's compiler is imported where somebody compiles, and not before: that takes two seconds of a core in every process."""
+"""Avoids importing torch's compiler, which takes two seconds of a core in every process, unless somebody compiles."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@
     Focal(gamma=-1)  # ValueError: Focal: gamma -1; allowed: 0 or more
     from_json(Objective, {"focal": {"gamma": 2}}, "spec.method.objective", slots)  # Focal(gamma=2.0)
 
-The annotations are those of pydantic and of annotated-types. Only whole numbers are converted, where a float is asked for, and
-text, where a path is. ``__post_init__`` is free for conditions between several fields.
+The annotations are those of pydantic and of annotated-types. Only two conversions are made: of whole numbers to float, and of
+text to a path. ``__post_init__`` is free for conditions between several fields.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def component(name: str | None = None) -> Callable[[type[T]], type[T]]:
 
 
 def _plain(value: Any) -> Any:
-    """Makes an integer of numpy's a Python int, the only type that the checks accept as a whole number."""
+    """Converts numpy's integers to Python's int, the only type that the checks accept as a whole number."""
     return int(value) if isinstance(value, numbers.Integral) and not isinstance(value, bool) else value
 
 
@@ -101,9 +101,9 @@ def by_name(*kinds: type) -> dict[str, type]:
 
 
 def from_json(hint: Any, value: Any, where: str, slots: Slots) -> Any:
-    """The object that JSON stands for in a place of type ``hint``. Raises ConfigError with every problem inside.
+    """Converts a JSON value to an object of type ``hint``. Raises ConfigError with every problem of the value.
 
-    A component of ``slots`` is ``{name: {field: value}}``, or its bare name where it needs no field.
+    A component of ``slots`` is written ``{name: {field: value}}``, or as its name alone if it needs no field.
     """
     kind, _, optional = _split(hint)
     inner = typing.get_args(kind)[0] if typing.get_origin(kind) is tuple else None
@@ -136,7 +136,7 @@ _UNREAD = object()  # in the place of a value whose problems are listed already
 
 
 def _each(arguments: Mapping[Any, tuple[Any, Any, str, Slots]]) -> tuple[dict[Any, Any], list[str]]:
-    """Applies ``from_json`` to each; returns what it made and all problems."""
+    """Applies ``from_json`` to each; returns the objects and all problems."""
     values, problems = {}, []
     for key, own in arguments.items():
         try:
@@ -148,7 +148,7 @@ def _each(arguments: Mapping[Any, tuple[Any, Any, str, Slots]]) -> tuple[dict[An
 
 
 def _named(noun: str, kinds: Mapping[str, type], value: Any, where: str) -> tuple[type, Any, str]:
-    """The class of that name, its fields, and where they stand."""
+    """The class of that name, its fields, and their place in the spec."""
     if isinstance(value, str):
         value = {value: {}}
     if not isinstance(value, dict) or len(value) != 1:
@@ -216,7 +216,7 @@ _WORDS = {int: "a whole number", float: "a finite number", str: "text", bool: "t
 
 
 def allowed(hint: Any, bounds_alone: bool = False) -> str:
-    """Says what a field may hold; with ``bounds_alone`` it leaves out the kind of number, which the value has already."""
+    """Says which values a field may have. ``bounds_alone`` leaves out the type, for values that have the right type."""
     kind, metadata, optional = _split(hint)
     descriptions = [m.description for m in metadata if isinstance(m, pydantic.fields.FieldInfo)]
     limits = _limits(kind, metadata)

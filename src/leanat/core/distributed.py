@@ -33,9 +33,9 @@ def launched() -> bool:
 def joined(device: torch.device) -> Iterator[torch.device]:
     """Inside, the processes can communicate; yields the device of this one.
 
-    They take leave of each other where all of them come to the end, or stop together. After an error of one of them that
-    would be to wait for the others, who wait for it (``ncclCommFinalize``): it ends, and torchrun ends the rest. Raises
-    ConfigError for a process without a GPU of its own, and where one GPU is named for all of them.
+    The process group is closed only if all processes come to the end, or stop together. After an error of one process, closing
+    it would wait for the others, which wait for this one (``ncclCommFinalize``); so the process just ends, and torchrun ends the
+    rest. Raises ConfigError for a process without a GPU of its own, and if one GPU is named for all of them.
     """
     if not launched():
         yield device
@@ -68,7 +68,7 @@ def rank() -> int:
 
 
 def shard_slice(where: slice) -> slice:
-    """This process's part of a mini-batch, which has at least one example for each."""
+    """This process's part of a mini-batch, which must have at least one example for each process."""
     n = where.stop - where.start
     return slice(where.start + n * rank() // size(), where.start + n * (rank() + 1) // size())
 

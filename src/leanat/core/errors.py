@@ -16,7 +16,7 @@ class ConfigError(ValueError):
 
 
 class Ended(SystemExit):
-    """A signal ends the program, whatever code it finds it in; ``code`` is the exit status."""
+    """Raised by a signal to end the program, wherever it is; ``code`` is the exit status."""
 
 
 # What CUDA, cuBLAS and cuDNN say where they, and not torch's allocator, find no memory: RuntimeError, or a kind of it.
@@ -31,7 +31,7 @@ NO_MEMORY = (
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a GPU's memory was full, whoever says so. Needs no torch."""
+    """Whether the error says that a GPU's memory was full, whichever library raised it. Needs no torch."""
     if any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)

@@ -25,9 +25,9 @@ from leanat.core.rng import key
 def make_step(
     run: Run, data: Data, subset: Subset, where: slice | Tensor, view: int = 0, on_cpu: Tensor | None = None
 ) -> Step:
-    """The step that holds the examples ``where`` of a subset, as this epoch shows them.
+    """The step with the examples at the positions ``where`` of a subset, with this epoch's augmentation.
 
-    ``on_cpu``: the subset's index on the CPU, for data that are read there; copying it from the device would wait for all
+    ``on_cpu``: the subset's index on the CPU, for data that are read there. Copying it from the device would wait for all
     pending work.
     """
     index, weight = subset.index[where], subset.weight[where]
@@ -45,9 +45,9 @@ def shuffled(run: Run, subset: Subset) -> Subset:
 
 
 def train_epoch(run: Run, split: Split, stop: Callable[[], bool] = lambda: False) -> dict[str, float]:
-    """One pass over the examples that the method selects, or the rest of one. Returns the epoch's row of the history.
+    """One pass over the examples that the method selects, or the rest of such a pass. Returns the epoch's row of the history.
 
-    Raises NonFiniteLoss after the pass if a loss was not finite, and Stopped before a batch if ``stop`` says so.
+    Raises NonFiniteLoss after the pass if a loss was not finite, and Stopped before a batch if ``stop()`` is True.
     """
     meter = run.meter or Meter()
     try:
@@ -69,7 +69,7 @@ def train_epoch(run: Run, split: Split, stop: Callable[[], bool] = lambda: False
 
 
 def _dropout_seed(run: Run, meter: Meter) -> int:
-    """The seed of torch's generators in this epoch; each process draws masks of its own for its part of the examples."""
+    """The seed of torch's generators in this epoch; each process draws its own dropout masks for its part of the examples."""
     other = (distributed.rank(), len(meter.losses)) if distributed.rank() else ()
     return key(run.seed, "dropout", run.epoch, *other) & (2**63 - 1)
 
@@ -94,7 +94,7 @@ def batches(run: Run, split: Split, meter: Meter, stop: Callable[[], bool]) -> I
     n, least = len(order.index), recipe.batch if recipe.drop_last else distributed.size()
     lone = least == 1 and (recipe.batch == 1 or n % recipe.batch == 1) and needs_two(run.net, split.train)
     starts = range(0, n - (2 if lone else least) + 1, recipe.batch)
-    if n and (not starts or (lone and recipe.batch == 1)):  # none at all is an idle epoch
+    if n and (not starts or (lone and recipe.batch == 1)):  # an empty subset is allowed: an epoch without training
         why = ", and a BatchNorm of this network takes no batch of one" if lone else ""
         raise ValueError(f"epoch {run.epoch}: {n} examples make no batch of {recipe.batch}{why}")
     places = [distributed.shard_slice(slice(s, min(s + recipe.batch, n))) for s in starts]
@@ -113,7 +113,7 @@ def batches(run: Run, split: Split, meter: Meter, stop: Callable[[], bool]) -> I
 
 
 def needs_two(net: nn.Module, data: Data) -> bool:
-    """Whether a BatchNorm of the network gets one value per channel of an image, and so cannot train on one alone."""
+    """Whether a BatchNorm of the network gets one value per channel of an image, and so cannot train on a single image."""
     x = first_image(data)
     seen: list[nn.Module] = []
 
@@ -124,7 +124,7 @@ def needs_two(net: nn.Module, data: Data) -> bool:
     hooks = [m.register_forward_pre_hook(look) for m in net.modules() if isinstance(m, _BatchNorm)]
     try:
         with eval_without_param_grad(net), torch.no_grad():
-            net.forward(x.new_zeros(2, *x.shape[1:]))  # not as a call, which would count as passes of the training
+            net.forward(x.new_zeros(2, *x.shape[1:]))  # calling net itself would count as passes of the training
     finally:
         for hook in hooks:
             hook.remove()
@@ -135,7 +135,7 @@ def needs_two(net: nn.Module, data: Data) -> bool:
 def one_step(run: Run, step: Step) -> Tensor:
     """Budget, attack, objective, weighted mean over the mini-batch, optimiser. Returns the loss, detached.
 
-    cuDNN searches its algorithms in here alone: selections, hooks and evaluations have batches of many sizes.
+    cuDNN searches for the fastest algorithms only here, since selections, hooks and evaluations have batches of many sizes.
     """
     with searching(run.device, run.method.fixed_shapes):
         return _one_step(run, step)
@@ -167,7 +167,7 @@ def _one_step(run: Run, step: Step) -> Tensor:
 
 
 def _of_shape(value: Tensor, like: Tensor, who: str, what: str) -> Tensor:
-    """The value of a part of the method. Raises ValueError, one line, for another shape, which might be broadcast silently."""
+    """``value``, if it has the shape of ``like``. Raises ValueError otherwise, since torch might broadcast it silently."""
     if isinstance(value, Tensor) and value.shape == like.shape:
         return value
     got = f"shape {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
@@ -182,8 +182,8 @@ def train(
 ) -> None:
     """Trains ``run`` from its current epoch to the last.
 
-    ``after_epoch`` is called after each epoch and ends the training by returning True; ``stop`` is asked before each batch,
-    and Stopped is raised when it returns True.
+    ``after_epoch`` is called after each epoch and ends the training by returning True. ``stop`` is called before each batch;
+    when it returns True, Stopped is raised.
     """
     if run.recipe.precision == "bf16":
         say_emulation(run.device, "recipe.precision: fp32 avoids this, and makes another run")

@@ -1,4 +1,4 @@
-"""What a process may use and has used, where systems say it in different ways. Needs no torch."""
+"""The cores that a process may use and the memory that it has used, on every operating system. Needs no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sums of an epoch. They are part of a checkpoint, so that an epoch can be left in its middle and resumed."""
+"""Losses, passes and seconds of an epoch. They are saved in checkpoints, so that an epoch can be stopped midway and resumed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from leanat.core.passes import Passes
 
 
 class NonFiniteLoss(RuntimeError):
-    """The loss of some step was not a finite number; the message says which."""
+    """The loss of a step was not finite; the message says of which step."""
 
 
 class Stopped(RuntimeError):
@@ -25,9 +25,9 @@ class Stopped(RuntimeError):
 
 @dataclass
 class Meter:
-    """Loss and weight of each step so far, still on the device; passes, seconds, and the state of torch's own generators.
+    """The loss and weight of each step so far, still on the device; passes, seconds, and the state of torch's generators.
 
-    Of several processes each has those of its own part; ``gather`` adds them up before a checkpoint.
+    With several processes, each has the numbers of its own part; ``gather`` adds them up before a checkpoint.
     """
 
     losses: list[Tensor] = field(default_factory=list)
@@ -40,12 +40,12 @@ class Meter:
 
     @contextmanager
     def of(self, net: nn.Module, seed: int) -> Iterator[Meter]:
-        """Within this context passes and seconds are counted, and torch's generators are this epoch's; then as before."""
+        """Within this context passes and seconds are counted, and torch's generators are those of this epoch."""
         started, self.device = time.perf_counter(), next(net.parameters()).device
         gpus = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(gpus), self.passes.of(net):
             torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the GPUs of others, too
-            for gpu in gpus:  # also where a checkpoint of a CPU has no generator for this GPU
+            for gpu in gpus:  # even if the checkpoint was written on a CPU and has no generator for this GPU
                 with torch.cuda.device(gpu):
                     torch.cuda.manual_seed(seed)
             if self.generators:
@@ -93,7 +93,7 @@ class Meter:
         return distributed.all_reduce_sum(passes).tolist()
 
     def row(self) -> dict[str, float]:
-        """What the epoch took, for the history; passes are those of all processes."""
+        """Passes (of all processes) and seconds of the epoch, for the history."""
         forward, backward = self._all_passes()
         return {"forward": forward, "backward": backward, "seconds": self.seconds}
 
@@ -106,9 +106,9 @@ class Meter:
 
     @classmethod
     def of_state(cls, state: dict[str, Any]) -> Meter:
-        """Process 0 goes on from the sums of all processes, each other process from zero; each has its own generators again.
+        """The meter of a checkpoint. Process 0 continues with the sums of all processes, and each other process from zero.
 
-        If there are more processes than before, the new ones have no generators yet.
+        Each process gets its own generators back. If there are more processes than before, the new ones have none yet.
         """
         rank, sums = distributed.rank(), state["sums"]
         generators = [state["generators"], *state.get("others", [])][rank : rank + 1]

@@ -1,8 +1,8 @@
 """The nouns of adversarial training on chosen data.
 
 The papers differ in four things: which examples are trained on (Selector), how strongly each is attacked (Budget), which loss
-is minimised (Objective) and what is remembered between steps (Hook). A Method has all four, a Recipe says how to optimise,
-and a Run is the state.
+is minimised (Objective) and which state is kept between steps (Hook). A Method combines these with an Attack, a Recipe says how
+to optimise, and a Run is one training with its state.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from leanat.core.rng import Draws
 
 
 class Data(Protocol):
-    """A data set whose examples can be asked for by number, on the device where training happens."""
+    """A data set whose examples are accessed by index, on the device of the training."""
 
     @property
     def n_classes(self) -> int: ...
@@ -35,10 +35,10 @@ class Data(Protocol):
     def __len__(self) -> int: ...
 
     def batch(self, index: Tensor, epoch: int, view: int = 0) -> tuple[Tensor, Tensor]:
-        """x float32 [B, C, H, W] in [0, 1], augmented as that epoch and view have it, and y int64 [B]."""
+        """x float32 [B, C, H, W] in [0, 1], with the augmentation of that epoch and view, and y int64 [B]."""
 
     def prefetch(self, index: Tensor, epoch: int, view: int = 0) -> None:
-        """Announces the coming batches in order; a streamed set starts decoding them."""
+        """Announces the indices of the coming batches in order; a data set that is read from files starts decoding them."""
 
     def plain(self) -> Data:
         """The same examples without augmentation."""
@@ -50,16 +50,16 @@ def first_image(data: Data) -> Tensor:
 
 
 class Split(NamedTuple):
-    """The data to train on, and the part held out of them for selectors that read validation data; None without one."""
+    """The training data, and a held-out part of them for selectors that need validation data, or None."""
 
     train: Data
     validation: Data | None
 
 
 class Subset(NamedTuple):
-    """Chosen examples: index int64 [n], weight float32 [n], the paper's weights as they are, never rescaled.
+    """Chosen examples: index int64 [n] and weight float32 [n], which is the paper's weight and never rescaled.
 
-    ``shuffle=False``: every epoch cuts its mini-batches from the examples in the given order.
+    ``shuffle=False``: every epoch takes its mini-batches from the examples in the given order.
     """
 
     index: Tensor
@@ -76,15 +76,15 @@ class Step:
     x: Tensor  # [B, C, H, W] in [0, 1]
     y: Tensor  # int64 [B]
     weight: Tensor  # [B]
-    draws: Draws  # random numbers of these examples
-    steps: Tensor | None = None  # int64 [B], attack steps of each example; None: as the attack says
+    draws: Draws  # the random numbers of these examples
+    steps: Tensor | None = None  # int64 [B], attack steps of each example; None: the attack's own number
     step_size: Tensor | None = None  # [B]
     x_adv: Tensor | None = None
     z: Tensor | None = None  # logits [B, K] at x
     z_adv: Tensor | None = None  # logits [B, K] at x_adv
-    losses: Tensor | None = None  # [B]; only the loop reduces
-    memory: dict[str, Any] = field(default_factory=dict)  # the run's, for attacks and objectives that are hooks
-    live: dict[str, Any] = field(default_factory=dict)  # the run's
+    losses: Tensor | None = None  # [B]; only the training loop averages them
+    memory: dict[str, Any] = field(default_factory=dict)  # that of the run, for attacks and objectives that are hooks
+    live: dict[str, Any] = field(default_factory=dict)  # that of the run
     aux: dict[str, Any] = field(default_factory=dict)
 
     def take(self, where: Tensor) -> Step:
@@ -93,7 +93,8 @@ class Step:
         return replace(self, **own, draws=self.draws.of(own["index"]))
 
 
-# -> x_adv in [0, 1], and in the ball unless the attack's ball is soft (Fast-LPA); honours the budget or refuses it
+# Returns x_adv in [0, 1], and in the ball unless that is only a penalty (Fast-LPA). Follows the step's budget, or raises
+# ValueError.
 Attack = Callable[[nn.Module, Step], Tensor]
 
 
@@ -102,25 +103,25 @@ Schedule = Callable[[float, int], float]  # (fractional epoch, epochs) -> learni
 
 @runtime_checkable
 class Objective(Protocol):
-    """What is minimised, example by example."""
+    """The loss that is minimised, for each example."""
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
-        """Losses [B] with their graph; leaves the logits it computed in ``step``."""
+        """Losses [B] with their graph; stores the logits that it computed in ``step``."""
 
     def of_logits(self, z: Tensor, z_adv: Tensor, y: Tensor) -> Tensor:
-        """The losses [B] as far as they are a function of the logits, so that a selection can take last-layer gradients."""
+        """The losses [B] as a function of the logits, from which selections compute last-layer gradients."""
 
 
 class Hook:
-    """A part of a method with state that outlives a step. The state is ``run.memory[name]``, and so part of the checkpoint.
+    """A part of a method that keeps state from step to step. The state is ``run.memory[name]``, and is saved in the checkpoint.
 
-    By default every method here does nothing. An objective, attack, selector or budget that is also a Hook need not be listed
-    among the extras to be called as one (``Method.hooks``).
+    By default every method here does nothing. An objective, attack, selector or budget may also be a Hook, and is then called
+    as one without being listed among the extras (``Method.hooks``).
     """
 
     name: ClassVar[str]
-    column_names: ClassVar[tuple[str, ...]] = ()  # what ``columns`` may give
-    report_names: ClassVar[tuple[str, ...]] = ()  # what ``report`` gives
+    column_names: ClassVar[tuple[str, ...]] = ()  # the keys that ``columns`` may return
+    report_names: ClassVar[tuple[str, ...]] = ()  # the keys that ``report`` returns
 
     def start(self, run: Run, split: Split) -> Any:
         """The state at the start of the training."""
@@ -130,13 +131,13 @@ class Hook:
         """Called before the selection of an epoch."""
 
     def resumed(self, run: Run, split: Split) -> None:
-        """Called in place of ``on_epoch`` where an epoch is resumed midway."""
+        """Called instead of ``on_epoch`` when an epoch is resumed midway."""
 
     def after_backward(self, run: Run, step: Step) -> None:
-        """Called when the gradients are computed and not yet clipped."""
+        """Called after the gradients are computed and before they are clipped."""
 
     def after_step(self, run: Run, step: Step) -> None:
-        """Called when the optimiser has moved the weights."""
+        """Called after the optimiser has updated the weights."""
 
     def columns(self, run: Run) -> dict[str, float]:
         """Numbers for the epoch's row of the history."""
@@ -147,15 +148,15 @@ class Hook:
         return False
 
     def report(self, run: Run) -> dict[str, Any]:
-        """Numbers for the run's metrics, when it has ended."""
+        """Numbers for the run's metrics, after the training."""
         return {}
 
     def arrays(self, run: Run) -> dict[str, Any]:
-        """Arrays that are saved as ``<name>.npz`` in the run's folder; where there are none, there is no file."""
+        """Arrays that are saved as ``<name>.npz`` in the run's folder; without any, no file is written."""
         return {}
 
     def tensors(self, run: Run) -> dict[str, Tensor]:
-        """Tensors that are saved as ``<name>.safetensors`` in the run's folder; where there are none, there is no file."""
+        """Tensors that are saved as ``<name>.safetensors`` in the run's folder; without any, no file is written."""
         return {}
 
 
@@ -170,8 +171,10 @@ class Run:
     epoch: int = 0  # epochs done
     subset: Subset | None = None
     memory: dict[str, Any] = field(default_factory=dict)
-    live: dict[str, Any] = field(default_factory=dict)  # what hooks hold and no checkpoint has, such as a teacher
-    meter: Meter | None = None  # of an epoch that was left in its middle
+    live: dict[str, Any] = field(
+        default_factory=dict
+    )  # what hooks hold that is not saved in checkpoints, such as a teacher
+    meter: Meter | None = None  # of an epoch that is not finished
     history: list[dict[str, float]] = field(default_factory=list)
     pieces: list[dict[str, Any]] = field(default_factory=list)  # where and when it was trained, an entry per process
     opt: torch.optim.SGD = field(init=False)
@@ -208,7 +211,7 @@ Budget = Callable[[Run, Step], tuple[Tensor, Tensor] | None]  # attack steps [B]
 
 @component()
 class Method:
-    """How a run trains: the four parts above; ``extras`` are the hooks that are no other part."""
+    """How a run trains: its parts as defined above; ``extras`` are hooks that are none of the other parts."""
 
     objective: Objective
     attack: Attack
@@ -245,10 +248,10 @@ class Method:
 
 @component()
 class Recipe:
-    """How a network is optimised. The learning rate is a function of the fractional epoch, in which each replay counts as a step.
+    """How a network is optimised. The learning rate is a function of the fractional epoch; each replay counts as a step of it.
 
-    ``decays``: weight decay acts on "all" parameters, or on the "kernels" of convolutions and linear layers only, not on
-    biases or BatchNorm.
+    ``decays``: weight decay acts on "all" parameters, or only on the "kernels" of convolutions and linear layers (not on biases
+    or BatchNorm).
     """
 
     epochs: PositiveInt
@@ -269,7 +272,7 @@ class Recipe:
 
 @contextmanager
 def in_mode(net: nn.Module, training: bool) -> Iterator[None]:
-    """Inside, the whole network is in training or in evaluation mode; then each of its modules is as it was."""
+    """Within this context the whole network is in training or evaluation mode; afterwards each module is in its earlier mode."""
     modes = [(m, m.training) for m in net.modules()]
     net.train(training)
     try:
@@ -281,9 +284,9 @@ def in_mode(net: nn.Module, training: bool) -> Iterator[None]:
 
 @contextmanager
 def eval_without_param_grad(net: nn.Module, training: bool = False) -> Iterator[None]:
-    """Inside, the network is in evaluation (or training) mode and its parameters take no gradient; then all is as before.
+    """Within this context the network is in evaluation (or training) mode and its parameters do not require gradients.
 
-    The modes of sub-modules are restored one by one: a part that was kept in evaluation mode stays so.
+    Afterwards everything is as before, including the mode of each sub-module.
     """
     free = [p for p in net.parameters() if p.requires_grad]
     for p in free:
@@ -298,7 +301,7 @@ def eval_without_param_grad(net: nn.Module, training: bool = False) -> Iterator[
 
 @contextmanager
 def buffers_restored(net: nn.Module) -> Iterator[None]:
-    """Inside, the statistics of BatchNorm may move, as they do in training mode; then all buffers are as they were."""
+    """Restores all buffers at the end of this context, such as BatchNorm statistics that training mode has updated."""
     kept = [(b, b.clone()) for b in net.buffers()]
     try:
         yield
@@ -308,5 +311,5 @@ def buffers_restored(net: nn.Module) -> Iterator[None]:
 
 
 def attacks_in_training_mode(attack: Attack) -> bool:
-    """Whether the attack, or the one that it wraps, runs the network in training mode, which moves BatchNorm's statistics."""
+    """Whether the attack, or the one that it wraps, runs the network in training mode, which updates BatchNorm's statistics."""
     return getattr(getattr(attack, "attack", attack), "training_mode", False)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 @dataclass
 class Passes:
-    """Examples that went through forward and through backward since the counting began."""
+    """Numbers of examples that passed forward and backward through the network so far."""
 
     forward: int = 0
     backward: int = 0

@@ -10,15 +10,15 @@ from leanat.core.nouns import Data, Run, eval_without_param_grad
 
 
 def per_example_loss(run: Run, data: Data, scale: float = 1.0) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of ``scale`` times the logits, and correctness (0 or 1), of every un-augmented example.
+    """Cross-entropy of ``scale`` times the logits, and correctness (0 or 1), of every example without augmentation.
 
-    Both float32 [N]; the network is in evaluation mode.
+    Both are float32 [N], computed in evaluation mode.
     """
     return per_example_loss_of(run.net, data, run.recipe.batch, scale)
 
 
 def per_example_loss_of(net: nn.Module, data: Data, batch: int, scale: float = 1.0) -> tuple[Tensor, Tensor]:
-    """Does what ``per_example_loss`` does, for a network that belongs to no run."""
+    """The same as ``per_example_loss``, for a network without a run."""
     data = data.plain()
     everyone = torch.arange(len(data), device=data.labels.device)
     losses, hits = [], []

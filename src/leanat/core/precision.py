@@ -58,9 +58,9 @@ def exact_fp32() -> Iterator[None]:
 
 @contextmanager
 def searching(device: torch.device, fixed: bool) -> Iterator[None]:
-    """Inside, cuDNN searches for the fastest algorithm of each shape if shapes are ``fixed``; only then does it pay.
+    """Within this context cuDNN searches for the fastest algorithm of each shape if shapes are ``fixed``, else it would not pay.
 
-    Never in deterministic mode: which algorithm is fastest may vary from run to run, and the bits with it.
+    In deterministic mode it never searches: which algorithm is fastest may vary from run to run, and the bits with it.
     """
     before = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = (

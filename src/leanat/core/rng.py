@@ -3,9 +3,9 @@
 Dropout, AutoAttack and the initialisation of networks draw from torch's generators instead, seeded from the run's seed.
 
 The generator is counter-based: the bits of an example are a hash (the finaliser of SplitMix64, Steele, Lea and Flood 2014) of
-a key and a counter, computed in integer arithmetic on the device that holds the data. There is no state, so the draws of an
-example stay the same when examples are left out, the batch size changes, or a run is resumed or moves to another device (there
-normal numbers may differ in their last digit).
+a key and a counter, computed in integer arithmetic on the device that holds the data. There is no state, so the
+random numbers of an example stay the same when other examples are left out, the batch size changes, or a run is resumed or moved
+to another device (where normal numbers may differ in their last digit).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def key(*parts: object) -> int:
 
 @contextmanager
 def seeded(seed: int, purpose: str) -> Iterator[None]:
-    """Inside, torch's generator of the CPU is that of ``seed`` and ``purpose``; outside, as before."""
+    """Within this context torch's CPU generator is seeded by ``seed`` and ``purpose``; afterwards it is as before."""
     with torch.random.fork_rng(devices=[]):
         # torch.manual_seed would also seed every GPU, and devices=[] restores none of them
         torch.default_generator.manual_seed(key(seed, purpose) & (2**63 - 1))
@@ -86,7 +86,7 @@ class Draws:
         return (_shift(self.bits(purpose, *shape), 40) * high) >> 24
 
     def order(self, purpose: str = "order") -> Tensor:
-        """int64 [B], the examples' own numbers in random order; leaving examples out keeps the order of the others."""
+        """int64 [B], the examples' indices in random order; leaving some examples out keeps the order of the others."""
         return self.index[self.bits(purpose).argsort()]
 
     def of(self, index: Tensor) -> Draws:
