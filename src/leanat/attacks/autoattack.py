@@ -1,9 +1,9 @@
 """AutoAttack (Croce and Hein 2020) and its parts, through the package ``pyautoattack``, without its side effects.
 
 The package seeds the global generators, leaves gradients in parameters, and leaves evaluation mode to the caller. Here the
-generators (also of GPUs in use), modes and gradients are as before after every call. Its random numbers are drawn per batch,
-not per example: outcomes depend on the batch size (by one image in hundreds), and equal the package's for equal batches and
-seed.
+generators (also of GPUs in use), modes and gradients are as before after every call. The package draws random numbers per
+batch, not per example. Outcomes therefore depend on the batch size (for one image in some hundreds); with the same batches
+and seed they equal the package's.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class APGD:
 
     @property
     def classes_needed(self) -> int:
-        """The fewest classes of a network for which its loss exists."""
+        """The smallest number of classes for which the attack's loss is defined."""
         return {"ce": 2, "dlr": 3, "t": 4}[self.loss]
 
     def __post_init__(self):
@@ -157,7 +157,7 @@ class Square:
 
 
 class InTurn:
-    """Applies its parts one after the other to the examples of a batch that are still classified correctly."""
+    """Applies several attacks one after the other, each to the examples that are still classified correctly."""
 
     shrinks: ClassVar[bool] = True  # examples that are fooled leave the batch
 
@@ -184,7 +184,7 @@ class InTurn:
 class Ensemble(InTurn):
     """Some of AutoAttack's parts, shortened; each attacks only the examples that the earlier ones did not fool.
 
-    attacks: any of apgd-ce, apgd-dlr, apgd-t, fab, fab-t, square, in order of use. This is not AutoAttack, and never called so.
+    attacks: any of apgd-ce, apgd-dlr, apgd-t, fab, fab-t, square, in order of use. This is not AutoAttack and is never named so.
     """
 
     threat: Ball
@@ -208,7 +208,7 @@ class Ensemble(InTurn):
 
 @component("autoattack")
 class AutoAttack(InTurn):
-    """The standard version, every value fixed: apgd-ce, apgd-t, fab-t (9 targets, 100 steps), square (5,000 queries).
+    """The standard version, with all values fixed: apgd-ce, apgd-t, fab-t (9 targets, 100 steps), square (5,000 queries).
 
     With 4 to 9 classes the targets are all wrong classes. With fewer than 4 the targeted loss does not exist. Then apgd-ce, fab
     and square are run, which is not AutoAttack, and the notes of an evaluation say so.

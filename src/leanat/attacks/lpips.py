@@ -25,9 +25,9 @@ class Lpips:
     """The features phi whose Euclidean distance is the LPIPS distance of PAT, unweighted.
 
     Each layer's activations [B, C, h, w] are scaled to unit length over the channels and divided by sqrt(h w), then
-    concatenated. ``layers`` names sub-modules of ``net``; None: the stages of a residual body, as PAT has it, or else
-    every ReLU of the body that gives a feature map. Autocast is off, since the attacks take finite differences. Modes,
-    parameters and gradients of ``net`` stay as they are. Raises ValueError where there is no such layer.
+    concatenated. ``layers`` names sub-modules of ``net``; None: the stages of a residual network, as in PAT, or else every ReLU
+    whose output is a feature map. Autocast is off, since the attacks compute finite differences. Modes, parameters
+    and gradients of ``net`` stay as they are. Raises ValueError if there is no such layer.
     """
 
     def __init__(self, net: nn.Module, layers: tuple[str, ...] | None = None):
@@ -59,7 +59,7 @@ class Lpips:
         seen: list[Tensor] = []
 
         def see(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            if output.dim() == 4:  # a ReLU between linear layers has no place in the distance
+            if output.dim() == 4:  # a ReLU between linear layers is not part of the distance
                 seen.append(output)
 
         hooks = [self.net.get_submodule(name).register_forward_hook(see) for name in self.layers]

@@ -29,11 +29,11 @@ from leanat.core.nouns import Attack, Step, eval_without_param_grad
 from leanat.core.precision import cast_once, exact_fp32
 from leanat.models import io
 
-_FLAT = 1e-4  # an image whose gradient is shorter has nothing to climb (authors' code)
+_FLAT = 1e-4  # an image whose gradient is shorter is not moved (authors' code)
 
 
 class LpipsAttack:
-    """What the three attacks share: finds the distance, leaves out misclassified examples, draws the start, searches."""
+    """The base of the three attacks: finds the distance, leaves out misclassified examples, draws the start and searches."""
 
     @exact_fp32()
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
@@ -195,7 +195,7 @@ def _moved(lpips: Features, x_adv: Tensor, phi: Tensor, g: Tensor, eta: float, h
 
 
 def _both(net: nn.Module, lpips: Features, x: Tensor) -> tuple[Tensor, Tensor]:
-    """phi(x) and the logits at x; one pass where the attacked network measures itself."""
+    """phi(x) and the logits at x, in one pass if the attacked network also measures the distance."""
     if getattr(lpips, "net", None) is net:
         return lpips.with_logits(x)
     return lpips(x), net(x)
@@ -203,9 +203,9 @@ def _both(net: nn.Module, lpips: Features, x: Tensor) -> tuple[Tensor, Tensor]:
 
 @component("perceptual")
 class Perceptual:
-    """An attack with the distance of a trained network: ``network`` is the folder of the run that trained it.
+    """An attack that measures LPIPS with a trained network: ``network`` is the folder of the run that trained it.
 
-    For the attacks of this module that are not self-bounded; PAT trains by them and is evaluated by them.
+    For the attacks of this module that are not self-bounded; they are used in PAT's training and in its evaluation.
     """
 
     network: File

@@ -49,13 +49,13 @@ def divergence(z: Tensor, log_p: Tensor) -> Tensor:
 
 
 def single_precision(z: Tensor) -> Tensor:
-    """The logits in single precision at least: losses of bfloat16 logits are float32."""
+    """The logits in single precision at least, so that losses of bfloat16 logits are computed in float32."""
     return z.to(torch.promote_types(z.dtype, torch.float32))
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"ce": cross_entropy, "margin": margin, "kl": divergence}
 EACH_ALONE = "each image alone"  # in ``Step.aux``: the network answers each image by itself, the same each time
-# Examples whose iterates repeat leave the batch when they are one in so many of it: another size costs new kernels.
+# Examples whose iterates repeat leave the batch once they are one in so many of it: a new batch size costs new kernels.
 SETTLED = 8
 LONG = 40  # steps from which on looking for repeated iterates pays: of 20 the kernels for new sizes take what is saved
 
@@ -65,7 +65,7 @@ def ascent(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Input gradient [B, ...] of the summed loss, losses [B] and logits [B, K], all detached.
 
-    ``target`` is y for the losses "ce" and "margin", log p(x) for "kl". The network stays in the mode it is in.
+    ``target`` is y for the losses "ce" and "margin", log p(x) for "kl". The network stays in its current mode.
     """
     with torch.enable_grad():
         x = x.detach().requires_grad_()
@@ -87,8 +87,8 @@ class Clean:
 class PGD:
     """Projected gradient ascent (Madry et al. 2018), on any threat model.
 
-    start           "none"; "uniform" in the ball; "gaussian": 0.001 N(0, 1) as in TRADES and MART, projected at once (which
-                    they leave to the first step); "any_norm", for l2 only: that of SAT's code, see ``L2.start_any_norm``
+    start           "none"; "uniform" in the ball; "gaussian": 0.001 N(0, 1) as in TRADES and MART, projected at once (in their
+                    code only after the first step); "any_norm", for l2 only: the start of SAT's code, see ``L2.start_any_norm``
     loss            "ce"; "margin": see ``margin``; "kl": KL(p(x) || p(x')) with p(x) held fixed, the attack of TRADES
     restarts        number of independent runs; each example keeps the one with the highest loss
     only_correct    whether an example stops at its first misclassified iterate, as in fast_adversarial's PGD-50-10
@@ -114,7 +114,7 @@ class PGD:
 
     @property
     def shrinks(self) -> bool:
-        """Whether examples leave the batch on the way."""
+        """Whether examples leave the batch during the attack."""
         return self.only_correct
 
     def __post_init__(self):
@@ -166,7 +166,7 @@ class PGD:
         return out
 
     def _ascend(self, net: nn.Module, x: Tensor, z: Tensor, target: Tensor, sizes: list[int], step_size: Tensor):
-        """Moves z; iteration t works on the first sizes[t] examples, or on those of them that are still right."""
+        """Moves z; iteration t works on the first sizes[t] examples, or on those of them still classified correctly."""
         live = torch.arange(len(x), device=x.device) if self.only_correct else None
         if self.use_best:
             best, highest = z.clone(), x.new_full((len(x),), -torch.inf)
@@ -249,6 +249,6 @@ class PGD:
 
 
 def refuse_budget(attack: Attack, step: Step) -> None:
-    """Raises ValueError where a budget sets steps of each example and the attack has its own schedule."""
+    """Raises ValueError if a budget sets the steps of each example, for attacks that have their own schedule."""
     if step.steps is not None or step.step_size is not None:
         raise ValueError(f"{type(attack).__name__} takes no budget per example; use it without a budget")

@@ -60,7 +60,7 @@ class ReColorAdv:
 
 
 def trilinear(luv: Tensor, lattice: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
-    """Which nodes surround each pixel's colour, and their shares.
+    """The lattice nodes that surround each pixel's colour, and their weights.
 
     luv [B, 3, H, W], scaled to [0, 1] and clamped to it -> numbers int64 [B, H W, 8] of the nodes in the flattened
     lattice, and shares [B, H W, 8], which sum to 1.

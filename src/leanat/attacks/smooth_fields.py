@@ -40,7 +40,7 @@ def adam_on_field(
 ) -> Tensor:
     """Images [B, C, H, W] in [0, 1] after Adam on smoothness / bound x roughness - margin, over fields [B, *shape] from 0.
 
-    ``attack`` says smoothness, bound, lr and steps.
+    ``attack`` gives smoothness, bound, lr and steps.
     """
     field = step.x.new_zeros(len(step.x), *shape).requires_grad_()
     adam, weight = torch.optim.Adam([field], lr=attack.lr), attack.smoothness / attack.bound

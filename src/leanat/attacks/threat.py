@@ -1,4 +1,4 @@
-"""Threat models: how far an attacker may go. The radius is written once, and the attacks use three verbs.
+"""Threat models: how far an attacker may go. Attacks use their three methods, start, ascend and project.
 
 Every image is x + delta with delta in an l_p ball around the clean image and x + delta in the box [0, 1].
 """

@@ -1,4 +1,4 @@
-"""Parts of training that are not an idea of one of the replicated papers.
+"""Methods and tools of training that do not come from the replicated papers.
 
 objectives   cross-entropy, TRADES, MART
 schedules    learning rates

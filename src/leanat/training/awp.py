@@ -17,7 +17,7 @@ from leanat.core.nouns import Hook, Objective, Run, Step
 
 
 class _Losses(nn.Module):
-    """The objective's losses as a module, so that the objective is handed the network itself, at other tensors."""
+    """The objective's losses as a module, so that the objective gets the network itself, with other parameter tensors."""
 
     def __init__(self, net: nn.Module, objective: Objective):
         super().__init__()
@@ -53,10 +53,10 @@ class AWP(Hook):
         return self.objective.of_logits(z, z_adv, y)
 
     def _perturb(self, net: nn.Module, step: Step) -> list[tuple[Tensor, Tensor]]:
-        """Moves the weights; returns each with its old value."""
+        """Perturbs the weights; returns each with its old value."""
         own = {k: p for k, p in net.named_parameters() if p.requires_grad and p.dim() > 1}
         copies = {k: p.detach().requires_grad_() for k, p in own.items()}
-        buffers = {k: b.clone() for k, b in net.named_buffers()}  # this pass leaves no trace in BatchNorm
+        buffers = {k: b.clone() for k, b in net.named_buffers()}  # this pass does not update BatchNorm
         there = {f"net.{name}": tensor for name, tensor in {**copies, **buffers}.items()}
         losses = functional_call(_Losses(net, self.objective), there, (step,))
         grads = torch.autograd.grad((step.weight * losses).sum(), list(copies.values()))

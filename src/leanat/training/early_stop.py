@@ -1,4 +1,4 @@
-"""Early stopping by robust accuracy (SAT, Losch et al. 2024, section 4): the epoch to keep, and the examples it is chosen by."""
+"""Early stopping by robust accuracy (SAT, Losch et al. 2024, section 4): the epoch to keep, and the examples for choosing it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from leanat.core.rng import Draws
 
 
 def holdout_indices(n: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Splits the indices below n at random: ``share`` of them choose the epoch, the others are for the reported accuracy.
+    """Splits the indices 0 to n - 1 at random: a share ``share`` is for choosing the epoch, the rest for the reported accuracy.
 
-    Returns both, int64 and ascending. The paper says 10 % and 90 %. (The authors' code slices the 90 % wrongly and reports
+    Returns both, int64 and ascending. The paper uses 10 % and 90 %. (The authors' code slices the 90 % wrongly and reports
     8,000 of 10,000 images.) Raises ValueError if either would be empty.
     """
     order, count = Draws(seed, 0, torch.arange(n)).order("early stopping"), round(share * n)
@@ -31,9 +31,9 @@ def holdout_indices(n: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
 class EarlyStop:
     """Keeps the state of the epoch with the highest robust accuracy on a fixed part of the validation data (section 4).
 
-    Call it after each epoch. After the epochs in ``checks`` it measures robust accuracy under ``attack`` on the part held out
-    for that (``holdout_indices``), with ``robust(index)``, and keeps the best state; ties go to the later epoch (in the
-    authors' code to the earlier one).
+    It is called after each epoch. After the epochs in ``checks`` it measures robust accuracy under ``attack`` on the held-out
+    part (``holdout_indices``), with ``robust(index)``, and keeps the best state. Ties go to the later epoch (in the authors'
+    code to the earlier one).
     ``run.memory["early_stop"]`` has a row (epoch, robust accuracy) of each check, and the best epoch's ``state``. The paper's
     validation data are test data.
     """

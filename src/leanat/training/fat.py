@@ -22,10 +22,11 @@ from leanat.core.precision import cast_once
 class FAT:
     """Friendly adversarial training (Zhang et al. 2020, Algorithm 1): PGD that stops soon after the decision flips.
 
-    There are at most ``steps`` steps. Before each, an example that is misclassified uses up one of its tau; once it has none
-    left, it stops. tau is ``patience`` at first, and grows by one at each epoch in ``bounds`` (in the authors' code 0, 1 and 2
-    within 120 epochs, with bounds 50 and 90). ``start``: "uniform" in the ball, or "none". ``omega`` times N(0, 1) is added to
-    each step (0.001 in their code). The attack runs in evaluation mode, and only on examples that have not stopped.
+    There are at most ``steps`` steps. An example moves while it is classified correctly, and at most tau times while it is
+    misclassified; then it stops. tau is ``patience`` at first, and grows by one at each epoch in ``bounds`` (in the authors'
+    code 0, 1 and 2 within 120 epochs, with bounds 50 and 90). ``start``: "uniform" in the ball, or "none". ``omega`` times
+    N(0, 1) is added to each step (0.001 in their code). The attack runs in evaluation mode, and only on examples that have
+    not stopped.
     """
 
     threat: ThreatModel

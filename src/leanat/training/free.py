@@ -20,11 +20,11 @@ from leanat.core.nouns import Hook, Run, Split, Step, first_image
 class Free(Hook):
     """Free adversarial training (Shafahi et al. 2019): one backward pass moves the weights and the perturbation.
 
-    It is an attack and a hook; ``Method.replays`` is the paper's m. One delta of the shape of a batch, 0 at the start, is kept
-    from batch to batch and from epoch to epoch (``run.memory["free"]``); a smaller last batch uses its first rows. After each
-    backward pass delta <- delta + step_size sign(gradient), clamped to the ball and to the range of the image. The gradient is
-    that of the training step, in training mode and with augmentation. In the authors' code ``step_size`` is eps, and the first
-    replay of a new batch is not clipped to the range of the image.
+    It is an attack and a hook; ``Method.replays`` is the paper's m. One perturbation delta with the shape of a batch, 0 at
+    the start, is kept from batch to batch and from epoch to epoch (``run.memory["free"]``); a smaller last batch uses its
+    first rows. After each backward pass delta <- delta + step_size sign(gradient), clamped to the ball and to the range of
+    the image. The gradient is that of the training step, in training mode and with augmentation. In the authors' code
+    ``step_size`` is eps, and the first replay of a new batch is not clipped to the range of the image.
     """
 
     threat: ThreatModel

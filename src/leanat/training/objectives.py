@@ -1,4 +1,4 @@
-"""The objectives: losses [B], never reduced, at the adversarial examples (``step.x_adv``).
+"""The objectives: losses [B], not averaged, at the adversarial examples (``step.x_adv``).
 
 Each objective passes the images through the network and stores the logits in the step. Otherwise it is a function of logits
 only (``of_logits``), so that a selection can take its last-layer gradients.

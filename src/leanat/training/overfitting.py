@@ -15,12 +15,13 @@ from leanat.selection.basic import everyone
 
 @component("watch")
 class OverfittingMonitor(Hook):
-    """Training accuracy under a ``single`` step and under a ``strong`` attack after each epoch, and their gap.
+    """Training accuracy under a ``single``-step attack and under a ``strong`` attack after each epoch, and their gap.
 
     In catastrophic overfitting of single-step training (Wong et al. 2020) the first stays high while the second falls to 0. With
-    ``drop``, training ends when the second falls by more than ``drop`` from one epoch to the next, and the epoch before is
-    kept. This is the early stop of their code (0.2, PGD-5, one mini-batch), where it is off by default. Both are measured on
-    the first ``examples`` of the training set, un-augmented and in evaluation mode, and are not counted among the epoch's passes.
+    ``drop``, training ends when the second falls by more than ``drop`` from one epoch to the next, and the network of the epoch
+    before is kept. This is the early stopping of their code (0.2, PGD-5, one mini-batch), where it is off by default. Both are
+    measured on the first ``examples`` training images, without augmentation and in evaluation mode, and are not counted among
+    the epoch's passes.
     """
 
     single: Attack
@@ -38,7 +39,7 @@ class OverfittingMonitor(Hook):
         return {"index": index, "x": x, "y": y, "rows": [], "kept": {}, "ended": False}
 
     def columns(self, run: Run) -> dict[str, float]:
-        """Measures ``watch_single`` and ``watch_strong``, shares of correct answers; an ended training goes back one epoch."""
+        """Measures the accuracies ``watch_single`` and ``watch_strong``; if this ends the training, it goes back one epoch."""
         memory = run.memory[self.name]
         index, x, y = memory["index"], memory["x"], memory["y"]
         accuracies = []

@@ -21,7 +21,7 @@ class Constant:
 
 @component("steps")
 class Steps:
-    """The rate ``lr``, multiplied by ``factor`` from each epoch in ``drops`` on; before ``warmup_epochs`` it rises from 0.
+    """The rate ``lr``, multiplied by ``factor`` at each epoch in ``drops``; during ``warmup_epochs`` it rises linearly from 0.
 
     Perceptual adversarial training (Laidlaw et al. 2021) warms up over 5 epochs.
     """

@@ -1,4 +1,4 @@
-"""A mean teacher: the running average of a network, and the network as its average for a while."""
+"""A mean teacher: the running average of a network's weights, and a context in which the network has these weights."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _floats(run: Run) -> dict[str, Tensor]:
 
 @contextmanager
 def teaching(run: Run) -> Iterator[None]:
-    """Inside, ``run.net`` carries the averaged state of its Teacher; then its own again, bit for bit."""
+    """Within this context ``run.net`` has the averaged state of its Teacher; afterwards its own again, bit for bit."""
     own = _floats(run)
     kept = {k: v.clone() for k, v in own.items()}
     with torch.no_grad():
