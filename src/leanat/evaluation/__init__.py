@@ -1,1 +1,1 @@
-"""What a trained network withstands, example by example."""
+"""Robust accuracy and other measures of a trained network, example by example."""

@@ -1,4 +1,4 @@
-"""Robust accuracy: attack the examples that are still right, keep what happened to each, continue where it stopped.
+"""Robust accuracy: attacks the examples that are still classified correctly, records the outcome of each, and can be resumed.
 
 outcome = evaluate(net, data, AutoAttack(Linf(8 / 255)), seed=0)
 summary(outcome)["accuracy"]
@@ -34,9 +34,9 @@ SQUARE_GAIN = 0.002  # AutoAttack's own threshold: more than this share broken b
 
 @contextmanager
 def batch_statistics(net: nn.Module) -> Iterator[None]:
-    """Inside, BatchNorm in evaluation mode normalises with the current batch's statistics, and records none.
+    """Within this context BatchNorm in evaluation mode normalises by the statistics of the current batch, and records none.
 
-    The saliency paper's code evaluates so, in batches of 100: a prediction then depends on the rest of its batch.
+    The saliency paper's code evaluates like this, in batches of 100, so a prediction depends on the rest of its batch.
     """
     layers = [(m, m.running_mean, m.running_var) for m in net.modules() if isinstance(m, _BatchNorm)]
     for layer, _, _ in layers:
@@ -49,7 +49,7 @@ def batch_statistics(net: nn.Module) -> Iterator[None]:
 
 
 def sample(n: int, limit: int | None) -> Tensor:
-    """The same ``limit`` numbers below n for every network and seed, at random, ascending; smaller sets are nested."""
+    """``limit`` random indices below n, ascending, the same for every network and seed; larger samples contain smaller ones."""
     index = torch.arange(n)
     if limit is None or limit >= n:
         return index
@@ -62,7 +62,7 @@ def parts_of(attack: Attack, n_classes: int) -> dict[str, Attack]:
 
 
 def classes_needed(attack: Attack, n_classes: int) -> int:
-    """The fewest classes with which each part of an attack can be computed, of those that it has with ``n_classes``."""
+    """The smallest number of classes for which all parts are defined that the attack has with ``n_classes`` classes."""
     return max(getattr(part, "classes_needed", 2) for part in parts_of(attack, n_classes).values())
 
 
@@ -81,11 +81,12 @@ def evaluate(
     after_part: Callable[[Outcome], None] = lambda outcome: None,
     progress: Callable[[str, int, int], None] = lambda part, done, of: None,
 ) -> Outcome:
-    """Attacks those of the examples ``index`` of ``data`` (default: ``sample(len(data), limit)``) that are still right.
+    """Attacks the correctly classified examples among ``index`` of ``data`` (default: ``sample(len(data), limit)``).
 
     Attacks run on a copy of the network with BatchNorm folded, equal up to rounding (``folding``); on it, long PGD attacks
-    drop images whose iterates repeat, with the iterate they would have ended at. Whether an image is fooled is always decided
-    by the network itself. An image whose logits are NaN or infinite counts as wrong, with or without an attack.
+    stop early for images whose iterates repeat, with the result that all steps would give. Whether an image is fooled is
+    always decided by the network itself. An image whose logits are NaN or infinite counts as wrong, with or without an
+    attack.
 
     An attack made of ``parts`` (AutoAttack; the restarts of PGD) is run part by part; ``after_part`` gets the outcome so far,
     which can be passed back as ``resume``; ``progress`` is told the part, and how many of how many images are done. An
@@ -146,11 +147,11 @@ def transfer(
     limit: int | None = None,
     clean: dict[str, dict[str, Tensor]] | None = None,
 ) -> dict[str, dict[str, Outcome]]:
-    """Adversarial examples made on each source, tested on each target, in fp32: outcomes [target][source].
+    """Adversarial examples computed on each source network and tested on each target, in fp32: outcomes [target][source].
 
-    Every example is attacked once per source, whether or not the source has it right. ``correct`` is the target's answer
-    to the adversarial image alone. ``over_sources`` gives Q-TART's mean and deviation (section 4.4.2). ``clean``: the targets'
-    answers to the plain images, from earlier calls on the same images; those that it lacks are added.
+    Every example is attacked once per source, whether or not the source classifies it correctly. ``correct`` is about the
+    target's prediction for the adversarial image only. ``over_sources`` gives Q-TART's mean and deviation (section 4.4.2).
+    ``clean``: the targets' predictions for the clean images, from earlier calls on the same images; missing ones are added.
     """
     _check("fp32", "running", batch, data.labels.device)
     index = sample(len(data), limit).to(data.labels.device)
@@ -211,20 +212,20 @@ def _attacked(
 
 
 def step_of(data: Data, index: Tensor, seed: int) -> Step:
-    """These examples as an attack takes them, with the random numbers that belong to them."""
+    """The step of these examples for an attack, with the random numbers of these examples."""
     x, y = data.batch(index, 0)
     x = x.contiguous(memory_format=torch.channels_last)
     return Step(0, index, x, y, torch.ones_like(index, dtype=torch.float32), Draws(seed, 0, index))
 
 
 def _announce(data: Data, index: Tensor) -> None:
-    """Tells a set that is read from files what comes next, so that it reads while the network works."""
+    """Announces the next examples to a data set that is read from files, so that it reads them while the network computes."""
     if getattr(data, "reads_on_cpu", False):
         data.prefetch(index.cpu(), 0)
 
 
 def fitting(work: Callable[[int], T], batch: int) -> T:
-    """``work(batch)``; if that runs out of CUDA memory, of half the batch, and so on. Raises what was raised at batch 1."""
+    """``work(batch)``; if that runs out of CUDA memory, with half the batch, and so on. Raises the error of batch 1."""
     while True:
         try:
             return work(batch)
@@ -236,7 +237,7 @@ def fitting(work: Callable[[int], T], batch: int) -> T:
 
 
 def doubts(net: nn.Module, data: Data, index: Tensor, seed: int, batch: int) -> list[str]:
-    """What ``sanity`` says of the first ``batch`` examples, or of as many of them as fit into CUDA memory."""
+    """The doubts of ``sanity`` for the first ``batch`` examples, or for as many of them as fit into CUDA memory."""
 
     def said(batch: int) -> list[str]:
         step = step_of(data, index[:batch], seed)
@@ -246,9 +247,10 @@ def doubts(net: nn.Module, data: Data, index: Tensor, seed: int, batch: int) -> 
 
 
 def batch_of(size: int) -> int:
-    """Images attacked at once: 500 of up to 64 x 64 pixels, of larger ones, of ``size`` x ``size``, as many as have those pixels.
+    """Number of images attacked at once: 500 of up to 64 x 64 pixels; of larger ones, ``size`` x ``size``, as many as have the
+    same number of pixels.
 
-    What is drawn does not depend on it, but for AutoAttack's parts, which draw for a whole batch.
+    Random numbers do not depend on it, except in AutoAttack's parts, which draw for a whole batch.
     """
     return max(8, min(500, 500 * 64**2 // size**2))
 

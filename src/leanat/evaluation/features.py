@@ -1,4 +1,4 @@
-"""What attacks do to a network's last features, and a map of these: Q-TART's Figure 1."""
+"""How far attacks move a network's last features, and a two-dimensional map of these: Q-TART's Figure 1."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KINDS = ("mean", "least", "greatest", "range", "relative", "middle", "middle_rel
 
 @component()
 class NamedAttack:
-    """An attack and what its distances are called."""
+    """An attack and the name of its distances."""
 
     name: str
     attack: Attack
@@ -30,12 +30,12 @@ class NamedAttack:
 
 @component("feature_distances")
 class Distances:
-    """A measure: ||phi(x) - phi(x_adv)||_2 under each of some attacks, with phi what the classifier's head reads.
+    """A measure: ||phi(x) - phi(x_adv)||_2 under each of several attacks, with phi the input of the classifier's head.
 
-    Of ``sample(n, examples)``, right or wrong. Numbers, of each attack: <name>_mean, _least, _greatest, _range, _middle, from
-    the 5th to the 95th percentile, and _relative and _middle_relative, range and middle over the mean norm of phi.
-    Arrays: distances [n] by attack; ``norm`` [n], ||phi(x)||_2; ``classes`` [n] and ``names``; ``points`` [m, 2], the
-    first ``mapped`` by t-SNE.
+    The examples are ``sample(n, examples)``, whether classified correctly or not. Numbers for each attack: <name>_mean,
+    _least, _greatest, _range, _middle, from the 5th to the 95th percentile, and _relative and _middle_relative, range and
+    middle over the mean norm of phi. Arrays: distances [n] by attack; ``norm`` [n], ||phi(x)||_2; ``classes`` [n] and
+    ``names``; ``points`` [m, 2], the first ``mapped`` by t-SNE.
     """
 
     attacks: tuple[NamedAttack, ...]

@@ -1,4 +1,4 @@
-"""A measure of a suite, and what it finds in a network."""
+"""The result of a measure: numbers and arrays of one network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from leanat.core.nouns import Data
 
 
 class Measured(NamedTuple):
-    """A number is None where the data cannot tell; the arrays are what figures draw."""
+    """A number is None if it cannot be computed from the data; the arrays are for figures."""
 
     numbers: dict[str, float | None]
     arrays: dict[str, np.ndarray]

@@ -1,4 +1,4 @@
-"""What an evaluation found, example by example: numpy arrays, intervals, files. Imports no torch."""
+"""The outcome of an evaluation for each example: numpy arrays, intervals, files. Imports no torch."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Outcome:
     l2: np.ndarray  # float32
     broken_by: np.ndarray  # int16, number of the part that first fooled it, -1: none
     parts: tuple[str, ...]  # attacks done, in order
-    notes: tuple[str, ...] = ()  # reasons to doubt it
+    notes: tuple[str, ...] = ()  # reasons to doubt the outcome
 
     def __post_init__(self):
         arrays = [getattr(self, f.name) for f in fields(self) if f.name not in _TEXT]
@@ -52,9 +52,9 @@ _KINDS |= {"clean_correct": "b", "correct": "b", "loss": "f", "linf": "f", "l2":
 def fault(
     outcome: Outcome, index: np.ndarray, label: np.ndarray, parts: Sequence[str], transferred: bool
 ) -> str | None:
-    """Why this cannot be the outcome, or the beginning of one, of an attack of ``parts`` on these examples; None if it can.
+    """The reason why this cannot be the outcome, or part of it, of an attack with ``parts`` on these examples; None if it can.
 
-    ``transferred``: made on another network, with ``correct`` the answer to the adversarial image alone.
+    ``transferred``: the attack was made on another network, and ``correct`` is about the adversarial image only.
     """
     fooled = outcome.clean_correct & ~outcome.correct
     checks = {
@@ -73,7 +73,7 @@ def fault(
 
 
 def accuracy(correct: np.ndarray) -> dict[str, float | int]:
-    """Share of right answers with its 95 % Wilson interval; all nan for no examples."""
+    """The share of correct predictions with its 95 % Wilson interval; all nan without examples."""
     n, k = len(correct), int(np.sum(correct))
     if not n:
         return {"n": 0, "correct": 0, "accuracy": np.nan, "low": np.nan, "high": np.nan}
@@ -106,7 +106,7 @@ def summary(outcome: Outcome) -> dict:
 
 
 def per_class(outcome: Outcome, n_classes: int) -> dict[str, list[int]]:
-    """Right answers and examples of each class, so that the accuracy on any set of classes can be had."""
+    """The numbers of correct predictions and of examples of each class, from which the accuracy on any classes follows."""
     right = np.bincount(outcome.label[outcome.correct], minlength=n_classes)
     return {"correct": right.tolist(), "n": np.bincount(outcome.label, minlength=n_classes).tolist()}
 
@@ -118,7 +118,7 @@ def over_sources(outcomes: Mapping[str, Outcome]) -> dict[str, float]:
 
 
 def worst_case(outcomes: Sequence[Outcome]) -> Outcome:
-    """An example is right if it is right under every one of the attacks. The outcomes have the same examples."""
+    """An example counts as correct if it is correct under all of the attacks. The outcomes must have the same examples."""
     first, *others = outcomes
     for other in others:
         if not (np.array_equal(first.index, other.index) and np.array_equal(first.label, other.label)):
@@ -140,7 +140,7 @@ def worst_case(outcomes: Sequence[Outcome]) -> Outcome:
 
 
 def arrays(outcome: Outcome) -> dict[str, np.ndarray]:
-    """The arrays that a file of it holds."""
+    """The arrays that a file of the outcome has."""
     return {k: np.array(v, dtype=np.str_) if k in _TEXT else v for k, v in vars(outcome).items()}
 
 

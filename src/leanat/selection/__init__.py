@@ -6,9 +6,9 @@ ranked          pruning by a score per example: EL2N, margin, moderate; random e
 forgetting      pruning by forgetting events
 from_file       the user's own rule
 subsets         selection by gradients: among all examples, by class or by batch
-last_layer      last-layer gradients at the adversarial examples of the run's attack; outer_products: how they are stored
-granularity     solving for each class, or for whole batches, and how a budget is shared
+last_layer      last-layer gradients at the adversarial examples of the run's attack; outer_products: their storage
+granularity     choosing within each class, or whole batches, and dividing the budget
 facility        the algorithm of CRAIG: facility location by lazy greedy
 matching        the algorithm of GRAD-MATCH: orthogonal matching pursuit with non-negative weights
-taylor          the algorithm of GLISTER: the greedy first-order gain of the validation likelihood
+taylor          the algorithm of GLISTER: greedy maximisation of the validation likelihood, to first order
 """

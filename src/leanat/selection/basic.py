@@ -1,4 +1,4 @@
-"""Which examples an epoch trains on, at what weight: selectors (Run, Split) -> Subset."""
+"""Simple selectors: functions (Run, Split) -> Subset, the examples that an epoch trains on and their weights."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def unweighted(index: Tensor) -> Subset:
 
 
 def everyone(data: Data) -> Tensor:
-    """All example numbers, int64 [N], on the device of the data."""
+    """The indices of all examples, int64 [N], on the device of the data."""
     return torch.arange(len(data), device=data.labels.device)
 
 
 def all_but_top(scores: Tensor, count: int) -> Tensor:
-    """The numbers, rising, of all examples but the ``count`` of highest score; of equal scores the lower number goes.
+    """The indices, ascending, of all examples but the ``count`` of highest score; among ties the lower index is left out first.
 
     Raises ValueError if nothing would be left, or if a score is not a number.
     """
@@ -51,7 +51,7 @@ class Everything:
 
 @component("once")
 class Once:
-    """Everything before epoch ``tau``; then what ``inner`` chooses at ``tau``, for good (Q-TART, section 3.3.1)."""
+    """All examples before epoch ``tau``; from then on those that ``inner`` chooses at ``tau`` (Q-TART, section 3.3.1)."""
 
     tau: NonNegativeInt
     inner: Selector
@@ -70,9 +70,9 @@ class Once:
 
 @component("every")
 class Every:
-    """Selects as ``before`` until epoch ``warmup``; from then on as ``inner`` chooses, anew every ``period`` epochs.
+    """Selects by ``before`` until epoch ``warmup``; from then on by ``inner``, which chooses again every ``period`` epochs.
 
-    ``before`` is everything, or say ``Once(0, Random(0.3))``: a random subset until the first selection.
+    ``before`` is everything, or for example ``Once(0, Random(0.3))``: a random subset until the first selection.
     """
 
     period: PositiveInt
@@ -125,7 +125,7 @@ class Random:
 
 @component("loss_rank")
 class LossRank:
-    """All but the ``count`` examples of highest cross-entropy (un-augmented, evaluation mode): a row for reference."""
+    """All but the ``count`` examples of highest cross-entropy (no augmentation, evaluation mode), for comparison."""
 
     count: NonNegativeInt
 

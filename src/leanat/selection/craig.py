@@ -1,4 +1,4 @@
-"""CRAIG: the examples whose gradients, weighted by how many they stand for, cover those of all."""
+"""CRAIG: chooses examples whose gradients represent those of all examples, weighted by how many examples each represents."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from leanat.selection.subsets import Granularity, check_batches, choose, rows_of
 class Craig:
     """CRAIG (Mirzasoleiman et al. 2020): facility location of the gradients; a weight is the size of a cluster.
 
-    ``features=False`` takes gradients of the bias only, as the authors of the adversarial version do. With granularity "example"
-    and more than 32,768 examples, similarities are computed on demand, which is slow; "class" and "batch" are fast.
+    ``features=False`` takes gradients of the bias only, as the authors of the adversarial version do. With granularity
+    "example" and more than 32,768 examples, similarities are computed on demand, which is slow; "class" and "batch" are fast.
     ``training_mode`` and ``all_layers``: see GradMatch. ``as_published``: training uses not the batches that were scored, but
-    those at the same positions in another random order, as in the authors' code.
+    the batches at the same positions in another random order, as in the authors' code.
     """
 
     fraction: Fraction

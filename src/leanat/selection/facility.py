@@ -12,7 +12,7 @@ from torch import Tensor
 
 from leanat.selection.outer_products import Gradients, row_blocks
 
-# What a candidate does for the points: which of them, and how similar it is to each.
+# The points that a candidate could improve, and its similarity to each of them.
 Column = tuple[slice | np.ndarray, np.ndarray]
 
 _WIDEST = 256  # columns computed at once when they are not stored
@@ -31,7 +31,7 @@ def facility_location(features: Tensor | Gradients, budget: int, dense_bytes: in
     Squared distances are float32; those below its rounding are 0, so that equal gradients tie. A similarity matrix of up to
     ``dense_bytes`` is stored (4 GiB: 32,768 points). Larger ones are computed column by column. Once enough points are chosen,
     only the neighbours are stored, which are the points that a candidate could still improve (at most 2 GiB). Computed columns
-    may round differently from stored ones, so that gains which are equal up to rounding may change places.
+    may be rounded differently from stored ones, so gains that are equal up to rounding may come in another order.
 
     Raises ValueError for a negative budget or features that are not finite.
     """

@@ -1,4 +1,4 @@
-"""Forgetting: the examples that a network unlearns most often."""
+"""Forgetting: keeps the examples that a network forgets most often."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ForgettingEvents(Hook):
 
 
 def note(memory: dict[str, Tensor], right: Tensor) -> None:
-    """Counts what was right and is not any more; ``right`` bool [N] is how it is now."""
+    """Counts the examples that were right before and are wrong now; ``right``: bool [N], now."""
     memory["events"] += memory["right"] & ~right
     memory["learnt"] |= right
     memory["right"] = right

@@ -1,4 +1,4 @@
-"""A selector of the user's own, out of a file or a module: code that is imported and runs."""
+"""A selector of the user's own, from a file or a module, whose code is executed when it is imported."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 @component("from_file")
 class FromFile:
-    """A selector of the user's. ``source``, written ``file.py:Name`` or ``module:Name``, is called with ``fraction=`` to make it.
+    """A selector of the user's. ``source``, ``file.py:Name`` or ``module:Name``, names a class, constructed with ``fraction=``.
 
-    It is called with (run, split) at each selection, and returns the indices int64 [n] of the examples to KEEP, or these with
-    weights [n], or a Subset; it changes neither network nor data (``only_choosing``). ``content`` makes its code part of a run's
-    identity: it is the hash of the file, of the user's modules that it imports (also inside functions), and of the files whose
-    names are written in them (``hash_of``).
+    Its object is called with (run, split) at each selection, and returns the indices int64 [n] of the examples to KEEP, or these
+    with weights [n], or a Subset. It must not change the network or the data (``only_choosing``). ``content`` makes the code part
+    of a run's spec: it is the hash of the file, of the user's modules that it imports (also inside functions), and of the files
+    whose names are written in these (``hash_of``).
 
     Raises ValueError with one line if the source cannot be imported, fails, chooses examples that do not exist, changes network
     or data, or imports a module whose name stands in no import statement.
@@ -69,7 +69,7 @@ class Rule:
     code: own_code.Loaded
 
     def chooser(self, fraction: float) -> Callable[[Run, Split], Any]:
-        """What chooses. Raises ValueError, one line, where it cannot be made, or not be called."""
+        """The object that chooses. Raises ValueError, one line, if it cannot be constructed or cannot be called."""
         try:
             with own_code.exits_are_errors():
                 chooser = self.make(fraction=fraction)
@@ -82,7 +82,7 @@ class Rule:
         return chooser
 
     def called(self, chooser: Callable[[Run, Split], Any], run: Run, split: Split) -> Any:
-        """What it returns. Raises ValueError, one line with the file and line of the user's code, where that fails.
+        """Calls the rule and returns its answer. Raises ValueError, one line with the place in the user's code, if that fails.
 
         Errors of leanat itself and of CUDA memory stay as they are.
         """
@@ -105,16 +105,18 @@ class Rule:
         return whole.hexdigest()[:8]
 
     def unknown(self) -> list[Path]:
-        """The user's files that it imported since and that are not in ``files``."""
+        """The user's files that the rule has imported meanwhile and that are not in ``files``."""
         paths = {path.resolve() for path in self.files}
         return [path for path in self.code.files() if path.resolve() not in paths]
 
 
 @contextmanager
 def only_choosing(run: Run, split: Split) -> Iterator[list[str]]:
-    """Inside, code of the user's chooses: the generators of torch, numpy and Python draw what seed and epoch say, also after a
-    resume. Then they, torch's modes and the working folder are as before, and what is yielded names what of network and data
-    is not.
+    """Within this context the user's code chooses, with generators of torch, numpy and Python that are seeded by seed and epoch,
+    so that a resumed run draws the same numbers.
+
+    Afterwards the generators, torch's modes and the working folder are as before. If the code has changed anything of the network
+    or the data, the yielded list names it.
     """
     changed: list[str] = []
     before = {name: (t, t.detach().clone(), t.requires_grad) for name, t in _tensors(run, split).items()}
@@ -145,7 +147,7 @@ def only_choosing(run: Run, split: Split) -> Iterator[list[str]]:
 
 
 def _tensors(run: Run, split: Split) -> dict[str, Tensor]:
-    """All of network and data that lies in memory."""
+    """All tensors of the network and of the data that are in memory."""
     tensors = {f"{name} of the network": p for name, p in (*run.net.named_parameters(), *run.net.named_buffers())}
     for part, data in (("training", split.train), ("validation", split.validation)):
         for name in ("images", "labels"):
@@ -160,14 +162,14 @@ def _hooks(net: torch.nn.Module) -> list[int]:
 
 
 def _same(tensor: Tensor, copy: Tensor) -> bool:
-    """Bit for bit, but that NaN is NaN."""
+    """Whether two tensors are equal, where NaN counts as equal to NaN."""
     if (tensor.dtype, tensor.device, tensor.shape) != (copy.dtype, copy.device, copy.shape):
         return False
     return bool(((tensor == copy) | ((tensor != tensor) & (copy != copy))).all())
 
 
 def load(source: str) -> Rule:
-    """Imports it. Raises ValueError, one line."""
+    """Imports the rule. Raises ValueError, one line."""
     where, colon, name = source.rpartition(":")
     if not colon or not name.isidentifier():
         raise ValueError(f"{source}: file.py:Name or module:Name is expected")
@@ -200,9 +202,9 @@ def hash_of(source: str) -> str:
 
 
 def checked(choice: Any, n: int, device: torch.device, who: str, least: int = 1) -> Subset:
-    """Numbers int64 [m] of different ones of ``n`` examples, or these with weights [m], as a Subset on that device.
+    """Converts a rule's answer, distinct indices int64 [m] below ``n``, or these with weights [m], to a Subset on that device.
 
-    ``least``: how many at least. Raises ValueError, one line that begins with ``who``, for anything else.
+    ``least``: the smallest allowed m. Raises ValueError, one line that begins with ``who``, for anything else.
     """
     index, weight, *shuffle = choice if isinstance(choice, tuple) and len(choice) in (2, 3) else (choice, None)
     if not isinstance(index, Tensor) or index.dim() != 1 or index.is_meta or index.dtype not in WHOLE:

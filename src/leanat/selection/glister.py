@@ -1,4 +1,4 @@
-"""GLISTER: the examples whose gradient step lowers the validation loss most."""
+"""GLISTER: chooses the examples whose gradient step lowers the validation loss most."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ from leanat.selection.taylor import Validation, candidates, taylor_greedy
 class Glister:
     """GLISTER (Killamsetty et al. 2021): the examples whose gradient step lowers the validation loss most; weights 1.
 
-    The validation loss is the negative log-likelihood at the adversarial examples of ``validation_attack`` (the run's own attack
-    if None), as in equation 5 of Li et al. 2023. The data need a validation part. ``eta`` is the learning rate of the step that
-    is looked ahead. ``variant`` says when the validation logits are refreshed: "rounds" does so ``rounds`` times, "naive" after
-    each example, and "stochastic" after each example as well, while it considers only (n / budget) ln 100 random examples each
-    time (CORDS' RGreedy, Naive and Stochastic). By class, the validation examples are those of the class, or all if it has none.
+    The validation loss is the negative log-likelihood at the adversarial examples of ``validation_attack`` (the run's own
+    attack if None), as in equation 5 of Li et al. 2023. The data need a validation part. ``eta`` is the learning rate of the
+    assumed step. ``variant`` says when the validation logits are refreshed: "rounds" does so ``rounds`` times, "naive" after
+    each example, and "stochastic" after each example as well, while it considers only (n / budget) ln 100 random examples
+    each time (CORDS' RGreedy, Naive and Stochastic). By class, the validation examples are those of the class, or all if it
+    has none.
 
     Without ``features``, gains differ mostly between classes: early in a training, examples chosen one by one can leave whole
     classes out. Granularity "class" keeps the shares of the classes.
@@ -54,7 +55,7 @@ class Glister:
         return choose(run, split.train, rows, solve, self.fraction, self.granularity)
 
     def validation(self, run: Run, data: Data) -> Validation:
-        """The validation examples at the last layer, with noise of their own (view 1)."""
+        """The validation examples at the last layer, with their own random numbers (view 1)."""
         attack = (self.validation_attack or run.method.attack) if self.adversarial else Clean()
         (layer,) = at_last_layer(run, data, attack, features=self.features, view=1)
         return Validation(layer.z, layer.phi, data.labels)

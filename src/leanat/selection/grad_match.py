@@ -1,4 +1,4 @@
-"""GRAD-MATCH: the examples and weights whose gradient sum is nearest to that of all."""
+"""GRAD-MATCH: chooses examples and weights so that the weighted sum of their gradients is close to that of all examples."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from leanat.selection.subsets import Granularity, check_batches, choose, rows_of
 
 @component("grad_match")
 class GradMatch:
-    """GRAD-MATCH (Killamsetty et al. 2021): weights w >= 0 with which the chosen gradients add up to those of all.
+    """GRAD-MATCH (Killamsetty et al. 2021): weights w >= 0 with which the chosen gradients sum to about the sum over all.
 
     ``lam`` is the ridge (0.5 on examples and 0 on batches in CORDS). The subset is smaller than ``fraction`` if fewer examples
     already match the sum, or span all gradients, since further ones would have weight 0. The gradients have at most K (D + 1)

@@ -1,4 +1,4 @@
-"""Solving for each class or for whole batches, and how a budget is shared among them; all on plain tensors.
+"""Choosing within each class or choosing whole batches, and dividing the budget between classes; all on plain tensors.
 
 index, weight = per_class(lambda members, k: facility_location(gradients[members], k), labels, budget)
 index, weight = per_batch(lambda atoms, k: matching_pursuit(atoms, atoms.sum(0), k), gradients, order, 128, budget)
@@ -18,7 +18,7 @@ Selection = tuple[Tensor, ...]  # index, weight, and whatever else a solver says
 
 
 def budget_of(n: int, fraction: float) -> int:
-    """How many of ``n`` examples ``fraction`` is, rounded up: 7 % of 100 are 7, though 0.07 x 100 is 7.000000000000001 here."""
+    """``fraction`` x ``n``, rounded up: 7 % of 100 are 7, although 0.07 x 100 is 7.000000000000001 in floating point."""
     return math.ceil(fraction * n - 1e-9)
 
 
@@ -26,7 +26,7 @@ def shares(sizes: Sequence[int], budget: int) -> list[int]:
     """Splits ``budget`` over classes of these ``sizes`` in proportion, by largest remainders (ties to the first class).
 
     The shares sum to min(budget, all), none exceeds the size of its class, and each class that is not empty gets at least one
-    if the budget allows one for each. The arithmetic is that of integers. Raises ValueError for a negative budget.
+    if the budget allows one for each. The arithmetic uses integers. Raises ValueError for a negative budget.
     """
     if budget < 0:
         raise ValueError(f"budget {budget}; at least 0")
@@ -50,12 +50,12 @@ def shares(sizes: Sequence[int], budget: int) -> list[int]:
 
 
 def batch_budget(n: int, size: int, budget: int) -> int:
-    """How many batches of ``size`` a budget of examples buys: ceil(budget / size), at most all ceil(n / size) of them."""
+    """The number of batches of ``size`` for a budget of examples: ceil(budget / size), at most ceil(n / size), which are all."""
     return min(-(-budget // size), -(-n // size))
 
 
 def per_class(solver: Callable[[Tensor, int], Selection], labels: Tensor, budget: int) -> tuple[Tensor, Tensor]:
-    """Solve each class by itself, with its share of the budget (``shares``).
+    """Applies ``solver`` to each class by itself, with its share of the budget (``shares``).
 
     ``solver(members, k)`` gets the examples of one class (int64 [n_c], ascending) and chooses up to k positions among
     them. Returns index int64 and weight float32 over all of ``labels`` [n], class after class.
@@ -74,7 +74,7 @@ def per_class(solver: Callable[[Tensor, int], Selection], labels: Tensor, budget
 def per_batch(
     solver: Callable[[Tensor, int], Selection], gradients: Gradients, order: Tensor, size: int, budget: int
 ) -> tuple[Tensor, Tensor]:
-    """Choose whole batches by their mean gradients; each example gets its batch's weight.
+    """Chooses whole batches by their mean gradients; each example gets the weight of its batch.
 
     The batches are pieces of ``size`` of ``order`` (int64 [n], the examples in the order of a loader); the last one may be
     shorter. ``solver(atoms, k)`` gets the means [batches, dim] and chooses up to k = ``batch_budget`` of them, as in CORDS and
@@ -93,7 +93,7 @@ def per_batch(
 
 
 def top_up(index: Tensor, weight: Tensor, uniform: Tensor, budget: int) -> tuple[Tensor, Tensor]:
-    """The chosen examples and, up to ``budget``, others at random with weight 1: how CORDS and ACS complete a matching.
+    """Fills the chosen examples up to ``budget`` with random others of weight 1, as CORDS and ACS do after a matching.
 
     ``uniform`` [n]: one random number per example, by whose order the others are added.
     """

@@ -21,7 +21,7 @@ from leanat.selection.outer_products import Gradients
 
 
 class LastLayer(NamedTuple):
-    """All examples of a set at the last layer, row i example i: logits [N, K], features [N, D] or None."""
+    """The outputs and inputs of the last layer for all examples of a set: logits [N, K], and features [N, D] or None."""
 
     z: Tensor
     phi: Tensor | None
@@ -33,10 +33,12 @@ def at_last_layer(
     """Logits and features (of at least single precision) at the adversarial examples of each attack, one LastLayer per attack.
 
     This is one pass over the set in ``random_order``, on the views and with the noise of this epoch's training. The attack runs
-    without the method's budget. The logits are those of evaluation mode, or of training mode as in the authors' code. In the
-    end nothing in the network has changed, not even the BatchNorm statistics, which training mode updates. On the way an attack
-    in training mode does update them, from batch to batch, and the logits of evaluation mode are normalised by them. (Those of
-    the training would be meant; the numbers that are kept were computed so.) Memory: N (K + D) numbers per LastLayer.
+    without the method's budget. The logits are those of evaluation mode, or of training mode as in the authors' code.
+
+    Afterwards the network is unchanged, including its BatchNorm statistics. During the pass, however, an attack in training
+    mode updates these from batch to batch, and logits of evaluation mode are normalised by the updated ones. (Normalising by
+    those of the training would be more correct, but the published numbers were computed like this.) Memory: N (K + D) numbers
+    per LastLayer.
     """
     net, all_of_it = run.net, unweighted(everyone(data))
     order, layers = random_order(run, data), []
@@ -57,7 +59,7 @@ def at_last_layer(
 
 
 def random_order(run: Run, data: Data) -> Tensor:
-    """All examples in the order in which this epoch's selection cuts them into batches of ``recipe.batch``, int64 [N].
+    """All examples, int64 [N], in the order in which this epoch's selection divides them into batches of ``recipe.batch``.
 
     It differs from the order of the training. Leaving examples out keeps that order, so the chosen batches would be trained on
     unchanged, and in the epoch of the selection the weights within each would cancel even though the loop shuffles.
@@ -88,15 +90,15 @@ def _table(rows: Tensor, n: int) -> Tensor:
 
 
 def logit_gradients(objective: Objective, z: Tensor, z_adv: Tensor, y: Tensor) -> tuple[Tensor | None, Tensor]:
-    """dl_i/dz_i and dl_i/dz_adv_i, [B, K] each, for detached logits; None for z where the objective does not read it."""
+    """dl_i/dz_i and dl_i/dz_adv_i, [B, K] each, for detached logits; None for z if the objective does not use it."""
     with torch.enable_grad():
         z, z_adv = z.detach().requires_grad_(), z_adv.detach().requires_grad_()
         return torch.autograd.grad(objective.of_logits(z, z_adv, y).sum(), (z, z_adv), allow_unused=True)
 
 
 def of_every_example(attack: Attack) -> Attack:
-    """The attack without ``only_correct``: equation 12 asks for the adversarial example of every training example,
-    also of one that is misclassified already and that training by this attack leaves as it is."""
+    """The attack without ``only_correct``: equation 12 needs the adversarial example of every training example, including
+    misclassified ones, which the attack does not move in training."""
     if getattr(attack, "only_correct", False):
         return replace(attack, only_correct=False)
     inner = getattr(attack, "attack", None)
@@ -131,7 +133,7 @@ def gradients(
 
 @dataclass(frozen=True)
 class AllLayers:
-    """Gradients of the loss with respect to every parameter of the network, computed when the batches are named."""
+    """Gradients of the loss with respect to all parameters of the network, computed when the batches are given."""
 
     run: Run
     data: Data
@@ -139,7 +141,7 @@ class AllLayers:
     training_mode: bool = False
 
     def means(self, batches: Sequence[Tensor]) -> Tensor:
-        """The gradient of each batch's mean loss, float32 [batches, parameters]. Nothing of the network changes."""
+        """The gradient of each batch's mean loss, float32 [batches, parameters]. The network is not changed."""
         net, whole = self.run.net, unweighted(everyone(self.data))
         attack = of_every_example(self.run.method.attack) if self.adversarial else Clean()
         parameters = [p for p in net.parameters() if p.requires_grad]

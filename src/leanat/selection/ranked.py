@@ -16,8 +16,8 @@ from leanat.selection.subsets import Granularity, choose
 
 
 def keep_highest(run: Run, data: Data, scores: Tensor, fraction: float, granularity: str) -> Subset:
-    """The share ``fraction`` (rounded up) with the highest ``scores`` [N], weight 1: of all, of each class, or whole batches by
-    their mean score. Ties go to the lower index.
+    """Keeps the share ``fraction`` (rounded up) with the highest ``scores`` [N], at weight 1: among all examples, within each
+    class, or whole batches by their mean score. Ties go to the lower index.
     """
 
     def highest(rows: Gradients, budget: int, label: int | None) -> tuple[Tensor, Tensor]:
@@ -29,7 +29,7 @@ def keep_highest(run: Run, data: Data, scores: Tensor, fraction: float, granular
 
 
 def last_layer(run: Run, data: Data, features: bool) -> LastLayer:
-    """Logits, and features if asked for, at the adversarial example that the run's attack makes of every example."""
+    """Logits, and features if requested, at the adversarial examples of the run's attack for all examples."""
     (layer,) = at_last_layer(run, data, of_every_example(run.method.attack), features=features)
     return layer
 
@@ -69,7 +69,7 @@ class EL2N:
 @component("margin")
 class Margin:
     """Keeps the smallest margins between the probabilities of the two likeliest classes (Scheffer, Decomain and Wrobel 2001),
-    one of the uncertainties by which Coleman et al. 2020 select data. Labels matter only for shares by class.
+    one of the measures of uncertainty by which Coleman et al. 2020 select data. Labels matter only for selection by class.
 
     Margins are computed at adversarial examples of the run's own attack.
     """
@@ -110,7 +110,7 @@ def distances(phi: Tensor, y: Tensor) -> Tensor:
 
 
 def centrality(distance: Tensor, groups: Tensor) -> Tensor:
-    """Minus how many ranks each example is from the middle of its group, [N]."""
+    """[N]: minus the distance, in ranks, of each example from the middle of its group."""
     score = torch.empty_like(distance)
     for group in groups.unique():
         members = (groups == group).nonzero()[:, 0]

@@ -32,10 +32,10 @@ def choose(
 ) -> Subset:
     """Chooses ``fraction`` of the examples (rounded up) by their gradients: among all, within each class, or as whole batches.
 
-    The batches are ``random_order`` cut at ``recipe.batch``. As many are chosen as hold the fraction if the last one, which may
-    be shorter, counts as full. With "whole_batches" the loop trains on these batches unchanged, in the order of choice (the
-    shorter one last), so that the equal weights within a mini-batch cancel. Otherwise it shuffles all examples, and the
-    weights act.
+    The batches are ``random_order``, divided into pieces of ``recipe.batch``. The number of chosen batches is that which
+    holds the fraction, where the last batch counts as full even if it is shorter. With "whole_batches" the loop trains on
+    these batches unchanged, in the order of choice (the shorter one last), so that the equal weights within a mini-batch
+    cancel. Otherwise it shuffles all examples, and the weights act.
     """
     budget = budget_of(len(data), fraction)
     if granularity == "example":
@@ -53,7 +53,7 @@ def choose(
 
 
 def check_batches(granularity: Granularity, all_layers: bool) -> None:
-    """Raises ValueError where gradients of all layers are asked for but not of batches."""
+    """Raises ValueError if gradients of all layers are requested for examples instead of batches."""
     if all_layers and granularity not in ("batch", "whole_batches"):
         raise ValueError(f"all_layers with granularity {granularity!r}; allowed: batch, whole_batches")
 

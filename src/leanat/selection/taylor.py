@@ -76,7 +76,7 @@ def taylor_greedy(
 
 
 def candidates(n: int, budget: int) -> int:
-    """How many examples each stochastic step looks at: (n / budget) ln(100), at least 1, at most n."""
+    """The number of examples that each stochastic step considers: (n / budget) ln(100), at least 1, at most n."""
     return min(n, max(1, int(n / budget * math.log(100)))) if budget else 0
 
 
