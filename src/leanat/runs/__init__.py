@@ -1,1 +1,1 @@
-"""Runs and evaluations on disk: train, attack, resume, watch."""
+"""Trains and attacks networks, and keeps runs and outcomes on disk so that they can be resumed and watched."""

@@ -1,4 +1,4 @@
-"""A suite of attacks on one network: each outcome is kept, one per example and attack; a summary of the suite is written last."""
+"""A suite of attacks on one network: the outcome of every example under every attack is saved; a summary is written last."""
 
 from __future__ import annotations
 
@@ -46,15 +46,14 @@ def assess(
     precision: str = "fp32",
     code: str | None = None,
 ) -> dict[str, Any]:
-    """Runs every attack of a suite that has no outcome of the same spec, network, data and runs in ``folder``.
+    """Runs every attack of a suite for which ``folder`` has no outcome with the same spec, network, data and runs.
 
-    ``suite``: name -> {attack, examples, statistics, holdout, label}, or {masking: {threat, limit, queries}} for the alarm,
-    or {measure: ...}, whose arrays are left beside the outcomes. ``load`` gives the data's part, "train" or "test";
-    ``runs`` is the folder of the runs that the suite names; ``code``: a hash of the user's code that the network is.
-    An attack that was stopped goes on after its last part.
-    Returns the suite's summary, which says who made each outcome: nothing in it depends on when it is put together.
-    Raises ConfigError for an attack that does not exist or a measure that is not for this network, IdentityError for a run
-    that is not what its training left.
+    ``suite``: name -> {attack, examples, statistics, holdout, label}, or {masking: {threat, limit, queries}} to check for
+    gradient masking, or {measure: ...}, whose arrays are saved beside the outcomes. ``load`` gives the data's part, "train"
+    or "test"; ``runs`` is the folder of the runs that the suite names; ``code``: a hash of the user's code that the network
+    is. An attack that was stopped continues after its last finished part. Returns the suite's summary, with the provenance of
+    each outcome; it does not depend on when the summary is made. Raises ConfigError for an attack that does not exist or a
+    measure that is not for this network, IdentityError for a run that is not what its training left.
     """
     attacks, alarms, measures = suite_parts(suite, runs)
     _check_layers(net, suite, measures)
@@ -122,7 +121,7 @@ def assess(
 
 
 def _check_layers(net: nn.Module, suite: dict[str, Any], measures: dict[str, Measure]) -> None:
-    """Raises ConfigError for a measure of layers that a network of the user's does not name as ours do."""
+    """Raises ConfigError for a measure of layers if a network of the user's does not name these layers as ours do."""
     for name, measured in measures.items():
         if getattr(measured, "reads_layers", False) and not isinstance(net, Classifier):
             kind = next(iter(suite[name]["measure"]))
@@ -177,7 +176,7 @@ def _say(name: str, numbers: dict[str, Any], seconds: float) -> None:
 
 @contextmanager
 def _bar(about: str, where: str) -> Iterator[Callable[[str, int, int], None]]:
-    """How far an attack is: a bar on a terminal; the workflow's ``leanat watch`` sees it too."""
+    """The progress of an attack: a bar on a terminal, which ``leanat watch`` shows, too."""
     with tqdm(desc=about, unit="image", leave=False, disable=None) as bar, progress.Job("attack", where) as job:
 
         def show(part: str, done: int, of: int) -> None:
@@ -192,7 +191,9 @@ def _attack(
     net, test, attack, entry, seed, precision, file: stored.StoredOutcome, about, bar
 ) -> tuple[outcome.Outcome, stored.Pieces]:
     index = evaluate.sample(len(test), entry["examples"])
-    if entry["holdout"] is not None:  # what early stopping chose the epoch by is not reported
+    if (
+        entry["holdout"] is not None
+    ):  # images by which early stopping chose the epoch are not used for the reported accuracy
         index = holdout_indices(len(test), entry["holdout"], seed=0)[1]
         index = index[evaluate.sample(len(index), entry["examples"])]
     labels = test.labels[index.to(test.labels.device)].cpu().numpy()

@@ -35,7 +35,7 @@ def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Nam
     """Writes ``<run>/suites/<suite>.json``, and a file per outcome under ``<run>/attacks/`` or, of a snapshot,
     ``<run>/attacks-after-<epoch>/``, of each run.
 
-    Runs that are attacked from the same sources go together: each adversarial example is made once. Raises what
+    Runs with the same source networks are attacked together, so that each adversarial example is made only once. Raises what
     ``identity.read_run`` raises, of all of them before the first is attacked.
     """
     evaluations = {e.run: e for e in grid.evaluations.values() if e.suite == suite}
@@ -43,7 +43,7 @@ def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Nam
     training.check_counts({grid.runs[one.run].spec["data"]["name"] for one in chosen}, arguments)
     for run in dict.fromkeys(
         run for one in chosen for run in one.needs
-    ):  # all that is not finished, before the first attack
+    ):  # names all runs that are not finished before the first attack
         identity.read_run(arguments.results / "runs" / run)
     groups: dict[object, list[Evaluation]] = {}
     for evaluation in chosen:
@@ -79,10 +79,10 @@ def _whole_name(run: str, suite: str, evaluations: Iterable[str]) -> str:
 
 
 def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespace) -> None:
-    """A suite on any network: of a run's file, of timm or torchvision by name with a plain file of weights, or of a function.
+    """A suite on any network: from a run's file, from timm or torchvision by name with a file of weights, or from a function.
 
-    Writes ``<paper>-<suite>.json`` and ``.csv`` beside the outcomes. Raises NetworkError where weights do not fit the network,
-    or the network the data, and ValueError where an attack needs gradients that it does not give.
+    Writes ``<paper>-<suite>.json`` and ``.csv`` beside the outcomes. Raises NetworkError if the weights do not match the network
+    or the network does not match the data, and ValueError if an attack needs gradients that the network does not have.
     """
     device = experiment.device_of(arguments.device)
     net, load, about = _any_network(arguments, device)
@@ -136,7 +136,7 @@ def attack_file(grid: Grid, paper: str, suite: str, arguments: argparse.Namespac
 
 
 def _beside(path: Path) -> Path:
-    """Where the outcomes of a network go, beside its file or folder, also of ``.``."""
+    """The folder for the outcomes of a network, beside its file or folder (which may be ``.``)."""
     path = path if path.name and path.name != ".." else path.resolve()
     return path.with_name(f"{path.name if path.is_dir() else path.stem}-attacks")
 
@@ -144,7 +144,7 @@ def _beside(path: Path) -> Path:
 def _any_network(
     arguments: argparse.Namespace, device: torch.device
 ) -> tuple[torch.nn.Module, Callable[[str], Data], dict[str, Any]]:
-    """The network in evaluation mode, what gives the parts of its data, and what is to be said of both.
+    """The network in evaluation mode, the function that loads a part of its data, and a description of both.
 
     ``trained on`` is the description of the data of a run, empty for other files; ``code`` is there where a function made
     the network.
@@ -209,7 +209,7 @@ def _any_network(
 def _standardisation(
     arguments: argparse.Namespace, weights: foreign.Weights | None, pretrained: dict[str, Any], test: Data, code: bool
 ) -> tuple[Any, Any, str]:
-    """Mean and std [C] before the network, and who says so; (None, None, "") where a function's network takes pixels."""
+    """Mean and std [C] of the standardisation, and their source; (None, None, "") if a function's network takes plain pixels."""
     if (arguments.mean is None) != (arguments.std is None):
         raise ConfigError(["--mean and --std: both are needed, or none"])
     if weights and weights.mean is not None:
@@ -245,7 +245,7 @@ def _digits(values: Any) -> str:
 
 
 def _possible(suite: dict[str, Any], test: Data, runs: Path) -> tuple[dict[str, Any], str]:
-    """The suite without the attacks that need more classes than there are, and in words which these are."""
+    """The suite without the attacks that need more classes than there are, and a sentence that names these."""
     needed = {name: classes_needed(a, test.n_classes) for name, a in assess.suite_parts(suite, runs)[0].items()}
     left_out = {name: least for name, least in needed.items() if least > test.n_classes}
     words = ", ".join(f"{name} (needs {least} classes)" for name, least in left_out.items())
@@ -280,7 +280,7 @@ def _rows(attacks: dict[str, Any], precision: str) -> list[dict[str, Any]]:
 
 
 def _radius(attack: Any) -> str:
-    """The radius as in ``linf 8/255`` or ``l2 0.5``; nothing where an attack has no l_p ball."""
+    """The radius, as in ``linf 8/255`` or ``l2 0.5``; empty if the attack has no l_p ball."""
     if (ball := ball_of(attack)) is None:
         return ""
     norm, eps = ball
@@ -301,7 +301,7 @@ def _as_text(rows: list[dict[str, Any]]) -> str:
 def _loader_for(
     name: str, arguments: argparse.Namespace, device: torch.device, channels: int, size: int | None
 ) -> Callable[[str], Data]:
-    """Loads a data set by name, or any folder of images: ``folder:PATH``, whose images are both parts."""
+    """Loads a data set by name, or any folder of images, ``folder:PATH``, whose images are used for both parts."""
     if not name.startswith("folder:"):
         if arguments.size:
             raise ConfigError([f"--size: {name} has a size of its own; only images of folder:PATH are resized"])

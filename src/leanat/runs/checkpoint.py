@@ -1,4 +1,4 @@
-"""The checkpoint of a Run. Loaded with torch's ``weights_only``: tensors, numbers and text, never code."""
+"""The checkpoint of a Run. It is loaded with torch's ``weights_only``: tensors, numbers and text, never code."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class CheckpointError(ValueError):
 
 
 def save(path: Path, run: Run, made_from: Any) -> None:
-    """The whole state of a run, after an epoch or between two batches. The one before it is kept as ``<name>.previous``.
+    """Saves the whole state of a run, after an epoch or between two batches. The last checkpoint is kept as ``<name>.previous``.
 
-    ``made_from``: hashes of the spec, the data and the runs that it is trained from, by name; only a run that is made
-    from the same goes on from it.
+    ``made_from``: hashes of the spec, the data and the runs that it is trained from, by name. Only a run with the same hashes
+    can continue from the checkpoint.
     """
     state = {
         "version": VERSION,
@@ -56,8 +56,8 @@ def previous(path: Path) -> Path:
 def load(path: Path, run: Run, made_from: Any, warn: Callable[[str], None] = lambda text: None) -> bool:
     """Restores ``run`` from ``path``, or from the checkpoint before it if that one is damaged.
 
-    Returns False where there is none that fits; ``warn`` gets a line for each that could not be used. Memory that is full,
-    the host's or the GPU's, is raised: the checkpoint is good, and a training from the start would replace it.
+    Returns False if none can be used; ``warn`` is called with a line for each that could not. If memory is full, the host's or
+    the GPU's, the error is raised: the checkpoint is good, and a training from the start would overwrite it.
     """
     for candidate in (path, previous(path)):
         try:

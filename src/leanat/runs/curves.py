@@ -1,7 +1,7 @@
-"""Accuracies in the course of a training, for its learning curves: of a few test images, as often as they cost little.
+"""Accuracies during a training, for its learning curves: on a few test images, as often as this costs little.
 
-They decide nothing: no selection, no stopping and no claim reads them. Every draw is one of ``evaluate``'s own, so a training
-has the same bits with and without them, and they lie outside an epoch's ``seconds``.
+They influence nothing: no selection, early stopping or claim uses them. All their random numbers are those of ``evaluate``, so a
+training gives the same bits with and without them. Their time is not part of an epoch's ``seconds``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Curves:
 
     @property
     def passes(self) -> int:
-        """Images through the network, forward or backward, that an evaluation takes at most."""
+        """The largest number of images that an evaluation passes forward or backward through the network."""
         return EXAMPLES * (1 if self.attack is None else 2 + 2 * self.attack.steps)
 
     def due(self, history: Sequence[Mapping[str, Any]]) -> bool:
@@ -42,7 +42,7 @@ class Curves:
         return (evaluations + 1) * self.passes <= SHARE * sum(row["forward"] + row["backward"] for row in history)
 
     def __call__(self, run: Run, test: Data) -> None:
-        """Adds the accuracies to the last row of the history, where they are due."""
+        """Adds the accuracies to the last row of the history, if an evaluation is due."""
         if not self.due(run.history):
             return
         index = evaluate.sample(len(test), EXAMPLES).to(test.labels.device)
@@ -63,7 +63,7 @@ def of(run: Run) -> Curves:
 
 @torch.no_grad()
 def clean_accuracy(net: nn.Module, data: Data, index: Tensor, batch: int) -> float:
-    """The share of the images that is right; ``evaluate`` would also fold a copy of the network for its attack."""
+    """The accuracy on the images; ``evaluate`` would also fold a copy of the network for its attack."""
     with eval_without_param_grad(net), exact_fp32():
         steps = (evaluate.step_of(data, part, 0) for part in index.split(batch))
         return sum(int((net(step.x).argmax(1) == step.y).sum()) for step in steps) / len(index)

@@ -1,4 +1,4 @@
-"""A GPU for each job on one machine. Snakemake counts GPUs but does not say which: lock files do, before torch is imported."""
+"""A GPU for each job on one machine. Snakemake only counts GPUs; lock files decide which job gets which, before torch starts."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _number(name: str) -> bool:
 
 
 def _is_one(installed: int, name: str) -> bool:
-    """Whether CUDA may take it for a GPU: a number of this machine's, where their number is seen, or an identifier."""
+    """Whether CUDA may take this for a GPU: an identifier, or the number of a GPU of this machine if these can be counted."""
     return (not installed or int(name) < installed) if _number(name) else name.startswith(("GPU-", "MIG-"))
 
 
@@ -86,7 +86,7 @@ def usable(device: str) -> int:
 
 
 def assigned(processes: int = 1) -> bool:
-    """Whether a launcher or a scheduler has already chosen for this process, or there is nothing left to choose."""
+    """Whether a launcher or a scheduler has already chosen the GPU of this process, or there is only one choice."""
     return "LOCAL_RANK" in os.environ or ("CUDA_VISIBLE_DEVICES" in os.environ and len(visible()) == processes)
 
 

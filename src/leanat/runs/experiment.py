@@ -1,4 +1,4 @@
-"""One run from its spec to the files in its folder: train, checkpoint, evaluate on clean test data, write metrics last."""
+"""One run, from its spec to the files in its folder: trains, saves checkpoints, tests on clean images, writes metrics last."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class Experiment:
 def device_of(name: str) -> torch.device:
     """The device of that name; ``auto`` is the GPU where there is one, else the CPU.
 
-    Raises ConfigError where a GPU is asked for that is not there, and where ``auto`` finds one that torch cannot use: the
-    job would take hours on the CPU without a word. Warns where the driver does not list the GPU that torch has.
+    Raises ConfigError if the named GPU does not exist, and if ``auto`` finds one that torch cannot use, since the job would
+    silently take hours on the CPU. Warns if the driver does not list the GPU that torch uses.
     """
     if not DEVICE.fullmatch(name):
         raise ConfigError([f"device: {name!r} is not allowed; allowed: auto, cpu, cuda, cuda:N"])
@@ -104,7 +104,7 @@ def load(parts: components.Spec, data_dir: str | None, device: torch.device) -> 
 
 
 def initial(parts: components.Spec, about: dict[str, Any], device: torch.device) -> torch.nn.Module:
-    """The network a run begins with: new, that of another run, or that one frozen under a new head."""
+    """The network that a run begins with: a new one, that of another run, or the latter frozen, with a new head."""
     if parts.init is not None and parts.init.frozen:
         source, trained_on = io.load(parts.init.file, device)
         # saliency's teacher D comes from larger images
@@ -119,10 +119,10 @@ def initial(parts: components.Spec, about: dict[str, Any], device: torch.device)
 
 
 def made_from(spec: dict[str, Any], split: nouns.Split, test: nouns.Data, runs: Path) -> dict[str, str]:
-    """Hashes of all that decides how a run turns out, by name: the spec, the data, the runs that it is trained from.
+    """Hashes of everything that determines a run, by name: the spec, the data, and the runs that it is trained from.
 
-    Raises IdentityError where a run that the spec names is not what its own training left, and DataError for an image that
-    cannot be read: a damaged test image would be found when the training is over, and mended, it would be another test set.
+    Raises IdentityError if a run that the spec names is not as its own training left it, and DataError for an image that cannot
+    be read. Otherwise a damaged test image would be noticed only after the training, and mending it would change the test set.
     """
     cache = runs.parent / ".hashes"
     hashes = {"spec": digest(spec), "training data": identity.of_data(split.train, cache, decode=True)}
@@ -134,9 +134,9 @@ def made_from(spec: dict[str, Any], split: nouns.Split, test: nouns.Data, runs: 
 def finished(folder: Path, spec: dict[str, Any], data_dir: str | None, device: torch.device) -> dict[str, Any] | None:
     """The metrics of a run that is finished and made from this spec, these data and these runs; None if it is not finished.
 
-    A finished run is left alone: only ``metrics.json`` is put back where it is gone, for Snakemake removes what a job is
-    to make before it starts the job. Raises IdentityError, one line, for a run that is made from something else, and what
-    ``identity.finished`` raises.
+    A finished run is not changed; only a missing ``metrics.json`` is written again, since Snakemake removes the output of a job
+    before it starts the job. Raises IdentityError, one line, for a run that was made from something else, and the errors of
+    ``identity.finished``.
     """
     record = folder / "finished.json"
     if (metrics := identity.finished(folder, spec)) is None:
@@ -173,7 +173,7 @@ def resolve_run_paths(value: Any, runs: Path) -> Any:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Only one process works on a run's folder; the lock goes with its process, however that ends."""
+    """Within this context no other process works on the run's folder. The lock is released when its process ends, in any way."""
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "w") as file:
         try:
@@ -196,11 +196,11 @@ def train_run(
     progress: Callable[[nouns.Run], None] = lambda run: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any] | None:
-    """Trains, or goes on from the last checkpoint, and writes the run's files. Returns its metrics.
+    """Trains a run, or resumes it from the last checkpoint, and writes its files. Returns its metrics.
 
-    Raises ConfigError, DataError, NonFiniteLoss, and Stopped once ``stop`` says so and the checkpoint is written;
-    IdentityError for a folder that belongs to something else, also to the unfinished training of another spec. A checkpoint
-    of other data is ignored with a warning; a finished run is left alone (``finished``). With several processes, only
+    Raises ConfigError, DataError, NonFiniteLoss, and Stopped after ``stop()`` is True and the checkpoint is written. Raises
+    IdentityError for a folder that belongs to something else, such as the unfinished training of another spec. A checkpoint
+    of other data is ignored with a warning; a finished run is not changed (``finished``). With several processes, only
     process 0 writes and returns metrics; the others return None.
     """
     if distributed.rank() > 0:
@@ -296,7 +296,7 @@ def train_run(
 
 
 def in_numbers(experiment: Experiment) -> dict[str, Any]:
-    """What the metrics say of a training itself and of its data."""
+    """The part of the metrics about the training itself and its data."""
     run = experiment.run
     return {
         "history": run.history[-1],
@@ -325,7 +325,7 @@ def ended(run: nouns.Run) -> bool:
 def follow(
     spec: dict[str, Any], folder: Path, data_dir: str | None, device: torch.device, stop: Callable[[], bool]
 ) -> None:
-    """What every process but the first does: it trains on its share of each mini-batch, and writes nothing."""
+    """The work of every process except the first: it trains on its share of each mini-batch, and writes nothing."""
     (source,) = distributed.broadcast_from_rank0(lambda: (None,), device)
     if source is None:  # the run is finished
         return
@@ -348,7 +348,7 @@ def check_alike(run: nouns.Run, folder: Path) -> None:
 
 
 def planted_difficulty(test: nouns.Data) -> list[int] | None:
-    """How many classes are easier than each class, where that is known because the images were drawn so."""
+    """For each class the number of easier classes, if this is known because the images are drawn with planned difficulty."""
     order = getattr(test, "hard_to_easy", None)
     return None if order is None else [len(order) - 1 - order.index(c) for c in range(len(order))]
 
@@ -361,7 +361,7 @@ def peak_memory(device: torch.device) -> float:
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
-    """Where a number comes from: code, machine, versions, time."""
+    """The provenance of a number: code, machine, versions, time."""
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {
         "device": gpu or f"CPU ({platform.machine()})",

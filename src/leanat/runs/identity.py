@@ -1,7 +1,7 @@
-"""What a number was made from, as hashes: networks, data as they were read, files of other runs.
+"""Hashes of what a number was computed from: networks, data as they were read, files of other runs.
 
-A name or a path says where something lies; whether what is kept belongs to it is decided by these. Imports torch only
-where tensors are hashed.
+Names and paths say where files are; these hashes decide whether files belong together. Imports torch only when tensors are
+hashed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ RECENT = 2.0  # seconds: a file younger than this may change again without a new
 
 
 class IdentityError(ValueError):
-    """Something on disk does not belong to what it is taken for; the message says what differs, in one line."""
+    """A file does not belong to the run, network or data that it is used for; the message says what differs, in one line."""
 
 
 def of_file(path: Path) -> str:
@@ -79,7 +79,7 @@ def of_network(net: nn.Module) -> str:
 
 
 def of_code(code: Loaded) -> str:
-    """Hash of the files of code of the user's, and of what these imported."""
+    """Hash of the user's code files, and of the files that these imported."""
     return of_value([of_file(path) for path in code.files()])
 
 
@@ -107,9 +107,9 @@ def of_data(data: Data, cache: Path | None = None, decode: bool = False) -> str:
 
 
 def of_run(folder: Path) -> str:
-    """Hashes of all that a finished run left for others: networks, snapshots, arrays.
+    """Hashes of all files of a finished run that other jobs use: networks, snapshots, arrays.
 
-    Raises IdentityError where these are not what it left, FileNotFoundError where it is not finished.
+    Raises IdentityError if these have changed since its training, FileNotFoundError if the run is not finished.
     """
     metrics = read_run(folder, "files")
     check_files(folder, metrics)
@@ -128,13 +128,13 @@ def upstream(value: Any, runs: Path) -> dict[str, str]:
 
 
 def files_of(folder: Path) -> dict[str, str]:
-    """The files that a run leaves for others, with their hashes."""
+    """The files of a run that other jobs use, with their hashes."""
     paths = (p for p in folder.iterdir() if p.suffix in KEPT and not p.name.startswith((".", "resume")) and p.is_file())
     return {path.name: of_file(path) for path in sorted(paths)}
 
 
 def differences(kept: Any, now: Any) -> str:
-    """What differs between what something was made from and what is there now, such as "training data (1a…, now 2b…)"."""
+    """The differences between the recorded and the current hashes, in words, such as "training data (1a…, now 2b…)"."""
     if not (isinstance(kept, Mapping) and isinstance(now, Mapping)):
         return f"{kept}, now {now}"
     names = [name for name in dict.fromkeys([*now, *kept]) if kept.get(name) != now.get(name)]
@@ -151,7 +151,7 @@ def changes(kept: Any, now: Any, where: str = "") -> list[str]:
 
 
 def check_name(folder: Path, spec: Mapping[str, Any]) -> None:
-    """Raises IdentityError where the name of a run's folder ends in the hash of another spec."""
+    """Raises IdentityError if the name of a run's folder ends in the hash of another spec."""
     named = NAME.fullmatch(folder.name)
     if named and named.group(1) != (own := digest(spec)):
         raise IdentityError(
@@ -161,7 +161,7 @@ def check_name(folder: Path, spec: Mapping[str, Any]) -> None:
 
 
 def check_unfinished(folder: Path, spec: Mapping[str, Any]) -> None:
-    """Raises IdentityError where the folder holds a checkpoint of another spec: training this one would overwrite it."""
+    """Raises IdentityError if the folder holds a checkpoint of another spec, which training this one would overwrite."""
     path = folder / "spec.json"
     if not path.is_file() or not any(folder.glob("resume.pt*")):
         return
@@ -190,7 +190,7 @@ def finished(folder: Path, spec: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def anew(folder: Path) -> str:
-    """What to do about a run that is not what it is asked for."""
+    """Advice for a run that does not match its spec."""
     return f"to train it anew, remove {folder}"
 
 
@@ -222,7 +222,7 @@ def read_run(folder: Path, *need: str) -> dict[str, Any]:
 
 
 def check_files(folder: Path, metrics: Mapping[str, Any]) -> None:
-    """Raises IdentityError where networks and arrays in a run's folder are not those that its training left."""
+    """Raises IdentityError if networks or arrays in a run's folder have changed since its training."""
     there, left = files_of(folder), metrics.get("files", {})
     wrong = [name for name, kept in left.items() if there.get(name) != kept]
     if wrong or not left:
@@ -286,7 +286,7 @@ def _plain(value: Any) -> bool:
 
 
 def _texts(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Every text inside, with the key that it stands under."""
+    """Every text inside a nested value, with its key."""
     if isinstance(value, str):
         yield name, value
     elif isinstance(value, Mapping):

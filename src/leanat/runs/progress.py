@@ -1,4 +1,4 @@
-"""How far the work is: a bar on a terminal, a line now and then in a file, and a note that ``leanat watch`` reads."""
+"""Progress of the work: a bar on a terminal, a line now and then in a file, and a note that ``leanat watch`` reads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LOST = 600  # seconds after which the note of a process on another machine count
 
 
 class Job:
-    """A note of this process in the folder of notes, from its beginning to its end; nothing where no folder is named."""
+    """A note of this process in the folder of notes, as long as it works; nothing is written if no folder is named."""
 
     def __init__(self, kind: str, name: str):
         folder = os.environ.get(FOLDER)
@@ -62,7 +62,7 @@ class Job:
 
 
 def running(folder: Path) -> Iterator[str]:
-    """A line for each job that works now, by its note; notes of processes that are gone are removed."""
+    """A line for each job that is running, from its note; notes of processes that have ended are removed."""
     for path in sorted(folder.glob("*.json")):
         try:
             note = json.loads(path.read_text())
@@ -111,9 +111,9 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """The epochs of one training: number, loss, examples kept, time left.
+    """The epochs of one training: number, loss, examples kept, remaining time.
 
-    Not ``shown``: of a process that trains with another one, which shows them for all.
+    ``shown`` is False for a process that trains together with another one, which shows the progress of both.
     """
 
     def __init__(self, epochs: int, name: str = "", shown: bool = True):

@@ -1,6 +1,6 @@
-"""The records that runs and attacks leave, JSON and arrays: of the right shape, or refused in one line that names the file.
+"""The files that runs and attacks write, JSON and arrays. A file of the wrong form is refused in one line that names it.
 
-What earlier versions did not write may be absent; a reader that needs it names it in ``need``, such as examples.test.
+Keys that earlier versions did not write may be absent; a reader that needs one names it in ``need``, such as examples.test.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _Record(BaseModel):
 
 
 class Piece(_Record):
-    """Who made a part of something: provenance."""
+    """The provenance of a part of a result."""
 
     device: str
     date: Annotated[str, Field(min_length=10)]
@@ -41,13 +41,13 @@ class Piece(_Record):
 
 
 class Made(Piece):
-    """A part of what is kept, with what it took."""
+    """The provenance of a part of a result, with its seconds."""
 
     seconds: Annotated[float, Field(ge=0)]
 
 
 class About(_Record):
-    """What stands beside the arrays of what an attack left: see ``runs.stored``."""
+    """The JSON beside the arrays of an attack's outcome: see ``runs.stored``."""
 
     spec: dict[str, Any]
     made_from: dict[str, str]
@@ -68,7 +68,7 @@ class PerClass(_Record):
 
 
 class Accuracy(_Record):
-    """A share of ``n`` images; null only where there are none. Where the right ones are counted, it is their share."""
+    """A share of ``n`` images; null only if n is 0. If the correct ones are counted, it must be their share."""
 
     accuracy: Share
     n: Count = None
@@ -108,7 +108,7 @@ class Measured(_Record):
 
 
 class Suite(_Record):
-    """What a suite of attacks came to: ``<run>/suites/<suite>.json``."""
+    """The results of a suite of attacks: ``<run>/suites/<suite>.json``."""
 
     attacks: dict[str, Attacked]
     suite: str = None
@@ -129,7 +129,7 @@ class Examples(_Record):
 
 
 class Metrics(_Record):
-    """What a training came to: ``metrics.json`` and ``finished.json``."""
+    """The results of a training: ``metrics.json`` and ``finished.json``."""
 
     spec: dict[str, Any]
     spec_hash: str
@@ -168,7 +168,7 @@ class Recipe(_Record):
 
 
 class Spec(_Record):
-    """What of a spec is read before ``plan.components``, which has a line for whatever else is wrong."""
+    """The part of a spec that is read before ``plan.components``, which reports everything else that is wrong."""
 
     data: Named
     recipe: Recipe
@@ -185,8 +185,8 @@ def suite(path: Path, *need: str) -> dict[str, Any]:
 
 
 def seconds_of(suite: dict[str, Any]) -> float:
-    """What all attacks and measures of a suite took, by the clock. Images that are made on each of several networks and tested
-    on all of them stand in the suite of each, which gets an equal part.
+    """Wall-clock seconds of all attacks and measures of a suite. If images are made on each of several networks and tested on all
+    of them, each network's suite gets an equal part of the time.
     """
     entries = [*suite["attacks"].values(), *suite.get("measures", {}).values()]
     return sum(
@@ -294,7 +294,7 @@ def check_numbers(path: Path, rows: Iterable[Mapping[str, str]], names: Iterable
 
 
 def wrong(kind: type[BaseModel], value: Any) -> list[str]:
-    """What a value has not got, or has of another kind, such as "clean.accuracy: Input should be ..."."""
+    """What is missing in a value or has the wrong type, such as "clean.accuracy: Input should be ..."."""
     try:
         kind.model_validate(value)
     except ValidationError as error:

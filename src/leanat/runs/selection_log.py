@@ -13,9 +13,9 @@ from leanat.runs import records
 
 
 class SelectionLog:
-    """Which examples were trained on, at which weight, from which epoch on; an entry whenever that changes.
+    """Which examples were trained on, with which weights, from which epoch on; one entry for each change.
 
-    There is one file per entry while training, so that a killed run has them all, and one file at the end.
+    During training there is one file per entry, so that none is lost if the run is killed; at the end there is a single file.
     """
 
     def __init__(self, path: Path, run: nouns.Run):

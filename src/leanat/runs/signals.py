@@ -1,4 +1,4 @@
-"""Being asked to stop: a scheduler's SIGTERM or SIGUSR1 before it takes the machine away, a user's Ctrl-C, a closed terminal."""
+"""Requests to stop: a scheduler's SIGTERM or SIGUSR1 before it takes the machine away, a user's Ctrl-C, a closed terminal."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Asked:
     def wait_for(
         self, children: Sequence[Popen], stop: Callable[[Popen], None] = lambda child: child.terminate()
     ) -> None:
-        """Returns when all these processes have ended; each is stopped when the signal comes, once."""
+        """Waits until all these processes have ended; when a signal comes, each of them is stopped, once."""
         signalled = False
         while any(child.poll() is None for child in children):
             if self() and not signalled:
@@ -60,9 +60,9 @@ def _handled(handler: Callable[[int, FrameType | None], None], *numbers: int) ->
 
 
 def interrupted_once() -> None:
-    """Makes the first Ctrl-C end the program as always, and answers any other in its last moments with a line.
+    """Makes the first Ctrl-C end the program as usual; further ones only print a line.
 
-    Snakemake ends its jobs after the first, and a second one would leave it in a traceback; the jobs hear it all the same.
+    Snakemake stops its jobs after the first Ctrl-C, and a second one would end it with a traceback. The jobs get both.
     """
     if threading.current_thread() is not threading.main_thread():
         return
@@ -79,7 +79,7 @@ def interrupted_once() -> None:
 
 @contextmanager
 def ending() -> Iterator[None]:
-    """Inside, SIGTERM ends the program as an exception does: temporary files are removed, and the status is AGAIN."""
+    """Within this context SIGTERM raises an exception, so that temporary files are removed; the exit status is AGAIN."""
 
     def end(number: int, frame: FrameType | None) -> None:
         raise Ended(AGAIN)
@@ -90,10 +90,10 @@ def ending() -> Iterator[None]:
 
 @contextmanager
 def heard() -> Iterator[Asked]:
-    """Inside, a signal is only noted, for the work to end at a good moment; a second one ends it at once.
+    """Within this context a signal is only noted, so that the work can stop at a safe point; a second one ends it at once.
 
-    Not where another process hands signals on (``HANDED_ON``, torchrun): a cluster signals every process of a job, so that one
-    wish to stop comes twice.
+    A second one is ignored if another process passes signals on to this one (``HANDED_ON``, torchrun): a cluster signals every
+    process of a job, so a single request arrives twice.
     """
     asked, twice = Asked(), HANDED_ON in os.environ or "LOCAL_RANK" in os.environ
 

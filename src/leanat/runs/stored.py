@@ -1,4 +1,4 @@
-"""What evaluations keep on disk, each matched by the network, the data, the runs and the spec that it was made from."""
+"""Files of outcomes, each of which records the network, the data, the runs and the spec that it was computed from."""
 
 from __future__ import annotations
 
@@ -118,14 +118,14 @@ def read_about(path: Path) -> dict[str, Any]:
 
 
 def say_others(kept: Sequence[StoredOutcome]) -> None:
-    """One line where outcomes are there that were made from something else."""
+    """Logs one line if there are outcomes that were computed from something else."""
     others = [words for words in (k.others() for k in kept) if words]
     if others:
         log.info("%s: outcomes of other %s are not used; attacked again", kept[0].folder, others[0])
 
 
 class Maker:
-    """Seconds and provenance of what this process adds to something kept."""
+    """Seconds and provenance of what this process adds to a saved outcome."""
 
     def __init__(self, before: Pieces, provenance: Mapping[str, Any]):
         self.before, self.started, self.own = before, time.perf_counter(), dict(provenance)

@@ -23,7 +23,7 @@ log = logging.getLogger("leanat")
 
 
 def train_runs(specs: list[tuple[str, dict[str, Any]]], arguments: argparse.Namespace) -> None:
-    """What is finished stays finished. Asked to stop, it saves the run and exits with a status of ``signals``.
+    """Trains those runs that are not finished. After a signal to stop, saves the run and exits with a status of ``signals``.
 
     Raises ConfigError with every problem of every spec that is not finished, before anything is trained.
     """
@@ -89,7 +89,7 @@ def check_specs(specs: list[tuple[str, dict[str, Any]]], arguments: argparse.Nam
 
 
 def _missing(specs: list[tuple[str, dict[str, Any]]], runs: Path, data_dir: str | None) -> Iterator[str]:
-    """A line for each data set, and each run of a spec, that is neither there nor among the specs before it."""
+    """A line for each data set that is missing, and for each run that a spec needs and that neither exists nor precedes it."""
     for name in dict.fromkeys(spec["data"]["name"] for _, spec in specs):
         try:
             if not data.is_data_set(name):
@@ -121,7 +121,7 @@ def check_counts(names: set[str], arguments: argparse.Namespace) -> None:
 
 
 def launch(processes: int) -> None:
-    """This command again, as several processes of torchrun on this machine, a GPU each where there are GPUs."""
+    """Starts this command again as several processes of torchrun on this machine, each with its own GPU if there are GPUs."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     with signals.heard() as asked:
         # A session of its own, so that Ctrl-C comes once, through us.

@@ -1,4 +1,4 @@
-"""Adversarial examples made on several networks and tried on each of them: Q-TART's in-transferability (section 4.4.2)."""
+"""Adversarial examples computed on several networks and tested on each of them: Q-TART's in-transferability (section 4.4.2)."""
 
 from __future__ import annotations
 

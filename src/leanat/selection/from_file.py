@@ -27,12 +27,12 @@ WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 @component("from_file")
 class FromFile:
-    """A selector of the user's. ``source``, ``file.py:Name`` or ``module:Name``, names a class, constructed with ``fraction=``.
+    """A selector of the user. ``source``, ``file.py:Name`` or ``module:Name``, is called with ``fraction=`` and returns a rule.
 
-    Its object is called with (run, split) at each selection, and returns the indices int64 [n] of the examples to KEEP, or these
-    with weights [n], or a Subset. It must not change the network or the data (``only_choosing``). ``content`` makes the code part
-    of a run's spec: it is the hash of the file, of the user's modules that it imports (also inside functions), and of the files
-    whose names are written in these (``hash_of``).
+    The rule is called with (run, split) at each selection, and returns the indices int64 [n] of the examples to KEEP, or
+    these with weights [n], or a Subset. It must not change the network or the data (``only_choosing``). ``content`` makes the
+    code part of a run's spec: it is the hash of the file, of the user's modules that it imports (also inside functions), and
+    of the files whose names are written in these (``hash_of``).
 
     Raises ValueError with one line if the source cannot be imported, fails, chooses examples that do not exist, changes network
     or data, or imports a module whose name stands in no import statement.

@@ -37,7 +37,7 @@ def at_last_layer(
 
     Afterwards the network is unchanged, including its BatchNorm statistics. During the pass, however, an attack in training
     mode updates these from batch to batch, and logits of evaluation mode are normalised by the updated ones. (Normalising by
-    those of the training would be more correct, but the published numbers were computed like this.) Memory: N (K + D) numbers
+    those of the training would be more correct, but the committed results were computed like this.) Memory: N (K + D) numbers
     per LastLayer.
     """
     net, all_of_it = run.net, unweighted(everyone(data))
