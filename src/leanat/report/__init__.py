@@ -1,4 +1,4 @@
-"""From results on disk to tables, figures and verdicts; reads files.
+"""Makes tables, figures and verdicts from the results on disk.
 
-Imports torch only to compose times (``composed``) and to compare counts of images (``counts``).
+Imports torch only to compose times (``composed``) and to compare numbers of images (``counts``).
 """

@@ -1,4 +1,4 @@
-"""What items ask for and will not get: metrics that no run has, cells that the papers' numbers do not have."""
+"""Checks the metrics and cells that items ask for: each metric must exist in a run, each cell in the papers' numbers."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from leanat.plan.items import TIMED
 from leanat.report.measures import FIRST, share_of
 from leanat.report.published import printed
 
-COLUMNS = ("epoch", "lr", "loss", "kept", "forward", "backward", "seconds")  # of every history
-# of all metrics
+COLUMNS = ("epoch", "lr", "loss", "kept", "forward", "backward", "seconds")  # columns of every history
+# keys of every run's metrics
 NUMBERS = ("epochs", "epoch_kept", "seconds", "wall_seconds", "peak_memory_mb", "parameters", "threads")
-BY_CLASS = ("planted_difficulty", "difficulty")  # numbers of the metrics, one for each class
-LISTS = ("classes_attacked",)  # of the metrics, which are no number
+BY_CLASS = ("planted_difficulty", "difficulty")  # keys of the metrics that hold one number per class
+LISTS = ("classes_attacked",)  # keys of the metrics that hold a list, not a number
 
 
 @dataclass(frozen=True)
 class Offer:
-    """What the runs of a cell have: columns of the history, numbers of the metrics, classes, a validation part.
+    """What the runs of a cell can provide: columns of the history, numbers of the metrics, classes, a validation part.
 
-    ``measures``: the numbers of each measure of the suite, or the pictures where the item shows these.
+    ``measures``: the numbers of each measure of the suite, or its pictures if the item shows pictures.
     """
 
     columns: tuple[str, ...]
@@ -46,7 +46,7 @@ class Offer:
 
     @property
     def summaries(self) -> list[str]:
-        """What a suite tells of all its attacks together; those on every test image count in the worst case."""
+        """The numbers over all attacks of a suite. "worst" needs an attack on every test image."""
         entries = [self.suite[name] for name in self.attacks]
         whole = any(e.get("holdout") is None and (e.get("examples") or self.test) >= self.test for e in entries)
         return ["masking"] * any("masking" in entry for entry in self.suite.values()) + ["worst"] * whole
@@ -58,10 +58,10 @@ def item_problems(
     hook_names: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]],
     measures: Mapping[str, Mapping[str, Any]],
 ) -> list[str]:
-    """Metrics that no run of an item will have, and cells that the papers' numbers do not have.
+    """A line for each metric that no run of its item will have, and for each cell that the papers' numbers do not have.
 
-    ``hook_names``: of each run, the columns and the numbers that its extras add to history and metrics; ``measures``: of each
-    evaluation, its measures by name. Cells of runs and evaluations that are not among these are passed over.
+    ``hook_names``: for each run, the columns and the numbers that its extras add to history and metrics. ``measures``: for each
+    evaluation, its measures by name. Cells with other runs or evaluations are not checked.
     """
     problems: dict[str, None] = {}
     for item in grid.items.values():
@@ -71,7 +71,7 @@ def item_problems(
         for name in dict.fromkeys(name for pair in item.options.get("doubt", []) for name in pair):
             if name not in metrics:
                 problems[f"{where}: options.doubt: no column of metric {name!r}{did_you_mean(name, metrics)}"] = None
-        first: dict[str, str] = {}  # where each is seen first
+        first: dict[str, str] = {}  # the place where each problem occurs first
         for row, column, cell in item.flat:
             at = f"{where}: row {row.label!r}, column {column.label!r}"
             if item.kind != "formula" and not cell.timed and set(cell.runs) <= hook_names.keys():
@@ -91,7 +91,7 @@ def item_problems(
 
 
 def _offer(grid: Grid, item: Item, cell: Cell, columns: Iterable[str], hook_names: Any, measures: Any) -> Offer | None:
-    """None for a cell without runs, or of an evaluation that is not among ``measures``."""
+    """The offer of a cell; None if it has no runs, or if its evaluation is not among ``measures``."""
     if not cell.runs or not set(cell.evaluations) <= measures.keys():
         return None
     data = grid.runs[cell.runs[0]].spec["data"]

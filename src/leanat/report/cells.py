@@ -1,4 +1,4 @@
-"""The cells of finished items, as their CSV files hold them, and of committed replications: what claims are tested on."""
+"""The cells on which claims are tested: those of finished items, read from their CSV, and those of committed replications."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ OTHER_RUNS = f"{NOT_MADE} from the runs of these settings"
 
 
 class Cell(NamedTuple):
-    """A cell of an item: its values by seed, or why it has none.
+    """A cell of an item: its values by seed, or the reason why it has none.
 
-    ``tested``: examples behind an accuracy, ``not_finite`` of them with logits that are not finite; ``right``: their
-    positions and what each adds to it (``report.examples``), if known. ``runs``: the trainings behind it.
+    ``tested``: number of examples behind an accuracy, ``not_finite`` of them with logits that are not finite; ``right``: their
+    positions and what each adds to the accuracy (``report.examples``), if known. ``runs``: the trainings behind the cell.
     """
 
     values: dict[int, float]
@@ -36,7 +36,8 @@ class Cell(NamedTuple):
 class Items:
     """The cells of a paper's finished items, at one scale; each file read once.
 
-    ``asked``: the items by name, as the settings have them. One whose file is of other runs than these is not made yet.
+    ``asked``: the items by name, as the settings have them. An item whose file has the numbers of other runs counts as not
+    made yet.
     """
 
     def __init__(self, folder: Path, scale: str, real: bool = False, asked: Mapping[str, Item] | None = None):
@@ -44,7 +45,7 @@ class Items:
         self._read: dict[tuple[str, str], dict[tuple[str, str], Cell] | str] = {}
 
     def cell(self, paper: str, item: str, row: str, column: str) -> Cell:
-        """The cell, or an empty one that says why."""
+        """The cell, or an empty cell with the reason."""
         if (paper, item) not in self._read:
             self._read[paper, item] = self._load(paper, item)
         cells = self._read[paper, item]
@@ -53,7 +54,7 @@ class Items:
         return cells.get((row, column)) or Cell({}, f"{item} has no cell {row!r}, {column!r}")
 
     def time_spread(self, paper: str) -> float | None:
-        """By how much the repeats of the paper's measured times differ, as a share; None where that is not recorded."""
+        """The relative difference between repeats of the paper's measured times; None if it is not recorded."""
         path = self.folder / "timings" / f"{paper}.json"
         try:
             return float(json.loads(path.read_text(encoding="utf-8"))["spread"])
@@ -61,7 +62,7 @@ class Items:
             return None
 
     def _load(self, paper: str, item: str) -> dict[tuple[str, str], Cell] | str:
-        """Its cells, or in what way it is not made yet."""
+        """The cells of an item, or the reason why the item counts as not made yet."""
         if self.real:
             path = self.folder / paper / f"{item}.csv"
             entries = replicated.load(paper, item, self.folder).items()
@@ -85,7 +86,7 @@ class Items:
 
 
 def _agreeing(right: np.ndarray | None, cell: Cell) -> np.ndarray | None:
-    """Outcomes that are those of the cell's accuracy; None for a file that is older than the CSV beside it."""
+    """The outcomes ``right`` if they give the cell's number; None if not, as in a file that is older than the CSV beside it."""
     if right is None or not cell.values:
         return None
     return right if abs(100 * right[1].mean() - statistics.fmean(cell.values.values())) < 0.01 else None
@@ -109,16 +110,16 @@ def _read_cell(row: Mapping[str, str]) -> Cell:
 def by_seed(text: str, runs: str, of_item: str) -> dict[int, float]:
     """The values of a cell by seed, from the columns ``values``, ``runs`` and ``seeds`` of the item's CSV.
 
-    Of random subsets drawn several times, the mean for each seed. Seeds are those in the names of the runs, one for each
-    value, or without names those of the item, of which each has as many values, one after the other. Where a run's or a
-    seed's number is lacking, nothing can be paired, and there are no values.
+    The seeds are those in the names of the runs, one run for each value. Without names they are the seeds of the item, and
+    each has equally many values, one after the other. A seed with several values, from several random subsets, gets their
+    mean. If the number of a run or of a seed is missing, nothing can be paired, and the result is empty.
     """
     values, seeds, names = json.loads(text), json.loads(of_item), runs.split()
     if values and len(names) == len(values):
         seeds = [seed_of(name) for name in names]
     elif names and len(values) > 1:
         return {}
-    # one number of an item of several seeds is a time or arithmetic, or was chosen by all of its runs
+    # a single number in an item of several seeds is a time or arithmetic, or was chosen by all of its runs together
     if not seeds or (len(values) == 1 and len(seeds) > 1):
         return dict(enumerate(values))
     if len(values) % len(seeds):

@@ -1,4 +1,4 @@
-"""What a run trained on, by class and over time: for a terminal, and as CSV."""
+"""The examples that a run trained on, by class and over time: as text for a terminal, and as CSV."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from leanat.core.files import write_csv
 from leanat.report.run_files import Selection, folder_of, selection
 from leanat.runs import identity
 
-SHOWN = 8  # entries side by side
+SHOWN = 8  # selections side by side
 
 
 def make(run: str, results: Path, out: Path | None) -> str:
-    """How many examples of each class each selection held. ``out``: every entry as CSV. Raises ConfigError."""
+    """A table of the number of examples of each class in each selection. ``out``: all selections as CSV. Raises ConfigError."""
     folder = folder_of(run, results)
     metrics = identity.read_run(folder, "examples.train", "epochs")
     record = selection(folder, metrics["spec"], metrics["examples"]["train"])
@@ -27,13 +27,13 @@ def make(run: str, results: Path, out: Path | None) -> str:
 
 
 def some(record: Selection) -> list[int]:
-    """At most SHOWN entries, the first and the last among them."""
+    """The positions of at most SHOWN selections, including the first and the last."""
     last = len(record.epochs) - 1
     return sorted({round(k * last / (SHOWN - 1)) for k in range(SHOWN)}) if last >= SHOWN else list(range(last + 1))
 
 
 def table(record: Selection, epochs: int) -> tuple[list[list[str]], list[str]]:
-    """Rows and heads: a row for each class and one for all, a column for each entry that is shown."""
+    """Rows and heads: a row for each class and one for all classes, a column for each selection that is shown."""
     entries = some(record)
     ends = [*(epoch - 1 for epoch in record.epochs[1:]), epochs]
     spans = [str(record.epochs[k]) if record.epochs[k] == ends[k] else f"{record.epochs[k]}–{ends[k]}" for k in entries]
@@ -49,7 +49,7 @@ def table(record: Selection, epochs: int) -> tuple[list[list[str]], list[str]]:
 
 
 def write(record: Selection, path: Path) -> None:
-    """A row for each entry and example: from which epoch on, which example, its class and its weight."""
+    """A row for each selection and example: the epoch from which it holds, the example's index, its class and its weight."""
     rows = [["from_epoch", "example", "class", "weight"]]
     for epoch, index, weight in zip(record.epochs, record.index, record.weight, strict=True):
         classes = [""] * len(index) if record.labels is None else record.labels[index].tolist()

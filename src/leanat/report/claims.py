@@ -1,4 +1,4 @@
-"""The papers' claims (``papers/<paper>/claims.py``) against the numbers of finished items: docs/verdicts.md."""
+"""Tests the papers' claims (``papers/<paper>/claims.py``) on the numbers of finished items; see docs/verdicts.md."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ from leanat.report.verdict import (
 from leanat.runs import records
 
 FULL = "paper"  # the scale of the papers' own settings
-FAR = 5.0  # usual standard deviations of a paper's effects: a seed so far from the median of its cell is outlying
-FAR_POINTS = 5.0  # and at least so many points
+FAR = 5.0  # a seed is outlying if it is further from its cell's median than so many usual standard deviations of the paper
+FAR_POINTS = 5.0  # and further than so many points
 
 
 @dataclass(frozen=True)
 class CaseResult:
-    """A case of a claim, or a part of one: its cells by name, and the effect by seed and over the seeds.
+    """A case of a claim, or a part of a case: its cells by name, and the effect of each seed and over the seeds.
 
     ``acting``: the cells that the effect depends on.
     """
@@ -55,7 +55,7 @@ class CaseResult:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the ledger: a claim, its verdict at a scale, and the effect of the case that decides."""
+    """A line of the ledger: a claim, its verdict at a scale, and the effect of the case that decides the verdict."""
 
     claim: Claim
     scale: str
@@ -66,29 +66,29 @@ class Line:
     high: float | None = None
     n: int | None = None
     used: int = 0  # cases that have numbers
-    more: str = ""  # what would decide it
+    more: str = ""  # what would decide the claim
     origin: str = "this run"
-    looks: tuple[int, ...] = ()  # at which it was tested
+    looks: tuple[int, ...] = ()  # the looks at which the claim was tested
     decision: Decision | None = None
-    signs: tuple[int, int] | None = None  # seeds on the claim's side of its bound, and those on either
+    signs: tuple[int, int] | None = None  # number of seeds on the claim's side of its bound, and on either side
     outlying: str = ""  # seeds far from the others of their cell
-    shown: str = ""  # the cells that the effect is of, where there are several cases or parts
-    chances: Mapping[int, float] = field(default_factory=dict)  # that later looks decide it
+    shown: str = ""  # the cells from which the effect is computed, if there are several cases or parts
+    chances: Mapping[int, float] = field(default_factory=dict)  # the probability that each later look decides the claim
     cases: tuple[CaseResult, ...] = ()
-    by_mean: bool = False  # whether the mean of the cases rejected it, which is then the effect
-    examples: float = 0.0  # the effect's error over test images; 0: its interval is over seeds alone
-    prior: Prior = NO_PRIOR  # that of the effect shown
-    priors: Priors = NO_PRIORS  # those of its cases
-    family: int = 0  # hypotheses that are corrected for together
+    by_mean: bool = False  # whether the mean of the cases rejected the claim; the effect is then this mean
+    examples: float = 0.0  # the effect's standard error over test images; 0: its interval is over seeds only
+    prior: Prior = NO_PRIOR  # the prior of the effect that is shown
+    priors: Priors = NO_PRIORS  # the priors of the cases
+    family: int = 0  # number of hypotheses in the correction for multiple testing
 
     @property
     def partial(self) -> bool:
-        """Whether a verdict rests on some of the claim's cases alone."""
+        """Whether the verdict rests on only some of the claim's cases."""
         return 0 < self.used < len(self.claim.cases)
 
 
 def load(paper: str) -> list[Claim]:
-    """The claims that a paper's ``claims.py`` lists; none where it has no such file. Raises ValueError."""
+    """The claims that a paper's ``claims.py`` lists; an empty list if there is no such file. Raises ValueError."""
     name = f"leanat.papers.{paper}.claims"
     if importlib.util.find_spec(name) is None:
         return []
@@ -101,15 +101,15 @@ def load(paper: str) -> list[Claim]:
 def ledger(claims: list[Claim], items: Items, planned: bool = False, beside: int = 0) -> list[Line]:
     """A line for each claim of one paper.
 
-    Holm's correction is over the claims that have reached the first look; where seeds are ``planned`` (``leanat decide``
-    chooses by what it has seen), over all that it could have chosen, those that wait for an item among them. ``beside``:
-    further claims of the paper that are tested elsewhere.
+    Holm's correction counts the claims that have reached the first look. If seeds are ``planned``, by ``leanat decide``, which
+    chooses claims by the results so far, it counts all claims that could have been chosen, also those whose items are not made
+    yet. ``beside``: number of further claims of the paper that are tested elsewhere.
     """
     begun = [_line(claim, items) for claim in claims]
     absent = sum(over_seeds(line.claim, items.scale) and line.verdict == "not run yet" for line, _ in begun)
     with_cases = [(line.claim, cases) for line, cases in begun if cases]
     result = procedure(with_cases, planned, beside + absent * planned)
-    planned_family = len(with_cases) + absent + beside  # that of ``leanat decide``, which would add the seeds
+    planned_family = len(with_cases) + absent + beside  # the family for ``leanat decide``, which would add the seeds
     tests, origin, lines = iter(result.tests), "replicated" if items.real else "this run", []
     for line, cases in begun:
         if cases:
@@ -122,7 +122,7 @@ def ledger(claims: list[Claim], items: Items, planned: bool = False, beside: int
 
 @dataclass(frozen=True)
 class Tested:
-    """A claim that has reached the first look: what the looks found, what all seeds say, and the decision."""
+    """A claim that has reached the first look: the test at each look, the test with all seeds, and the decision."""
 
     looks: Mapping[int, TestResult]
     now: TestResult
@@ -131,7 +131,10 @@ class Tested:
 
 @dataclass(frozen=True)
 class PaperResult:
-    """Those of a paper, None for a claim that no effect could decide yet; ``family``: how many are corrected for."""
+    """The tested claims of a paper, with None for a claim that no effect could decide yet.
+
+    ``family``: number of hypotheses in the correction for multiple testing.
+    """
 
     tests: tuple[Tested | None, ...]
     priors: Priors
@@ -159,10 +162,10 @@ def procedure(
 
 
 def _confirmed(decision: Decision, now: TestResult) -> Decision:
-    """Withheld where all seeds together, later ones included, no longer say by themselves what a look decided: one-sided, at
-    the level of one end of a 95 % interval, so that the interval that is shown leaves out the bound.
+    """The decision, or "inconclusive" if a one-sided test on all seeds, later ones included, does not confirm it.
 
-    A claim whose support is withheld may have been rejected by another look.
+    That test has the level of one end of a 95 % interval, so for every verdict the interval that is shown excludes the bound.
+    A claim that was supported at one look, and is not confirmed, may have been rejected at another look.
     """
     p = {"supported": now.support if now.large else 1.0, "not supported": now.reject}.get(decision.verdict, 0.0)
     if p < ALPHA / 2:
@@ -178,7 +181,7 @@ def _points(claim: Claim) -> bool:
 
 
 def _line(claim: Claim, items: Items) -> tuple[Line, tuple[CaseResult, ...]]:
-    """A line without a test, or the cases to be tested, a case for each part of the claim."""
+    """The line of a claim without a test, or a line and the cases to be tested, one for each case and part of the claim."""
     if reason := not_tested_at(claim, items.scale):
         verdict = "not testable" if claim.untestable else f"not tested at {items.scale}"
         return Line(claim, items.scale, verdict, reason), ()
@@ -200,7 +203,7 @@ def _line(claim: Claim, items: Items) -> tuple[Line, tuple[CaseResult, ...]]:
 
 
 def _priors(tested: Sequence[tuple[Claim, tuple[CaseResult, ...]]]) -> Priors:
-    """What a paper's effects in points borrow from one another: by their first look, so that their later ones change nothing."""
+    """The priors of a paper's effects in points. They use the seeds of the first look only, so later seeds do not change them."""
     first = LOOKS[0]
     looked = [case for claim, cases in tested if _points(claim) for case in cases if case.effect.n >= first]
     kinds = ([case for case in looked if bool(case.effect.examples) is of_images] for of_images in (True, False))
@@ -213,7 +216,7 @@ def _over(by_seed: Mapping[int, float], error: float, most: int | None = None) -
 
 
 def _judge(claim: Claim, cases: Sequence[CaseResult], priors: Priors, look: int | None = None) -> TestResult:
-    """The test at a look; without one by all seeds. Cases that have not reached the first look count for nothing."""
+    """The test with the seeds of a look, or without ``look`` with all seeds. Cases before their first look give no evidence."""
     expect, points = claim.parts()[0].expect, _points(claim)
     effects = [
         _over(c.by_seed, c.effect.examples, look) if c.effect.n >= LOOKS[0] else replace(c.effect, sd=None)
@@ -226,17 +229,17 @@ def _judge(claim: Claim, cases: Sequence[CaseResult], priors: Priors, look: int 
 
 
 def _overall(cases: Sequence[CaseResult], look: int | None) -> CaseResult | None:
-    """The mean of the cases by seed, without their cells; None where they have too few seeds in common.
+    """The mean of the cases for each seed, without their cells; None if the cases have too few seeds in common.
 
-    Its variance is at least what it would be were the cases independent: three means can agree by chance where the cases do
-    not, of seeds that have a collapse each, say.
+    Its variance is at least the variance for independent cases: the means of three seeds can agree by chance although the cases
+    do not, for example if there is a collapsed training in each seed.
     """
     common = sorted(set.intersection(*(set(case.by_seed) for case in cases)))[:look]
     if len(common) < max(LOOKS[0], look or 0) or len(cases) < 2:
         return None
     rows = [[case.by_seed[seed] for case in cases] for seed in common]
     alone = statistics.fmean((spread(values) or 0.0) ** 2 for values in zip(*rows, strict=True)) / len(cases)
-    # The cases share their test images, at worst wholly: the mean of their errors, no smaller.
+    # The cases may have all test images in common. The error is therefore the mean of their errors, and not smaller.
     error = statistics.fmean(case.effect.examples for case in cases)
     by_seed = {seed: statistics.fmean(values) for seed, values in zip(common, rows, strict=True)}
     effect = _over(by_seed, error)
@@ -285,9 +288,8 @@ def _decided(line: Line, one: Tested, levels: tuple[float, float], priors: Prior
 
 
 def _levels(cases: Sequence[CaseResult], claim: Claim, family: int) -> tuple[float, float]:
-    """What a case for a claim, and one against it, need at a look that has all of the error: Bonferroni over claims and cases.
-
-    A little too little, where the tests correct by Holm.
+    """The levels that a case for a claim, and one against it, must reach at a look with all of the error: Bonferroni over claims
+    and cases. They are a little too strict, since the tests use Holm's correction.
     """
     expect, level = claim.parts()[0].expect, ALPHA / max(1, family)
     needed = expect.needed(len(cases))
@@ -296,7 +298,8 @@ def _levels(cases: Sequence[CaseResult], claim: Claim, family: int) -> tuple[flo
 
 
 def _signs(case: CaseResult, expect: Expect) -> tuple[int, int] | None:
-    """Seeds on the claim's side of the bound, and all that are not on it: the sign test, which no collapse misleads."""
+    """The number of seeds on the claim's side of the bound, and of all that do not equal it: for the sign test, which is robust
+    against collapsed trainings. None for claims of the kind "within"."""
     if expect.sign == "within":
         return None
     gaps = [gap(value, expect) for value in case.by_seed.values()]
@@ -304,7 +307,7 @@ def _signs(case: CaseResult, expect: Expect) -> tuple[int, int] | None:
 
 
 def _cells(case: CaseResult) -> str:
-    """Where the cells stand that an effect is of: ``table1, PGD-20: OURS; MART``, a column after the other."""
+    """The places of the cells from which an effect is computed, column by column: ``table1, PGD-20: OURS, MART``."""
     rows: dict[tuple[str, str], list[str]] = {}
     for item, row, column in (case.places[name] for name in case.acting):
         rows.setdefault((item, column), []).append(row)
@@ -312,7 +315,7 @@ def _cells(case: CaseResult) -> str:
 
 
 def _outlying(case: CaseResult, prior: Prior) -> str:
-    """Cells with a seed far from the others, with the values of all: a mean and its interval say little of a collapse."""
+    """The cells with a seed far from the others, with all their values, since a mean and its interval hide a collapse."""
     far = max(FAR_POINTS, FAR * math.sqrt(prior.variance))
     outliers = []
     for name, cell in ((name, case.cells[name]) for name in case.acting):
@@ -324,7 +327,7 @@ def _outlying(case: CaseResult, prior: Prior) -> str:
 
 
 def _more(chances: Mapping[int, float]) -> str:
-    """What the later looks are worth, in words."""
+    """The probability that later looks decide a claim, in words."""
     if not chances:
         return f"undecided at the last look, {LOOKS[-1]} seeds"
     best = max(chances.values())
@@ -336,7 +339,7 @@ def _more(chances: Mapping[int, float]) -> str:
 
 
 def _waiting(line: Line, levels: tuple[float, float], priors: Priors) -> Line:
-    """No effect could decide the claim with the seeds that its cases have."""
+    """The line of a claim that no effect could decide with the seeds that its cases have."""
     expect = line.claim.parts()[0].expect
     now = judge([replace(c.effect, sd=None) for c in line.cases], expect, _points(line.claim))
     cases = [line.cases[place].effect for place in (now.shown, now.against)]
@@ -355,7 +358,7 @@ def _waiting(line: Line, levels: tuple[float, float], priors: Priors) -> Line:
 
 
 def not_tested_at(claim: Claim, scale: str) -> str | None:
-    """Why a claim is not tested at this scale, whatever was run there; None where it is."""
+    """The reason why a claim is not tested at this scale, whatever was run; None if it is tested."""
     if claim.untestable:
         return claim.untestable
     if claim.kind == "level" and scale != FULL:
@@ -366,15 +369,15 @@ def not_tested_at(claim: Claim, scale: str) -> str | None:
 
 
 def over_seeds(claim: Claim, scale: str) -> bool:
-    """Whether a claim is tested over seeds at this scale: one of those that are corrected for together."""
+    """Whether a claim is tested over seeds at this scale, and so counts in the correction for multiple testing."""
     return claim.kind not in ("time", "arithmetic") and not not_tested_at(claim, scale)
 
 
-Whole = tuple[Mapping[str, tuple[str, str, str]], dict[str, Cell]]  # where the cells of a case stand, and the cells
+Whole = tuple[Mapping[str, tuple[str, str, str]], dict[str, Cell]]  # the places of a case's cells, and the cells
 
 
 def _cases(claim: Claim, items: Items) -> tuple[list[Whole], set[str]]:
-    """The cases that have all their numbers, and why the others have not."""
+    """The cases that have all their numbers, and the reasons why the others lack some."""
     whole, reasons = [], set()
     for names in claim.cases:
         case = {name: items.cell(claim.paper, *where) for name, where in names.items()}
@@ -393,7 +396,7 @@ def _not_finite(cases: Sequence[Mapping[str, Cell]]) -> str:
 
 
 def _series(claim: Claim, case: Mapping[str, Cell]) -> dict[int, float]:
-    """The effect by seed, over the seeds that all cells of the case have: their runs are paired."""
+    """The effect of each seed that all cells of the case have; the runs are paired by seed."""
     seeds = set.intersection(*(set(cell.values) for cell in case.values()))
     printed = {name + PAPER: cell.published for name, cell in case.items()}
     effects = {}
@@ -405,9 +408,9 @@ def _series(claim: Claim, case: Mapping[str, Cell]) -> dict[int, float]:
 
 
 def _case(claim: Claim, whole: Sequence[Whole]) -> CaseResult | None:
-    """The mean effect of the cases by seed, with its uncertainty; cells of several cases are numbered.
+    """The mean effect of the cases for each seed, with its uncertainty; the names of the cells of several cases are numbered.
 
-    Over the seeds that all of them have; None where there is none.
+    Only seeds that all cases have are used; None if there is no such seed.
     """
     cases = [cells for _, cells in whole]
     series = [_series(claim, case) for case in cases]
@@ -427,7 +430,7 @@ def _case(claim: Claim, whole: Sequence[Whole]) -> CaseResult | None:
 def _exact(claim: Claim, cases: list[dict[str, Cell]], items: Items, remarks: str) -> Line:
     values = [statistics.fmean(_series(claim, case).values()) for case in cases]
     values = [statistics.fmean(values)] if claim.expect.of == "mean" else values
-    # A ratio of two times differs by both.
+    # The ratio of two times has the measurement error of both.
     spread = items.time_spread(claim.paper) if claim.kind == "time" else None
     tolerance = max(TIMES, 2 * (spread or 0.0)) if claim.kind == "time" else 0.0
     verdict, place = exact(values, claim.expect, tolerance)
@@ -438,6 +441,6 @@ def _exact(claim: Claim, cases: list[dict[str, Cell]], items: Items, remarks: st
 
 
 def errata(folder: Path, paper: str) -> list[tuple[str, str]]:
-    """Contradictions inside a paper: id, and what contradicts what (checked by tests/report/test_errata.py)."""
+    """Contradictions inside a paper: the id and a description of each (checked by tests/report/test_errata.py)."""
     rows = records.rows(folder / "claims.csv", "id", "paper", "claim", again=records.COMMITTED)
     return [(r["id"], r["claim"]) for r in rows if r["paper"] == paper and r["id"].startswith("erratum")]

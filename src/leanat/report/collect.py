@@ -1,4 +1,4 @@
-"""Several PDFs made one: every page of every input, unscaled and uncropped, in the order given."""
+"""Joins several PDFs into one: every page of every input, unscaled and uncropped, in the order given."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from leanat.core.files import atomic_write
 
 
 def collect(inputs: Sequence[Path | str], output: Path | str) -> int:
-    """Write ``output`` and return its number of pages; ValueError if an input is no PDF. Same inputs, same bytes."""
+    """Writes ``output`` and returns its number of pages. Raises ValueError if an input is no PDF. Same inputs, same bytes."""
     from pypdf import PdfWriter
     from pypdf.errors import PdfReadError
 

@@ -1,4 +1,4 @@
-"""Times, memory and savings of an item, composed of measured primitives and of what the selectors plan (``cost.predict``)."""
+"""Times, memory and savings of an item, computed from measured primitives and the selectors' plans (``cost.predict``)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from leanat.report.sources import Sources
 
 
 def number(cell: Cell, sources: Sources, paper: float | None = None) -> float | None:
-    """In the unit that the metric names; or set against a reference, or against the ``paper``'s number.
+    """The number of a cell in the unit of its metric, or compared with a reference, or with the ``paper``'s number.
 
-    None for the decoding of files where there are none.
+    None for the decoding of files if the data set is not read from files.
     """
     match cell.metric:
         case "removed":
@@ -30,9 +30,9 @@ def number(cell: Cell, sources: Sources, paper: float | None = None) -> float | 
     match cell.metric:
         case "seconds_per_epoch":
             return own
-        case "minutes_per_epoch" if cell.against:  # over the reference's epochs: on coresets there are fewer
+        case "minutes_per_epoch" if cell.against:  # over the reference's epochs, since coresets have fewer
             return own * epochs / _epochs(cell.against.timed) / 60
-        case "minutes_per_epoch":  # of several trainings over the epochs of all
+        case "minutes_per_epoch":  # of several trainings: divided by the epochs of all
             return _all(cell, own, sources) / sum(map(_epochs, (cell.timed, *cell.also))) / 60
         case "speedup_per_epoch":
             return _seconds(cell.against.timed, None, sources) / own
@@ -69,7 +69,7 @@ def _megabytes(part: Timed, sources: Sources) -> float:
 
 
 def _all(cell: Cell, own: float, sources: Sources) -> float:
-    """Seconds of all the trainings of a cell, of which its own takes ``own`` an epoch."""
+    """Seconds of all trainings of a cell; ``own``: seconds per epoch of the cell's own training."""
     return own * _epochs(cell.timed) + sum(_whole(part, sources) for part in cell.also)
 
 
@@ -82,7 +82,7 @@ def _seconds(part: Timed, share: float | None, sources: Sources) -> float:
 
 
 def _attack_share(cell: Cell, sources: Sources) -> float | None:
-    """Share of the attack steps by the groups of the cell's runs, or as the speed-up printed for Bullet-Train implies it."""
+    """The share of the attack steps that Bullet-Train makes, from the groups in the cell's runs or from its printed speed-up."""
     if cell.anchor:
         part = cell.anchor.timed
         speed_up = printed(sources.item.paper, cell.anchor.published, sources.papers)
@@ -96,7 +96,7 @@ def _attack_share(cell: Cell, sources: Sources) -> float | None:
 
 
 def _groups(run: str, sources: Sources) -> dict[str, float]:
-    """Bullet-Train's mean shares of boundary and robust examples over a training."""
+    """Bullet-Train's shares of boundary and robust examples, averaged over a training."""
     history, where = sources.history(run), f"history.csv of {run}"
     columns = {g: [float(named(row, f"bullet_{g}", where)) for row in history] for g in ("boundary", "robust")}
     return {g: sum(shares) / len(shares) for g, shares in columns.items()}

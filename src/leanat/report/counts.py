@@ -1,4 +1,4 @@
-"""Whether runs were made from as many images and classes as ``config/datasets.yaml`` says, by what they themselves record."""
+"""Checks that runs were made from as many images and classes as ``config/datasets.yaml`` says; the runs record their numbers."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from leanat.runs import identity, records
 
 
 def check(item: Item, grid: Grid, results: Path, keep: bool = False) -> None:
-    """Raises IdentityError for a finished run of the item, or one that it is trained from, on a set of image files of other
-    counts than ``datasets.yaml`` says, unless ``other_counts`` is set, so that the foot says it.
+    """Raises IdentityError if a finished run of the item, or a run that it starts from, used image files whose numbers of images
+    or classes differ from ``datasets.yaml``. With the setting ``other_counts`` this is allowed, and the foot says it.
 
-    ``keep``: the numbers are to stand beside those of the papers, without a foot; then ``other_counts`` does not help.
+    ``keep``: the numbers are kept in ``replicated/``, where they have no foot; then ``other_counts`` has no effect.
     """
     if grid.settings.get("other_counts") and not keep:
         return

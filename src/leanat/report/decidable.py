@@ -1,7 +1,7 @@
-"""Which claims a scale can decide at all: read off the configuration, before anything runs.
+"""Finds the claims that a scale can decide at all, from the configuration, before anything runs.
 
-A claim is decidable where it would become ``supported`` if its effects were as large and as clear as one likes, and ``not
-supported`` if they were as clear the other way. Cases of one trial show no spread over seeds.
+A claim is decidable if it would be ``supported`` for arbitrarily large and clear effects, and ``not supported`` for equally
+clear effects in the other direction. A case with one seed shows no spread over seeds.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from leanat.report.verdict import few_trials, out_of_reach
 def undecidable(
     claims: Iterable[Claim], items: Mapping[str, Item], seeds: Mapping[str, int], scale: str
 ) -> Iterator[tuple[str, str]]:
-    """The id and a reason of each claim that names a cell which is not there, or that ``scale`` tests over seeds and no
-    effect could decide, or only one way.
+    """The id of each claim with a fault, and the reason: it names a cell that does not exist, or ``scale`` tests it over seeds
+    although no effect could decide it, or only in one direction.
 
-    ``items``: the resolved items by ``<paper>/<item>``; ``seeds``: of each run.
+    ``items``: the resolved items by ``<paper>/<item>``; ``seeds``: the seed of each run.
     """
     for claim in claims:
         for cell in dict.fromkeys(cell for case in claim.cases for cell in case.values()):
@@ -44,13 +44,13 @@ def undecidable(
 def _trials(
     paper: str, case: Mapping[str, tuple[str, str, str]], items: Mapping[str, Item], seeds: Mapping[str, int]
 ) -> int:
-    """The seeds that all cells of the case have in common; 0 where one of them is not run at this scale."""
+    """The number of seeds that all cells of the case have in common; 0 if one of the cells is not run at this scale."""
     own = [_seeds(items.get(f"{paper}/{item}"), row, column, seeds) for item, row, column in case.values()]
     return len(set.intersection(*own))
 
 
 def _unknown(paper: str, item: str, row: str, column: str, items: Mapping[str, Item]) -> str:
-    """What of a cell's name is not there, with the nearest that is."""
+    """The part of a cell's name that does not exist, with the nearest name that does."""
     planned_item = items.get(f"{paper}/{item}")
     if planned_item is None:
         return f"there is no item {paper}/{item}{nearest(f'{paper}/{item}', items)}"

@@ -1,4 +1,4 @@
-"""Two runs side by side: where their specs differ, and what came of it."""
+"""Two runs side by side: the differences of their specs, and the results of both."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from leanat.report.run_files import folder_of, leaves
 from leanat.runs import identity, records
 
 ABSENT = "–"
-NEED = (  # of the metrics
+NEED = (  # keys of the metrics
     "clean", "examples.train", "examples.forward", "examples.backward", "epochs", "seconds", "device", "revision", "date",
 )  # fmt: skip
 
 
 class Row(NamedTuple):
-    """What is compared, and how the first and the second run have it."""
+    """The name of a compared value, and the value in the first and in the second run."""
 
     what: str
     first: str
@@ -27,7 +27,7 @@ class Row(NamedTuple):
 
 
 def make(first: str, second: str, results: Path, out: Path | None) -> str:
-    """Both runs as Markdown, which is also for a terminal; ``out``: the same as a file. Raises ConfigError."""
+    """Both runs as Markdown, which can also be read in a terminal; ``out``: a file with the same. Raises ConfigError."""
     folders = [folder_of(run, results) for run in (first, second)]
     metrics = [identity.read_run(folder, *NEED) for folder in folders]
     both = [facts(m, summaries(folder)) for m, folder in zip(metrics, folders, strict=True)]
@@ -51,7 +51,7 @@ def summaries(folder: Path) -> list[dict[str, Any]]:
 
 
 def differences(first: Mapping[str, str], second: Mapping[str, str]) -> list[Row]:
-    """The settings that are not the same in both."""
+    """The settings that differ between both runs."""
     return [row for row in side_by_side(first, second) if row.first != row.second]
 
 
@@ -60,7 +60,7 @@ def side_by_side(first: Mapping[str, str], second: Mapping[str, str]) -> list[Ro
 
 
 def facts(metrics: Mapping[str, Any], suites: list[dict[str, Any]]) -> dict[str, str]:
-    """What came of a run, by name: accuracies with their 95 % interval over test images, what it took, where it was."""
+    """The results of a run, by name: accuracies with their 95 % interval over test images, cost, machine."""
     examples = metrics["examples"]
     accuracies = {"clean accuracy (%)": accuracy(metrics["clean"])}
     accuracies |= {f"{suite}: {name} (%)": accuracy(attack) for suite, name, attack in attacked(suites)}
@@ -78,13 +78,13 @@ def facts(metrics: Mapping[str, Any], suites: list[dict[str, Any]]) -> dict[str,
 
 
 def attacked(suites: list[dict[str, Any]]) -> list[tuple[str, str, dict[str, Any]]]:
-    """Suite, attack, and what came of it, of every attack that has an accuracy."""
+    """The suite, the attack and its result, for every attack that has an accuracy."""
     every = ((suite["suite"], name, attack) for suite in suites for name, attack in suite["attacks"].items())
     return [(suite, name, attack) for suite, name, attack in every if attack.get("accuracy") is not None]
 
 
 def accuracy(outcome: Mapping[str, Any]) -> str:
-    """In percent, with the interval over the test images where there is one."""
+    """The accuracy in percent, with its interval over the test images if there is one."""
     if "low" not in outcome:
         return f"{100 * outcome['accuracy']:.1f}"
     low, high = (100 * outcome[k] for k in ("low", "high"))
@@ -92,7 +92,7 @@ def accuracy(outcome: Mapping[str, Any]) -> str:
 
 
 def table(title: str, rows: list[Row], heads: list[str]) -> str:
-    """A Markdown table, its columns as wide as their widest cell; nothing without rows."""
+    """A Markdown table, its columns as wide as their widest cell; empty if there are no rows."""
     if not rows:
         return ""
     return f"## {title}\n\n" + tabulate(rows, ["", *heads], tablefmt="github", disable_numparse=True)

@@ -1,7 +1,7 @@
-"""The error of an effect that comes from the choice of test examples: from the outcomes of each, where they are kept.
+"""The error of an effect that comes from the choice of test examples, computed from the outcome of each example if known.
 
-Beside the CSV of a finished item stands an npz: for every accuracy which examples were tested, and what each adds to the
-cell's number: by what share of its runs it was answered rightly.
+Beside the CSV of a finished item there is an npz file. For every accuracy it lists the tested examples and what each adds to
+the cell's number: the share of the cell's runs that classify the example correctly.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from leanat.runs import records
 if TYPE_CHECKING:
     from leanat.report.cells import Cell
 
-# By row and column [2, examples]: positions, and what each adds to the number, which is 100 times the mean of it.
+# By row and column an array [2, examples]: positions, and what each example adds; the cell's number is 100 times its mean.
 Outcomes = dict[tuple[str, str], np.ndarray]
 
 
 def of_item(item: planned.Item, results: Path) -> Outcomes:
-    """The outcomes of every cell whose runs or suites kept them."""
+    """The outcomes of every cell for which the runs or suites have saved them."""
     folder = results / "runs"
     suites = {e.partition("/")[0]: folder / f"{e}.json" for e in item.evaluations}
     shares_by_cell = {(row.name, column.name): _shares(cell, suites, folder) for row, column, cell in item.flat}
@@ -45,11 +45,12 @@ def write(outcomes: Outcomes, path: Path) -> None:
 
 
 def _shares(cell: planned.Cell, suites: Mapping[str, Path], folder: Path) -> np.ndarray | None:
-    """Positions of the tested examples and the share of runs (and of the metric's attacks) that are right; None if unknown.
+    """The positions of the tested examples and the share of runs (and of the metric's attacks) that are correct on each; None
+    if unknown.
 
-    For a cell that is set against another training: what each example adds to the difference, or, to first order, to the
-    share by which the accuracy is below the other's; likewise where the number is of a part of the examples. The mean over
-    the examples, times 100, is the cell's number in each case.
+    For a cell that is compared with another training, the second row is what each example adds to the difference, or, to first
+    order, to the relative loss of accuracy; for a number on a part of the examples, what each adds to that number. In each
+    case the mean over the examples, times 100, is the cell's number.
     """
     attacks = cell.metric.split("+")
     if not cell.runs or cell.timed or cell.candidates or any("-" in name or name.endswith("@sd") for name in attacks):
@@ -71,7 +72,7 @@ def _shares(cell: planned.Cell, suites: Mapping[str, Path], folder: Path) -> np.
 def _right(
     part: planned.Numbers, attacks: Sequence[str], suites: Mapping[str, Path], folder: Path, attacked: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Positions [examples], and of each run [runs, examples] by what share of the attacks each is answered rightly.
+    """Positions [examples], and for each run and example the share of attacks with a correct prediction [runs, examples].
 
     ``attacked``: for each run, the run whose classes are A.
     """
@@ -100,7 +101,7 @@ def _right(
 
 
 def _file(name: str, run: Path, suite: Path | None) -> Path | None:
-    """Where what became of every example lies; None where nobody kept it."""
+    """The file with the outcome of every example; None if it was not saved."""
     if name == "clean" and (run / outcome.PLAIN).is_file():
         return run / outcome.PLAIN
     if suite is None:
@@ -111,7 +112,7 @@ def _file(name: str, run: Path, suite: Path | None) -> Path | None:
 
 
 def _inside(part: str, loaded: outcome.Outcome, run: Path) -> np.ndarray:
-    """Whether each example [examples] is of the part that a metric names; all of them where it names none."""
+    """Whether each example belongs to the part that a metric names, bool [examples]; all do if it names none."""
     if not part:
         return np.ones(len(loaded), dtype=bool)
     if part.startswith(measures.FIRST):
@@ -121,22 +122,22 @@ def _inside(part: str, loaded: outcome.Outcome, run: Path) -> np.ndarray:
 
 
 def _of_part(right: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """What each of n examples adds to the share of right answers among those inside: it is their mean, and the spread over n is
-    its error, as that of a ratio (to first order; how many are inside is drawn too).
+    """What each of n examples adds to the share of correct predictions among those ``inside``. The mean of the result is this
+    share, and its spread gives the share's error as a ratio, to first order, since the number inside is random too.
     """
     share = right[inside].mean()
     return share + np.where(inside, (right - share) * (len(right) / inside.sum()), 0.0)
 
 
 def _clean(summary: dict[str, Any]) -> dict[str, Any]:
-    """An attack whose outcome tells the plain answers to all test examples."""
+    """An attack whose outcome has the predictions for all clean test examples; empty if there is none."""
     whole = max((shown["n"] for shown in summary["attacks"].values() if "n" in shown), default=0)
     usual = [s for s in summary["attacks"].values() if s.get("n") == whole and s["spec"]["statistics"] == "running"]
     return usual[0] if usual and not usual[0]["spec"]["holdout"] else {}
 
 
 def read(path: Path) -> Outcomes:
-    """What ``write`` wrote; empty where there is no file."""
+    """Reads the file of ``write``; empty if there is no file."""
     if not path.is_file():
         return {}
     kept = records.arrays(path, "names")
@@ -149,9 +150,10 @@ def read(path: Path) -> Outcomes:
 def error(claim: Claim, cases: Sequence[Mapping[str, Cell]]) -> float:
     """Standard error of the mean effect of the cases over draws of test examples; 0 for numbers that are no accuracies.
 
-    Linear in the cells' numbers. Where every outcome is known, by the spread over examples: cells that fail on the same
-    ones are then no independent draws. Else binomial in each cell, as if they were, which for a difference is too much.
-    Cases of different examples have the mean of their errors, as if they shared them.
+    The effect is linearised in the cells' numbers. If all outcomes are known, the error comes from the spread over examples,
+    which accounts for cells that fail on the same examples. Otherwise it is binomial in each cell, as if the cells were
+    independent, which is too large for a difference. For cases on different examples it is the mean of their errors, as if
+    the examples were the same.
     """
     by_case = [slopes(claim, case) for case in cases]
     together = _paired(cases, by_case)
@@ -165,8 +167,8 @@ def error(claim: Claim, cases: Sequence[Mapping[str, Cell]]) -> float:
 
 
 def _paired(cases: Sequence[Mapping[str, Cell]], by_case: Sequence[Mapping[str, float]]) -> float | None:
-    """The error by the spread over the examples that all cells have in common; 0 where no number is an accuracy, None where
-    their outcomes are not kept, or of different examples.
+    """The error from the spread over the examples that all cells have in common. It is 0 if no number is an accuracy, and None
+    if outcomes are missing or belong to different examples.
     """
     accuracies = [
         (case[name], slope)
@@ -187,15 +189,16 @@ def _paired(cases: Sequence[Mapping[str, Cell]], by_case: Sequence[Mapping[str, 
 def spread(effects: np.ndarray, most: float | None = None) -> float:
     """Standard error of the mean of ``effects`` [images], in points, over draws of the images.
 
-    Networks that answer all images alike may not on others: no less than if one on either side were wholly otherwise, which
-    is ``most`` points; None: one of these images, in a number that grows by one point for each point of accuracy.
+    Networks that agree on all these images may differ on others. The error is therefore at least that of one image on either
+    side with the opposite outcome, which changes the mean by ``most`` points. None: the change by one of these images in a
+    number that grows by one point for each point of accuracy.
     """
     least = math.sqrt(2) * (50.0 / len(effects) if most is None else most)
     return max(float(np.std(effects, ddof=1)) / math.sqrt(len(effects)), least)
 
 
 def slopes(claim: Claim, case: Mapping[str, Cell]) -> dict[str, float]:
-    """The derivative of the effect by each cell."""
+    """The derivative of the effect with respect to each cell."""
     means = _means(case)
     here = claim.value(means)
     return {n: (claim.value(means | {n: means[n] + 1e-4}) - here) / 1e-4 for n in case}
@@ -218,6 +221,6 @@ def _binomial(claim: Claim, case: Mapping[str, Cell], slopes: Mapping[str, float
 
 
 def _variance(percent: float, images: int) -> float:
-    """Of an accuracy of so many images; where all are right, or none, as if one were not."""
+    """The variance of an accuracy over ``images``; if all or none are correct, as if one image had the other outcome."""
     share = min(max(percent / 100, 1 / images), 1 - 1 / images) if images > 1 else 0.5
     return 1e4 * share * (1 - share) / images

@@ -1,4 +1,4 @@
-"""Numbers of cells as text, and the sentences and tables of ``findings.jinja`` that they stand in."""
+"""Numbers of cells as text, and the sentences and tables of ``findings.jinja`` that use them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Cells = dict[tuple[str, str, str], Values]  # by item, row, column
 
 
 class Findings:
-    """Numbers of cells as text; it remembers which cells it was asked for.
+    """Numbers of cells as text; ``used`` records the cells that have been read.
 
-    ``read``: the values of a cell; ValueError, saying why, where it has none. ``printed``: what the paper prints there.
-    ``alone``: of a cell of one seed its interval, over test images.
+    ``read``: returns the values of a cell, or raises ValueError with the reason if it has none. ``printed``: returns the text
+    that the paper prints in a cell. ``alone``: returns the interval of a cell with one seed, over test images.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Findings:
         return self.used[item, row, column]
 
     def has(self, item: str, row: str, column: str) -> bool:
-        """Whether there is such a cell."""
+        """Whether the cell has a value."""
         try:
             self._read(item, row, column)
         except ValueError:
@@ -45,7 +45,7 @@ class Findings:
         return f"{self._interval(item, row, column).mean:.{digits}f}"
 
     def level(self, item: str, row: str, column: str, digits: int = 1) -> str:
-        """The mean with the half-width of its 95 % interval, such as ``62.1 ± 0.9``; of one seed without ``alone`` the mean."""
+        """The mean with the half-width of its 95 % interval, such as ``62.1 ± 0.9``; only the mean if no interval is known."""
         interval = self._interval(item, row, column)
         half = "" if interval.half is None else f" ± {interval.half:.{digits}f}"
         return f"{interval.mean:.{digits}f}{half}"
@@ -55,11 +55,11 @@ class Findings:
         return _text(self._interval(item, row, column), digits)
 
     def gap(self, item: str, row: str, other: str, column: str, digits: int = 1) -> str:
-        """Row less other row, paired over seeds, with its 95 % interval: ``+0.4 [-0.8, 1.5]``."""
+        """``row`` minus ``other``, paired over seeds, with its 95 % interval: ``+0.4 [-0.8, 1.5]``."""
         return _text(paired_difference(self.values(item, row, column), self.values(item, other, column)), digits)
 
     def seeds(self, item: str, rows: Iterable[str], column: str, parts: Sequence[str] = ("",)) -> str:
-        """How many seeds the rows have, such as "5 seeds" or "3 to 5 seeds"; ``parts``: of each row, where it has several."""
+        """The number of seeds of the rows, such as "5 seeds" or "3 to 5 seeds"; ``parts``: the second part of the rows' names."""
         names = (" | ".join(filter(None, (row, part))) for row in rows for part in parts)
         counts = {len(self.values(item, name, column)) for name in names}
         if len(counts) > 1:
@@ -67,11 +67,11 @@ class Findings:
         return "one seed" if counts == {1} else f"{counts.pop()} seeds"
 
     def present(self, item: str, rows: Mapping[str, str], column: str) -> dict[str, str]:
-        """Of rows by a name of ours those that have a number."""
+        """The entries of ``rows``, a mapping from our names to rows, whose rows have a number."""
         return {name: row for name, row in rows.items() if self.has(item, row, column)}
 
     def span(self, item: str, rows: Iterable[str], column: str, before: str = "") -> str:
-        """The least and the greatest mean, such as ``12 to 34``; ``before``: with what the name of each row begins."""
+        """The least and the greatest mean, such as ``12 to 34``; ``before``: the beginning of each row's name."""
         means = sorted(float(self.mean(item, before + row, column)) for row in rows)
         return f"{means[0]:.0f} to {means[-1]:.0f}"
 

@@ -1,4 +1,4 @@
-"""A table as text to paste: LaTeX (booktabs), Markdown, HTML. From the same layout as its PDF, so every digit is the same."""
+"""Tables as text to paste: LaTeX (booktabs), Markdown, HTML. The layout is that of the PDF, so every digit is the same."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Layout = Mapping[str, Any]
 
 
 def write(item: Filled, stem: Path, suffix: str) -> Path:
-    """``stem``.tex, .md or .html of a filled item; a figure of lines or bars has cells too, one of pictures has none."""
+    """Writes ``stem``.tex, .md or .html of a filled item. Figures of lines or bars have cells too; pictures have none."""
     if not item.rows:
         raise ValueError(f"{item.name}: pictures have no table; allowed: figures and tables with numbers")
     path = Path(f"{stem}.{suffix}")
@@ -27,7 +27,7 @@ def write(item: Filled, stem: Path, suffix: str) -> Path:
 
 
 def table(drawn: Layout, bold: Callable[[str], str] = str, text: Callable[[str], str] = str) -> pandas.DataFrame:
-    """The cells as strings; ``bold`` marks the best, ``text`` escapes what stands in a cell or a head."""
+    """The cells as strings; ``bold`` marks the best, and ``text`` escapes the text of cells and heads."""
     width, stubs = len(drawn["columns"]), drawn["stubs"]
     heads = [[""] * width for _ in range(drawn["depth"])]
     for head in drawn["header"]:
@@ -50,13 +50,13 @@ def _cell(cell: Mapping[str, Any], bold: Callable[[str], str], text: Callable[[s
 
 
 def foot(drawn: Layout) -> list[str]:
-    """The paragraphs below the table: how to read it, where it was made, what the paper leaves open. Here nothing is grey."""
+    """The paragraphs below the table: how to read it, where it was made, what the paper leaves open. This text has no grey."""
     lines = [" ".join(filter(None, (note["head"], note["body"]))).replace(f"{GREY} ", "") for note in drawn["notes"]]
     return lines + [f"Assumed: {line}" for line in drawn["assumptions"]]
 
 
 def latex(drawn: Layout) -> str:
-    """A table environment; needs the packages booktabs and multirow, and graphicx where it is wider than the text."""
+    """A table environment. It needs the packages booktabs and multirow, and graphicx if it is wider than the text."""
     from pylatexenc.latexencode import unicode_to_latex
 
     def text(part: str) -> str:
@@ -81,7 +81,7 @@ def latex(drawn: Layout) -> str:
 
 
 def markdown(drawn: Layout) -> str:
-    """A pipe table; the rows of the head are joined, since Markdown has one."""
+    """A pipe table; the rows of the head are joined, since Markdown allows only one."""
     frame = table(drawn, lambda part: f"**{part}**", lambda part: part.replace("|", r"\|"))
     frame.columns = [" ".join(dict.fromkeys(filter(None, parts))) for parts in frame.columns]
     if drawn["stubs"] == 2:

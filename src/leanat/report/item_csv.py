@@ -1,4 +1,4 @@
-"""The CSV of a finished item, below ``results/items``, as it is read back: whole, or refused in one line."""
+"""Reads the CSV of a finished item, below ``results/items``; a damaged file is refused with one line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NUMBERS += ("replicated_mean", "replicated_low", "replicated_high", "replicated_
 
 
 def rows(path: Path, *need: str) -> list[dict[str, str]]:
-    """A row for each cell. Raises ValueError, one line, for a file that is cut, or that is not of an item's cells."""
+    """A row for each cell. Raises ValueError, one line, for a file that is incomplete or does not contain an item's cells."""
     cells = records.rows(path, *CELL, *need)
     records.check_numbers(path, cells, NUMBERS)
     for row in cells:
@@ -36,8 +36,8 @@ def rows(path: Path, *need: str) -> list[dict[str, str]]:
 
 
 def of_other_runs(cells: Iterable[Mapping[str, str]], item: Item) -> bool:
-    """Whether a number in these rows is of other runs, or of fewer or more of them, than the item names for it: the CSV was
-    made with other settings, then.
+    """Whether a number in these rows comes from other runs, or from fewer or more runs, than those that the item names for it.
+    If so, the CSV was made with other settings.
     """
     named = {(cell["row"], cell["column"]): set((cell.get("runs") or "").split()) for cell in cells}
     if not any(named.values()):  # times, arithmetic, pictures
@@ -47,14 +47,14 @@ def of_other_runs(cells: Iterable[Mapping[str, str]], item: Item) -> bool:
 
 
 def of_these_runs(path: Path, item: Item) -> bool:
-    """Whether there is such a file, and its numbers are of the item's own runs. Raises ValueError for a damaged one."""
+    """Whether the file exists and its numbers come from the item's own runs. Raises ValueError for a damaged file."""
     return path.is_file() and not of_other_runs(rows(path), item)
 
 
 def frame(path: Path, *text: str) -> pandas.DataFrame:
-    """The same as columns, of which those named in ``text`` are there and stay text. Raises what ``rows`` raises."""
+    """The CSV as a data frame; the columns named in ``text`` are required and stay text. Raises the errors of ``rows``."""
     import pandas
 
     rows(path, *text)
-    # An item may well have a method called "None" or "NA": only an empty field is a missing one.
+    # A method of an item may be called "None" or "NA", so only an empty field counts as missing.
     return pandas.read_csv(path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(text, str))

@@ -21,13 +21,13 @@ from leanat.report.sources import Sources
 
 log = logging.getLogger("leanat")
 
-COUNTED = ("removed", "printed_over_removed")  # of what is reckoned from a plan, without a measured time
+COUNTED = ("removed", "printed_over_removed")  # metrics that are computed from a plan, without a measured time
 
 
 def make(item: Item, results: Path, papers: Path, real: Path, out: Path, keep: Path | None) -> None:
-    """Writes ``out`` (PDF) with PNG and CSV beside it, and the CSV once more at ``keep`` with the outcomes of its examples.
+    """Writes ``out`` (PDF) with PNG and CSV beside it, and at ``keep`` the CSV again and an npz with the outcomes per example.
 
-    Raises FileNotFoundError for a run that is not finished, ValueError for a damaged file, each naming the file.
+    Raises FileNotFoundError for a run that is not finished and ValueError for a damaged file; both errors name the file.
     """
     filled = fill(item, results, papers, real)
     if note := notes.unrecorded(filled.provenance):
@@ -37,7 +37,7 @@ def make(item: Item, results: Path, papers: Path, real: Path, out: Path, keep: P
         own = Path(place, "items", item.scale, item.paper, item.item)
         table.write_csv(plots.numbers(filled) if figure else table.frame(filled), own)
         examples.write(examples.of_item(_of_chosen(item, filled), results), own.with_suffix(".npz"))
-        if item.timed:  # how well the times repeat is part of what decides a claim on them
+        if item.timed:  # claims on times also need the spread of repeated measurements
             (timings := Path(place, "timings")).mkdir()
             shutil.copy(results / "timings" / f"{item.paper}.json", timings)
         claims = page_claims.lines(item, Path(place))
@@ -45,12 +45,12 @@ def make(item: Item, results: Path, papers: Path, real: Path, out: Path, keep: P
         if keep is not None:
             keep.parent.mkdir(parents=True, exist_ok=True)
             for kind in ("csv", "npz"):
-                with atomic_write(keep.with_suffix(f".{kind}")) as beside:  # a full disk takes nothing that was there
+                with atomic_write(keep.with_suffix(f".{kind}")) as beside:  # a full disk keeps earlier files
                     shutil.copyfile(own.with_suffix(f".{kind}"), beside)
 
 
 def _of_chosen(item: Item, filled: Filled) -> Item:
-    """The item with the runs of the best candidate in place of a cell's candidates."""
+    """The item in which each cell with candidates has the runs of its best candidate."""
     evaluations = {part.runs: part.evaluations for _, _, cell in item.flat for part in cell.candidates}
 
     def one(cell: Cell, value: Value) -> Cell:
@@ -120,9 +120,10 @@ def _value(row: Row, column: Column, cell: Cell, sources: Sources) -> Value:
 
 
 def by_run(cell: Cell, part: Cell | Candidate, sources: Sources) -> list[float]:
-    """The number of each run of ``part``, or its difference to the reference's, in the number's unit or as a share in percent.
+    """The number of each run of ``part``, or its difference from the reference, in the number's unit or as a relative loss in
+    percent.
 
-    The reference is measured on the same classes: where part of them was attacked, on those that ``part``'s runs attacked.
+    The reference is measured on the same classes: if only part of them was attacked, on those that the runs of ``part`` attacked.
     """
     values = _values(part, cell.metric, sources)
     if not cell.against:
@@ -132,7 +133,7 @@ def by_run(cell: Cell, part: Cell | Candidate, sources: Sources) -> list[float]:
 
 
 def chosen(cell: Cell, sources: Sources) -> Candidate:
-    """The candidate whose runs are best by the cell's own metric for that, in the mean over seeds; the first of equals."""
+    """The candidate with the best mean over seeds of the metric ``cell.by``; the first among equals."""
 
     def score(part: Candidate) -> float:
         values = _values(part, cell.by, sources)
@@ -142,7 +143,7 @@ def chosen(cell: Cell, sources: Sources) -> Candidate:
 
 
 def _values(part: Numbers, metric: str, sources: Sources, attacked: Sequence[str] = ()) -> list[float]:
-    """``attacked``: for each run, the run whose classes are A; without it each has its own."""
+    """The numbers of the runs of ``part``. ``attacked``: for each run, the run whose attacked classes are A; default: itself."""
     suites = part.evaluations or [None] * len(part.runs)
     values = [
         measure(metric, run, suite, sources, by)
@@ -180,7 +181,7 @@ def _all(parts: list[dict[str, Any]], key: str) -> str:
 
 
 def _attackers(sources: Sources, trained: Provenance) -> str:
-    """Where and when the networks were attacked, if that differs from where and when they were trained; else nothing."""
+    """Where and when the networks were attacked, or an empty string if they were trained at the same place and time."""
     suites = [sources.suite(evaluation) for evaluation in sources.item.evaluations]
     entries = [e for s in suites for kind in ("attacks", "measures") for e in s.get(kind, {}).values()]
     pieces = [piece for entry in entries for piece in entry.get("pieces", [])]

@@ -1,4 +1,4 @@
-"""Keeps the numbers of finished runs in ``replicated/``, beside seeds that were kept before, here or on another machine."""
+"""Adds the numbers of finished runs to ``replicated/``, beside the seeds that were added before, here or on other machines."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ log = logging.getLogger("leanat")
 
 
 def keep(item: Item, results: Path, real: Path) -> Path:
-    """Writes what ``replicated`` reads, ``<real>/<paper>/<item>.csv``: each cell's value of each finished run, and its origin.
+    """Writes ``<real>/<paper>/<item>.csv`` for ``replicated``: the value of each cell and finished run, and its origin.
 
-    Seeds that the file has and ``results`` has not stay as they are; where both have one, that of ``results`` stands. Beside
-    it ``<item>.npz``, the outcomes image by image (``report.examples``), so that verdicts count images too.
+    Seeds that are only in the file stay as they are; for seeds in both, the numbers of ``results`` replace those of the file.
+    ``<item>.npz`` beside the CSV has the outcome of each image (``report.examples``), for the error over images in verdicts.
 
-    Raises FileNotFoundError where no run is finished; ValueError for cells over several random subsets, which have no seed of
-    their own, for scales with stand-ins for the papers' data, and where the file has runs that this plan has not, or of
-    another device. Nothing is written then.
+    Raises FileNotFoundError if no run is finished. Raises ValueError for cells over several random subsets, which have no seed
+    of their own, for scales with stand-ins for the papers' data, and if the file has runs that are not in this plan or that
+    were made on another device. Nothing is written in these cases.
     """
     if item.scale not in replicated.SCALES:
         raise ValueError(
@@ -46,7 +46,7 @@ def keep(item: Item, results: Path, real: Path) -> Path:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Inside, no other process adds to the files of ``folder``; it waits for one that does."""
+    """Within this context no other process adds to the files of ``folder``; waits until other processes have finished."""
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -74,9 +74,9 @@ def _add(item: Item, results: Path, real: Path, path: Path) -> Path:
 
 
 def at_hand(item: Item, results: Path) -> Item:
-    """The item of those seeds alone, cell by cell, that are trained and attacked in ``results``.
+    """The item with only those seeds of each cell that are trained and attacked in ``results``.
 
-    Raises FileNotFoundError where there is none.
+    Raises FileNotFoundError if there are none.
     """
     folder = results / "runs"
     trained = {run for run in item.runs if (folder / run / "metrics.json").is_file()}
@@ -99,7 +99,7 @@ def _parts(cell: Cell) -> list[Numbers]:
 
 
 def _of_seeds(cell: Cell, finished: set[str]) -> Cell:
-    """The cell of the seeds with which all its parts are finished."""
+    """The cell with only the seeds for which all its parts are finished."""
     if not (parts := _parts(cell)):
         return cell
     seeds = set.intersection(*[_finished(part, finished) for part in parts])
@@ -125,7 +125,7 @@ def _only(part: N, seeds: Iterable[int]) -> N:
 
 
 def _before(item: Item, path: Path, real: Path) -> Kept:
-    """The rows of the file; ValueError if one is of another scale, or of a run that the item has not."""
+    """The rows of the file. Raises ValueError if a row has another scale, or a run that is not in the item."""
     planned = {(row.name, column.name): cell.runs for row, column, cell in item.flat}
     rows: Kept = {}
     for row in replicated.rows(item.paper, item.item, real):
@@ -143,7 +143,7 @@ def _before(item: Item, path: Path, real: Path) -> Kept:
 
 
 def _rows(item: Item, results: Path, real: Path) -> Kept:
-    """A row per cell and run; cells without a number for each of their runs have none."""
+    """A row for each cell and run; cells without a number for each of their runs have no rows."""
     sources, rows = items.Sources(item, results, Path(), real), {}
     for row, column, cell in item.flat:
         if not cell.runs or cell.timed or (cell.against and not cell.difference):
@@ -162,7 +162,10 @@ def _rows(item: Item, results: Path, real: Path) -> Kept:
 
 
 def _outcomes(before: Kept, new: Kept, old: examples.Outcomes, fresh: examples.Outcomes) -> examples.Outcomes:
-    """By image and cell the share of all runs that are right; of no cell of which part of the kept runs were made anew."""
+    """For each cell, the share of all its runs that are correct on each image.
+
+    A cell is left out if only part of its earlier runs were made again, since the outcomes of single runs are not known.
+    """
     outcomes: dict[tuple[str, str], np.ndarray] = {}
     for name in dict.fromkeys((row, column) for row, column, _ in [*before, *new]):
         kept, new_seeds = ({seed for *cell, seed in rows if tuple(cell) == name} for rows in (before, new))

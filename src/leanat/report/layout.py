@@ -1,4 +1,4 @@
-"""From an item (see table.py) to what item.typ sets: strings, spans and rules, every decision already taken."""
+"""Converts an item (see table.py) to the strings, spans and rules that item.typ prints; all decisions are made here."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from leanat.report.notes import marks as marks_of
 from leanat.report.statistics import Interval, over_images, paired_difference, t_interval, told_apart
 
 Set = dict[str, Any]  # a cell of the page as item.typ reads it
-ABSENT, EMPTY = "—", "–"  # of ours, with its reason in the foot; in the paper
-SAME = "same run"  # in the place of a difference
-LETTERS = dict.fromkeys("−+±=", 1.56) | dict.fromkeys(".,[]", 0.56) | {" ": 0.67, "n": 1.11}  # widths, of a digit's
-WIDEST = 24  # letters of a stand-in that stand in the head of its column; longer ones are in the foot
+ABSENT, EMPTY = "—", "–"  # a missing number of ours, whose reason is in the foot; a missing number in the paper
+SAME = "same run"  # instead of a difference
+LETTERS = dict.fromkeys("−+±=", 1.56) | dict.fromkeys(".,[]", 0.56) | {" ": 0.67, "n": 1.11}  # widths in digits
+WIDEST = 24  # most letters of a stand-in's name in the head of its column; longer names are in the foot
 GUTTER = {"stub": 9, "column": 15, "sub": 8}  # points: after a stub, between columns, between the parts of one
 
 
@@ -29,7 +29,7 @@ def layout(item: Filled) -> dict[str, Any]:
         cells = [_cell(item, r, c, part, usual, marks) for r in range(len(item.rows))]
         if part == "this run":
             _embolden(item, c, cells)
-            if not any(cell["pm"] for cell in cells):  # composed or computed: of no seeds
+            if not any(cell["pm"] for cell in cells):  # composed or computed numbers have no seeds
                 cells = [cell | {"n": ""} for cell in cells]
         columns.append(cells)
     header, rules, depth = _header(item, parts, stubs)
@@ -50,7 +50,7 @@ def layout(item: Filled) -> dict[str, Any]:
 
 
 def _parts(item: Filled, c: int) -> list[str]:
-    """The sub-columns of a column: what there is to show."""
+    """The names of a column's sub-columns, as far as there are numbers for them."""
     cells, column = [row[c] for row in item.cells], item.columns[c]
     parts = ["paper"] if has_papers(item, c) else []
     parts += ["replicated"] if any(cell.replicated for cell in cells) else []
@@ -64,7 +64,7 @@ def _parts(item: Filled, c: int) -> list[str]:
 
 
 def _against_baseline(item: Filled, r: int, c: int, part: str) -> Interval | None:
-    """A row's number set against that of its block's baseline: the difference, paired by seed (−), or the ratio (÷)."""
+    """A row's number compared with its block's baseline: the difference, paired by seed (−), or the ratio (÷)."""
     pair = _beside_baseline(item, r, c)
     if pair is None:
         return None
@@ -79,7 +79,7 @@ def _against_baseline(item: Filled, r: int, c: int, part: str) -> Interval | Non
 
 
 def _beside_baseline(item: Filled, r: int, c: int) -> tuple[Value, Value] | None:
-    """A row's cell and its block's baseline's; None of the baseline itself, and where a block has none."""
+    """The cells of a row and of its block's baseline; None for the baseline itself, and if the block has no baseline."""
     block = next(rows for _, rows in _blocks(item) if r in rows)
     base = next((o for o in block if item.rows[o].label == item.options["baseline"]), None)
     return None if base is None or base == r else (item.cells[r][c], item.cells[base][c])
@@ -123,20 +123,20 @@ def _estimate(cell: Value, part: str) -> Interval | None:
 
 
 def number(value: float, digits: int) -> str:
-    """Fixed point with a true minus sign; what rounds to zero has no sign."""
+    """Fixed point with a true minus sign; numbers that round to zero have no sign."""
     text = f"{value:.{digits}f}"
     return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
 
 
 def _printed_digits(item: Filled, c: int) -> int:
-    """Decimals of the paper's numbers in a column, so that none is rounded; four at most, where they were computed."""
+    """The number of decimals with which none of the paper's numbers in a column is rounded; at most four."""
     numbers = [row[c].published for row in item.cells if row[c].published is not None]
     places = (-int(Decimal(repr(float(value))).normalize().as_tuple().exponent) for value in numbers)
     return min(max((0, *places)), 4)
 
 
 def _embolden(item: Filled, c: int, cells: list[Set]) -> None:
-    """The best mean of each block, where the interval of its paired difference to the next best leaves out zero."""
+    """Prints the best mean of each block in bold if the interval of its paired difference to the next best excludes zero."""
     better = item.columns[c].better
     blocks = [list(range(len(item.rows)))] if item.one_block else [rows for _, rows in _blocks(item)]
     for rows in blocks if better else []:
@@ -158,19 +158,19 @@ def _row(item: Filled, r: int, cells: list[Set], marks: dict[str, str]) -> dict[
 
 
 def _widths(cells: list[Set], part: str) -> dict[str, Any]:
-    """The widest string of each piece."""
+    """The widest string of each part of a cell (mean, ±, n)."""
     plain = [cell for cell in cells if cell["number"]]
     widest = {key: max((cell[key] for cell in plain), key=_width, default="") for key in ("mean", "pm", "n")}
     return {**widest, "quiet": part.startswith("paper")}
 
 
 def _width(text: str) -> float:
-    """About how wide a number is, in digits, of which each is as wide as 0."""
+    """The approximate width of a number, in digits; every digit is as wide as 0."""
     return sum(LETTERS.get(letter, 1.0) for letter in text)
 
 
 def _header(item: Filled, parts: list[list[str]], stubs: int) -> tuple[list[Set], list[Set], int]:
-    """Header cells and partial rules. Where each group has one column and all the same label, the label goes on top."""
+    """Header cells and partial rules. If each group has one column and all columns have the same label, the label goes on top."""
     upper = [column.group for column in item.columns]
     lower = [_label(column) for column in item.columns]
     if len(set(lower)) == 1 and len(set(upper)) == len(upper) > 1:

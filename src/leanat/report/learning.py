@@ -1,4 +1,4 @@
-"""Learning curves of runs: for a terminal, as CSV, and as a picture."""
+"""Learning curves of runs: as text for a terminal, as CSV, and as a picture."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from leanat.report import style
 from leanat.report.run_files import CLEAN, COUNTS, LOSS, ROBUST, columns, curve, folder_of, history
 
 BARS = "▁▂▃▄▅▆▇█"
-LINES, LETTERS = 12, 60  # epochs of a run that a terminal shows: rows of the table, letters of a line of bars
+LINES, LETTERS = 12, 60  # for a terminal: most rows of the table of epochs, most letters of a line of bars
 Rows = list[dict[str, float | None]]
 PANELS = {  # column: heading of its panel
     LOSS: "training loss",
@@ -25,10 +25,10 @@ OLD = "none; trained before the history had them, or too short for them to cost 
 
 
 def make(runs: Sequence[str], results: Path, out: Path | None) -> str:
-    """The curves as text; ``out``: also as PDF, with PNG, SVG and CSV beside it."""
+    """Returns the curves as text; ``out``: also writes them as PDF, with PNG, SVG and CSV beside it."""
     folders = list(dict.fromkeys(folder_of(run, results) for run in runs))
     names = [folder.name for folder in folders]
-    # runs of one name, such as those of two machines, are named by their paths
+    # runs with the same name, such as those of two machines, are named by their paths
     rows_by_run = {str(f) if names.count(f.name) > 1 else f.name: history(f) for f in folders}
     if out is not None:
         write(rows_by_run, out.with_suffix(""))
@@ -36,7 +36,7 @@ def make(runs: Sequence[str], results: Path, out: Path | None) -> str:
 
 
 def text(name: str, rows: Rows) -> str:
-    """A line of bars for the loss and each accuracy, and a table of some epochs, the last among them."""
+    """A line of bars for the loss and each accuracy, and a table of some epochs, including the last."""
     lines = [name]
     for column, title in PANELS.items():
         if values := [value for _, value in curve(rows, column)]:
@@ -51,14 +51,15 @@ def text(name: str, rows: Rows) -> str:
 
 
 def cell(column: str, value: float | None) -> str:
-    """A number of a history for a reader."""
+    """A number of a history as text."""
     if value is None:
         return ""
     return f"{value:.0f}" if column in COUNTS else f"{value:.4g}"
 
 
 def bars(values: Sequence[float]) -> str:
-    """A letter per value, as high as it is between the least and the greatest; of more than LETTERS the mean of some each."""
+    """A letter per value, whose height shows the value between the least and the greatest; at most LETTERS letters, by averaging
+    neighbours."""
     size = math.ceil(len(values) / LETTERS)
     values = [sum(part) / len(part) for part in (values[k : k + size] for k in range(0, len(values), size))]
     low, high = min(values), max(values)
@@ -74,7 +75,7 @@ def write(rows_by_run: dict[str, Rows], stem: Path) -> None:
 
 
 def draw(rows_by_run: dict[str, Rows]):
-    """A panel for the loss and for each accuracy that some run has, with one line per run."""
+    """A panel for the loss and for each accuracy that at least one run has, with one line per run."""
     style.apply()
     from matplotlib import pyplot
 

@@ -38,9 +38,9 @@ PPI = 110
 
 
 def make(grid: Grid, only: Sequence[str], results: Path, root: Path, out: Path | None) -> str:
-    """The ledger as text for this terminal, of some papers or (``only`` empty) of all in the grid.
+    """The ledger as text for this terminal, for the papers in ``only`` or, if it is empty, for all in the grid.
 
-    ``out``: also as PDF, with PNG and CSV beside it. ValueError for a paper that does not exist.
+    ``out``: also writes it as PDF, with PNG, CSV and JSON beside it. Raises ValueError for a paper that does not exist.
     """
     titles = {paper: part.title for paper, part in grid.papers.items()}
     for paper in only:
@@ -55,7 +55,7 @@ def make(grid: Grid, only: Sequence[str], results: Path, root: Path, out: Path |
 
 
 def of_grid(grid: Grid, papers: Iterable[str], results: Path, root: Path) -> dict[str, list[Line]]:
-    """``lines`` of all claims of these papers, at the scale and of the items that the settings have."""
+    """The ``lines`` of all claims of these papers, with the scale and the items of the settings."""
     own, more = {paper: load(paper) for paper in papers}, bool(grid.settings.get("more_seeds"))
     return lines(own, results, root / "replicated", grid.scale.name, grid.items, more)
 
@@ -70,13 +70,13 @@ def lines(
 ) -> dict[str, list[Line]]:
     """Lines by paper: one per claim at ``scale``, and one more for each claim that committed replications can test.
 
-    ``asked``: the items by name, as the settings have them; without it those that are there count, whatever they are of.
-    ``more_seeds``: whether these settings give single items more seeds, as what ``leanat decide`` keeps below the results does.
+    ``asked``: the items by name, as the settings have them; without it all files of items count, whatever their settings.
+    ``more_seeds``: whether the settings give single items more seeds, as ``leanat decide`` does with its file in the results.
     """
     lines_by_paper, planned = {}, more_seeds or bool(looks.read(results, scale))
     for paper, own in claims.items():
         lines_by_paper[paper] = ledger(own, Items(results, scale, asked=asked), planned)
-        # not a second time, of the same runs
+        # the same runs are not counted twice
         here = {(scale, line.claim.id) for line in lines_by_paper[paper] if line.used}
         files = (records.rows(path, "scale", again=records.COMMITTED) for path in (real / paper).glob("*.csv"))
         for other in sorted({row["scale"] for rows in files for row in rows}):
@@ -86,7 +86,7 @@ def lines(
 
 
 def price(lines_by_paper: Mapping[str, list[Line]], results: Path) -> dict[str, float]:
-    """Core minutes of the runs and attacks behind each claim of this run, by its id; runs count for every claim they serve."""
+    """Core minutes of the runs and attacks behind each claim of this run, by its id; a run counts for each claim that uses it."""
     seconds: dict[str, float] = {}
     minutes = {}
     for line in (line for part in lines_by_paper.values() for line in part if line.origin == "this run"):
@@ -97,7 +97,7 @@ def price(lines_by_paper: Mapping[str, list[Line]], results: Path) -> dict[str, 
 
 
 def _seconds(run: str, results: Path, seconds_by_run: dict[str, float]) -> float:
-    """Of a training and all attacks on it; what is not recorded, or damaged, counts as nothing."""
+    """Core seconds of a training and all attacks on it; missing or damaged records count as 0."""
     if run not in seconds_by_run:
         folder, seconds_by_run[run] = results / "runs" / run, 0.0
         with suppress(FileNotFoundError, ValueError):
@@ -110,7 +110,7 @@ def _seconds(run: str, results: Path, seconds_by_run: dict[str, float]) -> float
 
 
 def write_rows(rows: Sequence[Sequence[object]], path: Path) -> None:
-    """Writes rows of the values of COLUMNS, whole or not at all."""
+    """Writes the heads COLUMNS and these rows, either completely or not at all."""
     write_csv(path, [COLUMNS, *rows])
 
 
@@ -135,12 +135,12 @@ def _number(value: float | None) -> str:
 
 
 def write_json(lines_by_paper: Mapping[str, list[Line]], minutes: Mapping[str, float], path: Path) -> None:
-    """Writes the record, whole or not at all."""
+    """Writes the record, either completely or not at all."""
     write_text(path, json.dumps(record(lines_by_paper, minutes), indent=1) + "\n")
 
 
 def record(lines_by_paper: Mapping[str, list[Line]], minutes: Mapping[str, float]) -> dict[str, Any]:
-    """Everything that a verdict is made of: the design, and for each claim its cases with their effects by seed and runs."""
+    """Everything behind the verdicts: the design of the tests, and for each claim its cases with effects by seed and runs."""
     return {
         "design": {
             "level": ALPHA,
@@ -218,7 +218,7 @@ def _case_record(case: CaseResult, line: Line) -> dict[str, Any]:
 
 
 def write_pdf(lines_by_paper: Mapping[str, list[Line]], titles: Mapping[str, str], papers: Path, stem: Path) -> None:
-    """``stem``.pdf and .png, a section per paper; same lines, same bytes."""
+    """Writes ``stem``.pdf and .png, with a section per paper; the same lines give the same bytes."""
     data = {
         "notes": notes(lines_by_paper),
         "heads": [*COUNTED, "in all"],
@@ -229,7 +229,7 @@ def write_pdf(lines_by_paper: Mapping[str, list[Line]], titles: Mapping[str, str
 
 
 def _counts(lines: Sequence[Line]) -> list[str]:
-    """How many claims of this run have each verdict, in the order of ``COUNTED``, and how many there are."""
+    """The number of claims of this run with each verdict, in the order of ``COUNTED``, and the number of all."""
     own = Counter(
         ELSEWHERE if line.verdict.startswith("not tested at") else line.verdict
         for line in lines
@@ -242,8 +242,8 @@ def _counts(lines: Sequence[Line]) -> list[str]:
 
 
 def _plot(line: Line) -> dict[str, float] | None:
-    """Places between 0 and 1 of a row's own axis: the effect, its interval, and what it has to be beyond (of a distance: on
-    both sides).
+    """Positions between 0 and 1 on a row's own axis: the effect, its interval, and the bound that the effect has to exceed (for
+    "within": the bounds on both sides).
     """
     if line.effect is None or line.claim.expect is None or not math.isfinite(line.effect):
         return None

@@ -1,4 +1,4 @@
-"""The ledger in words: what a claim expects, what was measured, the verdict and why, and all of it for a terminal."""
+"""The ledger in words: the expected effect, the measured effect, the verdict and its reason; all of it for a terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ QUIET = ("not decidable", "not run yet", "not testable")
 
 
 def notes(lines_by_paper: Mapping[str, list[Line]]) -> list[str]:
-    """What a reader has to know to read the ledger."""
+    """The paragraphs that explain how to read the ledger."""
     level = f"{100 * ALPHA:.0f} %"
     families = len(
         {(name, line.scale, line.origin) for name, part in lines_by_paper.items() for line in part if line.decision}
@@ -43,7 +43,7 @@ def notes(lines_by_paper: Mapping[str, list[Line]]) -> list[str]:
 
 
 def summary(lines: Sequence[Line]) -> str:
-    """How many claims have which verdict in this run, and apart from them in committed replications."""
+    """The number of claims with each verdict in this run, and separately in committed replications."""
     clauses = []
     for origin in ("this run", "replicated"):
         counts = Counter(line.verdict for line in lines if line.origin == origin)
@@ -59,7 +59,7 @@ def _rank(verdict: str) -> int:
 
 
 def measured(line: Line) -> str:
-    """The effect with its interval, and of which case it is."""
+    """The effect with its interval, and the case that it belongs to."""
     if line.effect is None:
         return ""
     digits = 2 if abs(line.effect) < 100 else 1
@@ -78,13 +78,13 @@ def of_cases(line: Line) -> str:
     if line.by_mean:
         of = "mean of "
     elif line.verdict == "not supported" and line.n and expect.of != "mean" and used > 1:
-        place = used - expect.needed(used) + 1  # so many cases, surely not as claimed, are enough
+        place = used - expect.needed(used) + 1  # so many cases with clear evidence against the claim are enough
         of = "clearest against it of " if place == 1 else f"no. {place} against it of "
     return f"{of}{used} case{'s' * (used > 1)}" + (f", {left} not tested" if left else "")
 
 
 def expected(claim: Claim) -> str:
-    """What the claim expects of the effect, in a few signs."""
+    """The expected effect of the claim, such as ``every > 0, by 0.5 or more``."""
     if claim.expect is None:
         return ""
     e = claim.expect
@@ -99,13 +99,13 @@ def why(line: Line) -> str:
 
 
 def named(line: Line) -> str:
-    """The verdict in words; one that rests on some of the cases says so."""
+    """The verdict in words, with the number of cases if it rests on only some of them."""
     part = f" (in {line.used} of {len(line.claim.cases)} cases)" if line.partial and line.verdict in MARKS else ""
     return line.verdict + part
 
 
 def text(lines_by_paper: Mapping[str, list[Line]], titles: Mapping[str, str], width: int) -> str:
-    """The ledger for a terminal of this width."""
+    """The ledger for a terminal with ``width`` letters per line."""
     out = []
     for paper, lines in lines_by_paper.items():
         head = textwrap.wrap(f"{paper}: {titles[paper]}", width)
@@ -126,7 +126,7 @@ def text(lines_by_paper: Mapping[str, list[Line]], titles: Mapping[str, str], wi
 
 
 def remarks(line: Line) -> str:
-    """What a reader should know of a verdict beside its interval: what it is of, how many seeds agree, collapses, the look."""
+    """What a reader should know besides the interval: the cells of the effect, collapses, how many seeds agree, the look."""
     clauses = [f"seen in {line.shown}"] if line.shown else []
     if line.by_mean and line.prior.df:
         clauses.append("the variance of this mean borrows nothing")
@@ -143,5 +143,5 @@ def remarks(line: Line) -> str:
 
 
 def sign_test(fits: int, n: int) -> float:
-    """One-sided p of as many seeds or more on the claim's side, were either side as likely."""
+    """One-sided p value of at least ``fits`` of ``n`` seeds on the claim's side, if both sides are equally likely."""
     return sum(math.comb(n, k) for k in range(fits, n + 1)) / 2**n

@@ -10,23 +10,23 @@ from leanat.core.errors import named
 from leanat.plan.item import Cell
 from leanat.report.sources import Sources
 
-FIRST = "first "  # of a part of the tested images
-OF_TRAINING = ("terms", "gradient_error", "planted")  # measures on the images of the training; their classes load torch
+FIRST = "first "  # begins the name of a part of the tested images
+OF_TRAINING = ("terms", "gradient_error", "planted")  # measures on the training images; their classes load torch
 
 
 def measure(
     metric: str, run: str, evaluation: str | None, sources: Sources, attacked: str | None = None
 ) -> float | None:
-    """A number of one run, in the unit of the papers: accuracies in percent.
+    """A number of one run, in the unit of the papers: accuracies in percent. ``metric`` is one of
 
     ``clean``; ``validation``; ``<attack>``, a name of the suite; ``<attack>@<class>`` or ``@A`` and ``@B``: on one class,
-    on the classes that were attacked in training, on the others (neither where nothing was); ``<attack>@first 8/9``: on
-    that share of the tested images, in the order of their numbers; ``a+b+c``: their mean; ``a-b``: their difference;
-    ``<attack>@sd``: the deviation over the networks it was made on; ``worst``; ``masking``: how many signs of
-    gradient masking there are; ``<measure>.<number>``: what a measure of the suite found (None: not on these data);
-    ``history.<column>@<share>``: a column of the history after a share of the epochs
-    (without it: at the end); ``metrics.<key>``, ``metrics.<key>@<class>``. None where a column, a set of classes or a key of the
-    metrics is empty. ``attacked``: another run whose classes are A. Raises ValueError for anything else.
+    on the classes that were attacked in training, on the others (both empty if none was attacked); ``<attack>@first 8/9``: on
+    that share of the tested images, in the order of their indices; ``a+b+c``: the mean of several; ``a-b``: a difference;
+    ``<attack>@sd``: the standard deviation over the source networks; ``worst``; ``masking``: the number of signs of
+    gradient masking; ``<measure>.<number>``: a number of a measure of the suite (None: not defined on these data);
+    ``history.<column>@<share>``: a column of the history after a share of the epochs (without it: at the end);
+    ``metrics.<key>``, ``metrics.<key>@<class>``. None if a column, a set of classes or a key of the metrics is empty.
+    ``attacked``: another run whose attacked classes are A. Raises ValueError for anything else.
     """
     if "+" in metric:
         parts = [measure(part, run, evaluation, sources, attacked) for part in metric.split("+")]
@@ -69,7 +69,7 @@ def measure(
 
 
 def tested(cell: Cell, sources: Sources) -> int | None:
-    """How many test examples an accuracy of this cell is a share of, the fewest of its parts; None for other numbers."""
+    """The number of test examples behind an accuracy of this cell, the smallest of its parts; None for other numbers."""
     if cell.timed or cell.against or not cell.runs or "-" in cell.metric:
         return None
     counts = []
@@ -86,7 +86,7 @@ def tested(cell: Cell, sources: Sources) -> int | None:
 
 
 def of_test(cell: Cell, sources: Sources) -> bool:
-    """Whether a number of runs is of test images: not what a training logged, nor what is measured on its own images."""
+    """Whether a number is measured on test images, and not logged during training or measured on training images."""
     name = cell.metric.partition("@")[0]
     if cell.timed or name == "validation" or name.startswith(("history.", "metrics.")):
         return False
@@ -98,7 +98,7 @@ def of_test(cell: Cell, sources: Sources) -> bool:
 
 
 def not_finite(cell: Cell, sources: Sources) -> int:
-    """On how many images, of the run that has most of them, a network's logits were not finite behind this accuracy."""
+    """The number of images with logits that are not finite, in the run of the cell that has most of them."""
     counts = [0]
     for k, run in enumerate(cell.runs):
         suite = sources.suite(cell.evaluations[k]) if cell.evaluations else {}
@@ -111,7 +111,7 @@ def not_finite(cell: Cell, sources: Sources) -> int:
 
 
 def share_of(part: str) -> Fraction | None:
-    """``first 8/9``: 8/9; None for what is no fraction."""
+    """The fraction in a text such as ``first 8/9``; None if there is none."""
     try:
         return Fraction(part.removeprefix(FIRST))
     except (ValueError, ZeroDivisionError):
@@ -119,7 +119,7 @@ def share_of(part: str) -> Fraction | None:
 
 
 def _percent(share: float | None) -> float | None:
-    """A file has null where there is no number: the accuracy on no examples, the deviation over one source."""
+    """A share in percent; None for null in a file: the accuracy on no examples, the deviation over one source."""
     return None if share is None else 100 * share
 
 
@@ -131,20 +131,20 @@ def _share(record: dict[str, Any], metrics: dict[str, Any], part: str) -> float 
 
 
 def _counts(record: dict[str, Any], metrics: dict[str, Any], part: str) -> tuple[list[int], list[int]]:
-    """Right answers and examples of each class that ``part`` (a class, A or B) stands for."""
+    """The numbers of correct predictions and of examples, for each class that ``part`` (a class, A or B) stands for."""
     right, n = record["per_class"]["correct"], record["per_class"]["n"]
     chosen = classes_of(part, metrics, range(len(n)))
     return [right[c] for c in chosen], [n[c] for c in chosen]
 
 
 def classes_of(part: str, metrics: dict[str, Any], classes: Sequence[int]) -> list[int]:
-    """Of these classes, those that ``part`` stands for, by the metrics of the run that says which are A."""
+    """Those of ``classes`` that ``part`` stands for; ``metrics`` are those of the run whose attacked classes are A."""
     if part not in "AB":
         inside: Sequence[int] = [int(part)]
     elif "classes_attacked" in metrics:
         inside = metrics["classes_attacked"]
     elif metrics["spec"]["method"]["attack"] == "clean":
         return []
-    else:  # trainings that attack all examples alike
+    else:  # a training that attacks all examples
         inside = classes
     return [c for c in classes if (c in inside) != (part == "B")]

@@ -1,4 +1,4 @@
-"""The foot of a table: what its numbers are, where they were made, and what is not there and why."""
+"""The foot of a table: how to read its numbers, where they were made, and what is missing and why."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from leanat.experiments.scales import SCALES
 from leanat.plan.item import Column, Filled, Item, Provenance, Replicated, Row, Value
 from leanat.report.statistics import over_images
 
-# What a composed time includes and what not (cost.timing, cost.predict).
+# What a composed time includes and what it leaves out (cost.timing, cost.predict).
 TIMES = (
     "Composed of measured steps, updates of discriminators, and selections, at the paper's own settings, on random images "
     "in memory; reading and decoding files is not in them. All images count as classified rightly, so that an attack works "
@@ -21,8 +21,8 @@ TIMES = (
 )
 GREY = "Grey: the paper's values."
 SUBSETS = "Random subsets that are drawn several times within a seed are averaged first."
-UNATTACKED = {"clean", "natural", "clean_batch"}  # metrics of plain answers
-WHOLE_TIMES = ("minutes",)  # of a whole training, which are set against the baseline's as a ratio
+UNATTACKED = {"clean", "natural", "clean_batch"}  # metrics of clean images
+WHOLE_TIMES = ("minutes",)  # units of whole trainings, which are compared with the baseline as a ratio
 
 
 def marks(item: Filled) -> dict[str, str]:
@@ -38,7 +38,7 @@ def marks(item: Filled) -> dict[str, str]:
 
 
 def usual_n(item: Filled) -> int | None:
-    """The commonest number of seeds, said in the foot; other numbers stand beside their cell. Measured times have none."""
+    """The most frequent number of seeds, given in the foot; other numbers are printed in their cells. None for measured times."""
     ns = [cell.n for _, _, cell in item.flat if cell.values]
     counts = Counter([n for n in ns if n > 1] or ns)
     return min(counts, key=lambda n: (-counts[n], -n), default=None)
@@ -84,32 +84,32 @@ def notes(item: Filled) -> list[dict[str, str]]:
 
 
 def scale_note(item: Filled, smaller: str) -> tuple[str, str]:
-    """The paragraph on a scale that is not the paper's; ``smaller`` holds for trainings, whatever else is reckoned."""
+    """The paragraph on a scale other than the paper's; ``smaller`` is its text if the item has trainings."""
     trained, has_values = bool(item.provenance.seeds), any(cell.values for _, _, cell in item.flat)
     body = smaller if trained else "Nothing is trained for this: all of it is at the paper's own settings." * has_values
     return f"Scale {item.scale}.", body * (item.scale != "paper")
 
 
 def _fewest(item: Filled, column: Column) -> str | None:
-    """The test examples behind a column's accuracies, where they are fewer than its data set has."""
+    """The number of test examples behind a column's accuracies; None if all of its data set are used."""
     k = item.columns.index(column)
     counts = [row[k].tested for row in item.cells if row[k].tested]
     if not counts or not column.n_test or min(counts) >= column.n_test:
         return None
-    # Of differences, say, the images are not counted.
+    # Some numbers, such as differences, have no count of images.
     others = any(row[k].values and not row[k].tested for row in item.cells)
     return ("accuracies on " if others else "") + _span(counts)
 
 
 def unrecorded(provenance: Provenance) -> str:
-    """That runs are older than the record of what they were made from; nothing where none is."""
+    """A sentence about runs that do not record what they were made from; empty if there are none."""
     old, runs = provenance.unrecorded
     clause = f"{old} of {runs} run{'s' * (runs > 1)} without a record of what it was made from"
     return f"{clause}: whether data and networks belong together is not checked." if old else ""
 
 
 def _not_finite(item: Filled) -> str:
-    """Rows and columns with logits that were NaN or infinite, and on how many images of the worst run."""
+    """The rows and columns with NaN or infinite logits, and the number of such images in the worst run."""
     rows = []
     for row, cells in item.by_row:
         bad = [(c.label, cell.not_finite) for c, cell in zip(item.columns, cells, strict=True) if cell.not_finite]
@@ -121,17 +121,17 @@ def _not_finite(item: Filled) -> str:
 
 
 def trials(item: Filled) -> str:
-    """What the intervals of this run are over: its seeds, or the random subsets of one."""
+    """The trials over which the intervals of this run are taken: its seeds, or the random subsets of a single seed."""
     return "random subsets" if item.provenance.draws and len(item.provenance.seeds) == 1 else "seeds"
 
 
 def over_subsets(item: Filled) -> bool:
-    """Whether a number is the mean over seeds that have several values each."""
+    """Whether a cell has more values than seeds, that is several values per seed, from several random subsets."""
     return any(len(cell.values) > cell.n for _, _, cell in item.flat)
 
 
 def _reading(item: Filled, n: int | None) -> str:
-    """How the numbers are to be read."""
+    """The sentences on how to read the numbers."""
     sentences = [GREY] * item.has_published
     several = any(cell.n > 1 for _, _, cell in item.flat)
     if n is not None and several:
@@ -177,7 +177,8 @@ def has_papers(item: Filled, k: int) -> bool:
 
 
 def _best_of(item: Filled) -> str:
-    """What a bold number is the best of; nothing where none can be: a comparison takes two rows of two seeds."""
+    """The part of the table in which a bold number is the best, in words. It is empty if no number can be bold: that takes two
+    rows with two seeds."""
     several: Counter[tuple[int, str]] = Counter()
     for row, cells in item.by_row:
         for k, (column, cell) in enumerate(zip(item.columns, cells, strict=True)):
@@ -189,19 +190,19 @@ def _best_of(item: Filled) -> str:
 
 
 def _repeats(item: Filled, name: str) -> bool:
-    """Whether a row has, under another label, the very runs of the row ``name`` of its block."""
+    """Whether a row with another label has the same runs as the row ``name`` of its block."""
     bases = {row.group: cells for row, cells in item.by_row if row.label == name}
     others = [(cells, bases[row.group]) for row, cells in item.by_row if row.label != name and row.group in bases]
     return any(a.is_run_of(b) for own, base in others for a, b in zip(own, base, strict=True))
 
 
 def _seeds(seeds: Sequence[int]) -> list[str]:
-    """Seeds by name; nothing where no run has a seed."""
+    """The seeds in words; an empty list if no run has a seed."""
     return [f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"] if seeds else []
 
 
 def _origins(cells: Iterable[Replicated]) -> list[str]:
-    """Where replicated values are from; a smaller scale says what it is, lest its levels are read as the paper's."""
+    """The origin of replicated values. A smaller scale is described, so that its levels are not taken for the paper's."""
     parts: dict[tuple[str, str], list[Replicated]] = defaultdict(list)
     for cell in cells:
         parts[cell.scale, cell.device].append(cell)
@@ -220,12 +221,12 @@ def _origins(cells: Iterable[Replicated]) -> list[str]:
 
 
 def _span(counts: Sequence[int]) -> str:
-    """The least and the greatest of some counts, or the one that all are."""
+    """The least and the greatest of some numbers, or the number itself if all are equal."""
     return f"{min(counts):,}" + f" to {max(counts):,}" * (max(counts) > min(counts))
 
 
 def _by_value(columns: Sequence[Column], of: Callable[[Column], Any]) -> dict[Any, list[str]]:
-    """The groups that share a value, or labels of columns, where they have no group or one of several values."""
+    """The names of columns by their value: the group's name, or the column's label if the group has several values or no name."""
     names_by_value, groups = defaultdict(list), defaultdict(set)
     for column in columns:
         groups[column.group].add(of(column))
@@ -244,11 +245,11 @@ def _list(parts: Iterable[str]) -> str:
 def row_note(
     item: Item, row: Row, cells: Sequence[Value], above: Sequence[tuple[Row, Sequence[Value]]] = ()
 ) -> str | None:
-    """What the foot says of a row: that it is ours, where its robustness does not stand a second measurement, and of which row
-    ``above`` it has every number though the settings differ.
+    """The foot's note on a row: that it is our own, that a stronger attack refutes its robustness, or that all its numbers
+    equal those of a row ``above`` although the settings differ.
 
-    ``doubt`` among the options: pairs of metrics, a weaker and a stronger measurement; said where a robust accuracy of
-    5 % or more is at most half as high in the second.
+    The option ``doubt`` lists pairs of metrics, a weaker and a stronger attack. A row is noted if its robust accuracy is 5 % or
+    more under the first and at most half of that under the second.
     """
     clauses = ["not in the paper: our own reference"] if row.ours else []
     named_means = {}
@@ -268,6 +269,6 @@ def row_note(
 
 
 def _same_networks(a: Sequence[Value], b: Sequence[Value]) -> bool:
-    """Whether trainings of different settings agree in every run and column, in two columns at least."""
+    """Whether trainings with different settings have equal numbers in every run and column, for at least two columns."""
     pairs = [both for both in zip(a, b, strict=True) if all(len(v.values) == len(v.runs) > 0 for v in both)]
     return len(pairs) > 1 and all(x.values == y.values and x.specs != y.specs for x, y in pairs)

@@ -1,6 +1,6 @@
-"""A whole table at a glance: the paper's values as open markers, ours filled with intervals, in its order.
+"""A whole table at a glance, in its order: the paper's values as open markers, ours as filled markers with intervals.
 
-Numbers on a stand-in for the paper's data or attack have a panel of their own: their levels are not the paper's.
+Numbers on a stand-in for the paper's data or attack have a panel of their own, since their levels cannot be compared.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PANELS = 6  # side by side, before they wrap
+PANELS = 6  # most panels side by side
 ROW, PANEL, LETTER = 0.16, 1.75, 0.065  # inches: a row's height, a panel's width, a letter of a label
 TEXT = "row column metric missing unit better stand_in row_group row_label column_group note seeds".split()  # noqa: SIM905
 TEXT += ["paper", "item", "title", "scale"]
-LABEL = 36  # letters of a row's label, before it wraps
-TIMES = ("minutes", "seconds", "min/epoch")  # units that belong to a device
+LABEL = 36  # most letters per line of a row's label
+TIMES = ("minutes", "seconds", "min/epoch")  # units of numbers that depend on the device
 RADIUS = re.compile(r"\d/255")
 
 
 def overview(csv: Path | str, stem: Path | str) -> None:
-    """Draw the tidy CSV of a table (see table.py) to ``stem``.pdf and .png."""
+    """Draws the tidy CSV of a table (see table.py) to ``stem``.pdf and .png."""
     style.save(draw(item_csv.frame(Path(csv), *TEXT)), stem)
 
 
 def draw(cells: pandas.DataFrame) -> Figure:
-    """One line per row of the table; per column a panel, or two where a stand-in is used. ValueError if there is no cell."""
+    """One line per row of the table, one panel per column, or two if it uses a stand-in. Raises ValueError without cells."""
     if cells.empty:
         raise ValueError("no cell to draw")
     cells = cells.fillna(dict.fromkeys(TEXT, ""))
@@ -65,9 +65,9 @@ def draw(cells: pandas.DataFrame) -> Figure:
 
 
 def _panels(cells: pandas.DataFrame) -> list[pandas.DataFrame]:
-    """The cells of each panel: those of a column, or its paper's and replicated numbers, and apart those of this run.
+    """The cells of each panel: those of a column, or first the paper's and replicated numbers of a column and then ours.
 
-    Apart are numbers on a stand-in, and times, which belong to a device.
+    Our numbers are separate if they are on a stand-in, or times, which depend on the device.
     """
     panels = []
     for _, column in cells.groupby("column", sort=False):
@@ -102,7 +102,7 @@ def _panel(axis: Axes, cells: pandas.DataFrame, heights: dict[str, float]) -> No
     axis.locator_params(axis="x", nbins=4)
     under = f"this run: {first['stand_in']}" if first["stand_in"] else first.get("of", "")
     if cells["mean"].isna().all() and "of" not in cells:
-        reasons = cells["missing"].where(cells["published"].notna()).mode()  # of what the paper prints, the commonest
+        reasons = cells["missing"].where(cells["published"].notna()).mode()  # the most frequent among printed cells
         under = next(iter(reasons), first["missing"])
         under = under if under.startswith("not ") else f"not run: {under}"
     title = [*textwrap.wrap(first["column_group"] or first["metric"], 26), *textwrap.wrap(under, 30)]
@@ -116,29 +116,30 @@ def _panel(axis: Axes, cells: pandas.DataFrame, heights: dict[str, float]) -> No
 
 
 def _over_images(cells: pandas.DataFrame) -> dict[int, Interval]:
-    """By line of the CSV, the interval over the test examples of accuracies of one seed."""
+    """The intervals over test examples of the accuracies with one seed, by line of the CSV."""
     some = cells[cells["n"].eq(1) & cells["mean"].notna() & cells["tested"].notna() & cells["unit"].eq("%")]
     intervals = {k: share_of_images(float(cell["mean"]), int(cell["tested"])) for k, cell in some.iterrows()}
     return {k: interval for k, interval in intervals.items() if interval}
 
 
 def _cut(axis: Axes, cells: pandas.DataFrame) -> None:
-    """An axis of shares ends at 0 and 100 %, though the interval of a mean over few seeds may go on."""
+    """Ends an axis of percentages at 0 and 100 %, although intervals over few seeds may be longer."""
     values = cells[["published", "mean", "replicated_mean"]].astype(float)
     if cells["unit"].eq("%").all() and not (values.lt(0) | values.gt(100)).any(axis=None):
         axis.set_xlim(style.of_shares(*axis.get_xlim()))
 
 
 def plain(text: str) -> str:
-    """User text for matplotlib, where a dollar would begin mathematics; ℓ and what the font lacks become mathematics."""
-    text = text.replace("$", r"\$").replace("⁺", "$^{+}$").replace("⟹", r"$\Rightarrow$")  # the text font has neither
+    """Text for matplotlib: dollar signs, which would begin mathematics, are escaped; ℓ and signs that the text font lacks become
+    mathematics."""
+    text = text.replace("$", r"\$").replace("⁺", "$^{+}$").replace("⟹", r"$\Rightarrow$")  # not in the text font
     for norm, index in (("∞", r"\infty"), ("2", "2"), ("p", "p")):
         text = text.replace(f"ℓ_{norm}", rf"$\ell_{{{index}}}$")
     return text
 
 
 def _lines(cells: pandas.DataFrame) -> dict[float, tuple[str | None, str]]:
-    """Height from the top -> (row, its label), or (None, the name of the block below)."""
+    """Maps the height from the top to (row, its label), or to (None, the name of the block below)."""
     lines: dict[float, tuple[str | None, str]] = {}
     block, height = "", 0.0
     for cell in cells.drop_duplicates("row").itertuples():
@@ -165,7 +166,7 @@ def _legend(fig: Figure, cells: pandas.DataFrame) -> None:
     if cells["mean"].notna().any():
         ours = cells[cells["mean"].notna()]
         several_runs = ours["runs"].fillna("").astype(str).str.contains(" ")
-        of_seeds = ours[~(several_runs & (ours["n"] == 1))]  # one number of several runs, as a time is, is no seed
+        of_seeds = ours[~(several_runs & (ours["n"] == 1))]  # without numbers that no seed has alone, such as times
         counts = sorted(set((ours if of_seeds.empty else of_seeds)["n"].astype(int)))
         several = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else counts[0]
         images = bool(_over_images(cells))

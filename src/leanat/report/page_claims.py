@@ -1,4 +1,4 @@
-"""The claims that an item's numbers bear on, for its page: what they say by themselves, whatever other items are made."""
+"""The claims that use an item's numbers, for the item's page: the verdicts from these numbers, without any other item."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from leanat.report.ledger_text import MARKS, measured, named
 
 
 def lines(item: Item, folder: Path) -> list[dict[str, Any]]:
-    """What page.typ sets: {mark, id, says, effect, quiet} for each claim with a case in this item.
+    """The data for page.typ: {mark, id, says, effect, quiet} for each claim with a case in this item.
 
-    ``folder``: where ``items/<scale>/<paper>/<item>.csv`` and its npz are, of this item alone, so that a page never depends on
-    which others are finished. A claim that also reads others is named with them, without a number. Verdicts are corrected for
-    all claims of the paper that this scale tests, so that a page supports no more than its share.
+    ``folder`` has ``items/<scale>/<paper>/<item>.csv`` and its npz, only those of this item, so that the page does not depend on
+    which other items are finished. A claim that also reads other items is printed with their names, without a number. The
+    correction for multiple testing counts all claims of the paper that this scale tests.
     """
     claims = load(item.paper)
     others = {claim.id: _others(claim, item) for claim in claims}
@@ -30,7 +30,7 @@ def lines(item: Item, folder: Path) -> list[dict[str, Any]]:
 
 
 def _others(claim: Claim, item: Item) -> list[str] | None:
-    """The other items that a claim reads; None where it does not read this one."""
+    """The other items that a claim reads; None if it does not read this one."""
     read = dict.fromkeys(place[0] for case in claim.cases for place in case.values())
     return [name for name in read if name != item.item] if item.item in read else None
 

@@ -11,7 +11,7 @@ from leanat.report.findings import Findings, told
 
 
 def photographs(real: Path, papers: Path) -> list[str]:
-    """What training on real photographs shows, one entry per item of ``real``; ``papers``: the folder of the printed numbers."""
+    """The findings on real photographs, one entry per item in ``real``; ``papers``: the folder of the printed numbers."""
     of, entries, scales = of_replicated(real, papers), [], {}
     for item, tell in SENTENCES.items():
         if (real / f"{item}.csv").is_file():
@@ -23,7 +23,7 @@ def photographs(real: Path, papers: Path) -> list[str]:
     return entries + [f"- At scale {scale}: {attacked}." for scale, attacked in scales.items() if attacked]
 
 
-# What an item on real photographs shows: the words, and after a newline the lines of a table.
+# The findings of an item on real photographs: the text, and after a newline the lines of a table.
 SENTENCES: dict[str, Callable[[Findings], str]] = {
     item: lambda of, item=item: "\n".join(told(item.replace("/", "_"), of))
     for item in (
@@ -34,7 +34,7 @@ SENTENCES: dict[str, Callable[[Findings], str]] = {
 
 
 def of_replicated(folder: Path, papers: Path) -> Findings:
-    """The findings of ``replicated/``, beside the papers' numbers."""
+    """The findings from ``replicated/``, with the papers' numbers."""
     kept: dict[str, dict[tuple[str, str], replicated.Cell]] = {}
 
     def cell(item: str, row: str, column: str) -> replicated.Cell:

@@ -1,4 +1,4 @@
-"""Items of pictures, filled from the arrays that a suite's measures left beside each run."""
+"""Fills items of pictures from the arrays that a suite's measures have saved beside each run."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from leanat.report.sources import Sources
 
 
 def pictured(item: Item, sources: Sources) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
-    """What ``plots.files.images`` reads, and the reasons why pictures are left out.
+    """The arrays for ``plots.files.images``, and the reasons why pictures are left out.
 
-    A row is a panel, with what stands in for its data set; a column is a column of pictures, of the metric ``<measure>.<name>``.
+    Each row of the item is a panel, whose title names the stand-in for the data set. Each column of the item is a column of
+    pictures, with the metric ``<measure>.<name>``.
     """
     files: dict[str, dict[str, np.ndarray]] = {}
     for row, cells in item.by_row:

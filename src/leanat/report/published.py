@@ -1,7 +1,7 @@
-"""The papers' own numbers, as printed: ``published/<paper>.csv``, one row a number.
+"""The papers' own numbers, as printed: ``published/<paper>.csv``, one row per number.
 
 A value is a number, ``NA`` (the paper leaves the cell empty), ``LOST`` (not legible in our text of the paper) or, for
-settings, words such as ``8/255`` or ``SGD``; only a number has a ``value``, and ``text`` keeps what stands there.
+settings, words such as ``8/255`` or ``SGD``. ``text`` is the value as written; only numbers also have a ``value``.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from leanat.runs import records
 
 COLUMNS = ["paper", "item", "row", "column", "value", "unit", "note"]
 ABSENT = ("NA", "LOST")
-MEASURED = ("%", "×", "seconds", "minutes", "min/epoch")  # units of results, which in a table are numbers
+MEASURED = ("%", "×", "seconds", "minutes", "min/epoch")  # units of results, which must be numbers in a table
 
 
 class Number(NamedTuple):
-    """One published number; ``value`` is None where ``text`` is no number."""
+    """One published number; ``value`` is None if ``text`` is not a number."""
 
     paper: str
     item: str
@@ -41,7 +41,7 @@ def papers(folder: Path | str = "published") -> list[str]:
 
 
 def load(paper: str, item: str, folder: Path | str = "published") -> list[Number]:
-    """The numbers of one table, figure or section, in printed order; ValueError if there is no such paper or item."""
+    """The numbers of one table, figure or section, in printed order. Raises ValueError if there is no such paper or item."""
     numbers = _read(Path(folder), paper)
     items = list(dict.fromkeys(number.item for number in numbers))
     if item not in items:
@@ -50,7 +50,7 @@ def load(paper: str, item: str, folder: Path | str = "published") -> list[Number
 
 
 def lookup(paper: str, item: str, row: str, column: str, folder: Path | str = "published") -> Number:
-    """The number of one cell; ValueError with the nearest names that are there."""
+    """The number of one cell. Raises ValueError, with the nearest names, if there is no such cell."""
     numbers = load(paper, item, folder)
     in_row = [number for number in numbers if number.row == row]
     if not in_row:
@@ -64,9 +64,9 @@ def lookup(paper: str, item: str, row: str, column: str, folder: Path | str = "p
 
 
 def check(path: Path | str) -> list[Number]:
-    """Read and validate a whole file; ValueError with every fault, its line first.
+    """Reads and validates a whole file. Raises ValueError with every fault, each beginning with its line.
 
-    Two rows of one cell must agree: they are two sources of one number, and become one row with both notes.
+    Two rows of one cell must agree. They are two sources of one number, and become one row with both notes.
     """
     path, faults, numbers, lines = Path(path), [], {}, {}
     for at, fields in records.committed_rows(path, COLUMNS):
@@ -88,7 +88,7 @@ def check(path: Path | str) -> list[Number]:
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """A clause for an error message: the known names like ``name``, or some of the known."""
+    """A clause for an error message: the known names that resemble ``name``, or else some of the known names."""
     names = list(dict.fromkeys(names))
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
@@ -132,9 +132,9 @@ def _number(text: str) -> float | None:
 
 
 def printed(paper: str, where: Printed, folder: Path | str = "published") -> float | None:
-    """The paper's number; where the text lost a cell, what the authors' README says in its place (``<item>_readme``).
+    """The paper's number; for a cell that is LOST in the text, the number in the authors' README (``<item>_readme``).
 
-    With ``against``, another row: by how many percent the number is below that row's.
+    With ``against``, another row, the result is by how many percent the number is below the number of that row.
     """
     if where.against:
         rows = (replace(where, row=row, against=None) for row in (where.against, where.row))

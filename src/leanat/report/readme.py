@@ -1,8 +1,8 @@
 """The findings in README.md: sentences and tables whose numbers are read from finished items, the ledger and ``replicated/``.
 
-``leanat readme`` writes them between marks of README.md, each cell of the demo that they use into docs/demo.csv, and the ledger
-into docs/claims_all.csv, or docs/claims_verdicts.csv once ``leanat decide`` has added seeds; from these files
-tests/report/test_readme.py writes them again.
+``leanat readme`` writes them between marks in README.md. It also writes each demo cell that they use to docs/demo.csv, and the
+ledger to docs/claims_all.csv, or to docs/claims_verdicts.csv once ``leanat decide`` has added seeds. From these files
+tests/report/test_readme.py computes the findings again.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from leanat.report.photographs import photographs
 from leanat.runs import records
 
 BEGIN, END = '<!-- {}: written by "leanat readme" -->', "<!-- end of {} -->"
-LEDGERS = {False: "docs/claims_all.csv", True: "docs/claims_verdicts.csv"}  # whether seeds were added where they decide
+LEDGERS = {False: "docs/claims_all.csv", True: "docs/claims_verdicts.csv"}  # with added seeds: True
 DECIDABLE = ("supported", "not supported", "inconclusive", "not decidable")
 COLUMNS = ["item", "row", "column", "values"]
 
 
 def of_items(items: Items) -> Findings:
-    """The findings of finished items."""
+    """The findings from finished items."""
 
     def read(item: str, row: str, column: str) -> Values:
         cell = items.cell(*item.split("/"), row, column)
@@ -44,7 +44,7 @@ def of_items(items: Items) -> Findings:
 
 
 def of_cells(cells: Cells) -> Findings:
-    """The findings of the cells in docs/demo.csv."""
+    """The findings from the cells in docs/demo.csv."""
 
     def read(item: str, row: str, column: str) -> Values:
         if (item, row, column) not in cells:
@@ -64,9 +64,9 @@ def read(path: Path) -> Cells:
 
 
 def with_block(text: str, name: str, lines: list[str]) -> str:
-    """The document with the lines of a block replaced; what is no row of a table is wrapped under its own indent.
+    """The document with the lines of a block replaced; lines that are not rows of a table are wrapped with their own indent.
 
-    Raises ValueError unless both marks of the block stand in the document once each.
+    Raises ValueError unless each mark of the block occurs exactly once in the document.
     """
     begin, end = BEGIN.format(name), END.format(name)
     if text.count(begin) != 1 or text.count(end) != 1:
@@ -83,8 +83,8 @@ def _wrapped(line: str) -> str:
 
 
 def update(root: Path, results: Path, asked: Mapping[str, Item]) -> None:
-    """Writes the files of the checkout ``root``. Raises ValueError, naming the cell, for a number that is not there: then
-    nothing is written.
+    """Writes the files of the checkout ``root``. Raises ValueError, which names the cell, if a number is missing; then nothing is
+    written.
 
     ``asked``: the items by name, as the settings have them at scale demo.
     """
@@ -98,7 +98,7 @@ def update(root: Path, results: Path, asked: Mapping[str, Item]) -> None:
 
 
 def update_replicated(root: Path) -> None:
-    """Writes what is read from ``replicated/`` alone; what the demo showed, here or elsewhere, stays as it is."""
+    """Writes only the findings from ``replicated/``; the findings of the demo stay as they are."""
     real, ledgers = root / "replicated", {}
     every = ledger.lines({paper: load(paper) for paper in published.papers(root / "published")}, Path(), real, "demo")
     fresh = {paper: [line for line in own if line.origin == "replicated"] for paper, own in every.items()}
@@ -113,7 +113,7 @@ def update_replicated(root: Path) -> None:
 
 
 def _write(root: Path, blocks: Mapping[str, list[str]], ledgers: Mapping[str, list[tuple[object, ...]]]) -> None:
-    """Ledgers by file name, and README.md with these blocks and that of the ledgers."""
+    """Writes the ledgers, by file name, and README.md with these blocks and the block of the ledgers."""
     text = (root / "README.md").read_text(encoding="utf-8")
     for name, entries in blocks.items():
         text = with_block(text, name, entries)
@@ -123,7 +123,7 @@ def _write(root: Path, blocks: Mapping[str, list[str]], ledgers: Mapping[str, li
 
 
 def claims(root: Path) -> list[str]:
-    """How many claims have which verdict, after ``make all`` and with the seeds added since, and the clearest rejections."""
+    """The number of claims with each verdict, after ``make all`` and with the seeds added since, and the clearest rejections."""
     tests = {claim.id: claim for paper in published.papers(root / "published") for claim in load(paper)}
     verdicts, last, real, changed = {}, [], [], []
     for planned, name in LEDGERS.items():
@@ -150,14 +150,14 @@ def claims(root: Path) -> list[str]:
 
 
 def _kinds(row: Mapping[str, str]) -> list[str]:
-    """The columns that a verdict counts in, in the table of all papers."""
+    """The columns of the table of all papers in which a verdict counts."""
     if row["verdict"] == "supported" and row["cases"] != row["cases_in_all"]:
         return ["supported", "partly"]
     return [row["verdict"] if row["verdict"] in DECIDABLE else "other"]
 
 
 def _table(verdicts: Mapping[str, Counter[tuple[str, str]]]) -> list[str]:
-    """The claims of each paper and of all by verdict, one number for each ledger."""
+    """The table of the number of claims with each verdict, by paper and for all, with one number for each ledger."""
     kinds = {"supported": "supported", "partly": "of these, in some of their cases only"}
     kinds |= {kind: kind for kind in DECIDABLE[1:3]}
     kinds |= {"not decidable": "too few seeds", "other": "not for this scale, or not testable"}
@@ -171,13 +171,13 @@ def _table(verdicts: Mapping[str, Counter[tuple[str, str]]]) -> list[str]:
 
 
 def _rows(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """The lines of a Markdown table that stands within an entry of a list, with an empty line on either side."""
+    """The lines of a Markdown table inside an entry of a list, with an empty line before and after."""
     first, *others = (f"  | {' | '.join(line)} |" for line in (head, *rows))
     return ["", first, f"  |{'---|' * len(head)}", *others, ""]
 
 
 def _same_test(row: Mapping[str, str], claim: Claim | None) -> bool:
-    """Whether a row of a ledger is of the test as it is now."""
+    """Whether a row of a ledger comes from the current test of its claim."""
     if claim is None or (row["says"], row["cases_in_all"]) != (claim.says, str(len(claim.cases) or "")):
         return False
     elsewhere = claim.scales and row["scale"] not in claim.scales
@@ -186,7 +186,7 @@ def _same_test(row: Mapping[str, str], claim: Claim | None) -> bool:
 
 def _told(row: Mapping[str, str]) -> str:
     effect, low, high = (f"{float(row[name]):.1f}" for name in ("effect", "low", "high"))
-    which = row.get("effect_of", "").partition(",")[0]  # how many are not tested is told at the end
+    which = row.get("effect_of", "").partition(",")[0]  # the number of untested cases comes at the end
     of = f" ({which})" if " of " in which else ""
     partial = row["verdict"] == "supported" and row["cases"] != row["cases_in_all"]
     return (
@@ -196,14 +196,14 @@ def _told(row: Mapping[str, str]) -> str:
 
 
 def _on_photographs(rows: Sequence[Mapping[str, str]]) -> list[str]:
-    """What the claims come to on the numbers of ``replicated/``, and what would decide those that are open."""
+    """The verdicts on the numbers in ``replicated/``, and what would decide the claims that are still open."""
     lines = [
         f"{verdict}: {_told(row)}"
         for verdict in ("supported", "not supported")
         for row in rows
         if row["verdict"] == verdict
     ]
-    unsure: dict[str, list[str]] = {}  # claims by what would decide them
+    unsure: dict[str, list[str]] = {}  # claims, by what would decide them
     for row in rows:
         if row["verdict"] == "inconclusive":
             unsure.setdefault(row["reason"].partition("; ")[0], []).append(row["claim"])
@@ -214,5 +214,5 @@ def _on_photographs(rows: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def demo(of: Findings) -> list[str]:
-    """What the demo shows, one entry or two per paper."""
+    """The findings of the demo, one or two entries per paper."""
     return told("demo", of)

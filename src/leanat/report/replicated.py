@@ -1,9 +1,9 @@
 """Committed summaries of runs at real scale: ``replicated/<paper>/<item>.csv``, one row per cell and seed.
 
-``row`` and ``column`` name the cell as the item's own CSV does, ``metric`` what was measured; ``n`` and ``seeds`` (such
-as ``0 1 2``) are all seeds of the cell, so that a lost row is noticed; ``tested``: examples behind an accuracy, 0 where the
-number is none; ``run`` and ``spec_hash`` say which run it was. ``<item>.npz`` holds the outcomes image by image: of one seed
-they give the interval, over test images alone.
+``row`` and ``column`` name the cell as the item's own CSV does, and ``metric`` what was measured. ``n`` and ``seeds`` (such
+as ``0 1 2``) list all seeds of the cell, so that a lost row is noticed. ``tested``: number of examples behind an accuracy, 0
+for other numbers. ``run`` and ``spec_hash`` identify the run. ``<item>.npz`` has the outcome of each image, which gives cells
+with one seed an interval over test images.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from leanat.report.statistics import NORMAL, Interval, share_of_images, t_interv
 from leanat.runs import records
 
 COLUMNS = "row column metric seed value run spec_hash scale n seeds tested device revision date".split()  # noqa: SIM905
-SHARED = ("scale", "n", "seeds", "tested", "device")  # a cell's runs may be of several days
-# subset: a tenth of CIFAR-10, no longer run; the revision says by which code
+SHARED = ("scale", "n", "seeds", "tested", "device")  # equal for all runs of a cell; dates may differ
+# "subset" is a tenth of CIFAR-10. It is no longer run; the revision in the file names its code.
 SCALES = ("subset", "cpu", "lite", "paper")
 
 
@@ -34,10 +34,10 @@ class Cell(NamedTuple):
     scale: str
     device: str
     tested: int
-    error: float | None = None  # standard error over test images, of one seed whose outcomes are kept
+    error: float | None = None  # standard error over test images, for one seed whose outcomes are saved
 
     def interval(self) -> Interval:
-        """The mean with its 95 % interval: over seeds, or, of one seed, over its test images alone where they are known."""
+        """The mean with its 95 % interval: over seeds, or for a single seed over its test images, if they are known."""
         over_seeds = t_interval([self.values[seed] for seed in sorted(self.values)])
         if over_seeds.n > 1:
             return over_seeds
@@ -49,13 +49,13 @@ class Cell(NamedTuple):
         return Interval(over_seeds.mean, over_seeds.mean - half, over_seeds.mean + half, 1)
 
     def summary(self, metric: str = "") -> Replicated:
-        """What an item shows of the cell, which is of that metric."""
+        """The cell as shown in an item, with its metric."""
         by_run = tuple((self.runs[seed], self.values[seed]) for seed in sorted(self.values))
         return Replicated(*self.interval(), self.scale, self.device, self.tested, by_run, metric)
 
 
 def load(paper: str, item: str, folder: Path | str = "replicated") -> dict[tuple[str, str, str], Cell]:
-    """Cells by (row, column, metric); empty where there is no file, ValueError with every fault of it."""
+    """The cells by (row, column, metric); empty if there is no file. Raises ValueError with every fault of the file."""
     path = Path(folder) / paper / f"{item}.csv"
     if not path.is_file():
         return {}
@@ -101,12 +101,12 @@ def _load(path: Path) -> dict[tuple[str, str, str], Cell]:
 
 
 def rows(paper: str, item: str, folder: Path | str) -> list[dict[str, str]]:
-    """The file's rows as they stand; raises as ``load`` does."""
+    """The file's rows as text; raises the errors of ``load``."""
     return records.rows(Path(folder) / paper / f"{item}.csv") if load(paper, item, folder) else []
 
 
 def save(rows: Iterable[dict[str, str]], path: Path) -> None:
-    """Writes rows whole or not at all; raises ValueError for what ``load`` refuses, and where a cell's runs differ in SHARED."""
+    """Writes all rows or nothing. Raises ValueError for rows that ``load`` refuses, and if a cell's runs differ in SHARED."""
     first: dict[tuple[str, ...], dict[str, str]] = {}
     for row in (rows := list(rows)):
         if fault := _fault(row):

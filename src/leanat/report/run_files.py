@@ -1,4 +1,4 @@
-"""What a run's folder says of it: its history, the leaves of its spec, what it trained on."""
+"""Reads a run's folder: its history, the values of its spec, the examples it trained on."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from leanat.runs import records
 if TYPE_CHECKING:
     from leanat.data import TensorData
 
-# columns of a history; the accuracies are those of runs/curves
+# columns of a history; runs/curves writes the accuracies
 LOSS, CLEAN, ROBUST = "loss", "test_clean", "test_robust"
-COUNTS = ("epoch", "kept", "forward", "backward")  # its whole numbers
+COUNTS = ("epoch", "kept", "forward", "backward")  # columns of whole numbers
 
 
 def folder_of(run: str, results: Path) -> Path:
-    """The folder of a finished run: by its path, its name, or the beginning of its name where no other begins so."""
+    """The folder of a finished run, given by its path, its name, or a beginning of its name that is unique."""
     if (Path(run) / "metrics.json").is_file():
-        return Path(run) if Path(run).name not in ("", "..") else Path(run).resolve()  # it names the run
+        return Path(run) if Path(run).name not in ("", "..") else Path(run).resolve()  # its name is the run's
     runs = results / "runs"
     if (runs / run / "metrics.json").is_file():
         return runs / run
@@ -39,17 +39,17 @@ def folder_of(run: str, results: Path) -> Path:
 
 
 def epochs(folder: Path) -> list[dict[str, str]]:
-    """The rows of a finished run's ``history.csv`` as they are written, one for each epoch that ``metrics.json`` counts.
+    """The rows of a finished run's ``history.csv`` as text, one for each epoch that ``metrics.json`` counts.
 
-    Raises FileNotFoundError, and ValueError where the last row is not the epoch that ``metrics.json`` ends with, so that
-    the history is of another run.
+    Raises FileNotFoundError, and ValueError if the last row differs from the last epoch in ``metrics.json``, since the history
+    then belongs to another run.
     """
     path, again = folder / "history.csv", f"remove {folder}, and it is trained anew"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; it is to hold the history of a run")
     rows, metrics = records.rows(path, "epoch", again=again), records.metrics(folder / "metrics.json")
     trained = metrics.get("epochs")
-    if trained not in (None, len(rows)):  # of fewer than its recipe has, where a hook ended it; None: as once written
+    if trained not in (None, len(rows)):  # fewer than the recipe's if a hook ended it; None in old files
         raise ValueError(f"{path}: damaged: {len(rows)} of {trained} epochs; {again}")
     for name, kept in metrics.get("history", {}).items():
         if (last := _number(rows[-1].get(name, ""))) != kept:
@@ -58,7 +58,7 @@ def epochs(folder: Path) -> list[dict[str, str]]:
 
 
 def _number(text: str) -> float | None:
-    """A cell of a history as ``metrics.json`` has it: None where it is empty, not finite, or no number at all."""
+    """A cell of a history as in ``metrics.json``: None if it is empty, not finite, or not a number."""
     try:
         value = float(text)
     except ValueError:
@@ -67,7 +67,7 @@ def _number(text: str) -> float | None:
 
 
 def history(folder: Path) -> list[dict[str, float | None]]:
-    """The rows of ``epochs`` as numbers; None where a cell is empty. Raises FileNotFoundError, ValueError."""
+    """The rows of ``epochs`` as numbers, None for empty cells. Raises FileNotFoundError or ValueError."""
     path, again = folder / "history.csv", f"remove {folder}, and it is trained anew"
     text_rows = epochs(folder)
     try:
@@ -80,17 +80,17 @@ def history(folder: Path) -> list[dict[str, float | None]]:
 
 
 def columns(rows: list[dict[str, float | None]]) -> list[str]:
-    """Every column that some row has a number in, in order."""
+    """The columns in which at least one row has a number, in order."""
     return [name for name in (rows[0] if rows else {}) if any(row[name] is not None for row in rows)]
 
 
 def curve(rows: list[dict[str, float | None]], column: str) -> list[tuple[float, float]]:
-    """The epochs that have a number in a column, and the numbers."""
+    """(epoch, number) for each epoch that has a number in a column."""
     return [(row["epoch"], row[column]) for row in rows if row.get(column) is not None]
 
 
 def leaves(spec: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
-    """(dotted path, value as text) of every value in a spec; a component with its name: method.selector.once.tau."""
+    """(dotted path, value as text) of every value in a spec. Paths include components' names: method.selector.once.tau."""
     for key, value in spec.items():
         if isinstance(value, Mapping) and value:
             yield from leaves(value, f"{before}{key}.")
@@ -107,7 +107,7 @@ def leaves(spec: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str
 
 
 def text(value: Any) -> str:
-    """A value of a spec as a reader sees it."""
+    """A value of a spec as text for readers."""
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "none"}[value]
     if isinstance(value, float):
@@ -117,9 +117,9 @@ def text(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Selection:
-    """What a run trained on: from each of ``epochs`` on, the examples ``index`` with the weights ``weight``.
+    """The examples that a run trained on: from each of ``epochs`` on, the examples ``index`` with the weights ``weight``.
 
-    ``labels`` int64 [N]: the classes of all training examples, None where the data are not here.
+    ``labels`` int64 [N]: the classes of all training examples, None if the data are not available.
     """
 
     epochs: list[int]
@@ -133,19 +133,19 @@ class Selection:
         return 0 if self.labels is None else int(self.labels.max()) + 1
 
     def by_class(self, entry: int) -> list[int]:
-        """How many examples of each class the entry holds."""
+        """The number of examples of each class in a selection; ``entry``: its position in ``epochs``."""
         return np.bincount(self.labels[self.index[entry]], minlength=self.classes).tolist()
 
     def all_by_class(self) -> list[int]:
         return np.bincount(self.labels, minlength=self.classes).tolist()
 
     def left_out(self, entry: int) -> np.ndarray:
-        """The examples that the entry does not hold."""
+        """The examples that are not in the selection at position ``entry``."""
         return np.setdiff1d(np.arange(self.total), self.index[entry])
 
 
 def selection(folder: Path, spec: Mapping[str, Any], total: int) -> Selection | None:
-    """What the run trained on, of ``total`` examples; None where it kept no record."""
+    """The selections of the run among ``total`` examples; None if it has no record of them."""
     path = folder / "selection.npz"
     if not path.is_file():
         return None
@@ -167,7 +167,7 @@ def selection(folder: Path, spec: Mapping[str, Any], total: int) -> Selection | 
 
 @cache
 def training_data(name: str, validation: float | None) -> TensorData | None:
-    """The training images of a data set that comes with the package, without augmentation; None of another."""
+    """The training images of a data set that comes with the package, without augmentation; None for other data sets."""
     from leanat import data
 
     if not data.is_embedded(name):

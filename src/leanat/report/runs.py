@@ -1,4 +1,4 @@
-"""The runs of a paper, one line each: what they are, where and when they were made, and what they took."""
+"""A table of the runs of a paper, one line each: their settings, where and when they were made, and their cost."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ COLUMNS = [
     "memory (MB)", "device", "threads", "revision", "date", "torch", "spec",
 ]  # fmt: skip
 
-NEED = (  # of the metrics
+NEED = (  # keys of the metrics
     "epochs", "examples.forward", "examples.backward", "wall_seconds", "peak_memory_mb", "device", "threads", "revision", "date",
     "versions.torch",
 )  # fmt: skip
 
 
 def lines(runs: Iterable[str], results: Path) -> list[list[Any]]:
-    """A row of COLUMNS for each run. Raises FileNotFoundError for one that is not finished."""
+    """A row of COLUMNS for each run. Raises FileNotFoundError if a run is not finished."""
     rows = []
     for run in runs:
         folder = results / "runs" / run

@@ -1,4 +1,4 @@
-"""What an item's numbers are read from."""
+"""The files from which an item's numbers are read."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Sources:
     def __init__(self, item: Item, results: Path, papers: Path, real: Path):
         self.results, self.papers, self.item = results, papers, item
         self.found = replicated.load(item.paper, item.item, real)
-        # by data set: the first run of it, and what it was made from
+        # by data set: the first run on it, and what that run was made from
         self.data: dict[str, tuple[str, dict[str, str]]] = {}
-        self.unrecorded: set[str] = set()  # runs that do not say what they were made from
+        self.unrecorded: set[str] = set()  # runs that do not record what they were made from
 
     @cache  # noqa: B019 - lives as long as one item is made
     def metrics(self, run: str) -> dict[str, Any]:
-        """Raises IdentityError for a folder of another spec, and for runs of an item made from data that differ."""
+        """The metrics of a run. Raises IdentityError if the folder has another spec, or if runs of the item used other data."""
         folder = self.results / "runs" / run
         metrics = identity.read_run(folder, "clean", "examples.test", "device", "date")
         own = {k: v for k, v in metrics.get("made_from", {}).items() if k.endswith(" data")}
@@ -47,8 +47,8 @@ class Sources:
 
     @cache  # noqa: B019
     def suite(self, evaluation: str) -> dict[str, Any]:
-        """Raises IdentityError for a summary of other attacks than the item asks for, or of attacks on other networks or data
-        than those of the runs' metrics.
+        """The summary of a suite. Raises IdentityError if its attacks are not those that the item asks for, or if they were made
+        on other networks or data than those in the runs' metrics.
         """
         path = self.results / "runs" / f"{evaluation}.json"
         suite = records.suite(path)
@@ -78,7 +78,7 @@ class Sources:
         return records.arrays(path, again=again(path))
 
     def outcome(self, run: str, file: str) -> outcome.Outcome:
-        """Example by example, in the order of their numbers."""
+        """The outcome of each example, in the order of their indices."""
         return outcome_of(self.results / "runs" / run / file)
 
     @cache  # noqa: B019
@@ -90,7 +90,7 @@ class Sources:
         return records.timings(self.results / "timings" / f"{self.item.paper}.json")
 
     def primitives(self, spec: dict[str, Any]) -> dict[str, Any]:
-        """Those of one training; ValueError where these settings were not measured."""
+        """The measured primitives of one training. Raises ValueError if these settings were not measured."""
         paper, primitives = self.item.paper, self.timings()["primitives"].get(digest(spec))
         if primitives is None:
             path = self.results / "timings" / f"{paper}.json"
@@ -99,9 +99,9 @@ class Sources:
 
 
 def outcome_of(file: Path) -> outcome.Outcome:
-    """What a training or an attack left in a run's folder, ``<run>/clean.npz`` or ``<run>/attacks/<name>.npz``.
+    """The outcome that a training or an attack has saved: ``<run>/clean.npz`` or ``<run>/attacks/<name>.npz``.
 
-    Raises FileNotFoundError or ValueError, one line that says what to do, where it is not there or damaged.
+    Raises FileNotFoundError or ValueError, one line that says what to do, if the file is missing or damaged.
     """
     try:
         return outcome.load(file)
@@ -112,7 +112,7 @@ def outcome_of(file: Path) -> outcome.Outcome:
 
 
 def again(file: Path) -> str:
-    """How such a file is made again: the workflow looks for the summary that names it, not for the file itself."""
+    """How to make such a file again. The workflow looks for the summary that names the file, not for the file itself."""
     if file.name == outcome.PLAIN:
         return f"remove {file.parent}, and it is trained anew"
     return f"remove the summary in {file.parents[1] / 'suites'} that names it, and it is attacked again"

@@ -1,4 +1,4 @@
-"""What a handful of seeds, or a share of test examples, can tell: estimates with their intervals."""
+"""Estimates with their intervals, over a few seeds or over test examples."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from leanat.plan.item import Value
 
-LEVEL = 0.95  # of every interval
-NORMAL = NormalDist().inv_cdf((1 + LEVEL) / 2)  # standard errors on either side of a normal estimate
+LEVEL = 0.95  # the level of every interval
+NORMAL = NormalDist().inv_cdf((1 + LEVEL) / 2)  # half-width of a normal interval, in standard errors
 
 
 class Interval(NamedTuple):
-    """An estimate from n values and its interval; ``low`` and ``high`` are None where n tells no spread."""
+    """An estimate from n values and its interval; ``low`` and ``high`` are None if the n values show no spread."""
 
     mean: float
     low: float | None
@@ -27,7 +27,7 @@ class Interval(NamedTuple):
 
 
 def t_interval(values: Sequence[float]) -> Interval:
-    """Mean over seeds and Student's interval, n - 1 degrees of freedom; one value has no interval."""
+    """The mean over seeds and Student's t interval with n - 1 degrees of freedom; a single value has no interval."""
     if not len(values) or not all(map(math.isfinite, values)):
         raise ValueError(f"finite values expected, at least one, not {list(values)}")
     n = len(values)
@@ -42,9 +42,10 @@ def t_interval(values: Sequence[float]) -> Interval:
 
 
 def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> Interval:
-    """The interval of a - b over the seeds both have; runs of one seed share start, order and noise, so are paired.
+    """The mean of a - b and its interval over the seeds that both have. Runs are paired, since runs with the same seed share
+    initial weights, order of examples and noise.
 
-    Raises ValueError where they have no seed in common.
+    Raises ValueError if they have no seed in common.
     """
     seeds = sorted(a.keys() & b.keys())
     if not seeds:
@@ -53,13 +54,13 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> Interva
 
 
 def told_apart(a: Mapping[int, float], b: Mapping[int, float]) -> Interval | None:
-    """The interval of a - b where it leaves out 0; None where it does not, or where fewer than two seeds are common."""
+    """The interval of a - b if it excludes 0; None if it does not, or if there are fewer than two common seeds."""
     difference = paired_difference(a, b) if len(a.keys() & b.keys()) > 1 else None
     return difference if difference and (difference.low > 0 or difference.high < 0) else None
 
 
 def wilson(successes: int, n: int) -> Interval:
-    """A share of n test examples, ``successes / n``, and Wilson's score interval (1927)."""
+    """The share ``successes / n`` of n test examples, and Wilson's score interval (1927)."""
     if not 0 <= successes <= n or n == 0:
         raise ValueError(f"successes must be 0 .. n with n > 0, not {successes} of {n}")
     from scipy.stats import binomtest
@@ -69,14 +70,14 @@ def wilson(successes: int, n: int) -> Interval:
 
 
 def over_images(cell: Value, unit: str | None) -> Interval | None:
-    """Wilson's interval of an accuracy of one seed, in %; None where several seeds tell more, or it is no share of images."""
+    """Wilson's interval of an accuracy with one seed, in %; None for several seeds, or if the number is not a share of images."""
     if cell.n != 1 or unit != "%":
         return None
     return share_of_images(cell.values[0], cell.tested)
 
 
 def share_of_images(percent: float, tested: int | None) -> Interval | None:
-    """``percent`` of the test examples with Wilson's interval, in %; None of what is no share of them."""
+    """``percent`` of the test examples with Wilson's interval, in %; None if ``percent`` is not a share of the examples."""
     if not tested or not 0 <= percent <= 100:
         return None
     interval = wilson(round(percent / 100 * tested), tested)

@@ -1,4 +1,4 @@
-"""The look of every figure: colour-blind safe, told apart in grey by marker and dash; same data, same bytes."""
+"""The look of every figure: safe for colour-blind readers, with markers and dashes for print in grey; same data, same bytes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from leanat.core.files import atomic_write
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette without its yellow, ordered so that neighbours also differ in lightness; then others of Tol's and
-# Brewer's for the eighth series and on.
+# Okabe and Ito's palette without its yellow, ordered so that neighbours also differ in lightness. From the eighth series on,
+# colours of Tol's and Brewer's palettes follow.
 COLOURS = (
     "#0072B2", "#E69F00", "#000000", "#D55E00", "#56B4E9", "#009E73", "#CC79A7",
     "#332288", "#999933", "#882255", "#44AA99", "#8C510A", "#7FBC41", "#C51B7D",
@@ -24,7 +24,7 @@ DASHES = (
 GREY = "#6b6b6b"  # the paper's values
 WIDTH = 5.5  # inches, the text width of a paper
 DPI = 160
-# what a figure is written as, and what is left out of each, so that the same data give the same bytes
+# The formats of a figure, and the metadata that are left out of each, so that the same data give the same bytes.
 FORMS = {"pdf": {"CreationDate": None}, "png": {"Software": None}, "svg": {"Date": None}}
 
 _RC = {
@@ -38,7 +38,7 @@ _RC = {
     "figure.constrained_layout.use": True,
     "figure.dpi": DPI,
     "font.family": "serif",
-    "font.serif": ["STIXGeneral", "DejaVu Serif"],  # both ship with matplotlib, so no machine's fonts matter
+    "font.serif": ["STIXGeneral", "DejaVu Serif"],  # both come with matplotlib, so no machine's fonts matter
     "font.size": 8.5,
     "grid.color": "#dddddd",
     "grid.linewidth": 0.5,
@@ -50,7 +50,7 @@ _RC = {
     "pdf.fonttype": 42,
     "ps.fonttype": 42,
     "savefig.dpi": DPI,
-    "svg.hashsalt": "leanat",  # the names inside, at random otherwise
+    "svg.hashsalt": "leanat",  # names inside the file, which are random otherwise
     "xtick.labelsize": 8,
     "xtick.major.width": 0.7,
     "ytick.labelsize": 8,
@@ -59,7 +59,7 @@ _RC = {
 
 
 def apply() -> None:
-    """Draw to files only and set the look; to be called before the first figure."""
+    """Makes matplotlib draw only to files and sets the look. Must be called before the first figure."""
     import matplotlib
 
     matplotlib.use("Agg", force=True)
@@ -72,7 +72,7 @@ def apply() -> None:
 
 
 def save(fig: Figure, stem: Path | str) -> None:
-    """Write ``stem``.pdf, .png and .svg, each whole or not at all, and close the figure."""
+    """Writes ``stem``.pdf, .png and .svg, each either completely or not at all, and closes the figure."""
     Path(stem).parent.mkdir(parents=True, exist_ok=True)
     for kind, metadata in FORMS.items():
         with atomic_write(Path(f"{stem}.{kind}")) as file:
@@ -83,5 +83,5 @@ def save(fig: Figure, stem: Path | str) -> None:
 
 
 def of_shares(low: float, high: float, least: float = 0.0) -> tuple[float, float]:
-    """The ends of an axis of percentages from ``least`` to 100, with room for a marker there."""
+    """The limits of an axis of percentages from ``least`` to 100, with room for markers at both ends."""
     return max(low, least - 3), min(high, 103)

@@ -1,9 +1,9 @@
 """One page on all items of all papers: at which scale each is replicated, and how far the papers' orderings hold.
 
-What is compared: the rows of one column, in each block of a table (a network, a data set) apart, and the lines of a
-figure at each x, wherever the paper prints a number and we have one. Of each such group Kendall's tau-b (1: the paper's
-order, 0: chance, -1: the reverse); of each pair of rows whether our seeds tell them apart (the 95 % t interval of the
-paired difference leaves out 0). Levels are compared at the papers' own scale alone, and never between times of
+The groups that are compared are the rows of one column within each block of a table (a network, a data set), and the lines of
+a figure at each x, as far as both the paper and we have numbers. Each group gets Kendall's tau-b (1: the paper's order, 0:
+chance, -1: the reverse). For each pair of rows the page says whether our seeds distinguish them, that is, whether the 95 % t
+interval of the paired difference excludes 0. Levels are compared only at the papers' own scale, and never between times of
 different devices.
 """
 
@@ -46,7 +46,7 @@ WIDE = 13.3
 
 
 class Cell(NamedTuple):
-    """A cell that the paper prints and we have: ``values`` by seed, empty where only a mean is known."""
+    """A cell for which both the paper and we have a number; ``values`` by seed, empty if only a mean is known."""
 
     block: str
     printed: float
@@ -55,9 +55,10 @@ class Cell(NamedTuple):
 
 
 class Agreement(NamedTuple):
-    """``taus``: of each group of cells. Of ``pairs`` of cells, ``apart`` are told apart, ``agree`` of them as printed.
+    """How far our ordering of cells agrees with the paper's.
 
-    ``thin``: of each group, whether it has one pair or a cell of one seed, so that its tau says little.
+    ``taus``: Kendall's tau of each group of cells. ``thin``: for each group, whether its tau says little, since it has only one
+    pair or a cell with one seed. Of ``pairs`` pairs of cells our seeds distinguish ``apart``, ``agree`` of them as printed.
     """
 
     taus: tuple[float, ...]
@@ -68,7 +69,7 @@ class Agreement(NamedTuple):
 
 
 def agreement(groups: Iterable[Sequence[Cell]]) -> Agreement:
-    """Kendall's tau of each group of cells that may be ordered; a group whose printed or own values are all equal has none."""
+    """The agreement over groups of cells. A group whose printed values or whose own values are all equal has no tau."""
     taus, thin, pairs, apart, agree = [], [], 0, 0, 0
     for cells in groups:
         printed, ours = [c.printed for c in cells], [c.mean for c in cells]
@@ -86,10 +87,10 @@ def agreement(groups: Iterable[Sequence[Cell]]) -> Agreement:
 
 
 def rows(item: Item, csv: Path, real: Path) -> list[dict[str, Any]]:
-    """One entry for this run, and one for what is replicated; ``csv``: where the item's tidy CSV is; ``real``: replicated/.
+    """One entry for this run, and one per scale of replicated numbers. ``csv``: the item's tidy CSV; ``real``: replicated/.
 
-    Where there is none, or one of other runs than the item names, the item is not made yet. Rows that stand for others by
-    their number alone, such as classes of drawn shapes for those of CIFAR-10, are in no order.
+    If there is no CSV, or one with other runs than the item names, the item counts as not made yet. Rows that replace the
+    paper's rows only by their position, such as classes of drawn shapes for those of CIFAR-10, are not compared.
     """
     about = {k: getattr(item, k) for k in ("paper", "item", "title")}
     if not item_csv.of_these_runs(csv, item):
@@ -97,11 +98,11 @@ def rows(item: Item, csv: Path, real: Path) -> list[dict[str, Any]]:
     cells = item_csv.frame(csv, *TEXT).fillna(dict.fromkeys(TEXT, ""))
     cells["block"] = cells["row"].map(_blocks(item)).fillna(cells["row_group"])
     kept = replicated.load(item.paper, item.item, real)
-    metrics = {(row.name, column.name): cell.metric for row, column, cell in item.flat}  # the CSV has a column's label
+    metrics = {(row.name, column.name): cell.metric for row, column, cell in item.flat}  # the CSV has only labels
     names = zip(cells["row"], cells["column"], strict=True)
     there = [kept.get((*name, metrics.get(name))) for name in names]
     cells["replicated_values"] = [cell.values if cell else {} for cell in there]
-    if kept:  # as it is now: the CSV may be older
+    if kept:  # read again, since the CSV may be older
         cells["replicated_mean"] = [cell.interval().mean if cell else None for cell in there]
         cells["replicated_scale"] = [cell.scale if cell else None for cell in there]
     in_order = cells[~cells["row_label"].isin(item.labels)]
@@ -115,7 +116,7 @@ def rows(item: Item, csv: Path, real: Path) -> list[dict[str, Any]]:
 
 
 def _blocks(item: Item) -> dict[str, str]:
-    """What a row is compared within, by its name, where that is not its group: panel and x of lines, or the whole column."""
+    """The block of each row within which it is compared, if that is not its group: panel and x of lines, or the whole column."""
     names = {row.name: row.entry for row in item.rows}
     if item.one_block:
         return dict.fromkeys(names, "")
@@ -131,7 +132,7 @@ def _blocks(item: Item) -> dict[str, str]:
 
 
 def _groups(cells: pandas.DataFrame, kind: str) -> dict[str, list[Cell]]:
-    """Cells by column and block, of those that the paper prints."""
+    """The cells that the paper prints too, by column and block."""
     groups: dict[str, list[Cell]] = {}
     for _, cell in cells[cells["published"].notna() & cells[f"{kind}mean"].notna()].iterrows():
         runs = cell["runs"] if isinstance(cell["runs"], str) else ""
@@ -143,13 +144,13 @@ def _groups(cells: pandas.DataFrame, kind: str) -> dict[str, list[Cell]]:
 
 
 def _counts(cells: pandas.DataFrame, kind: str) -> tuple[int, int, int]:
-    """Cells that we have, that the paper prints, and both."""
+    """The numbers of cells that we have, that the paper prints, and that both have."""
     ours, printed = cells[f"{kind}mean"].notna(), cells["published"].notna()
     return int(ours.sum()), int(printed.sum()), int((ours & printed).sum())
 
 
 def _levels(cells: pandas.DataFrame, kind: str, scale: str) -> str:
-    """The median absolute difference, or why there is none."""
+    """The median absolute difference, or the reason why there is none."""
     both = cells[cells["published"].notna() & cells[f"{kind}mean"].notna()]
     if both.empty:
         return "the paper prints no number" if cells["published"].isna().all() else "not run"
@@ -182,7 +183,7 @@ def _entry(groups: Mapping[str, list[Cell]], counts: tuple[int, int, int], scale
 
 
 def write(items: Iterable[Item], kept: Path, real: Path, stem: Path | str) -> None:
-    """``stem``.csv, .pdf and .png of all items; ``kept``: where their CSVs lie, as <paper>/<item>.csv; ``real``: replicated/."""
+    """Writes ``stem``.csv, .pdf and .png; ``kept``: the folder of the items' CSVs, <paper>/<item>.csv; ``real``: replicated/."""
     entries = [entry for item in items for entry in rows(item, kept / f"{item.name}.csv", real)]
     table = pandas.DataFrame.from_records(entries)
     write_text(Path(f"{stem}.csv"), table.to_csv(index=False, lineterminator="\n"))
@@ -199,7 +200,7 @@ def draw(table: pandas.DataFrame) -> Any:
         lines += [(paper, None), *((None, row) for _, row in part.iterrows())]
     high = (len(lines) + 1) * ROW + 1.7
     figure = pyplot.figure(figsize=(WIDE, high))
-    figure.set_layout_engine("none")  # every edge is set by hand
+    figure.set_layout_engine("none")  # all positions are given explicitly
     page = figure.add_axes((0, 0, 1, 1))
     page.set(xlim=(0, WIDE), ylim=(high, 0))
     page.axis("off")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def check(item: Filled) -> None:
-    """ValueError, one line, where the parts of an item do not fit each other."""
+    """Raises ValueError, one line, if the parts of an item do not fit together."""
     name, shape = f"item {item.paper} {item.item}", [len(row) for row in item.cells]
     if not shape or shape != [len(item.columns)] * len(item.rows):
         raise ValueError(f"{name}: {len(item.rows)} rows x {len(item.columns)} columns, but cells {shape}")
@@ -40,7 +40,7 @@ def check(item: Filled) -> None:
 
 
 def frame(item: Filled) -> pandas.DataFrame:
-    """The item as tidy rows, a cell each, in the table's order; of a figure over a key of its entries also ``x``."""
+    """The item as tidy rows, one per cell, in the table's order; for a figure over a key of its entries also with ``x``."""
     import pandas
 
     check(item)
@@ -88,13 +88,13 @@ def frame(item: Filled) -> pandas.DataFrame:
 
 
 def write_table(item: Filled, stem: Path | str, claims: Sequence[Mapping[str, Any]] = ()) -> None:
-    """Write ``stem``.csv, .pdf and .png (all pages, one below the other). Same item, same bytes."""
+    """Writes ``stem``.csv, .pdf and .png (all pages, one below the other). Same item, same bytes."""
     write_csv(frame(item), stem)
     typeset.write(*render(item, claims), stem)
 
 
 def write_csv(cells: pandas.DataFrame, stem: Path | str) -> None:
-    """``stem``.csv, whole or not at all."""
+    """Writes ``stem``.csv, either completely or not at all."""
     write_text(Path(f"{stem}.csv"), cells.to_csv(index=False, lineterminator="\n"))
 
 
@@ -104,5 +104,5 @@ def render(item: Filled, claims: Sequence[Mapping[str, Any]] = ()) -> tuple[byte
 
 
 def drawn(item: Filled, claims: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
-    """What a page sets: the table, and what stands around it."""
+    """The data of a page: the table, and the text around it."""
     return layout(item) | typeset.frame(item, notes(item), claims)

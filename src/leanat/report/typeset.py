@@ -1,4 +1,4 @@
-"""The page of an item, set by typst: title, table or plot, claims, notes and assumptions; same data, same bytes."""
+"""The page of an item, typeset by typst: title, table or plot, claims, notes and assumptions; same data, same bytes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PPI = 160
 
 
 def frame(item: Filled, notes: Sequence[Mapping[str, str]], claims: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
-    """What page.typ sets around a table or a plot. ``notes``: paragraphs {head, body}, the most important first."""
+    """The data that page.typ prints around a table or a plot. ``notes``: paragraphs {head, body}, the most important first."""
     return {
         "title": item.title,
         "caption": item.caption,
@@ -35,7 +35,7 @@ def frame(item: Filled, notes: Sequence[Mapping[str, str]], claims: Sequence[Map
 def render(
     data: Mapping[str, Any], plot: Mapping[str, bytes] | None = None, page: str = "item.typ", ppi: int = PPI
 ) -> tuple[bytes, list[bytes]]:
-    """The PDF and its pages as PNG. ``plot``: a picture for each of both, "pdf" and "png", in place of a table."""
+    """The PDF and its pages as PNG. ``plot``: a picture for "pdf" and one for "png", instead of a table."""
     import typst
 
     outputs: dict[str, Any] = {}
@@ -55,7 +55,7 @@ def render(
 
 
 def write(pdf: bytes, pages: list[bytes], stem: Path | str) -> None:
-    """``stem``.pdf and .png (all pages, one below the other), each whole or not at all."""
+    """Writes ``stem``.pdf and .png (all pages, one below the other), each either completely or not at all."""
     Path(stem).parent.mkdir(parents=True, exist_ok=True)
     for kind, content in (("png", stack(pages)), ("pdf", pdf)):
         with atomic_write(Path(f"{stem}.{kind}")) as file:

@@ -1,7 +1,8 @@
-"""From effects with their uncertainty to a verdict; docs/verdicts.md is the method in words.
+"""Computes a verdict from effects with their uncertainty; docs/verdicts.md explains the method.
 
-A claim is about cases (pairs of network and data set, say), each with an effect: ``every``, ``most``, ``some`` of them, or
-their ``mean``, are above a bound, below it, or within a distance of zero. It is tested at looks that are fixed beforehand.
+A claim is about cases (for example pairs of network and data set), each with an effect. It says that ``every``, ``most`` or
+``some`` of the effects, or their ``mean``, are above a bound, below it, or within a distance of zero. It is tested at looks
+(numbers of seeds) that are fixed beforehand.
 """
 
 from __future__ import annotations
@@ -18,20 +19,21 @@ from leanat.experiments.claim import Expect
 from leanat.plan.looks import LOOKS
 from leanat.report.variance import NO_PRIOR, Prior
 
-ALPHA = 0.05  # of supporting a claim that is false, and of rejecting one that is true, over the claims of a paper and all looks
-# The share of ALPHA that each look may spend. The first gets most: at few degrees of freedom a small tail lies far out.
+# The probability of supporting a false claim, and that of rejecting a true one, over all claims of a paper and all looks.
+ALPHA = 0.05
+# The share of ALPHA that each look may spend. The first gets most, since small tails are far out with few degrees of freedom.
 SHARES = dict(zip(LOOKS, (0.4, 0.25, 0.15, 0.1, 0.1), strict=True))
-FEW, LARGE = 5, 2.0  # below this many seeds, only effects over this many points support
-TIMES = 0.05  # a measured time ratio this close to its bound decides nothing
-TINY = 1e-12  # p values below are this
-ROUNDING = 1e-9  # a smaller spread, as a share of the values or of 1, is what is left of sums that should be equal
-HOPE = 0.1  # a claim that later looks decide with a smaller probability is past hope
-UNKNOWN = 0.5  # chance of a look on what nothing is known of
-TYPICAL_SD = 2.0  # points: of a difference over seeds, where a paper has too few to say
+FEW, LARGE = 5, 2.0  # with fewer seeds than FEW, only effects over LARGE points support a claim
+TIMES = 0.05  # a measured ratio of times closer to its bound than this share decides nothing
+TINY = 1e-12  # smallest p value
+ROUNDING = 1e-9  # a smaller spread, as a share of the values or of 1, counts as a rounding error
+HOPE = 0.1  # if later looks decide a claim with a smaller probability, it is "past hope"
+UNKNOWN = 0.5  # the probability that a look decides, if nothing is known about the spread
+TYPICAL_SD = 2.0  # points: standard deviation of a difference over seeds, in papers with too few effects
 
 
 def spread(values: Sequence[float]) -> float | None:
-    """The sample standard deviation; 0 where the values differ by rounding alone, None for one."""
+    """The sample standard deviation; 0 if the values differ only by rounding, None for a single value."""
     if len(values) < 2:
         return None
     sd = statistics.stdev(values)
@@ -52,17 +54,17 @@ class Effect:
     borrowed: float = 0.0
 
     def moderated(self, prior: Prior) -> Effect:
-        """With the standard deviation moved towards the paper's usual one (Smyth 2004, equation of the posterior variance)."""
+        """The effect with its standard deviation moved towards the paper's usual one (Smyth 2004, the posterior variance)."""
         if self.sd is None:
             return self
         variance, borrowed = prior.posterior(self.sd**2, self.n - 1)
         return replace(self, sd=math.sqrt(variance), borrowed=borrowed)
 
     def half(self, tail: float, n: int | None = None) -> float:
-        """Half-width of an interval that leaves ``tail`` on each side, of n seeds: nan for one seed.
+        """Half-width of an interval over n seeds with probability ``tail`` on each side; nan for one seed.
 
-        Student's of the seeds and the normal one of the examples, as the sides of a right angle. One t of Welch's degrees
-        of freedom would be too short at small tails: three seeds often agree by chance.
+        It is the root of the sum of squares of Student's half-width over seeds and the normal half-width over test examples. A
+        single t interval with Welch's degrees of freedom would be too short at small tails: three seeds often agree by chance.
         """
         n = n or self.n
         if self.sd is None or n < 2:
@@ -71,24 +73,24 @@ class Effect:
         return math.hypot(seeds, ndtri(tail) * self.examples)
 
     def interval(self, level: float = 0.95) -> tuple[float, float] | None:
-        """Not corrected for the number of claims; None for one seed."""
+        """The interval, not corrected for the number of claims; None for one seed."""
         if self.sd is None:
             return None
         half = self.half((1 - level) / 2)
         return self.mean - half, self.mean + half
 
     def above(self, bound: float) -> float:
-        """One-sided p of the hypothesis that the effect is at most ``bound``; 1 for one seed."""
+        """One-sided p value of the hypothesis that the effect is at most ``bound``; 1 for one seed."""
         if self.sd is None:
             return 1.0
         gap = self.mean - bound
-        if not self.sd and not self.examples:  # equal seeds say no more than that all are on one side: the sign test
+        if not self.sd and not self.examples:  # equal values only show that all seeds are on one side: sign test
             return 0.5**self.n if gap > 0 else 1.0
         p = self._tail(abs(gap))
         return p if gap > 0 else 1 - p
 
     def _tail(self, gap: float) -> float:
-        """The tail whose half-width is ``gap``."""
+        """The tail probability for which the half-width is ``gap``."""
         if self.sd and not self.examples:
             return max(TINY, float(stdtr(self.n - 1 + self.borrowed, -gap * math.sqrt(self.n) / self.sd)))
         if self.half(TINY) <= gap:
@@ -101,23 +103,23 @@ class Effect:
 
 @dataclass(frozen=True)
 class TestResult:
-    """Two p values and what else a verdict needs; ``shown`` and ``against``: the places of the cases that decide them."""
+    """The p values for and against a claim, and the positions ``shown`` and ``against`` of the cases that decide them."""
 
     support: float
     reject: float
-    large: bool  # whether as many estimates as needed say what the claim says, by as much as matters
+    large: bool  # whether enough estimates agree with the claim by as much as matters
     shown: int
     against: int
     by_mean: bool = False  # whether the mean of the cases is the clearer evidence against the claim
 
 
 def judge(effects: Sequence[Effect], expect: Expect, points: bool, overall: Effect | None = None) -> TestResult:
-    """Tests a claim on its cases; ``points``: accuracies, for which few seeds need large effects.
+    """Tests a claim on its cases; ``points``: whether the effects are accuracies, for which few seeds need large effects.
 
-    ``k of K``: the partial conjunction test of Benjamini and Heller (2008), which for every is the largest p; a case whose own
-    estimate is too small counts for nothing. Against ``every`` stand two tests, each at half of the level: that of the
-    clearest case, corrected for their number, and that of ``overall``, the mean of the cases, which cannot be beyond the
-    bound where every case is within it.
+    For k of K cases this is the partial conjunction test of Benjamini and Heller (2008), which for ``every`` is the largest p
+    value; a case whose own estimate is too small counts as p = 1. Against ``every`` there are two tests, each at half of the
+    level: the clearest case, corrected for the number of cases, and ``overall``, the mean of the cases. If every case is on
+    the claim's side of the bound, their mean is too.
     """
     k, cases = expect.needed(len(effects)), len(effects)
     if expect.sign == "within":
@@ -143,14 +145,14 @@ def judge(effects: Sequence[Effect], expect: Expect, points: bool, overall: Effe
 
 
 def gap(value: float, expect: Expect) -> float:
-    """How far a value is on the claim's side of the bound; below 0 on the other side."""
+    """The distance of a value from the bound on the claim's side; negative on the other side."""
     if expect.sign == "within":
         return expect.bound - abs(value)
     return value - expect.bound if expect.sign == ">" else expect.bound - value
 
 
 def _large(fit: float, n: int, expect: Expect, points: bool) -> bool:
-    """Whether an estimate is beyond the bound by as much as matters; of few seeds, by as much as few seeds have to show."""
+    """Whether an estimate exceeds the bound by as much as matters, or, with few seeds, by the larger amount that these need."""
     few = points and n < FEW and expect.sign != "within"
     enough = max(expect.least, LARGE) if few else expect.least
     return fit > enough or fit == enough == expect.least > 0
@@ -161,7 +163,7 @@ def _outside(effect: Effect, distance: float) -> float:
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """Holm's (1979) adjusted p values: below alpha with probability alpha at most if all hypotheses are true."""
+    """Holm's (1979) adjusted p values: if all hypotheses are true, any is below alpha with probability at most alpha."""
     order, adjusted, last = sorted(range(len(values)), key=lambda i: values[i]), [0.0] * len(values), 0.0
     for place, i in enumerate(order):
         last = max(last, min(1.0, (len(values) - place) * values[i]))
@@ -171,7 +173,7 @@ def holm(values: Sequence[float]) -> list[float]:
 
 @dataclass(frozen=True)
 class Decision:
-    """A verdict, the adjusted p values behind it, and the first look that reached it; None where none did."""
+    """A verdict, the adjusted p values behind it, and the first look that reached it, None if no look did."""
 
     verdict: str
     support: float
@@ -180,11 +182,11 @@ class Decision:
 
 
 def decide(tested: Sequence[Mapping[int, TestResult]], others: int = 0) -> list[Decision]:
-    """``supported``, ``not supported`` or ``inconclusive`` for each claim of one paper, by its results at each look.
+    """``supported``, ``not supported`` or ``inconclusive`` for each claim of one paper, from its results at each look.
 
-    A claim's p value is the smallest of its looks, each divided by its share of the error (Bonferroni over the looks: it
-    holds whatever made the looks end where they did). Holm's correction is over the claims and ``others``, which could
-    have been tested and were not.
+    A claim's p value is the smallest over its looks, where each look's p value is divided by the look's share of the error.
+    This is Bonferroni's correction over the looks; it is valid whatever the reason for which the looks ended. Holm's correction
+    counts the claims and ``others``, the number of claims that could have been tested and were not.
     """
     support = [{n: r.support / SHARES[n] if r.large else 1.0 for n, r in looks.items()} for looks in tested]
     reject = [{n: r.reject / SHARES[n] for n, r in looks.items()} for looks in tested]
@@ -208,9 +210,9 @@ def _decision(support: Mapping[int, float], reject: Mapping[int, float], p: floa
 
 
 def out_of_reach(expect: Expect, trials: Sequence[int]) -> list[str]:
-    """Which of ``supported`` and ``not supported`` no effect leads to, however clear, of cases with so many trials each.
+    """Those of the verdicts ``supported`` and ``not supported`` that no effect can reach, however clear it is.
 
-    A case that has not reached the first look can be counted neither for a claim nor against it.
+    ``trials``: the number of seeds of each case. A case that has not reached the first look counts neither for nor against.
     """
     looks = reached(trials)
     clear = [1e9, -1e9, 0.0]
@@ -220,7 +222,7 @@ def out_of_reach(expect: Expect, trials: Sequence[int]) -> list[str]:
 
 
 def reached(trials: Sequence[int]) -> list[int]:
-    """The looks that all cases of these trials have reached, but for those that have not reached the first one."""
+    """The looks that all cases with these numbers of trials have reached, ignoring cases before their first look."""
     counted = [n for n in trials if n >= LOOKS[0]]
     return [look for look in LOOKS if counted and look <= min(counted)]
 
@@ -242,11 +244,11 @@ def outlook(
     after: int = 0,
     prior: Prior = NO_PRIOR,
 ) -> dict[int, float]:
-    """The probability that each look ``after`` one decides a claim, were the spread as seen: from the estimate and its own error.
+    """The probability that each look later than ``after`` decides a claim, from the estimate, its error and the spread so far.
 
-    ``effect``, ``against``: the cases that decide for and against it, at all their seeds; the mean of the cases, which may
-    reject ``every`` too, is left out. ``levels``: what a case for it and one against it need at a look that has all of the
-    error. A single seed of a number that is no accuracy tells nothing: UNKNOWN.
+    ``effect``, ``against``: the cases that decide for and against the claim, with all their seeds; the mean of the cases, which
+    can also reject ``every``, is ignored. ``levels``: the levels that a case for the claim and one against it must reach at a
+    look with all of the error. For a single seed of a number other than an accuracy the probability is UNKNOWN.
     """
     chances = {}
     for look in (look for look in LOOKS if look > after):
@@ -268,9 +270,9 @@ def outlook(
 
 
 def exact(values: Sequence[float], expect: Expect, tolerance: float) -> tuple[str, int]:
-    """The verdict on numbers without seeds (arithmetic, measured times), and the place of the case that decides.
+    """The verdict on numbers without seeds (arithmetic, measured times), and the position of the case that decides it.
 
-    ``tolerance``: share of the bound within which nothing is decided.
+    ``tolerance``: a number closer to the bound than this share of it decides nothing.
     """
     slack = abs(tolerance * expect.bound)
     fits = [gap(v, expect) for v in values]

@@ -1,6 +1,6 @@
-"""Figures of filled items: PDF, PNG and the tidy CSV of what is drawn.
+"""Figures of filled items: PDF, PNG and a tidy CSV of the numbers drawn.
 
-Of a figure, the item's ``options`` are ``plot``, a name of PLOTS, and the keyword arguments of its function.
+The ``options`` of a figure's item are ``plot``, a name in PLOTS, and the keyword arguments of that function.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ PLOTS = {
     "images": images,
     "features": features,
 }
-CELLS = {"images": image_cells}  # arrays as cells, for the CSV
-FROM_FILES = (*CELLS, "features")  # plots of arrays, which a scale that runs nothing of an item has not
+CELLS = {"images": image_cells}  # plots of arrays, with the function that makes cells for the CSV
+FROM_FILES = (*CELLS, "features")  # plots of arrays, which do not exist if a scale runs nothing of the item
 
 
 def write_figure(item: Filled, stem: Path | str, claims: Sequence[Mapping[str, Any]] = ()) -> None:
-    """Write ``stem``.csv, .pdf, .png, and .svg of the plot alone, each whole or not at all. Same item, same bytes.
+    """Writes ``stem``.csv, .pdf, .png, and .svg with only the plot, each either completely or not at all. Same item, same bytes.
 
-    Raises ValueError, one line with the item's name, for an unknown plot or option or an item that it cannot draw.
+    Raises ValueError, one line with the item's name, for an unknown plot or option, or an item that cannot be drawn.
     """
     try:
         cells, plot = numbers(item), drawn(item)
@@ -63,10 +63,10 @@ def write_figure(item: Filled, stem: Path | str, claims: Sequence[Mapping[str, A
 
 
 def numbers(item: Filled) -> pandas.DataFrame:
-    """What an item's CSV holds. Raises ValueError as ``write_figure`` does."""
+    """The contents of an item's CSV. Raises ValueError as ``write_figure`` does."""
     kind, options = _asked(item)
     cells = table.frame(CELLS[kind](item, **options) if kind in CELLS and not _not_run(kind, item) else item)
-    for key in ("factors", "assumptions"):  # once, in the first row
+    for key in ("factors", "assumptions"):  # only in the first row
         cells[key] = ["; ".join(getattr(item.provenance, key))] + [None] * (len(cells) - 1)
     return cells
 
@@ -82,12 +82,12 @@ def drawn(item: Filled) -> page.Plot:
 
 
 def _not_run(kind: str, item: Filled) -> bool:
-    """Whether a plot of arrays has none because no run of the item is made at this scale."""
+    """Whether a plot of arrays has no arrays because this scale makes no run of the item."""
     return kind in FROM_FILES and not item.files and not item.provenance.seeds
 
 
 def _nothing(item: Filled) -> page.Plot:
-    """In the place of pictures a line that says why there are none."""
+    """A line instead of pictures, with the reason why there are none."""
     figure, axes = page.page((1, 1), (style.WIDTH, 0.8))
     axes[0][0].axis("off")
     reasons = dict.fromkeys(reason for _, column, cell in item.flat if (reason := column.skipped or cell.missing))

@@ -1,4 +1,4 @@
-"""Figures over names: grouped bars with intervals, and matrices with their numbers printed."""
+"""Figures over categories: grouped bars with intervals, and matrices with printed numbers."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from leanat.report.layout import number as printed
 from leanat.report.plots import page, points
 from leanat.report.statistics import Interval
 
-BAR = 0.8  # of a group's room
-LETTER = 0.062  # inches of a letter of a tick label
+BAR = 0.8  # width of a group's bars together, as a share of the group's width
+LETTER = 0.062  # inches per letter of a tick label
 SHADES = LinearSegmentedColormap.from_list("shades", ["#f4f8fb", "#9cc4e0", "#2f7fb8", "#08306b"])  # light to dark
 NO_SHADE = "#eeeeee"
 
@@ -41,7 +41,7 @@ def bars(
     groups = list(points.series_of(item, item_points, group))
     drawn = points.looks(points.series_of(item, item_points, series))
     wide = min(7.2, max(2.4, 0.9 + len(groups) * max(0.32, 0.14 * len(drawn)))) if shape[1] == 1 else 2.4
-    # Real data have the paper's own classes.
+    # Values on real data have the paper's own classes.
     as_printed = list(points.series_of(replace(item, labels={}), item_points, group))
     letters = max(4, int(wide / len(groups) / LETTER))
     turned = max(len(word) for label in groups + as_printed for word in label.split()) > letters
@@ -81,7 +81,7 @@ def bars(
 
 
 def _series(axis: Axes, points_at: Mapping[float, points.Point], wide: float, look: points.SeriesStyle) -> None:
-    """``points_at``: the points by their places."""
+    """Draws the bars of a series; ``points_at``: its points by their positions."""
     ours = {at: p.ours for at, p in points_at.items() if p.ours}
     if ours:
         where, estimates = list(ours), list(ours.values())
@@ -112,10 +112,10 @@ def matrix(
     bars: Sequence[str] = (),
     diagonal: bool = False,
 ) -> page.Plot:
-    """The item as a heat map of means with the numbers printed, the paper's and replicated values beside it.
+    """The item as a heat map of means with printed numbers, beside it the paper's and replicated values.
 
-    Shades go from the least to the greatest number of each matrix. Columns labelled as in ``bars`` are drawn as bars
-    left of it, a row each. Replicated values, where there are any, stand in a second line of panels. With ``diagonal``
+    Shades go from the least to the greatest number of each matrix. Columns whose labels are in ``bars`` are drawn as bars
+    left of the matrix, one per row. Replicated values, if there are any, are in a second line of panels. With ``diagonal``
     the cells whose row and column have the same label get a frame.
     """
     item_points = points.points(item)
@@ -136,7 +136,7 @@ def matrix(
     real, first = int("replicated, real data" in matrices), int(bool(beside))
     barred, drawn = [[row[c] for c in beside] for row in table], points.looks(bars)
     tall = 0.85 + 0.26 * rows
-    # Below the paper's scale its bars have an axis of their own, left of its matrix.
+    # At smaller scales than the paper's, the paper's bars have an axis of their own, left of the paper's matrix.
     own = int(bool(beside) and item.scale != "paper" and "paper" in matrices)
     matrix_wide = 0.3 * len(across) + 0.2
     wide = [1.5] * first + [matrix_wide] + ([1.2] * own + [matrix_wide]) * ("paper" in matrices)
@@ -185,7 +185,7 @@ def matrix(
 
 
 def _both(item: Filled, label: str) -> str:
-    """What this scale puts in the place of a class, and in brackets the paper's."""
+    """The class that this scale uses instead of a class of the paper, with the paper's class in brackets."""
     ours, paper = points.name(item.labels, label), points.name({}, label)
     return ours if ours == paper else f"{ours} ({paper})"
 
@@ -217,7 +217,7 @@ def _frame(axis: Axes, item: Filled, across: Sequence[int]) -> None:
 def _bars_beside(
     axis: Axes, table: Sequence[Sequence[points.Point]], drawn: dict[str, points.SeriesStyle], of: Callable, rings: bool
 ) -> None:
-    """Horizontal bars of the estimates ``of`` each point."""
+    """Draws horizontal bars of the estimates ``of(point)``."""
     wide = BAR / len(drawn)
     for k, look in enumerate(drawn.values()):
         for r, row in enumerate(table):

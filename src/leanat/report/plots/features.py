@@ -1,4 +1,4 @@
-"""What attacks do to the last features of several networks: distributions of distances, and a map of each network."""
+"""How far attacks move the last features of several networks: distributions of distances, and a map of each network."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from leanat.report.plots.scatter import annotate
 
 
 def features(item: Filled, *, attacks: dict[str, str], bins: int = 40) -> Plot:
-    """Above a histogram of the distances under each of ``attacks`` (array: title), a series per network; below the maps.
+    """Above, a histogram of the distances for each of ``attacks`` (array: title), with a series per network; below, the maps.
 
-    ``item.files``: arrays per network, [n] of each attack, and points [m, 2], classes [n >= m], names.
+    ``item.files``: the arrays of each network, [n] for each attack, and points [m, 2], classes [n >= m], names.
     """
     files = read_files(item)
     for title, arrays in files.items():
@@ -58,7 +58,7 @@ def features(item: Filled, *, attacks: dict[str, str], bins: int = 40) -> Plot:
 
 
 def _distribution(axis: Axes, title: str, arrays: Arrays, edges: np.ndarray, drawn: dict[str, SeriesStyle]) -> None:
-    """Shares of the values in the bins given, a step line a series; each series' least and greatest value."""
+    """Draws the shares of the values in the bins ``edges``, one step line per series; the title has each series' range."""
     ranges = []
     for k, (name, values) in enumerate(arrays.items()):
         look = drawn[plain(name)]
@@ -74,7 +74,7 @@ def _distribution(axis: Axes, title: str, arrays: Arrays, edges: np.ndarray, dra
 def _cloud(
     axis: Axes, title: str, arrays: Arrays, names: dict[int, str], drawn: dict[str, SeriesStyle]
 ) -> list[tuple[Axes, tuple[float, float], str]]:
-    """A map, a point per example; its class by colour and marker. The names of classes at their middles, yet to be written."""
+    """Draws a map with a point per example; colour and marker show its class. Returns the classes' names at their medians."""
     labels = []
     for c, name in names.items():
         own, look = arrays["points"][arrays["classes"] == c], drawn[name]

@@ -1,7 +1,8 @@
 """Figures whose data are arrays, not cells: grids of pictures.
 
-``item.files`` gives the arrays by the title of a panel. Of ``images`` a column each under its name, [R, H, W, 3] colours in
-[0, 1] or [R, H, W] a map of any scale; a picture of NaN is a missing one; rows [R], their names.
+``item.files`` has the arrays of each panel, by its title. For ``images`` these are one array per column, under its name:
+[R, H, W, 3] colours in [0, 1] or [R, H, W] a map of any range; and the names of the rows, rows [R]. A picture of NaN is
+missing.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from leanat.report.overview import plain
 from leanat.report.plots.page import WIDEST, Plot, finish, page
 
 Arrays = dict[str, np.ndarray]
-GAP = 0.03  # of a picture, left free around it
+GAP = 0.03  # margin around a picture, as a share of its size
 
 
 def images(item: Filled) -> Plot:
-    """Pictures in rows and columns, a block per file. Maps in grey from their least to their greatest value, each by
-    itself; a map with negative values from purple by white (zero) to orange."""
+    """Pictures in rows and columns, a block per file. Each map is grey, from its own least to its own greatest value; a map with
+    negative values goes from purple through white (zero) to orange."""
     files = _image_arrays(item)
     across = max(len(columns) for _, columns in files.values())
     letters = max(len(str(name)) for rows, _ in files.values() for name in rows)
@@ -56,7 +57,7 @@ def images(item: Filled) -> Plot:
 
 
 def image_cells(item: Filled) -> Filled:
-    """The item with the mean value of each picture, so that a file tells which pictures were drawn."""
+    """The item with the mean value of each picture as cells, so that the CSV shows which pictures were drawn."""
     rows, cells = [], []
     files = _image_arrays(item)
     gone = Value(missing="not in the file")
@@ -86,7 +87,7 @@ def _picture(axis: Axes, picture: np.ndarray, r: int, c: int) -> None:
             look = {"cmap": "gray", "vmin": picture.min(), "vmax": max(picture.max(), picture.min() + 1e-12)}
     axis.imshow(picture, extent=(c - half, c + half, r + half, r - half), interpolation="nearest", **look)
     frame = Rectangle((c - half, r - half), 2 * half, 2 * half, fill=False, ec="#bbbbbb", lw=0.5)
-    axis.add_patch(frame)  # an all-white picture is one too
+    axis.add_patch(frame)  # makes an all-white picture visible
 
 
 def _image_arrays(item: Filled) -> dict[str, tuple[list[str], Arrays]]:

@@ -11,10 +11,10 @@ from matplotlib.ticker import NullLocator
 from leanat.plan.item import Filled
 from leanat.report.plots import page, points
 
-# Of stacked areas: no black, and neighbours differ in lightness.
+# The colours of stacked areas: no black, and neighbours differ in lightness.
 FILLS = ("#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7")
-ASIDE = 0.04  # of the axis, between the markers of series that stand at one place, the same
-BAND = 6  # points on a line, from which an interval is a band and no longer a bar at each
+ASIDE = 0.04  # distance between markers of series whose only point is at the same x, as a share of the axis
+BAND = 6  # with so many points or more on a line, the intervals are drawn as a band, not as bars
 
 
 def lines(
@@ -26,10 +26,10 @@ def lines(
     x_label: str = "",
     y_label: str | Mapping[str, str] = "",
 ) -> page.Plot:
-    """One line a series over the number ``x`` of the entries; a cell without ``x`` is a horizontal line.
+    """One line per series over the number ``x`` of the entries; a cell without ``x`` is a horizontal line.
 
-    ``series`` and ``panel`` are keys of the entries, or lists of them; two keys of ``panel`` make a grid, the first one
-    down, the second one across. ``y_label``: one, or by the title of its panel.
+    ``series`` and ``panel`` are keys of the entries, or lists of keys; two keys of ``panel`` make a grid, the first one
+    down, the second one across. ``y_label``: one label for all panels, or a mapping from the panels' titles to labels.
     """
     item_points = points.points(item)
     points.require(item_points, [x, series, panel])
@@ -66,7 +66,7 @@ def lines(
 
 
 def _aside(own: Mapping[str, Sequence[points.Point]], x: str) -> dict[str, float]:
-    """By how much each of several series that stand at one place alone, the same, is moved beside the others."""
+    """The shift along x of each series whose only point has the same x as other such series, so that markers do not overlap."""
     places = {
         label: {points.number(p, x) for p in part if x in p.keys and page.anything([p])} for label, part in own.items()
     }
@@ -78,7 +78,7 @@ def _aside(own: Mapping[str, Sequence[points.Point]], x: str) -> dict[str, float
 
 
 def _line(axis: Axes, own: Sequence[points.Point], x: str, label: str, look: points.SeriesStyle, aside: float) -> None:
-    """``aside``: what is added to the place of each point."""
+    """Draws a series; ``aside`` is added to the x of each point."""
     by: dict[float, list[points.Point]] = {}
     for point in own:
         if x in point.keys:
@@ -135,7 +135,7 @@ def areas(
     x_label: str = "",
     y_label: str = "",
 ) -> page.Plot:
-    """Means of the series stacked over the number ``x``, in the order of the columns; a gap where one is missing."""
+    """Means of the series stacked over the number ``x``, in the order of the columns; missing means leave a gap."""
     item_points = points.points(item)
     points.require(item_points, [x, series, panel])
     shape, panels = page.panels_of(item, item_points, panel)
@@ -176,12 +176,12 @@ def _stack(
 
 
 def _share(axes: Any, panels: Mapping) -> None:
-    """One vertical axis for the panels of a row that measure the same metric, where it would not flatten all of them."""
+    """Gives panels of a row with the same metric the same vertical axis, unless that would flatten all of them."""
     for r in range(axes.shape[0]):
         same: dict[tuple, list] = {}
         for (row, c), (_, part) in panels.items():
             if row == r and part:
-                # the paper's, of several data sets, have their own
+                # panels of the paper's values have their own, since they may be of several data sets
                 where = c if not any(p.ours for p in part) else None
                 same.setdefault((where, *{p.keys.get("metric") for p in part}), []).append(axes[r][c])
         for shared in same.values():
@@ -193,7 +193,7 @@ def _share(axes: Any, panels: Mapping) -> None:
 
 
 def _ticks(axis: Axes, values: Sequence[float]) -> None:
-    """Ticks at the measured places, as many as can be read, on an axis that is the same in every panel."""
+    """Ticks at the measured values of x, as many as are readable, on an axis that is the same in every panel."""
     if not 1 < len(values) <= 16:
         return
     room, kept = 0.095 * (values[-1] - values[0]), [values[0]]

@@ -1,4 +1,4 @@
-"""What the foot of a figure says is not there and why, and which rows the paper has not."""
+"""The text in a figure's foot on missing cells, with the reasons, and on rows that the paper does not have."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from leanat.report.plots.points import flat, name, points, title
 
 
 def own_rows(item: Filled) -> str:
-    """The rows that the paper has not."""
+    """The rows that the paper does not have."""
     return _some([_row(item, row) for row in item.rows if row.note not in (None, "ours")])
 
 
 def missing(item: Filled) -> str:
-    """Why cells are empty that were to be run, a reason once, for whole rows and columns where it holds for these."""
+    """Why cells that should have been run are empty; each reason once, for whole rows and columns where possible."""
     rows, columns = range(len(item.rows)), range(len(item.columns))
     skipped = [column.skipped for column in item.columns]
     reasons: dict[str, set[tuple[int, int]]] = {}
@@ -38,11 +38,11 @@ def missing(item: Filled) -> str:
 
 
 def missing_along(item: Filled) -> str:
-    """As ``missing``, of a figure over a number: panels, series and places, as its heads, legend and axis call them."""
+    """Like ``missing``, for a figure over a number: names panels, series and values of x as its heads, legend and axis do."""
     options = item.options
     x, label = options["x"], options.get("x_label") or options["x"]
     counts: Counter[str] = Counter()
-    reasons: dict[str, dict[str, dict[str, list[str]]]] = {}  # by reason, panel and series: the places
+    reasons: dict[str, dict[str, dict[str, list[str]]]] = {}  # by reason, panel and series: the values of x
     for point, (_, column, _) in zip(points(item), item.flat, strict=True):
         if column.skipped:
             continue
@@ -54,7 +54,7 @@ def missing_along(item: Filled) -> str:
             places += [f"{point.keys[x]:g}"] if x in point.keys else [""]
     sentences = []
     for reason, panels in reasons.items():
-        alike: dict[str, list[str]] = {}  # panels by what of them is missing
+        alike: dict[str, list[str]] = {}  # panels by their missing part
         for panel, own in panels.items():
             whole = sum(map(len, own.values())) == counts[panel]
             alike.setdefault("" if whole else _places(own, label), []).append(panel)
@@ -67,7 +67,7 @@ def missing_along(item: Filled) -> str:
 
 
 def _places(own: Mapping[str, Sequence[str]], label: str) -> str:
-    """``hardest, random at k = 10, 20, and full AT``."""
+    """The missing series and values of x in words: ``hardest, random at k = 10, 20, and full AT``."""
     by_places: dict[str, list[str]] = {}
     for series, places in own.items():
         by_places.setdefault(", ".join(filter(None, dict.fromkeys(places))), []).append(series)
@@ -75,7 +75,7 @@ def _places(own: Mapping[str, Sequence[str]], label: str) -> str:
 
 
 def _row(item: Filled, row: Row) -> str:
-    """A row by its panel and series, where the figure has these by its entries; else by its name."""
+    """The name of a row: its panel and series if the figure takes these from the row's entries, else its words."""
     keys = [key for key in flat([item.options.get("panel"), item.options.get("series")]) if key in row.entry]
     if item.options.get("plot") not in ("lines", "areas") or not keys:
         return row.words

@@ -1,4 +1,4 @@
-"""What the plots share: panels, legend, and the paragraphs that say what the marks are and how they were made."""
+"""What the plots share: panels, legend, and the paragraphs that explain the marks and their origin."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from leanat.report.overview import plain
 from leanat.report.plots.missing import missing, missing_along, own_rows
 from leanat.report.plots.points import Key, Point, SeriesStyle, made_on, name, split
 
-LETTER = 0.085  # inches of a letter of a panel's title
-TITLE = 0.17  # inches of a further line of it
+LETTER = 0.085  # inches per letter of a panel's title
+TITLE = 0.17  # inches per additional line of a panel's title
 MARGIN = 0.08  # inches, beside the legend
 WIDEST = 7.2  # inches
 INTERVAL = "95 % t interval over seeds"
@@ -31,7 +31,7 @@ REAL = {"marker": "x", "mew": 1.3, "ms": 5, "capsize": 2, "elinewidth": 0.9, "zo
 
 
 def grid(count: int) -> tuple[int, int]:
-    """Rows and columns of panels."""
+    """The number of rows and of columns for ``count`` panels."""
     across = count if count <= 3 else 2 if count == 4 else 3 if count <= 9 else 4
     return math.ceil(count / across), across
 
@@ -52,7 +52,7 @@ def _sheet(shape: tuple[int, int], panel: tuple[float, float]) -> Figure:
 def page_with_strips(
     shape: tuple[int, int], panel: tuple[float, float], below: float, **upper: Any
 ) -> tuple[Figure, ndarray, ndarray]:
-    """As ``page``, with a plain axis of ``below`` inches under each panel; ``upper``: keywords of the panels above."""
+    """Like ``page``, with a plain axis of ``below`` inches under each panel; ``upper``: keyword arguments of the upper panels."""
     figure = _sheet(shape, (panel[0], panel[1] + below))
     places = figure.add_gridspec(2 * shape[0], shape[1], height_ratios=[panel[1], below] * shape[0])
     axes = [
@@ -66,7 +66,7 @@ def page_with_strips(
 
 
 def panels_of(item: Filled, item_points: Sequence[Point], panel: Key) -> tuple[tuple[int, int], dict]:
-    """The shape of the grid and, by place, each panel's title and points; none of which the item has no number at all."""
+    """The shape of the grid and, by position, each panel's title and points. Panels without any number are left out."""
     if not isinstance(panel, str) and panel and len(panel) == 2:
         down, across = split(item, item_points, panel[0]), split(item, item_points, panel[1])
         down, across = _with_numbers(down), _with_numbers(across)
@@ -75,7 +75,7 @@ def panels_of(item: Filled, item_points: Sequence[Point], panel: Key) -> tuple[t
             for r, (row, ours) in enumerate(down.items())
             for c, (column, theirs) in enumerate(across.items())
         }
-        if len(across) == 1 and len(down) <= 3:  # beside each other, where the other columns have no number
+        if len(across) == 1 and len(down) <= 3:  # side by side, since the other columns have no number
             return apart(item, (1, len(down)), {(0, r): part for (r, _), part in places.items()})
         return apart(item, (len(down), len(across)), places)
     parts = _with_numbers(split(item, item_points, panel)) if panel else {"": item_points}
@@ -85,19 +85,19 @@ def panels_of(item: Filled, item_points: Sequence[Point], panel: Key) -> tuple[t
 
 
 def anything(item_points: Sequence[Point]) -> bool:
-    """Whether there is something to draw of the points."""
+    """Whether at least one of the points has something to draw."""
     return any(p.ours or p.real or p.paper is not None for p in item_points)
 
 
 def _with_numbers(parts: dict[str, list[Point]]) -> dict[str, list[Point]]:
-    """The parts that have something to draw, the foot says why the others have not; all where none has."""
+    """The parts that have something to draw, or all if none has; the foot explains the missing ones."""
     return {title: own for title, own in parts.items() if anything(own)} or parts
 
 
 def apart(item: Filled, shape: tuple[int, int], panels: dict) -> tuple[tuple[int, int], dict]:
-    """Values of other data or another scale than ours have panels of their own, whose heads say on what they were made.
+    """Moves values with other data or another scale than ours to panels of their own, whose heads name the data.
 
-    So have replicated ones, and the paper's below its scale. A panel that is of one of them alone stays one.
+    These are replicated values, and the paper's values at smaller scales. A panel with only one kind of values stays one panel.
     """
     columns: dict[int, list[str]] = {}
     for c in range(shape[1]):
@@ -114,18 +114,18 @@ def apart(item: Filled, shape: tuple[int, int], panels: dict) -> tuple[tuple[int
     return (shape[0], len(order)), panels_apart
 
 
-KINDS = ("ours", "real", "paper")  # of panels
+KINDS = ("ours", "real", "paper")  # the kinds of panels
 
 
 def _has(item: Filled, point: Point, kind: str) -> bool:
-    """Whether a point has something to draw in a panel of this kind; at the paper's scale its values are in ours."""
+    """Whether a point has something to draw in a panel of this kind. At scale paper the paper's values are in our panels."""
     below = item.scale != "paper"
     drawn = {"ours": point.ours, "real": point.real, "paper": point.paper is not None and below}
     return bool(drawn[kind]) or (kind == "ours" and point.paper is not None and not below)
 
 
 def _alone(head: str, part: Sequence[Point]) -> str:
-    """The head of a panel that no other values stand beside: whose it is goes without saying, a stand-in does not."""
+    """The head of a panel without other kinds beside it. It names a stand-in, but not that the values are this run's."""
     return (
         "\n".join(filter(None, (head, made_on(part)))) if any(any(p.stand_in.names) for p in part if p.ours) else head
     )
@@ -147,7 +147,7 @@ def _headed(item: Filled, head: str, part: Sequence[Point], kind: str) -> tuple[
 
 
 def worded(label: str | Mapping[str, str], title: str) -> str:
-    """The label of a panel's axis where each has its own, by the first line of its title. ValueError where one has none."""
+    """The axis label of a panel, by the first line of its title if panels have their own. Raises ValueError if it has none."""
     if isinstance(label, str):
         return label
     head = title.partition("\n")[0]
@@ -157,7 +157,7 @@ def worded(label: str | Mapping[str, str], title: str) -> str:
 
 
 def tidy(axes: Any, panels: Any) -> None:
-    """Labels of an axis once where neighbours share it; no axes where no panel is; room for the lines of titles."""
+    """Keeps one axis label where neighbours share it, hides axes without a panel, and makes room for the titles' lines."""
     rows, columns = axes.shape
     figure = axes[0][0].figure
     letters, more = int(figure.get_figwidth() / columns / LETTER), 0
@@ -179,7 +179,7 @@ def tidy(axes: Any, panels: Any) -> None:
 
 
 def broken(text: str, letters: int) -> list[str]:
-    """The lines of a title: broken after commas, and within what stands between two only where that is too long for a line."""
+    """The lines of a title: broken after commas, and between two commas only if that part is too long for a line."""
     *before, last = text.split(", ")
     lines = [""]
     for part in (*(f"{part}," for part in before), last):
@@ -191,9 +191,9 @@ def broken(text: str, letters: int) -> list[str]:
 
 
 def cut(axis: Axes, part: Sequence[Point], side: Literal["x", "y"] = "y") -> None:
-    """An axis of accuracies ends at 0 and 100 %, though the interval of a mean over few seeds may go on.
+    """Ends an axis of accuracies at 0 and 100 %, although intervals over few seeds may be longer.
 
-    One with differences of accuracies, too, ends at -100 and 100.
+    An axis that also has differences of accuracies ends at -100 and 100.
     """
     if not part or any(p.unit != "%" or ("reference" in p.keys and not p.keys.get("difference")) for p in part):
         return
@@ -204,14 +204,14 @@ def cut(axis: Axes, part: Sequence[Point], side: Literal["x", "y"] = "y") -> Non
 
 
 class Plot(NamedTuple):
-    """Panels and legend, and the sentences that say what the marks are."""
+    """Panels and legend, and the sentences that explain the marks."""
 
     figure: Figure
     read: tuple[str, ...]
 
 
 def finish(figure: Figure, handles: Sequence[Any], read: Sequence[str]) -> Plot:
-    """Puts the legend below the panels, makes the figure as much taller, and lays it out once."""
+    """Puts the legend below the panels, makes the figure taller by its height, and computes the layout once."""
     width, body = figure.get_size_inches()
     legend = _legend(figure, handles, width - 2 * MARGIN)
     tall = legend.get_window_extent(figure.canvas.get_renderer()).height / figure.dpi + 0.08 if legend else 0.0
@@ -226,17 +226,17 @@ def finish(figure: Figure, handles: Sequence[Any], read: Sequence[str]) -> Plot:
 
 
 def line_handles(drawn: Mapping[str, SeriesStyle]) -> list[Line2D]:
-    """The legend's entries of lines with markers."""
+    """The legend's entries for lines with markers."""
     return [Line2D([], [], color=s.colour, marker=s.marker, ls=s.dash, label=label) for label, s in drawn.items()]
 
 
 def area_handles(drawn: Mapping[str, SeriesStyle]) -> list[Patch]:
-    """The legend's entries of bars and areas."""
+    """The legend's entries for bars and areas."""
     return [Patch(fc=s.colour, hatch=s.hatch, ec="white", lw=0, label=label) for label, s in drawn.items()]
 
 
 def paper_handle(item: Filled, item_points: Sequence[Point]) -> list[Line2D]:
-    """The legend's entry of the paper's open markers, if there are any, saying what they were measured on."""
+    """The legend's entry for the paper's open markers, if there are any, with the data that they were measured on."""
     paper_points = [point for point in item_points if point.paper is not None]
     data = {name(item.labels, point.keys["data"]) for point in paper_points if "data" in point.keys}
     label = f"paper, {data.pop()}" if len(data) == 1 else "paper"
@@ -245,17 +245,17 @@ def paper_handle(item: Filled, item_points: Sequence[Point]) -> list[Line2D]:
 
 
 def real_handle(item_points: Sequence[Point]) -> list[Line2D]:
-    """The legend's entry of replicated values, if there are any."""
+    """The legend's entry for replicated values, if there are any."""
     style_ = {key: REAL[key] for key in ("marker", "mew", "ms")}
     handle = Line2D([], [], ls="", color=style.GREY, label="replicated, real data", **style_)
     return [handle] if any(point.real for point in item_points) else []
 
 
-FEW = 5  # seeds, up to which each is drawn
+FEW = 5  # with at most so many seeds, each seed is drawn
 
 
 def seeds(axis: Axes, point: Point, colour: str, x: float) -> None:
-    """Draws few seeds one by one, or over the test examples the interval of a single one, at the place ``x`` of the mark."""
+    """Draws each of a few seeds, or the interval over test examples of a single seed, at the ``x`` of the mark."""
     if _few(point):
         where = [x] * len(point.seeds), point.seeds
         axis.plot(*where, ls="", marker=".", ms=2.6, mew=0, color=colour, alpha=0.75, zorder=4)
@@ -269,7 +269,7 @@ def _few(point: Point) -> bool:
 
 
 def empty(axis: Any, item_points: Sequence[Point]) -> None:
-    """Say in a panel that has nothing to draw why it has not."""
+    """Writes into a panel that has nothing to draw the reason why."""
     if not anything(item_points):
         reason = next((p.missing for p in item_points if p.missing), "no value")
         text = textwrap.fill(plain(reason), 28)
@@ -278,7 +278,7 @@ def empty(axis: Any, item_points: Sequence[Point]) -> None:
 
 
 def _legend(figure: Figure, handles: Sequence[Any], width: float) -> Any:
-    """The text in as few lines as fit, all about equally long."""
+    """The legend with as few lines as fit, all of about the same length."""
     handles = [handle for handle in handles if handle.get_label()]
     for rows in range(1, len(handles) + 1):
         columns = math.ceil(len(handles) / rows)
@@ -294,7 +294,7 @@ def _legend(figure: Figure, handles: Sequence[Any], width: float) -> Any:
 
 
 def _by_row(handles: list[Any], columns: int) -> list[Any]:
-    """Matplotlib fills a legend column by column; this order makes it read row by row."""
+    """The order of handles in which a legend reads row by row, since matplotlib fills it column by column."""
     full, rest = divmod(len(handles), columns)
     rows = [handles[k : k + columns] for k in range(0, len(handles), columns)]
     order = [row[c] for c in range(columns) for row in rows if c < len(row)]
@@ -302,7 +302,7 @@ def _by_row(handles: list[Any], columns: int) -> list[Any]:
 
 
 def foot(item: Filled, read: Sequence[str]) -> list[dict[str, str]]:
-    """Paragraphs {head, body} below a figure, the most important first; ``read``: what the marks are."""
+    """The paragraphs {head, body} below a figure, the most important first; ``read``: the sentences on the marks."""
     paragraphs = [("", " ".join(read))]
     if item.has_published:
         text = "Smaller than the paper's, whose values have panels of their own: for the order of methods, not to compare levels."
@@ -319,12 +319,12 @@ def foot(item: Filled, read: Sequence[str]) -> list[dict[str, str]]:
 def reading(
     item: Filled, ours: str, interval: str, paper: str = "Open markers", each: Sequence[Point] = ()
 ) -> list[str]:
-    """Sentences that say what the marks are: ``ours`` names our marks, ``interval`` says how their interval is shown.
+    """The sentences that explain the marks: ``ours`` names our marks, ``interval`` says how their interval is drawn.
 
-    ``each``: the points that ``seeds`` draws.
+    ``each``: the points for which ``seeds`` is called.
     """
     cells = [cell for _, _, cell in item.flat]
-    # One number of several runs, as a time is, is no seed.
+    # A single number from several runs, such as a time, does not belong to a seed.
     counts = sorted({c.n for c in cells if len(c.values) >= max(1, len(c.runs))} or {c.n for c in cells if c.values})
     if not counts:
         sentences = ["No run of ours is shown."]

@@ -1,4 +1,4 @@
-"""The cells of a filled item as points to draw: what each stands for, its estimate, the paper's value."""
+"""The cells of a filled item as points to draw: their keys, our estimates, the paper's values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from leanat.report.overview import plain
 from leanat.report.statistics import Interval, over_images, t_interval
 
 Key = str | Sequence[str] | None
-# Of filled areas, to tell them in grey.
+# Hatches of filled areas, which distinguish them in grey.
 HATCHES = (
     "", "///", "...", "\\\\\\", "xxx", "++", "ooo", "---", "|||", "**", "//..", "\\\\oo", "--..", "||oo",
 )  # fmt: skip
@@ -28,15 +28,15 @@ class Point(NamedTuple):
     real: Interval | None
     missing: str | None
     unit: str | None
-    stand_in: StandIn = StandIn()  # of ours
-    seeds: tuple[float, ...] = ()  # ours, one by one
-    images: Interval | None = None  # of one seed's accuracy, over its test examples
-    by_seed: Mapping[int, float] = {}  # never written to
-    specs: tuple[str, ...] = ()  # of the runs of ours
+    stand_in: StandIn = StandIn()  # the stand-in behind our number
+    seeds: tuple[float, ...] = ()  # our value of each seed
+    images: Interval | None = None  # interval over test examples of an accuracy with one seed
+    by_seed: Mapping[int, float] = {}  # never modified
+    specs: tuple[str, ...] = ()  # the specs of our runs
 
 
 class SeriesStyle(NamedTuple):
-    """How a series is told from the others, in colour and in grey."""
+    """The look by which a series differs from the others, in colour and in grey."""
 
     colour: str
     marker: str
@@ -45,7 +45,7 @@ class SeriesStyle(NamedTuple):
 
 
 def points(item: Filled) -> list[Point]:
-    """Every cell, row by row; a key of both row and column has the column's value."""
+    """Every cell as a point, row by row; a key that both row and column have gets the column's value."""
     item_points = []
     for row, column, cell in item.flat:
         lines = (("row", row), ("column", column))
@@ -61,9 +61,10 @@ def points(item: Filled) -> list[Point]:
 
 
 def made_on(item_points: Sequence[Point]) -> str:
-    """Whose the numbers of a panel are: this run's, if there are any, and what stands in for the paper's data and attack.
+    """The line in a panel's head on our numbers: "this run" and the stand-ins for the paper's data and attack.
 
-    Where that is not the same in all, the data sets alone; the foot says the rest by column.
+    If the stand-ins differ between points, only the data sets are named; the foot gives the rest by column. Empty without
+    numbers of ours.
     """
     used = dict.fromkeys(point.stand_in for point in item_points if point.ours)
     names = next(iter(used)).names if len(used) == 1 else dict.fromkeys(own.data for own in used if own.data)
@@ -71,7 +72,7 @@ def made_on(item_points: Sequence[Point]) -> str:
 
 
 def require(item_points: Sequence[Point], keys: Iterable[Key]) -> None:
-    """ValueError, one line, for a key that no row or column has."""
+    """Raises ValueError, one line, for a key that no row or column has."""
     point_keys = {key for point in item_points for key in point.keys}
     for key in flat(keys):
         if key not in point_keys:
@@ -89,13 +90,13 @@ def name(labels: Mapping[Any, str], value: Any) -> str:
 
 
 def title(item: Filled, point: Point, key: Key) -> str:
-    """The values of one or several keys in words; of those the point lacks, nothing, and none that the next begins with."""
+    """The point's values of one or several keys in words, without missing values and without values that begin the next one."""
     words = [name(item.labels, point.keys[k]) for k in flat([key]) if point.keys.get(k) not in (None, "")]
     return ", ".join(word for word, after in zip_longest(words, words[1:]) if not (after or "").startswith(f"{word} "))
 
 
 def split(item: Filled, item_points: Sequence[Point], key: Key) -> dict[str, list[Point]]:
-    """Points by the title of ``key``, in order of appearance; what has none of its keys belongs to every part."""
+    """The points by the title of ``key``, in order of appearance; a point without any of its keys belongs to every part."""
     parts: dict[str, list[Point]] = {title(item, p, key): [] for p in item_points if _has(p, key)} or {"": []}
     for point in item_points:
         for part in [title(item, point, key)] if _has(point, key) else parts:
@@ -104,7 +105,7 @@ def split(item: Filled, item_points: Sequence[Point], key: Key) -> dict[str, lis
 
 
 def series_of(item: Filled, item_points: Sequence[Point], key: Key) -> dict[str, list[Point]]:
-    """Points by the title of ``key``, in order of appearance; what has none of its keys by the name of its row."""
+    """The points by the title of ``key``, in order of appearance; a point without any of its keys goes by its row's label."""
     parts: dict[str, list[Point]] = {}
     for point in item_points:
         parts.setdefault(title(item, point, key if _has(point, key) else "row_label"), []).append(point)
@@ -112,7 +113,7 @@ def series_of(item: Filled, item_points: Sequence[Point], key: Key) -> dict[str,
 
 
 def single(parts: Mapping[Any, Sequence[Point]], where: str) -> dict[Any, Point]:
-    """The one point of each part; ValueError where there are several, which would hide each other."""
+    """The single point of each part. Raises ValueError if there are several, which would hide each other."""
     for part, own in parts.items():
         if len(own) > 1:
             which = ", ".join(
@@ -129,7 +130,7 @@ def _has(point: Point, key: Key) -> bool:
 
 
 def looks(titles: Iterable[str]) -> dict[str, SeriesStyle]:
-    """A look for each series. Past the palette its colours come again, with other markers and dashes."""
+    """A look for each series. With more series than colours, colours repeat with other markers and dashes."""
     n, styles = len(style.COLOURS), {}
     for k, text in enumerate(dict.fromkeys(titles)):
         other = k + k // n
@@ -140,7 +141,7 @@ def looks(titles: Iterable[str]) -> dict[str, SeriesStyle]:
 
 
 def number(point: Point, key: str) -> float:
-    """The value of a key as a number; ValueError for what is no number."""
+    """The value of a key as a number. Raises ValueError if it is not a number."""
     try:
         return float(point.keys[key])
     except (TypeError, ValueError):
@@ -148,7 +149,7 @@ def number(point: Point, key: str) -> float:
 
 
 def measured(item_points: Sequence[Point]) -> str:
-    """What the points measure, with its unit: their column's name if it is one, else the unit."""
+    """The axis label for the points: the label of their column with its unit, or only the unit if there are several columns."""
     labels = {plain(str(point.keys["column_label"])) for point in item_points}
     units = {point.unit for point in item_points if point.unit}
     unit = plain(units.pop()) if len(units) == 1 else ""
@@ -159,7 +160,7 @@ def measured(item_points: Sequence[Point]) -> str:
 
 
 def spread(estimates: Sequence[Interval]) -> tuple[list[float], list[float]] | None:
-    """Lower and upper lengths of error bars, zero where one seed tells none; None where none has any."""
+    """The lower and upper lengths of error bars, 0 for estimates without an interval; None if no estimate has one."""
     if all(estimate.low is None for estimate in estimates):
         return None
     lower = [0.0 if e.low is None else e.mean - e.low for e in estimates]

@@ -1,7 +1,7 @@
-"""One axis a name around a circle, such as an attack: a closed line a series, the same radial axis in every panel.
+"""Radar plots: one axis per category, such as an attack, around a circle, and one closed line per series.
 
-Below each circle the same numbers as differences to the first series, seed by seed: lines that lie on one another in the
-circle are told apart there.
+All panels have the same radial axis. Below each circle are the differences from the first series, paired by seed, which
+separate lines that overlap in the circle.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def polar(
     panel: points.Key = "row_group",
     r_label: str = "",
 ) -> page.Plot:
-    """A circle a ``panel``, an axis around it for each value of ``axis``, a closed line a ``series``; from 0 to above
-    the greatest number of all panels.
+    """One circle per ``panel``, with an axis for each value of ``axis`` and a closed line per ``series``. The radius goes from 0
+    to above the greatest number of all panels.
 
-    A line is open where a value is missing. Below, a dot for each other series and axis: the difference to the first.
+    A line is open where a value is missing. Below is a dot for each other series and axis: the difference from the first series.
     """
     item_points = points.points(item)
     points.require(item_points, [axis, series, panel])
@@ -45,7 +45,7 @@ def polar(
     size = (3.2, 3.1) if shape[1] > 1 else (4.2, 3.4)
     below = {place: _differences(item, part, axis, series) for place, (_, part) in panels.items()}
     several = max(len({label for label, _ in own}) for own in below.values())
-    apart = min(0.26, 0.78 / max(1, several - 1))  # of the dots at one axis, as a share of the distance to the next
+    apart = min(0.26, 0.78 / max(1, several - 1))  # distance of an axis's dots, in distances between axes
     strip = 0.35 + 0.05 / apart * len(names)  # the dots of one axis do not cover each other
     figure, axes, strips = page.page_with_strips(
         shape, size, strip if any(below.values()) else 0.01, projection="polar"
@@ -85,7 +85,7 @@ Gaps = dict[tuple[str, str], Interval]  # by series and axis
 
 
 def _differences(item: Filled, part: Sequence[points.Point], axis: points.Key, series: points.Key) -> Gaps:
-    """Of each series but the first, less the first, at each axis where both have seeds in common and are not the same runs."""
+    """Each other series minus the first, at each axis where both have common seeds and are not the same runs."""
     return {
         where: paired_difference(point.by_seed, base.by_seed)
         for where, point, base in _with_the_first(item, part, axis, series)
@@ -96,7 +96,7 @@ def _differences(item: Filled, part: Sequence[points.Point], axis: points.Key, s
 def _with_the_first(
     item: Filled, part: Sequence[points.Point], axis: points.Key, series: points.Key
 ) -> list[tuple[tuple[str, str], points.Point, points.Point]]:
-    """By series and axis each point of the others with that of the first series."""
+    """For each other series and axis, its point and the point of the first series."""
     of = {
         label: points.single(points.series_of(item, own, axis), label)
         for label, own in points.series_of(item, part, series).items()
@@ -122,7 +122,7 @@ def _strip(
     base: str,
     apart: float,
 ) -> None:
-    """The dots below a circle, differences to the series ``base``, ``apart`` at each axis; nothing where there is none."""
+    """Draws the dots below a circle: differences from the series ``base``, at distances ``apart`` within an axis."""
     if not gaps:
         axes.set_visible(False)
         return

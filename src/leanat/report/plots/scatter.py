@@ -1,4 +1,4 @@
-"""One measurement against another, with Spearman's rank correlation."""
+"""Scatter plots of one measurement against another, with Spearman's rank correlation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from leanat.report.plots import page, points
 
 
 class Pair(NamedTuple):
-    """A row of the item: its cells of the two columns."""
+    """The cells of the two columns in one row of the item."""
 
     x: points.Point
     y: points.Point
@@ -39,9 +39,9 @@ def scatter(
     join: bool = False,
     spearman: bool = False,
 ) -> page.Plot:
-    """A point per row: column ``x`` against column ``y``, both named by their label or by the ``metric`` they measure.
+    """A point per row: column ``x`` against column ``y``, each named by its label or by its ``metric``.
 
-    ``y_label``: one, or by the title of its panel.
+    ``y_label``: one label for all panels, or a mapping from the panels' titles to labels.
 
     ``series``, ``panel`` and ``label`` (written at each point) are keys of the rows' entries. ``join`` draws a line
     through a series in the order of its rows. ``spearman`` prints rho and its two-sided p value (t approximation) over
@@ -62,7 +62,7 @@ def scatter(
             if spearman and (rho := correlation(mine)):
                 correlations.append(f"{name}: {rho}" if len(drawn) > 1 else rho)
             if label:
-                # A stand-in's name stands at our points alone.
+                # Only our points are labelled with the name of a stand-in.
                 of = {True: item, False: replace(item, labels={})}
                 words = [points.title(of[pair.y.ours is not None], pair.y, label) for pair in mine]
                 labels += [(axis, at[0], text) for pair, text in zip(mine, words, strict=True) if (at := _places(pair))]
@@ -91,7 +91,7 @@ def scatter(
 
 
 def correlation(pairs: Sequence[Pair]) -> str:
-    """Spearman's rho of our means in words; nothing below three points, and where one side does not vary."""
+    """Spearman's rho of our means in words; empty for fewer than three points, or if one side is constant."""
     means = [(pair.x.ours.mean, pair.y.ours.mean) for pair in pairs if pair.x.ours and pair.y.ours]
     if len(means) < 3 or any(len(set(side)) == 1 for side in zip(*means, strict=True)):
         return ""
@@ -136,7 +136,8 @@ def _series(axis: Axes, pairs: Sequence[Pair], look: points.SeriesStyle, join: b
 
 
 def annotate(figure: Figure, labels: Sequence[tuple[Axes, tuple[float, float], str]]) -> None:
-    """Write each label near its place, on no other label and no marker; a thin line leads to one that stands off."""
+    """Writes each label near its point, without covering other labels or markers; a thin line leads to labels that are further
+    away."""
     renderer, point = figure.canvas.get_renderer(), figure.dpi / 72  # pixels
     halo = [withStroke(linewidth=1.5, foreground="white")]
     for axis in dict.fromkeys(axis for axis, *_ in labels):
@@ -155,16 +156,17 @@ def annotate(figure: Figure, labels: Sequence[tuple[Axes, tuple[float, float], s
 
 
 GAPS = (2.5, 4, 7, 11, 16, 22, 29)  # points between a marker's middle and its label
-SWEEPS = 4  # times that every label may move away from the others
+SWEEPS = 4  # how often every label may move away from the others
 
 
 def _apart(
     anchors: np.ndarray, sizes: np.ndarray, marks: np.ndarray, inside: np.ndarray, point: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where the middle of each label goes, from its anchor, and whether it stands off it or nearer to another; in pixels.
+    """The offset of each label's middle from its anchor, and whether it is far from it or nearer to another anchor; in pixels.
 
-    anchors, sizes: [n, 2]; marks: [m, 2], what lines and bars cover; inside: [4], the axes' corners. Dear are other labels,
-    the edge and markers, then places nearer to another's point; then the gap, and what is covered of lines and bars.
+    anchors, sizes: [n, 2]; marks: [m, 2], pixels of lines and bars; inside: [4], the axes' corners. The cost is highest for
+    overlaps with other labels, the edge and markers, lower for places nearer to another anchor, and lowest for the gap and
+    for covered lines and bars.
     """
     turns = np.arange(16) * np.pi / 8
     gap, turn = (grid.ravel() for grid in np.meshgrid(GAPS, turns, indexing="ij"))
@@ -191,14 +193,14 @@ def _apart(
 
 
 def _covered(middles: np.ndarray, half: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """How many of the points [m, 2] lie in each box around ``middles`` [n, candidates, 2]."""
+    """The number of the points [m, 2] in each box around ``middles`` [n, candidates, 2]."""
     return np.stack(
         [(np.abs(own[:, None] - points) < size).all(2).sum(1) for own, size in zip(middles, half, strict=True)]
     )
 
 
 def _marks(axis: Axes) -> np.ndarray:
-    """Pixels [n, 2] that lines and bars of the axes pass, a few pixels apart."""
+    """Pixels [n, 2] along the lines and bars of the axes, a few pixels apart."""
     ends = [axis.transData.transform(line.get_xydata()) for line in axis.lines]
     ends += [
         axis.transData.transform(bar) for bars in axis.collections for bar in getattr(bars, "get_segments", list)()
@@ -210,7 +212,7 @@ def _marks(axis: Axes) -> np.ndarray:
 
 
 def _places(pair: Pair) -> list[tuple[float, float]]:
-    """Where the row's markers stand, ours first."""
+    """The positions of the row's markers, ours first."""
     places = [(pair.x.ours.mean, pair.y.ours.mean)] if pair.x.ours and pair.y.ours else []
     places += [(pair.x.paper, pair.y.paper)] if None not in (pair.x.paper, pair.y.paper) else []
     return places + ([(pair.x.real.mean, pair.y.real.mean)] if pair.x.real and pair.y.real else [])
