@@ -1,1 +1,1 @@
-"""From the papers' settings to what is run and shown: runs, evaluations, items, jobs, and what is wrong with them."""
+"""Converts the papers' settings to runs, evaluations, items and jobs, and checks them."""

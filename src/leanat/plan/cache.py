@@ -1,4 +1,4 @@
-"""The resolved grid, kept on disk: to resolve a thousand runs takes seconds, and each process of the workflow needs them.
+"""Saves the resolved grid on disk, since resolving a thousand runs takes seconds and each process of the workflow needs them.
 
 A plan is JSON and belongs to the content of the configuration, the settings and this package's code: if any of them
 changes, another plan is made.
@@ -19,14 +19,14 @@ from leanat.plan.item import Item, from_json, to_json
 
 @dataclass(frozen=True)
 class CachedPlan:
-    """What the file holds of a ``Grid``."""
+    """The fields of a ``Grid`` that the file contains."""
 
     runs: dict[str, RunSpec]
     evaluations: dict[str, Evaluation]
     items: dict[str, Item]
 
 
-MOST = 8  # plans that are kept; the oldest goes first
+MOST = 8  # number of plans that are kept; the oldest are removed
 
 
 def path_of(grid: Grid, results: Path) -> Path:
@@ -43,7 +43,7 @@ def path_of(grid: Grid, results: Path) -> Path:
 
 
 def read(grid: Grid, path: Path) -> bool:
-    """Fills ``grid`` with what the file holds. False, and nothing is changed, where there is no such file, or a damaged one."""
+    """Fills ``grid`` from the file. Returns False, and changes nothing, if the file is missing or damaged."""
     try:
         kept = from_json(CachedPlan, json.loads(path.read_text()))
     except (OSError, ValueError):
@@ -53,7 +53,7 @@ def read(grid: Grid, path: Path) -> bool:
 
 
 def write(grid: Grid, path: Path) -> None:
-    """Keeps the plan; where there is no such folder yet or nothing can be written, each process resolves the grid itself."""
+    """Saves the plan. If ``results`` does not exist yet or cannot be written, each process resolves the grid itself."""
     kept = to_json(CachedPlan(grid.runs, grid.evaluations, grid.items))
     try:
         path.parent.mkdir(exist_ok=True)

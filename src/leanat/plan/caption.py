@@ -1,4 +1,4 @@
-"""What the report's captions say of an item, as reStructuredText; pure Python, the Snakefile reads it."""
+"""The captions of items in the report, as reStructuredText; pure Python, since the Snakefile imports it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from leanat.plan.item import Item
 
 
 def escape(text: str) -> str:
-    """Plain text in reStructuredText: no character of it is markup."""
+    """The text with all characters escaped that are markup in reStructuredText."""
     return re.sub(r"([\\*_`|<>:])", r"\\\1", " ".join(text.split()))
 
 
 def about(item: Item) -> dict[str, Any]:
-    """``title``, ``caption``, ``scale``, ``runs``, and ``lists`` of lines by head: what is not as in the paper, and why."""
+    """``title``, ``caption``, ``scale``, ``runs``, and ``lists`` of lines by head: the differences from the paper, and why."""
     used: dict[str, dict[str, None]] = {}
     for column in item.columns:
         if column.stand_in:

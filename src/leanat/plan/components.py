@@ -1,7 +1,7 @@
-"""A resolved spec (plain JSON) to the objects it names: components, network, data, Run. Every problem at once.
+"""Converts a resolved spec (plain JSON) to the objects that it names, and reports every problem at once.
 
-A component is written ``{name: {field: value}}``, or its bare name where it needs no field. The name is that of its
-class's ``@component``; which ones a place takes is listed here.
+A component is written ``{name: {field: value}}``, or as its name alone if it needs no field. The name is that of its
+class's ``@component``. SLOTS lists the components that are allowed in each place.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from leanat.training import awp, fat, free, objectives, overfitting, schedules
 from leanat.training.early_stop import EarlyStop
 from leanat.training.teacher import Teacher
 
-# What may stand in each place of a spec.
+# The components that are allowed in each place of a spec.
 # fmt: off
 SLOTS: Slots = {
     threat.ThreatModel: ("threat model", by_name(threat.Linf, threat.L2)),
@@ -77,7 +77,7 @@ SLOTS: Slots = {
 
 @component()
 class DataSpec:
-    """The training set: its name, its augmentation, and the share held out for validation (None: none)."""
+    """The training set: its name, its augmentation, and the share that is held out for validation (None: nothing)."""
 
     name: str
     augment: tuple[augment.Piece, ...]
@@ -96,10 +96,10 @@ class ModelSpec:
 
 @component()
 class Init:
-    """Where the network comes from: the folder of another run, at its end or after ``snapshot`` epochs.
+    """The initial network: that of another run's folder, from the end of its training or after ``snapshot`` epochs.
 
-    ``frozen``: all of it but the head stays as it is, and a new head with one hidden layer (``hidden`` units; None: as
-    many as features) is trained.
+    ``frozen``: only a new head with one hidden layer (``hidden`` units; None: as many as features) is trained, and the rest of
+    the network is frozen.
     """
 
     network: File
@@ -122,7 +122,7 @@ class Spec:
     model: ModelSpec
     method: Method
     recipe: Recipe
-    snapshots: tuple[int, ...] = ()  # epochs after which the network is kept
+    snapshots: tuple[int, ...] = ()  # epochs after which the network is saved
     init: Init | None = None
     early_stop: EarlyStop | None = None
 
@@ -134,10 +134,10 @@ class Spec:
 
 
 def build(hint: Any, value: Any, where: str) -> Any:
-    """The objects that JSON stands for in a place of type ``hint``. Raises ConfigError with every problem inside."""
+    """Converts a JSON value to an object of type ``hint``. Raises ConfigError with every problem of the value."""
     return from_json(hint, value, where, SLOTS)
 
 
 def read(spec: dict[str, Any]) -> Spec:
-    """Raises ConfigError with every problem of the spec."""
+    """Converts a run's spec to objects. Raises ConfigError with every problem of the spec."""
     return build(Spec, spec, "spec")

@@ -1,8 +1,8 @@
-"""Papers x scale -> runs, evaluations and items: what the workflow makes. Pure Python: the Snakefile imports it at every start.
+"""From papers and a scale to runs, evaluations and items. Pure Python, since the Snakefile imports it at every start.
 
-A run is asked for by paper, data, model, method and seed, and what else a cell says. Its spec is what the paper's ``spec``
-returns for it, then what the scale does to that, then what the user changes. Its id is readable and ends in the hash of
-the spec, so that scales never overwrite each other and papers that share a run share it.
+A run is given by paper, data, model, method, seed, and the other facts of a cell. Its spec is what the paper's ``spec``
+returns for them, then modified by the scale, then by the user's changes. Its id is readable and ends in the hash of the spec,
+so that runs of different scales never overwrite each other, and papers share runs whose specs are equal.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from leanat.experiments.scales import Scale
 from leanat.experiments.spec import PARTS, Upstream, assumptions, merge, nodes, plain, with_field
 from leanat.plan.item import Item, Timed
 
-CODE = 3  # the meaning of the training code; bumped by hand when the same spec gives another result
-# What no spec depends on: how a row or a column is shown, and where the paper prints it.
+CODE = 3  # the version of the training code; raised by hand when the same spec gives another result
+# The facts on which no spec depends: how a row or a column is shown, and where the paper prints it.
 SHOWN = {
     "label", "group", "unit", "digits", "better", "published", "ours", "missing", "settings", "best", "draws", "difference",
     "metric",
 }  # fmt: skip
-Change = tuple[str, str, str, Any]  # of the user: paper, method, field, value
+Change = tuple[str, str, str, Any]  # a change by the user: paper, method, field, value
 UPSTREAM = "run:"  # a value of a spec that stands for the folder of another run
 
 
 def canonical(value: Any) -> str:
-    """One JSON text for one value: Snakemake compares params as text."""
+    """The same JSON text for equal values, since Snakemake compares params as text."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
@@ -44,14 +44,14 @@ def digest(value: Any) -> str:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """A resolved run: ``id`` names its folder, ``spec`` is what training reads."""
+    """A resolved run: ``id`` is the name of its folder, ``spec`` the input of the training."""
 
     id: str
     spec: dict[str, Any] = field(hash=False)
     needs: tuple[str, ...] = ()  # runs whose folders it reads
-    # (what, value, reason), of the runs that it reads too; it depends on the facts asked with, the spec does not
+    # (what, value, reason), also those of the runs that it reads. These depend on facts that the spec does not depend on.
     assumed: tuple[tuple[str, Any, str], ...] = field(default=(), hash=False, compare=False)
-    # of the user, in it or in a run that it reads
+    # changes by the user in this run or in a run that it reads
     changes: tuple[Change, ...] = field(default=(), hash=False, compare=False)
 
 
@@ -60,10 +60,10 @@ class Evaluation:
     """All attacks of one suite on one run."""
 
     run: str
-    suite: str  # <paper>-<suite>, and -after-<epoch> for what a snapshot of the run is attacked by
+    suite: str  # <paper>-<suite>, and -after-<epoch> if a snapshot of the run is attacked
     attacks: dict[str, Any] = field(hash=False)
-    sources: tuple[str, ...] = ()  # runs on which the attacks are made; none: on the run itself
-    snapshot: int | None = None  # epochs of training after which the network was kept; None: at its end
+    sources: tuple[str, ...] = ()  # runs on which the attacks are made; empty: on the run itself
+    snapshot: int | None = None  # epochs of training after which the network was saved; None: at the end
 
     @property
     def id(self) -> str:
@@ -71,7 +71,7 @@ class Evaluation:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The runs that it reads: the one attacked, where the attacks are made, what the attacks themselves name."""
+        """The runs that it reads: the attacked run, the sources, and runs that the attacks themselves name."""
         return tuple(dict.fromkeys([self.run, *self.sources, *named_runs(self.attacks)]))
 
 
@@ -88,23 +88,23 @@ class Grid:
     evaluations: dict[str, Evaluation] = field(default_factory=dict, init=False)
     items: dict[str, Item] = field(default_factory=dict, init=False)  # <paper>/<item>
     _paper_scale: Grid | None = field(default=None, init=False)
-    _asked: dict[str, Any] = field(default_factory=dict, init=False)  # answers: items ask for each run many times
+    _asked: dict[str, Any] = field(default_factory=dict, init=False)  # cache: items ask for each run many times
 
     def run(self, facts: Mapping[str, Any], seed: int, settings: Mapping[str, Any] | None = None) -> RunSpec:
-        """The run that ``facts`` (paper, item, data, model, method, and what the cell says besides) stand for.
+        """The run for ``facts`` (paper, item, data, model, method, and the other facts of the cell).
 
-        ``settings``: keywords for the paper's ``spec``.
+        ``settings``: keyword arguments for the paper's ``spec``.
         """
-        cell = {k: v for k, v in facts.items() if k not in SHOWN}  # all that an answer depends on
+        cell = {k: v for k, v in facts.items() if k not in SHOWN}  # all facts on which the answer depends
         shared = self._once(("spec", cell, settings), lambda: self._spec(cell, settings))
         return self._once(("run", cell, seed, settings), lambda: self._run(cell, seed, *shared))
 
     def scale_of(self, paper: str) -> Scale:
-        """The scale, with what it does to this paper alone."""
+        """The scale, with what it changes for this paper only."""
         return self.papers[paper].scales.get(self.scale.name, self.scale)
 
     def of_image_files(self, data: str) -> bool:
-        """Whether a data set is a folder of images, which may be others than ``datasets.yaml`` counts."""
+        """Whether a data set is a folder of image files, whose numbers may differ from those in ``datasets.yaml``."""
         return self.datasets[data]["size"] > 32 and data != "stl10"
 
     def _once(self, question: tuple, answer: Callable[[], Any]) -> Any:
@@ -114,7 +114,7 @@ class Grid:
         return self._asked[key]
 
     def _spec(self, facts: Mapping[str, Any], settings: Mapping[str, Any] | None) -> tuple[Any, ...]:
-        """What all seeds share: the spec, the data set and the network of this scale, and the user's changes in it."""
+        """What all seeds share: the spec, the data set and the network of this scale, and the user's changes in the spec."""
         spec = dict(self.papers[facts["paper"]].spec(facts, **(settings or {})))
         for key in ("data", "model", "recipe", "method"):
             if not isinstance(spec.get(key), dict):
@@ -124,7 +124,7 @@ class Grid:
         spec, changes = self._changed(spec, facts)
         stand_in, named = self.stand_in(facts), plain(spec.get("model", {})).get("name", facts["model"])
         model = self.scale_of(facts["paper"]).models.get(facts["model"], named)
-        # a name that stays as it is keeps its mark
+        # a name that does not change stays marked as assumed
         network = {"name": model} if model != named or "name" not in plain(spec.get("model", {})) else {}
         spec = merge(spec, {"data": {"name": stand_in}, "model": network})
         return spec, stand_in, model, [change for change in changes if _stands(change, spec)]
@@ -150,18 +150,18 @@ class Grid:
         return run
 
     def at_paper_scale(self) -> Grid:
-        """The same papers with every value their own: what a training costs is composed from these."""
+        """The grid of the same papers with all their own values, from which the costs of trainings are computed."""
         if self._paper_scale is None:
             self._paper_scale = Grid(self.folder, self.settings, Scale(), self.datasets, self.papers)
         return self._paper_scale
 
     def all_runs(self) -> Iterator[RunSpec]:
-        """The runs of the items, and those that costs are composed from."""
+        """The runs of the items, and the runs from which costs are computed."""
         yield from self.runs.values()
         yield from () if self._paper_scale is None else self._paper_scale.runs.values()
 
     def _upstream(self, value: Any, facts: Mapping[str, Any], seed: int, needs: list[RunSpec]) -> Any:
-        """``upstream(...)`` names another run by what differs; it becomes ``run:<id>``."""
+        """Replaces each ``upstream(...)``, which names another run by the facts that differ, by ``run:<id>``."""
         if isinstance(value, Upstream):
             at = seed if value.seed is None else value.seed
             needs.append(self.run({**facts, **value.cell}, at, value.settings or None))
@@ -171,11 +171,11 @@ class Grid:
         return [self._upstream(v, facts, seed, needs) for v in value] if isinstance(value, list) else value
 
     def stand_in(self, facts: Mapping[str, Any]) -> str:
-        """The data set used in place of the paper's at this scale."""
+        """The data set that replaces the paper's at this scale."""
         return self.scale_of(facts["paper"]).stand_in(facts)
 
     def here(self, facts: Mapping[str, Any]) -> dict[str, Any]:
-        """The cell as a scale sees it: ``data`` is what this scale uses, ``paper_data`` what the paper uses."""
+        """The facts for a scale: ``data`` is the data set of this scale, ``paper_data`` that of the paper."""
         return {**facts, "data": self.stand_in(facts), "paper_data": facts["data"]}
 
     def _shrunk(self, spec: dict, facts: Mapping[str, Any]) -> dict:
@@ -188,7 +188,7 @@ class Grid:
         return self.scale_of(facts["paper"]).shrunk(spec, cell, *sizes)
 
     def _changed(self, spec: dict, facts: Mapping[str, Any]) -> tuple[dict, list[Change]]:
-        """With the values that ``change`` in ``config.yaml`` lays over the paper's, of this method or of ``all``."""
+        """The spec with the values of ``change`` in ``config.yaml``, for this method or for ``all``, and the changes made."""
         paper, acted = facts["paper"], []
         wanted = (self.settings.get("change") or {}).get(paper, {})
         for method in ("all", facts["method"]):
@@ -199,19 +199,19 @@ class Grid:
         return spec, acted
 
     def skipped(self, facts: Mapping[str, Any]) -> str | None:
-        """Why these runs are not made, in the paper or at this scale, or None."""
+        """The reason why these runs do not exist in the paper or at this scale, or None if they do."""
         return self.papers[facts["paper"]].skip(facts) or self.scale_of(facts["paper"]).skip(facts)
 
     def unmeasured(self, facts: Mapping[str, Any]) -> str | None:
-        """Why the time or memory of these runs is not measured at this scale, or None."""
+        """The reason why the time or memory of these runs is not measured at this scale, or None if it is."""
         return self.scale_of(facts["paper"]).unmeasured(facts)
 
     def suite(self, facts: Mapping[str, Any], name: str, seed: int = 0, scale_radii: bool = True) -> dict[str, Any]:
         """The attacks of a suite as this scale runs them, by the paper's name of each.
 
-        Each is {attack, examples, statistics, holdout, label}: a shortened attack has a label of its own, the paper's name is
-        never put on it. Or {masking: ...} or {measure: ...}, see ``runs.assess``. ``seed``: of the attacked run, and so of
-        the runs that the suite itself names. ``scale_radii``: False leaves the paper's radii as they are.
+        Each is {attack, examples, statistics, holdout, label}; a shortened attack has a label of its own and is never called
+        by the paper's name. Other entries are {masking: ...} or {measure: ...}, see ``runs.assess``. ``seed``: that of the
+        attacked run, and of the runs that the suite itself names. ``scale_radii``: False keeps the paper's radii.
         """
         bare_facts = {k: v for k, v in facts.items() if k not in SHOWN}
         arguments = bare_facts, name, seed, scale_radii
@@ -235,9 +235,10 @@ class Grid:
         return attacks
 
     def evaluation(self, run: RunSpec, facts: Mapping[str, Any], suite: str) -> Evaluation:
-        """A suite with ``sources``, such as {model: [a, b]}, attacks the runs that differ from ``facts`` in these.
+        """The evaluation of a run by a suite. If the suite has ``sources``, such as {model: [a, b]}, the attacks are made on the
+        runs that differ from ``facts`` in these values.
 
-        ``snapshot`` among the facts: which of the run's snapshots, counted from 1, in place of its end.
+        ``snapshot`` in ``facts``: the number, from 1, of the run's snapshot that is attacked instead of the final network.
         """
         axes = plain(self.papers[facts["paper"]].suites.get(suite, {})).get("sources", {})
         others = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())] if axes else []
@@ -255,20 +256,20 @@ class Grid:
         return self.evaluations.setdefault(evaluation.id, evaluation)
 
     def timed(self, paper: str) -> dict[str, Timed]:
-        """What ``leanat time`` measures for a paper: all that its items name, each spec once."""
+        """The trainings that ``leanat time`` measures for a paper: those of all its items, each spec once."""
         return {k: v for item in self.items.values() if item.paper == paper for k, v in item.timed.items()}
 
     def shards(self) -> list[list[str]]:
-        """Run ids, a shard per process: start-up costs seconds, a demo run not much more.
+        """Run ids in shards, one shard per process, since the start of a process takes nearly as long as a demo run.
 
-        In the order of need, item by item; a run never shares a shard with one that it reads.
+        They are ordered item by item, after the runs that they need. A run is never in a shard with a run that it reads.
         """
         return _shards(self.scale.shard, ((i.all_runs, self.level) for i in self.items.values()))
 
     def evaluation_shards(self) -> list[list[str]]:
-        """Evaluation ids, a shard per process, with the same suite throughout.
+        """Evaluation ids in shards, one shard per process; all of a shard have the same suite.
 
-        What is attacked from the same sources goes into one, so that each adversarial example is made once.
+        Evaluations with the same sources are in one shard, so that each adversarial example is computed only once.
         """
         groups = ((i.evaluations, self._kind) for i in self.items.values())
         return _shards(self.scale.shard, groups, whole=lambda kind: bool(kind[1]))
@@ -277,11 +278,11 @@ class Grid:
         return self.evaluations[evaluation].suite, self.evaluations[evaluation].sources
 
     def level(self, run: str) -> int:
-        """The length of the longest chain of runs that have to be trained before it."""
+        """The length of the longest chain of runs that have to be trained before this one."""
         return max((1 + self.level(r) for r in self.runs[run].needs), default=0)
 
     def with_needs(self, runs: Iterable[str]) -> list[str]:
-        """The runs and all that they read, upstream first."""
+        """The runs and all runs that they read, in the order in which they have to be trained."""
         run_ids: dict[str, None] = {}
         for run in runs:
             run_ids |= dict.fromkeys([*self.with_needs(self.runs[run].needs), run])
@@ -289,27 +290,27 @@ class Grid:
 
 
 def named_runs(value: Any) -> Iterator[str]:
-    """The runs that a resolved value names."""
+    """The ids of the runs that a resolved value names."""
     return (
         text.removeprefix(UPSTREAM) for _, text in nodes(value) if isinstance(text, str) and text.startswith(UPSTREAM)
     )
 
 
 def _stands(change: Change, spec: dict[str, Any]) -> bool:
-    """Whether the value of a change is that of the spec, and not replaced by what was laid over it since."""
+    """Whether the spec still has the value of a change, which a later step may have replaced."""
     _, _, name, value = change
     return plain(with_field(spec, name.split("."), json.loads(value))) == plain(spec)
 
 
 def _shards(size: int, groups: Iterable[tuple[Sequence[str], Any]], whole: Any = lambda kind: False) -> list[list[str]]:
-    """Shards of ids of one kind each, with at most ``size`` ids per shard; a kind that is to stay ``whole`` makes one shard."""
+    """Shards of at most ``size`` ids, all of one kind; a kind for which ``whole(kind)`` is true makes a single shard."""
     shards, seen = [], set()
     for ids, kind in groups:
         new = [i for i in ids if i not in seen]
         seen |= set(new)
         for level in sorted({kind(i) for i in new}):
             alike = [i for i in new if kind(i) == level]
-            # Every k-th, not k in a row: the runs of one network cost alike, and shards should end together.
+            # Every k-th id, not k in a row: neighbours have similar costs, and shards should take equally long.
             count = 1 if whole(level) else -(-len(alike) // size)
             shards += [alike[k::count] for k in range(count)]
     return shards

@@ -1,4 +1,4 @@
-"""A table or figure: as the plan resolves it (``Item``), and with its numbers (``Filled``); both to and from JSON."""
+"""A table or figure: as planned (``Item``), and with its numbers (``Filled``); both can be converted to and from JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Line:
-    """A row or a column. ``entry``: the facts that it stands for, such as {data: cifar10, method: sat, share: 10}."""
+    """A row or a column. ``entry``: the facts that it represents, such as {data: cifar10, method: sat, share: 10}."""
 
     group: str
     label: str
@@ -22,19 +22,20 @@ class Line:
 
     @property
     def name(self) -> str:
-        """What the CSV calls it, and claims and replications by that."""
+        """The name in the CSV, which claims and replications also use."""
         return " | ".join(filter(None, (self.group, self.label)))
 
     @property
     def words(self) -> str:
-        """The name in a sentence, in which a label that the group ends in does not stand twice."""
+        """The name in a sentence; a label at the end of the group's name is not repeated."""
         parts = self.group.split(" | ")
         return self.group if parts[-1] == self.label else " ".join(filter(None, (self.group, self.label)))
 
 
 @dataclass(frozen=True)
 class Row(Line):
-    """``ours``: the paper has no such row. ``note``: "ours" (the paper's own method), or a footnote, known when filled."""
+    """A row. ``ours``: the paper has no such row. ``note``: a footnote, set when the item is filled, or "ours" for the paper's
+    own method."""
 
     ours: bool = False
     note: str | None = None
@@ -42,9 +43,8 @@ class Row(Line):
 
 @dataclass(frozen=True)
 class Column(Line):
-    """``stand_in``: data set and attack that this scale puts in place of the paper's. ``skipped``: why nothing of it is run.
-
-    ``n_test``: test images of its data set, known when filled.
+    """A column. ``stand_in``: the data set and attack that replace the paper's at this scale. ``skipped``: why none of its cells
+    is run. ``n_test``: number of test images of its data set, set when the item is filled.
     """
 
     unit: str | None = None
@@ -57,7 +57,8 @@ class Column(Line):
 
 @dataclass(frozen=True)
 class Printed:
-    """Where the paper prints a number. ``against``: another row, below whose number this one is by so many percent."""
+    """The place where the paper prints a number. With ``against``, another row, the value is by how many percent the number of
+    ``row`` is below the number of ``against``."""
 
     item: str
     row: str
@@ -67,23 +68,23 @@ class Printed:
 
 @dataclass(frozen=True)
 class Timed:
-    """What the cost of a training is composed of: the paper's own spec, whatever the scale.
+    """A training whose cost is computed: it has the paper's own spec at every scale.
 
-    ``examples``: of its training set. ``shape``: the data set (classes, channels, size, train). ``step``: digest of what the
-    time of an optimiser step depends on. ``memory``: whether the memory of a step is asked for.
+    ``examples``: size of its training set. ``shape``: the data set (classes, channels, size, train). ``step``: digest of all on
+    which the time of an optimiser step depends. ``memory``: whether the memory of a step has to be measured.
     """
 
     spec: Mapping[str, Any]
     examples: int
     shape: Mapping[str, Any]
     step: str
-    changes: tuple[tuple[str, str, str, Any], ...] = ()  # of the user
+    changes: tuple[tuple[str, str, str, Any], ...] = ()  # changes by the user
     memory: bool = False
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """The runs that numbers come from, and their evaluations by a suite, one per run, where the metric is a suite's."""
+    """The runs that numbers come from, and, if the metric belongs to a suite, their evaluations, one per run."""
 
     runs: tuple[str, ...] = ()
     evaluations: tuple[str, ...] = ()
@@ -91,28 +92,28 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Candidate(Numbers):
-    """The runs with one value of the variable that is chosen by a metric."""
+    """The runs with one ``value`` of a variable whose best value is chosen by a metric."""
 
     value: Any = None
 
 
 @dataclass(frozen=True)
 class Reference(Numbers):
-    """The training that a cell is compared with: its runs, or what its time is composed of."""
+    """The training that a cell is compared with: its runs, or the training whose time is computed."""
 
     timed: Timed | None = None
 
 
 @dataclass(frozen=True)
 class Anchor:
-    """The row of the same data whose printed time tells how many attack steps Bullet-Train takes."""
+    """The row on the same data from whose printed time the number of Bullet-Train's attack steps is computed."""
 
     timed: Timed
     published: Printed
 
 
 class StandIn(NamedTuple):
-    """What this scale puts in the place of a cell's data set; ``attack``: of its attack, by its own name, and of its radius."""
+    """The data set that replaces a cell's at this scale; ``attack``: the name and the radius that replace those of its attack."""
 
     data: str | None = None
     attack: tuple[str, ...] = ()
@@ -123,7 +124,7 @@ class StandIn(NamedTuple):
 
     @staticmethod
     def of_several(stand_ins: Iterable[StandIn]) -> str | None:
-        """What stands in, as ``shapes10 and shapes12, aa-demo``; apart, by a slash, where the attacks differ."""
+        """The stand-ins in words, such as ``shapes10 and shapes12, aa-demo``; those with different attacks are separated by /."""
         by_attack: dict[tuple[str, ...], dict[str, None]] = {}
         for own in stand_ins:
             by_attack.setdefault(own.attack, {}).update({own.data: None} if own.data else {})
@@ -136,10 +137,10 @@ NONE_STANDS_IN = StandIn()
 
 @dataclass(frozen=True)
 class Cell(Numbers):
-    """What one number is made of.
+    """The parts of one number.
 
-    ``also``: trainings whose time is part of this one's. ``difference``: the number less the reference's, not the share by
-    which it is below. ``candidates``: of these the best by the metric ``by``. ``computed``: of a formula.
+    ``also``: further trainings whose time is part of the number. ``difference``: the number minus the reference's, not the
+    relative loss. ``candidates``: the best of these by the metric ``by`` is shown. ``computed``: the result of a formula.
     """
 
     metric: str = ""
@@ -157,7 +158,7 @@ class Cell(Numbers):
 
     @property
     def measured(self) -> bool:
-        """Whether the number is read from runs alone: no time, no comparison."""
+        """Whether the number comes only from runs: it is not a time and not a comparison."""
         return bool(self.runs) and self.timed is None and self.against is None
 
 
@@ -183,10 +184,10 @@ class _Table:
 class Item(_Table):
     """A table or figure of the plan, its cells by row and column.
 
-    ``draws``: whether cells go over random subsets too. ``one_block``: whether all rows are compared with each other.
-    ``options``: ``plot`` and its keyword arguments, and what a table's foot is asked to say. ``labels``: how the paper prints
-    a value of an entry. ``timed``: by digest of the spec, what ``leanat time`` has to measure. ``all_runs``: with those they
-    read. ``attacks``: of each evaluation the suite as it is planned, which its summary is compared with.
+    ``draws``: whether cells are repeated with several random subsets. ``one_block``: whether all rows are compared with each
+    other. ``options``: ``plot`` and its keyword arguments, and options of a table's foot. ``labels``: how the paper prints a
+    value of an entry. ``timed``: the trainings that ``leanat time`` has to measure, by digest of the spec. ``all_runs``: the
+    runs and all runs that they read. ``attacks``: the planned suite of each evaluation, with which its summary is compared.
     """
 
     paper: str
@@ -213,10 +214,10 @@ class Item(_Table):
 
 
 class Replicated(NamedTuple):
-    """A cell of a committed summary of runs at real scale; ``low`` and ``high``: over seeds, or, of one seed, over its test
-    images (None where they are not kept).
+    """A cell of a committed summary of runs at real scale. The interval from ``low`` to ``high`` is over seeds, or for a single
+    seed over its test images (None if their outcomes are not saved).
 
-    ``tested``: test examples behind an accuracy, 0 for other numbers. ``by_run``: each run and its own value.
+    ``tested``: number of test examples behind an accuracy, 0 for other numbers. ``by_run``: each run with its value.
     """
 
     mean: float
@@ -232,10 +233,10 @@ class Replicated(NamedTuple):
 
 @dataclass(frozen=True)
 class Value:
-    """A cell with its numbers: the paper's, replicated ones, and ours by run, or why there are none.
+    """A cell with its numbers: the paper's, replicated ones, and ours by run, or the reason why there are none.
 
-    ``tested``: test examples behind an accuracy; ``not_finite``: of them, in the worst run, with logits that are not finite
-    (None: of no network). ``stand_in``: of what its own numbers are.
+    ``tested``: number of test examples behind an accuracy; ``not_finite``: how many of them have logits that are not finite, in
+    the worst run (None: the number comes from no network). ``stand_in``: the stand-ins behind our numbers.
     """
 
     published: float | None = None
@@ -257,16 +258,16 @@ class Value:
 
     @property
     def trials(self) -> tuple[float, ...]:
-        """What an interval is over: a value for each seed. Of one seed, and where it is not known whose they are, all values."""
+        """The values over which intervals are computed: one per seed, or all values if there is one seed or seeds are unknown."""
         own = tuple(self.by_seed.values())
         return own if len(own) > 1 else self.values
 
     @property
     def by_seed(self) -> dict[int, float]:
-        """The mean of each seed's values (over random subsets there are several), by the seeds in the runs' names.
+        """The mean of each seed's values, by the seeds in the runs' names; a seed has several values over random subsets.
 
-        One number of several runs (a time, or what was chosen by all of them) is that of seed 0; none where several are those
-        of more runs, of which it is not known which have none.
+        A single number from several runs (a time, or a choice by all of them) counts for seed 0. The result is empty if there are
+        several values but more runs, since it is not known which of the runs have no value.
         """
         if self.runs and len(self.runs) != len(self.values) > 1:
             return {}
@@ -279,19 +280,19 @@ class Value:
 
     @property
     def specs(self) -> tuple[str, ...]:
-        """The digests of the runs' specs, the last part of their names: two methods whose settings are the same share them."""
+        """The digests of the runs' specs, the last part of their names; methods with the same settings have the same digests."""
         return tuple(run.rpartition("-")[2] for run in self.runs)
 
     def is_run_of(self, other: Value) -> bool:
-        """Whether both are the same number of the very same trainings, so that a difference would measure nothing."""
+        """Whether both are the same numbers from the same trainings, so that their difference would measure nothing."""
         return bool(self.runs) and (self.specs, self.values) == (other.specs, other.values)
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the numbers of an item come from. ``unrecorded``: runs that do not say what they were made from, of how many.
-
-    ``attacks``: where and when the attacks ran, if elsewhere. ``composed``: whether times are composed of measured steps.
+    """Where the numbers of an item come from. ``unrecorded``: number of runs without a record of what they were made from, and
+    number of all runs. ``attacks``: where and when the attacks ran, if it differs from the training. ``composed``: whether
+    times are computed from measured steps.
     """
 
     seeds: tuple[int, ...] = ()
@@ -308,10 +309,10 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Filled(_Table):
-    """A table or figure with its numbers: what is drawn, and nothing else is read for it.
+    """A table or figure with its numbers; drawing it needs nothing else.
 
     ``files``: for plots of arrays (see report/plots/files.py) the arrays of each panel, by its title.
-    ``of_a_paper``: False where there is no paper that the foot could speak of.
+    ``of_a_paper``: False if the item belongs to no paper, so that the foot does not mention one.
     """
 
     paper: str
@@ -331,7 +332,7 @@ class Filled(_Table):
 
     @property
     def has_published(self) -> bool:
-        """Whether a number of the paper stands in it."""
+        """Whether at least one cell has a number of the paper."""
         return any(cell.published is not None for _, _, cell in self.flat)
 
 
@@ -341,12 +342,12 @@ def seed_of(run: str) -> int:
 
 
 def to_json(value: Any) -> Any:
-    """What ``json.dumps`` takes; fields that have their default are left out."""
+    """The value in a form that ``json.dumps`` accepts; fields with their default are left out."""
     return _adapter(type(value)).dump_python(value, mode="json", exclude_defaults=True)
 
 
 def from_json(kind: type[T], value: Any) -> T:
-    """The inverse. Raises ValueError for what is not of this kind."""
+    """The inverse of ``to_json``. Raises ValueError if the value does not have this type."""
     return _adapter(kind).validate_python(value)
 
 

@@ -1,4 +1,4 @@
-"""Tables and figures as the configuration declares them, resolved to rows, columns and cells with their runs."""
+"""Resolves the tables and figures of the configuration to rows, columns and cells with their runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TIMED = {
 
 
 def resolve(grid: Grid, paper: str, name: str) -> Item:
-    """An item: title, rows, columns, and cells that name the runs (and evaluations) their numbers come from."""
+    """An item: title, rows, columns, and cells with the runs (and evaluations) that their numbers come from."""
     item, labels, scale = grid.papers[paper].items[name].plain(), dict(grid.papers[paper].labels), grid.scale_of(paper)
     rows, columns = item.rows, item.columns
     base = {"paper": paper, "item": name} | dict(item.base)
@@ -70,8 +70,8 @@ def resolve(grid: Grid, paper: str, name: str) -> Item:
 
 
 def _anchor(rows: Sequence[Mapping[str, Any]], cells: list[list[Cell]], k: int, bullet: str) -> None:
-    """Gives each cell of Bullet-Train in column ``k`` the cell of the method ``bullet`` on the same data, whose printed time
-    says how many attack steps it takes.
+    """Gives each cell of Bullet-Train in column ``k`` an anchor: the cell of the method ``bullet`` on the same data, from whose
+    printed time the number of its attack steps is computed.
     """
     by_data = {row.get("data"): line[k] for row, line in zip(rows, cells, strict=True) if row["method"] == bullet}
     for row, line in zip(rows, cells, strict=True):
@@ -81,7 +81,7 @@ def _anchor(rows: Sequence[Mapping[str, Any]], cells: list[list[Cell]], k: int, 
 
 
 def _factors(grid: Grid, facts: list[list[dict[str, Any]]], runs: list[str]) -> list[str]:
-    """Lines of the foot: what this scale changes in all items and in these cells, and what the user allowed."""
+    """Lines of the foot: what this scale changes in all items and in these cells, and what the user has allowed."""
     scale = grid.scale_of(facts[0][0]["paper"])
     cells = [grid.here(e) for line in facts for e in line if "data" in e and not _missing(grid, e)]
     notes = [*scale.factors, *(note for cell in cells for note in scale.notes(cell))] if cells else []
@@ -94,14 +94,14 @@ def _factors(grid: Grid, facts: list[list[dict[str, Any]]], runs: list[str]) -> 
 
 
 def _changes(grid: Grid, runs: list[str], timings: list[Timed]) -> list[str]:
-    """Lines of the foot: what the user changed in the runs, in those that they read, and in what is timed."""
+    """Lines of the foot: what the user has changed in the runs, in runs that they read, and in timed trainings."""
     changes = [change for run in runs for change in grid.runs[run].changes]
     changes += [change for timed in timings for change in timed.changes]
     return [f"changed by the user, {method}: {field} = {value}" for _, method, field, value in dict.fromkeys(changes)]
 
 
 def cell_facts(row: Mapping[str, Any], column: Mapping[str, Any]) -> dict[str, Any]:
-    """A row's entries and a column's; what both say of the published cell is joined, unless one says there is none."""
+    """The facts of a row and of a column together. Their keys of the published cell are joined, or None if either is None."""
     joined, printed = {**row, **column}, [part["published"] for part in (row, column) if "published" in part]
     if printed:
         joined["published"] = None if None in printed else {k: v for part in printed for k, v in part.items()}
@@ -109,7 +109,7 @@ def cell_facts(row: Mapping[str, Any], column: Mapping[str, Any]) -> dict[str, A
 
 
 def _seeds(grid: Grid, paper: str, name: str, item: ItemSpec, entry: Mapping[str, Any] | None = None) -> list[int]:
-    """The seeds of an item, or of one entry, which may have other trials than the paper's usual number."""
+    """The seeds of an item, or of one entry, whose number of trials may differ from the paper's usual one."""
     scale = grid.scale_of(paper)
     count = grid.settings.get("seeds") or item.seeds.get(scale.name) or scale.seeds.get(item.kind)
     own = plain(grid.papers[paper].trials(entry)) if entry else None
@@ -118,7 +118,7 @@ def _seeds(grid: Grid, paper: str, name: str, item: ItemSpec, entry: Mapping[str
 
 
 def _axis(entry: Mapping[str, Any], labels: Mapping[str, str]) -> tuple[str, str, dict[str, Any]]:
-    """Group, label and facts of a row or column: the labels of its entries, the last one is its own."""
+    """Group, label and facts of a row or column. The last label of its entries is its own, the others are the group."""
     entry_labels = [entry["label"]] if "label" in entry and "group" in entry else _shown(entry, labels)
     group = entry.get("group", " | ".join(entry_labels[:-1]))
     return str(labels.get(group, group)), entry_labels[-1], plain(entry)
@@ -142,7 +142,7 @@ def _column(grid: Grid, item: ItemSpec, entry: Mapping[str, Any], cells: Sequenc
 
 
 def _stand_in(grid: Grid, item: ItemSpec, entry: Mapping[str, Any], metric: str) -> StandIn:
-    """What this scale puts in the place of a cell's data set, of its attacks, by their own names, and of their radii."""
+    """The data set, and the names and radii of attacks, that replace those of a cell at this scale."""
     if item.kind == "formula" or "data" not in entry or _missing(grid, entry) or metric in TIMED:
         return StandIn()
     used, suite = grid.stand_in(entry), entry.get("suite", item.suite)
@@ -158,7 +158,7 @@ def _stand_in(grid: Grid, item: ItemSpec, entry: Mapping[str, Any], metric: str)
 
 
 def _radius(attack: Mapping[str, Any]) -> str | None:
-    """The radius of an entry of a suite, where it has a norm: ``40/255``, or ``0.8 in l2``; short, for the head of a column."""
+    """The radius of an attack in a suite, short for the head of a column: ``40/255``, or ``0.8 in l2``; None without a norm."""
     if (ball := ball_of(plain(attack.get("attack")))) is None:
         return None
     norm, eps = ball
@@ -173,7 +173,7 @@ def _cell(grid: Grid, item: ItemSpec, entry: Mapping[str, Any], labels: Mapping[
     own_labels = {**labels, **printed.pop("labels", {})}
     names = {k: own_labels.get(v, v) if isinstance(v, str) else v for k, v in entry.items()}
     metric = str(entry.get("metric", item.metric)).format_map(entry)
-    # Arithmetic on the paper's settings needs no data, so no scale leaves it out.
+    # Arithmetic on the paper's settings needs no data, so it is made at every scale.
     missing = _missing(grid.at_paper_scale() if item.kind == "formula" else grid, entry)
     timed, also, against = None, (), None
     others, reference = compared_methods(entry)
@@ -183,7 +183,7 @@ def _cell(grid: Grid, item: ItemSpec, entry: Mapping[str, Any], labels: Mapping[
     compared = {**entry, "method": reference, "settings": None}
     if reference and timed:
         against = Reference(timed=_timed(grid, compared))
-    # Bullet-Train's cost is that of its groups' shares, which a run has to say, or the paper.
+    # Bullet-Train's cost depends on the shares of its groups, which come from a run or from the paper.
     grouped = "bullet" not in entry and timed is not None and bool(timed.spec["method"].get("budget"))
     if missing and grouped:
         timed, against = None, None
@@ -220,7 +220,7 @@ def _cell(grid: Grid, item: ItemSpec, entry: Mapping[str, Any], labels: Mapping[
 
 
 def _printed(printed: Mapping[str, str], names: Mapping[str, Any], entry: Mapping[str, Any]) -> Printed:
-    """Where the paper prints a cell: item, row and column of its CSV file, with the entry's names in them."""
+    """The place where the paper prints a cell: item, row and column of its CSV file, filled in with the entry's names."""
     where = f"{entry['paper']}/{entry['item']}: published"
     if missing := {"item", "row", "column"} - printed.keys():
         raise ConfigError(
@@ -233,14 +233,15 @@ def _printed(printed: Mapping[str, str], names: Mapping[str, Any], entry: Mappin
 
 
 def _missing(grid: Grid, entry: Mapping[str, Any]) -> str | None:
-    """Why a cell has no run: its row or column says so, or a rule skips it."""
+    """The reason why a cell has no run, given by its row or column or by a rule that skips it; None if it has."""
     return entry.get("missing") or grid.skipped(entry) or grid.unmeasured(entry)
 
 
 def _candidates(
     grid: Grid, entry: Mapping[str, Any], metric: Any, suite: str | None, seeds: list[int]
 ) -> tuple[Candidate, ...]:
-    """``best: {of, values, by}``: of the runs with each value of the variable ``of``, those best by a metric are shown."""
+    """The candidates of ``best: {of, values, by}``: the runs for each value of the variable ``of``. The best by the metric ``by``
+    are shown."""
     best = entry["best"]
     candidates = []
     for value in grid.scale_of(entry["paper"]).candidates(entry) or best["values"]:
@@ -254,9 +255,9 @@ def _candidates(
 def _numbers(
     grid: Grid, entry: Mapping[str, Any], metric: Any, suite: str | None, seeds: list[int]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The runs, and their evaluations where the metric is of a suite, that a cell is made of.
+    """The runs of a cell, and their evaluations if the metric belongs to a suite.
 
-    An entry's ``draws``, numbers by scale, are random subsets to repeat it with: the variable ``draw`` of its runs.
+    ``draws`` of an entry is, by scale, the number of random subsets with which it is repeated; ``draw`` numbers them in the runs.
     """
     draws = range(entry["draws"].get(grid.scale.name, 1)) if "draws" in entry else [None]
     settings = [entry.get("settings") if d is None else {**(entry.get("settings") or {}), "draw": d} for d in draws]
@@ -271,7 +272,7 @@ def _numbers(
 
 
 def _component(spec: Mapping[str, Any], key: str) -> tuple[str, Mapping[str, Any]]:
-    """Name and fields of a component of the method. Raises ConfigError for what is none, as a user's change may be."""
+    """Name and fields of a component of the method. Raises ConfigError if the value, which a user may change, is none."""
     value = spec["method"][key]
     component = {value: {}} if isinstance(value, str) else value
     if not isinstance(component, dict) or len(component) != 1 or not isinstance(next(iter(component.values())), dict):
@@ -280,7 +281,7 @@ def _component(spec: Mapping[str, Any], key: str) -> tuple[str, Mapping[str, Any
 
 
 def _timed(grid: Grid, entry: Mapping[str, Any]) -> Timed:
-    """What the cost of a training is composed of: the paper's own spec, whatever the scale, and its primitives' key."""
+    """The training whose cost is computed: the paper's own spec at every scale, and the key of its primitives."""
     run = grid.at_paper_scale().run(entry, 0, entry.get("settings"))
     spec = run.spec
     data = grid.datasets[entry["data"]]
@@ -291,7 +292,7 @@ def _timed(grid: Grid, entry: Mapping[str, Any]) -> Timed:
         "model": spec["model"],
         "recipe": [spec["recipe"]["batch"], spec["recipe"]["precision"]],
         "objective": objective + " with a curriculum" * bool(terms.get("ks")),
-        # radii and step sizes change no time
+        # radii and step sizes have no effect on the time
         "attack": [name, fields.get("steps"), fields.get("loss"), fields.get("training_mode"), fields.get("attack")],
     }
     return Timed(spec, data["train"], data, digest(step), tuple(run.changes))

@@ -1,6 +1,6 @@
-"""The seeds that ``leanat decide`` gave to single items, kept below the results: at which looks their claims are tested.
+"""The numbers of seeds that ``leanat decide`` has given to single items, saved below the results; and the looks.
 
-A look is a number of seeds, fixed beforehand, at which claims are tested; docs/verdicts.md says how the error is spent over them.
+A look is a number of seeds, fixed beforehand, at which claims are tested; docs/verdicts.md says how they share the error.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from leanat.core.errors import ConfigError
 from leanat.core.files import write_json
 from leanat.plan.settings import MOST_SEEDS
 
-LOOKS = (3, 5, 8, 12, 20)  # seeds
+LOOKS = (3, 5, 8, 12, 20)  # numbers of seeds
 
 
 def path_of(results: Path, scale: str) -> Path:
@@ -22,12 +22,12 @@ def path_of(results: Path, scale: str) -> Path:
 
 
 def read(results: Path, scale: str) -> dict[str, int]:
-    """Seeds by ``<paper>/<item>``; none where nothing was ever decided on. Raises ConfigError for a damaged file."""
+    """The numbers of seeds by ``<paper>/<item>``; empty without a file. Raises ConfigError for a damaged file."""
     path = path_of(results, scale)
     try:
         more: Any = json.loads(path.read_text())
     except FileNotFoundError:
-        if results.is_symlink() and not results.exists():  # the disk that it was on is gone, or not mounted
+        if results.is_symlink() and not results.exists():  # its disk is missing or not mounted
             raise ConfigError([f"results: {results} is a link to {results.readlink()}, which is not there"]) from None
         return {}
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What the papers leave open, as an item's foot says it: each ``assumed`` value and each choice that it rests on."""
+"""The lines in an item's foot on what the paper leaves open: each ``assumed`` value and each choice behind its numbers."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Mark = tuple[str, Any, str]  # what, value, reason
 
 
 def of_item(grid: Grid, paper: str, name: str, entries: Iterable[tuple[int, int, Mapping[str, Any]]]) -> list[str]:
-    """Lines ``what = value: reason`` of an item, in the order of its rows; the values are those of the paper's scale.
+    """Lines ``what = value: reason`` of an item, in the order of its rows; the values are those at the paper's scale.
 
     ``entries``: (number of the row, number of the column, facts) of every cell that this scale has. Marks are collected from
-    the runs and all that they read, the attacks that are shown and what they are made on, the item itself, and the seeds.
+    the runs and all runs that they read, the attacks shown and their source networks, the item itself, and the seeds.
     """
     whole, config = grid.at_paper_scale(), grid.papers[paper]
     item, marked, parts = config.items[name], [], set()
@@ -32,7 +32,7 @@ def of_item(grid: Grid, paper: str, name: str, entries: Iterable[tuple[int, int,
         marked += _of_cell(whole, config, bare, facts)
     if parts:
         marked += _own({f.name: getattr(item, f.name) for f in fields(item) if f.name not in axes})
-    if isinstance(item.seeds, Assumed):  # the trials of this item alone, in place of the paper's usual number
+    if isinstance(item.seeds, Assumed):  # this item has its own number of trials
         marked = [(key, v["paper"] if key == "seeds" and isinstance(v, dict) else v, why) for key, v, why in marked]
     elif any("method" in facts for _, _, facts in entries) and item.kind != "formula":
         marked += assumptions({"seeds": config.seeds})
@@ -40,7 +40,7 @@ def of_item(grid: Grid, paper: str, name: str, entries: Iterable[tuple[int, int,
 
 
 def _of_cell(whole: Grid, config: Paper, item: ItemSpec, facts: Mapping[str, Any]) -> Iterator[Mark]:
-    """Marks of a cell: of what its formula reads; or of its run and those it is compared with, its trials and attacks."""
+    """The marks of a cell: those of its formula's inputs, or of its run, the runs compared with, its trials and attacks."""
     if item.kind == "formula":
         yield from assumptions(item.inputs(facts))
         yield from config.choices({k: v for k, v in facts.items() if k in ("paper", "item")})
@@ -68,12 +68,12 @@ def _of_cell(whole: Grid, config: Paper, item: ItemSpec, facts: Mapping[str, Any
 
 
 def _own(part: Any) -> Iterator[Mark]:
-    """The marks of a row, a column or the rest of an item; those of ``settings`` come with the runs."""
+    """The marks of a row, a column or the rest of an item, except those of ``settings``, which come with the runs."""
     yield from assumptions({k: v for k, v in part.items() if k != "settings"})
 
 
 def _lines(marks: Iterable[Mark]) -> list[str]:
-    """Each once."""
+    """The lines of the marks, each once."""
     rows = ((key, worded(value) or "none", reason) for key, value, reason in marks)
     return [f"{key} = {value}: {reason}" for key, value, reason in dict.fromkeys(rows)]
 

@@ -1,4 +1,4 @@
-"""The data sets that the jobs of a target will read: looked for before the first of them starts. Imports no torch."""
+"""Finds the data sets that the jobs of a target will read, and checks them before the first job starts. Imports no torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from leanat.plan.grid import Grid
 def sets_of(target_names: Iterable[str], grid: Grid, results: Path) -> set[str]:
     """The data sets that the jobs of these targets will read; finished runs read none.
 
-    A target that is no item, paper or page, such as a file of a run, counts as nothing.
+    Targets other than items, papers and pages, such as a file of a run, are ignored.
     """
     sets, items, runs_folder = set[str](), [], results / "runs"
     for target in target_names or ["all"]:
@@ -31,15 +31,15 @@ def sets_of(target_names: Iterable[str], grid: Grid, results: Path) -> set[str]:
 
 
 def check_data(target_names: Iterable[str], grid: Grid, results: Path, warn: Callable[[str], None] | None) -> None:
-    """Every data set that a job will read is there, and as it is known: checksums, counts of classes and images.
+    """Checks that every data set that a job will read exists and has the known checksums and numbers of classes and images.
 
-    Raises ConfigError; ``warn`` takes the lines instead, in a dry run.
+    Raises ConfigError if not; with ``warn``, as in a dry run, the lines go to ``warn`` instead.
     """
     check_sets(sets_of(target_names, grid, results), grid, warn)
 
 
 def check_sets(names: Iterable[str], grid: Grid, warn: Callable[[str], None] | None) -> None:
-    """As ``check_data``, of data sets by name."""
+    """Like ``check_data``, for data sets by name."""
     outside = sorted(name for name in names if name != "digits" and not name.startswith("shapes"))
     if not outside:
         return

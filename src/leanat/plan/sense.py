@@ -1,6 +1,6 @@
-"""Values that are possible each by itself and mean nothing together: found by ``leanat check``, before anything is trained.
+"""Finds values that are valid by themselves but make no sense together; ``leanat check`` calls this before any training.
 
-A spec against its data set and its length. No torch.
+A spec is checked against its data set and its number of epochs. Imports no torch.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from leanat.plan.grid import CODE, Grid
 
 
 def spec_problems(spec: Mapping[str, Any], dataset: Mapping[str, Any] | None) -> list[str]:
-    """What a run's spec asks of its data and of its epochs that they do not have.
+    """A line for each value of a run's spec that its data set or its number of epochs does not allow.
 
-    ``dataset``: its counts, as ``config/datasets.yaml`` has them; None leaves out what depends on them.
+    ``dataset``: its numbers of images and so on from ``config/datasets.yaml``; None leaves out the checks that depend on them.
     """
     problems, epochs, name = [], spec["recipe"]["epochs"], spec["data"]["name"]
     if spec.get("code") != CODE:
@@ -52,13 +52,13 @@ def spec_problems(spec: Mapping[str, Any], dataset: Mapping[str, Any] | None) ->
 
 
 def empty_part(share: Any, n: int, where: str) -> Iterator[str]:
-    """Yields a line if ``share`` of n examples is none of them, or all. The types of shares are checked by ``components``."""
+    """Yields a line if ``share`` of n examples is none or all of them. ``components`` checks the types of shares."""
     if isinstance(share, float) and not 0 < round(share * n) < n:
         yield f"{where}: {share:g} of {n} examples leaves a part empty"
 
 
 def augmentation_problems(augment: list[Any], size: int, name: str) -> Iterator[str]:
-    """Crops from beyond an image's own width, and squares that are larger than an image."""
+    """Yields a line for crops whose padding is not smaller than an image, and for squares that are larger than an image."""
     for k, part in enumerate(augment):
         for kind, fields in part.items() if isinstance(part, dict) else ():
             if kind == "crop" and fields["pad"] >= size:
@@ -68,8 +68,8 @@ def augmentation_problems(augment: list[Any], size: int, name: str) -> Iterator[
 
 
 def attack_problems(value: Any, dataset: Mapping[str, Any], where: str) -> Iterator[str]:
-    """Radii and steps that no image in [0, 1] of this size can take, wherever a threat model stands, and parts of the test
-    images that are none or all of them.
+    """Yields a line for radii and steps of any attack that are larger than images in [0, 1] of this size allow, and for parts
+    of the test images that are none or all of them.
     """
     longest = math.sqrt(dataset["channels"]) * dataset["size"]  # from all black to all white
     for at, part in nodes(value, where):
@@ -87,7 +87,7 @@ def attack_problems(value: Any, dataset: Mapping[str, Any], where: str) -> Itera
 
 
 def beyond_end(spec: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """The checks and removals of a spec that come when it is over: the field and its epoch."""
+    """The checks and removals of a spec that would come after its last epoch: (field, epoch) of each."""
     epochs = spec["recipe"]["epochs"]
     late = [("early_stop.checks", at) for at in (spec.get("early_stop") or {}).get("checks", []) if at > epochs]
     starts = (at for where, at in nodes(spec["method"]["selector"]) if where.endswith(".once.tau"))
@@ -95,7 +95,8 @@ def beyond_end(spec: Mapping[str, Any]) -> list[tuple[str, int]]:
 
 
 def beyond(grid: Grid) -> list[str]:
-    """Checks, drops and removals that come when a run is over; ``spec_problems`` names snapshots and warm-ups."""
+    """A line for each check, drop and removal that would come after a run's last epoch; snapshots and warm-ups are in
+    ``spec_problems``."""
     first_runs = {}
     for run in grid.runs.values():
         epochs, late = run.spec["recipe"]["epochs"], beyond_end(run.spec)

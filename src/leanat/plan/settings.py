@@ -1,4 +1,4 @@
-"""What a user sets: ``config/config.yaml``, the command line, and the table of data sets. Imports no torch."""
+"""The user's settings: ``config/config.yaml``, the command line, and the table of data sets. Imports no torch."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ KEYS = {
     "papers": (list, type(None)), "change": (dict, type(None)), "more_seeds": (dict, type(None)),
 }  # fmt: skip
 OPTIONAL = {"other_counts", "deterministic", "papers", "change", "more_seeds"}
-PARTS = {  # of a spec, and a field of each
+PARTS = {  # the parts of a spec, with an example of a field in each
     "data": "data.augment", "model": "model.standardise", "recipe": "recipe.epochs", "method": "method.attack.steps",
 }  # fmt: skip
-PATHS = ("results", "data_dir")  # 2026/11 is a folder, and no fraction
-MOST_SEEDS = 1000  # each is a training of every run
+PATHS = ("results", "data_dir")  # settings in which 2026/11 is a folder and not a fraction
+MOST_SEEDS = 1000  # each seed trains every run
 COMMAND_LINE = "command line (--config or --set)"
 DEVICE = re.compile(r"auto|cpu|cuda(:(0|[1-9][0-9]*))?")
 AT_LEAST_1 = (lambda value: value >= 1, "at least 1")
-RULES: dict[str, tuple[tuple[Callable[[Any], Any], str], ...]] = {  # of a value that is of its kind and not null
+RULES: dict[str, tuple[tuple[Callable[[Any], Any], str], ...]] = {  # for values of the right type that are not null
     "seeds": (
         (lambda value: value >= 1, "at least 1, or null for as many as the scale says"),
         (lambda value: value <= MOST_SEEDS, f"at most {MOST_SEEDS}, each trains every run"),
@@ -40,8 +40,8 @@ RULES: dict[str, tuple[tuple[Callable[[Any], Any], str], ...]] = {  # of a value
     **dict.fromkeys(("gpus", "jobs_per_gpu", "max_hours"), (AT_LEAST_1,)),
     "device": ((DEVICE.fullmatch, "allowed: auto, cpu, cuda, cuda:N"),),
 }
-VARIABLE = re.compile(r"\$(\w+|\{\w+\})")  # of a shell, as a whole part of a path
-COUNTS = {"train": 1, "test": 1, "classes": 2, "channels": 1, "size": 1}  # of a data set, and the least each may be
+VARIABLE = re.compile(r"\$(\w+|\{\w+\})")  # a shell's variable as a whole part of a path
+COUNTS = {"train": 1, "test": 1, "classes": 2, "channels": 1, "size": 1}  # keys of a data set, and their least values
 
 
 def load(folder: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,11 +60,10 @@ def load(folder: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_yaml(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that Snakemake hands over, as ``--set`` would have them: what YAML reads as a number, true, false or null is
-    one.
+    """The settings from Snakemake in the form of ``--set``: texts that YAML reads as numbers, true, false or null are converted.
 
-    Of ``--config`` Snakemake itself reads whole values that are numbers, True or False; all else, also inside lists and
-    mappings, stays text. A setting that is text, such as a folder called 2026, stays so.
+    From ``--config`` Snakemake itself converts only whole values that are numbers, True or False; all others stay text, also
+    inside lists and mappings. Settings whose type is text, such as a folder called 2026, stay text.
     """
     texts = {"scale", "results", "device"}
     found = {key: value if key in texts else _as_yaml(value) for key, value in config.items()}
@@ -80,13 +79,13 @@ def _as_yaml(value: Any) -> Any:
         return [_as_yaml(part) for part in value]
     try:
         found = yaml_value(value) if isinstance(value, str) and value else value
-    except (yaml.YAMLError, ValueError):  # no number that is meant so, such as 010: refused as a text in its place
+    except (yaml.YAMLError, ValueError):  # a doubtful number such as 010 stays text, and is refused later
         return value
     return found if isinstance(found, bool | int | float | None) else value
 
 
 def data_sets(folder: Path) -> dict[str, dict[str, Any]]:
-    """Counts of every data set by name, of ``datasets.yaml`` in ``folder``. Raises ConfigError."""
+    """The table of data sets by name, from ``datasets.yaml`` in ``folder``. Raises ConfigError."""
     facts_by_set = load_yaml(folder / "datasets.yaml")
     if problems := list(_of_data_sets(facts_by_set, folder / "datasets.yaml")):
         raise ConfigError(problems)
@@ -94,13 +93,13 @@ def data_sets(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def said_by(key: str, value: Any, own: Mapping[str, Any], path: Path) -> str:
-    """Who says a value: the file, of which ``own`` is what it holds, or the command line, which goes over it."""
+    """The origin of a value: the file, whose contents are ``own``, or the command line, which overrides the file."""
     of_file = key in own and (own[key] == value or str(own[key]).startswith("~"))
     return str(path) if of_file else COMMAND_LINE
 
 
 def _problems(settings: Mapping[str, Any], own: Mapping[str, Any], path: Path) -> Iterator[str]:
-    """``own``: what the file itself says; a problem names it or the command line."""
+    """A line for each problem, which names the file or the command line; ``own``: the contents of the file."""
 
     def where(key: str) -> str:
         return said_by(key, settings[key], own, path)
@@ -124,7 +123,7 @@ def _problems(settings: Mapping[str, Any], own: Mapping[str, Any], path: Path) -
                 allowed = f"a whole number from 1 to {MOST_SEEDS}"
                 yield f"{where('more_seeds')}: more_seeds.{item}: {count!r} is not allowed; {allowed}"
     for key in PATHS:
-        if isinstance(value := settings.get(key), str) and value.startswith("~"):  # was left as it is
+        if isinstance(value := settings.get(key), str) and value.startswith("~"):  # could not be expanded
             yield f"{where(key)}: {key}: {value} is not allowed; there is no such home folder"
         elif isinstance(value, str) and any(map(VARIABLE.fullmatch, value.split("/"))):
             why = "only a shell puts in variables; write the folder itself"
@@ -136,7 +135,7 @@ def _problems(settings: Mapping[str, Any], own: Mapping[str, Any], path: Path) -
 
 
 def _of_change(change: Mapping[str, Any]) -> Iterator[str]:
-    """Values stand two levels down, by paper and by method: ``{qtart: {sgd: {recipe.lr.lr: 0.05}}}``."""
+    """A line for each fault of ``change``. It has fields by paper and method: ``{qtart: {sgd: {recipe.lr.lr: 0.05}}}``."""
     for paper, methods in change.items():
         if not isinstance(methods, dict):
             yield f"change.{paper}: a mapping of methods (or all) is expected, got {methods!r}"
@@ -163,8 +162,8 @@ def _of_data_sets(facts_by_set: Mapping[str, Any], path: Path) -> Iterator[str]:
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """safe_load that also refuses a key written twice, of which YAML itself would keep the last one silently, and keys that
-    are lists or mappings.
+    """The safe loader, which here also refuses keys that are lists or mappings, and keys that are written twice (YAML would
+    silently keep the last).
     """
 
     def construct_mapping(self, node, deep=False):
@@ -182,7 +181,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
 
 
 def _as_written(loader: _Loader, node: yaml.ScalarNode) -> int | float:
-    """A number, but for those that YAML 1.1 reads as another than is written: ``010`` as 8, ``1:30`` as 90."""
+    """A number. Refuses numbers that YAML 1.1 reads differently than they are written: ``010`` as 8, ``1:30`` as 90."""
     if ":" in node.value or re.fullmatch(r"[-+]?0[0-9_]+", node.value):
         why = f"{node.value} would be read as another number; write it without a colon and without a zero before it"
         raise yaml.constructor.ConstructorError(None, None, why, node.start_mark)
@@ -200,9 +199,9 @@ def yaml_value(text: str) -> Any:
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping, with fractions such as ``8/255`` as numbers.
+    """Reads a YAML mapping, with fractions such as ``8/255`` as numbers.
 
-    Raises ConfigError: no such file (with the names that exist), not YAML, not a mapping.
+    Raises ConfigError if the file does not exist (with the names that do), is not YAML, or is not a mapping.
     """
     if not path.is_file():
         names = sorted(p.stem for p in path.parent.glob("*.yaml"))
@@ -224,9 +223,9 @@ def load_yaml(path: Path) -> dict[str, Any]:
 
 
 def _numbers(value: Any, source: str, where: str = "", inside: tuple[int, ...] = ()) -> Any:
-    """The value with texts that are numbers as numbers. Raises ConfigError for what JSON has no word for.
+    """The value, with texts that are numbers converted. Raises ConfigError for values that JSON cannot express.
 
-    ``source``: who says so; ``where``: the key, with dots; ``inside``: the values that this one is a part of.
+    ``source``: the origin of the value; ``where``: its key, with dots; ``inside``: ids of the values that contain this one.
     """
     if id(value) in inside:
         raise ConfigError([f"{source}: {where}: an alias of a value that it is a part of"])
@@ -244,8 +243,8 @@ def _numbers(value: Any, source: str, where: str = "", inside: tuple[int, ...] =
 
 
 def number(text: str) -> str | float:
-    """``8/255`` and ``1e-3`` as numbers (YAML 1.1 reads the second as text); any other text as it is."""
+    """Converts ``8/255`` and ``1e-3`` (which YAML 1.1 reads as text) to numbers; any other text is returned unchanged."""
     if match := FRACTION.fullmatch(text):
         return float(match[1]) / float(match[2]) if float(match[2]) else text
     value = float(text) if EXPONENT.fullmatch(text) else math.inf
-    return value if math.isfinite(value) else text  # 1e999 is no number
+    return value if math.isfinite(value) else text  # 1e999 stays text

@@ -1,4 +1,4 @@
-"""The grid of a configuration: settings, the papers' ``experiments.py``, and every item resolved. Imports no torch."""
+"""Makes the grid of a configuration from the settings and the papers' ``experiments.py``. Imports no torch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from leanat.plan.grid import Grid
 from leanat.plan.items import resolve
 
 KINDS = ("table", "figure", "formula")
-FIXED = {  # what of a spec ``change`` does not reach
+FIXED = {  # fields of a spec that ``change`` cannot change, with the reason
     "data.name": "items name data sets, and a scale puts others in their place (docs/adding.md)",
     "model.name": "items name networks, and a scale puts others in their place (docs/adding.md)",
     "seed": "seeds, or more_seeds of an item, says how many there are",
@@ -29,9 +29,9 @@ FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.+-]*")
 
 
 def load(folder: Path, overrides: Mapping[str, Any] | None = None, results: Path | None = None) -> Grid:
-    """The grid of a ``config`` folder, with ``overrides`` (of the command line) over ``config.yaml``.
+    """The grid of a ``config`` folder; ``overrides``, from the command line, replace values of ``config.yaml``.
 
-    ``results``: the folder below which the resolved grid is kept, so that another process need not resolve it again.
+    ``results``: the folder below which the resolved grid is saved, so that other processes need not resolve it again.
     Raises ConfigError with every problem.
     """
     chosen, data_sets = settings.load(folder, overrides or {}), settings.data_sets(folder)
@@ -67,7 +67,7 @@ def load(folder: Path, overrides: Mapping[str, Any] | None = None, results: Path
 
 
 def _of_changes(grid: Grid) -> Iterator[str]:
-    """What ``change`` names and no run has: ``change: {qtart: {sgd: {recipe.lr.lr: 0.05}}}``."""
+    """A line for each name in ``change`` that no run has; ``change: {qtart: {sgd: {recipe.lr.lr: 0.05}}}`` is an example."""
     acted = {change[:3] for run in grid.all_runs() for change in run.changes}
     for paper, methods in (grid.settings.get("change") or {}).items():
         if paper not in grid.papers:
@@ -90,8 +90,8 @@ def _of_changes(grid: Grid) -> Iterator[str]:
 
 
 def _of_seeds(grid: Grid, results: Path | None, kept_seeds: Mapping[str, int]) -> Iterator[str]:
-    """Items that no paper has, named by ``more_seeds`` or by ``kept_seeds``, those kept below the results. Items of a paper
-    that the settings leave out are no mistake.
+    """A line for each item in ``more_seeds`` or in ``kept_seeds`` (saved below the results) that no paper has. Items of papers
+    that the settings leave out are allowed.
     """
     for name in grid.settings.get("more_seeds") or {}:
         paper = name.partition("/")[0]
@@ -101,14 +101,14 @@ def _of_seeds(grid: Grid, results: Path | None, kept_seeds: Mapping[str, int]) -
 
 
 def all_names() -> list[str]:
-    """The papers that there are: the folders in ``leanat.papers``."""
+    """The names of all papers: the folders in ``leanat.papers``."""
     return sorted({module.name for module in pkgutil.iter_modules(leanat.papers.__path__) if module.ispkg})
 
 
 def all_papers(names: Iterable[str] | None = None, where: str = "papers") -> dict[str, Paper]:
-    """The papers by name, of the folders in ``leanat.papers``: all of them, or ``names``, which ``where`` says.
+    """The papers by name, from the folders in ``leanat.papers``: all of them, or only ``names``.
 
-    Raises ConfigError.
+    Raises ConfigError for an unknown name; ``where``: the origin of ``names``, for the message.
     """
     paper_names = all_names()
     if unknown := [name for name in names or () if name not in paper_names]:
@@ -117,7 +117,7 @@ def all_papers(names: Iterable[str] | None = None, where: str = "papers") -> dic
 
 
 def _problems(name: str, paper: Paper, data_sets: Mapping[str, Any]) -> Iterator[str]:
-    """Names in a paper's ``experiments.py`` that stand for nothing, or that cannot be names of files."""
+    """A line for each name in a paper's ``experiments.py`` that is unknown or that cannot be the name of a file."""
     file, methods = f"leanat/papers/{name}/experiments.py", tuple(paper.methods)
     labels = [e["label"] for s in paper.suites.values() for e in s.values() if plain(e).get("label") is not None]
     attacks = [attack for suite in paper.suites.values() for attack in suite]

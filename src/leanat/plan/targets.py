@@ -1,4 +1,4 @@
-"""What the workflow checks before its first job: command line, targets, and the values of every spec. Imports no torch."""
+"""The checks of the workflow before its first job: command line, targets, and the values of every spec. Imports no torch."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from leanat.core.errors import ConfigError, did_you_mean
 from leanat.plan.grid import Grid
 from leanat.plan.item import Item
 
-PAGES = ("table1", "overview", "claims")  # of all papers, figures/<page>.pdf
-OTHERS = ("site", "archive")  # that are made of all items
+PAGES = ("table1", "overview", "claims")  # pages on all papers, figures/<page>.pdf
+OTHERS = ("site", "archive")  # other targets that use all items
 
 
 def check_profile(name: str | None, profiles: Path) -> None:
-    """Snakemake ignores a workflow profile that does not exist, and would then run everything here: refuse it."""
+    """Raises ConfigError for a workflow profile that does not exist, which Snakemake would ignore and run everything here."""
     if name and name != "none" and not Path(name).is_dir() and not (profiles / name).is_dir():
         names = [p.name for p in profiles.iterdir() if p.is_dir()]
         raise ConfigError([f"--workflow-profile {name}: no such profile{did_you_mean(name, names)}"])
 
 
 def check_targets(targets: Iterable[str], grid: Grid) -> None:
-    """Names the items and papers that exist where a target is none of them."""
+    """Raises ConfigError for targets that do not exist, with the nearest names of items and papers."""
     problems, rules = [], {"all", "bench", *PAGES, *OTHERS, *grid.papers}
     for target in targets:
-        if re.fullmatch(r"figures/bench/[^/]+\.(pdf|csv)", target):  # of the trial, which is no paper
+        if re.fullmatch(r"figures/bench/[^/]+\.(pdf|csv)", target):  # the trial is not a paper
             continue
-        page = re.sub(r"/claims\.json$", "/claims.pdf", target)  # a ledger is JSON, too
+        page = re.sub(r"/claims\.json$", "/claims.pdf", target)  # a ledger also has JSON
         match = re.fullmatch(r"figures/(?:([^/]+)/)?([^/]+?)(\.overview)?\.(pdf|png|csv|html)", page)
         if match is None:
             if target.startswith("figures/"):
@@ -70,7 +70,7 @@ def first_tables(grid: Grid) -> list[str]:
 
 
 def check_touch(targets: Iterable[str]) -> None:
-    """``--touch`` makes nothing: a target of which nothing is there is refused."""
+    """Raises ConfigError if ``--touch``, which makes nothing, is used with a target that does not exist."""
     files = [t for t in targets if t.startswith("figures/")] or ["figures"]
     absent = [file for file in files if not Path(file).exists()]
     if absent:
@@ -78,7 +78,7 @@ def check_touch(targets: Iterable[str]) -> None:
 
 
 def empty(item: Item) -> list[str]:
-    """Why no cell of an item has a number of ours, or nothing where one has."""
+    """The reasons why no cell of an item has a number of ours; empty if at least one cell has."""
     cells = [cell for _, _, cell in item.flat]
     if item.kind == "formula" or any(cell.runs or cell.timed for cell in cells):
         return []
@@ -86,19 +86,19 @@ def empty(item: Item) -> list[str]:
 
 
 def _replicated(grid: Grid, name: str) -> bool:
-    """Whether there are numbers of another scale, so that there is something to draw."""
+    """Whether the item has replicated numbers, so that there is something to draw."""
     return (grid.folder.parent / "replicated" / f"{name}.csv").is_file()
 
 
 def overrides(settings: Mapping[str, Any]) -> list[str]:
-    """The settings as KEY=VALUE for another process; JSON is YAML, and keeps text that looks like something else."""
+    """The settings as KEY=VALUE for another process. Values are JSON, which is YAML and keeps text that looks like a number."""
     return [f"{k}={json.dumps(v)}" for k, v in settings.items()]
 
 
 def for_snakemake(key: str, text: str) -> str:
-    """KEY=VALUE of a text, in quotes where Snakemake would read another value: of ``run #2``, ``2026``, ``1e5`` or ``a: b``.
+    """KEY=VALUE for a text; in quotes if Snakemake would read another value, as for ``run #2``, ``2026``, ``1e5`` or ``a: b``.
 
-    The spaces keep the quotes, which it takes away where a value begins or ends with them.
+    The spaces protect the quotes, which Snakemake removes if a value begins or ends with them.
     """
     words = ("true", "false", "nan", "inf", "infinity")
     plain = re.fullmatch(r"[A-Za-z_/~][\w./+~ -]*\b", text) and text.lower() not in words
@@ -106,8 +106,8 @@ def for_snakemake(key: str, text: str) -> str:
 
 
 def check_values(root: Path, grid: Grid, results: Path) -> None:
-    """Runs ``leanat check`` with torch, in a process of its own, once for each content of all that it reads: configuration,
-    code, the papers' numbers, the settings, and which torch and torchvision there are.
+    """Runs ``leanat check`` in a process of its own, since it imports torch. It runs once for each state of its inputs:
+    configuration, code, the papers' numbers, the settings, and the versions of torch and torchvision.
     """
     kinds = {root / "config": "*.yaml", root / "published": "*.csv", Path(leanat.__file__).parent: "*.py"}
     files = [file for folder, kind in kinds.items() for file in sorted(folder.rglob(kind))]
@@ -123,6 +123,6 @@ def check_values(root: Path, grid: Grid, results: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise ConfigError((done.stderr.strip() or f"leanat check failed ({done.returncode})").splitlines())
-    with suppress(OSError):  # results that are read-only, which a dry run may read: checked again next time
+    with suppress(OSError):  # in read-only results, as in a dry run, it is checked again next time
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.touch()

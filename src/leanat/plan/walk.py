@@ -1,4 +1,4 @@
-"""The jobs of the workflow behind a target, by the grid alone: what Snakemake would run, before it is asked."""
+"""The jobs that Snakemake would run for a target, computed from the grid without Snakemake."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from leanat.plan.targets import OTHERS, PAGES, check_targets, first_tables
 
 
 class Jobs(NamedTuple):
-    """Shards of run ids and of evaluation ids, a process each; papers whose trainings are timed; items."""
+    """Shards of run ids and of evaluation ids, one process per shard; papers whose trainings are timed; items."""
 
     train: list[list[str]]
     attack: list[list[str]]
@@ -23,9 +23,7 @@ class Jobs(NamedTuple):
 
 
 def items_of(target: str, grid: Grid) -> list[str]:
-    """The items that a target is made of; none for the trial. Raises ConfigError, with the nearest names, where there is no such
-    target.
-    """
+    """The items that a target needs; none for the trial. Raises ConfigError, with the nearest names, for an unknown target."""
     check_targets([target], grid)
     name = re.sub(r"^figures/|(/claims|/runs|\.overview)?\.(pdf|png|csv|json)$", "", target)
     name = re.sub(r"^(site)/index\.html$|^leanat-.+\.zip$", lambda file: file[1] or "archive", name)
@@ -35,7 +33,7 @@ def items_of(target: str, grid: Grid) -> list[str]:
 
 
 class Walk:
-    """The shards of a grid, found once for many questions."""
+    """The shards of a grid, computed once for many calls of ``behind``."""
 
     def __init__(self, grid: Grid):
         self.grid, self.train, self.attack = grid, grid.shards(), grid.evaluation_shards()
@@ -43,7 +41,7 @@ class Walk:
         self.by_evaluation = {e: k for k, shard in enumerate(self.attack) for e in shard}
 
     def behind(self, items: Iterable[str]) -> Jobs:
-        """Whole shards: a job that makes one run of a shard makes all of them, and what they need."""
+        """The jobs behind these items, in whole shards: a job makes all runs of its shard, and needs all that these need."""
         grid, items, train = self.grid, list(items), set()
         attack = {self.by_evaluation[e] for item in items for e in grid.items[item].evaluations}
 
@@ -63,7 +61,7 @@ class Walk:
 
 
 def by_paper(grid: Grid) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """The runs, and the evaluations, that the items of each paper need."""
+    """The runs and the evaluations that the items of each paper need, by paper."""
     runs: dict[str, dict[str, None]] = {paper: {} for paper in grid.papers}
     evaluations: dict[str, dict[str, None]] = {paper: {} for paper in grid.papers}
     for item in grid.items.values():
