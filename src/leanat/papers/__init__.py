@@ -1,1 +1,1 @@
-"""A paper, a folder."""
+"""The replicated papers, one folder per paper."""

@@ -1,4 +1,4 @@
-"""What the pruning paper claims, in our words, with the test of each claim; published/claims.csv has its wording and numbers."""
+"""The claims of the pruning paper in our words, each with its test; published/claims.csv has the paper's wording and numbers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from itertools import pairwise, product
 
 from leanat.experiments.claim import Case, Claim, case, every, level, mechanism, ordering, some, time
 
-FULL = {"table1": "TRADES [20]", "table2": "MART [21]"}  # trained on all data
+FULL = {"table1": "TRADES [20]", "table2": "MART [21]"}  # the rows that are trained on all data
 PRUNED = ["Adv-GLISTER", "Adv-GRAD-MATCH"]
 DATA = ["CIFAR-10", "CIFAR-100"]
 ATTACKED = ["Clean", "PGD | ε = 4/255", "PGD | ε = 8/255", "PGD | ε = 16/255", "AutoAttack"]  # columns of Tables 1 to 4
@@ -31,7 +31,7 @@ def settings(item: str, method: str, column: str, **values: int) -> Case:
 
 
 def groups(other: str, row: str, other_row: str) -> Case:
-    """The shares of the groups of examples in a row of Figure 1, and, by names that end in ``other``, in another row."""
+    """The shares of the groups of examples in a row of Figure 1 and in another row, whose names end in ``other``."""
     names = product(["robust", "outlier", "boundary"], {"": row, other: other_row}.items())
     return {group + end: ("figure1", at, group) for group, (end, at) in names}
 
@@ -50,14 +50,14 @@ def by_size(objective: str, full: str, method: str) -> list[str]:
 
 
 def pruned_and_full(method: str, column: str) -> Case:
-    """With TRADES (Table 1) and with MART (Table 2)."""
+    """A pruning method and training on all data, with TRADES (Table 1) and with MART (Table 2)."""
     pruned = f"CIFAR-10 | {method} (Ours)"
     trades = case("table1", column, trades="CIFAR-10 | TRADES [20]", trades_pruned=pruned)
     return trades | case("table2", column, mart="CIFAR-10 | MART [21]", mart_pruned=pruned)
 
 
 def same_settings(other: str) -> list[Case]:
-    """Both methods and a row of ``variants`` that differs from them in the data alone."""
+    """Both methods, each with a row of ``variants`` that differs from it only in the chosen data."""
     return [
         case("variants", column, ours=f"beta 1 | {method}", other=f"beta 1 | {other}")
         for method, column in product(["Adv-GLISTER", "Adv-GRAD-MATCH (Ours)"], ["Clean", "PGD | ε = 8/255"])

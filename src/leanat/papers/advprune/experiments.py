@@ -14,7 +14,7 @@ from leanat.experiments.spec import assumed, part
 from leanat.papers.advprune.scales import SCALES
 
 FRACTION = {"cifar10": 0.3, "cifar100": 0.5}  # captions of Tables 1 and 2
-LR = {  # of the pruned runs
+LR = {  # learning rates of the pruned runs
     "cifar10": {"glister": 0.02, "other": 0.01},
     "cifar100": {"glister": 0.05, "other": 0.08},
 }
@@ -26,8 +26,8 @@ ONE_LR = assumed(
 )
 PERIOD = 20
 
-# What each method trains: the objective, what prunes the data, Bullet-Train, and what differs besides. ``pruned_settings``: the
-# beta and the learning rate of the pruned runs without pruning; ``beta6``: pruned at the baseline's beta.
+# The settings of each method: objective, pruning rule, Bullet-Train, and other differences. ``pruned_settings``: training on all
+# data with the beta and the learning rate of the pruned runs; ``beta6``: pruning with the baseline's beta.
 WITH_BOTH: dict[str, dict[str, Any]] = {  # TRADES and MART, by the end of the method's name
     "": {},
     "_bullet": {"bullet": True},
@@ -38,7 +38,7 @@ WITH_BOTH: dict[str, dict[str, Any]] = {  # TRADES and MART, by the end of the m
     "_random": {"prune": "random"},  # ours: random subsets, drawn again every period
 }
 TRADES = {f"trades{end}": how for end, how in WITH_BOTH.items()}
-# ours: all the data with what the pruned runs change besides the data
+# ours: all data, with the other changes of the pruned runs
 TRADES["trades_beta1"] = {"pruned_settings": True}
 MART = {f"mart{end}": how for end, how in WITH_BOTH.items()}
 VARIANTS: dict[str, dict[str, Any]] = {  # ours
@@ -52,7 +52,7 @@ VARIANTS: dict[str, dict[str, Any]] = {  # ours
     "trades_low_loss": {"prune": "lowest loss"},
     "trades_high_loss": {"prune": "highest loss"},
 }
-TRACKED = {  # Figure 1: with the groups under PGD-5-1 on the training set before each epoch
+TRACKED = {  # Figure 1: runs that measure the groups under PGD-5-1 on the training set before each epoch
     f"{name}_tracked": TRADES[name] | {"tracked": True}
     for name in ("trades", "trades_bullet", "trades_glister", "trades_gradmatch")
 }
@@ -96,9 +96,9 @@ LABELS = {
 def spec(
     cell: Cell, epochs: int = 100, period: int = PERIOD, fraction: float | None = None, lr: Any = None
 ) -> dict[str, Any]:
-    """What a run of ``METHODS`` trains with; ``epochs``: captions of Tables 1 and 2; ``fraction``: of the data that is kept.
+    """The spec of a run of ``METHODS``. ``epochs``: captions of Tables 1 and 2; ``fraction``: the share of the data that is kept.
 
-    ``lr``: the learning rate, where not the method's own.
+    ``lr``: a learning rate other than the method's own.
     """
     data, how, trades = cell["data"], METHODS[cell["method"]], cell["method"] not in MART
     fraction = FRACTION[data] if fraction is None else fraction
@@ -157,7 +157,7 @@ def spec(
 def selector_of(
     objective: str, prune: str | None, period: int, fraction: float, lr: Any, granularity: str | None
 ) -> Any:
-    """Equations 5 and 6: a selection every ``period`` epochs; random subsets are ours."""
+    """The selector of equations 5 and 6, which selects every ``period`` epochs; random subsets are ours."""
     if prune is None:
         return "everything"
     if prune == "random":
@@ -212,7 +212,7 @@ def selector_of(
 
 
 def attack_of(objective: str, bullet: bool) -> dict[str, Any]:
-    """Training's PGD-10, of which the paper says nothing."""
+    """The PGD-10 of training, which the paper does not describe."""
     source = objective.upper()
     if not bullet:
         step_size = assumed(0.007, f"not in the paper; as {source}")
@@ -246,7 +246,7 @@ BULLET = part(
 
 
 def pgd5() -> dict[str, Any]:
-    """PGD-5-1 of Figure 1."""
+    """The PGD-5-1 of Figure 1."""
     return part(
         "pgd",
         threat=part("linf", eps=assumed(8 / 255, "not in the paper")),
@@ -256,7 +256,7 @@ def pgd5() -> dict[str, Any]:
     )
 
 
-# -- what the paper leaves open and no value of a spec says
+# -- what the paper leaves open, apart from the assumed values in specs
 
 
 def choices(cell: Cell) -> Iterator[Choice]:
@@ -332,7 +332,7 @@ def pgd50(eps: int) -> dict[str, Any]:
 
 SUITES = {
     "main": {f"pgd50_10_{eps}": pgd50(eps) for eps in (4, 8, 16)}
-    # AutoAttack at the usual 8/255
+    # AutoAttack with the usual radius 8/255
     | {"autoattack": {"attack": part("autoattack", threat=part("linf", eps=assumed(8 / 255, "not in the paper")))}},
     "pgd8": {"pgd50_10_8": pgd50(8)},  # Figure 2
 }
@@ -352,7 +352,7 @@ ACCURACIES = [
 
 
 def times(baseline: str) -> list[dict[str, Any]]:
-    """Columns of an epoch's time and of the speed-up against ``baseline``: Bullet-Train's by its groups, and as printed."""
+    """Columns of an epoch's time and of the speed-up over ``baseline``, with Bullet-Train's from its groups and as printed."""
     group, printed = "Time/epoch (Speed-up)", {"column": "Time/epoch (Speed-up) | Speed-up"}
     return [
         seconds_per_epoch("Time/epoch", group, published={"column": "Time/epoch (Speed-up) | Time/epoch"}),
@@ -366,19 +366,19 @@ def rows(methods: Any, **more: Any) -> list[dict[str, Any]]:
 
 
 def long(period: int = PERIOD) -> dict[str, Any]:
-    """Settings of a training of 200 epochs."""
+    """The settings of a training of 200 epochs."""
     return {"epochs": 200} | ({} if period == PERIOD else {"period": period})
 
 
 PRUNED = ["trades_glister", "trades_gradmatch"]
 SO_PRINTED = {("cifar10", "mart_bullet"): {"published": {"row": "CIFAR-10 | Bullet[22]"}}}  # without a space
 SHORT_NAMES = {"trades_glister": "Adv-GLISTER", "trades_gradmatch": "Adv-GRAD-MATCH"}
-# Rows of ``variants`` that Table 1 has with another learning rate: its numbers are none of theirs.
+# Rows of ``variants`` whose learning rate differs from Table 1, so that Table 1's numbers do not apply.
 OTHER_LR = {
     "trades": {"label": "TRADES, the pruned runs' learning rate", "ours": True, "published": None},
     "trades_glister": {"label": "Adv-GLISTER", "ours": True, "published": None},
 }
-SIZES = (10, 30, 50, 70)  # of the subsets in Figure 2, in percent
+SIZES = (10, 30, 50, 70)  # sizes of the subsets in Figure 2, in percent
 BASELINE = {
     name: ("mart" if name in MART else "trades")
     for name in ("trades", *PRUNED, "mart", "mart_glister", "mart_gradmatch")

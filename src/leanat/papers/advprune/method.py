@@ -1,5 +1,5 @@
-"""Less is More (Li et al. 2023, SafeAI). It adds to the selectors of ``selection`` Bullet-Train, the groups of examples, and
-the pruning by the loss that it argues against.
+"""Less is More (Li et al. 2023, SafeAI): Bullet-Train, the groups of examples, and pruning by the loss, against which the paper
+argues. The selectors are in ``selection``.
 
     bullet = Bullet()
     Method(TRADES(beta=6), PGD(Linf(8 / 255), 10, 2 / 255, "gaussian", "kl"), Everything(), bullet)
@@ -94,7 +94,7 @@ class Bullet(Hook):
         memory["robust"].lerp_(self.gamma * right, 1 - self.momentum)
 
     def columns(self, run: Run) -> dict[str, float]:
-        """The groups' shares of what the epoch trained on."""
+        """The share of each group in the epoch's training examples."""
         seen = run.memory[self.name]["seen"].tolist()
         return {column: n / max(1, sum(seen)) for column, n in zip(self.column_names, seen, strict=True)}
 

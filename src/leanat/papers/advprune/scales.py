@@ -1,4 +1,4 @@
-"""What the scales do to Adv-GLISTER and Adv-GRAD-MATCH."""
+"""What each scale changes for Adv-GLISTER and Adv-GRAD-MATCH."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ETA = "GLISTER looks ahead by the learning rate that its run has at scale paper,
 
 
 class Demo(scales.Demo):
-    """The digits in the place of CIFAR-10, and as many selections as in the paper."""
+    """The digits instead of CIFAR-10, with as many selections as in the paper."""
 
     fewer_epochs = FEWER
 
@@ -39,7 +39,7 @@ class Demo(scales.Demo):
 
 
 class Lite(scales.Lite):
-    """As many selections as in the paper, in fewer epochs."""
+    """Fewer epochs, with as many selections as in the paper."""
 
     fewer_epochs = FEWER
 
@@ -48,7 +48,7 @@ class Lite(scales.Lite):
 
 
 class Cpu(scales.Cpu):
-    """TRADES at the pruned runs' beta: all data, random subsets and both methods (variants)."""
+    """TRADES with the pruned runs' beta: all data, random subsets and both methods (variants)."""
 
     fewer_epochs = FEWER
 

@@ -1,4 +1,4 @@
-"""What the coreset paper claims, in our words, with the test of each claim; published/claims.csv has its wording and numbers."""
+"""The claims of the coreset paper in our words, each with its test; published/claims.csv has the paper's wording and numbers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import combinations, product
 from leanat.experiments.claim import Case, Claim, case, every, level, mean, mechanism, ordering, time
 
 FULL, FULL_PAT, FAST = "Full Adv. Training", "Full PAT (Fast-LPA)", "Fast Adv. Training"
-OURS = ["Adv. Craig (Ours)", "Adv. GradMatch (Ours)"]  # Table 1; in Table 3 behind a +
+OURS = ["Adv. Craig (Ours)", "Adv. GradMatch (Ours)"]  # Table 1; in Table 3 after a +
 OURS_PAT = ["Adv. Craig (Ours)", "Adv. GRADMATCH (Ours)"]  # Table 2
 FIRST = ["TRADES | CIFAR-10", "ℓ_∞-PGD | CIFAR-10", "ℓ_2-PGD | SVHN"]  # the blocks of Table 1
 GRADMATCH = OURS[1]
@@ -15,7 +15,7 @@ ERROR = "relative robust error"  # Figure 3
 
 
 def cosines(trained: str, size: int) -> Case:
-    """The cosines of the coresets chosen by gradients of the last layer and by those of all layers."""
+    """The cosines of coresets that are chosen by gradients of the last layer and by gradients of all layers."""
     columns = {"last": "GradMatch, by batch", "all": "GradMatch, by batch, all layers"}
     row = f"cosine, all layers | {trained} | {size}"
     return {name: ("gradient_error", row, column) for name, column in columns.items()}
@@ -27,7 +27,7 @@ def radius(eps: int) -> Case:
 
 
 def table1(blocks: list[str], *columns: str) -> list[Case]:
-    """Full training and each coreset."""
+    """Full training with each coreset method."""
     return [
         case("table1", column, full=f"{block} | {FULL}", ours=f"{block} | {ours}")
         for block, ours, column in product(blocks, OURS, columns)
@@ -45,7 +45,7 @@ def table3(column: str = "T") -> list[Case]:
     return [case("table3", column, full=FAST, ours=f"+ {ours}") for ours in OURS]
 
 
-# Every two: the mean over neighbours would be that of the shortest and the longest alone.
+# All pairs, since the mean over neighbouring pairs would depend only on the shortest and the longest warm start.
 WARM_STARTS = [
     case("figure3", ERROR, short=f"warm start | {short} | {GRADMATCH}", long=f"warm start | {long} | {GRADMATCH}")
     for short, long in combinations([0.2, 0.4, 0.6, 0.8], 2)

@@ -1,7 +1,7 @@
 """l_inf-Robustness and Beyond: Unleashing Efficient Adversarial Training (ECCV 2022), adversarial coresets: settings, items.
 
-Every value is the paper's, or (marked "code") of the authors' public code, hmdolatabadi/ACS, or is ``assumed``. The
-appendices A to D are not in the paper's text.
+Every value is the paper's, or (marked "code") from the authors' public code, hmdolatabadi/ACS, or is ``assumed``. The
+appendices A to D are not in our text of the paper.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ LABELS = {
 APPENDIX = "in appendix C, which is not in the text"
 MEMORY = "in appendix C, which is not in the text; from memory"
 
-# -- what is trained: on all data, so many epochs, with these drops of the learning rate
+# -- trainings on all data: their epochs, and the epochs at which the learning rate drops
 
 
 def linf(eps: Any) -> dict[str, Any]:
@@ -132,7 +132,7 @@ TRAININGS: dict[str, dict[str, Any]] = {
             training_mode=True,  # code
         ),
     },
-    "alexnet": {  # the network that LPIPS reads; PAT has a checkpoint of its own
+    "alexnet": {  # the network that LPIPS reads; PAT uses a checkpoint of its own
         "epochs": assumed(100, "PAT's AlexNet for CIFAR is a checkpoint without a recipe"),
         "drops": assumed([75, 90], "as epochs"),
         "lr": assumed(0.01, "as epochs"),
@@ -156,7 +156,7 @@ TRAININGS: dict[str, dict[str, Any]] = {
         # 8/255: section 4.3 ("norm <= 8"); the step and the mode are Fast AT's
         "attack": pgd(EIGHT, 1, assumed(10 / 255, "as in the paper of Fast AT"), "uniform", training_mode=True),
     },
-    "few": {  # ours: small subsets of digits of which some are worth more than others
+    "few": {  # ours: small subsets of digits, among which some are more valuable than others
         "epochs": 250,
         "drops": [80, 100],
         "lr": 0.01,
@@ -164,7 +164,7 @@ TRAININGS: dict[str, dict[str, Any]] = {
         "attack": pgd(EIGHT, 5, 2.5 / 255, "uniform", training_mode=True),
     },
 }
-BOUND = {"cifar10": 0.5, "imagenet12": 0.25}  # of LPIPS; code
+BOUND = {"cifar10": 0.5, "imagenet12": 0.25}  # the bound on LPIPS; code
 # section 4.1, "to 50% for CIFAR-10 and 30% for SVHN", and section 4.2
 FRACTION = {"svhn": 0.3, "pat": 0.4, "few": 0.1066}
 KAPPA = assumed(
@@ -172,7 +172,7 @@ KAPPA = assumed(
 )
 KAPPA_OF_PAT = assumed(0.5, "in appendix C, which is not in the text; code: 0.6, in the configurations that PAT reads")
 PERIOD = assumed(20, "section 3.3: 'usually greater than 15'; code: default 20")
-PERIODS = {  # of perceptual training, by data
+PERIODS = {  # the periods of perceptual training, by data
     "cifar10": assumed(10, f"{MEMORY}; code: default 15"),
     "imagenet12": assumed(15, f"{MEMORY}; code: default 15"),
 }
@@ -187,7 +187,7 @@ IMAGENET_AUGMENT = assumed(
     "code, but for the stored images that it crops, whose size is not known: here the central 224 of 256 pixels",
 )
 
-# -- methods: a training, what chooses its data, and what differs
+# -- methods: a training, the rule that chooses its data, and other differences
 
 
 def choose(training: str, choice: str, **how: Any) -> dict[str, Any]:
@@ -201,10 +201,10 @@ METHODS: dict[str, dict[str, Any]] = {
         for training in ("trades", "linf", "l2", "pat", "fat")
         for choice in ("craig", "gradmatch")
     },
-    # ours: random batches, drawn again every period, with a warm start; code: one draw, kept, with a warm start or without
+    # ours: random batches, drawn again every period, with a warm start; code: drawn once, with or without a warm start
     **{f"{training}_random": choose(training, "random") for training in ("trades", "linf", "l2", "fat")},
     "trades_random_once": choose("trades", "random", period=1000),
-    # ours: what the authors' code does where we do otherwise, one at a time
+    # ours: the differences of the authors' code from ours, one at a time
     "linf_craig_whole": choose("linf", "craig", granularity="whole_batches"),
     "linf_gradmatch_whole": choose("linf", "gradmatch", granularity="whole_batches"),
     "linf_gradmatch_published": choose("linf", "gradmatch", as_published=True),
@@ -225,7 +225,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "fat_gradmatch_published": choose("fat", "gradmatch", as_published=True),
     "fat_gradmatch_idle": choose("fat", "gradmatch", idle=True),
     "fat_gradmatch_train_mode": choose("fat", "gradmatch", training_mode=True),
-    # ours: without warm start, so that the choice alone acts
+    # ours: without a warm start, so that only the choice has an effect
     "few_random": choose("few", "random"),
     "few_craig": choose("few", "craig"),
     "few_craig_class": choose("few", "craig", granularity="class"),
@@ -233,8 +233,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "few_gradmatch_class": choose("few", "gradmatch", granularity="class"),
 }
 OURS = {"trades_random", "linf_random", "l2_random"}  # rows of Table 1 that the paper does not have
-OURS_FAT = ["fat_random", "fat_craig_class", "fat_gradmatch_class"]  # of Table 3
-# What a row of the autopsy is set against, and what it is called.
+OURS_FAT = ["fat_random", "fat_craig_class", "fat_gradmatch_class"]  # rows of Table 3 that the paper does not have
+# For each row of the autopsy, the method that it is compared with and its label.
 AUTOPSY = {
     "fat_craig": ("fat_random", "Craig against random"),
     "fat_craig_class": ("fat_random", "Craig by class against random"),
@@ -253,7 +253,7 @@ AUTOPSY = {
 def spec(
     cell: Cell, fraction: float | None = None, kappa: float | None = None, period: int | None = None
 ) -> dict[str, Any]:
-    """What a run trains with; ``fraction`` of the data is kept, after ``kappa`` of the cost as warm start, anew every ``period``."""
+    """The spec of a run. ``fraction`` of the data is kept, chosen every ``period`` epochs, after a warm start of ``kappa``."""
     data, how = cell["data"], dict(METHODS[cell["method"]])
     training, choice = how.pop("training"), how.pop("choice", None)
     if fraction is None:
@@ -265,7 +265,7 @@ def spec(
     again = how.pop("period", None) or period or periods.get(training, PERIOD)
     idle = how.pop("idle", False)
     objective = TRAININGS[training].get("objective", CROSS_ENTROPY)
-    if choice is None and how:  # of TRADES alone: the mode of the network
+    if choice is None and how:  # only for TRADES: the mode of the network
         objective = merge(objective, {"trades": how})
     run_spec = {
         "data": data_of(data, training),
@@ -298,13 +298,14 @@ def spec(
 
 
 def in_training_mode(training: str) -> bool:
-    """Whether a training's own attack runs the network in training mode, which moves BatchNorm's averages."""
+    """Whether a training's own attack runs the network in training mode, which updates BatchNorm's averages."""
     attack = TRAININGS[training].get("attack")
     return isinstance(attack, dict) and "training_mode" in attack["pgd"]
 
 
 def data_of(data: str, training: str) -> dict[str, Any]:
-    """Code: the share held out is not used by CRAIG and GRAD-MATCH; 10 % for SVHN and PAT on CIFAR-10, 5 % for ImageNet-12."""
+    """Augmentation and held-out share (code). CRAIG and GRAD-MATCH do not use the held-out examples; their share is 10 % for SVHN
+    and PAT on CIFAR-10, 5 % for ImageNet-12."""
     if data == "imagenet12":
         return {"augment": IMAGENET_AUGMENT, "validation": 0.05}
     if training == "pat":
@@ -313,8 +314,8 @@ def data_of(data: str, training: str) -> dict[str, Any]:
 
 
 def recipe_of(training: str, coreset: tuple[float, float] | None) -> dict[str, Any]:
-    """``coreset``: kappa and the fraction. Such runs last E (1 - kappa + kappa c) epochs, so that they cost c E, and lower the
-    learning rate after as many epochs on the coreset as the authors' code does, whose idle epochs are left out.
+    """The recipe of a training. ``coreset``: kappa and the fraction c. Coreset runs last E (1 - kappa + kappa c) epochs, so that
+    they cost c E. They lower the learning rate after as many epochs on the coreset as the authors' code, without its idle epochs.
     """
     how = TRAININGS[training]
     epochs, drops = how["epochs"], how["drops"]
@@ -338,7 +339,7 @@ def recipe_of(training: str, coreset: tuple[float, float] | None) -> dict[str, A
 
 
 def chosen(choice: str, fraction: float, granularity: str = "batch", **how: Any) -> dict[str, Any]:
-    """What a selection chooses by. ``features`` of CRAIG: code, gradients of the bias alone; ``lam`` of GRAD-MATCH: code."""
+    """The selector. ``features`` of CRAIG: gradients of the bias only, as in the code; ``lam`` of GRAD-MATCH: code."""
     if choice == "random":
         return part("random", fraction=fraction, whole_batches=True)
     if choice == "craig":
@@ -356,7 +357,7 @@ PERCEPTUAL = ("lpa", "ppgd", "recoloradv")
 
 
 def choices(cell: Cell) -> Iterator[Choice]:
-    """What the paper leaves open and no value of a spec says."""
+    """What the paper leaves open, apart from the assumed values in specs."""
     how, data = METHODS.get(cell.get("method"), {}), cell.get("data")
     training, choice, granularity = how.get("training"), how.get("choice"), how.get("granularity", "batch")
     selects = choice in ("craig", "gradmatch")
@@ -543,8 +544,8 @@ def choices(cell: Cell) -> Iterator[Choice]:
         )
 
 
-# -- attacks of the tests. Code: PGD-50 with 10 restarts of step 2/255, which leaves alone what is fooled (that of Fast AT); the
-# same eps as in training. For TRADES the final attack of the code has 20 restarts of step 0.765/255.
+# -- attacks of the tests. Code: PGD-50 with 10 restarts and step 2/255, which skips images that are fooled already (from Fast
+# AT), with the eps of training. For TRADES the final attack of the code has 20 restarts and step 0.765/255.
 
 
 def pgd50(
@@ -554,7 +555,7 @@ def pgd50(
 
 
 def of_pat(ball: dict[str, Any], l2: float, steps: int, jpeg_bound: Any, jpeg_steps: Any) -> dict[str, Any]:
-    """PAT's evaluation (its README's command lines)."""
+    """The attacks of PAT's evaluation (from the command lines in its README)."""
     attacks = {
         "autolinf": part("autoattack", threat=ball),
         "autol2": part("autoattack", threat=part("l2", eps=l2)),
@@ -567,7 +568,7 @@ def of_pat(ball: dict[str, Any], l2: float, steps: int, jpeg_bound: Any, jpeg_st
     return {name: {"attack": attack} for name, attack in attacks.items()}
 
 
-SELECTORS = {  # of gradient_error
+SELECTORS = {  # the selectors that gradient_error compares
     "random": chosen("random", 0.5),
     "craig_batch": chosen("craig", 0.5),
     "craig_class": chosen("craig", 0.5, "class"),
@@ -579,7 +580,7 @@ SUITES = {
     "linf": {"pgd50_10": pgd50(EIGHT)},
     "trades": {"pgd50_20": pgd50(EIGHT, 0.765 / 255, 20)},
     "l2": {"pgd50_10": pgd50(part("l2", eps=assumed(80 / 255, "as in training")), start=IN_THE_BALL)},
-    # Figure 2 says PGD-50; its radii are only in the picture
+    # Figure 2 says PGD-50; the radii are only in its picture
     "radii": {f"eps{eps}": pgd50(linf(eps / 255)) for eps in (2, 4, 6, 8, 10, 12, 16)},
     "gradients": {  # ours
         "gradients": {
@@ -608,11 +609,11 @@ SUITES = {
 CIFAR10 = {"model": "resnet18", "data": "cifar10"}
 ACC = accuracy("ACC", published={"column": "↑ ACC (%)"})
 MINUTES = {"unit": "minutes", "better": "low"}
-OWN = [accuracy("ACC"), accuracy("RACC", "pgd50_10")]  # of items that the paper does not have
+OWN = [accuracy("ACC"), accuracy("RACC", "pgd50_10")]  # the columns of items that the paper does not have
 
 
 def of_table1(objective: str, data: str, training: str, metric: str) -> list[dict[str, Any]]:
-    """CRAIG, GRAD-MATCH, full training, and random subsets, which are ours."""
+    """The rows of a block of Table 1: CRAIG, GRAD-MATCH, full training, and random subsets, which are ours."""
     methods = [f"{training}{end}" for end in ROWS_OF_TABLE1]
     rows = product(objective=objective, data=data, method=methods, suite=training, metric=metric)
     return [row | ({"ours": True} if row["method"] in OURS else {}) for row in rows]
@@ -686,7 +687,7 @@ ITEMS = {
         options={"baseline": "Fast Adv. Training"},
     ),
     "figure2": ItemSpec(
-        kind="figure", seeds={"demo": 3, "lite": 1},  # those of Tables 1 and 3
+        kind="figure", seeds={"demo": 3, "lite": 1},  # the seeds of Tables 1 and 3
         title="Robust accuracy against the attack's radius (Figure 2)",
         caption="PGD-50, trained at 8/255 by PGD, by PGD on GRAD-MATCH's coresets, and by FGSM (Fast AT). The paper's curves are only in its picture; its radii are not known, ours are.",
         base=CIFAR10, suite="radii",
@@ -710,7 +711,7 @@ ITEMS = {
         options={"plot": "scatter", "x": "speed-up", "y": "relative robust error", "series": "method", "panel": "series", "label": ["size", "warm"], "join": True},
     ),
     "gradient_error": ItemSpec(
-        kind="figure", seeds={"demo": 3, "lite": 1},  # those of Table 1
+        kind="figure", seeds={"demo": 3, "lite": 1},  # the seeds of Table 1
         title="The gradient of a coreset against that of all examples (equation 6)",
         caption="Ours. Networks of full PGD training after a tenth, a half and all of the epochs choose among their training images once, by the gradients of the last layer (one selector: of all layers). Cosine of the subset's weighted gradient to the full one, and the length of their difference over that of the full one; a random subset has equal weights, scaled to the whole. The lowest row: the same cosine for the gradients of all layers.",
         base=CIFAR10 | {"method": "linf"}, suite="gradients",

@@ -1,4 +1,4 @@
-"""How well a coreset's gradient stands for that of all examples: the error that coreset selection minimises (equation 6)."""
+"""How well a coreset's gradient approximates that of all examples: the error that coreset selection minimises (equation 6)."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class GradientError:
 
     objective: Objective
     attack: Attack
-    batch: PositiveInt  # examples of a batch that is chosen as a whole
+    batch: PositiveInt  # examples per batch, for selectors that choose whole batches
     fractions: tuple[Fraction, ...]
     selectors: tuple[NamedSelector, ...]
     part: ClassVar[str] = "train"
@@ -71,7 +71,7 @@ class GradientError:
     def __call__(self, net: nn.Module, data: Data, seed: int) -> Measured:
         recipe = Recipe(1, self.batch, Constant(0.0), 0.0, False, 0.0)
         run = Run(net, Method(self.objective, self.attack, Everything()), recipe, seed)
-        run.method = replace(run.method, attack=PrecomputedAttack(attacked(run, data)))  # once, not for each selection
+        run.method = replace(run.method, attack=PrecomputedAttack(attacked(run, data)))  # once for all selections
         rows, everything = gradients(run, data), unweighted(everyone(data))
         whole = {"": rows.sum(), "_all": of_all_layers(run, data, everything)}
         numbers: dict[str, float | None] = {}
@@ -92,7 +92,7 @@ class GradientError:
 
 @dataclass(frozen=True)
 class PrecomputedAttack:
-    """An attack that looks up adversarial examples made before: ``x_adv`` [N, C, H, W], row i of example i."""
+    """An attack that returns adversarial examples computed before: ``x_adv`` [N, C, H, W], row i for example i."""
 
     x_adv: Tensor
 
@@ -101,9 +101,9 @@ class PrecomputedAttack:
 
 
 def attacked(run: Run, data: Data) -> Tensor:
-    """The adversarial examples that the run's attack makes of all examples, [N, C, H, W]."""
+    """The adversarial examples of the run's attack for all examples, [N, C, H, W]."""
     attack, everything = of_every_example(run.method.attack), unweighted(everyone(data))
-    with buffers_restored(run.net):  # of BatchNorm, which an attack in training mode moves
+    with buffers_restored(run.net):  # those of BatchNorm, which attacks in training mode update
         x_adv = [attack(run.net, make_step(run, data, everything, i)) for i in everything.index.split(run.recipe.batch)]
     return torch.cat(x_adv)
 

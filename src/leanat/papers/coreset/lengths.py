@@ -1,4 +1,4 @@
-"""How long a coreset run is, and when it lowers its learning rate: arithmetic on epochs. Imports no torch."""
+"""The number of epochs of a coreset run, and the epochs at which it lowers its learning rate. Imports no torch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Phases(NamedTuple):
-    """Epochs of a run: ``full`` on everything, ``idle`` ones without training, then ``coreset`` ones."""
+    """Numbers of epochs of a run: ``full`` on all examples, then ``idle`` without training, then ``coreset`` on the coreset."""
 
     full: int
     idle: int
@@ -14,10 +14,10 @@ class Phases(NamedTuple):
 
 
 def phases_of(epochs: int, kappa: float, fraction: float, idle: bool = False) -> Phases:
-    """How a run of ``epochs`` epochs is divided, for a coreset of ``fraction`` = c of the examples.
+    """The phases of a run of ``epochs`` epochs, for a coreset of ``fraction`` = c of the examples.
 
-    A coreset run is to cost c E, where full training takes E epochs. The last (1 - kappa) E epochs are on the coreset and cost
-    c (1 - kappa) E. The rest pays for kappa c E epochs on all examples before them. The run therefore lasts
+    A coreset run must cost c E, where full training takes E epochs. The last (1 - kappa) E epochs are on the coreset and cost
+    c (1 - kappa) E. The rest allows kappa c E epochs on all examples before them. The run therefore lasts
     E (1 - kappa + kappa c) epochs (``epochs_for``), which is ``epochs``. With the ``idle`` gap ``epochs`` is E: see WarmStart.
     """
     if idle:
@@ -34,10 +34,10 @@ def epochs_for(epochs: int, kappa: float, fraction: float) -> int:
 
 
 def drops_for(drops: list[int], epochs: int, kappa: float, fraction: float) -> list[int]:
-    """The epochs after which such a run lowers its learning rate, where full training of ``epochs`` does after ``drops``.
+    """The epochs after which a coreset run lowers its learning rate, if full training of ``epochs`` epochs does after ``drops``.
 
     The schedule is that of full training ("kept the same", section 4.1) without the epochs that the authors' code leaves idle.
-    Each drop comes after as many coreset epochs as there, and a drop inside the gap comes with the first coreset epoch.
+    Each drop comes after as many coreset epochs as in that code, and a drop in the idle gap comes with the first coreset epoch.
     """
     run = epochs_for(epochs, kappa, fraction)
     full, gap = phases_of(run, kappa, fraction).full, epochs - run

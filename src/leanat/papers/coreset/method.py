@@ -23,14 +23,14 @@ from leanat.selection.basic import Everything, Random
 
 @component("warm_start")
 class WarmStart:
-    """Trains on all examples first, then on what ``inner`` chooses anew every ``period`` epochs (section 3.3, algorithm 1).
+    """Trains on all examples first, then on subsets that ``inner`` chooses every ``period`` epochs (section 3.3, algorithm 1).
 
     ``phases_of`` computes the phases from ``inner.fraction``, kappa and the epochs of the run. The first selection comes with
-    the first coreset epoch. The learning rate's schedule is that of the epochs that are trained (``drops_for``).
+    the first coreset epoch. The learning rate's schedule counts only epochs with training (``drops_for``).
 
-    ``idle`` is what the authors' code does. The schedule is that of a full training of E = recipe.epochs, in which the epochs
-    from kappa c E to kappa E train on nothing (an empty subset) while the learning rate continues. The coreset is chosen at
-    multiples of ``period`` only, and a random subset of weight 1 is trained on until the first of them.
+    ``idle`` follows the authors' code. The schedule is that of a full training of E = recipe.epochs, in which the epochs
+    from kappa c E to kappa E train on nothing (an empty subset) while the learning rate continues. The coreset is chosen only
+    at multiples of ``period``, and until the first of them the training uses a random subset with weight 1.
     """
 
     kappa: Decay
@@ -70,17 +70,17 @@ class WarmStart:
 
 @component("kept")
 class SubsetCounts(Hook):
-    """An extra that counts what the current subset keeps, in columns of the history.
+    """An extra that counts the examples of the current subset, in columns of the history.
 
-    ``kept_distinct`` counts the different originals where there are copies, ``kept_planted`` the examples that are rare or wrong
-    on purpose. Both exist only for data that record this (``data.redundant``).
+    ``kept_distinct`` counts each original once, however many copies of it are kept; ``kept_planted`` counts the examples that are
+    rare or wrong on purpose. Both exist only for data that record this (``data.redundant``).
     """
 
     name: ClassVar[str] = "kept"
     column_names: ClassVar = ("kept_distinct", "kept_planted")
 
     def start(self, run: Run, split: Split) -> dict[str, Tensor]:
-        """origin int64 [N] and planted bool [N], of all training examples."""
+        """origin int64 [N] and planted bool [N] of all training examples."""
         data = split.train
         planted = list(getattr(data, "planted", {}).values())
         memory = {"planted": torch.stack(planted).any(0)} if planted else {}

@@ -1,4 +1,4 @@
-"""What the scales do to adversarial coreset selection."""
+"""What each scale changes for adversarial coreset selection."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from leanat.experiments.spec import merge, part
 
 PERCEPTUAL = ("pat", "pat_craig", "pat_gradmatch")
 FROM_DIGITS = "its near-copies, tail and wrong labels are made from the digits of the demo"
-BY_RATIO = ("table1", "table2", "figure2", "figure3", "variants", "gradient_error", "sweeps")  # items that shrink alike
+BY_RATIO = ("table1", "table2", "figure2", "figure3", "variants", "gradient_error", "sweeps")  # with the same factor
 
 
 class PaperScale(scales.Scale):
-    """Every value as the paper has it."""
+    """Every value is the paper's."""
 
     def skip(self, cell: Cell) -> str | None:
         return FROM_DIGITS if cell["item"] == "redundancy" else None
@@ -53,7 +53,7 @@ class Demo(scales.Demo):
 
     def attack(self, entry: dict[str, Any], name: str, cell: Cell) -> dict[str, Any]:
         entry = super().attack(entry, name, cell)
-        if name == "gradients":  # a selection chooses among batches of the size that the trainings have
+        if name == "gradients":  # batches of the same size as in the trainings
             return merge(entry, {"measure": part("gradient_error", batch=32)})
         if name.startswith("eps"):
             return scales.shorter(entry, f"pgd-20-1 at {name}", pgd={"steps": 20, "restarts": 1})
@@ -88,7 +88,7 @@ class Demo(scales.Demo):
 
 
 class Lite(scales.Lite):
-    """Table 3 runs whole. Elsewhere a fifth of the epochs, rounded: those of Fast AT and PAT are not all multiples of 5."""
+    """Table 3 runs completely. Other items have a fifth of the epochs, rounded, since not all are multiples of 5."""
 
     def epochs(self, cell: Cell) -> tuple[float, int]:
         return (1, 1) if cell["item"] in ("table3", "autopsy") else (0.2, 5)
@@ -104,7 +104,7 @@ class Lite(scales.Lite):
 
 
 class Cpu(scales.Cpu):
-    """Fast AT: Table 3, and what the authors' code does otherwise (autopsy), there with two trainings by TRADES."""
+    """Fast AT: Table 3, and the differences of the authors' code (autopsy), where two trainings are by TRADES."""
 
     def epochs(self, cell: Cell) -> tuple[float, int]:
         return (0.09 if cell["method"].startswith("trades") else 0.15), 5

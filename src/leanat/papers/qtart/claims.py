@@ -1,4 +1,4 @@
-"""What Q-TART claims, in our words, with the test of each claim; published/claims.csv has the paper's wording and numbers."""
+"""The claims of Q-TART in our words, each with its test; published/claims.csv has the paper's wording and numbers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ METHODS = {
     "on_seven": "Q-TART + [7]",
 }
 TRAINED_WAYS = ("six", "on_six", "seven", "on_seven")
-WINDOWS = {  # over the layers, Table 2
+WINDOWS = {  # windows over the layers, Table 2
     "first": "α = 1_1:L/2 (first half)",
     "last": "α = 1_L (last layer)",
     "second": "α = 1_L/2:L (second half)",
@@ -55,17 +55,17 @@ def methods(item: str, net: str, column: str, *names: str) -> Case:
 
 
 def windows(column: str, net: str, **names: str) -> Case:
-    """Windows over the layers (Table 2), by the name of their cell."""
+    """Rows of Table 2 with several windows over the layers; ``names``: cell name -> window."""
     return case("table2", f"{net} | {column}", **{name: f"{WINDOWS[w]} | on test data" for name, w in names.items()})
 
 
 def trained_and_alone(net: str, attack: str, method: str) -> Case:
-    """Adversarial training, and Q-TART without it."""
+    """Adversarial training, and Q-TART without adversarial training."""
     return case("figure3", attack, trained=f"{net} | {method}", alone=f"{net} | {OURS}")
 
 
 def alone_and_trained(net: str) -> Case:
-    """Q-TART alone and both adversarial trainings, under MI-FGSM and FFGSM."""
+    """Q-TART without adversarial training and both adversarial trainings, under MI-FGSM and FFGSM."""
     mifgsm, ffgsm = (methods("figure3", net, attack, "qtart", "six", "seven") for attack in ("MI-FGSM", "FFGSM"))
     return mifgsm | {f"{name}_ffgsm": place for name, place in ffgsm.items()}
 
@@ -76,7 +76,7 @@ def widest_gap(qtart, six, seven, qtart_ffgsm, six_ffgsm, seven_ffgsm):
 
 
 def on_top(item: str, net: str, attack: str, method: str) -> Case:
-    """Adversarial training with Q-TART, and without."""
+    """Adversarial training with and without Q-TART."""
     return case(item, attack, joined=f"{net} | Q-TART + {method}", without=f"{net} | {method}")
 
 
@@ -102,7 +102,7 @@ def attacks(net: str, method: str) -> Case:
 
 
 def times_the_time(saved):
-    """A saving in per cent as the ratio of two times, which both are measured."""
+    """A saving in percent, converted to the ratio of the two measured times."""
     return 1 - saved / 100
 
 

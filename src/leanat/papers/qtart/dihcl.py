@@ -1,4 +1,4 @@
-"""DIHCL (Zhou, Wang and Bilmes, NeurIPS 2020), the curriculum that Q-TART is compared with: a bandit draws each epoch.
+"""DIHCL (Zhou, Wang and Bilmes, NeurIPS 2020), the curriculum that Q-TART is compared with: a bandit draws examples each epoch.
 
     episodes = Episodes((0, 5, 10, 15, 20, 30, 40, 60, 90, 140, 210, 300))
     bandit = Bandit(episodes, rule="exp3", feedback="loss")
@@ -6,7 +6,7 @@
 
 Numbers and order of events are those of the authors' code, which refines the paper's Algorithm 1. The dropout,
 rotation, AutoAugment and Cutout of their recipe belong to network and data. The teacher's forward pass on a second view is left
-out: only their logs use it where the consistency and contrastive terms are 0, as they are by default.
+out: if the consistency and contrastive terms are 0, which is the default, only their logs use it.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from leanat.training.teacher import teaching
 
 @component("episodes")
 class Episodes:
-    """What changes from episode to episode, in closed form; called as a Schedule it gives the learning rate.
+    """The quantities that change from episode to episode, in closed form; called as a Schedule it gives the learning rate.
 
     Episode e covers the epochs bounds[e] <= epoch < bounds[e + 1]; the last bound is the number of epochs. In episode 0 the
-    rate rises linearly from ``lr_min`` to ``lr_max``; in every later one it falls from lr_max to lr_min by half a cosine. At the
-    start of each episode up to ``explore`` - 1, lr_max is divided by its decay; later both rates are multiplied by theirs.
+    rate rises linearly from ``lr_min`` to ``lr_max``; in every later episode it falls from lr_max to lr_min by half a cosine. At
+    the start of each episode up to ``explore`` - 1, lr_max is divided by its decay; later both rates are multiplied by theirs.
     """
 
     bounds: tuple[NonNegativeInt, ...]
@@ -72,11 +72,11 @@ class Episodes:
         return epoch in self.bounds[1:-1]
 
     def share(self, epoch: int) -> float:
-        """k: the share of the examples drawn each epoch."""
+        """k: the share of the examples that is drawn in each epoch."""
         return max(self.k * (1 - self.dk) ** self.number(epoch), self.min_k)
 
     def sharpness(self, epoch: int) -> float:
-        """What multiplies the utilities in the softmax: an inverse temperature (their ``tmpt``)."""
+        """The factor of the utilities in the softmax: an inverse temperature (``tmpt`` in their code)."""
         return max(self.temperature * self.temperature_rate ** self.number(epoch), 1.0)
 
     def mixing(self, epoch: int) -> float:
@@ -96,7 +96,7 @@ class Episodes:
         return low + (high - low) * (1 + math.cos(math.pi * t)) / 2
 
 
-TRIES = 32  # of a rejection that fails with probability below one half
+TRIES = 32  # attempts of a rejection sampling that fails with probability below one half
 
 
 def symmetric_beta(draws: Draws, alpha: float) -> Tensor:
@@ -111,8 +111,8 @@ def symmetric_beta(draws: Draws, alpha: float) -> Tensor:
 class Mixup:
     """Cross-entropy at lambda x_i + (1 - lambda) x_j, lambda ~ Beta(alpha, alpha) once per batch (Zhang et al. 2018).
 
-    The loss of a mixed image is divided between its two examples, lambda CE(y_i) for i and (1 - lambda) CE(y_j) for j; these are
-    the losses that the bandit gets. The batch mean is that of mixup. The step's logits are those of the mixed images.
+    The loss of a mixed image is divided between its two examples, lambda CE(y_i) for i and (1 - lambda) CE(y_j) for j; the bandit
+    gets these losses. Their batch mean equals that of mixup. The step's logits are those of the mixed images.
     """
 
     episodes: Episodes
@@ -129,7 +129,7 @@ class Mixup:
         return F.cross_entropy(z_adv, y, reduction="none")
 
 
-CAP = 10.0  # of a change of loss
+CAP = 10.0  # upper limit of a change of loss
 TINY = 1e-8  # added to a probability before dividing by it
 
 
@@ -137,11 +137,11 @@ TINY = 1e-8  # added to a probability before dividing by it
 class Bandit(Hook):
     """Draws floor(k n) examples each epoch, without replacement, with probability softmax(temperature * utility).
 
-    It is a selector and a hook. ``rule``: exp3, ucb or thompson. ``feedback``: what the utility sums up, each example's loss or
-    the change of its loss since it was last seen; Thompson sampling always uses the change of correctness. At the start of each
-    episode all sums are multiplied by ``decay``, and the bandit gets the losses of a pass over the un-augmented set, by the
-    Teacher if the run has one. From the second episode on, the network restarts from the teacher, each weight times
-    1 + ``noise`` N(0, 1).
+    It is a selector and a hook. ``rule``: exp3, ucb or thompson. ``feedback``: the quantity that the utility sums, each example's
+    loss or the change of its loss since it was last seen; Thompson sampling always uses the change of correctness. At the start
+    of each episode all sums are multiplied by ``decay``, and the bandit gets the losses of a pass over the training set without
+    augmentation, by the Teacher if the run has one. From the second episode on, the network restarts from the teacher, each
+    weight times 1 + ``noise`` N(0, 1).
     """
 
     episodes: Episodes
@@ -149,15 +149,15 @@ class Bandit(Hook):
     feedback: Literal["loss", "change"]
     decay: Fraction = 0.9
     noise: NonNegativeFloat = 0.01
-    survey_scale: PositiveFloat = 0.4  # of the logits in that pass
+    survey_scale: PositiveFloat = 0.4  # factor of the logits in that pass
     name: ClassVar[str] = "bandit"
 
     # Hook: gathers feedback. All tensors are float64 [N].
 
     def start(self, run: Run, split: Split) -> dict:
         zeros = torch.zeros(len(split.train), dtype=torch.float64, device=split.train.labels.device)
-        # utility, raw: feedback summed as the rule has it, and plainly; old_: as last seen; pace: learning rates summed
-        # since then; loss, correct, seen: left by the steps of the epoch under way
+        # utility, raw: the feedback summed as in the rule, and without weights; old_*: values when last seen; pace: sum of
+        # learning rates since then; loss, correct, seen: stored by the steps of the current epoch
         names = ("utility", "raw", "visits", "pace", "logp", "old_loss", "old_correct", "loss", "correct", "seen")
         state = {name: zeros.clone() for name in names}
         return state | {"a": zeros + 2, "b": zeros + 2, "lr_before": 0.0, "lr": 0.0, "epoch_pace": 0.0}
@@ -177,10 +177,10 @@ class Bandit(Hook):
             self._open_episode(run, split)
 
     def _after_epoch(self, state: dict, epoch: int) -> None:
-        """Digests what the steps of an epoch left behind."""
+        """Updates the sums with what the steps of an epoch have stored."""
         i = state["seen"].nonzero()[:, 0]
         warm, pace, p = epoch < self.episodes.bounds[1], state["pace"][i], state["logp"][i].exp() + TINY
-        # The first epoch of the training has no earlier loss; of an episode, none of the same weights.
+        # The first epoch of the training has no earlier loss, and that of an episode none with the same weights.
         counts = epoch > 0 if warm else not self.episodes.opens(epoch)
         state["visits"][i] += 1
         if epoch > 0:
@@ -193,7 +193,7 @@ class Bandit(Hook):
         state["lr_before"], state["epoch_pace"] = state["lr"], 0.0
 
     def _feed(self, state, i, loss, correct, scales, counts=True, whole=True) -> None:
-        """New losses and correctness of the examples ``i`` [n]. exp3 divides loss and change by ``scales``.
+        """Adds new losses and correctness of the examples ``i`` [n]. exp3 divides loss and change by ``scales``.
 
         ``counts``: also update the utilities, not only the raw sums. ``whole``: the losses are of all examples rather than of
         a drawn subset.
@@ -242,7 +242,7 @@ class Bandit(Hook):
                 weight.copy_(teacher["state"][name] * factor.view(weight.shape))
         teacher["t"] = 0
 
-    # Selector: draws by what was gathered.
+    # Selector: draws examples by the feedback.
 
     def __call__(self, run: Run, split: Split) -> Subset:
         index = everyone(split.train)
@@ -275,9 +275,9 @@ def beta(draws: Draws, a: Tensor, b: Tensor) -> Tensor:
 
 
 def without_replacement(draws: Draws, logp: Tensor, count: int) -> Tensor:
-    """Draws ``count`` positions one after the other in proportion to exp(logp), each at most once; returns them rising.
+    """Draws ``count`` positions one after the other in proportion to exp(logp), each at most once; returns them ascending.
 
-    The ``count`` largest of logp + Gumbel noise (Kool et al. 2019) are distributed so; no probability can underflow.
+    The ``count`` largest of logp + Gumbel noise (Kool et al. 2019) have this distribution; no probability can underflow.
     """
     gumbel = -(-uniform53(draws, "bandit").log()).log()
     return (logp + gumbel).topk(count).indices.sort().values

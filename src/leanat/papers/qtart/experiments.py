@@ -47,7 +47,7 @@ LABELS = {
 
 
 def steps(lr: float, drops: list[int], factor: float) -> dict[str, Any]:
-    """The learning rate of Tables 4 and 5 but for one cell."""
+    """The learning rate of Tables 4 and 5, except for one cell."""
     return part("steps", lr=lr, drops=drops, factor=factor)
 
 
@@ -77,7 +77,7 @@ HYPER: dict[tuple[str, str], tuple[Any, ...]] = {
     ("stl10", "densenet"): (450, 64, steps(0.1, [300, 400], 0.2), 0.0005, False, 25, 0.0),
     ("stl10", "resnet50"): (1000, 128, steps(0.1, [300, 400, 600, 800], 0.2), 0.0005, True, 12, 0.1),
     ("mini-imagenet", "vgg16"): (300, 64, steps(0.01, [90, 180, 260], 0.2), 0.0005, True, 50, 0.1),
-    # the printed drop at 260 of 200 epochs never comes
+    # the printed drop at epoch 260 of 200 never comes
     ("mini-imagenet", "mobilenet"): (200, 128, steps(0.1, [90, 180, 260], 0.2), 0.0001, True, 125, 0.7),
     ("mini-imagenet", "densenet"): (300, 64, steps(0.1, [150, 225], 0.1), 0.0001, False, 125, 0.3),
     ("mini-imagenet", "resnet50"): (300, 128, steps(0.1, [90, 180, 260], 0.1), 0.0002, True, 5, 0.1),
@@ -113,9 +113,9 @@ AUGMENT = {
     "imagenet": RESIZED,
 }
 
-# Tables 6 and 7: DIHCL. The caption of Table 6 lets MobileNet's schedule run to 350; where training lasts 300 epochs it ends there.
+# Tables 6 and 7: DIHCL. In the caption of Table 6 MobileNet's schedule has 350 epochs; trainings of 300 epochs end at 300.
 BOUNDS = [0, 5, 10, 15, 20, 30, 40, 60, 90, 140, 210, 300]
-BANDIT = {  # the rule, and its feedback
+BANDIT = {  # the rule and its feedback
     "cifar10": ("exp3", "loss"),
     "cifar100": ("exp3", "loss"),
     "stl10": ("ucb", "change"),
@@ -154,7 +154,7 @@ def spec(
     validation: Any = None,
     snapshots: list[int] | None = None,
 ) -> dict[str, Any]:
-    """What a run trains with. ``gamma``: examples to remove; ``validation``: the share of the data that is held out."""
+    """The spec of a run. ``gamma``: examples to remove; ``validation``: the share of the data that is held out."""
     data, model, method = cell["data"], cell["model"], cell["method"]
     how = METHODS[method]
     if method == "dihcl":
@@ -187,9 +187,9 @@ def hyper_of(cell: Cell) -> dict[str, Any]:
     if method in ADVERSARIAL:
         gamma, smoothing = ADVERSARIAL[method][model]
     if cell["item"] == "table2" and method == "qtart":
-        gamma = plain(gamma)  # the row chooses its own among OPTIMA
+        gamma = plain(gamma)  # the row chooses its gamma among OPTIMA
         if model == "mobilenet":
-            smoothing = 0.5  # as the list of the ablation has it
+            smoothing = 0.5  # as in the list of the ablation
     recipe = {
         "epochs": epochs,
         "batch": batch,
@@ -205,7 +205,7 @@ def hyper_of(cell: Cell) -> dict[str, Any]:
 
 
 def method_of(cell: Cell, how: Mapping[str, Any], gamma: Any, window: str, smoothing: Any) -> dict[str, Any]:
-    """Objective, attack and what is removed at epoch tau."""
+    """The objective, the attack, and the selector that removes examples at epoch tau."""
     tau = how.get("tau", TAU[cell["data"]])
     smoothed = smoothing if how.get("smooths") else 0.0 if how.get("bare") else NO_SMOOTHING
     attack, more = attack_of(how.get("attack"), how.get("drop"))
@@ -218,7 +218,7 @@ def method_of(cell: Cell, how: Mapping[str, Any], gamma: Any, window: str, smoot
 
 
 def removal(cell: Cell, what: str | None, tau: int, gamma: Any, window: str) -> Any:
-    """What leaves the training set at epoch ``tau``, ``gamma`` examples."""
+    """The selector that removes ``gamma`` examples from the training set at epoch ``tau``, chosen by ``what``."""
     if what is None:
         return "everything"
     if what == "random":
@@ -226,13 +226,13 @@ def removal(cell: Cell, what: str | None, tau: int, gamma: Any, window: str) -> 
         return part("once", tau=assumed(tau, unsaid), inner=part("random", count=gamma))
     if what == "loss":
         return part("once", tau=tau, inner=part("loss_rank", count=gamma))
-    labels = 10 if cell["data"] == "imagenet" else None  # appendix A: the variant in two phases is for ILSVRC2012 alone
+    labels = 10 if cell["data"] == "imagenet" else None  # appendix A: the variant in two phases is only for ILSVRC2012
     fields = {"gamma": gamma, "window": window, "filters": FILTERS[cell["model"]], "noise": NOISE, "labels": labels}
     return part("once", tau=tau, inner=part("instability", **fields))
 
 
 def attack_of(name: str | None, drop: float | None) -> tuple[Any, dict[str, Any]]:
-    """The attack of training, and what else a method has for it."""
+    """The attack of training, and further fields of the method for it."""
     if name is None:
         return "clean", {}
     linf = part("linf", eps=8 / 255)
@@ -285,7 +285,7 @@ def dihcl(data: str, model: str) -> dict[str, Any]:
 
 
 def inputs(cell: Cell) -> dict[str, Any]:
-    """What ``iterations_saved`` reads of the settings of a cell."""
+    """The settings of a cell that ``iterations_saved`` needs."""
     hyper = hyper_of(cell)
     recipe = hyper["recipe"]
     return {"gamma": hyper["gamma"], "tau": TAU[cell["data"]], "epochs": recipe["epochs"], "batch": recipe["batch"]}
@@ -296,7 +296,7 @@ def iterations_saved(gamma: int, tau: int, epochs: int, batch: int) -> float:
     return math.floor(100 * (gamma * (epochs - tau) / batch)) / 100
 
 
-# -- what the paper leaves open and no value of a spec says
+# -- what the paper leaves open, apart from the assumed values in specs
 
 FIGURES = ("figure1", "figure2", "figure3", "figure4", "figure5")
 TRAINED = ("table1", "table2", *FIGURES, "overfitting", "decomposition")  # items that show networks of the last epoch
@@ -312,7 +312,7 @@ SMALL_NETWORKS = {
 
 
 IMAGENETS = (0.229, 0.224, 0.225)
-DEVIATIONS = {  # as ``leanat.data.facts`` has them
+DEVIATIONS = {  # the same as in ``leanat.data.facts``
     "cifar10": (0.2023, 0.1994, 0.2010),
     "cifar100": (0.2673, 0.2564, 0.2762),
     "stl10": (0.2603, 0.2566, 0.2713),
@@ -466,7 +466,7 @@ def choices(cell: Cell) -> Iterator[Choice]:
 
 
 def skip(cell: Cell) -> str | None:
-    """What the paper did not run."""
+    """The reason why the paper has not run a cell; None if it has."""
     if cell.get("data") != "imagenet":
         return None
     if cell.get("model") in ("vgg16", "mobilenet", "densenet") or cell.get("method") == "random":
@@ -477,18 +477,19 @@ def skip(cell: Cell) -> str | None:
 
 
 def trials(cell: Cell) -> int | None:
-    """Ours: the paper has 1 of these (captions of Table 1 and Figure 3), on which no claim could be tested."""
+    """Our number of trials for cells for which the paper has only 1 (captions of Table 1 and Figure 3), so that claims can be
+    tested; None for other cells."""
     return 3 if cell.get("data") == "imagenet" or cell.get("method") in ("free", "qtart_free") else None
 
 
-# -- attacks. Appendix B.3: "default settings provided for all the adversarial attacks" of torchattacks, as printed; PGD20 and
-# CW as printed from FAT's code.
+# -- attacks. Appendix B.3: "default settings provided for all the adversarial attacks" of torchattacks, as printed there; PGD20
+# and CW are from FAT's code, as printed there.
 
 LINF = part("linf", eps=8 / 255)
 
 
 def of_fat(steps: int, **more: str) -> dict[str, Any]:
-    """PGD with the radius, step and start that FAT's code has."""
+    """PGD with the radius, step and start of FAT's code."""
     threat = part("linf", eps=0.031)
     return part("pgd", threat=threat, steps=steps, step_size=0.00775, start="uniform", **more)
 
@@ -512,7 +513,7 @@ ATTACKS = {
     "cw": of_fat(30, loss="margin"),
 }
 SEVEN = {name: {"attack": attack} for name, attack in ATTACKS.items()}
-THREE = ("mifgsm", "pgd20", "cw")  # of Figure 1
+THREE = ("mifgsm", "pgd20", "cw")  # the attacks of Figure 1
 DISTANCES = {
     "attacks": assumed(
         [{"name": name, "attack": ATTACKS[name]} for name in THREE], "the paper says only 'three adversarial attacks'"
@@ -525,7 +526,7 @@ DISTANCES = {
 }
 SUITES = {
     "main": {**SEVEN, "alarm": {"masking": {"threat": LINF, "limit": 256, "queries": 500}}},
-    "transfer": {  # section 4.4.2: made on all four networks
+    "transfer": {  # section 4.4.2: attacks are made on all four networks
         "sources": {
             "model": assumed(
                 NETWORKS,
@@ -535,12 +536,12 @@ SUITES = {
         **SEVEN,
     },
     "features": {"distances": {"measure": part("feature_distances", **DISTANCES)}},  # Figure 1
-    # ours; a radius at which standard networks differ
+    # ours, with a radius at which standard networks differ
     "weak": {
         "fgsm2": {"attack": part("pgd", threat=part("linf", eps=2 / 255), steps=1, step_size=2 / 255, start="none")}
     },
     "overfitting": {name: SEVEN[name] for name in ("ffgsm", "pgd20")},
-    # ours: as many as there are faint examples; filters as at demo
+    # ours: removes as many examples as there are faint ones; filters as at demo
     "planted": {"planted": {"measure": part("planted", share=0.05, filters=8)}},
 }
 
@@ -560,7 +561,7 @@ SEVEN_COLUMNS = [column(label, name) for name, label in NAMES.items()]
 
 
 def rows(methods: list[str], **facts: Any) -> list[dict[str, Any]]:
-    """A row per combination; those of methods that the paper does not have are marked."""
+    """A row per combination; rows of methods that the paper does not have are marked."""
     return [row | ({"ours": True} if row["method"] in OURS else {}) for row in product(**facts, method=methods)]
 
 
@@ -573,7 +574,7 @@ GAMMA_OF_FIGURE_1 = assumed(
 )
 
 
-WINDOWS = {  # of Table 2: as printed, and as the published numbers name it
+WINDOWS = {  # the windows of Table 2: as printed, and as named in the published numbers
     "last": ("α = 1_L (last layer)", "α = 1_{{L}}"),
     "first_half": ("α = 1_1:L/2 (first half)", "α = 1_{{1:L/2}}"),
     "second_half": ("α = 1_L/2:L (second half)", "α = 1_{{L/2:L}}"),
@@ -612,7 +613,7 @@ def distances(attack: str) -> list[dict[str, Any]]:
 
 ON_FOUR = {"base": CIFAR10, "seeds": {"lite": 3}, "digits": 1}
 ADVERSARIAL_ROWS = product(model=NETWORKS, method=["fgsm_rs", "qtart_fgsm_rs", "free", "qtart_free"])
-# Without adversarial examples, in Figures 2 and 3; ResNet50's gamma is the caption's of Figure 2, and Table 2's.
+# Trainings without adversarial examples in Figures 2 and 3; ResNet50's gamma is that of Figure 2's caption and of Table 2.
 ALONE_ROWS = [
     row | (with_gamma(25) if (row["model"], row["method"]) == ("resnet50", "qtart") else {})
     for row in product(model=NETWORKS, method=["sgd", "dihcl", "qtart"])
@@ -730,7 +731,7 @@ ITEMS = {
     ),
     "table2": ItemSpec(
         kind="table",
-        one_block=True,  # groups are the windows, to be compared
+        one_block=True,  # groups are the windows, which are compared
         title="Four window functions, each with its best gamma (Table 2)",
         caption="Clean test accuracy (%) and the gamma chosen, in the paper's count of 50,000, among the optima the paper prints (what it searched is not said), one for all seeds, by accuracy on the test data, as the paper seems to have chosen, and (ours) on validation data. All runs train without the validation data (10 %; 20 % at demo), so that the two rows of a window differ in the choice alone; a choice on test data can only look better.",
         base=CIFAR10, seeds={"demo": 1},

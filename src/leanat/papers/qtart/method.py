@@ -1,11 +1,11 @@
-"""Q-TART (Ganesh et al. 2022, arXiv 2204.07024): leave out, once, the training examples most susceptible to noise.
+"""Q-TART (Ganesh et al. 2022, arXiv 2204.07024): removes, once, the training examples that are most susceptible to noise.
 
     Method(CrossEntropy(smoothing=0.7), Clean(), Once(tau=50, Instability(gamma=125, filters=17)))
 
 Equation 3, the masked mean of the smoothed cross-entropy, is the loop's weighted mean with weight 1 on the kept examples.
-The authors published no code. ``experiments.py`` and the functions here say what is assumed where the text leaves something
-open: 0.5 is the standard deviation of the noise, features are taken in evaluation mode from un-augmented images, and H, the
-sensitivity and the Gaussian window are as below.
+The authors published no code. ``experiments.py`` and the functions here say what is assumed if the text leaves something
+open: 0.5 is the standard deviation of the noise, features are computed in evaluation mode from images without augmentation,
+and H, the sensitivity and the Gaussian window are as below.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from leanat.core.planned import Planned
 from leanat.core.rng import Draws
 from leanat.selection.basic import all_but_top, everyone, unweighted
 
-SHORTCUTS = {"shortcut", "downsample"}  # names, here and in timm, of what a residual network's depth does not count
+SHORTCUTS = {"shortcut", "downsample"}  # names, here and in timm, of the shortcuts of residual networks
 
 
 class ConvLayer(NamedTuple):
-    """A convolution, and what of the network makes and reads its features."""
+    """A convolution, and the layers of the network that compute and read its features."""
 
     name: str
     conv: nn.Conv2d
     norm: nn.Module | None  # normalises its output before the activation
-    first: int  # where its filters begin among the channels that the reader sees
-    channels: int  # how many channels the reader sees
+    first: int  # position of its first filter among the channels that the reader sees
+    channels: int  # number of channels that the reader sees
     reader: nn.Conv2d | nn.Linear  # the following layer
 
 
 def layers(net: nn.Module, x: Tensor) -> list[ConvLayer]:
-    """The L convolutions of ``net.body`` in the order in which they act on ``x`` [B, C, H, W]; shortcuts are no layers.
+    """The L convolutions of ``net.body`` in the order in which they act on ``x`` [B, C, H, W]; shortcuts do not count as layers.
 
-    A convolution's normalisation is the next BatchNorm or GroupNorm that finds its output among its input channels,
-    which also holds where the output is first concatenated to others (DenseNet). Raises ValueError if there is none.
+    A convolution's normalisation is the next BatchNorm or GroupNorm whose input channels contain its output, even if the
+    output is first concatenated with others (DenseNet). Raises ValueError for a network without convolutions.
     """
     calls: list[tuple[str, nn.Module, Tensor, Tensor]] = []
 
@@ -76,7 +76,7 @@ def layers(net: nn.Module, x: Tensor) -> list[ConvLayer]:
 
 
 def _place(part: Tensor, whole: Tensor) -> int | None:
-    """The channel of ``whole`` from which on ``part`` stands in it, or None."""
+    """The first channel of ``part`` within ``whole``, or None if ``whole`` does not contain it."""
     if whole.shape[2:] != part.shape[2:]:
         return None
     width = part.shape[1]
@@ -85,14 +85,14 @@ def _place(part: Tensor, whole: Tensor) -> int | None:
 
 
 def sensitivity(layer: ConvLayer) -> Tensor:
-    """Sum of |W^(l+1)[:, m]| over the weights of the following layer that read filter m, highest 1: [O].
+    """The sum of |W^(l+1)[:, m]| over the weights of the following layer that read filter m, scaled to a maximum of 1: [O].
 
-    Section 3.3.3 thresholds the sensitivity of its reference 31, which gives no formula; this one is assumed.
+    Section 3.3.3 thresholds the sensitivity of its reference 31, which gives no formula; this formula is assumed.
     """
     weight = layer.reader.weight.detach().abs()
-    if isinstance(layer.reader, nn.Linear):  # a flattened map: the places of a channel are neighbours
+    if isinstance(layer.reader, nn.Linear):  # a flattened map, in which the positions of a channel are adjacent
         read = weight.reshape(len(weight), layer.channels, -1).sum((0, 2))
-    else:  # input channels of group g are read by the filters of group g alone
+    else:  # only the filters of group g read the input channels of group g
         read = weight.reshape(layer.reader.groups, -1, *weight.shape[1:]).sum((1, 3, 4)).flatten()
     if len(read) != layer.channels:
         raise ValueError(f"layer {layer.name} gives {layer.channels} channels, the next one reads {len(read)}")
@@ -101,12 +101,12 @@ def sensitivity(layer: ConvLayer) -> Tensor:
 
 
 def sensitive(layer: ConvLayer, filters: int) -> Tensor:
-    """The ``filters`` most sensitive filters of a layer (all, if it has no more), rising: O~ of section 3.3.3."""
+    """The ``filters`` most sensitive filters of a layer (all, if it has no more), ascending: O~ of section 3.3.3."""
     return sensitivity(layer).argsort(descending=True, stable=True)[:filters].sort().values
 
 
 def project(f: Tensor) -> Tensor:
-    """H of eq. 6: features [B, O, h, w] averaged to at most 4x4 places, [B, O, P]; to one if h w <= 4 (assumed)."""
+    """H of eq. 6: features [B, O, h, w] averaged to at most 4x4 positions, [B, O, P]; to one if h w <= 4 (assumed)."""
     h, w = f.shape[2:]
     places = 1 if h * w <= 4 else (min(h, 4), min(w, 4))
     return F.adaptive_avg_pool2d(f, places).flatten(2)
@@ -114,10 +114,10 @@ def project(f: Tensor) -> Tensor:
 
 @contextmanager
 def features(chosen: dict[ConvLayer, Tensor]) -> Iterator[dict[str, Tensor]]:
-    """Inside, each forward pass leaves H(f) [B, kept, P] of the chosen filters of each layer in the dictionary.
+    """Within this context each forward pass stores H(f) [B, kept, P] of each layer's chosen filters in the yielded dictionary.
 
     Equations 1 and 5: f = sigma(W x + b). W and b include the normalisation, which is affine in evaluation mode, and sigma is
-    the ReLU; in a residual block it is applied before the addition here.
+    the ReLU, which in a residual block is applied here before the addition.
     """
     projections: dict[str, Tensor] = {}
 
@@ -135,7 +135,7 @@ def features(chosen: dict[ConvLayer, Tensor]) -> Iterator[dict[str, Tensor]]:
 
 @contextmanager
 def noisy(net: nn.Module, noise: Tensor) -> Iterator[None]:
-    """Inside, ``noise`` is added to the normalised image (section 3.3.2)."""
+    """Within this context ``noise`` is added to the normalised image (section 3.3.2)."""
     hook = net.normalise.register_forward_hook(lambda module, inputs, output: output + noise)
     try:
         yield
@@ -146,9 +146,9 @@ def noisy(net: nn.Module, noise: Tensor) -> Iterator[None]:
 def distances(
     net: nn.Module, data: Data, draws: Draws, noise: float, chosen: dict[ConvLayer, Tensor], batch: int
 ) -> list[Tensor]:
-    """Eq. 6: ||H(f(x_i)) - H(f(x_i + delta_i))||_2 of the examples of ``draws``, [n, kept] for each layer chosen.
+    """Eq. 6: ||H(f(x_i)) - H(f(x_i + delta_i))||_2 of the examples of ``draws``, [n, kept] for each chosen layer.
 
-    delta_i ~ N(0, ``noise``), as standard deviation. Two forward passes per batch; only distances are kept.
+    delta_i is normal with mean 0 and standard deviation ``noise``. Two forward passes per batch; only distances are stored.
     """
     rows: list[list[Tensor]] = []
     data.prefetch(draws.index, 0)
@@ -166,7 +166,7 @@ def distances(
 def normalised(delta: Tensor) -> Tensor:
     """Eq. 7: distances [n, M] scaled to [0, 1] over the samples, filter by filter; a constant filter becomes 0.
 
-    The equation prints index (n, 1) where the text says "channel-wise": (n, m) is taken.
+    The equation prints the index (n, 1), but the text says "channel-wise", so (n, m) is used.
     """
     low, high = delta.aminmax(dim=0)
     return (delta - low) / torch.where(high > low, high - low, 1)
@@ -179,7 +179,7 @@ WINDOWS = get_args(Window)
 def window(name: str, count: int) -> Tensor:
     """alpha of eq. 9 for L = ``count`` layers, float32 [L]: 1_L, 1_{1:L/2}, 1_{L/2:L} (bounds included), or a gaussian.
 
-    The gaussian is exp(-z^2 / 2) at L values z evenly from -2 to 2 (assumed; the paper prints N(0, 1)).
+    The gaussian is exp(-z^2 / 2) at L equidistant values z from -2 to 2 (assumed; the paper prints N(0, 1)).
     """
     number = torch.arange(1, count + 1)
     match name:
@@ -211,10 +211,10 @@ def worst_labels(deltas: list[Tensor], alpha: list[float], y: Tensor, count: int
 
 @component("instability")
 class Instability:
-    """Selects all examples but the ``gamma`` of highest instability xi (eq. 11); made to be used in ``Once(tau, ...)``.
+    """Selects all examples but the ``gamma`` of highest instability xi (eq. 11); for use in ``Once(tau, ...)``.
 
-    ``gamma`` counts examples. ``filters``: kept in each layer. ``noise``: standard deviation, on the normalised image.
-    ``labels``: appendix A's variant in two phases, which searches only the labels of highest mean distance (10).
+    ``gamma``: number of examples. ``filters``: number of filters used per layer. ``noise``: standard deviation, on the normalised
+    image. ``labels``: appendix A's variant in two phases, which searches only so many labels of highest mean distance (10).
     """
 
     gamma: Annotated[int, Ge(0), Field(description="0 or more examples")]
@@ -237,9 +237,9 @@ class Instability:
         return self.of(run.net, data, run.draws(everyone(data)), run.recipe.batch)
 
     def of(self, net: nn.Module, data: Data, draws: Draws, batch: int) -> Tensor:
-        """xi of every example, float32 [N]; with ``labels``, -1 outside of them. Two forward passes over the set.
+        """xi of every example, float32 [N]; with ``labels``, -1 for examples of other labels. Two forward passes over the set.
 
-        ``draws``: of all examples, for the noise.
+        ``draws``: the random numbers of all examples, for the noise.
         """
         index, data = everyone(data), data.plain()
         convolutions = layers(net, data.batch(index[:1], 0)[0])

@@ -1,4 +1,4 @@
-"""Whether Q-TART finds noisy examples: on drawn shapes it is known which were made hard on purpose."""
+"""Tests whether Q-TART finds noisy examples, on drawn shapes, where the examples that were made hard on purpose are known."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ BATCH = 250
 
 @component("planted")
 class Planted:
-    """A measure of which examples a network at epoch tau would remove, ``share`` of the training set, by each ranking.
+    """A measure of the examples that each ranking would remove with a network at epoch tau, ``share`` of the training set.
 
     The rankings are the instability of equations 6 to 9 in each window, with ``filters`` and ``noise`` as in ``Instability``; the
     training loss; and chance. The numbers <ranking>_<kind> are the share, in percent of the removed examples, of each kind of
-    planted example ("faint", "ambiguous"); None on data without any. Nothing is trained, since Q-TART trains on all until tau.
+    planted example ("faint", "ambiguous"); None on data without any. Nothing is trained here, since Q-TART trains on all
+    examples until tau.
     """
 
     share: Annotated[float, Interval(gt=0, lt=1)]
@@ -50,7 +51,7 @@ class Planted:
         return Measured(numbers, {name: index.cpu().numpy() for name, index in gone.items()})
 
     def rankings(self, net: nn.Module, data: Data, seed: int, batch: int):
-        """Name and scores [N], the highest to be removed first, of each ranking."""
+        """The name and the scores [N] of each ranking; the highest scores are removed first."""
         draws = Draws(seed, 0, everyone(data))
         for window in WINDOWS:
             yield window, Instability(0, self.filters, self.noise, window).of(net, data, draws, batch)
@@ -59,7 +60,7 @@ class Planted:
 
 
 def removed(scores: Tensor, count: int) -> Tensor:
-    """The numbers, rising, of the ``count`` examples of highest score."""
+    """The indices, ascending, of the ``count`` examples of highest score."""
     gone = torch.ones(len(scores), dtype=torch.bool, device=scores.device)
     gone[all_but_top(scores, count)] = False
     return gone.nonzero()[:, 0]

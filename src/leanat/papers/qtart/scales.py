@@ -1,4 +1,4 @@
-"""What the scales do to Q-TART."""
+"""What each scale changes for Q-TART."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ EPISODES = (
 
 
 class PaperScale(scales.Scale):
-    """Every value as the paper has it."""
+    """Every value is the paper's."""
 
     def skip(self, cell: Cell) -> str | None:
         return PLANTED if cell["item"] == "planted" else None
 
 
 class Demo(scales.Demo):
-    """The digits for tables, drawn shapes for figures; so short that the removal would otherwise judge an untrained network."""
+    """The digits for tables, drawn shapes for figures. Trainings are so short that tau is raised; else the network would be
+    untrained at the removal."""
 
     def stand_in(self, cell: Cell) -> str:
         if cell["item"] == "planted":
@@ -36,7 +37,7 @@ class Demo(scales.Demo):
 
     def epochs(self, cell: Cell) -> tuple[float, int]:
         if cell["method"] in ("free", "qtart_free"):
-            return 0.02, 6  # of 8 replays each
+            return 0.02, 6  # 8 replays in each epoch
         if cell["method"] in ("fgsm_rs", "qtart_fgsm_rs", "fgsm_rs_guarded"):
             return 0.06, 18
         if cell["item"] in (*ON_SHAPES, "decomposition"):
@@ -44,27 +45,27 @@ class Demo(scales.Demo):
         return (0.0667, 12) if cell["item"] == "planted" else (0.05, 12)
 
     def removed(self, cell: Cell) -> float:
-        """The share that the paper removes, times 20; of ``decomposition``, whose axis it is, as it is."""
+        """The factor of the share that is removed: 20, or 1 for ``decomposition``, where this share is the axis."""
         return 1 if cell["item"] == "decomposition" else 20
 
     def radii(self, cell: Cell) -> dict[str, float]:
-        # at 10/255 the smallest networks learn nothing in 12 epochs
+        # with radius 10/255 the smallest networks learn nothing in 12 epochs
         return {"linf": 0.5} if cell["data"] == "shapes10" else dict(super().radii(cell))
 
     def change(self, spec: dict[str, Any], cell: Cell) -> dict[str, Any]:
         data, method = cell["data"], cell["method"]
-        # in the paper's proportion networks of 10 to 40 optimiser steps would judge
+        # with the paper's proportion, tau would come after 10 to 40 optimiser steps
         spec = super().change(scales.scale_fields(spec, tau=2), cell)
         if data in ("shapes10", "shapes10-32"):
             spec = merge(spec, {"recipe": {"batch": 64, "weight_decay": 0.0005, "nesterov": True}})
         if data == "shapes10":
             spec = merge(spec, {"data": {"augment": scales.CROP2}})
         if data in ("digits", "shapes10", "shapes10-32") and method not in SCHEDULED:
-            # so short that every tau comes after the warm-up
+            # the warm-up is so short that every tau comes after it
             spec = merge(spec, {"recipe": {"lr": scales.cosine(0.1, 0.1)}})
         if data in ("digits", "shapes10") and method in REMOVING:
             spec = merge(spec, {"method": {"selector": part("once", inner=part("instability", filters=8))}})
-        if cell["item"] == "decomposition":  # 20 seeds
+        if cell["item"] == "decomposition":  # has 20 seeds
             spec = merge(spec, {"recipe": {"batch": 64}})
         if cell["item"] == "table2" and data == "digits":
             spec = merge(spec, {"data": {"validation": 0.2}})
@@ -134,7 +135,7 @@ class Demo(scales.Demo):
 
 
 class Lite(scales.Lite):
-    """The paper's proportions in a twentieth of the epochs."""
+    """A twentieth of the epochs, with the paper's proportions."""
 
     fewer_epochs = (0.05, 5)
 
@@ -147,7 +148,7 @@ class Lite(scales.Lite):
 
 
 class Cpu(scales.Cpu):
-    """VGG16's blocks: Table 1, and Q-TART's removal and its label smoothing one at a time (decomposition)."""
+    """A network of VGG16's blocks: Table 1, and Q-TART's removal and label smoothing one at a time (decomposition)."""
 
     fewer_epochs = (0.05, 5)
     rise = 0.1

@@ -1,4 +1,4 @@
-"""What the saliency paper claims, in our words, with the test of each claim; published/claims.csv has its wording and numbers."""
+"""The claims of the saliency paper in our words, each with its test; published/claims.csv has the paper's wording and numbers."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def curriculum(data: str, best: int, *others: int) -> Case:
 
 
 def gammas(data: str, best: int, *others: int) -> Case:
-    """Networks at k = 50 with values of gamma in the second phase (Figure 5)."""
+    """Networks at k = 50 with several values of gamma in the second phase (Figure 5)."""
     values = zip(("best", *"abcd"), (best, *others), strict=True)
     return case("figure5", "50", **{name: f"{data} | PGD-20 | {gamma} | γ = {gamma}" for name, gamma in values})
 
 
-# Of claims about single values of beta, gamma and k.
+# For claims about single values of beta, gamma and k.
 OTHER_WEIGHTS = {
     "scales": ("cpu", "lite", "paper"),
     "why": "at demo beta and gamma are 1/40 and 500 (50) times the paper's, which says nothing of the paper's values",

@@ -4,9 +4,9 @@
     state = d.start((3, 32, 32), seed=0, name="align", like=x)    # {"weights": {...}, "momentum": {...}}
     d.update(state, teacher_maps, student_maps, lr=0.1)           # equations 14 and 19
 
-``state`` has everything, so a checkpoint of it is exact. It is always run on the teacher's and the student's maps together,
-with the BatchNorm statistics of that batch; it has no running ones. Layers and optimiser are those of the code that the paper
-builds on (Chan et al., IGAM, CVPR 2020); the paper itself gives none.
+``state`` is complete, so a checkpoint of it is exact. The discriminator always runs on the teacher's and the student's maps
+together, with the BatchNorm statistics of that batch; it has no running statistics. Layers and optimiser are those of the code
+that the paper builds on (Chan et al., IGAM, CVPR 2020); the paper itself gives none.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ _standardise = PerImage()
 
 @component()
 class Discriminator:
-    """Has ``layers`` 4x4 convolutions of stride 2 with ``width``, 2 ``width``, ... channels, BatchNorm, leaky ReLU; linear.
+    """Has ``layers`` 4x4 convolutions of stride 2 with ``width``, 2 ``width``, ... channels, BatchNorm and leaky ReLU, then a
+    linear layer.
 
-    Its input is one gradient map, scaled to mean 0 and l2 norm 1. It is updated every ``every`` steps of the student, by SGD at
+    Its input is one gradient map, scaled to mean 0 and l2 norm 1. It is updated every ``every`` steps of the student, by SGD with
     the student's learning rate; weight decay does not act on biases and BatchNorm.
     """
 
@@ -42,9 +43,9 @@ class Discriminator:
     weight_decay: NonNegativeFloat = 2e-4
 
     def start(self, shape: tuple[int, int, int], seed: int, name: str, like: Tensor) -> dict[str, dict[str, Tensor]]:
-        """Fresh state for maps of ``shape`` (C, H, W), of the dtype and on the device of ``like``; depends on seed, name.
+        """A new state for maps of ``shape`` (C, H, W), with the dtype and device of ``like``; depends on ``seed`` and ``name``.
 
-        He's normal initialisation, biases 0 (an assumption; BatchNorm takes the scale out again).
+        He's normal initialisation, biases 0 (an assumption; BatchNorm removes the scale again).
         """
         channels, *sides = shape
         weights: dict[str, Tensor] = {}
@@ -66,8 +67,8 @@ class Discriminator:
         return {"weights": weights, "momentum": {k: torch.zeros_like(w) for k, w in weights.items()}}
 
     def __call__(self, weights: dict[str, Tensor], maps: Tensor) -> Tensor:
-        """Logits [B, 2] of gradient maps [B, C, H, W] with respect to pixels in [0, 1]: student, teacher."""
-        h = _standardise(maps / 255)  # pixels in [0, 255], as the authors have them: sets what counts as no gradient
+        """Logits [B, 2], for student and teacher, of gradient maps [B, C, H, W] with respect to pixels in [0, 1]."""
+        h = _standardise(maps / 255)  # pixels in [0, 255], as in the authors' code: sets which gradients count as 0
         for i in range(self.layers):
             h = F.pad(h, (1, 1 + h.shape[3] % 2, 1, 1 + h.shape[2] % 2))  # TensorFlow's SAME
             h = F.conv2d(h, weights[f"conv{i}.weight"], weights[f"conv{i}.bias"], stride=2)

@@ -1,8 +1,8 @@
-"""Get Fooled for the Right Reason: saliency that follows an adversarially trained teacher's, and a curriculum over it.
+"""Get Fooled for the Right Reason: training that matches an adversarially trained teacher's saliency, with a curriculum.
 
-Every value is the paper's, or (marked "IGAM", "Madry", ...) of the public code that the paper builds on or cites, or is
-``assumed(value, reason)``. The appendix (TinyImageNet, Tables 10 to 12, single k) is not in the text, the authors published
-no training code, and their code for C&W and AutoAttack is not public.
+Every value is the paper's, or (marked "IGAM", "Madry", ...) from the public code that the paper builds on or cites, or is
+``assumed(value, reason)``. The appendix (TinyImageNet, Tables 10 to 12, single k) is not in our text of the paper. The authors
+published no training code, and their code for C&W and AutoAttack is not public.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from leanat.papers.saliency.scales import SCALES
 
 
 def unsaid(value: Any, source: str) -> Assumed:
-    """A value that is not in the paper, and whose it is."""
+    """A value that is not in the paper, with its source."""
     return assumed(value, f"not in the paper; {source}")
 
 
@@ -51,7 +51,7 @@ RECIPE = {
     "precision": unsaid("fp32", "double back-propagation is done in it"),
 }
 SALIENCY = {
-    "teacher": upstream("at"),  # section 6: PGD-7 on the same data, the same network; of the run's own seed
+    "teacher": upstream("at"),  # section 6: PGD-7, the same data and network; with the run's own seed
     "beta": 2,  # section 5: "we keep beta = 2 throughout the training"
     "of": assumed(
         "probability",
@@ -74,8 +74,9 @@ OF_A_CHECKPOINT = assumed(
 )
 GAMMA = {"cifar10": (10, 20), "cifar100": (10, 15), "tiny-imagenet": (OF_A_CHECKPOINT, OF_A_CHECKPOINT)}
 
-# The second phase: 15 epochs for each k, from 0.001 to 0.0001 over 75. Section 5: "the best model is achieved after training
-# with k = 50 and k = 70", chosen on test data, as the paper does. Stopping after k = 70 is 45 epochs of the same straight line.
+# The second phase: 15 epochs for each k, with learning rates from 0.001 to 0.0001 over 75 epochs. Section 5: "the best model is
+# achieved after training with k = 50 and k = 70", which the paper chose on test data. A stop after k = 70 is a stop after 45
+# epochs of the same straight line.
 KS = [90, 80, 70, 60, 50]
 FIRST_K = "section 4.1 says 'top 90 %' first and then 'starting from 100'; the figures call k = 100 the first phase"
 SCHEDULES = {
@@ -87,7 +88,7 @@ SCHEDULES = {
         "snapshots": [15, 30, 45],
     },
     "tiny-imagenet": {"ks": assumed(KS, "as CIFAR-10"), "epochs": assumed(75, "as CIFAR-10"), "lr_end": 0.0001},
-    "single k": {  # section 6, details in the appendix: no curriculum, the best k alone
+    "single k": {  # section 6, details in the appendix: no curriculum, only the best k
         "ks": [50],
         "epochs_each": 75,
         "epochs": assumed(75, "as many epochs without a curriculum as with it; the appendix is not in the text"),
@@ -106,8 +107,8 @@ UNIFORMLY = "'uniformly' is taken as a straight line over the phase"
 def training(
     cell: Cell, method: Any, recipe: Any, standardise: Assumed = EACH_IMAGE, augment: Assumed = AUGMENT
 ) -> dict[str, Any]:
-    """A spec: what all trainings share, and what one adds."""
-    # With images standardised one by one both alignments are 0 by construction (Euler): these networks are trained anew.
+    """A spec: the values that all trainings share, with those of one training."""
+    # If each image is standardised, both alignments are 0 by construction (Euler), so other networks are trained for these items.
     if cell["item"] in ("alignment", "bound"):
         standardise = assumed(
             "channel",
@@ -122,7 +123,7 @@ def training(
 
 
 def student(cell: Cell, terms: Mapping[str, Any], epochs: Any, lr: Assumed) -> dict[str, Any]:
-    """Clean training with the alignment losses; ``terms``: their fields that are not those of ``SALIENCY``."""
+    """Clean training with the alignment losses; ``terms``: the fields that differ from ``SALIENCY``."""
     loss = part("saliency", **(SALIENCY | terms))
     return training(cell, {"objective": loss}, {"epochs": epochs, "lr": lr})
 
@@ -133,7 +134,8 @@ def phase1(cell: Cell, **terms: Any) -> dict[str, Any]:
 
 
 def phase2(cell: Cell, start: str = "phase1", schedule: str | None = None, **terms: Any) -> dict[str, Any]:
-    """``start``: the run that it starts from. ``first_phase`` among the terms: where f_disc goes on (equations 14, 16)."""
+    """The second phase. ``start``: the run that it starts from; ``first_phase`` in ``terms``: the run whose f_disc is trained
+    further (equations 14, 16)."""
     planned = SCHEDULES[schedule or cell["data"]]
     own = {"gamma": GAMMA[cell["data"]][1], "first_phase": upstream("phase1"), "sign": SIGN}
     own |= {"ks": planned["ks"], "epochs_each": planned.get("epochs_each", 15)}
@@ -147,7 +149,7 @@ def phase2(cell: Cell, start: str = "phase1", schedule: str | None = None, **ter
 
 
 def igam(cell: Cell, teacher: str = "teacher_a") -> dict[str, Any]:
-    """Chan et al. 2020, the paper's ancestor, from TinyImageNet to CIFAR-10, as its code."""
+    """Chan et al. 2020, on which the paper builds, from TinyImageNet to CIFAR-10, as in its code."""
     terms = {
         "discriminator": SALIENCY["discriminator"]
         | {
@@ -171,7 +173,7 @@ def standard(cell: Cell) -> dict[str, Any]:
 
 
 def teacher(cell: Cell) -> dict[str, Any]:
-    """AT: PGD-7 of Madry et al., row of Tables 1 and 2, and the teacher."""
+    """AT: PGD-7 of Madry et al., a row of Tables 1 and 2, and the teacher."""
     madry, igam = "Madry's code", "IGAM's script for TinyImageNet"
     attack = part("pgd", threat=BALL, steps=7, step_size=unsaid(2 / 255, madry), start=unsaid("uniform", madry))
     recipe = {
@@ -189,7 +191,7 @@ def teacher(cell: Cell) -> dict[str, Any]:
 
 
 def teacher_a(cell: Cell) -> dict[str, Any]:
-    """Tables 3 and 4: adversarial training elsewhere, then fine-tuning on clean data.
+    """Tables 3 and 4: adversarial training on other data, then fine-tuning on clean data.
 
     Teacher A: from TinyImageNet to CIFAR-10 (section 6); C: from CIFAR-10 to CIFAR-100.
     """
@@ -204,7 +206,7 @@ def teacher_a(cell: Cell) -> dict[str, Any]:
     return run_spec | {"init": {"network": upstream("at", data=elsewhere), "frozen": frozen}}
 
 
-# TRADES, MART and AWP on WRN34-10, FAT on WRN32-10; as their authors' code (AWP's for AT).
+# TRADES, MART and AWP on WRN34-10, FAT on WRN32-10, as in their authors' code (for AWP its code for AT).
 ALL_FOUR = "the code of TRADES, MART, AWP, FAT"
 OF_ALL_FOUR = {"batch": unsaid(128, ALL_FOUR), "decays": unsaid("all", ALL_FOUR)}
 AFFINE = unsaid("channel", "the code of TRADES, MART, AWP, FAT has none or this fixed affine layer")
@@ -212,7 +214,7 @@ CROP4 = unsaid([part("crop", pad=4), "flip"], ALL_FOUR)
 
 
 def as_all_four(cell: Cell, method: Any, recipe: Any) -> dict[str, Any]:
-    """What the code of TRADES, MART, AWP and FAT has in common. Theirs counts epochs from 1, and the drops here from 0."""
+    """The common part of the code of TRADES, MART, AWP and FAT. Their epochs count from 1, the drops here from 0."""
     return training(cell, method, OF_ALL_FOUR | recipe, AFFINE, CROP4)
 
 
@@ -272,7 +274,7 @@ def free(cell: Cell) -> dict[str, Any]:
 
 WITHOUT = assumed(0, "Table 9 does not say whether the term is left out of both phases or of the second alone")
 NEW = assumed(None, "from the teacher there is no first phase that has trained f_disc: it is new")
-# Not run, cited numbers only: FNT, LAT, GAIRAT, CAT18, Dynamic AT, ATES, SADS, JARN-AT1, IAAT, and IGAM on CIFAR-100.
+# Not run, only their numbers are cited: FNT, LAT, GAIRAT, CAT18, Dynamic AT, ATES, SADS, JARN-AT1, IAAT, and IGAM on CIFAR-100.
 METHODS = {
     "standard": standard, "at": teacher, "teacher_a": teacher_a,
     "trades": trades, "mart": mart, "awp": awp, "fat": fat, "free": free,
@@ -290,20 +292,20 @@ METHODS = {
     "phase2_a": partial(phase2, start="phase1_a", teacher=upstream("teacher_a"), first_phase=upstream("phase1_a")),
     "igam": igam,
     "igam_b": partial(igam, teacher="at"),  # ours
-    # Ours: beta and gamma as the paper has them where a scale changes those of the others.
+    # Ours: with the paper's beta and gamma also at scales that change them for the other methods.
     "phase1_own": phase1,
     "phase2_own": partial(phase2, start="phase1_own", first_phase=upstream("phase1_own")),
 }  # fmt: skip
 
 
 def spec(cell: Cell, *, gamma: float | None = None, schedule: str | None = None) -> dict[str, Any]:
-    """``gamma`` and ``schedule`` (a key of ``SCHEDULES``) of the second phase; by default those of the cell's data."""
+    """The spec of a run. ``gamma``, ``schedule`` (a key of ``SCHEDULES``): of the second phase; default: those of the data."""
     changed = {"gamma": gamma, "schedule": schedule}
     return METHODS[cell["method"]](cell, **{k: v for k, v in changed.items() if v is not None})
 
 
 def choices(cell: Cell) -> Iterable[Choice]:
-    """What the paper leaves open that has no value in a spec."""
+    """What the paper leaves open, apart from the assumed values in specs."""
     method = cell.get("method", "")
     if method.startswith(("phase1", "phase2", "igam")):
         yield (
@@ -408,11 +410,11 @@ def choices(cell: Cell) -> Iterable[Choice]:
     )
 
 
-# -- attacks, of radius 8/255 (section 5)
+# -- attacks, with radius 8/255 (section 5)
 
 
 def pgd(count: Any, **more: Any) -> dict[str, Any]:
-    """PGD in steps of 2/255 from a random start."""
+    """PGD with steps of 2/255 from a random start."""
     code = "the authors' evaluation code"
     step, start = unsaid(2 / 255, code), unsaid("uniform", code)
     return part("pgd", threat=BALL, steps=count, step_size=step, start=start, **more)
@@ -437,15 +439,15 @@ SUITES = {
         "alarm": {"masking": {"threat": BALL, "limit": 256, "queries": 500}},  # ours
     },
     "ablations": FAST,  # Tables 3 to 6, 8, 9, figures
-    "curriculum": CURRICULUM,  # Figures 2, 3, 5: of snapshots too
-    # Figures 4 and 6; ours: localisation, alignment, bound.
+    "curriculum": CURRICULUM,  # Figures 2, 3, 5, also on snapshots
+    # Figures 4 and 6; ours: localisation, alignment, bound
     "maps": {"maps": {"measure": part("maps", examples=IMAGES, pictures=4, fgsm=FGSM, pgd=pgd(20))}},
     "losses": {"terms": {"measure": part("terms", teacher=upstream("at"))}},  # Table 7
-    # Ours beside main: BatchNorm with the statistics of 100 adversarial test images, as the authors' code evaluates.
+    # Ours, in addition to main: BatchNorm with the statistics of 100 adversarial test images, as in the authors' evaluation code
     "authors": BY_BATCH,
-    # Ours, the autopsy: both conventions of BatchNorm side by side.
+    # Ours, the autopsy: both conventions of BatchNorm side by side
     "conventions": CURRICULUM | {name: BY_BATCH[name] for name in ("clean_batch", "fgsm_batch", "pgd20_batch")},
-    # Text of section 5: more steps, restarts.
+    # The text of section 5: more steps, restarts
     "strength": {f"pgd{count}": {"attack": pgd(count)} for count in (20, 50, 70, 100)}
     | {"pgd20_10": {"attack": pgd(20, restarts=RESTARTS)}},
 }
@@ -465,14 +467,14 @@ LABELS = {
     "Non-Iterative Methods | NO": "Non-iterative methods, no curriculum",
     "Non-Iterative Methods | YES": "Non-iterative methods, curriculum",
 }  # fmt: skip
-ATTACKS = {  # as the paper's tables print them
+ATTACKS = {  # by their names in the paper's tables
     "Clean": "clean", "Nat.": "clean", "Natural": "clean", "FGSM": "fgsm", "PGD5": "pgd5", "PGD-5": "pgd5",
     "PGD10": "pgd10", "PGD-10": "pgd10", "PGD20": "pgd20", "PGD-20": "pgd20", "PGD-50": "pgd50", "PGD-70": "pgd70",
     "PGD-100": "pgd100", "C&W": "cw", "AA": "autoattack",
 }  # fmt: skip
 FIVE = ("Clean", "FGSM", "PGD-5", "PGD-10", "PGD-20")
 FIVE_OF_ABLATIONS = ("Nat.", "FGSM", "PGD5", "PGD10", "PGD20")  # Tables 3 to 6
-TABLE_1 = {  # *: WRN34-10; None: cited by the paper alone
+TABLE_1 = {  # *: WRN34-10; None: only cited by the paper
     "Iterative Methods | NO": {
         "AT(PGD-7)[3]": "at", "FNT[7]": None, "LAT[8]": None, "TRADES[27]*": "trades", "GAIRAT[16]": None,
         "AWP-AT[13]*": "awp", "MART[14]*": "mart",
@@ -496,7 +498,7 @@ def row(label: str, method: str, group: str = "", **more: Any) -> dict[str, Any]
 
 
 def printed_row(label: str, method: str, group: str = "", name: str | None = None) -> dict[str, Any]:
-    """A row of the paper's table, which calls it ``name``."""
+    """A row of the paper's table, whose name there is ``name``."""
     return row(label, method, group, published={"row": f"{group} | {name or label}" if group else label})
 
 
@@ -506,7 +508,7 @@ def ours(method: str, label: str | None = None) -> dict[str, Any]:
 
 
 def kinds(table: Mapping[str, Mapping[str, str | None]], *references: str) -> list[dict[str, Any]]:
-    """Rows of Tables 1 and 2, whose groups are kinds of methods, to be compared in one block; and ours."""
+    """Rows of Tables 1 and 2, whose groups are kinds of methods that are compared in one block; and our rows."""
     rows = []
     for group, methods in table.items():
         for label, method in methods.items():
@@ -534,7 +536,7 @@ def logged(term: str, name: str) -> list[dict[str, Any]]:
 SIGNS = column("signs of masking", "masking", better="low", published=None)
 PGD20_OF_BATCH = accuracy("PGD-20", "pgd20_batch", "batch statistics", suite="authors", published=None)
 FOUR = product(method=["standard", "at", "phase1", "phase2"])
-# Figures 2, 3 and 5 go on to k = 50 on CIFAR-100 too, where k = 70 is the best.
+# In Figures 2, 3 and 5 the curriculum ends at k = 50 also on CIFAR-100, where k = 70 is the best.
 GAMMAS = [
     {"data": data, "accuracy": attack, "gamma": gamma, "weight": f"γ = {gamma}"}
     | {"settings": {"gamma": gamma, "schedule": "cifar10"}}
@@ -551,7 +553,7 @@ EVERY_K = [
 
 WRN = {"model": "wrn32_10"}
 ON_CIFAR10, ON_CIFAR100 = WRN | {"data": "cifar10"}, WRN | {"data": "cifar100"}
-ONCE = {"demo": 1}  # seeds
+ONCE = {"demo": 1}  # number of seeds
 OF_CURRICULUM = {"base": WRN | {"method": "phase2"}, "suite": "curriculum", "metric": "{accuracy}"}
 accuracy_table = partial(ItemSpec, kind="table", base=ON_CIFAR10, suite="ablations", digits=1)
 maps_figure = partial(ItemSpec, kind="figure", base=ON_CIFAR10, suite="maps")
@@ -563,7 +565,7 @@ BARS = {"plot": "bars", "group": "column_label", "series": "method"}
 
 
 def teachers(elsewhere: str, first: str, here: str, second: str) -> list[dict[str, Any]]:
-    """Rows of Tables 3 and 4: OURS under two teachers, which the paper calls ``first`` and ``second``, and these."""
+    """Rows of Tables 3 and 4: OURS with two teachers, which the paper calls ``first`` and ``second``, and the teachers."""
     fine_tuned = f"{first}: adversarially trained on {elsewhere}, fine-tuned clean"
     return [
         printed_row(fine_tuned, "phase2_a", "Teacher", first),
@@ -653,7 +655,7 @@ ITEMS = {
         title="The curriculum, step by step (Figure 3)",
         caption="γ = 20 (CIFAR-10) and 15 (CIFAR-100). k = 100 is the model after the first phase. The paper says that PGD-20 is best at k = 50 and at k = 70; its bars are only in its picture.",
         rows=product(data=["cifar10", "cifar100"], accuracy=["natural", "pgd20"], settings={"schedule": "cifar10"}),
-        columns=EVERY_K, seeds={"demo": 3, "lite": 1},  # those of Table 1
+        columns=EVERY_K, seeds={"demo": 3, "lite": 1},  # the seeds of Table 1
         options=OVER_K | {"series": "accuracy", "panel": "data"}),
     "figure4": maps_figure(
         title="Saliency of students of two teachers (Figure 4)",

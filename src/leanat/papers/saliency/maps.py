@@ -1,4 +1,4 @@
-"""What the saliency paper measures on a finished network: its maps, where perturbations lie, alignment, terms of Table 7.
+"""The saliency paper's measures of a trained network: maps, location of perturbations, alignment, the terms of Table 7.
 
 Each is a measure of a suite: ``{measure: {maps: {...}}}`` beside the attacks.
 """
@@ -33,7 +33,7 @@ BATCH = 250
 
 
 def _batches(data: Data, examples: int | None, seed: int, batch: int):
-    """The first examples in steps, without augmentation."""
+    """The first examples in batches, as steps, without augmentation."""
     index = torch.arange(min(len(data), examples or len(data)), device=data.labels.device)
     for part in index.split(batch):
         x, y = data.batch(part, 0)
@@ -42,17 +42,17 @@ def _batches(data: Data, examples: int | None, seed: int, batch: int):
 
 @component("maps")
 class Maps:
-    """Saliency (equation 8), alignment (4 to 7), and the perturbations of two attacks, of the first test images.
+    """Saliency (equation 8), alignment (4 to 7), and the perturbations of two attacks, for the first test images.
 
     The numbers are means over the images, whether or not they are classified correctly:
 
-    saliency, fgsm, pgd           share (%) on the object of the absolute values of the saliency map and of the perturbations;
-                                  None without masks
+    saliency, fgsm, pgd           share (%) of the absolute values of the saliency map and of the perturbations that lies on the
+                                  object; None without masks
     area                          the object's own share (%) of the image; None without masks
     fgsm_size, pgd_size           mean |delta| in percent of eps
     alpha, alpha_plus, rho, jacobian   of the logits, see ``alignment``
-    within, constant, bound       of equation 5: the share (%) of images whose rho is at most alpha_plus; the least C with which
-                                  the equation holds for every image; the mean of alpha_plus + C / jacobian
+    within, constant, bound       for equation 5: the share (%) of images whose rho is at most alpha_plus; the smallest C for
+                                  which the equation holds for every image; the mean of alpha_plus + C / jacobian
 
     Pictures of the first ``pictures`` images: ``image``, ``saliency`` (absolute, summed over channels), ``fgsm`` and ``pgd``
     (the network's input), ``fgsm_delta`` and ``pgd_delta`` (|delta| / eps, so white is the largest allowed change).
@@ -109,7 +109,7 @@ class Maps:
 
 
 def bound(aligned: Alignment) -> dict[str, float]:
-    """Equation 5, rho <= alpha_plus + C / ||g||, against what is measured, [B]; see ``Maps``. C is 0 where none is needed."""
+    """Tests equation 5, rho <= alpha_plus + C / ||g||, on measured values [B]; see ``Maps``. C is 0 if none is needed."""
     lack = (aligned.rho - aligned.alpha_plus) * aligned.jacobian
     constant = lack.max().clamp(min=0)
     return {
@@ -121,9 +121,10 @@ def bound(aligned: Alignment) -> dict[str, float]:
 
 @component("terms")
 class Terms:
-    """Table 7: the mean cross-entropy ``ce`` on un-augmented training images, and the ``difference`` from the teacher's maps.
+    """Table 7: the mean cross-entropy ``ce`` on training images without augmentation, and the ``difference`` from the teacher's
+    maps.
 
-    ``difference`` is L_diff without gamma in the units of the authors' code: ||J_S - J_T||^2 for pixels in [0, 255], summed over
+    ``difference`` is L_diff without gamma, in the units of the authors' code: ||J_S - J_T||^2 for pixels in [0, 255], summed over
     a batch of 32 (see ``weight_of_difference``). The paper does not give its units. The network is in evaluation mode.
     """
 

@@ -1,4 +1,4 @@
-"""Get Fooled for the Right Reason (Sarkar et al., NeurIPS 2021): saliency that follows an adversarially trained teacher's.
+"""Get Fooled for the Right Reason (Sarkar et al., NeurIPS 2021): matches the saliency of an adversarially trained teacher.
 
     first = Saliency(teacher=Path("results/runs/<run>"), beta=2, gamma=10)
     second = Saliency(teacher, beta=2, gamma=20, ks=(90, 80, 70, 60, 50), epochs_each=15, first_phase=Path(first's run))
@@ -58,7 +58,7 @@ SIGNS = {"literal": 1, "corrected": -1}
 def saliency(net: nn.Module, x: Tensor, y: Tensor, of: str = "probability") -> Tensor:
     """J [B, C, H, W], the gradient of the true class's score with respect to the pixels (equations 8 and 9).
 
-    ``of``: probability (IGAM's code) or logit (the paper's Psi in equations 5 to 7). The network stays in its mode.
+    ``of``: "probability" (IGAM's code) or "logit" (the paper's Psi in equations 5 to 7). The network stays in its mode.
     """
     with torch.enable_grad():
         x = x.detach().requires_grad_()
@@ -68,7 +68,7 @@ def saliency(net: nn.Module, x: Tensor, y: Tensor, of: str = "probability") -> T
 def keep_top(maps: Tensor, k: float) -> Tensor:
     """J_{T,k}: the maps [B, C, H, W] with all but their ``k`` % of most salient pixels set to 0 (section 4.1).
 
-    A pixel's saliency is the sum of its channels' absolute values. What is kept is not rescaled.
+    A pixel's saliency is the sum of its channels' absolute values. The values that are kept are not rescaled.
     """
     size = maps.abs().sum(1).flatten(1)
     top = size.topk(max(1, round(size.shape[1] * k / 100)), dim=1).indices
@@ -76,10 +76,11 @@ def keep_top(maps: Tensor, k: float) -> Tensor:
 
 
 def load_teacher(folder: Path, statistics: str, n_classes: int, like: Tensor) -> nn.Module:
-    """The network of a run's folder, never to be trained, of the dtype and on the device of ``like``.
+    """The network of a run's folder, which is never trained, with the dtype and device of ``like``.
 
-    ``statistics``: its BatchNorm uses the "running" ones, or those of the current "batch", which are then not recorded. Raises
-    NetworkError (no such file, damaged, without a description) and ValueError (other classes than the student's).
+    ``statistics``: its BatchNorm uses the "running" statistics, or those of the current "batch", which are then not recorded.
+    Raises NetworkError if the file is missing, damaged or without a description, and ValueError if its number of classes is
+    not the student's.
     """
     path = folder / "model.safetensors"
     net, about = io.load(path, like.device)
@@ -92,9 +93,9 @@ def load_teacher(folder: Path, statistics: str, n_classes: int, like: Tensor) ->
 
 
 def load_discriminator(folder: Path, weights: dict[str, Tensor]) -> None:
-    """Puts the weights of f_disc that the run in ``folder`` ended with into ``weights``, in place.
+    """Copies the final weights of f_disc of the run in ``folder`` into ``weights``, in place.
 
-    Raises NetworkError: no such file, damaged, or f_disc of other layers or of images of another size.
+    Raises NetworkError if the file is missing or damaged, or if its f_disc has other layers or is for images of another size.
     """
     path = folder / "saliency.safetensors"
     tensors, _ = io.read(path)
@@ -116,18 +117,18 @@ class Saliency(Hook):
 
     teacher         folder of the teacher's run
     beta            weight of log f(J_T) + log(1 - f(J_S)), which the student lowers and the discriminator f raises. IGAM's
-                    code has half of it, since its cross-entropy is a mean over both terms. As there, the student also
-                    changes the first term, through the batch statistics that f takes over both kinds of maps
+                    code has half of it, since its cross-entropy is a mean over both terms. As in IGAM, the student also
+                    changes the first term, through f's batch statistics, which are over both kinds of maps
     gamma           weight of ||J_S - J_T||^2 as in the paper; see ``weight_of_difference``
     first_phase     phase 2: folder of the first phase's run, whose discriminator f_disc is trained further (equations 14 and
-                    16 name the same one); None: f_disc is new. Its momentum starts at 0, as the student's does
+                    16 have the same f_disc); None: f_disc is new. Its momentum starts at 0, like the student's
     warmup_epochs   epochs with the cross-entropy only (IGAM's code: 280,000 of 320,000 steps; the paper gives none)
-    ks              phase 2: the gradient of the cross-entropy is drawn to J_{T,k}, for ``epochs_each`` epochs for each k and
-                    to the end for the last, by a second discriminator and again with beta and gamma
+    ks              phase 2: the gradient of the cross-entropy is matched to J_{T,k}, by a second discriminator and again with
+                    beta and gamma, for ``epochs_each`` epochs for each k and to the end for the last
     align           phase 2: whether the terms of phase 1 are kept (Tables 5 and 6)
     sign            "literal": that gradient is matched to +J_{T,k} as printed in equation 18, although it points away
                     from J_S, which is matched to +J_T; "corrected": its negative is matched
-    of              what saliency is the gradient of: "probability" or "logit"
+    of              the score whose gradient is the saliency: "probability" or "logit"
     statistics      BatchNorm statistics of the teacher: "running", or "batch" as in IGAM's code
 
     Terms of weight 0 are not computed; without beta and gamma this is standard training. Double back-propagation is done in
@@ -162,11 +163,11 @@ class Saliency(Hook):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The pairs of maps that are matched; each has a discriminator."""
+        """The names of the pairs of maps that are matched; each pair has a discriminator."""
         return ("align",) * self.align + ("curriculum",) * bool(self.ks)
 
     def k(self, epoch: int) -> float:
-        """Percentage of the pixels of the teacher's saliency that are kept in this epoch."""
+        """The percentage of pixels of the teacher's saliency that are kept in this epoch."""
         return self.ks[min(epoch // self.epochs_each, len(self.ks) - 1)]
 
     # Objective
@@ -182,7 +183,7 @@ class Saliency(Hook):
         return sum(terms.values())
 
     def _terms(self, net: nn.Module, step: Step) -> dict[str, Tensor]:
-        """Terms of the loss, [B] each."""
+        """The terms of the loss, [B] each."""
         if self.name not in step.live:
             raise RuntimeError("saliency works only inside a training run, which holds its teacher and discriminators")
         memory, teacher = step.memory[self.name], step.live[self.name]
@@ -208,7 +209,7 @@ class Saliency(Hook):
         return terms
 
     def of_logits(self, z: Tensor, z_adv: Tensor, y: Tensor) -> Tensor:
-        """The cross-entropy alone: no other term is a function of the logits."""
+        """Only the cross-entropy, since no other term is a function of the logits."""
         return F.cross_entropy(z_adv, y, reduction="none")
 
     # Hook
@@ -248,11 +249,11 @@ class Saliency(Hook):
         return {f"{part}.{k}": w for part in self.parts if part in memory for k, w in memory[part]["weights"].items()}
 
     def columns(self, run: Run) -> dict[str, float]:
-        """Means over the epoch's examples for its row of the history: each term as it enters the loss, with its weight.
+        """Means over the epoch's examples for its row of the history: each term with its weight in the loss.
 
         The columns are ``loss_ce``, ``loss_align_robust``, ``loss_align_diff``, ``loss_curriculum_robust``,
         ``loss_curriculum_diff``, and ``cosine`` between the gradient of the cross-entropy, without a change of sign, and the
-        teacher's saliency. They are the same in every epoch, and nan where they were not computed.
+        teacher's saliency. All epochs have the same columns, with nan for terms that were not computed.
         """
         sums = run.memory[self.name]["sums"]
         return {
@@ -276,10 +277,10 @@ class Alignment(NamedTuple):
 
 
 def alignment(net: nn.Module, x: Tensor) -> Alignment:
-    """Alignment alpha (4), linearised robustness rho (6), binarised alignment (7) and the norm of g, of the logits.
+    """Alignment alpha (4), linearised robustness rho (6), binarised alignment (7) and the norm of g, for the logits.
 
     ``x`` [B, C, H, W] in [0, 1]. The network is in evaluation mode. This takes one backward pass per class. Both alignments are 0
-    for a network that standardises each image, as the authors' does: its logits do not change with the image's scale, so x is
+    for a network that standardises each image, like the authors': its logits do not change with the image's scale, so x is
     orthogonal to their gradients (Euler).
     """
     with eval_without_param_grad(net), torch.enable_grad():
@@ -300,6 +301,6 @@ def _along(x: Tensor, g: Tensor) -> Tensor:
 
 
 def localisation(maps: Tensor, mask: Tensor) -> Tensor:
-    """Share [B] of the maps' absolute values [B, C, H, W] that lies on the object, ``mask`` [B, H, W]; nan where all 0."""
+    """Share [B] of the maps' absolute values [B, C, H, W] that lies on the object, ``mask`` [B, H, W]; nan for maps of 0."""
     size = maps.abs().sum(1)
     return (size * mask).sum((1, 2)) / size.sum((1, 2))

@@ -1,4 +1,4 @@
-"""What each scale does to the settings of "Get Fooled for the Right Reason"."""
+"""What each scale changes for "Get Fooled for the Right Reason"."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from leanat.experiments.scales import cosine, scale_fields, set_fields
 from leanat.experiments.spec import merge, part
 
 OWN_WEIGHTS = ("phase1_own", "phase2_own")  # rows of ours that keep the paper's beta and gamma
-# Demo: so that so short a training learns and aligns.
+# For the demo: with these factors even so short a training learns and aligns.
 WEIGHT_FACTORS = {
     "phase1": {"beta": 0.025, "gamma": 500},
     "phase2": {"beta": 0.025, "gamma": 50},
@@ -20,7 +20,7 @@ WEIGHT_FACTORS = {
 
 
 def not_needed(cell: Cell) -> str | None:
-    """Why rows that are for the demo have no run where the images are real and the weights the paper's."""
+    """The reason why rows for the demo have no run at scales with real images and the paper's weights; None for other rows."""
     if cell.get("method") in OWN_WEIGHTS:
         return "at this scale every row has the paper's own weights"
     if cell.get("item") in ("localisation", "teachers"):
@@ -29,14 +29,14 @@ def not_needed(cell: Cell) -> str | None:
 
 
 class PaperScale(scales.Scale):
-    """Every value is the paper's; what is only to be seen on drawn shapes is left out."""
+    """Every value is the paper's; items that need drawn shapes are left out."""
 
     def skip(self, cell: Cell) -> str | None:
         return not_needed(cell)
 
 
 class Demo(scales.Demo):
-    """Drawn shapes of 16 x 16 in the place of photographs, two epochs for each k, larger weights of the alignment terms."""
+    """Drawn shapes of 16 x 16 instead of photographs, two epochs for each k, larger weights of the alignment terms."""
 
     def stand_in(self, cell: Cell) -> str:
         return "shapes10" if cell["data"] == "cifar10" else "shapes20"
@@ -53,7 +53,7 @@ class Demo(scales.Demo):
         method, lr = cell["method"], cosine(0.1, 0.3)
         if method not in OWN_WEIGHTS:
             spec = scale_fields(spec, **WEIGHT_FACTORS.get(method.partition("_")[0], {}))
-        spec = set_fields(spec, layers=3, width=8, warmup_epochs=4)  # of the discriminator; of IGAM
+        spec = set_fields(spec, layers=3, width=8, warmup_epochs=4)  # layers, width: the discriminator; warm-up: IGAM
         if method.startswith("phase2"):
             lr = part("linear", lr=0.01, lr_end=0.001)
         if method == "teacher_a":
@@ -96,9 +96,9 @@ class Demo(scales.Demo):
 
 
 class Lite(scales.Lite):
-    """CIFAR-10 alone, two epochs for each k; a teacher that needs TinyImageNet is left out."""
+    """Only CIFAR-10, two epochs for each k; the teacher that needs TinyImageNet is left out."""
 
-    fewer_epochs = (2 / 15, 2)  # Free-AT's 8 replays beside its teacher's passes
+    fewer_epochs = (2 / 15, 2)  # a low minimum: Free-AT, with 8 replays, is as long as AT
 
     def change(self, spec: dict[str, Any], cell: Cell) -> dict[str, Any]:
         spec = super().change(spec, cell)
@@ -119,7 +119,7 @@ class Lite(scales.Lite):
 
 
 class Cpu(scales.Cpu):
-    """The first phase against its teacher and standard training, at the paper's weights (phase1, autopsy)."""
+    """The first phase, compared with its teacher and standard training, with the paper's weights (phase1, autopsy)."""
 
     fewer_epochs = (0.12, 5)
 

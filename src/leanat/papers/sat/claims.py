@@ -1,4 +1,4 @@
-"""What the SAT paper claims, in our words, with the test of each claim; published/claims.csv has its wording and numbers."""
+"""The claims of the SAT paper in our words, each with its test; published/claims.csv has the paper's wording and numbers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import product
 from leanat.experiments.claim import Case, Claim, above_all, average, case, every, level, mean, mechanism, ordering
 
 CLASSES = ["plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
-SHARES = range(10, 100, 10)  # per cent of the classes or the examples that are attacked
+SHARES = range(10, 100, 10)  # percent of the classes or of the examples that are attacked
 DATA = ["CIFAR-10 | ResNet-18", "CIFAR-100 | ResNet-18", "ImageNet-200 | ResNet-50"]
 TARGETS = [
     "CIFAR-10 | CIFAR-10 | ResNet-18",
@@ -16,13 +16,13 @@ TARGETS = [
 ]
 TASKS = [f"{source} → {target}" for source, target in zip(["CIFAR-100", "IN-200", "IN-200"], TARGETS, strict=True)]
 ATTACKED = list(product(DATA, SHARES))
-WEIGHTS = {  # of the loss of the attacked examples, Figure 7
+WEIGHTS = {  # rules for the weight of the attacked examples' loss, Figure 7
     "vanilla": "vanilla | transferred",
     "balanced": "balanced | transferred",
     "over": "over-emphasised | S-CSAT",
 }
 TRANSFERRED = "on CIFAR-10 | CIFAR-10 | "
-MEASURES = "ESAT, other measures | CIFAR-10 | ResNet-18"  # of difficulty, in the supplement
+MEASURES = "ESAT, other measures | CIFAR-10 | ResNet-18"  # other measures of difficulty, in the supplement
 NAMED = {"scales": ("cpu", "lite", "paper"), "why": "the classes it names are those of CIFAR-10"}
 
 
@@ -31,7 +31,7 @@ def animals_above_vehicles(plane, car, bird, cat, deer, dog, frog, horse, ship, 
 
 
 def classes_without_at(column: str) -> Case:
-    """The classes of CIFAR-10 in Figure 3: ``entropy``, and as ``measured`` the clean accuracy."""
+    """The classes of CIFAR-10 in Figure 3 without adversarial training, in one column."""
     return case("figure3", column, **{name: f"{name}, accuracy without AT" for name in CLASSES})
 
 
@@ -61,7 +61,7 @@ def wider_on_cifar10(
     easiest_classes_in200, hardest_examples_c10, easiest_examples_c10, hardest_examples_c100, easiest_examples_c100,
     hardest_examples_in200, easiest_examples_in200,
 ):  # fmt: skip
-    """By how much hardest and easiest differ more there than on each other data set, for classes and for examples."""
+    """By how much the gap between hardest and easiest is larger on CIFAR-10 than on the others, for classes and for examples."""
     by_class, by_example = hardest_classes_c10 - easiest_classes_c10, hardest_examples_c10 - easiest_examples_c10
     return (
         by_class - (hardest_classes_c100 - easiest_classes_c100),
@@ -76,7 +76,7 @@ def transfer(task: str, share: int, *orders: str) -> Case:
 
 
 def random_and_hardest(share: int) -> Case:
-    """In transfer to each of the three tasks."""
+    """Random and hardest examples, in transfer to each of the three tasks."""
     tasks = dict(zip(("c10", "caltech", "flowers"), TASKS, strict=True))
     cells = {name: transfer(task, share, "random", "hardest") for name, task in tasks.items()}
     return {f"{order}_{name}": place for name, own in cells.items() for order, place in own.items()}
@@ -87,14 +87,14 @@ def weights(share: int, *names: str) -> Case:
 
 
 def here_and_there(share: int) -> Case:
-    """On the classes of CIFAR-100 that are not attacked, robust and clean, on those that are, and in transfer."""
+    """Accuracies on CIFAR-100's classes that are not attacked (robust and clean) and that are attacked, and in transfer."""
     here = robust_and_clean("figure7", vanilla=on_cifar100("B", "vanilla", share), over=on_cifar100("B", "over", share))
     on_a = case("figure7", "robust", **{f"{name}_on_a": on_cifar100("A", name, share) for name in WEIGHTS})
     return here | on_a | {f"{name}_there": place for name, place in weights(share, "vanilla", "over").items()}
 
 
 def on_cifar100(classes_of: str, name: str, share: int) -> str:
-    """The row of Figure 7 on the classes of A or B."""
+    """The row of Figure 7 for the classes of A or B."""
     return f"on {classes_of} | CIFAR-100 | @{classes_of} | {WEIGHTS[name].replace('transferred', 'CSAT')} | {share}"
 
 
@@ -110,7 +110,7 @@ def worse_here_better_there(
 
 
 def over_nearer_to_full(full, balanced, over):
-    """By how much ``full`` is above ``balanced``, less the distance of ``over`` from it, which is on either side."""
+    """How far ``full`` is above ``balanced``, minus its distance from ``over``, with both signs of that distance."""
     return full - balanced - (full - over), full - balanced + (full - over)
 
 

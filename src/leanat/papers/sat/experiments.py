@@ -1,6 +1,6 @@
 """On Adversarial Training without Perturbing all Examples (ICLR 2024): CSAT, ESAT, S-CSAT, S-ESAT; settings and figures.
 
-Every value is the paper's, or (marked "code") of the authors' public code, mlosch/SAT, or is ``assumed``.
+Every value is the paper's, or (marked "code") from the authors' public code, mlosch/SAT, or is ``assumed``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from leanat.experiments.paper import Cell, Choice, ItemSpec, Paper, product
 from leanat.experiments.spec import Upstream, assumed, merge, part, upstream
 from leanat.papers.sat.scales import SCALES
 
-ORDERS = ("hardest", "easiest", "random")  # in which A grows
+ORDERS = ("hardest", "easiest", "random")  # the orders in which A grows
 LABELS = {
     "preact_resnet18": "ResNet-18",
     "resnet50": "ResNet-50",
@@ -69,13 +69,13 @@ CIFAR = {
 }
 IMAGENET = {
     "pgd": pgd(l2(3.0), 7, 0.5, "none", use_best=True),
-    "fgsm": pgd(l2(3.0), 1, 3.75, "any_norm"),  # code; its noise of 6.0 is brought to a norm uniform in (0, eps)
+    "fgsm": pgd(l2(3.0), 1, 3.75, "any_norm"),  # code; its noise of 6.0 is scaled to a norm uniform in (0, eps)
     "linf10": pgd(LINF, 10, 0.8 / 255, "none", use_best=True),  # code; a comment beside this step calls it 2/255
     "linf7": pgd(LINF, 7, 2 / 255, "none", use_best=True),  # code
 }
 ATTACKS = {"cifar10": CIFAR, "cifar100": CIFAR, "imagenet200": IMAGENET}
 
-# -- hyper-parameters. Checks of early stopping are numbers of epochs done (code: its eval_freq is compared with epoch + 1).
+# -- hyper-parameters. Checks of early stopping are numbers of finished epochs (code: eval_freq is compared with epoch + 1).
 
 
 def steps(drops: list[int]) -> dict[str, Any]:
@@ -118,7 +118,7 @@ SETS: dict[str, dict[str, Any]] = {
     "flowers102": {
         "data": {"augment": IMAGENET_AUGMENT},
         "model": {"name": "resnet50_imagenet"},
-        # code; 500 and 750 iterations of 10 an epoch
+        # code; 500 and 750 iterations, 10 per epoch
         "recipe": {"epochs": 101, "batch": 102, "lr": steps([50, 75]), "weight_decay": 0.0001, "precision": "fp32"},
         "early_stop": stop([15, 51, 76, 100], AUTOATTACK_L2_3)
         | {
@@ -136,7 +136,7 @@ SETS: dict[str, dict[str, Any]] = {
             ),
         },
         "model": {"name": "resnet50_imagenet"},
-        # code; 9,550 and 14,325 iterations of 191 an epoch
+        # code; 9,550 and 14,325 iterations, 191 per epoch
         "recipe": {"epochs": 101, "batch": 128, "lr": steps([50, 75]), "weight_decay": 0.0001, "precision": "fp32"},
         "early_stop": stop([15, 51, 76, 100], AUTOATTACK_L2_3)
         | {"share": assumed(0.1, "section 4 says 10 %, 612 images; the authors' configurations have 1,000")},
@@ -146,7 +146,7 @@ TO_CIFAR = {  # section 4.3, transfer to small images; code; 7,800 and 11,700 it
     "recipe": {"epochs": 41, "lr": steps([20, 30])},
     "early_stop": {"checks": [5, 21, 31, 40]},
 }
-SOURCE = {  # where a network is transferred from: data and network
+SOURCE = {  # the source of a transfer: data and network
     "cifar10": ("cifar100", "preact_resnet18"),
     "svhn": ("cifar100", "preact_resnet18"),
     "flowers102": ("imagenet200", "resnet50"),
@@ -155,13 +155,13 @@ SOURCE = {  # where a network is transferred from: data and network
 
 # -- methods
 
-# Runs without AT (orange lines), which rank: equation 3 over all epochs; code: variants of the ranking ("alternative
-# metrics", section 3.3).
+# Runs without AT (orange lines), which compute the ranking: equation 3 over all epochs; code: variants of the ranking
+# ("alternative metrics", section 3.3).
 RANKINGS = {"entropy": ("entropy", None), "entropy_last10": ("entropy", 10), "error": ("error", None)}
 
 
 def members(of: str, order: str, **more: Any) -> dict[str, Any]:
-    """CSAT (section 4.1, ``of`` class) and ESAT (section 4.2, ``of`` example), by ``order``; see ``subset_run``."""
+    """The settings of CSAT (section 4.1, ``of`` class) or ESAT (section 4.2, ``of`` example); see ``subset_run``."""
     return {"of": of, "order": order} | more
 
 
@@ -186,10 +186,10 @@ SUBSETS: dict[str, dict[str, Any]] = {
     "esat_linf": members("example", "hardest", attack="linf10"),
     "s_esat_linf": members("example", "hardest", weights="increasing", attack="linf7"),
 }
-# One class of A: the cell's ``attacked``. Code: the single-class configurations weight A by 5 and B by 5/9
-# (config/cifar10/imbalanced_pgd7_A1). The last is of the authors' rebuttal, A = cat.
+# A is a single class, ``attacked`` of the cell. Code: the single-class configurations weight A by 5 and B by 5/9
+# (config/cifar10/imbalanced_pgd7_A1). The last method is from the authors' rebuttal, with A = cat.
 CLASSES = ("csat_classes", "csat_classes_balanced", "csat_trades")
-# Only the head is trained, on clean images (code): what was trained on the source, with the cell's own share and draw.
+# Transfers train only the head, on clean images (code). The values are the source's methods, with the cell's share and draw.
 TRANSFERS = {
     "transfer_at": "at",
     "transfer_none": "entropy",  # ours: no adversarial examples at all
@@ -207,19 +207,19 @@ CROSS_ENTROPY = part("cross_entropy", smoothing=0.0)
 
 
 def spec(cell: Cell, draw: int = 0, beta: float | None = None, network: Any = None) -> dict[str, Any]:
-    """What a run trains with. ``draw``: number of the random order; ``beta``: of TRADES; ``network``: in place of the usual one.
+    """The spec of a run. ``draw``: number of the random order; ``beta``: of TRADES; ``network``: replaces the usual network.
 
-    The cell says the size of A, ``share`` in percent, or its one class, ``attacked``.
+    The cell has the size of A, ``share`` in percent, or its single class, ``attacked``.
     """
     data, method = cell["data"], cell["method"]
     base = {
-        # code: inside the network; but rankings have none on CIFAR, and that of the images on ImageNet-200
+        # code: inside the network; but rankings have no standardisation on CIFAR, and that of the images on ImageNet-200
         "model": {"standardise": "channel"},
         "recipe": {
             "momentum": 0.9,  # code
-            "nesterov": False,  # code: torch's SGD with momentum and weight decay alone
+            "nesterov": False,  # code: torch's SGD with only momentum and weight decay
             "clip_value": None,
-            "drop_last": True,  # code: 390 iterations an epoch
+            "drop_last": True,  # code: 390 iterations per epoch
             "precision": precision(data, method),
         },
     }
@@ -229,7 +229,7 @@ def spec(cell: Cell, draw: int = 0, beta: float | None = None, network: Any = No
             run_spec = merge(run_spec, TO_CIFAR)
         run_spec |= transferred(data, TRANSFERS[method], draw)
     elif method in RANKINGS:
-        # "without AT" has 0 % at every check: the last epoch, as there is nothing to choose by
+        # "without AT" has 0 % robust accuracy at every check, so the last epoch is used
         run_spec |= {"early_stop": None, "method": ranking_run(method)}
     elif method == "at":  # full AT (grey lines)
         run_spec["method"] = {"objective": CROSS_ENTROPY, "attack": ATTACKS[data]["pgd"], "selector": "everything"}
@@ -243,8 +243,8 @@ def spec(cell: Cell, draw: int = 0, beta: float | None = None, network: Any = No
 
 
 def precision(data: str, method: str) -> Any:
-    """Code: no mixed precision for rankings on CIFAR, and on ImageNet-200 for S-ESAT, l_inf ESAT and S-CSAT, where it is
-    commented out; the ranking there has it.
+    """The precision. Code: no mixed precision for rankings on CIFAR, nor on ImageNet-200 for S-ESAT, l_inf ESAT and S-CSAT, where
+    it is commented out; the ranking on ImageNet-200 has it.
     """
     if data == "imagenet200" and method == "at":
         return assumed("fp32", "as the authors' ESAT; their configuration of full AT is not public")
@@ -272,7 +272,7 @@ def ranking_run(method: str) -> dict[str, Any]:
 
 
 def class_run(data: str, method: str, attacked: int, beta: float | None) -> dict[str, Any]:
-    """CSAT with one class (Figures 1 to 3)."""
+    """The method of CSAT with a single class (Figures 1 to 3)."""
     unsaid = "as the authors' other single-class trainings; the rebuttal does not say"
     rule = {"csat_classes_balanced": "balanced", "csat_trades": assumed("balanced", unsaid)}.get(method)
     return {
@@ -295,7 +295,8 @@ def subset_run(
     ranking: str = "entropy",
     network: str | None = None,
 ) -> dict[str, Any]:
-    """A is ``share`` % of the classes or examples: the first by ``order`` (hardest, easiest, random) of a ``ranking`` run."""
+    """The method with A = the first ``share`` % of classes or examples in the ``order`` hardest, easiest or random. The first two
+    come from a ``ranking`` run."""
     if order == "random":
         ordered = part("at_random", draw=draw)
     else:
@@ -307,7 +308,7 @@ def subset_run(
             adversary, "the rebuttal does not say; its first values, of .7 and 7.6 %, are like those of FGSM-RS"
         )
     objective = CROSS_ENTROPY
-    if attack == "trades":  # authors' rebuttal; on B, where x_adv is x, the divergence is BatchNorm's alone
+    if attack == "trades":  # authors' rebuttal; on B, where x_adv is x, the divergence comes only from BatchNorm
         between = "the authors' beta is between 12 and 6, by share; which where is not public: linear from 12 at 10 % to 6 at 90 %"
         objective = part("trades", beta=assumed(12 - 0.75 * (share - 10) / 10, between))
     return {
@@ -320,7 +321,7 @@ def subset_run(
 
 
 def ranked_by(ranking: str, network: str | None) -> Upstream:
-    """The run that ranks; in the authors' rebuttal it is of another network than the one that is trained."""
+    """The run that computes the ranking; in the authors' rebuttal with another network than the one that is trained."""
     if network is None:
         return upstream(ranking)
     layers = "two hidden layers of 512 units with BatchNorm; the rebuttal says MLP"
@@ -329,7 +330,7 @@ def ranked_by(ranking: str, network: str | None) -> Upstream:
 
 
 def transferred(data: str, source: str, draw: int) -> dict[str, Any]:
-    """Section 4.3: the early-stopped network of the source run is frozen, and a new head trained on clean images (code)."""
+    """Section 4.3: the early-stopped network of the source run is frozen, and a new head is trained on clean images (code)."""
     other, network = SOURCE[data]
     run = upstream(source, data=other, model=network, settings={"draw": draw} if source.endswith("random") else {})
     method = {"objective": CROSS_ENTROPY, "attack": "clean", "selector": "everything"}
@@ -337,7 +338,7 @@ def transferred(data: str, source: str, draw: int) -> dict[str, Any]:
 
 
 def choices(cell: Cell) -> Iterator[Choice]:
-    """What the paper leaves open and no value of a spec says."""
+    """What the paper leaves open, apart from the assumed values in specs."""
     data, model, method = cell.get("data"), cell.get("model"), cell.get("method")
     if model == "preact_resnet18":
         yield (
@@ -402,7 +403,7 @@ def choices(cell: Cell) -> Iterator[Choice]:
         )
 
 
-# -- attacks of the tests: on the 90 % of the test images that early stopping did not see; ``natural``: clean accuracy on the same
+# -- attacks of the tests, on the 90 % of the test images that early stopping did not use; ``natural``: their clean accuracy
 
 REST = assumed(
     0.1,
@@ -444,7 +445,7 @@ ONE_RUN = "one run in the paper; three of ours, without which no claim about sin
 THREE = assumed({"demo": 3, "cpu": 1, "paper": 3}, ONE_RUN)
 
 
-# Of the methods that attack some classes: B is theirs, and so are the images of the training that they are set against.
+# For methods that attack only some classes: accuracy on their classes B, also for the training that they are compared with.
 GAIN_ON_B = {
     "metric": "autoattack@B",
     "difference": True,
@@ -455,7 +456,7 @@ GAIN_ON_B = {
 
 
 def draws(paper: int, demo: int = 3) -> dict[str, Any]:
-    """How many random subsets of each size."""
+    """The number of random subsets of each size, by scale."""
     return {"draws": {"demo": demo, "lite": 1, "paper": paper}}
 
 
@@ -466,7 +467,7 @@ def per_share(**facts: Any) -> list[dict[str, Any]]:
 
 
 def by_order(where: dict[str, Any], prefix: str, count: int, demo: int = 3) -> list[dict[str, Any]]:
-    """Hardest, random, easiest first."""
+    """Rows for the orders hardest, random and easiest, for every size of A."""
     return [
         *per_share(**where, order="hardest", method=f"{prefix}_hardest"),
         *per_share(**where, order="random", method=f"{prefix}_random", **draws(count, demo)),
@@ -475,7 +476,7 @@ def by_order(where: dict[str, Any], prefix: str, count: int, demo: int = 3) -> l
 
 
 def of_class(view: str, metric: str, method: str) -> list[dict[str, Any]]:
-    """Rows of Figure 3, a class each."""
+    """Rows of Figure 3, one per class."""
     return [
         {
             "group": "",
@@ -491,7 +492,7 @@ def of_class(view: str, metric: str, method: str) -> list[dict[str, Any]]:
 
 
 def weights(view: str, where: dict[str, Any], at: str, methods: dict[str, str]) -> list[dict[str, Any]]:
-    """Rows of Figure 7; the text prints two values, at 10 % on CIFAR-10."""
+    """Rows of Figure 7; the paper's text prints two values, at 10 % on CIFAR-10."""
     all_rows = []
     for label, method in methods.items():
         rows = [
@@ -511,7 +512,7 @@ PRINTED_IN_TEXT = {"vanilla": "vanilla", "balanced": "balanced w_A = |B|/|A|"}
 
 
 def on(where: dict[str, Any]) -> dict[str, Any]:
-    """Data and suite, where all cells have one network."""
+    """Data and suite only, for figures in which all cells have the same network."""
     return {key: value for key, value in where.items() if key != "model"}
 
 
@@ -530,7 +531,7 @@ def variant(
     printed: Any = None,
     **more: Any,
 ) -> list[dict[str, Any]]:
-    """Rows of the supplement; ``printed``: the row of the published number, with its item where not the supplement's."""
+    """Rows of the supplement; ``printed``: the row of the published number, after its item if that is not the supplement."""
     published = None
     if printed is not None:
         item, _, row = printed.rpartition(": ")
@@ -542,7 +543,7 @@ def variant(
     return per_share(view=view, **where, kind=kind, method=method, metric=metric, published=published, **more)
 
 
-# Full adversarial training, and the two easiest and the two hardest classes alone.
+# Full adversarial training, and trainings that attack only one of the two easiest and the two hardest classes.
 AUTOPSY = [
     {"training": "full AT", "method": "at"},
     *({"training": CLASS_NAMES[k], "attacked": k, "method": "csat_classes_balanced"} for k in (1, 9, 3, 5)),

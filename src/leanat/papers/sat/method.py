@@ -1,4 +1,4 @@
-"""SAT (Losch et al., "On Adversarial Training without Perturbing all Examples", ICLR 2024): attack only a subset A.
+"""SAT (Losch et al., "On Adversarial Training without Perturbing all Examples", ICLR 2024): attacks only a subset A.
 
     chosen = RankedSubset(0.3, "example", ByEntropy(Path("results/runs/<run with MeanEntropy>"), "hardest"))
     Method(CrossEntropy(), PGD(L2(0.5), 7, 0.1, "none", use_best=True), SubsetWeights("increasing"), AttackOnlySubset(),
@@ -32,10 +32,10 @@ Members = Callable[[Data], Tensor]  # -> bool [N]
 
 @component("by_entropy")
 class ByEntropy:
-    """The order of the mean entropies (equation 3) that MeanEntropy measured in the run of folder ``ranking``.
+    """The order of the mean entropies (equation 3) that MeanEntropy has measured in the run of folder ``ranking``.
 
-    ``first``: "hardest", the highest entropy first, or "easiest", the reverse. A call raises ValueError for a file that is
-    missing, damaged, of another number of classes or examples, or not finite.
+    ``first``: "hardest", the highest entropy first, or "easiest", the reverse. A call raises ValueError if the file is missing
+    or damaged, or has another number of classes or examples, or values that are not finite.
     """
 
     ranking: File
@@ -66,7 +66,7 @@ class AtRandom:
 
 @component("classes")
 class NamedClasses:
-    """CSAT with named classes: A holds all their examples."""
+    """CSAT with named classes: A contains all their examples."""
 
     classes: Annotated[tuple[NonNegativeInt, ...], Predicate(distinct), Field(description="each once, from 0")]
 
@@ -109,14 +109,14 @@ class SubsetAttack(Hook):
         return {"members": inside, "classes": torch.tensor(wholly)}
 
     def report(self, run: Run) -> dict[str, Any]:
-        """Numbers for the run's metrics: the classes that lie wholly in A, and the share of the examples that are in A."""
+        """Numbers for the run's metrics: the classes that are completely in A, and the share of the examples that are in A."""
         memory = run.memory[self.name]
         classes = memory["classes"].nonzero().flatten().tolist()
         return {"classes_attacked": classes, "share_attacked": float(memory["members"].float().mean())}
 
 
 def members(run: Run) -> Tensor:
-    """A of this run, bool [N]. Raises ValueError where the method has no SubsetAttack."""
+    """A of this run, bool [N]. Raises ValueError if the method has no SubsetAttack."""
     if SubsetAttack.name not in run.memory:
         raise ValueError("budget only_members and selector weighted need the extra sat")
     return run.memory[SubsetAttack.name]["members"]
@@ -124,7 +124,7 @@ def members(run: Run) -> Tensor:
 
 @component("only_members")
 class AttackOnlySubset:
-    """Budget: the attack's own steps and step size in A, 0 in B, which PGD returns untouched (equation 2)."""
+    """Budget: the attack's own steps and step size in A, and 0 in B, whose images PGD returns unchanged (equation 2)."""
 
     def __call__(self, run: Run, step: Step) -> tuple[Tensor, Tensor]:
         attack, inside = run.method.attack, members(run)[step.index]
@@ -138,8 +138,8 @@ class SubsetWeights:
     """Selector: all examples, w_B = 1 in B and w_A in A (sections 3.2 and 4.3).
 
     balanced    w_A = |B| / |A|
-    increasing  w_A = (1 + 10 |A| / N) |B| / |A|: a factor of 2 at one tenth, 10 at nine, used for all task transfer.
-                The values between are the authors' code's ("weightedincreasing2to10")
+    increasing  w_A = (1 + 10 |A| / N) |B| / |A|: a factor of 2 at one tenth and 10 at nine tenths, used for all task
+                transfer. The values between are those of the authors' code ("weightedincreasing2to10")
 
     Raises ValueError if A or B is empty: w_A is then 0 or infinite.
     """
@@ -177,9 +177,9 @@ class MeanEntropy(Hook):
     """H-bar of every example and class (equation 3), computed during a training.
 
     As in the authors' code, the snapshots f_e are the predictions of the training's own forward passes (augmented images,
-    training mode). Two variants are theirs: the mean over only the ``last`` epochs (they tried 10), and ``measure`` "error", the
-    share of wrong predictions in place of the entropy. An example that was in no mini-batch of those epochs (drop_last) keeps
-    its last value from before them.
+    training mode). Their code has two variants: the mean over only the ``last`` epochs (they tried 10), and ``measure`` "error",
+    the share of wrong predictions instead of the entropy. An example that was in no mini-batch of those epochs (drop_last)
+    keeps its last value from before them.
     """
 
     measure: Literal["entropy", "error"]
@@ -201,7 +201,7 @@ class MeanEntropy(Hook):
             memory["before"][step.index] = now
 
     def arrays(self, run: Run) -> dict[str, np.ndarray]:
-        """Has ``example`` [N], the mean over the visits (nan where there was none), and ``class_`` [K], that over examples."""
+        """``example`` [N], the mean over an example's visits (nan without), and ``class_`` [K], the mean over its examples."""
         total, visits, before, labels = (
             run.memory[self.name][k].cpu() for k in ("total", "visits", "before", "labels")
         )

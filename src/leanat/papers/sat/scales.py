@@ -1,4 +1,4 @@
-"""What the scales do to SAT."""
+"""What each scale changes for SAT."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from leanat.experiments.spec import merge, part, plain
 ONE_SET = "one data set is enough to see the mechanism"
 REAL = "real data: no difficulty is planted"
 RANKINGS = ("entropy", "entropy_last10", "error")
-# By their number, so that a class stands in another's place by its number alone.
+# In the order of their indices: a shape replaces the class with the same index, and nothing else relates them.
 STAND_INS = ("square", "ring", "triangle", "cross", "disc", "star", "half-disc", "plus", "pentagon", "crescent")
 CLASSES = ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
 def stopped_by_pgd(spec: dict[str, Any], cell: Cell, eps: float, step_size: float) -> dict[str, Any]:
-    """Early stopping by PGD-20 in place of AutoAttack; runs that rank have none."""
+    """The spec with early stopping by PGD-20 instead of AutoAttack; runs that compute a ranking have no early stopping."""
     if cell["method"] in RANKINGS:
         return spec
     attack = part("pgd", threat=part("l2", eps=eps), steps=20, step_size=step_size, start="none")
@@ -26,7 +26,7 @@ def stopped_by_pgd(spec: dict[str, Any], cell: Cell, eps: float, step_size: floa
 
 
 def checked_after_drops(spec: dict[str, Any]) -> dict[str, Any]:
-    """The network is checked when it has trained an epoch at each learning rate, also where epochs are rounded."""
+    """Moves each check at a drop one epoch later, so that even with rounded epochs it follows an epoch at the new rate."""
     drops, stop = plain(spec["recipe"]["lr"]).get("steps", {}).get("drops", ()), plain(spec.get("early_stop"))
     if not stop or not isinstance(drops, (list, tuple)):
         return spec
@@ -34,7 +34,7 @@ def checked_after_drops(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 class PaperScale(scales.Scale):
-    """Every value as the paper has it."""
+    """Every value is the paper's."""
 
     def skip(self, cell: Cell) -> str | None:
         return REAL if cell.get("view") == "planted difficulty" else None
@@ -51,11 +51,11 @@ class Demo(scales.Demo):
         return {"cifar100": "shapes20", "svhn": "shapes20u"}.get(cell["data"], cell["data"])
 
     def epochs(self, cell: Cell) -> tuple[float, int]:
-        # the sources of Figures 7 and 8 do not learn in fewer where A is weighted and hard
+        # with fewer epochs the sources of Figures 7 and 8 do not learn if A is weighted and hard
         return (0.24, 48) if cell["data"] == "shapes20" else (0.05, 12)
 
     def radii(self, cell: Cell) -> dict[str, float]:
-        # at 0.4 hard classes, and two of three seeds of full adversarial training, do not learn in 12 epochs
+        # with factor 0.4 hard classes, and two of three seeds of full adversarial training, do not learn in 12 epochs
         return {"l2": 0.6}
 
     def change(self, spec: dict[str, Any], cell: Cell) -> dict[str, Any]:
@@ -105,7 +105,7 @@ class Demo(scales.Demo):
 
 
 class Lite(scales.Lite):
-    """CIFAR-10, and CIFAR-100 in Figures 7 and 8 alone; the shares 10, 30 and 50 %."""
+    """CIFAR-10, and CIFAR-100 only in Figures 7 and 8; the shares 10, 30 and 50 %."""
 
     fewer_epochs = (0.075, 15)  # transfers have the minimum
 
@@ -134,7 +134,7 @@ class Lite(scales.Lite):
 
 
 class Cpu(scales.Cpu):
-    """ESAT at three sizes (Figure 6), and the two hardest and the two easiest classes alone (Figure 2), which show levels."""
+    """ESAT at three sizes (Figure 6), and single classes, the two hardest and the two easiest (Figure 2), which show levels."""
 
     fewer_epochs = (0.06, 5)
 
