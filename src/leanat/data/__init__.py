@@ -1,4 +1,4 @@
-"""Data sets by name, on the device and augmented in batches, or streamed from files.
+"""Data sets by name. They are on the device and augmented in batches, or streamed from files.
 
     data = load("cifar10", "train", "/data", "cuda", seed=0, augment=Augmentation((Crop(4), Flip())))
     train, validation = split(data, 0.1, seed=0)
@@ -46,8 +46,8 @@ def load(
 ) -> TensorData | StreamedData:
     """A data set's ``part``, 'train' or 'test'. The test part is never augmented.
 
-    ``seed`` keys the augmentation; which examples a part holds never depends on it. ``n`` sets the number of drawn
-    images, for shapes alone. Raises DataError, one line, for unknown names and for missing or damaged files.
+    ``seed`` is the seed of the augmentation; the examples of a part do not depend on it. ``n`` sets the number of
+    images, only for drawn shapes. Raises DataError, one line, for unknown names and for missing or damaged files.
     """
     if part not in ("train", "test"):
         raise DataError(f"{name}: part is {part!r}, allowed: train, test")
@@ -86,7 +86,7 @@ def is_embedded(name: str) -> bool:
 def load_folder(
     path: str, device: torch.device | str = "cpu", channels: int = 3, size: int | None = None
 ) -> StreamedData:
-    """The images of any folder of class folders, to test on; see ``folders.own``. Raises DataError."""
+    """The images of any folder of class folders, for tests; see ``folders.own``. Raises DataError."""
     return _streamed(folders.own(path, channels, size), device, NONE, 0)
 
 
@@ -105,7 +105,7 @@ def _streamed(listing: folders.Listing, device: torch.device | str, augment: Aug
 
 
 def split(data: TensorData | StreamedData, fraction: float, seed: int) -> Split:
-    """The training part, and a class-balanced ``fraction`` of the examples as validation part, without augmentation."""
+    """Splits off a class-balanced ``fraction`` of the examples, without augmentation, as validation part."""
     validation, train = stratified(data.labels, fraction, seed, "validation")
     if not len(validation) or not len(train):
         raise DataError(f"{data.name}: a split of {fraction} of {len(data)} examples leaves a part empty")

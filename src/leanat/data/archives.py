@@ -1,6 +1,6 @@
 """Data sets that fit on the device: scikit-learn's digits, and CIFAR, SVHN and STL-10 from their official files.
 
-A file is read only after its MD5 sum matched the published one, above all the pickles of CIFAR.
+A file is read only if its MD5 sum matches the published one, which matters most for the pickles of CIFAR.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DIGITS_TRAIN = 600
 
 
 def files_of(name: str, part: str) -> list[tuple[str, str]]:
-    """(path under data_dir, MD5) of the files that a part of a data set is read from."""
+    """(path under data_dir, MD5) of each file from which a part of a data set is read."""
     from torchvision import datasets
 
     train = part == "train"
@@ -80,7 +80,7 @@ def tensor_data(images: np.ndarray | Tensor, labels: np.ndarray | Tensor, **own_
 
 
 def digits(part: str) -> TensorData:
-    """Handwritten digits 8x8 of scikit-learn, levels 0..16 spread over 0..255; 600 to train and 1,197 to test."""
+    """Handwritten digits 8x8 of scikit-learn, levels 0..16 scaled to 0..255; 600 to train and 1,197 to test."""
     levels, labels = _digits()
     images = np.round(levels.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
     whole = tensor_data(images, labels, **facts("digits", DIGITS))
@@ -90,7 +90,7 @@ def digits(part: str) -> TensorData:
 
 
 def _digits() -> tuple[np.ndarray, np.ndarray]:
-    """Levels [1797, 64] and labels, from scikit-learn's own file: importing it costs each job a second."""
+    """Levels [1797, 64] and labels, read from scikit-learn's file, since importing scikit-learn costs each job a second."""
     for folder in find_spec("sklearn").submodule_search_locations:
         file = Path(folder) / "datasets" / "data" / "digits.csv.gz"
         if file.is_file():
@@ -111,7 +111,7 @@ def cifar(name: str, part: str, data_dir: Path | str | None) -> TensorData:
 
 
 def cifar10_tenth(part: str, data_dir: Path | str | None) -> TensorData:
-    """A fixed tenth of CIFAR-10, the classes in equal share: 5,000 to train and 1,000 to test."""
+    """A fixed tenth of CIFAR-10 with equally many examples per class: 5,000 to train and 1,000 to test."""
     whole = cifar("cifar10", part, data_dir)
     index, _ = stratified(whole.labels, 0.1, 0, "tenth")
     return tensor_data(whole.images[index], whole.labels[index], **facts("cifar10-tenth", CIFAR10, "cifar10"))
@@ -124,11 +124,11 @@ def svhn(part: str, data_dir: Path | str | None) -> TensorData:
 
     source = loadmat(io.BytesIO(file))
     images = np.ascontiguousarray(source["X"].transpose(3, 2, 0, 1))
-    return tensor_data(images, source["y"].ravel() % 10, **facts("svhn", DIGITS))  # the file calls the digit 0 "10"
+    return tensor_data(images, source["y"].ravel() % 10, **facts("svhn", DIGITS))  # in the file digit 0 is 10
 
 
 def stl10(part: str, data_dir: Path | str | None) -> TensorData:
     """STL-10's labelled images 96x96: 5,000 to train and 8,000 to test."""
     images, labels = (np.frombuffer(file, np.uint8) for file in contents("stl10", part, data_dir))
-    images = np.ascontiguousarray(images.reshape(-1, 3, 96, 96).swapaxes(2, 3))  # the file holds columns first
+    images = np.ascontiguousarray(images.reshape(-1, 3, 96, 96).swapaxes(2, 3))  # the file has columns before rows
     return tensor_data(images, labels.astype(np.int64) - 1, **facts("stl10", STL10))

@@ -1,8 +1,8 @@
-"""Augmentation in batches: each image gets its own random numbers, and no Python runs per image.
+"""Augmentation in batches: each image gets its own random numbers, without a Python loop over images.
 
 A piece is a frozen dataclass whose call takes images [B, C, H, W], uint8 or float32 in [0, 1], and the Draws of those
-examples, and returns images of the same shape. What an example gets depends on (seed, epoch, index, view) alone, not on
-the batch it comes in. Pieces that only move pixels keep uint8.
+examples, and returns images of the same shape. The augmentation of an example depends only on (seed, epoch, index, view),
+not on its batch. Pieces that only move pixels keep uint8.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ def unit(x: Tensor) -> Tensor:
 
 
 def per_image(values: Tensor) -> Tensor:
-    """[B] -> [B, 1, 1, 1]"""
+    """Reshapes [B] to [B, 1, 1, 1]."""
     return values.view(-1, 1, 1, 1)
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Pieces applied one after the other; without pieces, none."""
+    """Pieces that are applied one after the other; no augmentation if there are none."""
 
     pieces: tuple[Piece, ...] = ()
 
     def __call__(self, x: Tensor, draws: Draws) -> Tensor:
-        """float32 [B, C, H, W] in [0, 1]; the same images inside autocast, where a selection asks for them, as outside."""
+        """float32 [B, C, H, W] in [0, 1]; the images are the same within autocast, as in selections, and outside."""
         with torch.autocast(x.device.type, enabled=False):
             for piece in self.pieces:
                 x = piece(x, draws)
@@ -54,7 +54,7 @@ NONE = Augmentation()
 
 @component("crop")
 class Crop:
-    """A window of the image's own size out of the image with ``pad`` black pixels round it."""
+    """A random window of the image's size from the image padded with ``pad`` black pixels on each side."""
 
     pad: Annotated[int, Ge(0), Field(description="0 or more pixels")]
 
@@ -76,7 +76,7 @@ class Flip:
 
 @component("cutout")
 class Cutout:
-    """A square of ``size`` pixels round a random pixel is overwritten; what lies outside the image is cut off.
+    """Overwrites a square of ``size`` pixels around a random pixel, as far as it is inside the image.
 
     DeVries and Taylor 2017. They fill with zero after normalisation, which is the channel mean here.
     """
@@ -95,7 +95,7 @@ class Cutout:
 
 @component("rotation")
 class Rotation:
-    """Turned about the centre by U(-degrees, degrees), black outside; sampled as torchvision's RandomRotation does."""
+    """Rotates by U(-degrees, degrees) about the centre, with black outside; sampled like torchvision's RandomRotation."""
 
     degrees: Annotated[float, Interval(ge=0, le=180)]
     mode: Literal["nearest", "bilinear"] = "nearest"
@@ -106,13 +106,13 @@ class Rotation:
 
 
 def rotate(x: Tensor, angle: Tensor, mode: str = "nearest") -> Tensor:
-    """float32 [B, C, H, W] turned counter-clockwise by ``angle`` [B] in radians about the centre."""
+    """float32 [B, C, H, W], rotated counter-clockwise by ``angle`` [B] in radians about the centre."""
     c, s, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
     return warp(x, torch.stack((torch.stack((c, -s, zero), 1), torch.stack((s, c, zero), 1)), 1), mode)
 
 
 def warp(x: Tensor, matrix: Tensor, mode: str = "nearest") -> Tensor:
-    """float32 [B, C, H, W]: the pixel at p of the result is that at matrix @ (p, 1) of the image, black outside.
+    """float32 [B, C, H, W]: pixel p of the result is the pixel at matrix @ (p, 1) of the image, black outside.
 
     ``matrix`` [B, 2, 3] acts on (column, row) in pixels, counted from the centre of the image.
     """
@@ -127,7 +127,7 @@ def warp(x: Tensor, matrix: Tensor, mode: str = "nearest") -> Tensor:
 
 @component("pixel_noise")
 class PixelNoise:
-    """U(-amplitude, amplitude) on every channel of every pixel, clipped to [0, 1] (saliency paper's lineage: 8/255)."""
+    """Adds U(-amplitude, amplitude) to every channel of every pixel, and clips to [0, 1] (IGAM's code: 8/255)."""
 
     amplitude: Probability
 
@@ -138,9 +138,9 @@ class PixelNoise:
 
 @component("random_resized_crop")
 class RandomResizedCrop:
-    """A box of random area and aspect, resized to the data set's image size; for streamed images, and first in line.
+    """A box of random area and aspect ratio, resized to the data set's image size; only as the first piece of streamed images.
 
-    Ten tries at a box that fits, else the largest central box whose aspect is allowed, as torchvision does.
+    Ten tries to find a box that fits, then the largest central box with an allowed aspect ratio, as in torchvision.
     """
 
     scale: tuple[Fraction, Fraction] = (0.08, 1.0)
@@ -152,11 +152,11 @@ class RandomResizedCrop:
                 raise ValueError(f"{name} {(least, most)}; allowed: least <= most")
 
     def tries(self, draws: Draws) -> Tensor:
-        """float32 [B, 10, 4] in [0, 1): area, aspect, row and column of ten tries."""
+        """float32 [B, 10, 4] in [0, 1): area, aspect ratio, row and column of ten tries."""
         return draws.uniform("random resized crop", 10, 4)
 
     def box(self, width: int, height: int, tries: list[list[float]]) -> tuple[int, int, int, int]:
-        """(left, top, right, bottom) in an image of that size, from one image's tries [10, 4]."""
+        """(left, top, right, bottom) of the box in an image of that size, from the tries [10, 4] of one image."""
         low, high = math.log(self.ratio[0]), math.log(self.ratio[1])
         for area, aspect, row, column in tries:
             area = width * height * (self.scale[0] + area * (self.scale[1] - self.scale[0]))

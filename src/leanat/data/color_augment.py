@@ -1,8 +1,8 @@
 """Colour augmentation in batches: colour jitter, lighting noise, and AutoAugment's policy for CIFAR.
 
-Brightness, contrast, saturation and sharpness are one operation, ``factor * x + (1 - factor) * base``, with another
-base each; invert, posterize, solarize, autocontrast and equalize are tables of 256 entries per channel; shear, translate
-and rotate are affine maps. So AutoAugment is three steps for the whole batch, whatever each image drew.
+Brightness, contrast, saturation and sharpness are one operation, ``factor * x + (1 - factor) * base``, with different
+bases; invert, posterize, solarize, autocontrast and equalize are tables of 256 entries per channel; shear, translate and
+rotate are affine maps. AutoAugment is therefore three steps for the whole batch, whatever the operation of each image.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from leanat.data.augment import per_image, unit, warp
 
 
 def grey(x: Tensor) -> Tensor:
-    """Luma [B, 1, H, W] by ITU-R 601-2; an image of one channel is its own."""
+    """Luma [B, 1, H, W] by ITU-R 601-2; an image of one channel is returned unchanged."""
     if x.shape[1] == 1:
         return x
     weights = constant((0.2989, 0.587, 0.114), torch.float32, x.device).view(1, 3, 1, 1)
@@ -33,9 +33,9 @@ def grey(x: Tensor) -> Tensor:
 
 @component("colour_jitter")
 class ColorJitter:
-    """Brightness, contrast and saturation by factors U(max(0, 1 - a), 1 + a), in an order drawn for each image.
+    """Changes brightness, contrast and saturation by factors U(max(0, 1 - a), 1 + a), in a random order for each image.
 
-    SAT and ACS's perceptual training: .25 each (their code; robustness library's defaults).
+    SAT and ACS's perceptual training use 0.25 for each (their code; the defaults of the robustness library).
     """
 
     brightness: NonNegativeFloat
@@ -50,9 +50,9 @@ class ColorJitter:
 
 
 def jitter(x: Tensor, factors: Tensor, order: Tensor) -> Tensor:
-    """float32 [B, C, H, W] in [0, 1] under the operations ``order`` [B, 3]; 0 brightness, 1 contrast, 2 saturation.
+    """float32 [B, C, H, W] in [0, 1] after the operations ``order`` [B, 3]; 0 brightness, 1 contrast, 2 saturation.
 
-    ``factors`` [B, 3] is indexed by operation. Equal to torchvision's functional on float images.
+    ``factors`` [B, 3] is indexed by operation. The result equals that of torchvision's functional on float images.
     """
     for operation in order.unbind(1):
         luma = grey(x)
@@ -63,18 +63,18 @@ def jitter(x: Tensor, factors: Tensor, order: Tensor) -> Tensor:
     return x
 
 
-# Of the pixels of ImageNet's training images in [0, 1] (fb.resnet.torch): standard deviations along the principal axes, and
-# these axes as columns, with a row per channel.
+# Principal components of the pixels of ImageNet's training images in [0, 1] (fb.resnet.torch): standard deviations along the
+# axes, and the axes as columns, with a row per channel.
 PCA_DEVIATIONS = (0.2175, 0.0188, 0.0045)
 PCA_AXES = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
 
 
 @component("lighting")
 class Lighting:
-    """AlexNet's colour noise (Krizhevsky et al. 2012, section 4.1): one colour is added to the whole image, then clipped.
+    """AlexNet's colour noise (Krizhevsky et al. 2012, section 4.1): adds one colour to the whole image, and clips.
 
-    It is the sum of the principal axes of ImageNet's colours, each times its standard deviation times N(0, ``deviation``).
-    For images of three channels.
+    The colour is the sum of the principal axes of ImageNet's colours, each times its standard deviation times a normal number
+    with standard deviation ``deviation``. For images of three channels.
     """
 
     deviation: NonNegativeFloat
@@ -90,7 +90,7 @@ BLENDS = ("Brightness", "Contrast", "Color", "Sharpness")
 TABLES = ("Invert", "Posterize", "Solarize", "AutoContrast", "Equalize")
 OPERATIONS = (*GEOMETRY, *BLENDS, *TABLES)
 
-# Cubuk et al. 2019, Table 7: the best policy on CIFAR-10, (operation, probability, magnitude of ten) twice per policy.
+# Cubuk et al. 2019, Table 7: the best policy on CIFAR-10, twice (operation, probability, magnitude of ten) per sub-policy.
 CIFAR_POLICY = """
 Invert .1 7 Contrast .2 6        | Rotate .7 2 TranslateX .3 9       | Sharpness .8 1 Sharpness .9 3
 ShearY .5 8 TranslateY .7 9      | AutoContrast .5 8 Equalize .9 2   | ShearY .2 7 Posterize .3 7
@@ -114,15 +114,15 @@ def policy() -> tuple[Tensor, Tensor, Tensor]:
 
 @cache
 def _policy(size: int, device: torch.device) -> tuple[Tensor, ...]:
-    """The policies and their amounts on the device, put there once."""
+    """The sub-policies and the amounts of their magnitudes on the device, cached."""
     return tuple(t.to(device) for t in (*policy(), amounts(size)))
 
 
 def amounts(size: int) -> Tensor:
-    """float64 [14, 10]: what each operation's magnitudes 0 to 9 mean (the paper's Table 6, on torchvision's scale).
+    """float64 [14, 10]: the amounts for each operation's magnitudes 0 to 9 (the paper's Table 6, on torchvision's scale).
 
-    Slopes for shear, pixels for translation, degrees for rotation, factors less one for blends, bits for posterize, a
-    threshold on 0..255 for solarize. Geometry and blends take either sign.
+    They are slopes for shear, pixels for translation, degrees for rotation, factors minus one for blends, bits for posterize,
+    and a threshold on 0..255 for solarize. Geometry and blends take either sign.
     """
     shear, blend, zero = torch.linspace(0, 0.3, 10), torch.linspace(0, 0.9, 10), torch.zeros(10)
     shift, turn = torch.linspace(0, 150 / 331 * size, 10).floor(), torch.linspace(0, 30, 10)
@@ -134,7 +134,7 @@ def amounts(size: int) -> Tensor:
 class AutoAugment:
     """AutoAugment's policy for CIFAR (Cubuk et al. 2019): one of 25 pairs of operations per image, on 256 levels.
 
-    ``fill``: of 256, what comes in from outside where an image is sheared, shifted or turned (128 in DIHCL's code).
+    ``fill``: the level, of 256, that comes in from outside a sheared, shifted or rotated image (128 in DIHCL's code).
     """
 
     fill: Annotated[int, Interval(ge=0, le=255)] = 0
@@ -154,15 +154,15 @@ class AutoAugment:
 
 
 def operate(x: Tensor, operation: Tensor, value: Tensor, on: Tensor, fill: int = 0) -> Tensor:
-    """Each image of ``x`` [B, C, H, W] under its own operation [B] of OPERATIONS and its value [B], where ``on`` [B].
+    """Applies to each image of ``x`` [B, C, H, W] for which ``on`` [B] its own operation [B] of OPERATIONS with its value [B].
 
-    ``x`` is float32 with whole values 0..255, and so is the result: equal to torchvision's functional on uint8. Geometry
-    fills with ``fill``.
+    ``x`` and the result are float32 with whole values 0..255; the result equals that of torchvision's functional on uint8.
+    Geometry fills with ``fill``.
     """
     x, blends, tables = x.clone(), len(GEOMETRY), len(GEOMETRY) + len(BLENDS)
     functions = (lambda x, *rest: _move(x - fill, *rest) + fill, _blend, _look_up)
     kind = torch.where(on, (operation >= blends).long() + (operation >= tables), len(functions))
-    # The only wait for the device; doing everything to every image would cost three times as much on a CPU.
+    # The only wait for the device; applying every operation to every image would take three times as long on a CPU.
     counts = F.one_hot(kind, len(functions) + 1).sum(0).tolist()
     for function, here in zip(functions, kind.argsort(stable=True).split(counts), strict=False):
         if len(here):
@@ -180,7 +180,7 @@ def _move(x: Tensor, operation: Tensor, value: Tensor) -> Tensor:
 
     height, width = x.shape[2:]
     shear_x, shear_y, turn = only("ShearX"), only("ShearY"), only("Rotate") * (math.pi / 180)
-    # Shears leave the top left corner where it is, so about the centre they also shift.
+    # Shears keep the top left corner in its place; relative to the centre they therefore also shift.
     across = torch.stack((turn.cos(), shear_x - turn.sin(), shear_x * (height / 2) - only("TranslateX")), 1)
     down = torch.stack((shear_y + turn.sin(), turn.cos(), shear_y * (width / 2) - only("TranslateY")), 1)
     return warp(x, torch.stack((across, down), 1))
@@ -220,7 +220,7 @@ def _look_up(x: Tensor, operation: Tensor, value: Tensor) -> Tensor:
 
 
 def _equalized(pixels: Tensor, levels: Tensor) -> Tensor:
-    """Tables [B, C, 256] that even out the histogram of ``pixels`` [B, C, n], by Pillow's rule."""
+    """Tables [B, C, 256] that equalise the histogram of ``pixels`` [B, C, n], by Pillow's rule."""
     counts = torch.zeros(*pixels.shape[:2], 256, dtype=torch.long, device=pixels.device)
     counts.scatter_add_(2, pixels, torch.ones((), dtype=torch.long, device=pixels.device).expand_as(pixels))
     brightest = counts.gather(2, pixels.amax(2, keepdim=True))

@@ -1,4 +1,4 @@
-"""What is known of each data set before a file is read, and the one error that missing or damaged data raise."""
+"""The facts about each data set that are known before a file is read, and the error for missing or damaged data."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 
 class DataError(ValueError):
-    """Data are missing, damaged or asked for wrongly; the message is one line: what, where expected, how to get it."""
+    """Data are missing, damaged or requested wrongly; the message is one line: what, where expected, how to get it."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Facts:
-    """A data set's name, the size of its square images, and the channel statistics a network normalises with."""
+    """A data set's name, the size of its square images, and the channel statistics by which networks normalise."""
 
     name: str
     image_size: int
@@ -25,8 +25,8 @@ class Facts:
         return len(self.class_names)
 
 
-# (image size, mean, standard deviation), as in the code of the papers or, where they have none, of the training set.
-# CIFAR-10: ACS, SAT and CORDS give the mean over images of each image's own deviation, (.2023, .1994, .2010); the
+# (image size, mean, standard deviation), from the code of the papers or, if it has none, from the training set.
+# CIFAR-10: ACS, SAT and CORDS give the mean over images of each image's deviation, (.2023, .1994, .2010); the
 # deviation over all pixels is (.2470, .2435, .2616). CIFAR-100: CORDS. SVHN: ACS. Folders of photographs: ImageNet's.
 STATISTICS: dict[str, tuple[int, tuple[float, ...], tuple[float, ...]]] = {
     "digits": (8, (0.305,), (0.376,)),
@@ -41,7 +41,7 @@ STATISTICS: dict[str, tuple[int, tuple[float, ...], tuple[float, ...]]] = {
 
 
 def facts(name: str, class_names: tuple[str, ...], statistics: str | None = None, image_size: int = 0) -> dict:
-    """The keyword arguments of Facts; ``statistics`` names the row of STATISTICS where it is not ``name``."""
+    """The keyword arguments of Facts; ``statistics``: the row of STATISTICS, if it is not ``name``."""
     size, mean, std = STATISTICS[statistics or name]
     return {
         "name": name,

@@ -1,4 +1,4 @@
-"""Photographs in folders: which files make up each part of a data set, and their labels; nothing is decoded here."""
+"""Photographs in folders: the files of each part of a data set, and their labels; no image is decoded here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STREAMED = ("mini-imagenet", "tiny-imagenet", "caltech256", "flowers102", "image
 SUFFIXES = (".jpeg", ".jpg", ".png")
 
 # ASSUMPTION: the 12 super-classes of ImageNet-12 (ACS, Table 2) were never published. These are the nine of Restricted
-# ImageNet (Tsipras et al. 2019) and three more in its manner, as ranges of WordNet numbers, both ends included.
+# ImageNet (Tsipras et al. 2019) and three more of the same kind, as ranges of WordNet numbers, both ends included.
 IMAGENET12 = {
     "dog": ("n02085620", "n02113978"),
     "cat": ("n02123045", "n02124075"),
@@ -41,19 +41,19 @@ IMAGENET12 = {
     "spider": ("n01773157", "n01775062"),
     "fungus": ("n12985857", "n13054560"),
 }
-# SAT's lists were never published; 191 mini-batches of 128 and 6,122 test images (its code) say 80 / 20.
+# SAT's lists were never published; 191 mini-batches of 128 and 6,122 test images (its code) imply 80 / 20.
 CALTECH_TEST = 0.2
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of one part with their labels int64 [N], and what is known of the set."""
+    """The files of one part with their labels int64 [N], and the facts about the data set."""
 
     files: tuple[str, ...]
     labels: Tensor
     facts: dict
     resize: int  # the shorter side before the central crop
-    ignored: tuple[str, ...] = ()  # files beside the images that are none, but for hidden ones
+    ignored: tuple[str, ...] = ()  # other files beside the images, except hidden ones
 
     def of(self, index: Tensor) -> Listing:
         files = tuple(self.files[i] for i in index.tolist())
@@ -62,7 +62,7 @@ class Listing:
 
 @cache
 def say_ignored(name: str, ignored: tuple[str, ...]) -> None:
-    """One line, once for each set: how many files of which kinds are passed over."""
+    """Logs one line, once for each data set, with the numbers and suffixes of the files that are ignored."""
     if ignored:
         kinds = Counter(Path(file).suffix.lower() or "no suffix" for file in ignored)
         counts = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common(5))
@@ -74,7 +74,7 @@ def say_ignored(name: str, ignored: tuple[str, ...]) -> None:
 
 @cache
 def imagenet200() -> tuple[str, ...]:
-    """The 200 classes of ImageNet-A, which SAT's ImageNet-200 consists of."""
+    """The 200 classes of ImageNet-A, which are those of SAT's ImageNet-200."""
     lines = package_files("leanat.data").joinpath("imagenet200.txt").read_text().splitlines()
     return tuple(line for line in lines if line and not line.startswith("#"))
 
@@ -104,12 +104,12 @@ def listing(name: str, part: str, data_dir: Path | str | None) -> Listing:
 
 
 def hidden(name: str) -> bool:
-    """Whether a program left it in a folder for itself: .ipynb_checkpoints, .DS_Store, ._photo.png, __MACOSX."""
+    """Whether a program has left this name for its own use: .ipynb_checkpoints, .DS_Store, ._photo.png, __MACOSX."""
     return name.startswith(".") or name in ("__MACOSX", "__pycache__")
 
 
 def entries(name: str, folder: Path, folders: bool) -> list[str]:
-    """Sorted names of the sub-folders, or of the images, in ``folder``; hidden ones are skipped."""
+    """Sorted names of the sub-folders (``folders``) or of the images in ``folder``, without hidden ones."""
     if not folder.is_dir():
         raise DataError(
             f"{name}: folder {folder} is missing; put the data set there (leanat data lists what is expected)"
@@ -121,9 +121,9 @@ def entries(name: str, folder: Path, folders: bool) -> list[str]:
 
 
 def others(folder: Path, beside_folders: bool = False) -> list[str]:
-    """Sorted paths of all that is in ``folder`` and is no image, without hidden files and folders.
+    """Sorted paths of everything in ``folder`` that is not an image, without hidden files and folders.
 
-    ``beside_folders``: of all that is no folder instead, for a folder that should hold class folders only.
+    ``beside_folders``: of everything that is not a folder instead, for folders that should only contain class folders.
     """
     with os.scandir(folder) as inside:
         visible = [e for e in inside if not hidden(e.name)]
@@ -133,7 +133,7 @@ def others(folder: Path, beside_folders: bool = False) -> list[str]:
 
 
 def _photographs(name: str, root: Path, groups: dict[str, list[str]] | None, inner: str = "") -> Listing:
-    """Images of ``root/<folder>/inner``; a class for each folder, or for each group of folders."""
+    """The images in ``root/<folder>/inner``; each folder, or each group of folders, is a class."""
     groups = groups if groups is not None else {folder: [folder] for folder in entries(name, root, folders=True)}
     if len(groups) < 2:
         raise DataError(
@@ -160,7 +160,7 @@ def _photographs(name: str, root: Path, groups: dict[str, list[str]] | None, inn
 
 
 def _imagenet(name: str, part: str, root: Path) -> Listing:
-    # Classes are those of the training folder, so that both parts number them alike.
+    # The classes are those of the training folder, so that both parts number them in the same way.
     present = entries(name, root / "train", folders=True) if name != "imagenet200" else []
     match name:
         case "imagenet":
@@ -185,7 +185,7 @@ def _tiny(part: str, root: Path) -> Listing:
     notes = root / "val" / "val_annotations.txt"
     if not notes.is_file():
         raise DataError(f"{name}: {notes} is missing")
-    text = notes.read_text(encoding="utf-8", errors="surrogateescape")  # bytes that are no name are names of no file
+    text = notes.read_text(encoding="utf-8", errors="surrogateescape")  # invalid bytes give a name that no file has
     rows = [line.split("\t")[:2] for line in text.splitlines() if line]
     if not rows:
         raise DataError(f"{name}: {notes} names no image")
@@ -200,14 +200,14 @@ def _tiny(part: str, root: Path) -> Listing:
 
 
 def _present(name: str, paths: list[str]) -> tuple[str, ...]:
-    """The paths of a list that comes with a data set. Raises DataError where one is no file."""
+    """The paths of a list that comes with a data set. Raises DataError if one of them is not a file."""
     if absent := [path for path in paths if not os.path.isfile(path)]:
         raise DataError(f"{name}: {len(absent)} of {len(paths)} images are missing, the first is {absent[0]}")
     return tuple(paths)
 
 
 def _flowers(part: str, root: Path) -> Listing:
-    """Oxford Flowers-102 as SAT uses it: the official training part to train, the official validation part to test."""
+    """Oxford Flowers-102 as in SAT: the official training part for training, the official validation part for tests."""
     labels_file, parts_file = map(io.BytesIO, contents("flowers102", part, root))
     from scipy.io import loadmat
 
@@ -219,9 +219,9 @@ def _flowers(part: str, root: Path) -> Listing:
 
 
 def check_counts(name: str, data_dir: Path | str | None, expected: Mapping[str, int]) -> None:
-    """Raises DataError, one line, where classes or images are not as many as ``expected`` says: {classes, train, test}.
+    """Raises DataError, one line, if the numbers of classes or images are not ``expected``: {classes, train, test}.
 
-    Only names of files are read. A set that is approximate (``about: true`` among ``expected``) may differ by a tenth.
+    Only names of files are read. The numbers of an approximate set (``about: true`` in ``expected``) may differ by a tenth.
     """
     parts = {part: listing(name, part, data_dir) for part in ("train", "test")}
     counts = {"classes": len(parts["train"].facts["class_names"])} | {k: len(v.files) for k, v in parts.items()}
@@ -230,7 +230,7 @@ def check_counts(name: str, data_dir: Path | str | None, expected: Mapping[str, 
 
 
 def other_counts(counts: Mapping[str, int], expected: Mapping[str, int]) -> str:
-    """Says where ``counts`` differ from ``expected``, for an approximate set by more than a tenth; empty if nowhere."""
+    """The differences of ``counts`` from ``expected``, in words, for an approximate set those above a tenth; empty if none."""
     slack = 0.1 if expected.get("about") else 0.0
     wrong = [k for k, n in counts.items() if abs(n - expected[k]) > slack * expected[k]]
     differences = ", ".join(f"{k} {counts[k]:,} in place of {expected[k]:,}" for k in wrong)
@@ -240,12 +240,12 @@ def other_counts(counts: Mapping[str, int], expected: Mapping[str, int]) -> str:
 def own(path: str, channels: int = 3, size: int | None = None) -> Listing:
     """Any folder of class folders of images, ``folder:PATH``; classes are numbered in the order of their sorted names.
 
-    ``size``: side of the square that a network takes; None: the images' own, where all are squares of one size, else 224.
-    The shorter side is resized to ``size`` (from 128 on to 256/224 of it, as is usual for ImageNet), and the central square
-    taken. Mean and standard deviation are ImageNet's. Raises DataError.
+    ``size``: side of the square that a network takes; None: that of the images if all are squares of one size, else 224.
+    The shorter side is resized to ``size`` (from 128 on to 256/224 of it, as usual for ImageNet), and the central square is
+    used. Mean and standard deviation are ImageNet's. Raises DataError.
     """
     root, name = Path(os.path.expanduser(path)), f"folder:{path}"
-    if not path or not root.is_dir():  # an empty name would be this folder
+    if not path or not root.is_dir():  # an empty name would be the working folder
         raise DataError(f"{name}: no such folder; a folder with a folder of images for each class is expected")
     photographs = _photographs(name, root, None)
     same = _size(name, photographs.files)
@@ -260,7 +260,7 @@ def own(path: str, channels: int = 3, size: int | None = None) -> Listing:
 
 
 def _size(name: str, files: tuple[str, ...]) -> int | None:
-    """The side of all images, if they are squares of one size; only headers are read."""
+    """The side of the images if all are squares of one size, else None; only headers are read."""
     from PIL import Image
 
     sizes = set()

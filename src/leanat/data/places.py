@@ -1,4 +1,4 @@
-"""Where each data set is expected, what is there, and the explicit download."""
+"""The place where each data set is expected, what is there, and the download on request."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from leanat.data.folders import imagenet200
 from leanat.data.redundant import NAMES as REDUNDANT
 from leanat.data.shapes import is_shapes
 
-DOWNLOADS = {  # torchvision's class of each
+DOWNLOADS = {  # torchvision's class for each data set
     "cifar10": "CIFAR10", "cifar100": "CIFAR100", "svhn": "SVHN", "stl10": "STL10", "flowers102": "Flowers102",
     "caltech256": "Caltech256",
 }  # fmt: skip
 EMBEDDED = ("digits", *REDUNDANT, "shapes10", "shapes12", "shapes20")
 NAMES = (*EMBEDDED, *DOWNLOADS, "tiny-imagenet", "mini-imagenet", "imagenet", "imagenet200", "imagenet12")
 
-# Folders that must be there, beside the files with published checksums.
+# Folders that must exist, in addition to the files with published checksums.
 _FOLDERS = {
     "flowers102": ("flowers-102/jpg",),
     "caltech256": ("caltech256/256_ObjectCategories",),
@@ -32,7 +32,7 @@ _FOLDERS = {
 }
 
 
-# Where each set that is not downloaded here comes from, and how it is laid out.
+# The source and layout of each data set that is not downloaded here.
 _IMAGENET = (
     "ILSVRC2012 of https://image-net.org (registration): ILSVRC2012/train and ILSVRC2012/val, a folder of images for each "
     "of the 1,000 WordNet numbers"
@@ -68,7 +68,7 @@ def is_data_set(name: str) -> bool:
 
 
 def survey(data_dir: Path | str | None) -> list[Place]:
-    """A line for each data set. Only names are looked at: ``examine`` reads the files."""
+    """The place of each data set. Only names of files are checked; ``examine`` reads the files."""
     places = [Place(name, None, True, "") for name in EMBEDDED]
     for name in NAMES[len(EMBEDDED) :]:
         needed = list(_FOLDERS.get(name, ()))
@@ -82,17 +82,17 @@ def survey(data_dir: Path | str | None) -> list[Place]:
         root = Path(data_dir)
         absent = [n for n in needed if not (root / n).exists()]
         more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
-        # SVHN's files lie in data_dir itself.
+        # SVHN's files are in data_dir itself.
         path = root / needed[0] if len(needed) == 1 else (root / needed[0].split("/")[0] if "/" in needed[0] else root)
         places.append(Place(name, path, not absent, absent[0] + more if absent else ""))
     return places
 
 
 def examine(name: str, data_dir: Path | str | None, expected: Mapping[str, int] | None) -> None:
-    """Reads the files of a data set that is there: their checksums, or, of a set of image files, which there are.
+    """Checks the files of a data set: their checksums, or, for a set of image files, which files exist.
 
-    Raises DataError, one line, where a job would: files that are damaged, classes without images, and other counts of
-    classes and images than ``expected`` says (None: any will do). Images themselves are not decoded.
+    Raises DataError, one line, in the same cases as a job: damaged files, classes without images, and numbers of classes
+    and images other than ``expected`` (None: any numbers). Images themselves are not decoded.
     """
     if name in folders.STREAMED and expected is not None:
         folders.check_counts(name, data_dir, expected)
@@ -105,9 +105,9 @@ def examine(name: str, data_dir: Path | str | None, expected: Mapping[str, int] 
 
 
 def download(name: str, data_dir: Path | str) -> None:
-    """Fetch a data set through torchvision, which checks it; what is there already is not fetched again.
+    """Downloads a data set through torchvision, which checks it; files that exist already are not downloaded again.
 
-    Raises DataError for a set that has to be got by hand, and when the download fails.
+    Raises DataError for a data set that has to be obtained by hand, and if the download fails.
     """
     if name not in DOWNLOADS:
         raise DataError(f"{name}: cannot be downloaded here; can be: {', '.join(DOWNLOADS)}")

@@ -1,7 +1,7 @@
-"""Digits of which some are worth more than others: near-copies, a long tail of classes, wrong labels.
+"""Digits in which some examples are more valuable than others: near-copies, a long tail of classes, wrong labels.
 
-What a selection could win over a random subset: to keep each original once, to keep the rare, to leave out what is wrong.
-Drawn once, from fixed keys; the test images are those of the digits as they are.
+A selection can be better than a random subset if it keeps each original once, keeps rare examples, and leaves out wrong
+labels. The sets are drawn from fixed keys; the test images are the unchanged test images of the digits.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from leanat.data.facts import facts
 from leanat.data.tensors import TensorData, some_of_each, stratified
 
 NAMES = ("digits-copies", "digits-tail", "digits-noise")
-COPIED, COPIES, RARE = 25, 20, 100  # originals that are copied, copies of each, originals that are there once
-NOISE = 8  # grey levels of 255 by which the pixels of a copy differ from its original's, at most
+COPIED, COPIES, RARE = 25, 20, 100  # originals with copies, copies of each, originals without copies
+NOISE = 8  # largest difference between the pixels of a copy and its original, in grey levels of 255
 LEAST = 20  # the first class has this many times the examples of the last
-WRONG = 0.4  # of the labels
+WRONG = 0.4  # share of wrong labels
 
 
 def load_redundant(name: str, part: str) -> TensorData:
-    """One of NAMES. ``origin`` says of which training digit each example is a copy, ``planted`` which are rare or wrong."""
+    """One of NAMES. ``origin``: the training digit that each example copies; ``planted``: which examples are rare or wrong."""
     whole = replace(digits(part), **facts(name, DIGITS, "digits"))
     if part == "test":
         return whole
@@ -32,7 +32,7 @@ def load_redundant(name: str, part: str) -> TensorData:
 
 
 def near_copies(whole: TensorData) -> TensorData:
-    """600 of 125 originals: 25 of them 20 times, each time under other noise of up to 8 / 255, and 100 once (``rare``)."""
+    """600 examples of 125 originals: 25 are there 20 times, each with other noise of up to 8 / 255, and 100 once (``rare``)."""
     originals, _ = stratified(whole.labels, (COPIED + RARE) / len(whole), 0, "originals")
     often, once = stratified(whole.labels[originals], COPIED / (COPIED + RARE), 0, "copied")
     origin = torch.cat([originals[often].repeat(COPIES), originals[once]])
@@ -45,7 +45,7 @@ def near_copies(whole: TensorData) -> TensorData:
 
 
 def long_tail(whole: TensorData) -> TensorData:
-    """198 examples, 58 of class 0 and ever fewer down to 3 of class 9; ``rare`` are those of the last five classes."""
+    """198 examples, from 58 of class 0 falling to 3 of class 9; ``rare`` are those of the last five classes."""
     classes = torch.arange(whole.n_classes)
     quota = (int(whole.labels.bincount().min()) * LEAST ** (-classes / (len(classes) - 1))).round().long()
     kept, _ = some_of_each(whole.labels, quota, 0, "tail")
@@ -54,7 +54,7 @@ def long_tail(whole: TensorData) -> TensorData:
 
 
 def wrong_labels(whole: TensorData) -> TensorData:
-    """600 examples, 40 % of each class under the label of another class, drawn at random (``wrong``)."""
+    """600 examples, of which 40 % in each class have the label of another class, drawn at random (``wrong``)."""
     index, _ = stratified(whole.labels, WRONG, 0, "wrong")
     wrong = torch.zeros(len(whole), dtype=torch.bool)
     wrong[index] = True

@@ -1,12 +1,12 @@
-"""Drawn colour images with ground truth: where the object is, which classes are hard, which examples are.
+"""Drawn colour images with known ground truth: the position of the object, which classes are hard, which examples are hard.
 
-An image is an object of one colour before a background of another. The class says the outline and the gaps in it;
-position, size, rotation and colours say nothing. Ground truth is planted: classes differ in how far the object's colour
-lies from the background's, training sets hold a known share of faint examples and of blends of two classes, and every
-image has its object mask. Image ``i`` of a part is the same however many are drawn.
+An image is an object of one colour in front of a background of another. The class determines the outline and the gaps in it,
+but not position, size, rotation and colours. Difficulty is planted: classes differ in the distance between the colours of
+object and background, training sets contain a known share of faint examples and of blends of two classes, and every image
+has its object mask. Image ``i`` of a part is the same for any number of images.
 
-Outlines are signed distances to the unit circle's scale, tabulated once and sampled under each image's own rotation,
-size and shift: the distance in pixels gives anti-aliased edges.
+Outlines are signed distances in units of the object's radius, tabulated once and sampled with each image's rotation, size
+and shift; the distance in pixels gives anti-aliased edges.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from leanat.core.rng import Draws, key
 from leanat.data.facts import DataError, facts
 from leanat.data.tensors import TensorData
 
-# Outlines of the first classes, and those of `shapes<n>u`, which no `shapes<n>` uses.
+# The outlines of `shapes<n>`, and those of `shapes<n>u`, which no `shapes<n>` uses.
 SEEN = ("square", "ring", "triangle", "cross", "disc", "star", "half-disc", "plus", "pentagon", "crescent")
 UNSEEN = ("frame", "arrow", "ellipse", "hourglass", "tee", "chevron", "rhombus", "twins", "ell", "heart")
-PATTERNS = ("", "cut ", "split ", "quartered ")  # by gaps that show the background
-# As adversarial training finds the outlines; the colours (see CONTRAST) push the same way, so that the order is sure.
+PATTERNS = ("", "cut ", "split ", "quartered ")  # kinds of gaps, through which the background is visible
+# The outlines' difficulty for adversarial training. The colours (see CONTRAST) reinforce it, so that the order is certain.
 HARD_TO_EASY = (
     *("pentagon", "disc", "square", "star", "cross", "triangle", "plus", "half-disc", "crescent", "ring"),
     *("ellipse", "rhombus", "heart", "twins", "tee", "hourglass", "chevron", "ell", "arrow", "frame"),
 )
 
-# Distance between object and background in the channel where it is largest: over all classes, and the part that each
-# class has of it. Chosen so that a small network trained at 8/255 on 16x16 ends at 90-95 % clean and 60-70 % robust.
+# Distance between object and background in the channel where it is largest: its range over all classes, and the length of
+# each class's range. Chosen so that a small network trained at 8/255 on 16x16 reaches 90-95 % clean and 60-70 % robust.
 CONTRAST, CONTRAST_SPAN = (0.2, 0.6), 0.2
-BACKGROUND = 0.1  # the middle colour is 0.5 +- this
+BACKGROUND = 0.1  # the middle between both colours is 0.5 +- this
 NOISE = 0.03
-RADIUS = (0.34, 0.46)  # of the image
+RADIUS = (0.34, 0.46)  # share of the image's side
 TURN = 0.3  # radians
-SHIFT = 0.1  # of the image
+SHIFT = 0.1  # share of the image's side
 FAINT, FAINT_FACTOR = 0.05, 0.12
 AMBIGUOUS = 0.02
 TRAIN, TEST = 2000, 500
@@ -55,16 +55,16 @@ def is_shapes(name: str) -> bool:
 
 
 def load_shapes(name: str, part: str, n: int | None = None) -> TensorData:
-    """Draws the set of a name such as ``shapes10`` (16x16), ``shapes10-32`` (32x32), ``shapes8u`` (8 other classes).
+    """Draws a data set by name, such as ``shapes10`` (16x16), ``shapes10-32`` (32x32), ``shapes8u`` (8 other classes).
 
-    ``n`` images of the part; by default 2,000 to train and 500 to test. Faint examples (5 %) and blends (2 %) are
-    planted in the training part alone. Raises DataError for a name or a number out of range.
+    ``n``: number of images; by default 2,000 to train and 500 to test. Faint examples (5 %) and blends (2 %) are
+    planted only in the training part. Raises DataError for an unknown name or a number out of range.
     """
     whole = _drawn(name, part, n)
-    return whole.take(whole.numbers)  # a copy, whose owner may change it
+    return whole.take(whole.numbers)  # a copy, which the caller may change
 
 
-@lru_cache(4)  # a job trains many runs on the same images
+@lru_cache(4)  # since a job trains many runs on the same images
 def _drawn(name: str, part: str, n: int | None) -> TensorData:
     match = _NAME.fullmatch(name)
     if match is None:
@@ -95,7 +95,7 @@ def _drawn(name: str, part: str, n: int | None) -> TensorData:
 
 @dataclass(frozen=True)
 class Scene:
-    """How the images of a set are drawn: its classes (outline, pattern), their order, the image size."""
+    """The parameters of a set's images: classes (outline, pattern), their order of difficulty, image size."""
 
     kinds: tuple[tuple[str, int], ...]
     hard_to_easy: tuple[int, ...]
@@ -131,7 +131,7 @@ class Scene:
         return labels, images, cover >= 0.5, faint, ambiguous
 
     def _plant(self, seed: int, start: int, n: int) -> tuple[Tensor, Tensor]:
-        """Bool [n] twice: 5 faint and 2 ambiguous examples in every hundred; none unless planted."""
+        """Which examples are faint and which are ambiguous, bool [n] each: 5 and 2 in every hundred if ``planted``, else none."""
         if not self.planted:
             return torch.zeros(n, dtype=torch.bool), torch.zeros(n, dtype=torch.bool)
         hundreds = torch.arange(start, start + -(-n // 100) * 100)  # chunks start at multiples of 100
@@ -139,7 +139,7 @@ class Scene:
         return rank < 100 * FAINT, (rank >= 100 * FAINT) & (rank < 100 * (FAINT + AMBIGUOUS))
 
     def _coordinates(self, radius: Tensor, turn: Tensor, across: Tensor, down: Tensor) -> Tensor:
-        """Pixel centres in each object's own frame [n, size, size, 2], the object filling the unit circle."""
+        """Pixel centres in each object's coordinates [n, size, size, 2], in which the object fills the unit circle."""
         axis = (torch.arange(self.size) + 0.5) / self.size - 0.5
         x = axis[None, None, :] - across[:, None, None]
         y = axis[None, :, None] - down[:, None, None]
@@ -147,7 +147,7 @@ class Scene:
         return torch.stack((c * x + s * y, c * y - s * x), -1)
 
     def _cover(self, p: Tensor, labels: Tensor, radius: Tensor) -> Tensor:
-        """How much of each pixel the object covers [n, size, size]."""
+        """The share of each pixel that the object covers, [n, size, size]."""
         distance = torch.empty(p.shape[:-1])
         for k in labels.unique().tolist():
             here = (labels == k).nonzero()[:, 0]
@@ -167,7 +167,7 @@ def _kind(outline: str, pattern: int) -> Tensor:
 
 @cache
 def table(name: str) -> Tensor:
-    """Signed distance (negative inside) of an outline or pattern on cells that cover [-1.3, 1.3] squared."""
+    """Signed distance (negative inside) to an outline or pattern on a grid that covers [-1.3, 1.3] squared."""
     axis = ((torch.arange(_CELLS) + 0.5) / _CELLS * 2 - 1) * _EXTENT
     x, y = axis.expand(_CELLS, _CELLS), axis[:, None].expand(_CELLS, _CELLS)
     r = torch.hypot(x, y)
@@ -181,7 +181,7 @@ def table(name: str) -> Tensor:
         case "crescent":
             return torch.maximum(r - 0.95, 0.75 - torch.hypot(x - 0.5, y))
         case "ellipse":
-            return (torch.hypot(x, y / 0.5) - 1) * 0.6  # near the edge, good enough for anti-aliasing
+            return (torch.hypot(x, y / 0.5) - 1) * 0.6  # accurate near the edge, as anti-aliasing needs
         case "twins":
             return torch.minimum(torch.hypot(x - 0.46, y), torch.hypot(x + 0.46, y)) - 0.5
         case "heart":
@@ -190,7 +190,7 @@ def table(name: str) -> Tensor:
         case "frame":
             square = torch.maximum(x.abs(), y.abs())
             return (square - 0.6).abs() - 0.2
-        # No outline has an axis at 22.5 degrees, so a gap there cuts each in pieces that stay visible.
+        # No outline has an axis of symmetry at 22.5 degrees, so a gap there cuts each into visible pieces.
         case "cut ":
             return (math.cos(math.pi / 8) * y - math.sin(math.pi / 8) * x).abs() - 0.16
         case "split ":
@@ -201,7 +201,7 @@ def table(name: str) -> Tensor:
 
 
 def _regular(n: int, turn: float = 0.0, inner: float = 1.0, scale: float = 1.0) -> list[tuple[float, float]]:
-    """Corners on the unit circle, the first at the top; with ``inner`` below 1 every second one lies at that radius."""
+    """``n`` corners on a circle of radius ``scale``, the first at the top; every second one is at ``inner`` times this radius."""
     corners = []
     for i in range(n):
         r, angle = scale * (inner if i % 2 else 1), turn + 2 * math.pi * i / n - math.pi / 2
@@ -243,7 +243,7 @@ _CORNERS = {
 
 
 def _polygon(x: Tensor, y: Tensor, corners: list[tuple[float, float]]) -> Tensor:
-    """Signed distance to a simple polygon: the nearest edge, negative where a ray crosses an odd number of edges."""
+    """Signed distance to the nearest edge of a simple polygon, negative if a ray crosses an odd number of edges."""
     distance, inside = torch.full_like(x, math.inf), torch.zeros_like(x, dtype=torch.bool)
     for (ax, ay), (bx, by) in zip(corners, corners[1:] + corners[:1], strict=True):
         ex, ey = bx - ax, by - ay

@@ -1,4 +1,4 @@
-"""A data set of image files, decoded by threads ahead of use; the same contract as the one on the device."""
+"""A data set of image files, decoded by threads ahead of use; it has the same interface as TensorData."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 log = logging.getLogger("leanat")
 
 Ask = tuple[int, int, int]  # position, epoch, view
-LARGEST = 89_478_485  # pixels of an image that is decoded; Pillow warns from here on
-ORIENTATION = 0x0112  # EXIF: how a viewer turns the image
+LARGEST = 89_478_485  # most pixels of an image; Pillow warns above this number
+ORIENTATION = 0x0112  # EXIF tag for the orientation in viewers
 
 
 def pixels(name: str, file: str, channels: int) -> Picture:
-    """An image of 8 bits per channel, ``channels`` 3 or 1, as it is stored: EXIF's orientation is not applied, as in
-    torchvision's ImageFolder, and transparency is dropped. 16-bit grey levels are scaled, 65535 to 255.
+    """An image file as 8 bits per channel, ``channels`` 3 or 1. EXIF's orientation is not applied, as in torchvision's
+    ImageFolder, and transparency is dropped. 16-bit grey levels are scaled, 65535 to 255.
 
-    Raises DataError, one line with the file: not an image, cut short, too large, or of a depth whose range is not known.
+    Raises DataError, one line with the file, if it is not an image, incomplete, too large, or of a depth with unknown range.
     """
     from PIL import Image
 
@@ -45,13 +45,13 @@ def pixels(name: str, file: str, channels: int) -> Picture:
                 _TURNED.add(name)
                 log.warning("%s: EXIF says to turn %s; it is taken as stored, and so are all others", name, file)
             return image.convert("RGB" if channels == 3 else "L")
-    except Exception as error:  # a damaged file makes Pillow's decoders raise nearly anything
+    except Exception as error:  # for damaged files Pillow's decoders raise all kinds of errors
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{name}: cannot read image {file}: {reason}") from error
 
 
 def _eight_bits(source: Picture) -> Picture:
-    """The image with its levels as 0 to 255. Pillow's own ``convert`` would cut deeper ones off at 255: all white."""
+    """The image with levels from 0 to 255. Pillow's ``convert`` would clip deeper levels at 255, which makes them white."""
     from PIL import Image
 
     if source.mode.startswith("I;16") or (source.mode == "I" and source.format == "PNG"):
@@ -63,18 +63,18 @@ def _eight_bits(source: Picture) -> Picture:
 
 
 def _is_turned(source: Picture) -> bool:
-    """Whether EXIF says to turn it; damaged EXIF, which photographs of ImageNet have, says nothing, and the pixels are good."""
+    """Whether EXIF says to rotate the image. Damaged EXIF, as in some photographs of ImageNet, is ignored."""
     try:
         return source.getexif().get(ORIENTATION, 1) != 1
-    except Exception:  # struct.error, SyntaxError and whatever else Pillow's reader of TIFF raises
+    except Exception:  # struct.error, SyntaxError and other errors of Pillow's TIFF reader
         return False
 
 
-_TURNED: set[str] = set()  # data sets of which this was said
+_TURNED: set[str] = set()  # data sets for which the warning was logged
 
 
 def uploaded(x: Tensor, device: torch.device) -> Tensor:
-    """The tensor on the device, which works on meanwhile."""
+    """The tensor on the device, copied without waiting for the device's pending work."""
     pinned = device.type == "cuda" and x.device.type == "cpu"
     return (x.pin_memory() if pinned else x).to(device, non_blocking=True)
 
@@ -83,19 +83,19 @@ def uploaded(x: Tensor, device: torch.device) -> Tensor:
 class StreamedData(Facts):
     """Image files with labels int64 [N] on the device that receives the batches.
 
-    With a RandomResizedCrop first in ``augment`` every view shows another box; else the shorter side is resized to
-    ``resize`` and the central square taken. The other pieces work on the batch, on the device.
+    With a RandomResizedCrop first in ``augment`` every view shows another box; otherwise the shorter side is resized to
+    ``resize`` and the central square is used. The other pieces are applied to the batch, on the device.
     """
 
     files: tuple[str, ...]
     labels: Tensor
-    numbers: Tensor  # int64 [N], on the CPU: the examples' names to the random draws
+    numbers: Tensor  # int64 [N], on the CPU: the indices that key the examples' random numbers
     resize: int
     augment: Augmentation = NONE
     seed: int = 0
     threads: int = field(default_factory=lambda: min(16, usable_cores()))
-    window: int = 1024  # images decoded ahead
-    reads_on_cpu: ClassVar[bool] = True  # the loop asks with numbers that are there
+    window: int = 1024  # number of images decoded ahead
+    reads_on_cpu: ClassVar[bool] = True  # the loop passes indices on the CPU
     _pool: ThreadPoolExecutor = field(init=False, repr=False)
     _decoded: dict[Ask, Future] = field(init=False, repr=False, default_factory=dict)
     _coming: deque[Ask] = field(init=False, repr=False, default_factory=deque)
@@ -114,9 +114,9 @@ class StreamedData(Facts):
         return pieces[0] if pieces and isinstance(pieces[0], RandomResizedCrop) else None
 
     def prefetch(self, index: Tensor, epoch: int, view: int = 0) -> None:
-        """Say which examples will be asked for, in this order; decoding starts and keeps ``window`` images ahead.
+        """Announces the coming examples in order; decoding starts and stays ``window`` images ahead.
 
-        It changes no result. What an earlier call announced and nobody asked for is dropped.
+        This changes no result. Examples that an earlier call has announced and that were not used are dropped.
         """
         for future in self._decoded.values():
             future.cancel()
@@ -126,9 +126,9 @@ class StreamedData(Facts):
         self._fill()
 
     def batch(self, index: Tensor, epoch: int, view: int = 0) -> tuple[Tensor, Tensor]:
-        """x float32 [B, C, H, W] in [0, 1], augmented as that epoch and view have it, and y int64 [B].
+        """x float32 [B, C, H, W] in [0, 1], with the augmentation of that epoch and view, and y int64 [B].
 
-        No wait for the device where ``index`` is on the CPU. Raises DataError, naming the file, if an image cannot be read.
+        Does not wait for the device if ``index`` is on the CPU. Raises DataError, with the file, if an image cannot be read.
         """
         asks = [(i, epoch, view) for i in index.tolist()]
         self._submit(ask for ask in dict.fromkeys(asks) if ask not in self._decoded)
@@ -148,7 +148,7 @@ class StreamedData(Facts):
 
     def _fill(self) -> None:
         room = min(self.window - len(self._decoded), len(self._coming))
-        # In blocks, so that the draws of many images are made in one go.
+        # In blocks, so that the random numbers of many images are computed together.
         if room >= min(64, self.window // 2, len(self._coming)) and room > 0:
             self._submit([self._coming.popleft() for _ in range(room)])
 
@@ -165,7 +165,7 @@ class StreamedData(Facts):
                 self._decoded[position, epoch, view] = self._pool.submit(self._decode, self.files[position], t)
 
     def _decode(self, file: str, tries: list[list[float]] | None) -> np.ndarray:
-        """uint8 [H, W, C]; resampled as torchvision does, bilinear with anti-aliasing."""
+        """The image uint8 [H, W, C]; resampled as in torchvision, bilinear with anti-aliasing."""
         from PIL import Image
 
         size = self.image_size
@@ -186,14 +186,14 @@ class StreamedData(Facts):
         return np.atleast_3d(image.crop((left, top, left + size, top + size)))
 
     def check(self, number: int) -> None:
-        """Decodes the file of an example as its batches would, and drops the pixels. Raises DataError, naming the file."""
+        """Decodes the file of an example as for a batch, and drops the pixels. Raises DataError with the file."""
         if self._crop:
             pixels(self.name, self.files[number], self.channels)
         else:
             self._decode(self.files[number], None)
 
     def take(self, index: Tensor) -> StreamedData:
-        """The examples ``index`` as a data set of their own, still drawing under their old numbers."""
+        """The examples ``index`` as a data set of their own, with the same random numbers as before."""
         files = tuple(self.files[i] for i in index.tolist())
         labels = self.labels[index.to(self.labels.device)]
         return replace(self, files=files, labels=labels, numbers=self.numbers[index.cpu()])

@@ -1,4 +1,4 @@
-"""A data set that lives whole on the device, as uint8, and the class-balanced splits."""
+"""A data set that is completely on the device, as uint8, and class-balanced splits."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from leanat.data.facts import DataError, Facts
 class TensorData(Facts):
     """Images uint8 [N, C, H, W] and labels int64 [N] on one device, augmented in batches.
 
-    ``numbers`` int64 [N] name the examples to the random draws; a part of a data set keeps those of the whole, so an
-    example is augmented alike in both. ``masks`` bool [N, H, W] says where the object is and ``planted`` which examples
-    were made hard, rare or wrong on purpose (bool [N] each); ``origin`` int64 [N] of which original each is a copy;
-    ``hard_to_easy`` orders the classes; all four only where they are known.
+    ``numbers`` int64 [N] key the examples' random numbers; a part of a data set keeps the numbers of the whole, so an
+    example has the same augmentation in both. ``masks`` bool [N, H, W]: the object's pixels. ``planted``: which examples
+    were made hard, rare or wrong on purpose (bool [N] each). ``origin`` int64 [N]: the original that each example copies.
+    ``hard_to_easy``: the classes in this order. These four exist only if they are known.
     """
 
     images: Tensor
@@ -41,7 +41,7 @@ class TensorData(Facts):
         return len(self.labels)
 
     def batch(self, index: Tensor, epoch: int, view: int = 0) -> tuple[Tensor, Tensor]:
-        """x float32 [B, C, H, W] in [0, 1], augmented as that epoch and view have it, and y int64 [B]."""
+        """x float32 [B, C, H, W] in [0, 1], with the augmentation of that epoch and view, and y int64 [B]."""
         index = index.to(self.labels.device)
         draws = Draws(self.seed, epoch, self.numbers[index], view)
         return self.augment(self.images[index], draws), self.labels[index]
@@ -50,7 +50,7 @@ class TensorData(Facts):
         """Nothing to do: all examples are on the device."""
 
     def take(self, index: Tensor) -> TensorData:
-        """The examples ``index`` as a data set of their own, still drawing under their old numbers."""
+        """The examples ``index`` as a data set of their own, with the same random numbers as before."""
         index = index.to(self.labels.device)
         return self._each(lambda part: part[index])
 
@@ -62,16 +62,16 @@ class TensorData(Facts):
         return self._each(lambda part: part.to(device))
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> TensorData:
-        """With every tensor of the examples changed."""
+        """The data set with ``change`` applied to every tensor of examples."""
         names = [n for n in ("images", "labels", "numbers", "masks", "origin") if getattr(self, n) is not None]
         planted = {name: change(which) for name, which in self.planted.items()}
         return replace(self, planted=planted, **{name: change(getattr(self, name)) for name in names})
 
 
 def stratified(labels: Tensor, fraction: float, seed: int, purpose: str) -> tuple[Tensor, Tensor]:
-    """Two sorted int64 index tensors: ``fraction`` of the examples, in equal share of every class, and the others.
+    """Two sorted int64 index tensors: ``fraction`` of the examples, with the same share of every class, and the others.
 
-    Counts per class are rounded by largest remainders, so that the first part holds round(fraction * N) examples.
+    Numbers per class are rounded by largest remainders, so that the first part has round(fraction * N) examples.
     """
     if not 0 < fraction < 1:
         raise DataError(f"split: the fraction is {fraction}, allowed: above 0 and below 1")
@@ -83,17 +83,17 @@ def stratified(labels: Tensor, fraction: float, seed: int, purpose: str) -> tupl
 
 
 def at_random(labels: Tensor, count: int, seed: int, purpose: str) -> tuple[Tensor, Tensor]:
-    """Draws ``count`` examples whatever their class; returns them and the others as sorted int64 index tensors."""
+    """Draws ``count`` examples, regardless of their class; returns them and the others as sorted int64 index tensors."""
     order = Draws(key(seed, "split"), 0, torch.arange(len(labels), device=labels.device)).order(purpose)
     return order[:count].sort().values, order[count:].sort().values
 
 
 def some_of_each(labels: Tensor, quota: Tensor, seed: int, purpose: str) -> tuple[Tensor, Tensor]:
-    """Draws ``quota`` int64 [K] examples of each class (all, if it has fewer); returns them and the others, both sorted."""
+    """Draws ``quota`` int64 [K] examples of each class (all if it has fewer); returns them and the others, both sorted."""
     everyone = torch.arange(len(labels), device=labels.device)
     counts = labels.bincount()
     order = Draws(key(seed, "split"), 0, everyone).order(purpose)
-    order = order[labels[order].argsort(stable=True)]  # by class, and within it at random
+    order = order[labels[order].argsort(stable=True)]  # by class, and at random within each class
     rank = everyone - (counts.cumsum(0) - counts)[labels[order]]
     first = rank < quota[labels[order]]
     return order[first].sort().values, order[~first].sort().values
