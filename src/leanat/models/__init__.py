@@ -1,4 +1,4 @@
-"""Networks by name; pixels in [0, 1] go in, logits come out."""
+"""Networks by name. Their inputs are pixels in [0, 1], their outputs logits."""
 
 from leanat.models.classifier import Classifier, Copied, PerChannel, PerImage
 from leanat.models.frozen import Transferred, transfer_head

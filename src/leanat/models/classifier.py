@@ -1,4 +1,4 @@
-"""What every network is: standardisation, then a body that gives features, then a head that gives logits."""
+"""The structure of every network: standardisation, then a body that computes features, then a head that computes logits."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class PerChannel(nn.Module):
 
 
 class Copied(nn.Module):
-    """The images as they are, in memory of their own: a network of the user's may normalise its images in place."""
+    """The images unchanged, as a copy, since a network of the user's may normalise its input in place."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.clone()
 
 
 class PerImage(nn.Module):
-    """Subtract the image's mean over channels and pixels, then divide by the L2 norm of the whole image.
+    """Subtracts the image's mean over channels and pixels, then divides by the L2 norm of the whole image.
 
-    The saliency paper's input layer. A constant image becomes zero. The result does not depend on the scale of the
+    This is the saliency paper's input layer. A constant image becomes zero. The result does not depend on the scale of the
     pixels, [0, 1] or [0, 255].
     """
 
@@ -45,7 +45,7 @@ class PerImage(nn.Module):
 class Classifier(nn.Module):
     """Logits [B, K] of images [B, C, H, W] in [0, 1]: ``head(body(normalise(x)))``.
 
-    ``body`` gives the features phi [B, D]; ``head`` is linear and may be replaced. ``shape`` is (C, H, W) as built.
+    ``body`` computes the features phi [B, D]; ``head`` is linear and may be replaced. ``shape`` is (C, H, W) at construction.
     """
 
     def __init__(self, normalise: nn.Module, body: nn.Module, head: nn.Module, shape: tuple[int, int, int]):
@@ -54,7 +54,7 @@ class Classifier(nn.Module):
         self.shape = shape
 
     def features(self, x: Tensor) -> Tensor:
-        """phi [B, D], what the head reads."""
+        """phi [B, D], the input of the head."""
         return self.body(self.normalise(x))
 
     def forward(self, x: Tensor) -> Tensor:

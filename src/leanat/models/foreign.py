@@ -1,7 +1,7 @@
-"""Networks of other programs: timm's and torchvision's by name, any other by a function; their weights from plain files.
+"""Networks of other programs: timm's and torchvision's by name, any other by a function; their weights are read from files.
 
-Read without running anything: ``.safetensors``, and ``.pth``, ``.pt``, ``.bin``, ``.ckpt``, ``.tar`` by torch's ``weights_only``.
-What a ``module:function`` names is imported and called: that is code, and it runs.
+Weights are read without executing code: ``.safetensors``, and ``.pth``, ``.pt``, ``.bin``, ``.ckpt``, ``.tar`` by torch's
+``weights_only``. A function given as ``module:function`` is imported and called, so its code is executed.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from leanat.models import io
 from leanat.models.io import NetworkError
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
-# where programs keep weights
+# the keys under which programs save weights
 NESTED = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "params")
-PREFIXES = ("module.", "_orig_mod.", "model.")  # DataParallel, torch.compile, a wrapper
+PREFIXES = ("module.", "_orig_mod.", "model.")  # of DataParallel, torch.compile, a wrapper
 MEANS, STDS = ("mean", "mu", "new_mean"), ("std", "sigma", "new_std")  # buffers of wrappers that standardise
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A file of weights: ``tensors`` without prefixes and without the standardisation of a wrapper, which is ``mean``, ``std``.
+    """A file of weights: ``tensors`` without prefixes, and ``mean`` and ``std`` of a wrapper that standardises.
 
-    ``raw``: all tensors under the names of the file. ``config``: of a folder with ``config.json``. ``about``: leanat's own
-    description, see ``io.save``; empty for other programs' files.
+    ``raw``: all tensors with the names in the file. ``config``: the ``config.json`` of a folder. ``about``: leanat's own
+    description, see ``io.save``; empty for files of other programs.
     """
 
     path: Path
@@ -47,7 +47,8 @@ class Weights:
 
 
 def read(path: Path) -> Weights:
-    """Raises NetworkError, one line: no such file, a format that is not read, a file that holds more than weights."""
+    """Reads a file or folder of weights. Raises NetworkError, one line, if it does not exist, has a format that cannot be read,
+    or contains more than weights."""
     config: dict[str, Any] = {}
     file = path
     if path.is_dir():
@@ -69,7 +70,8 @@ def read(path: Path) -> Weights:
 
 
 def _folder(path: Path) -> tuple[dict[str, Any], Path]:
-    """A folder as the Hugging Face hub has it: ``config.json`` and ``model.safetensors`` or ``pytorch_model.bin``."""
+    """The contents of ``config.json`` and the file of weights in a folder of the Hugging Face hub, ``model.safetensors`` or
+    ``pytorch_model.bin``."""
     about = path / "config.json"
     if not about.is_file():
         raise NetworkError(
@@ -106,7 +108,7 @@ def _unpickled(file: Path) -> dict[str, Tensor]:
 
 
 def _stripped(raw: dict[str, Tensor], file: Path) -> tuple[dict[str, Tensor], Any, Any]:
-    """The weights without prefixes, and mean and std where a wrapper has them as buffers."""
+    """The weights without prefixes, and mean and std if a wrapper has them as buffers."""
     mean, std = (
         next((v for k, v in raw.items() if k.rpartition(".")[2] in names and v.numel() in (1, 3)), None)
         for names in (MEANS, STDS)
@@ -132,9 +134,9 @@ def is_code(name: str) -> bool:
 
 
 def build(name: str, weights: Weights) -> nn.Module:
-    """The network ``timm:<name>`` or ``torchvision:<name>``, with as many classes and channels as the weights have.
+    """The network ``timm:<name>`` or ``torchvision:<name>``, with the numbers of classes and channels of the weights.
 
-    Images as its own program standardises them go in, logits come out. Raises NetworkError.
+    Its inputs are images as its own program standardises them, its outputs logits. Raises NetworkError.
     """
     library, _, model = name.partition(":")
     own = io.package(library)
@@ -167,7 +169,7 @@ def _torchvision(model: str, weights: Weights) -> nn.Module:
     import torchvision
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about initialisations to come
+        warnings.simplefilter("ignore")  # warnings about future initialisations
         with torch.device("meta"):
             whole = torchvision.models.get_model(model, weights=None)
         heads = [n for n, p in whole.named_parameters() if p.dim() > 1 and p.shape[0] == 1000]
@@ -184,10 +186,10 @@ def _size(weights: Weights, layer: str, axis: int, name: str) -> int:
 
 
 def call(name: str, weights: Weights | None) -> tuple[nn.Module, Loaded]:
-    """What the function of ``module:function`` or ``file.py:function`` returns, with the weights of a file where one is
-    given; and its code.
+    """Calls the function ``module:function`` or ``file.py:function``. Returns the network that it returns, with the weights of a
+    file if one is given, and the function's code.
 
-    The function is called without arguments, in this process: only name code that you trust. Raises NetworkError.
+    The function is called without arguments, in this process: only use code that you trust. Raises NetworkError.
     """
     where, _, function = name.rpartition(":")
     try:
@@ -206,9 +208,9 @@ def call(name: str, weights: Weights | None) -> tuple[nn.Module, Loaded]:
 
 
 def fit(net: nn.Module, tensors: dict[str, Tensor], path: Path, name: str) -> None:
-    """Loads weights. Raises NetworkError, one line, where names or shapes are not the network's."""
+    """Loads weights. Raises NetworkError, one line, if names or shapes are not those of the network."""
     own = net.state_dict()
-    counters = {k for k in own if k.endswith("num_batches_tracked")}  # of no use in evaluation; old files lack them
+    counters = {k for k in own if k.endswith("num_batches_tracked")}  # not used in evaluation, missing in old files
     absent = [k for k in own if k not in tensors and k not in counters]
     unknown = [k for k in tensors if k not in own]
     other = [k for k in own if k in tensors and own[k].shape != tensors[k].shape]
@@ -225,7 +227,7 @@ def fit(net: nn.Module, tensors: dict[str, Tensor], path: Path, name: str) -> No
 
 
 def named_by(config: dict[str, Any], path: Path) -> str:
-    """The network that ``config.json`` names: timm's. Raises NetworkError where it names none that can be built by name."""
+    """The name of the network in ``config.json``, one of timm's. Raises NetworkError if it cannot be built by name."""
     if isinstance(config.get("architecture"), str):
         return f"timm:{config['architecture']}"
     what = config.get("architectures") or config.get("model_type")
@@ -237,5 +239,5 @@ def named_by(config: dict[str, Any], path: Path) -> str:
 
 
 def standardised(net: nn.Module, mean: Sequence[float], std: Sequence[float]) -> nn.Module:
-    """Pixels in [0, 1] go in: they are standardised by mean and std [C] before the network."""
+    """The network with inputs in [0, 1], which are standardised by mean and std [C] first."""
     return nn.Sequential(models.PerChannel(mean, std), net)

@@ -1,4 +1,4 @@
-"""A trained network with all but its head frozen (SAT, section 4.3: fixed-feature transfer)."""
+"""A trained network that is frozen except for its head (SAT, section 4.3: fixed-feature transfer)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from leanat.models.residual import he
 
 
 class Transferred(Classifier):
-    """A classifier of which only the head is trained: the rest has no gradients and always is in evaluation mode.
+    """A classifier of which only the head is trained: the rest has no gradients and is always in evaluation mode.
 
-    No graph is built below the head unless the images themselves take a gradient, as under attack.
+    No graph is built below the head unless the images themselves require a gradient, as in attacks.
     """
 
     def train(self, mode: bool = True) -> Transferred:
@@ -25,10 +25,10 @@ class Transferred(Classifier):
 
 
 def transfer_head(net: Classifier, hidden: int | None, n_classes: int, seed: int) -> Transferred:
-    """A copy of ``net`` with everything but the head frozen, BatchNorm statistics included, and a new head.
+    """A copy of ``net`` in which everything but the head is frozen, including BatchNorm statistics, with a new head.
 
-    The head has one hidden layer of ``hidden`` units (none: as many as features, the authors' 512 and 2048) and depends
-    on ``seed`` alone: He's normal initialisation and zero biases, as in their code. Raises ValueError for sizes below 1.
+    The head has one hidden layer of ``hidden`` units (None: as many as features, the authors' 512 and 2048) and depends only
+    on ``seed``: He's normal initialisation and zero biases, as in their code. Raises ValueError for sizes below 1.
     """
     if n_classes < 1 or (hidden is not None and hidden < 1):
         raise ValueError(f"hidden {hidden}, n_classes {n_classes}; allowed: 1 or more")

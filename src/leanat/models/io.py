@@ -1,4 +1,4 @@
-"""The file of a trained network: safetensors, with what is needed to build the network again in its metadata."""
+"""The file of a trained network: safetensors, whose metadata describe how to build the network again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from leanat.core.files import atomic_write
 from leanat.core.nouns import Data, eval_without_param_grad
 from leanat.data.facts import STATISTICS
 
-PARTS: dict[str, dict[str, type]] = {  # of a description: what a network is built by
+PARTS: dict[str, dict[str, type]] = {  # the parts of a description that are needed to build a network
     "model": {"name": str, "standardise": str},
     "data": {"name": str, "n_classes": int, "image_size": int, "channels": int, "mean": list, "std": list},
 }
@@ -27,11 +27,12 @@ EXPECTED = "what leanat writes is expected; for other files, name network and da
 
 
 class NetworkError(ValueError):
-    """A file of a network that cannot be used; the message says which and why, in one line."""
+    """A network's file cannot be used; the message says which and why, in one line."""
 
 
 def package(name: str) -> ModuleType:
-    """torchvision, or timm, which needs it: a wheel loads only beside the torch it was built for. Raises NetworkError."""
+    """Imports torchvision, or timm, which needs it. Raises NetworkError if it does not load: a wheel of torchvision only loads
+    with the torch that it was built for."""
     try:
         return importlib.import_module(name)
     except (ImportError, RuntimeError, OSError) as error:
@@ -41,15 +42,15 @@ def package(name: str) -> ModuleType:
 
 
 def describe(source: Data) -> dict[str, Any]:
-    """What a network has to know of its data."""
+    """The facts about its data that a network needs."""
     return {n: list(v) if isinstance(v := getattr(source, n), tuple) else v for n in PARTS["data"]}
 
 
 def check(net: nn.Module, about: dict[str, Any], test: Data, where: Path | str) -> None:
-    """Raises NetworkError, one line, where a network is not made for these data: classes, channels, size, values.
+    """Raises NetworkError, one line, if a network does not fit these data: classes, channels, size, values.
 
-    ``about``: the data it was trained on, as ``describe`` says, or empty if that is not known; then the first
-    convolution and a trial on two images tell.
+    ``about``: the result of ``describe`` for its training data, or empty if they are not known; then only the first
+    convolution and a trial on two images are checked.
     """
     here = describe(test)
     if about and about["n_classes"] != here["n_classes"]:
@@ -66,7 +67,7 @@ def check(net: nn.Module, about: dict[str, Any], test: Data, where: Path | str) 
     try:
         with eval_without_param_grad(net), torch.no_grad():
             z = net(x)
-    except Exception as error:  # whatever the code of another program raises
+    except Exception as error:  # the code of another program may raise anything
         size, reason = "x".join(map(str, x.shape[1:])), " ".join(str(error).split())[:120]
         raise NetworkError(f"{where}: does not take images of {size} ({reason or type(error).__name__})") from None
     if not isinstance(z, torch.Tensor) or z.dim() != 2 or len(z) != len(x):
@@ -77,9 +78,9 @@ def check(net: nn.Module, about: dict[str, Any], test: Data, where: Path | str) 
 
 
 def check_images(about: dict[str, Any], here: dict[str, Any], where: Path | str, any_size: bool = False) -> None:
-    """Raises NetworkError where a network was trained on images of other channels, size (unless ``any_size``) or values.
+    """Raises NetworkError if a network was trained on images with other channels, size (unless ``any_size``) or values.
 
-    ``about``: as ``describe`` says, or all that ``read`` tells of a file; nothing is compared where it is empty.
+    ``about``: the result of ``describe``, or the description that ``read`` returns; nothing is compared if it is empty.
     """
     if not about:
         return
@@ -98,7 +99,8 @@ def check_images(about: dict[str, Any], here: dict[str, Any], where: Path | str,
 
 
 def channels_of(net: nn.Module) -> int | None:
-    """How many channels the network's first convolution takes; None where there is none, or it does not say yet."""
+    """The number of input channels of the network's first convolution; None if there is no convolution, or if it is not known
+    yet."""
     first = next((m for m in net.modules() if isinstance(m, nn.Conv2d)), None)
     return (first.in_channels or None) if first else None
 
@@ -108,9 +110,9 @@ def _channels(n: int) -> str:
 
 
 def build(name: str, standardise: str, about: dict[str, Any], seed: int) -> nn.Module:
-    """A network by name for data that are described as ``describe`` does. Raises what ``models.build`` raises.
+    """A network by name for data that are described as by ``describe``. Raises the errors of ``models.build``.
 
-    ``standardise``: as there, or "cifar10", by CIFAR-10's mean and deviation whatever the data (SAT's code, on CIFAR-100).
+    ``standardise``: as in ``models.build``, or "cifar10": CIFAR-10's mean and deviation for all data (SAT's code, on CIFAR-100).
     """
     shape = {k: about[k] for k in PARTS["data"] if k != "name"}
     if standardise == "cifar10":
@@ -120,15 +122,15 @@ def build(name: str, standardise: str, about: dict[str, Any], seed: int) -> nn.M
 
 
 def save(path: Path, net: nn.Module, description: dict[str, Any]) -> None:
-    """Writes a network with its description, {model: {name, standardise}, data: as ``describe`` has it, ...}.
+    """Writes a network with its description, {model: {name, standardise}, data: the result of ``describe``, ...}.
 
-    The model also has ``hidden``, the units of the hidden layer of its head, where a frozen network got a new head.
+    If a frozen network has a new head, the model also has ``hidden``, the number of units in the head's hidden layer.
     """
     write(path, net.state_dict(), description)
 
 
 def write(path: Path, tensors: Mapping[str, torch.Tensor], description: dict[str, Any]) -> None:
-    """Tensors by name, which ``read`` gives back bit for bit, and their description; whole or not at all."""
+    """Writes tensors by name, which ``read`` returns bit for bit, and their description; either completely or not at all."""
     tensors = {k: v.detach().contiguous().cpu() for k, v in tensors.items()}
     with atomic_write(path) as beside:
         beside.write_bytes(save_tensors(tensors, metadata={"leanat": json.dumps(description, sort_keys=True)}))
@@ -137,7 +139,7 @@ def write(path: Path, tensors: Mapping[str, torch.Tensor], description: dict[str
 def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Weights and description; the description is empty for a file of another program.
 
-    Raises NetworkError: no such file, not a safetensors file, a description that is no mapping.
+    Raises NetworkError if the file does not exist, is not a safetensors file, or has a description that is not a mapping.
     """
     if not path.is_file():
         raise NetworkError(f"{path}: no such file")
@@ -166,7 +168,7 @@ def load(path: Path, device: torch.device) -> tuple[nn.Module, dict[str, Any]]:
 
 
 def _check_description(path: Path, description: dict[str, Any]) -> None:
-    """Raises NetworkError, one line, where something that a network is built by is missing or of another kind."""
+    """Raises NetworkError, one line, if a value that is needed to build a network is missing or has another type."""
     for part, kinds in PARTS.items():
         values = description.get(part)
         for key, kind in kinds.items():
@@ -176,7 +178,7 @@ def _check_description(path: Path, description: dict[str, Any]) -> None:
 
 
 def fit(net: nn.Module, tensors: dict[str, torch.Tensor], path: Path) -> None:
-    """Loads weights. Raises NetworkError where names or shapes are not the network's."""
+    """Loads weights. Raises NetworkError if names or shapes are not those of the network."""
     try:
         net.load_state_dict(tensors)
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""The networks' names, and the one function that makes a network."""
+"""The names of the networks, and the function that builds a network."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _timm(name: str, channels: int, **options) -> nn.Module:
     return body
 
 
-# Bodies by name, as functions of (channels, stride of the stem); only small ones read the stride.
+# Bodies by name, as functions of (channels, stride of the stem); only small networks use the stride.
 BODIES: dict[str, Callable[[int, int], nn.Module]] = {
     # The papers' networks for 32x32 images; larger images are pooled at the end.
     "vgg16": lambda c, s: vgg(c, VGG16, 512),
@@ -43,7 +43,7 @@ BODIES: dict[str, Callable[[int, int], nn.Module]] = {
     "resnet18": lambda c, s: resnet(BasicBlock, c, 64, (64, 128, 256, 512), (2, 2, 2, 2)),
     "resnet50": lambda c, s: resnet(Bottleneck, c, 64, (256, 512, 1024, 2048), (3, 4, 6, 3)),
     "preact_resnet18": lambda c, s: preact_resnet(c, 64, (64, 128, 256, 512), (2, 2, 2, 2)),
-    # sat's own code: twice as wide but for the last stage, and a 1x1 projection in every block.
+    # The authors' code of sat: twice as wide except in the last stage, and a 1x1 projection in every block.
     "preact_resnet18_wide": lambda c, s: preact_resnet(
         c, 64, (128, 256, 512, 512), (2, 2, 2, 2), project=True, init="fan_in"
     ),
@@ -51,13 +51,13 @@ BODIES: dict[str, Callable[[int, int], nn.Module]] = {
     "wrn34_10": lambda c, s: preact_resnet(c, 16, (160, 320, 640), (5, 5, 5), init="fan_out"),
     "wrn16_4": lambda c, s: preact_resnet(c, 16, (64, 128, 256), (2, 2, 2), init="fan_out"),
     "alexnet_cifar": lambda c, s: alexnet(c, (64, 192, 384, 256, 256), 2, 2, (4096, 4096), 0.5),
-    "mlp": lambda c, s: mlp(c, 32, 512),  # ranks examples for sat
+    "mlp": lambda c, s: mlp(c, 32, 512),  # for sat, to rank examples
     # The papers' networks for images of ImageNet's size.
     "vgg16_imagenet": lambda c, s: vgg_imagenet(c),
     "mobilenet_imagenet": lambda c, s: _timm("mobilenetv1_100", c),
     "densenet_imagenet": lambda c, s: _timm("densenet121", c),
     "resnet50_imagenet": lambda c, s: _timm("resnet50", c, zero_init_last=False),
-    # The same blocks on half the side of the images, for all of CIFAR-10 on a CPU: 0.3 million parameters; wide: 1.2.
+    # The same blocks on half the image side, for all of CIFAR-10 on a CPU: 0.3 million parameters; "wide": 1.2 million.
     "vgg_half": lambda c, s: vgg(c, (32, 32, "M", 64, 64, "M", 128, 128, "M"), 128, 2),
     "resnet_half": lambda c, s: resnet(BasicBlock, c, 32, (32, 64, 128), (1, 1, 1), 2),
     "resnet_half_wide": lambda c, s: resnet(BasicBlock, c, 64, (64, 128, 256), (1, 1, 1), 2),
@@ -89,12 +89,12 @@ def build(
     std: Sequence[float],
     standardise: str = "channel",
 ) -> Classifier:
-    """A network with weights that depend on ``seed`` alone; the global generator stays as it was.
+    """A network whose weights depend only on ``seed``; the global generator is not changed.
 
-    ``name`` is one of BODIES, or ``timm:<name>`` for any network of timm. The stem of a small network strides by 2 from
-    16 pixels on, by 4 from 32. ``standardise``: 'channel' by mean and std, or 'image' by each image's own (see PerImage).
-    Raises ValueError for an unknown name, impossible numbers, or images the network cannot take; ImportError where a
-    network needs timm and timm does not load.
+    ``name`` is one of BODIES, or ``timm:<name>`` for any network of timm. The stem of a small network has stride 2 from
+    16 pixels on and stride 4 from 32 on. ``standardise``: 'channel', by mean and std, or 'image', by each image's own values
+    (see PerImage). Raises ValueError for an unknown name, impossible numbers, or images that the network cannot take, and
+    ImportError if a network needs timm and timm does not load.
     """
     if name not in BODIES and not name.startswith("timm:"):
         near = get_close_matches(name, BODIES, 1, cutoff=0)[0]
@@ -116,7 +116,7 @@ def build(
 
 
 def _width(name: str, body: nn.Module, shape: tuple[int, int, int]) -> int:
-    """D, by passing one blank image."""
+    """The number D of features, found by a forward pass of one blank image."""
     body.eval()
     try:
         with torch.no_grad():

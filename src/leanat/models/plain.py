@@ -1,4 +1,4 @@
-"""VGG, MobileNet-V1, AlexNet and DenseNet: bodies, as in ``residual``; nothing works in place."""
+"""VGG, MobileNet-V1, AlexNet and DenseNet: bodies, as in ``residual``, without operations in place."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ MOBILENET = (  # channels and stride of each separable convolution
 
 
 def vgg(channels: int, plan: Sequence[int | str], hidden: int, stem_stride: int = 1) -> nn.Module:
-    """VGG with BatchNorm (Simonyan and Zisserman, ICLR 2015), then average pool and one hidden layer with BatchNorm.
+    """VGG with BatchNorm (Simonyan and Zisserman, ICLR 2015), then average pooling and one hidden layer with BatchNorm.
 
-    The hidden layer is MINT's (512 to 512, BatchNorm, ReLU), by the group of the Q-TART paper, which gives no details.
-    MINT flattens the last map, which is 1x1 for 32x32 images; the pool extends that to other sizes.
+    The Q-TART paper gives no details; the hidden layer is that of MINT, by the same group (512 to 512, BatchNorm, ReLU).
+    MINT flattens the last map, which is 1x1 for 32x32 images; the pooling extends that to other sizes.
     """
     layers: list[nn.Module] = []
     stride = stem_stride
@@ -51,7 +51,7 @@ def vgg_imagenet(channels: int) -> nn.Module:
 
 
 def mlp(channels: int, side: int, hidden: int) -> nn.Module:
-    """Two hidden layers with BatchNorm on the pixels; images of another size are pooled, or repeated, to ``side``."""
+    """Two hidden layers with BatchNorm on the pixels; images of another size are pooled or repeated to ``side``."""
     layers: list[nn.Module] = [nn.AdaptiveAvgPool2d(side), nn.Flatten()]
     for width in (channels * side**2, hidden):
         layers += [nn.Linear(width, hidden), nn.BatchNorm1d(hidden), nn.ReLU()]
@@ -64,7 +64,7 @@ def _conv_norm_relu(cin: int, cout: int, kernel: int, stride: int = 1, groups: i
 
 
 def mobilenet(channels: int, stem: int, plan: Sequence[tuple[int, int]], stem_stride: int = 1) -> nn.Module:
-    """MobileNet-V1 (Howard et al. 2017): for each of ``plan`` a depthwise 3x3, then a pointwise convolution."""
+    """MobileNet-V1 (Howard et al. 2017): for each entry of ``plan`` a depthwise 3x3 and a pointwise convolution."""
     layers = OrderedDict(stem=nn.Sequential(*_conv_norm_relu(channels, stem, 3, stem_stride)))
     for i, (width, stride) in enumerate(plan, 1):
         depthwise = _conv_norm_relu(stem, stem, 3, stride, groups=stem)
@@ -76,10 +76,10 @@ def mobilenet(channels: int, stem: int, plan: Sequence[tuple[int, int]], stem_st
 def alexnet(
     channels: int, widths: Sequence[int], stem_stride: int, grid: int, hidden: Sequence[int], dropout: float
 ) -> nn.Module:
-    """AlexNet for small images, as PAT has it (Laidlaw et al., ICLR 2021): five 3x3 convolutions and no BatchNorm.
+    """AlexNet for small images, as in PAT (Laidlaw et al., ICLR 2021): five 3x3 convolutions and no BatchNorm.
 
-    ``grid``: side of the last map, averaged down to it where the image is larger. He's initialisation, because with
-    PyTorch's default and no BatchNorm a short training does not leave the start.
+    ``grid``: side of the last map, to which larger maps are averaged. The initialisation is He's, because with PyTorch's
+    default and no BatchNorm a short training makes no progress.
     """
     convs: list[nn.Module] = []
     for i, width in enumerate(widths):
@@ -95,7 +95,7 @@ def alexnet(
 
 
 class DenseLayer(nn.Module):
-    """BatchNorm, ReLU, 1x1 convolution to 4k channels; the same with 3x3 to k; joined to the input (DenseNet-BC)."""
+    """BatchNorm, ReLU, 1x1 convolution to 4k channels; the same with 3x3 to k; concatenated to the input (DenseNet-BC)."""
 
     def __init__(self, cin: int, growth: int):
         super().__init__()

@@ -1,7 +1,7 @@
 """Residual networks: ResNet, pre-activation ResNet, wide ResNet, and Madry's wide ResNet.
 
-Every builder returns a body: images [B, C, H, W], standardised, to features [B, D]. Nothing works in place, so that the
-outputs of convolutions can be kept and gradients differentiated again.
+Every builder returns a body, which maps standardised images [B, C, H, W] to features [B, D]. No operation works in place, so
+that the outputs of convolutions can be kept and gradients can be differentiated again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions, the inner ones a quarter as wide, beside a shortcut (He et al., CVPR 2016)."""
+    """1x1, 3x3 and 1x1 convolutions, the first two a quarter as wide, beside a shortcut (He et al., CVPR 2016)."""
 
     def __init__(self, cin: int, cout: int, stride: int):
         super().__init__()
@@ -60,7 +60,7 @@ class Bottleneck(nn.Module):
 class PreActBlock(nn.Module):
     """Pre-activation block (He et al., ECCV 2016); a projection reads the activation, an identity the raw input.
 
-    ``project``: a projection even where shape stays the same.
+    ``project``: a projection even if the shape stays the same.
     """
 
     def __init__(self, cin: int, cout: int, stride: int, project: bool = False):
@@ -76,9 +76,9 @@ class PreActBlock(nn.Module):
 
 
 class MadryUnit(nn.Module):
-    """Unit of Madry's wide ResNet: leaky ReLU of slope 0.1; the shortcut is an average pool and channels of zeros.
+    """Unit of Madry's wide ResNet: leaky ReLU of slope 0.1; the shortcut is average pooling and channels of zeros.
 
-    ``shared``: the shortcut too reads the first activation (only the network's first unit does).
+    ``shared``: the shortcut also reads the first activation (only in the network's first unit).
     """
 
     def __init__(self, cin: int, cout: int, stride: int):
@@ -104,7 +104,8 @@ def _madry_norm(width: int) -> nn.BatchNorm2d:
 def _stages(
     block: Callable[[int, int, int], nn.Module], cin: int, widths: Sequence[int], units: Sequence[int]
 ) -> OrderedDict[str, nn.Module]:
-    """Stage i: ``units[i]`` blocks that give ``widths[i]`` channels; each stage after the first halves the side."""
+    """The stages by name: stage i has ``units[i]`` blocks with ``widths[i]`` channels; each stage after the first halves the
+    side."""
     stages: OrderedDict[str, nn.Module] = OrderedDict()
     for i, (width, n) in enumerate(zip(widths, units, strict=True)):
         first = block(cin, width, 2 if i else 1)
@@ -150,9 +151,9 @@ def preact_resnet(
     project: bool = False,
     init: str | None = None,
 ) -> nn.Module:
-    """Pre-activation ResNet with BatchNorm and ReLU before the pool; with wide stages, Zagoruyko's wide ResNet.
+    """Pre-activation ResNet with BatchNorm and ReLU before the pooling; with wide stages it is Zagoruyko's wide ResNet.
 
-    ``init``: He's normal initialisation by fan_in or fan_out; None is PyTorch's default.
+    ``init``: He's normal initialisation by fan_in or fan_out; None: PyTorch's default.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict(stem=_conv3(channels, stem, stem_stride))
     layers.update(_stages(partial(PreActBlock, project=project), stem, widths, units))
@@ -162,9 +163,9 @@ def preact_resnet(
 
 
 def madry_wrn(channels: int, stem: int, widths: Sequence[int], units: Sequence[int], stem_stride: int = 1) -> nn.Module:
-    """Madry's wide ResNet (cifar10_challenge), network of the saliency paper and of IGAM.
+    """Madry's wide ResNet (cifar10_challenge), the network of the saliency paper and of IGAM.
 
-    Strided convolutions pad one pixel on every side, where TensorFlow pads only right and below.
+    Strided convolutions pad one pixel on every side, while TensorFlow pads only on the right and below.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict(stem=_conv3(channels, stem, stem_stride))
     layers.update(_stages(MadryUnit, stem, widths, units))
