@@ -1,10 +1,10 @@
-"""Attacks, selection, training and robust accuracy for networks and data of one's own; docs/library.md shows each in use.
+"""Attacks, selection, training and robust accuracy for the user's networks and data; docs/library.md shows each in use.
 
-checks      images, labels, mean and std: what is refused, in one line
-network     any ``nn.Module`` in the form that the rest of the package takes
-attacks     pgd(net, x, y) and its neighbours
-data        tensors, a Dataset or a folder of images in the form that the loop takes
+checks      refuses unsuitable images, labels, mean and std, in one line
+network     converts any ``nn.Module`` to the form that the rest of the package needs
+attacks     pgd(net, x, y) and other attacks
+data        converts tensors, a Dataset or a folder of images to the form that the loop needs
 evaluate    robust accuracy under several attacks
-select      weighted subsets, once or anew every so many epochs of somebody else's loop
-train       the loop of the papers on any network
+select      weighted subsets, chosen once, or every few epochs within the user's own loop
+train       the training loop of the papers for any network
 """

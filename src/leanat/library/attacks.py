@@ -1,9 +1,9 @@
-"""Attacks on any network: images [B, C, H, W] in [0, 1] in, adversarial images of the same shape and range out.
+"""Attacks on any network: they take images [B, C, H, W] in [0, 1] and return adversarial images of the same shape and range.
 
 net         any module that returns logits [B, K]
-mean, std   what it subtracts and divides by, if it expects normalised images; x is in [0, 1] all the same, since radii are in
-            these units
-seed        None: drawn from torch's generator, so that two calls differ and ``torch.manual_seed`` repeats one
+mean, std   what the network subtracts and divides by, if it expects normalised images; x is in [0, 1] in any case, since radii
+            are in these units
+seed        None: drawn from torch's generator, so that two calls differ, and ``torch.manual_seed`` makes a call repeatable
 
 The network's mode, parameters, buffers and gradients stay as they are. Arguments that do not fit raise ValueError or
 TypeError, in one line.
@@ -61,7 +61,7 @@ def perturb(
     std: Channels | None = None,
     seed: int | None = None,
 ) -> Tensor:
-    """What any attack of ``leanat.attacks`` makes of x [B, C, H, W] in [0, 1] with labels y [B]."""
+    """The adversarial images of any attack of ``leanat.attacks`` for x [B, C, H, W] in [0, 1] with labels y [B]."""
     checks.made(attack, "attack", "an attack of leanat.attacks")
     x = checks.images(x)
     if x.dtype not in (torch.float32, torch.float64):
@@ -110,7 +110,7 @@ def fgsm_rs(
     std: Channels | None = None,
     seed: int | None = None,
 ) -> Tensor:
-    """FGSM-RS: one step from a uniform start (Wong et al. 2020). ``step_size`` None: 1.25 eps, as in the paper."""
+    """FGSM-RS: one step from a uniform random start (Wong et al. 2020). ``step_size`` None: 1.25 eps, as in the paper."""
     return perturb(net, x, y, fgsm_rs_attack(threat_model(norm, eps), step_size), mean=mean, std=std, seed=seed)
 
 
@@ -133,8 +133,8 @@ def pgd(
     """Projected gradient ascent (Madry et al. 2018).
 
     ``step_size`` None: eps / 4, which is 2/255 at 8/255. ``start``: uniform in the ball, gaussian (TRADES), or none. ``loss``: ce
-    (cross-entropy), margin (Carlini and Wagner), or kl to the clean prediction (TRADES). Of ``restarts`` runs each image
-    keeps the point of highest loss.
+    (cross-entropy), margin (Carlini and Wagner), or kl to the clean prediction (TRADES). ``restarts``: number of runs, of which
+    each image keeps the point of highest loss.
     """
     attack = pgd_attack(threat_model(norm, eps), steps, step_size, start, loss, restarts)
     return perturb(net, x, y, attack, mean=mean, std=std, seed=seed)
@@ -153,7 +153,8 @@ def mi_fgsm(
     mean: Channels | None = None,
     std: Channels | None = None,
 ) -> Tensor:
-    """Momentum iterative FGSM (Dong et al. 2018), for transfer between networks. ``step_size`` None: eps / steps, as there."""
+    """Momentum iterative FGSM (Dong et al. 2018), for transfer between networks. ``step_size`` None: eps / steps, as in the
+    paper."""
     attack = MIFGSM(
         threat=threat_model(norm, eps),
         steps=steps,
@@ -179,7 +180,7 @@ def di2_fgsm(
     std: Channels | None = None,
     seed: int | None = None,
 ) -> Tensor:
-    """MI-FGSM on images that are shrunk and padded at random (Xie et al. 2019); square images only."""
+    """MI-FGSM on images that are randomly shrunk and padded (Xie et al. 2019); only for square images."""
     attack = DI2FGSM(
         threat=threat_model(norm, eps),
         steps=steps,
@@ -208,7 +209,7 @@ def apgd(
 ) -> Tensor:
     """Auto-PGD (Croce and Hein 2020); ``loss``: ce, dlr (3 classes or more), or t, targeted (4 or more).
 
-    Where it does not fool the network it returns the image unchanged, see ``leanat.attacks.autoattack.APGD``.
+    An image for which it does not fool the network is returned unchanged, see ``leanat.attacks.autoattack.APGD``.
     """
     attack = APGD(threat=threat_model(norm, eps), loss=loss, steps=steps, restarts=restarts)
     return perturb(net, x, y, attack, mean=mean, std=std, seed=seed)
@@ -227,7 +228,7 @@ def fab(
     std: Channels | None = None,
     seed: int | None = None,
 ) -> Tensor:
-    """Fast adaptive boundary attack (Croce and Hein 2020): the nearest adversarial point, where it is inside the ball."""
+    """Fast adaptive boundary attack (Croce and Hein 2020): finds the nearest adversarial point, if it is inside the ball."""
     attack = FAB(threat=threat_model(norm, eps), targeted=targeted, steps=steps)
     return perturb(net, x, y, attack, mean=mean, std=std, seed=seed)
 
@@ -263,8 +264,8 @@ def autoattack(
     """AutoAttack's standard version (Croce and Hein 2020): its four parts, each on the images that are not fooled yet.
 
     An image for which every part fails is returned unchanged. With fewer than 4 classes the parts are apgd-ce, fab and square,
-    which is not AutoAttack. To measure robust accuracy use ``evaluate``, which keeps the outcome of each image and checks the
-    network.
+    which is not AutoAttack. To measure robust accuracy use ``evaluate``, which records the outcome of each image and checks
+    the network.
     """
     return perturb(net, x, y, AutoAttack(threat=threat_model(norm, eps)), mean=mean, std=std, seed=seed)
 
@@ -279,7 +280,7 @@ def stadv(
     mean: Channels | None = None,
     std: Channels | None = None,
 ) -> Tensor:
-    """Moves pixels by a smooth flow of at most ``bound``, where the image spans 2 (Xiao et al. 2018)."""
+    """Moves pixels by a smooth flow of at most ``bound``, in units in which the image's side is 2 (Xiao et al. 2018)."""
     return perturb(net, x, y, StAdv(bound=bound, steps=steps), mean=mean, std=std, seed=0)
 
 
@@ -293,7 +294,7 @@ def recoloradv(
     mean: Channels | None = None,
     std: Channels | None = None,
 ) -> Tensor:
-    """Moves colours by at most ``bound`` in CIELUV scaled to [0, 1] (Laidlaw and Feizi 2019); 3 channels."""
+    """Changes colours by at most ``bound`` in CIELUV scaled to [0, 1] (Laidlaw and Feizi 2019); 3 channels."""
     return perturb(net, x, y, ReColorAdv(bound=bound, steps=steps), mean=mean, std=std, seed=0)
 
 
@@ -308,12 +309,12 @@ def jpeg(
     std: Channels | None = None,
     seed: int | None = None,
 ) -> Tensor:
-    """Moves the quantised coefficients of a JPEG file by at most ``bound`` / 2 (Kang et al. 2019); 3 channels."""
+    """Changes the quantised coefficients of a JPEG file by at most ``bound`` / 2 (Kang et al. 2019); 3 channels."""
     return perturb(net, x, y, JPEG(bound=bound, steps=steps), mean=mean, std=std, seed=seed)
 
 
 def _share(eps: float, steps: int) -> float:
-    """eps / steps; where that is none, the attack says what ``steps`` may be."""
+    """eps / steps; for invalid ``steps`` the attack itself raises the error."""
     return eps / steps if isinstance(steps, int | float) and steps > 0 else eps
 
 
@@ -338,7 +339,7 @@ def pgd_attack(
     return PGD(threat=threat, steps=steps, step_size=step_size, start=start, loss=loss, restarts=restarts)
 
 
-NAMED = {  # attacks that a name and a ball describe, with the settings of the functions above
+NAMED = {  # attacks that are given by a name and a ball, with the settings of the functions above
     "clean": lambda threat: Clean(),
     "fgsm": fgsm_attack,
     "fgsm_rs": fgsm_rs_attack,
@@ -350,7 +351,7 @@ NAMED = {  # attacks that a name and a ball describe, with the settings of the f
 
 
 def attack_of(which: str | Attack | None, eps: float, norm: str) -> Attack:
-    """An attack by name, within the ball of radius ``eps``, or as it is; None is no attack."""
+    """An attack by name, within the ball of radius ``eps``; an attack object is returned unchanged; None is no attack."""
     if which is None:
         return Clean()
     if isinstance(which, str):
@@ -361,8 +362,8 @@ def attack_of(which: str | Attack | None, eps: float, norm: str) -> Attack:
 
 @dataclass(frozen=True)
 class Checked:
-    """An attack of the user's with images of its own, which it may change, and a check of those that it returns, of each
-    of its parts.
+    """An attack of the user's. It gets copies of the images, which it may change, and the images that it and each of its parts
+    return are checked.
     """
 
     attack: Attack
@@ -376,10 +377,10 @@ class Checked:
         return x
 
     def parts(self, n_classes: int) -> dict[str, Attack]:
-        """Those of the attack, by their names."""
+        """The parts of the attack, by their names."""
         return {name: Checked(part) for name, part in parts_of(self.attack, n_classes).items()}
 
 
 def checked_attack(attack: Attack) -> Attack:
-    """An attack of leanat's as it is, any other ``Checked``."""
+    """Returns an attack of leanat's unchanged, and any other as ``Checked``."""
     return attack if type(attack).__module__.partition(".")[0] == "leanat" else Checked(attack)

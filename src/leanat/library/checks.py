@@ -1,4 +1,5 @@
-"""What the public functions refuse, each in one line: images outside [0, 1], labels that do not fit, classes for objects."""
+"""The checks of the public functions, each with a one-line error: images outside [0, 1], labels that do not fit, a class given
+instead of an object."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 Channels = float | Sequence[float]
-ROUNDING = 1e-3  # how far outside [0, 1] arithmetic leaves a pixel that was inside
+ROUNDING = 1e-3  # how far outside [0, 1] a pixel may be because of rounding
 
 
 def images(x: Tensor, what: str = "x") -> Tensor:
@@ -28,7 +29,7 @@ def images(x: Tensor, what: str = "x") -> Tensor:
 
 
 def in_range(x: Tensor, what: str) -> None:
-    """Raises ValueError where a pixel is outside [0, 1] or not a number, and says how to hand it over."""
+    """Raises ValueError if a pixel is outside [0, 1] or not a number, and says in which form images are expected."""
     low, high = (float(v) for v in x.detach().aminmax())
     if low >= 0 and high <= 1:  # False for NaN
         return
@@ -58,7 +59,7 @@ def labels(y: Tensor, count: int, what: str = "y") -> Tensor:
 
 
 def mean_std(mean: Channels | None, std: Channels | None, channels: int) -> tuple[list[float], list[float]] | None:
-    """A mean and a standard deviation per channel; None where neither is given. Raises ValueError, one line."""
+    """A mean and a standard deviation per channel; None if neither is given. Raises ValueError, one line."""
     if mean is None and std is None:
         return None
     if mean is None or std is None:
@@ -74,7 +75,7 @@ def mean_std(mean: Channels | None, std: Channels | None, channels: int) -> tupl
 
 
 def made(value: Any, what: str, expected: str) -> None:
-    """Raises TypeError, one line, where ``value`` is not the object that is called but its class, or cannot be called."""
+    """Raises TypeError, one line, if ``value`` is a class instead of an object, or cannot be called."""
     if isinstance(value, type):
         raise TypeError(f"{what} is the class {value.__name__}; an object of it is expected: {value.__name__}(...)")
     if not callable(value):
@@ -82,7 +83,7 @@ def made(value: Any, what: str, expected: str) -> None:
 
 
 def whole(value: Any, what: str, least: int | None = None) -> None:
-    """Raises TypeError or ValueError, one line, for anything but a whole number, of at least ``least`` where that is given."""
+    """Raises TypeError or ValueError, one line, unless ``value`` is a whole number of at least ``least``, if that is given."""
     allowed = "a whole number" + ("" if least is None else f" from {least} on")
     if not isinstance(value, Integral) or isinstance(value, bool):
         raise TypeError(f"{what} is {shown(value)}; {allowed} is expected")
@@ -91,7 +92,7 @@ def whole(value: Any, what: str, least: int | None = None) -> None:
 
 
 def shown(value: Any) -> str:
-    """A plain value as it is, anything else by its type."""
+    """A value for an error message: plain values themselves, others by their type."""
     return repr(value) if isinstance(value, str | int | float | None) else f"of type {type(value).__name__}"
 
 
@@ -109,7 +110,7 @@ def _dense(x: Tensor, what: str) -> None:
 
 
 def _of_autograd(x: Tensor) -> Tensor:
-    """A copy where the tensor was made inside ``torch.inference_mode()``, which keeps it out of gradients."""
+    """The tensor, or a copy if it was made inside ``torch.inference_mode()``, since then it cannot be used in gradients."""
     return x.clone() if x.is_inference() else x
 
 

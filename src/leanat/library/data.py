@@ -1,4 +1,4 @@
-"""Tensors, a Dataset or a folder of images, in the form that the loop, selection and evaluation take."""
+"""Converts tensors, a Dataset or a folder of images to the form that the loop, selection and evaluation need."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from leanat.library.checks import Channels
 from leanat.library.network import Wrapped, device_of
 from leanat.models import io
 
-# (x, y), a Dataset of (image, label), a folder that holds a folder of images for each class, or data of the package.
+# (x, y), a Dataset of (image, label), a folder with a folder of images for each class, or data of the package.
 AnyData = tuple[Tensor, Tensor] | Dataset[Any] | str | Path | Data
 
 
@@ -30,7 +30,7 @@ AnyData = tuple[Tensor, Tensor] | Dataset[Any] | str | Path | Data
 class DatasetData:
     """A map-style Dataset of (image, label); images float [C, H, W] in [0, 1], uint8, or Pillow's.
 
-    Its examples are read one by one, in this process; random transforms of its own act at every reading and draw from
+    Its examples are read one by one, in this process. Its own random transforms are applied at every reading and draw from
     torch's generator, which the loop seeds for each epoch.
     """
 
@@ -40,7 +40,7 @@ class DatasetData:
     augment: Augmentation = NONE
     seed: int = 0
     name: str = "Dataset"
-    reads_on_cpu: ClassVar[bool] = True  # the loop asks with numbers that are there
+    reads_on_cpu: ClassVar[bool] = True  # the loop passes indices on the CPU
     _own: Tensor = field(init=False, repr=False)  # the labels, on the CPU
 
     def __post_init__(self) -> None:
@@ -50,9 +50,9 @@ class DatasetData:
         return len(self.labels)
 
     def batch(self, index: Tensor, epoch: int, view: int = 0) -> tuple[Tensor, Tensor]:
-        """x float32 [B, C, H, W] in [0, 1], and y int64 [B]. No wait for the device where ``index`` is on the CPU.
+        """x float32 [B, C, H, W] in [0, 1], and y int64 [B]. Does not wait for the device if ``index`` is on the CPU.
 
-        Raises ValueError or TypeError, one line, for other images and for labels that changed.
+        Raises ValueError or TypeError, one line, for other images and for labels that have changed.
         """
         device, index = self.labels.device, index.cpu()
         images = []
@@ -72,10 +72,10 @@ class DatasetData:
         return self.augment(uploaded(x, device), Draws(self.seed, epoch, index, view)), self.labels[index]
 
     def prefetch(self, index: Tensor, epoch: int, view: int = 0) -> None:
-        """Nothing to do: examples are read when they are asked for."""
+        """Does nothing: examples are read when a batch needs them."""
 
     def plain(self) -> DatasetData:
-        """The same Dataset without the augmentation that ``train`` was given; its own transforms stay."""
+        """The same Dataset without the augmentation given to ``train``, but with its own transforms."""
         return replace(self, augment=NONE)
 
 
@@ -88,7 +88,7 @@ def prepared(
     augment: Sequence[Piece] = (),
     seed: int = 0,
 ) -> tuple[Wrapped, Data]:
-    """Network and data in the package's form, checked against each other on a first image. Raises what ``as_data`` does."""
+    """Network and data in the package's form, checked against each other on a first image. Raises the errors of ``as_data``."""
     device = device_of(net) if isinstance(net, nn.Module) else torch.device("cpu")
     channels = io.channels_of(net) if isinstance(net, nn.Module) else None
     dataset = as_data(data, device, augment, seed, channels or 3)
@@ -107,7 +107,7 @@ def prepared(
 
 
 def held_out_for(wrapped: Wrapped, validation: AnyData | None) -> Data | None:
-    """The validation examples, checked on a first image and all labels. Raises what ``as_data`` does."""
+    """The validation examples, checked on a first image and all labels. Raises the errors of ``as_data``."""
     if validation is None:
         return None
     dataset = as_data(validation, wrapped.device, channels=io.channels_of(wrapped) or 3)
@@ -123,12 +123,12 @@ def held_out_for(wrapped: Wrapped, validation: AnyData | None) -> Data | None:
 def as_data(
     data: AnyData, device: torch.device, augment: Sequence[Piece] = (), seed: int = 0, channels: int = 3
 ) -> Data:
-    """``data`` on ``device``, with as many classes as its labels name; ``channels``: of the photographs of a folder.
+    """``data`` on ``device``, with as many classes as its labels need; ``channels``: number of channels for images of a folder.
 
     Raises ValueError, TypeError or DataError, one line.
     """
     pieces = Augmentation(tuple(augment))
-    if type(data) is TensorDataset and len(data.tensors) == 2:  # one of another class reads its examples its own way
+    if type(data) is TensorDataset and len(data.tensors) == 2:  # a subclass may read its examples in another way
         data = (data.tensors[0], data.tensors[1])
     if isinstance(data, tuple):
         if len(data) != 2:
@@ -151,14 +151,14 @@ def as_data(
 
 
 def moved(data: Data, device: torch.device) -> Data:
-    """The same data where the network has gone; data of another kind stay where they are."""
+    """The same data on the device to which the network has moved; data of other kinds are returned unchanged."""
     if isinstance(data, TensorData):
         return data.to(device)
     return replace(data, labels=data.labels.to(device)) if isinstance(data, DatasetData | StreamedData) else data
 
 
 def _of_tensors(x: Tensor, y: Tensor, device: torch.device, augment: Augmentation, seed: int) -> TensorData:
-    if not (isinstance(x, Tensor) and x.dtype == torch.uint8 and x.dim() == 4):  # these are 0 to 255
+    if not (isinstance(x, Tensor) and x.dtype == torch.uint8 and x.dim() == 4):  # uint8 images are 0 to 255
         x = checks.images(x).detach().float()
     y = checks.labels(y, len(x))
     if not len(x):
@@ -180,8 +180,8 @@ def _of_tensors(x: Tensor, y: Tensor, device: torch.device, augment: Augmentatio
 
 
 def _labels(dataset: Dataset[Any]) -> Tensor:
-    """Those of ``targets`` or ``labels``, as torchvision's sets have them, where an example of each class agrees; else those
-    of the examples, which are all read once.
+    """The labels in ``targets`` or ``labels``, as in torchvision's data sets, if an example of each class agrees with them; else
+    the labels of the examples, which are all read once.
     """
     size = len(dataset)  # type: ignore[arg-type]
     for name in ("targets", "labels"):
@@ -189,14 +189,14 @@ def _labels(dataset: Dataset[Any]) -> Tensor:
         if labels is None or getattr(dataset, "target_transform", None) is not None:
             continue
         firsts = {label: i for i, label in reversed(list(enumerate(labels.tolist())))}
-        with torch.random.fork_rng(devices=[]):  # random transforms draw nothing that a caller would miss
+        with torch.random.fork_rng(devices=[]):  # random transforms do not change the caller's generator
             if all(_pair(dataset, i)[1] == label for label, i in firsts.items()):
                 return labels
     return torch.tensor([_pair(dataset, i)[1] for i in range(size)], dtype=torch.int64)
 
 
 def _whole(values: Any, size: int) -> Tensor | None:
-    """int64 [size]; None for anything but so many whole numbers."""
+    """The values as int64 [size]; None unless they are ``size`` whole numbers."""
     if values is None:
         return None
     try:

@@ -29,7 +29,7 @@ class Accuracy(NamedTuple):
     high: float
     n: int
     clean: float
-    notes: tuple[str, ...]  # reasons to doubt it; of an attack by gradients also that these vanish or mislead
+    notes: tuple[str, ...]  # reasons to doubt the accuracy, also that gradients vanish or mislead the attack
     outcome: Outcome
 
 
@@ -53,10 +53,10 @@ def evaluate(
     data        (x, y) with x [N, C, H, W] in [0, 1] or uint8, a Dataset, or a folder of class folders
     attacks     names (clean, fgsm, fgsm_rs, pgd, apgd, square, autoattack), all within the ball of radius ``eps``; or a
                 mapping of labels to names or to attacks of ``leanat.attacks``, which have their own radii
-    limit       the number of images that are attacked at most; they are the same ones for every network
+    limit       the largest number of images that are attacked; they are the same images for every network
     mean, std   what the network subtracts and divides by, if it expects normalised images
 
-    An image that is misclassified without an attack counts as wrong. Nothing of the network changes. Raises ValueError,
+    An image that is misclassified without an attack counts as wrong. The network is not changed. Raises ValueError,
     TypeError or DataError, in one line.
     """
     if isinstance(attacks, str) or not isinstance(attacks, Collection) or not len(attacks):
@@ -88,7 +88,7 @@ def evaluate(
 
 
 def _by_gradients(attack: Attack) -> bool:
-    """Whether it is by gradients; of the user's own nobody knows."""
+    """Whether an attack uses gradients; for the user's own attacks this is not known."""
     return not isinstance(attack, Clean | Square | Checked)
 
 

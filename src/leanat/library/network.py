@@ -1,4 +1,4 @@
-"""Any network in the form that attacks, selection and the loop take."""
+"""Any network in the form that attacks, selection and the loop need."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from leanat.models.classifier import Copied, PerChannel
 
 @contextmanager
 def own_modes() -> Iterator[None]:
-    """Inside, gradients are there and new tensors are float32, whatever the caller has switched off or set.
+    """Within this context gradients are enabled and new tensors are float32, whatever the caller has set.
 
-    Raises ValueError, one line, where a network keeps gradients from its images.
+    Raises ValueError, one line, if a network passes no gradients to its images.
     """
     dtype = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)
@@ -41,7 +41,7 @@ def own_modes() -> Iterator[None]:
 
 @contextmanager
 def own_precision() -> Iterator[None]:
-    """Inside, fp32 has all its bits and the caller's autocast is off, which would act on backward passes too."""
+    """Within this context fp32 is exact and the caller's autocast, which would also affect backward passes, is off."""
     with ExitStack() as modes:
         modes.enter_context(exact_fp32())
         for device in ("cpu", "cuda", "mps", "xpu"):
@@ -51,10 +51,10 @@ def own_precision() -> Iterator[None]:
 
 
 class Wrapped(nn.Module):
-    """Logits [B, K] of images [B, C, H, W] in [0, 1] by a network of the user's, which standardises after the attack.
+    """A network of the user's as a function from images [B, C, H, W] in [0, 1] to logits [B, K]; it standardises the images.
 
-    The network gets contiguous images of its own and keeps the layout of its weights, so that its code may take views and
-    compute in place; an object with ``logits``, as Hugging Face's classifiers return it, counts as its logits.
+    The network gets contiguous copies of the images and keeps the layout of its weights, so that its code may use views and
+    compute in place. If it returns an object with ``logits``, as Hugging Face's classifiers do, these are used.
     """
 
     def __init__(self, net: nn.Module, mean: Channels | None, std: Channels | None, channels: int):
@@ -73,10 +73,10 @@ class Wrapped(nn.Module):
         self.device = device_of(net)
         mean_and_std = mean_std(mean, std, channels)
         self.normalise = Copied() if mean_and_std is None else PerChannel(*mean_and_std).to(self.device)
-        self.labels_below = 0  # one more than the highest label, which the network must have a logit for
-        self.n_classes = 0  # its logits; ``prepared`` counts them
-        self._head: list[nn.Linear] = []  # in a list, so that its parameters are not there twice
-        self._sought: tuple[str | None, Tensor]  # what ``find_head`` was asked last
+        self.labels_below = 0  # one more than the highest label, for which the network must have a logit
+        self.n_classes = 0  # number of logits, set by ``prepared``
+        self._head: list[nn.Linear] = []  # in a list, so that its parameters are not registered twice
+        self._sought: tuple[str | None, Tensor]  # the arguments of the last ``find_head``
         self._no_head = "the last linear layer of this network was not looked for"
 
     def forward(self, x: Tensor) -> Tensor:
@@ -99,11 +99,11 @@ class Wrapped(nn.Module):
         if z.shape[1] < self.labels_below:
             raise ValueError(f"y has the class number {self.labels_below - 1}; the network has {z.shape[1]} logits")
         if z.is_floating_point() and not torch.is_autocast_enabled(x.device.type):
-            z = z.to(x.dtype)  # a network may give logits of another precision
+            z = z.to(x.dtype)  # a network may return logits of another precision
         return z
 
     def classes_of(self, x: Tensor, what: str) -> int:
-        """The number of logits for the images x [B, C, H, W] of ``what``. Raises ValueError, one line, where it takes none."""
+        """The number of logits for images x [B, C, H, W] of ``what``. Raises ValueError, one line, if the network fails."""
         try:
             with eval_without_param_grad(self), torch.no_grad():
                 return self(x).shape[1]
@@ -116,21 +116,21 @@ class Wrapped(nn.Module):
             ) from error
 
     def to(self, *args: Any, **kwargs: Any) -> Wrapped:
-        """As a module's, but for a memory format, which would change the layout of the user's weights."""
+        """Like ``nn.Module.to``, but ignores a memory format, which would change the layout of the user's weights."""
         kwargs.pop("memory_format", None)
         return super().to(*args, **kwargs) if args or kwargs else self
 
     @property
     def head(self) -> nn.Linear:
-        """The linear layer whose outputs are the logits. Raises ValueError, one line, where ``find_head`` found none."""
+        """The linear layer whose outputs are the logits. Raises ValueError, one line, if ``find_head`` has found none."""
         if not self._head:
             raise ValueError(self._no_head)
         return self._head[0]
 
     def find_head(self, layer: str | None, x: Tensor) -> None:
-        """Looks for ``head`` with the images x [B, C, H, W]: the layer of that name, or any.
+        """Finds ``head`` by a forward pass of images x [B, C, H, W]: the layer of that name, or any if ``layer`` is None.
 
-        Raises ValueError, one line with the names of the linear layers, for a name that is none of them.
+        Raises ValueError, one line with the names of the linear layers, if ``layer`` is not among them.
         """
         self._head, self._sought = [], (layer, x)
         linear = {name: m for name, m in self.net.named_modules() if isinstance(m, nn.Linear)}
@@ -141,7 +141,7 @@ class Wrapped(nn.Module):
         with (
             eval_without_param_grad(self),
             torch.no_grad(),
-            eager(),  # a graph that is compiled already knows of no hook
+            eager(),  # a compiled graph ignores hooks
             _outputs(linear) as seen,
         ):
             z = self(x)
@@ -161,21 +161,21 @@ class Wrapped(nn.Module):
             raise ValueError(self._no_head)
 
     def follow_head(self) -> None:
-        """Looks again where the head that was found is no longer part of the network. Raises what ``find_head`` does."""
+        """Finds the head again if it is no longer part of the network. Raises the errors of ``find_head``."""
         if self._head and not any(module is self._head[0] for module in self.net.modules()):
             layer, x = self._sought
             self.find_head(layer, x.to(device_of(self.net)))
 
 
 def _gives(output: Tensor, z: Tensor) -> bool:
-    """Whether logits are what a layer gives, perhaps in another precision."""
+    """Whether the logits equal the output of a layer, perhaps in another precision."""
     ways = (output.dtype, torch.float16, torch.bfloat16)
     return output.shape == z.shape and any(torch.equal(output.to(way).to(z.dtype), z) for way in ways)
 
 
 @contextmanager
 def _outputs(linear: dict[str, nn.Linear]) -> Iterator[dict[str, Tensor]]:
-    """What each layer gives, by name, in the order of the calls."""
+    """Within this context the outputs of the layers are recorded, by name, in the order of the calls."""
     seen: dict[str, Tensor] = {}
 
     def keep(name: str) -> Any:
@@ -194,7 +194,7 @@ def _outputs(linear: dict[str, nn.Linear]) -> Iterator[dict[str, Tensor]]:
 
 
 def device_of(net: nn.Module) -> torch.device:
-    """The device of the network's first parameter or buffer; the CPU where it has neither."""
+    """The device of the network's first parameter or buffer; the CPU if it has none."""
     tensor: Tensor | None = next(net.parameters(), None)
     tensor = next(net.buffers(), None) if tensor is None else tensor
     return torch.device("cpu") if tensor is None else tensor.device

@@ -1,6 +1,6 @@
-"""Weighted subsets for your own training: chosen once, or anew every few epochs by a sampler.
+"""Weighted subsets for your own training: chosen once, or every few epochs by a sampler.
 
-The indices are those of the examples that are kept, never of those removed.
+The indices are always those of the examples that are kept, not of those that are removed.
 """
 
 from __future__ import annotations
@@ -52,17 +52,17 @@ class Selected(NamedTuple):
 def make_selector(method: str = "grad_match", fraction: float = 0.1, by: str = "class", **settings: Any) -> Selector:
     """A selector of ``fraction`` of the examples (rounded up), for ``make_method``, ``select`` and ``Reselect``.
 
-    grad_match   weights with which the chosen gradients add up to those of all (Killamsetty et al. 2021)
+    grad_match   weighted examples whose gradients approximate the sum over all examples (Killamsetty et al. 2021)
     craig        facility location of the gradients; a weight is the size of a cluster (Mirzasoleiman et al. 2020)
-    glister      the examples whose step lowers the loss on a validation set most (Killamsetty et al. 2021)
+    glister      the examples whose training step lowers the loss on a validation set most (Killamsetty et al. 2021)
     loss         the examples with the highest loss (by="class" only)
     el2n         the examples with the longest error vectors (Paul et al. 2021)
     margin       the examples with the smallest margin between the two likeliest classes
     moderate     the examples with a medium distance to the centre of their class (Xia et al. 2023)
     random       random examples with weight 1
 
-    ``by``: "class" gives each class its share (grad_match gives it less, or nothing, where gradients are 0), "example" chooses
-    among all examples, and "batch" whole random batches, as CORDS does.
+    ``by``: "class" gives each class its share (grad_match gives less or nothing to classes whose gradients are 0), "example"
+    chooses among all examples, and "batch" chooses whole random batches, as in CORDS.
     ``settings``: further fields of the selector, see ``leanat.selection``. Raises ValueError for other names or values.
     """
     granularity = named(BY, by, "by")
@@ -98,19 +98,19 @@ def select(
     batch: int = 128,
     seed: int = 0,
 ) -> Selected:
-    """The indices that are KEPT, about ``fraction`` of x [N, C, H, W] in [0, 1] (or uint8), y [N], and their weights.
+    """The indices of the examples that are KEPT, about ``fraction`` of x [N, C, H, W] in [0, 1] (or uint8), y [N], and weights.
 
     method      a name, see ``make_selector``, or a selector
-    attack      where gradients are taken: None, at clean images; a name (pgd, fgsm_rs ...) within the ball of radius ``eps``,
-                or an attack of ``leanat.attacks``, at adversarial images (Dolatabadi et al. 2022)
+    attack      the images at which gradients are computed. None: clean images; a name (pgd, fgsm_rs ...), within the ball of
+                radius ``eps``, or an attack of ``leanat.attacks``: adversarial images (Dolatabadi et al. 2022)
     objective   the loss of the gradients; None: cross-entropy
-    layer       the name of the last linear layer, where its outputs are not the network's
-    batch       the batch size of passes, and of the batches of by="batch"
+    layer       the name of the last linear layer, if its outputs are not those of the network
+    batch       the batch size of passes, and the size of batches for by="batch"
 
-    The network is in evaluation mode, and nothing of it changes. Memory: N (K + D) numbers for K classes and D features, twice
-    that for objectives that read clean and adversarial logits. In addition CRAIG keeps n x n similarities and GRAD-MATCH n x n
-    products, of one class or of all examples (up to 4 and 2 GiB; more are computed when needed). Raises ValueError or
-    TypeError, in one line.
+    The network is in evaluation mode and is not changed. Memory: N (K + D) numbers for K classes and D features, twice that
+    for objectives that use clean and adversarial logits. In addition CRAIG stores n x n similarities and GRAD-MATCH n x n
+    products, for the n examples of one class or for all examples (up to 4 and 2 GiB; above that they are computed when needed).
+    Raises ValueError or TypeError, in one line.
     """
     sampler = Reselect(
         net, (x, y), fraction, method, by, attack=attack, eps=eps, norm=norm, objective=objective, layer=layer, mean=mean,
@@ -123,7 +123,8 @@ def select(
 
 
 def check_selector(selector: Selector, wrapped: Wrapped, held_out: Data | None) -> None:
-    """Raises ValueError, one line, where a selector, or one inside it, lacks the last linear layer or validation examples."""
+    """Raises ValueError, one line, if a selector, or one inside it, needs a last linear layer or validation examples that are
+    missing."""
     if isinstance(selector, tuple(BY_LAST_LAYER.values())):
         wrapped.head  # noqa: B018  # raises
     if isinstance(selector, Glister) and held_out is None:
@@ -135,7 +136,7 @@ def check_selector(selector: Selector, wrapped: Wrapped, held_out: Data | None) 
 
 @dataclass(frozen=True)
 class CheckedSelector:
-    """A selector, and a check of what it chooses."""
+    """A selector of the user's, whose choice is checked."""
 
     selector: Selector
 
@@ -145,7 +146,7 @@ class CheckedSelector:
 
 
 def is_own(part: Any) -> bool:
-    """Whether a selector, attack or objective, with all those inside it, is leanat's and not the user's."""
+    """Whether a selector, attack or objective, and everything inside it, is leanat's and not the user's."""
     inside = (value for value in getattr(part, "__dict__", {}).values() if callable(value))
     return type(part).__module__.partition(".")[0] == "leanat" and all(map(is_own, inside))
 
@@ -163,21 +164,21 @@ def _trainable(net: nn.Module) -> Iterator[None]:
 
 
 class Reselect(Sampler[int]):
-    """A sampler for your own loop: each epoch has only the examples that are kept, which are chosen anew every few epochs.
+    """A sampler for your own loop: each epoch has only the examples that are kept; they are chosen again every few epochs.
 
-    Before epoch ``warmup`` an epoch has all examples, from then on those of ``select``, chosen anew every ``every`` epochs with
-    the current network. The order is drawn anew for each epoch. ``weight`` float32 [N] has a weight for each of the N examples
-    of ``data``, 0 for those that are not kept. Use the DataLoader on ``indexed(dataset)``, so that a batch says which examples
-    it holds:
+    Before epoch ``warmup`` an epoch has all examples. From then on it has those of ``select``, which are chosen again every
+    ``every`` epochs with the current network. The order is random in each epoch. ``weight`` float32 [N] has a weight for each
+    of the N examples of ``data``, 0 for those that are not kept. Use the DataLoader on ``indexed(dataset)``, so that a batch
+    has the indices of its examples:
 
         sampler = Reselect(net, (x, y), fraction=0.1, every=20, attack="pgd")
         for x, y, i in DataLoader(indexed(dataset), batch_size=128, sampler=sampler):
             w = sampler.weight[i]
             loss = (w * F.cross_entropy(net(x), y, reduction="none")).sum() / w.sum()
 
-    ``data`` are the images that the choice is made by: pixels in [0, 1] without random transforms, of the same examples in the
-    same order as the Dataset. Each iteration of the sampler counts as an epoch; ``set_epoch`` sets another number. ``len`` is
-    that of the last epoch begun. The other arguments, memory and errors are those of ``select``.
+    ``data`` are the images for the choice: pixels in [0, 1] without random transforms, of the same examples in the same order
+    as the Dataset. Each iteration of the sampler counts as an epoch; ``set_epoch`` sets another number. ``len`` is the number
+    of examples in the epoch that was started last. The other arguments, memory and errors are those of ``select``.
     """
 
     @own_modes()
@@ -216,17 +217,17 @@ class Reselect(Sampler[int]):
         check_selector(selector, wrapped, held_out)
         way = Method(objective=objective or CrossEntropy(), attack=attack_of(attack, eps, norm), selector=Everything())
         plan = Recipe(epochs=1, batch=batch, lr=Constant(lr=0.0), momentum=0.0, nesterov=False, weight_decay=0.0)
-        with _trainable(wrapped):  # a Run has an optimiser, which refuses a network that is frozen
+        with _trainable(wrapped):  # a Run has an optimiser, which refuses a frozen network
             self._run = Run(wrapped, way, plan, seed)
         self._split = Split(examples, held_out)
         self._plan = Every(period=every, warmup=warmup, inner=selector)
         self._weight = torch.zeros(len(self._split.train), device="cpu")
-        self._next: int | None = 0  # the epoch that comes next; None: one more than the one begun last
-        self._chosen_in: int | None = None  # the epoch that the subset was last asked for
+        self._next: int | None = 0  # the next epoch; None: the one after the epoch that was started last
+        self._chosen_in: int | None = None  # the epoch for which the subset was last requested
 
     @property
     def epoch(self) -> int:
-        """The number of the epoch begun last, from 0."""
+        """The number of the epoch that was started last, from 0."""
         return self._run.epoch
 
     @property
@@ -236,12 +237,12 @@ class Reselect(Sampler[int]):
 
     @property
     def weight(self) -> Tensor:
-        """float32 [N], on the CPU; 0 for what is not kept."""
+        """The weights float32 [N], on the CPU; 0 for examples that are not kept."""
         self._subset()
         return self._weight
 
     def set_epoch(self, epoch: int) -> None:
-        """The number of the epoch that comes next, from 0."""
+        """Sets the number of the next epoch, from 0."""
         checks.whole(epoch, "the epoch", 0)
         self._next = int(epoch)
 
@@ -255,14 +256,14 @@ class Reselect(Sampler[int]):
         return iter(shuffled(self._run, self._of_epoch(epoch)).index.tolist())
 
     def state_dict(self) -> dict[str, Any]:
-        """The epoch begun last and what it keeps, for a checkpoint."""
+        """The epoch that was started last and the examples it keeps, for a checkpoint."""
         subset = self._subset()
         kept = {"index": subset.index.cpu(), "weight": subset.weight.cpu(), "shuffle": subset.shuffle}
         return {"epoch": self.epoch, **kept}
 
     @own_modes()
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on after the epoch of ``state_dict``. Raises ValueError or TypeError for what is none of these data."""
+        """Continues after the epoch of ``state_dict``. Raises ValueError or TypeError if the state does not fit these data."""
         if not isinstance(state, Mapping):
             raise TypeError(f"the state is {checks.shown(state)}; what state_dict returns is expected")
         if not {"epoch", "index", "weight"} <= state.keys():
@@ -270,13 +271,13 @@ class Reselect(Sampler[int]):
         checks.whole(state["epoch"], "the state's epoch", 0)
         kept, device = (state["index"], state["weight"]), self._split.train.labels.device
         subset = checked(kept, len(self._weight), device, "the state has", least=0)
-        shuffle = bool(state.get("shuffle", True))  # older states are without
+        shuffle = bool(state.get("shuffle", True))  # missing in older states
         self._keep(int(state["epoch"]), Subset(subset.index.clone(), subset.weight.clone(), shuffle))
         self._next = None
 
     @own_modes()
     def _choose(self, selector: Selector) -> Subset:
-        """What the selector keeps, on the network as it is now, and on the device where it is now."""
+        """The selector's choice with the current network, on the network's current device."""
         device = device_of(self._run.net)
         if device != self._split.train.labels.device:
             self._run.net.to(device)
@@ -288,7 +289,7 @@ class Reselect(Sampler[int]):
             return CheckedSelector(selector)(self._run, self._split)
 
     def _subset(self) -> Subset:
-        """That of the epoch begun last; before the first one, what the first one will have."""
+        """The subset of the epoch that was started last; before the first epoch, the subset of the first epoch."""
         subset = self._run.subset
         return self._of_epoch(self._next or 0) if subset is None else subset
 
@@ -297,7 +298,7 @@ class Reselect(Sampler[int]):
         run, plan = self._run, self._plan
         run.epoch = epoch
         if self._chosen_in != epoch or run.subset is None:
-            late = run.subset is None and epoch >= plan.warmup  # the first epoch of all, between two choices
+            late = run.subset is None and epoch >= plan.warmup  # the sampler's first epoch is between two choices
             self._keep(epoch, self._choose(plan.inner if late else plan))
         assert run.subset is not None
         return run.subset
@@ -329,7 +330,7 @@ class _Indexed(Dataset[tuple[Any, ...]]):
 def indexed(dataset: Dataset[Any]) -> Dataset[tuple[Any, ...]]:
     """The Dataset with each example's index appended: (x, y, i).
 
-    Raises TypeError, in one line, for what cannot be read by number, and when an example is neither a tuple nor a list.
+    Raises TypeError, in one line, if the Dataset cannot be read by index, or if an example is neither a tuple nor a list.
     """
     if not hasattr(dataset, "__getitem__"):
         raise TypeError(f"the dataset is {checks.shown(dataset)}; a Dataset that is read by number is expected")

@@ -1,4 +1,4 @@
-"""The loop of the papers on any network and any data."""
+"""The training loop of the papers, for any network and any data."""
 
 from __future__ import annotations
 
@@ -110,15 +110,15 @@ def train(
 ) -> list[dict[str, float]]:
     """Trains ``net`` in place on its device. Returns one row per epoch: lr, loss, examples kept, passes, seconds.
 
-    method        a name, within the ball of radius ``eps``, or what ``make_method`` returns
+    method        a name, within the ball of radius ``eps``, or the result of ``make_method``
     recipe        None: ``make_recipe()``
     data          (x, y) with x [N, C, H, W] in [0, 1] or uint8, a Dataset, or a folder of class folders
     augment       pieces of ``leanat.data``, such as (Crop(pad=4), Flip())
-    validation    validation data, for methods that choose by them (glister)
-    layer         the name of the last linear layer, for methods that choose by gradients, where it cannot be found
+    validation    validation data, for methods that need them to choose (glister)
+    layer         the name of the last linear layer, for methods that choose by gradients, if it is not found automatically
     after_epoch   is called with each row, and ends the training by returning True
 
-    The network ends in training mode. Every random draw comes from ``seed``, except those of a Dataset's own transforms.
+    The network ends in training mode. All random numbers come from ``seed``, except those of a Dataset's own transforms.
     Raises ValueError, TypeError or DataError, in one line, and NonFiniteLoss.
     """
     way = make_method(method, eps, norm=norm) if isinstance(method, str) else method
@@ -137,12 +137,12 @@ def train(
         raise ValueError("the network has no parameter to train: none, or each has requires_grad False")
     held_out = held_out_for(wrapped, validation)
     check_selector(way.selector, wrapped, held_out)
-    if not isinstance(way.attack, Hook):  # which the method would not call as one any more
+    if not isinstance(way.attack, Hook):  # a wrapped hook would no longer be called
         way = replace(way, attack=checked_attack(way.attack))
     if not is_own(way.selector) and not isinstance(way.selector, Hook):
         way = replace(way, selector=CheckedSelector(way.selector))
     run = Run(wrapped, way, plan, seed)
-    if len(examples) <= plan.batch:  # an epoch is one batch, whatever is chosen
+    if len(examples) <= plan.batch:  # then every epoch is a single batch
         times = (epoch + k / way.replays for epoch in range(plan.epochs) for k in range(way.replays))
         _check_rates(plan, [plan.lr(time, plan.epochs) for time in times])
     loop.train(run, Split(examples, held_out), lambda run: after_epoch(run.history[-1]))
@@ -152,7 +152,7 @@ def train(
 
 
 def _check_rates(plan: Recipe, rates: Sequence[float]) -> None:
-    """Raises ValueError where a schedule that rises from 0 has no step but the first: the network learns nothing."""
+    """Raises ValueError if a schedule that rises from 0 has only its first step, so that the network learns nothing."""
     if not any(rates) and any(plan.lr(epoch + 0.5, plan.epochs) for epoch in range(plan.epochs)):
         raise ValueError(
             "the learning rate is 0 in every step: it rises from 0, and there is one step; "
