@@ -1,1 +1,1 @@
-"""The site: static pages from a claim to a cell, from a cell to its runs, from a run to its curves; docs/site.md."""
+"""The site: static pages that link claims to cells, cells to their runs, and runs to their curves; see docs/site.md."""

@@ -1,4 +1,4 @@
-"""Writes the site: pages from templates, pictures, and what their scripts read. Same results, same bytes."""
+"""Writes the site: pages from templates, pictures, and the data for their scripts. Same results, same bytes."""
 
 from __future__ import annotations
 
@@ -22,20 +22,21 @@ from leanat.site import charts, claims, items, pictures, runs, trials
 
 log = logging.getLogger("leanat")
 
-VERDICTS = ("supported", "not supported", "inconclusive")  # those that say something; the others are counted together
-# end tags that HTML needs not, and blank lines: a fifth of a page
+VERDICTS = ("supported", "not supported", "inconclusive")  # counted one by one; the others are counted together
+# End tags that HTML does not need, and blank lines, which are a fifth of a page.
 OPTIONAL = re.compile(r"</(?:td|th|tr|li|dt|dd)>|(?<=\n)\s+")
-PROSE = ("scope", "method", "easy", "hard")  # what a paper's ``report.toml`` may say for its page
-LIKE = 4  # other seeds that a run names
-WIDE, WIDE_BESIDE = 840, 740  # pixels of a figure, of a table beside the paper's values
+PROSE = ("scope", "method", "easy", "hard")  # parts of a paper's ``report.toml``, for its page
+LIKE = 4  # most other seeds that a run's page links to
+WIDE, WIDE_BESIDE = 840, 740  # width in pixels of a figure, and of a table beside the paper's values
 
 
 def write(grid: Grid, results: Path, root: Path, figures: Path, out: Path) -> str:
-    """Makes the site anew in ``out``, and returns a line about it. Raises ConfigError where nothing is finished yet.
+    """Writes a new site to ``out``, and returns a line about it. Raises ConfigError if nothing is finished yet.
 
-    ``figures``: where the pictures of the items are. What was in ``out`` goes, if it was a site; else ConfigError.
+    ``figures``: the folder of the items' pictures. An earlier site in ``out`` is replaced; for other contents ConfigError is
+    raised.
     """
-    if out.is_symlink() or out.name in ("", ".."):  # a link stays; this folder has a name, too
+    if out.is_symlink() or out.name in ("", ".."):  # keeps a link; gives "." its name
         out = out.resolve()
     if out.exists() and any(out.iterdir()) and not (out / "assets" / "site.css").is_file():
         raise ConfigError([f"site: {out} holds something else; remove it, or name another folder by --out"])
@@ -57,20 +58,20 @@ def write(grid: Grid, results: Path, root: Path, figures: Path, out: Path) -> st
 
 
 class Site:
-    """All that the pages are made of, and how they are written; what is not finished is left out, with the reason where it is
-    an item.
+    """The data of the pages, and the methods that write them. Runs and items that are not finished are left out, items with the
+    reason.
     """
 
     def __init__(self, grid: Grid, results: Path, root: Path, figures: Path):
         self.grid, self.figures, self.root = grid, figures, root
         self.kept = results / "items" / grid.scale.name
         self.items, self.missing = items.fill(grid, results, root)
-        self.papers_of, self.cells = items.papers_of(grid), items.cells_of(self.items)  # of each run
+        self.papers_of, self.cells = items.papers_of(grid), items.cells_of(self.items)  # by run
         self.sheets, at_paper = pictures.Sheets(), items.paper_specs(grid)
         done = [run for run in self.papers_of if (results / "runs" / run / "metrics.json").is_file()]
         self.runs = {run: runs.read(run, grid, results, at_paper.get(run), self.sheets) for run in done}
         self.ledger = claims.load(grid, results, root)
-        self.known: list[tuple[str, str, str, str]] = []  # kind, page, title, words: what the search looks in
+        self.known: list[tuple[str, str, str, str]] = []  # for the search: kind, page, title, words
         self.env = Environment(
             loader=PackageLoader("leanat.site"),
             autoescape=True,
@@ -119,7 +120,7 @@ class Site:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             path.write_bytes(content)
-        except OSError as error:  # a full disk names no file by itself
+        except OSError as error:  # the error for a full disk names no file
             raise OSError(error.errno, error.strerror, str(path)) from error
 
     def page(self, name: str, template: str, title: str, **facts: Any) -> None:
@@ -128,14 +129,14 @@ class Site:
         self.put(name, OPTIONAL.sub("", text).encode())
 
     def pictures(self, item: items.Item) -> dict[str, Any] | None:
-        """The picture of a figure, or that of a table's values beside the paper's; None where the workflow made none yet, or
-        a figure of other settings' runs, as the CSV beside it then says.
+        """The picture of a figure, or the picture of a table's values beside the paper's. None if the workflow has not made it
+        yet, or if the CSV beside it shows that the figure has runs of other settings.
         """
         suffix = ".png" if item.plan.kind == "figure" else ".overview.png"
         source = self.figures / f"{item.plan.name}{suffix}"
         if not source.is_file():
             return None
-        # A table's picture is drawn from the kept CSV, whatever lies beside it.
+        # A table's picture is drawn from the CSV below the results, not from the one beside it.
         if item.plan.kind == "figure" and self.csv(item) != self.figures / f"{item.plan.name}.csv":
             return None
         return self.picture(
@@ -143,14 +144,14 @@ class Site:
         )
 
     def picture(self, source: Path, name: str, width: int) -> dict[str, Any]:
-        """Puts a picture on the site, and returns what a page says of it."""
+        """Writes a picture to the site, and returns the data that a page needs for it."""
         content, size = pictures.small(source, width)
         file = f"pictures/{name}.webp"
         self.put(file, content)
         return {"file": file, "width": size[0], "height": size[1]}
 
     def bench(self, finished: list[trials.Trial]) -> None:
-        """The page of the trials, where there are any, and the settings of their rows."""
+        """Writes the page of the trials and the settings of their rows, if there are trials."""
         self.env.globals["tried"] = bool(finished)
         if not finished:
             return
@@ -192,7 +193,7 @@ class Site:
         self.known.append(("paper", f"papers/{paper}.html", about.title, paper))
 
     def csv(self, item: items.Item) -> Path | None:
-        """The first file that has the numbers of the runs that the page shows, of the pages' own and what is kept of them."""
+        """The first CSV with the numbers of the runs on the page: the one beside the figure, or the one below the results."""
         places = (folder / f"{item.plan.name}.csv" for folder in (self.figures, self.kept))
         return next((p for p in places if item_csv.of_these_runs(p, self.grid.items[item.plan.name])), None)
 
@@ -219,7 +220,7 @@ class Site:
         self.known.append(("claim", name, f"{claim.id}: {claim.says}", f"{claim.verdict} {claim.source}"))
 
     def places(self, claim: claims.Claim) -> dict[tuple[str, str, str], str]:
-        """The page and the row of each cell of a claim's cases, of the items that are here."""
+        """The page and the row of each cell of a claim's cases, for items that are on the site."""
         links = {}
         for place in (p for case in claim.cases for p in case.places):
             item = self.items.get(f"{claim.paper}/{place.item}")
@@ -240,7 +241,7 @@ class Site:
 
 
 def prose(paper: str) -> dict[str, list[str]]:
-    """Paragraphs by part; none where the paper has no ``report.toml``. Raises ValueError for a part that is none of PROSE."""
+    """Paragraphs by part; empty if the paper has no ``report.toml``. Raises ValueError for a part that is not in PROSE."""
     file = resources.files(f"leanat.papers.{paper}").joinpath("report.toml")
     texts = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     if strange := sorted(set(texts) - set(PROSE)):
@@ -249,12 +250,12 @@ def prose(paper: str) -> dict[str, list[str]]:
 
 
 def claim_page(claim: claims.Claim) -> str:
-    """A claim that a replication at another scale tests has a page of its own for that."""
+    """The name of a claim's page; a replication at another scale has a page of its own."""
     return f"claims/{claim.id}{'' if claim.origin == 'this run' else f'-{claim.scale}'}.html"
 
 
 def count(part: list[claims.Claim]) -> dict[str, int]:
-    """How many claims have each verdict; those without one together, as ``without a verdict``."""
+    """The number of claims with each verdict; all others are counted as ``without a verdict``."""
     counts = Counter(
         c.verdict if c.verdict in VERDICTS else "without a verdict" for c in part if c.origin == "this run"
     )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 WIDTH, HEIGHT = 320, 170
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 10, 30
-ROW = 22  # pixels of a case
+ROW = 22  # height of a case in pixels
 
 
 class Series(NamedTuple):
@@ -18,8 +18,8 @@ class Series(NamedTuple):
 
 
 def lines(title: str, series: Sequence[Series]) -> str:
-    """A chart over epochs of lines with points, one point at least; ``title``, with first and last values, is also what a screen
-    reader reads.
+    """A chart of lines over epochs, with at least one point; ``title``, with the first and last values, is also the text for
+    screen readers.
     """
     points = [p for s in series for p in s.points]
     xs, ys = axis([p[0] for p in points]), axis([p[1] for p in points])
@@ -53,11 +53,11 @@ class Effect(NamedTuple):
 
 
 def intervals(title: str, effects: Sequence[Effect], sign: str, bound: float, unit: str) -> str:
-    """A row for each effect, one at least: its seeds as rings, its mean, its interval; what is expected is shaded."""
+    """A chart with a row for each effect, at least one: its seeds as rings, mean and interval; the expected range is shaded."""
     values = [v for e in effects for v in (e.mean, e.low, e.high, *e.seeds) if v is not None]
     edges = [-bound, bound] if sign == "within" else [bound]
     xs = axis([*values, *edges])
-    # an interval of two seeds may be so wide that nothing else is seen: the axis is that of means and seeds then
+    # The interval of two seeds may be so wide that nothing else is visible. Then means and seeds determine the axis.
     near = [v for e in effects for v in (e.mean, *e.seeds)] + edges
     if xs.high - xs.low > 6 * (max(near) - min(near) or 1):
         middle, half = (max(near) + min(near)) / 2, 3 * (max(near) - min(near) or 1)
@@ -95,7 +95,7 @@ def intervals(title: str, effects: Sequence[Effect], sign: str, bound: float, un
 
 
 def said(effect: Effect) -> str:
-    """An effect in words: its label, mean and interval."""
+    """The text for an effect: its label, mean and interval."""
     interval = "" if effect.low is None else f", 95 % interval {effect.low:.3g} to {effect.high:.3g}"
     return f"{effect.label}: {effect.mean:.3g}{interval}"
 
@@ -107,7 +107,7 @@ class Axis(NamedTuple):
 
 
 def axis(values: Sequence[float]) -> Axis:
-    """A range that holds the values, and round numbers in it."""
+    """A range that contains the values, and round numbers in it."""
     low, high = min(values), max(values)
     if low == high:
         low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2

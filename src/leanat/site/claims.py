@@ -1,5 +1,5 @@
-"""What the pages show of a claim: the ledger's own record of it, as figures/claims.json has it. The only file here that
-knows how that looks."""
+"""The data of a claim for the pages: the ledger's record, as in figures/claims.json. Only this file of the site depends on the
+form of that record."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from leanat.site.items import Origin, origin
 
 @dataclass(frozen=True)
 class Place:
-    """A cell that an effect is of."""
+    """A cell from which an effect is computed."""
 
     name: str
     item: str
@@ -30,9 +30,9 @@ class Place:
 
 @dataclass(frozen=True)
 class Case:
-    """One case of a claim, or a part of one: its effect with the 95 % interval, and by seed."""
+    """One case of a claim, or a part of a case: its effect with the 95 % interval, and its effect for each seed."""
 
-    label: str  # no two of a claim are alike
+    label: str  # unique within a claim
     places: list[Place]
     effect: float
     low: float | None
@@ -42,10 +42,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Claim:
-    """A line of the ledger. ``record``: all of it, as the JSON; ``bound``: with what it has to be exceeded by."""
+    """A line of the ledger. ``record``: its entry in the JSON; ``bound``: includes the distance by which it must be exceeded."""
 
     record: dict[str, Any]
-    sign: str  # >, <, within; nothing for what cannot be tested
+    sign: str  # >, <, within; empty for claims that cannot be tested
     bound: float
     measured: str
     items: list[str]  # <paper>/<item>, also of cases that this scale does not run
@@ -61,7 +61,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Ledger:
-    """``design``: of the tests of all claims; ``text``: the JSON itself; ``notes``: how to read it."""
+    """The ledger. ``design``: the design of the tests; ``text``: the JSON; ``notes``: how to read it."""
 
     design: dict[str, Any]
     claims: dict[str, list[Claim]]  # by paper
@@ -70,7 +70,7 @@ class Ledger:
 
 
 def load(grid: Grid, results: Path, root: Path) -> Ledger:
-    """The claims of each paper with their verdicts at the grid's scale, and at those of committed replications."""
+    """The claims of each paper with their verdicts, at the grid's scale and at the scales of committed replications."""
     lines = ledger.of_grid(grid, grid.papers, results, root)
     whole = ledger.record(lines, ledger.price(lines, results))
     entries = iter(whole["claims"])
@@ -98,8 +98,8 @@ def _place(name: str, cell: Mapping[str, Any]) -> Place:
 
 
 def _labels(cases: Sequence[Sequence[Place]]) -> list[str]:
-    """The item, what the rows of a case's cells have in common, and the columns; then what tells cases apart that are alike
-    in these, and of the parts of one case which it is.
+    """A label for each case: the item, the common words of the rows of its cells, and the columns. If labels are equal, the
+    words that distinguish the cases are added, and for parts of one case the number of the part.
     """
     named = [_label(places) for places in cases]
     words = [list(dict.fromkeys(part for place in places for part in place.row.split(" | "))) for places in cases]

@@ -1,4 +1,4 @@
-"""What the pages show of a table or figure. The only file here that knows how an item of the plan, and a filled one, look."""
+"""The data of tables and figures for the pages. Only this file of the site depends on the form of items."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from leanat.report import items as filling
 
 @dataclass(frozen=True)
 class Origin:
-    """A run that a number is made of, and its own value where each run has one."""
+    """A run behind a number, with its own value if each run has one."""
 
     run: str
     seed: str
@@ -24,7 +24,7 @@ class Origin:
 
 
 class Cell(NamedTuple):
-    """What stands in one place of a table: ``piece``, as the layout has it, and where it is from; ``value``: to sort by."""
+    """A cell of a table: ``piece``, from the layout, and its origin; ``value``: the number for sorting."""
 
     piece: Mapping[str, Any]
     value: float | None
@@ -32,20 +32,20 @@ class Cell(NamedTuple):
     metric: str
     origins: tuple[Origin, ...]
     against: tuple[Origin, ...] = ()  # the runs that it is compared with
-    composed: bool = False  # of measured times
+    composed: bool = False  # whether it is computed from measured times
 
 
 class Row(NamedTuple):
     group: str
     label: str
-    name: str  # as the CSV and the claims call it
+    name: str  # the name in the CSV and in claims
     cells: list[Cell]
 
 
 @dataclass(frozen=True)
 class Item:
-    """A table or a figure, filled; ``plan``: as it is planned; ``columns``: the names of its columns, in the order of the cells
-    of a row; ``heads``: the rows of its head, of the layout's headings.
+    """A filled table or figure. ``plan``: the planned item; ``columns``: the names of its columns, in the order of the cells of a
+    row; ``heads``: the rows of its head, which are headings of the layout.
     """
 
     plan: planned.Item
@@ -57,7 +57,7 @@ class Item:
 
 
 def fill(grid: Grid, results: Path, root: Path) -> tuple[dict[str, Item], dict[str, str]]:
-    """The items whose runs are finished, and why the others are not here."""
+    """The items whose runs are finished, and the reasons why the others are missing."""
     finished_items, missing = {}, {}
     for name, item in grid.items.items():
         try:
@@ -69,7 +69,7 @@ def fill(grid: Grid, results: Path, root: Path) -> tuple[dict[str, Item], dict[s
 
 
 def _filled(item: planned.Item, filled: planned.Filled) -> Item:
-    if item.options.get("plot") in plots.CELLS or not filled.rows:  # pictures, which have no cells
+    if item.options.get("plot") in plots.CELLS or not filled.rows:  # pictures have no cells
         return Item(item, filled.caption)
     drawn = formats.drawn(filled)
     spans = [(r["start"], r["end"]) for r in drawn["rules"] if r["y"] == drawn["depth"] - 1]
@@ -88,7 +88,7 @@ def _filled(item: planned.Item, filled: planned.Filled) -> Item:
 
 
 def _heads(drawn: Mapping[str, Any]) -> list[list[Mapping[str, Any]]]:
-    """The rows of the head; a column of stubs is left to the page."""
+    """The rows of the head, without the columns of row labels, which the page adds."""
     heads, nothing = [], {"text": "", "span": 1, "sub": "", "small": False}
     for y in range(drawn["depth"]):
         cells = {h["x"]: h for h in drawn["header"] if h["y"] == y}
@@ -119,7 +119,7 @@ def origin(run: str, value: float | None) -> Origin:
 
 
 def papers_of(grid: Grid) -> dict[str, list[str]]:
-    """The papers that each run belongs to: every run behind some item, with all that they read, those that others read first."""
+    """The papers of each run behind an item, including runs that other runs read, which come before their readers."""
     papers_by_run: dict[str, dict[str, None]] = {}
     for item in grid.items.values():
         for run in item.all_runs:
@@ -128,7 +128,7 @@ def papers_of(grid: Grid) -> dict[str, list[str]]:
 
 
 def cells_of(finished_items: Mapping[str, Item]) -> dict[str, list[tuple[str, int, int]]]:
-    """Where each run's numbers stand: (item, row, cell)."""
+    """The cells with each run's numbers: (item, row, cell)."""
     where: dict[str, list[tuple[str, int, int]]] = {}
     for name, item in finished_items.items():
         for r, row in enumerate(item.rows):
@@ -139,7 +139,7 @@ def cells_of(finished_items: Mapping[str, Item]) -> dict[str, list[tuple[str, in
 
 
 def paper_specs(grid: Grid) -> dict[str, dict[str, Any]]:
-    """The spec that the paper's own scale gives the cells of each run; of runs that only others read, none."""
+    """The spec at the paper's own scale for the cells of each run; runs that are only read by other runs are left out."""
     whole, spec_by_run = grid.at_paper_scale(), {}
     for item in grid.items.values():
         own = grid.papers[item.paper].items[item.item].plain()
@@ -154,7 +154,7 @@ def paper_specs(grid: Grid) -> dict[str, dict[str, Any]]:
 
 
 def differs(grid: Grid, paper: str) -> list[tuple[str, list[tuple[str, list[str]]]]]:
-    """What is not as in the paper, each line once, with the items that it touches: from the marks of the settings."""
+    """The differences from the paper, from the marks of the settings: each line once, with the items that it affects."""
     heads = {"Assumed, where the paper leaves it open": "assumptions", "Changed by this scale": "factors"}
     sections = []
     for head, key in heads.items():

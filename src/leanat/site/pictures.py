@@ -1,4 +1,4 @@
-"""Pictures of the site: those of the figures with few colours, and sheets of training images, one per data set."""
+"""Pictures of the site: the figures with few colours, and sheets of training images, one per data set."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from PIL import Image
 from leanat.report.run_files import training_data
 from leanat.runs import records
 
-COLOURS = 128  # of a figure: lines and letters look the same, at a third of the bytes
-ACROSS = 40  # images in a row of a sheet
+COLOURS = 128  # colours of a figure: it looks the same, with a third of the bytes
+ACROSS = 40  # images per row of a sheet
 
 
 def small(png: Path, width: int) -> tuple[bytes, tuple[int, int]]:
-    """A lossless WebP of few colours, at most ``width`` pixels wide, and its size. Same picture, same bytes.
+    """A lossless WebP with few colours, at most ``width`` pixels wide, and its size in pixels. Same picture, same bytes.
 
     Raises ValueError, one line, for a picture that is damaged.
     """
@@ -27,7 +27,7 @@ def small(png: Path, width: int) -> tuple[bytes, tuple[int, int]]:
         image = Image.open(png).convert("RGB")
     except FileNotFoundError:
         raise
-    except Exception as error:  # a file that was cut makes Pillow's decoders raise nearly anything
+    except Exception as error:  # for damaged files Pillow's decoders raise all kinds of errors
         raise ValueError(f"{png}: damaged: {' '.join(str(error).split())}; {records.AGAIN}") from None
     if image.width > width:
         image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
@@ -39,15 +39,15 @@ def small(png: Path, width: int) -> tuple[bytes, tuple[int, int]]:
 
 @dataclass
 class Sheet:
-    """The training images of a data set that pages show, in one picture; ``place`` gives an image its place."""
+    """The training images of a data set that pages show, in one picture; ``place`` assigns a position to an image."""
 
-    name: str  # of the file, without its suffix
+    name: str  # name of the file, without its suffix
     dataset: str
     validation: float | None
-    places: dict[int, int] = field(default_factory=dict)  # example -> its number on the sheet
+    places: dict[int, int] = field(default_factory=dict)  # example -> its position on the sheet
 
     def place(self, example: int) -> tuple[int, int]:
-        """Column and row, after which ``png`` draws the example there."""
+        """The column and row at which ``png`` draws the example."""
         number = self.places.setdefault(example, len(self.places))
         return number % ACROSS, number // ACROSS
 
@@ -56,7 +56,7 @@ class Sheet:
         return math.ceil(len(self.places) / ACROSS)
 
     def png(self) -> bytes:
-        """The sheet: images side by side, ACROSS in a row."""
+        """The sheet as PNG, with ACROSS images per row."""
         images = training_data(self.dataset, self.validation).images.numpy()[list(self.places)]  # uint8 [n, C, H, W]
         size = images.shape[-1]
         sheet = np.full((self.rows * size, ACROSS * size, images.shape[1]), 255, np.uint8)
@@ -69,7 +69,7 @@ class Sheet:
 
 
 class Sheets:
-    """A sheet for each data set that came up."""
+    """A sheet for each data set that has been requested."""
 
     def __init__(self) -> None:
         self.found: dict[str, Sheet] = {}
@@ -80,7 +80,7 @@ class Sheets:
 
 
 def spread(examples: np.ndarray, labels: np.ndarray, count: int) -> list[int]:
-    """At most ``count`` of the examples, taken in turn from each class in order of their numbers."""
+    """At most ``count`` of the examples, taken from the classes in turn, in the order of their indices."""
     turns, order = Counter[int](), []
     for example in examples.tolist():
         label = int(labels[example])

@@ -1,4 +1,4 @@
-"""What the pages show of a run: its settings by where they are from, what came of it, its curves, what it trained on."""
+"""The data of a run for the pages: its settings and their origin, its results, its curves, the examples it trained on."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from leanat.runs import identity
 from leanat.site import charts
 from leanat.site.pictures import Sheets, spread
 
-SHOWN = 12  # thumbnails of each kind
-NEED = (*difference.NEED, "versions", "threads", "parameters", "wall_seconds", "peak_memory_mb")  # of the metrics
+SHOWN = 12  # most thumbnails of each kind
+NEED = (*difference.NEED, "versions", "threads", "parameters", "wall_seconds", "peak_memory_mb")  # keys of the metrics
 
 
 class Setting(NamedTuple):
@@ -52,7 +52,7 @@ class Run:
     id: str
     settings: list[Setting]
     facts: dict[str, str]
-    attacks: list[tuple[str, str, str, str]]  # suite, attack, accuracy, file of the outcomes
+    attacks: list[tuple[str, str, str, str]]  # suite, attack, accuracy, file with the outcomes
     provenance: dict[str, str]
     files: dict[str, str]
     needs: list[str]
@@ -65,7 +65,7 @@ class Run:
 
 
 def read(run: str, grid: Grid, results: Path, at_paper: Mapping[str, Any] | None, sheets: Sheets) -> Run:
-    """Raises FileNotFoundError where it is not finished, ValueError where a file is damaged."""
+    """Reads a run. Raises FileNotFoundError if it is not finished, and ValueError if a file is damaged."""
     folder, planned = results / "runs" / run, grid.runs[run]
     metrics, rows = identity.read_run(folder, *NEED), history(folder)
     suites = difference.summaries(folder)
@@ -86,9 +86,9 @@ def read(run: str, grid: Grid, results: Path, at_paper: Mapping[str, Any] | None
 def settings(
     spec: Mapping[str, Any], assumed: tuple[tuple[str, Any, str], ...], at_paper: Mapping[str, Any] | None
 ) -> list[Setting]:
-    """Every value of a spec: assumed, with the reason; changed by the scale, with the paper's; or the paper's own.
+    """Every value of a spec: assumed, with the reason; changed by the scale, with the paper's value; or the paper's own.
 
-    A mark may stand on a whole component: it is that of all values inside.
+    A mark on a whole component applies to all values inside.
     """
     reasons = {what: reason for what, _, reason in assumed}
     printed = None if at_paper is None else dict(leaves(at_paper))
@@ -126,7 +126,7 @@ def _charts(rows: list[dict[str, float | None]]) -> list[tuple[str, str]]:
 
 
 def _thumbnails(choices: Selection | None, spec: Mapping[str, Any], sheets: Sheets) -> list[Thumbnails]:
-    """Examples that the last selection leaves out, and those of greatest weight where weights differ."""
+    """Examples that the last selection leaves out, and, if weights differ, those with the greatest weights."""
     if choices is None or choices.labels is None:
         return []
     last = max((k for k in range(len(choices.index)) if len(choices.index[k])), default=None)
@@ -147,7 +147,7 @@ def _thumbnails(choices: Selection | None, spec: Mapping[str, Any], sheets: Shee
 
 
 def for_comparison(run: Run) -> dict[str, Any]:
-    """What the page that compares two runs reads of one."""
+    """The data of a run for the page that compares two runs."""
     names = [name for name in ("epoch", *PANELS) if name in columns(run.rows)]
     accuracies = {f"{suite}: {name} (%)": value for suite, name, value, _ in run.attacks}
     return {

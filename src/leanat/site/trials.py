@@ -1,4 +1,4 @@
-"""The trials of selection rules (``leanat bench``) as the site shows them, from the CSV files that they left."""
+"""The trials of selection rules (``leanat bench``) for the site, read from their CSV files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NUMBERS, OF_A_VERDICT = ("mean", "low", "high"), ("above_random", "low", "high")
 
 @dataclass(frozen=True)
 class Trial:
-    """One data set: column heads, a line of numbers per rule, and what the planned looks say of each rule against chance."""
+    """One data set: column heads, a line of numbers per rule, and the verdict on each rule against chance."""
 
     data: str
     seeds: str
@@ -26,9 +26,9 @@ class Trial:
 
 
 def read(folder: Path) -> list[Trial]:
-    """The finished trials below ``folder``; none where there is no such folder.
+    """The finished trials below ``folder``; an empty list if there is no such folder.
 
-    Raises ValueError, one line, for a file that is cut, or has other than numbers.
+    Raises ValueError, one line, for a file that is incomplete or has values that are not numbers.
     """
     finished = []
     for path in sorted(folder.glob("*-verdicts.csv")):
@@ -52,22 +52,22 @@ def read(folder: Path) -> list[Trial]:
 
 
 def _text(cell: dict[str, str]) -> str:
-    """The mean with its interval over seeds, to a tenth."""
+    """The mean with its interval over seeds, rounded to tenths."""
     if not cell["mean"]:
         return "–"
     return number(cell["mean"]) + interval(cell["low"], cell["high"])
 
 
 def number(text: str) -> str:
-    """To a tenth, with a real minus."""
+    """A number rounded to tenths, with a true minus sign."""
     return f"{float(text):.1f}".replace("-", "−")
 
 
 def interval(low: str, high: str) -> str:
-    """`` [low, high]``, or nothing where one is missing or all seeds are alike."""
+    """`` [low, high]``, or an empty string if one of them is missing or all seeds are equal."""
     return f" [{number(low)}, {number(high)}]" if low and high and low != high else ""
 
 
 def words(finished: Iterable[Trial]) -> str:
-    """What a search finds the page by."""
+    """The words by which the search finds the page."""
     return " ".join(f"{trial.data} {' '.join(rule for _, rule, _ in trial.rows)}" for trial in finished)
