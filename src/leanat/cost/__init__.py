@@ -1,1 +1,1 @@
-"""What jobs take: measured and predicted."""
+"""The cost of jobs: measured and predicted."""

@@ -1,4 +1,4 @@
-"""What a target will take, by paper and item, and what a deadline would allow: what ``leanat cost`` does."""
+"""The cost of a target, by paper and item, and the items that a deadline allows, for ``leanat cost``."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ log = logging.getLogger("leanat")
 
 @dataclass
 class Bill:
-    """What an item takes beyond the items before it, with which it shares runs."""
+    """The cost of an item, without runs that it shares with earlier items."""
 
     item: str
     jobs: int = 0
     runs: int = 0
-    seconds: float = 0.0  # of one device
+    seconds: float = 0.0  # on one device
     disk: float = 0.0  # bytes
-    memory: float = 0.0  # bytes, of the largest job
+    memory: float = 0.0  # bytes of the largest job
 
 
 def bills(grid: Grid, items: Sequence[str], results: Path, forecast: Forecast) -> list[Bill]:
-    """One for each item, in order. Jobs whose files are all there cost nothing; of others the finished runs do not."""
+    """The bill of each item, in order. Finished runs cost nothing, and neither do jobs whose files all exist."""
     done: set[str] = set()
     item_bills, walk = [], Walk(grid)
     for item in items:
@@ -63,7 +63,7 @@ def _add(bill: Bill, done: set[str], shard: Iterable[str], seconds: list[float],
 
 
 def within(item_bills: Sequence[Bill], seconds: float) -> list[Bill]:
-    """The items that ``seconds`` of one device allow: the cheapest first, as long as they fit."""
+    """The items that fit into ``seconds`` on one device, beginning with the cheapest."""
     chosen = []
     for bill in sorted(item_bills, key=lambda b: b.seconds):
         if bill.seconds > seconds:
@@ -74,7 +74,7 @@ def within(item_bills: Sequence[Bill], seconds: float) -> list[Bill]:
 
 
 def cost(grid: Grid, target: str, results: Path, device: torch.device, deadline: float | None, devices: int) -> None:
-    """Logs the bill of a target. Raises ConfigError for a target that does not exist, or that has no item."""
+    """Logs the bill of a target. Raises ConfigError for a target that does not exist or has no items."""
     started, items = time.perf_counter(), items_of(target, grid)
     if not items:
         raise ConfigError([f"cost: {target}: no item of a paper, whose trainings a forecast is made of"])

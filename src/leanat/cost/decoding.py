@@ -1,4 +1,4 @@
-"""What it takes to read and decode an image file of ImageNet's kind, measured on a drawn one."""
+"""The time to read and decode an image file like those of ImageNet, measured on a drawn image."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import torch
 from leanat.data import Augmentation, RandomResizedCrop, StreamedData
 
 WIDTH, HEIGHT, QUALITY = 500, 375, 90  # the usual size of ImageNet's files
-IMAGES = 16  # decoded at a time
+IMAGES = 16  # images decoded per measurement
 
 
 def photograph(path: Path) -> None:
-    """A JPEG of ImageNet's usual size, with as much detail at every scale (a spectrum of 1/f): about 100 KB."""
+    """Writes a JPEG of ImageNet's usual size with equal detail at every scale (a spectrum of 1/f), about 100 KB."""
     from PIL import Image
 
     draw, pixels = np.random.default_rng(0), np.zeros((HEIGHT, WIDTH, 3))
@@ -31,9 +31,9 @@ def photograph(path: Path) -> None:
 
 
 def seconds(crop: RandomResizedCrop, size: int, repeats: int) -> float:
-    """Seconds of one image on one thread: read, decoded, a random box cut out and resized to ``size`` pixels.
+    """Seconds per image on one thread to read and decode it, and to crop a random box and resize it to ``size`` pixels.
 
-    The median of ``repeats`` calls after one warm-up call; the file is in the system's cache.
+    This is the median of ``repeats`` calls after one warm-up call; the file is in the system's cache.
     """
     with TemporaryDirectory() as folder:
         file = Path(folder) / "photograph.jpg"

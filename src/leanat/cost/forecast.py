@@ -1,7 +1,7 @@
-"""What jobs will take on this device, before they are started: a few steps of each kind measured, the rest counted.
+"""Forecasts the cost of jobs on this device before they start: a few steps of each kind are measured, the rest is computed.
 
 A kind is a network, an input size, an objective, an attack, a batch size and a precision. Random images and untrained
-networks do, as for ``timing``; ``cost.predict`` says how often a run needs each piece.
+networks are sufficient, as in ``timing``; ``cost.predict`` gives the number of times that a run needs each piece.
 """
 
 from __future__ import annotations
@@ -36,34 +36,34 @@ from leanat.plan import cache, components, jobs
 from leanat.plan.grid import Grid, digest, named_runs
 from leanat.runs import checkpoint, experiment
 
-BUDGET = 0.1  # seconds of measuring per piece, at least one call
-# Seconds that a step, or an attack's step, may take to be measured; beyond so many images the rest is extrapolated.
+BUDGET = 0.1  # seconds of measurement per piece, with at least one call
+# Longest time in seconds of a step, or of an attack's step, that is measured; for more images the time is extrapolated.
 LARGE = 0.5
-STEPS = 3  # of PGD beyond the first, whose time is measured
-FEW, MORE = predict.FEW, 5  # images to begin with, and how many times as many to try at most
-UNIMPORTANT = {  # of a step's time
+STEPS = 3  # number of steps of PGD after the first whose time is measured
+FEW, MORE = predict.FEW, 5  # number of images at first, and the largest factor to the next number
+UNIMPORTANT = {  # fields that do not affect a step's time
     "threat", "step_size", "network", "teacher", "first_phase", "bound", "smoothing", "episodes", "sign", "epochs_each",
     "patience", "bounds", "warmup_epochs",
 }  # fmt: skip
-RUN, ITEM, WORKFLOW = 0.6, 5.0, 4.0  # seconds of a run's data, network and files; of a table; of Snakemake itself
+RUN, ITEM, WORKFLOW = 0.6, 5.0, 4.0  # seconds for a run's data, network and files; for a table; for Snakemake
 
 
 @dataclass
 class Forecast:
-    """Measures what it has not measured before, and adds up. ``start``: seconds until a process begins to work."""
+    """Forecasts of seconds, disk and memory; each kind is measured once. ``start``: seconds until a process begins to work."""
 
     grid: Grid
     device: torch.device
     say: Callable[[str], None]
     start: float
-    folder: Path  # of networks that stand for those of upstream runs
+    folder: Path  # folder of untrained networks that replace those of upstream runs
     known: dict[str, dict[str, float]] = field(default_factory=dict)
-    steps: int = 0  # kinds of step among them
+    steps: int = 0  # number of kinds of steps among them
 
     @classmethod
     @contextmanager
     def on(cls, grid: Grid, device: torch.device, say: Callable[[str], None]) -> Iterator[Forecast]:
-        """Measures how long a process takes to start; its stand-in networks go when it is left."""
+        """Measures how long a process takes to start; the untrained networks are removed at the end of this context."""
         with tempfile.TemporaryDirectory() as place:
             cache.write(grid, cache.path_of(grid, Path(place)))
             arguments = str(grid.folder), grid.settings, place
@@ -80,17 +80,17 @@ class Forecast:
             yield cls(grid, device, say, start, Path(place))
 
     def train(self, run: str) -> float:
-        """Seconds of a run, start-up apart."""
+        """Seconds of a run, without the start of the process."""
         spec, shape = self._of(run)
         parts, pieces = components.read(spec), self._pieces(run)
         seconds = predict.training(parts, pieces, shape["train"], shape["test"], shape["classes"])
-        reading = predict.decoding(parts, pieces, shape["train"]) or 0.0  # of one core
+        reading = predict.decoding(parts, pieces, shape["train"]) or 0.0  # on one core
         if self.device.type == "cpu":
             return RUN + seconds + reading
         return RUN + max(seconds, reading / usable_cores())  # files are decoded ahead
 
     def attack(self, evaluation: str, together: int = 1) -> float:
-        """Seconds of a suite, start-up apart. Attacks from other networks are shared by those that go ``together``."""
+        """Seconds of a suite, without process start. ``together``: evaluations that share attacks on source networks."""
         suite = self.grid.evaluations[evaluation]
         _, shape = self._of(suite.run)
         seconds = predict.evaluation(suite.attacks, self._pieces(suite.run), shape["test"], shape["classes"])
@@ -99,7 +99,7 @@ class Forecast:
     def time(self, paper: str) -> float:
         """Seconds of ``leanat time``, which measures each kind of step of the papers' own settings once.
 
-        On a CPU of one core, as all seconds here: the job uses every core, for so much less.
+        On a CPU these are seconds of one core, as everywhere here; the job uses all cores and takes correspondingly less.
         """
         seconds, seen = 0.0, set()
         for entry in self.grid.timed(paper).values():
@@ -114,7 +114,7 @@ class Forecast:
         return seconds
 
     def disk(self, run: str) -> float:
-        """Bytes that a run leaves: its network and snapshots, two checkpoints, what it chose and each attack's outcome."""
+        """Bytes on disk of a run: its network and snapshots, two checkpoints, its selections and each attack's outcome."""
         spec, shape = self._of(run)
         weights = 4 * self._pieces(run)["parameters"]
         epochs = predict.plan(components.read(spec), shape["train"])
@@ -127,7 +127,7 @@ class Forecast:
         )
 
     def memory(self, run: str) -> float:
-        """Bytes of a run, about: the data where they stay on the device, and what this process has after its steps."""
+        """Approximate memory of a run in bytes: data that stay on the device, and the memory of this process after its steps."""
         _, shape = self._of(run)
         resident = (shape["train"] + shape["test"]) * shape["channels"] * shape["size"] ** 2
         return self._pieces(run)["memory"] + (resident if shape["size"] < 100 else 0)
@@ -137,12 +137,12 @@ class Forecast:
         return spec, self.grid.datasets[spec["data"]["name"]]
 
     def _pieces(self, run: str) -> dict[str, float]:
-        """The primitives of ``cost.predict`` for a run, with its network's ``parameters`` and the ``memory`` seen."""
+        """The primitives of ``cost.predict`` for a run, with its network's ``parameters`` and the measured ``memory``."""
         spec, shape = self._of(run)
         return self._once(spec, shape, True)
 
     def _once(self, spec: dict[str, Any], shape: dict[str, int], whole: bool) -> dict[str, float]:
-        """What is alike in network, objective, attack, batch or solver is measured once."""
+        """The primitives of a spec; those with the same network, objective, attack, batch or solver are measured once."""
         method, recipe, parts = spec["method"], spec["recipe"], components.read(spec).method
         network = [shape["size"], shape["channels"], spec["model"], bool(spec.get("init", {}).get("frozen"))]
         selector, few = timing.gradient_based(parts.selector), whole and isinstance(parts.budget, AttackOnlySubset)
@@ -178,7 +178,7 @@ class Forecast:
         self.say(f"[{self.steps}] {spec['model']['name']} {size}, {', '.join(names)}: {times}")
 
     def _upstream(self, reader: dict[str, Any]) -> None:
-        """Untrained networks in the folders that a spec reads."""
+        """Writes untrained networks into the folders that a spec reads."""
         for run in named_runs(reader):
             folder = self.folder / run
             if not folder.exists():
@@ -198,9 +198,9 @@ class Forecast:
         return _Quick.of(spec, shape, self.device, batch, 1, whole)
 
     def _step(self, spec: dict[str, Any], shape: dict[str, int], whole: bool, few: timing.Bench) -> dict[str, float]:
-        """Seconds of a step on the whole batch, with its attack, without it, and of a clean forward pass.
+        """Seconds of a step on the whole batch with its attack and without it, and of a clean forward pass.
 
-        Not ``whole``: of ``leanat time``, which measures ``FEW`` images itself.
+        ``whole=False`` is for ``leanat time``, which itself measures ``FEW`` images.
         """
         cuda = self.device.type == "cuda"
         if cuda:
@@ -223,14 +223,14 @@ class Forecast:
         return pieces | {"memory": 2**20 * experiment.peak_memory(self.device) if cuda else _resident()}
 
     def _few(self, spec: dict[str, Any], shape: dict[str, int], bench: timing.Bench) -> dict[str, float]:
-        """Seconds of the attack alone on ``FEW`` images, most of which each operator takes by itself."""
+        """Seconds of only the attack on ``FEW`` images; most of this is the constant cost of each operator."""
         attacked = self._bench(spec, shape, True, FEW).attacked()
         return {"few": (attacked - bench.bare()) / bench.factor}
 
     def _parts(
         self, spec: dict[str, Any], shape: dict[str, int], whole: bool, size: int, bench: timing.Bench | None
     ) -> dict[str, float]:
-        """Seconds of ``size`` images. Of an attack that takes long one step is measured, and what a second adds."""
+        """Seconds for ``size`` images. For a long attack, one step and the additional time of a second step are measured."""
         bench = bench or self._bench(spec, shape, whole, size, 1)
         pieces = {"bare": bench.bare(), "look": bench.look()}
         steps = _steps(spec["method"]["attack"])
@@ -246,13 +246,13 @@ class Forecast:
         return {k: seconds / bench.factor for k, seconds in pieces.items()}
 
     def _network(self, bench: timing.Bench, shape: dict[str, int]) -> dict[str, float]:
-        """Seconds of a test image, a pass forward and a step of PGD, as an evaluation takes them; of a new batch size; of a
-        checkpoint.
+        """Seconds per test image of a forward pass and of a step of PGD, as in an evaluation; seconds for a new batch size and
+        for a checkpoint.
         """
         net, cpu = bench.run.net, self.device.type == "cpu"
 
         def attacked(n: int, steps: int = 1) -> Callable[[], Any]:
-            """Images that are right, and hardly fooled by so small a radius."""
+            """An attack on correctly classified images, with a radius so small that it hardly fools any."""
             data = timing.images(shape, n, self.device, ())
             pgd = PGD(Linf(1e-3), steps, 1e-3, "uniform", only_correct=True)
             with eval_without_param_grad(net), exact_fp32(), torch.no_grad():
@@ -264,16 +264,16 @@ class Forecast:
             with eval_without_param_grad(net), exact_fp32(), torch.no_grad():
                 return self._seconds(lambda: fitting(lambda m: [net(part) for part in x.split(m)], n))
 
-        def ascend(n: int) -> float:  # what further steps add
+        def ascend(n: int) -> float:  # seconds of each further step
             return (self._seconds(attacked(n, 1 + STEPS)) - self._seconds(attacked(n))) / STEPS
 
-        def spent(work: Callable[[], Any]) -> float:  # the processor's
+        def spent(work: Callable[[], Any]) -> float:  # processor time
             return timing.clocked(work, self.device, time.process_time)
 
         most = batch_of(shape["size"])
         ascents = growing(ascend, most) if cpu else [(most, ascend(most))]
         n, passes = ascents[-1][0], [(m, forward(m)) for m, _ in ascents[-2:]]
-        size = 0.0  # on a CPU, what a batch size that was not met before costs: kernels are made for each
+        size = 0.0  # seconds for a new batch size on a CPU, where kernels are made for each size
         if cpu and n > 3 * FEW:
             few = [attacked(n - k) for k in (3, 7, 12)]
             size = max(0.0, statistics.fmean(spent(work) - spent(work) for work in few) / 2)
@@ -295,9 +295,9 @@ class _Quick(timing.Bench):
 
 
 def growing(measure: Callable[[int], float], most: int) -> list[tuple[int, float]]:
-    """Images and their seconds: of few, and of more and more up to ``most``, as long as ``LARGE`` seconds are enough.
+    """(images, seconds) for a few images, and for growing numbers up to ``most`` while a measurement takes at most ``LARGE``.
 
-    A few images say little about many where each operator takes its time: twice as many are tried in any case.
+    A few images say little about many, because of the constant cost of operators; so twice as many are always measured.
     """
     measurements = [(min(FEW, most), measure(min(FEW, most)))]
     while (n := measurements[-1][0]) < most:
@@ -314,7 +314,7 @@ def growing(measure: Callable[[int], float], most: int) -> list[tuple[int, float
 
 
 def extrapolated(measurements: Sequence[tuple[int, float]], most: int) -> float:
-    """Seconds of ``most`` images, from those of some: beyond the last, each takes what those after the last but one took."""
+    """Seconds for ``most`` images, extrapolated linearly from the last two measurements."""
     n, seconds = measurements[-1]
     each = seconds / n
     if len(measurements) > 1:
@@ -326,9 +326,9 @@ def extrapolated(measurements: Sequence[tuple[int, float]], most: int) -> float:
 def median(work: Callable[[], Any], device: torch.device, before: Callable[[], Any] = lambda: None) -> float:
     """Median seconds per call of ``work``, called until BUDGET seconds are spent, at least once.
 
-    The first call is a warm-up and excluded, unless on a CPU it used up the budget alone; on a GPU it never counts, since it
-    loads kernels and searches for algorithms, which takes longer than the work. ``before`` is called before each, untimed.
-    On a CPU the seconds are processor time, so that other work of the machine changes nothing.
+    The first call is a warm-up and excluded, unless on a CPU it alone has used up the budget. On a GPU it never counts, since it
+    loads kernels and searches for algorithms, which takes longer than the work. ``before`` is called before each call, untimed.
+    On a CPU the seconds are processor time, which does not depend on other work of the machine.
     """
     cpu = device.type == "cpu"
     clock = time.process_time if cpu else time.perf_counter
@@ -340,13 +340,13 @@ def median(work: Callable[[], Any], device: torch.device, before: Callable[[], A
 
 
 def _of_children() -> float:
-    """Seconds of the processor that the processes took which this one started, and which have ended."""
+    """Processor seconds of the child processes that have ended."""
     times = os.times()
     return times.children_user + times.children_system
 
 
 def _resident() -> float:
-    """Bytes of this process now: its peak may be of a larger network that was measured before."""
+    """The current memory of this process in bytes; the peak could come from a larger network that was measured before."""
     statm = Path("/proc/self/statm")
     if not statm.exists():
         return peak_bytes()
@@ -354,7 +354,7 @@ def _resident() -> float:
 
 
 def _bare(part: Any) -> Any:
-    """A component without what changes no time of a step: radii, paths, and the size of weights other than 0."""
+    """A component without the fields that do not affect a step's time: radii, paths, and the size of weights other than 0."""
     if isinstance(part, dict):
         kept = {k: v for k, v in part.items() if k not in UNIMPORTANT}
         return {k: bool(v) if k in ("beta", "gamma", "ks") else _bare(v) for k, v in kept.items()}

@@ -1,4 +1,4 @@
-"""How much memory a piece of work holds at once: allocator against allocator, on a GPU as on a CPU."""
+"""The most memory that a piece of work needs at once, read from torch's allocator on a GPU and on a CPU."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler greets on stderr, and misses a GPU where there is none
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # no messages of the profiler, such as that there is no GPU
 
 
 def most_bytes(work: Callable[[], Any], device: torch.device) -> int:
-    """The most bytes of tensors on ``device`` at any moment of ``work``, beyond those that were there before it."""
+    """The largest number of bytes of tensors on ``device`` at any moment of ``work``, minus those before it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)

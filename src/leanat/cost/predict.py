@@ -1,4 +1,4 @@
-"""What a training takes, composed from measured primitives and the paper's own settings. Arithmetic only.
+"""The cost of a training, computed from measured primitives and the paper's own settings. Arithmetic only.
 
 The primitives of a spec (see ``timing``), in seconds: ``step``, one optimiser step on a batch with its attack;
 ``bare``, the same without an attack; ``look``, a clean forward pass of a batch (Bullet-Train); ``select``, attack and
@@ -22,41 +22,41 @@ from leanat.papers.sat.method import AttackOnlySubset, RankedSubset, SubsetAttac
 from leanat.plan.components import Spec, build
 from leanat.training.overfitting import OverfittingMonitor
 
-# What a forecast cannot know, taken from demo runs: of all test images, the share that is right without an attack; of
-# these, the share that an attack leaves right; of a full attack, what Bullet-Train spends.
+# Values that a forecast cannot know, taken from demo runs: the share of test images that are correct without an attack; the
+# share of these that stay correct under an attack; the share of a full attack that Bullet-Train makes.
 RIGHT, STANDING, BULLET = 0.95, 0.65, 0.5
-# Of the time of one step of PGD, that of one step of another attack, and of one of its forward passes.
+# The time of one step of other attacks, with its forward passes, relative to one step of PGD.
 DEAR: dict[type, float] = {
     stadv.StAdv: 1.5, recoloradv.ReColorAdv: 2.0, jpeg.JPEG: 3.0, perceptual.FastLPA: 3.0, perceptual.LPA: 3.0,
     perceptual.PPGD: 12.0, autoattack.FAB: 3.0,
 }  # fmt: skip
-BATCH = 500  # of an evaluation
-FEW = 4  # images of the smallest steps that are measured
+BATCH = 500  # batch size of evaluations
+FEW = 4  # number of images in the smallest steps that are measured
 
 
 def plan(spec: Spec, examples: int) -> list[Planned]:
-    """Every epoch of a training, from its selector."""
+    """The plan of every epoch of a training, from its selector."""
     epochs = spec.recipe.epochs
     return [planned(spec.method.selector, epoch, epochs, examples) for epoch in range(epochs)]
 
 
 def attack_share(spec: Spec, shares: Mapping[str, float]) -> float:
-    """The part of its full attack steps that Bullet-Train takes, from the shares of boundary and robust examples."""
+    """The share of the full attack's steps that Bullet-Train makes, from the shares of boundary and robust examples."""
     return shares["boundary"] + shares["robust"] * spec.method.budget.robust_steps / spec.method.attack.steps
 
 
 def implied_attack_share(spec: Spec, primitives: Mapping[str, float], examples: int, seconds: float) -> float:
-    """The ``attack_share`` at which an epoch would take ``seconds``; outside 0 to 1 where none does."""
+    """The ``attack_share`` at which an epoch would take ``seconds``; outside 0 to 1 if no share does."""
     none, full = (seconds_per_epoch(spec, primitives, examples, share) for share in (0.0, 1.0))
     return (seconds - none) / (full - none)
 
 
 def seconds_per_epoch(spec: Spec, primitives: Mapping[str, float], examples: int, share: float | None) -> float:
-    """Mean seconds of an epoch, selections amortised.
+    """Mean seconds per epoch, including selections.
 
-    A selection attacks what it chooses from; GLISTER the validation part as well, which is taken to cost as much for each
-    example. ``examples``: of the training set, a validation part included. ``share``: see ``attack_share``, for a spec with
-    Bullet-Train. Raises ValueError without it.
+    A selection attacks all examples that it chooses from; GLISTER also attacks the validation part, whose examples are assumed
+    to cost as much each. ``examples``: size of the training set, including a validation part. ``share``: see ``attack_share``,
+    for a spec with Bullet-Train. Raises ValueError if it is missing there.
     """
     epochs, train = plan(spec, examples), examples * (1 - (spec.data.validation or 0))
     batches = train / spec.recipe.batch
@@ -75,7 +75,7 @@ def seconds_per_epoch(spec: Spec, primitives: Mapping[str, float], examples: int
 
 
 def decoding(spec: Spec, primitives: Mapping[str, float], examples: int) -> float | None:
-    """Seconds of a core that a training spends on decoding files; None where its images are no files.
+    """Core seconds in which a training decodes files; None if its images are not read from files.
 
     A selection decodes the whole training set once more.
     """
@@ -85,13 +85,13 @@ def decoding(spec: Spec, primitives: Mapping[str, float], examples: int) -> floa
 
 
 def removed(spec: Spec, examples: int) -> float:
-    """Percent of a training's passes over examples that its selector has left out."""
+    """The percentage of a training's passes over examples that its selector leaves out."""
     epochs = plan(spec, examples)
     return 100 * sum(1 - e.share for e in epochs) / len(epochs)
 
 
 class PassesPerImage(NamedTuple):
-    """Mean passes of a test image: with an input gradient, and forward alone."""
+    """Mean number of passes per test image: with an input gradient, and only forward."""
 
     ascents: float
     looks: float
@@ -103,11 +103,11 @@ class PassesPerImage(NamedTuple):
         return PassesPerImage(self.ascents + other.ascents, self.looks + other.looks)
 
 
-ALARM = PassesPerImage(41.0, 20.0)  # two attacks of 20 steps, FGSM, 20 random starts; Square's queries come on top
+ALARM = PassesPerImage(41.0, 20.0)  # two attacks of 20 steps, FGSM, 20 random starts; without Square's queries
 
 
 def passes(attack: Attack, classes: int) -> PassesPerImage:
-    """Passes of an attack in an evaluation: what is wrong is not attacked, nor attacked again once it is fooled."""
+    """The passes of an attack in an evaluation, where images that are misclassified or already fooled are not attacked."""
     match attack:
         case perceptual.Perceptual():
             return passes(attack.attack, classes)
@@ -118,7 +118,7 @@ def passes(attack: Attack, classes: int) -> PassesPerImage:
             return first.plus(_sum(others).times(STANDING)).times(RIGHT)
         case autoattack.APGD() | autoattack.FAB() | autoattack.Square():
             return _part(attack, classes).times(RIGHT)
-    # With only_correct a restart ends for an example where it is fooled: at a quarter of its steps, say.
+    # With only_correct a restart ends for an example once it is fooled, here assumed after a quarter of the steps.
     first = STANDING + (1 - STANDING) / 4 if getattr(attack, "only_correct", False) else 1.0
     restarts = getattr(attack, "restarts", 1)
     steps = attack.steps * getattr(attack, "searches", 1) * DEAR.get(type(attack), 1.0)
@@ -126,7 +126,7 @@ def passes(attack: Attack, classes: int) -> PassesPerImage:
 
 
 def _part(attack: autoattack.APGD | autoattack.FAB | autoattack.Square, classes: int) -> PassesPerImage:
-    """A part of AutoAttack on the images that it gets."""
+    """The passes of a part of AutoAttack on the images that it gets."""
     if isinstance(attack, autoattack.Square):
         return PassesPerImage(0.0, attack.queries)
     targeted = attack.loss == "t" if isinstance(attack, autoattack.APGD) else attack.targeted
@@ -135,12 +135,12 @@ def _part(attack: autoattack.APGD | autoattack.FAB | autoattack.Square, classes:
 
 
 def sizes(attack: Attack, classes: int) -> float:
-    """How many batch sizes an attack meets on one batch: where fooled images drop out, another at each step."""
+    """The number of batch sizes in an attack on one batch; if fooled images leave the batch, every step has another size."""
     match attack:
         case perceptual.Perceptual():
             return sizes(attack.attack, classes)
         case autoattack.Square():
-            return attack.queries / 3  # forward alone: a third
+            return attack.queries / 3  # only forward passes: a third
         case autoattack.InTurn():
             return max(sizes(part, classes) for part in attack.parts(classes).values())
     return attack.steps * getattr(attack, "restarts", 1) if getattr(attack, "only_correct", False) else 0.0
@@ -151,9 +151,9 @@ def _sum(parts: list[PassesPerImage]) -> PassesPerImage:
 
 
 def evaluation(suite: Mapping[str, Any], primitives: Mapping[str, float], test: int, classes: int) -> float:
-    """Seconds of a suite of attacks on ``test`` images; ``ascend`` and ``forward``: the primitives, of one image.
+    """Seconds of a suite of attacks on ``test`` images; the primitives ``ascend`` and ``forward`` are those of one image.
 
-    ``size``: of a step on a batch of a size that was not met before.
+    ``size`` is the primitive for a step on a batch of a new size.
     """
     return sum(_entry(entry, primitives, test, classes) for entry in suite.values())
 
@@ -168,7 +168,7 @@ def _entry(entry: Mapping[str, Any], primitives: Mapping[str, float], test: int,
     if "measure" not in entry:
         return 0.0
     measure = build(Measure, entry["measure"], "measure")
-    spent = PassesPerImage(2.0, 1.0)  # terms: the network's saliency and the teacher's
+    spent = PassesPerImage(2.0, 1.0)  # terms: saliency of the network and of the teacher
     if isinstance(measure, Planted):  # nine passes over the training set, four times as large on the shapes
         spent = PassesPerImage(0.0, 36.0)
     if isinstance(measure, maps.Maps):  # saliency, a gradient per class, two attacks
@@ -188,10 +188,10 @@ def _seconds(spent: PassesPerImage, primitives: Mapping[str, float]) -> float:
 
 
 def training(spec: Spec, primitives: Mapping[str, float], examples: int, test: int, classes: int) -> float:
-    """Seconds of a whole run, its checks for early stopping and the clean test at its end included.
+    """Seconds of a whole run, including checks for early stopping and the clean test at the end.
 
-    Besides the primitives of an epoch: ``ascend`` and ``forward`` of a test image, ``keep`` of one checkpoint; where SAT
-    attacks a part of each batch, ``few``: the attack alone on ``FEW`` images.
+    In addition to the primitives of an epoch it needs ``ascend`` and ``forward`` of a test image, ``keep`` of one checkpoint,
+    and, if SAT attacks a part of each batch, ``few``: only the attack on ``FEW`` images.
     """
     epochs, method, share = spec.recipe.epochs, spec.method, None
     if method.budget:
@@ -199,10 +199,10 @@ def training(spec: Spec, primitives: Mapping[str, float], examples: int, test: i
         share = _time_of(_members(method, classes), spec, primitives) if only_members else BULLET
     seconds = epochs * (seconds_per_epoch(spec, primitives, examples, share) + primitives["keep"])
     for hook in method.extras:
-        if isinstance(hook, Groups):  # an attack on all training images that are right, each epoch
+        if isinstance(hook, Groups):  # in each epoch an attack on all correctly classified training images
             steps = RIGHT * hook.attack.steps
             seconds += epochs * examples * (3 * primitives["forward"] + steps * primitives["ascend"])
-        if isinstance(hook, OverfittingMonitor):  # two attacks on some training images, each epoch
+        if isinstance(hook, OverfittingMonitor):  # in each epoch two attacks on some training images
             steps = hook.single.steps + hook.strong.steps
             seconds += epochs * hook.examples * (3 * primitives["forward"] + steps * primitives["ascend"])
     if stop := spec.early_stop:
@@ -211,7 +211,7 @@ def training(spec: Spec, primitives: Mapping[str, float], examples: int, test: i
 
 
 def _time_of(share: float, spec: Spec, primitives: Mapping[str, float]) -> float:
-    """The part of a whole attack's time that ``share`` of a batch takes, on the line through ``FEW`` images and all."""
+    """The relative time of an attack on ``share`` of a batch, by linear interpolation between ``FEW`` images and all."""
     batch, whole = spec.recipe.batch, primitives["step"] - primitives["bare"]
     least = min(primitives["few"] / whole, 1.0)
     return least + (1 - least) * max(share * batch - FEW, 0.0) / max(batch - FEW, 1)

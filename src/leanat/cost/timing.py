@@ -1,11 +1,10 @@
-"""What the pieces of a training take on this device, measured alone on random images of the paper's shape.
+"""Measures how long the pieces of a training take on this device, each by itself, on random images of the paper's shape.
 
-No training is needed: the time of a step does not depend on what a network has learnt, but for two things. What an
-attack works on: the images have the labels that the network itself gives them, so that an attack which leaves
-misclassified ones alone works on all, as on those of a trained network that are right. And the attack budgets of
-Bullet-Train: ``cost.predict`` composes its time from the shares of its groups. Decoding is measured apart (``decode``) and is
-not in a step.
-``leanat time`` has the machine to itself.
+No training is needed, since the time of a step does not depend on what a network has learnt, with two exceptions. First, some
+attacks skip misclassified images; here the images get the labels that the network predicts, so that such attacks work on all
+of them, as on the correctly classified images of a trained network. Second, the attack budgets of Bullet-Train:
+``cost.predict`` computes its time from the shares of its groups. Decoding is measured separately (``decode``) and is not part
+of a step. No other job of the workflow runs at the same time as ``leanat time``.
 """
 
 from __future__ import annotations
@@ -48,10 +47,10 @@ log = logging.getLogger("leanat")
 
 
 def write(timed: dict[str, Timed], out: Path, device: str, batch: int | None, repeats: int | None, usual: int) -> None:
-    """Measures every spec (see ``measure_all``) and writes the primitives with where they were measured.
+    """Measures every spec (see ``measure_all``) and writes the primitives, with the device and so on of the measurement.
 
-    What is measured is kept in ``<out>.part`` until all is, and the same command goes on from there, if device, threads,
-    versions, batch and repeats are the same. ``usual``: repeats on a GPU, where ``repeats`` does not say.
+    Until all are measured, measurements are saved in ``<out>.part``, from which the same command continues if device, threads,
+    versions, batch and repeats are the same. ``usual``: repeats on a GPU if ``repeats`` is None.
     """
     where = experiment.device_of(device)
     cpu = where.type == "cpu"
@@ -76,7 +75,7 @@ def write(timed: dict[str, Timed], out: Path, device: str, batch: int | None, re
 
 
 def _begun(part: Path, same: dict[str, Any]) -> tuple[dict[str, dict[str, float]], list[float]]:
-    """The measurements of a command that was stopped, and their spreads; none where they were made in another way."""
+    """The measurements of a command that was stopped, and their spreads; empty if they were made with another setup."""
     try:
         kept = read_json(part, "measurements")
         if {key: kept[key] for key in same} == same:
@@ -96,10 +95,10 @@ def measure_all(
     spreads: list[float],
     keep: Callable[[], None],
 ) -> dict[str, dict[str, float]]:
-    """The primitives (see ``cost.predict``) of every spec, by the spec's digest; steps that are alike are measured once.
+    """The primitives (see ``cost.predict``) of every spec, by the spec's digest; equal steps are measured once.
 
-    ``timed``: what is measured, by digest of its spec. ``by_kind``: what was measured before, by kind, and ``spreads``: of the
-    repeats of each measurement, half the range over the median; both are added to, and then ``keep`` is called, after each spec.
+    ``timed``: the trainings to measure, by digest of the spec. ``by_kind``: earlier measurements, by kind. ``spreads``: for each
+    measurement, half the range of its repeats over their median. After each spec both are extended and ``keep`` is called.
     """
     primitives = {}
     for number, (key, entry) in enumerate(timed.items(), 1):
@@ -131,11 +130,11 @@ class Bench:
     run: Run
     data: TensorData
     shape: dict[str, int]
-    size: int  # images that a step is measured on; seconds are then in proportion to the spec's batch
+    size: int  # number of images in a measured step; seconds are scaled to the spec's batch
     factor: float
     repeats: int
-    crop: RandomResizedCrop | None = None  # where images are streamed from files, and a training sees a box of each
-    spreads: list[float] = field(default_factory=list, init=False)  # of what was measured, see ``measure_all``
+    crop: RandomResizedCrop | None = None  # for images that are streamed from files, of which a training sees a box
+    spreads: list[float] = field(default_factory=list, init=False)  # see ``measure_all``
 
     @classmethod
     def of(
@@ -147,32 +146,32 @@ class Bench:
         repeats: int,
         whole: bool = False,
     ) -> Bench:
-        """With the extras that are a part of its objective or attack.
+        """The bench of a spec, with only those hooks that are its objective or attack.
 
-        ``whole``: the very step of a run, whose upstream networks exist: head alone where the rest is frozen.
+        ``whole``: the step is exactly that of a run, whose upstream networks exist; of a frozen network only the head is trained.
         """
         parts = components.read(spec)
         size = parts.recipe.batch if batch is None else min(batch, parts.recipe.batch)
-        # a box of each image is a part of decoding files
+        # cropping a box of each image belongs to decoding
         pieces = tuple(p for p in parts.data.augment if not isinstance(p, RandomResizedCrop))
         data = images(shape, max(2 * size, 64), device, pieces)
         net = io.build(parts.model.name, parts.model.standardise, io.describe(data), parts.seed).to(device)
         if whole and parts.init is not None and parts.init.frozen:
             net = models.transfer_head(net, parts.init.hidden, shape["classes"], parts.seed).to(device)
         attack = parts.method.attack
-        # the time does not depend on what the network of the distance has learnt
+        # the time does not depend on the weights of the network for the distance
         if isinstance(attack, Perceptual) and not whole:
             lpips = Lpips(io.build("alexnet_cifar", "channel", io.describe(data), 0).to(device).eval())
             attack = _With(lpips, attack.attack)
         objective = parts.method.objective
-        if isinstance(objective, Saliency):  # nor on what its discriminator has learnt
+        if isinstance(objective, Saliency):  # nor on those of the discriminator
             objective = replace(objective, first_phase=None)
         with TemporaryDirectory() as folder:
-            if isinstance(objective, Saliency) and not whole:  # neither does it on what the teacher has
+            if isinstance(objective, Saliency) and not whole:  # nor on those of the teacher
                 about = {"model": spec["model"], "data": io.describe(data)}
                 io.save(Path(folder) / "model.safetensors", net, about)
                 objective = replace(objective, teacher=Path(folder))
-            # Of what outlives a step, what the step itself needs.
+            # Only the state that a step itself needs.
             selector = Everything() if isinstance(parts.method.selector, Hook) else parts.method.selector
             changed = {"objective": objective, "attack": attack, "selector": selector}
             budget = _none if parts.method.budget else None
@@ -187,17 +186,17 @@ class Bench:
     def step(self) -> dict[str, float]:
         """Seconds of an optimiser step with its attack, without it, and of a clean forward pass."""
         primitives = {"step": self.attacked(), "look": self.look()}
-        # Not defined for Free-AT, and of no use without a budget.
+        # Not defined for Free-AT, and not needed without a budget.
         return primitives if self.run.method.hooks else primitives | {"bare": self.bare()}
 
     def decode(self) -> dict[str, float]:
-        """Seconds of a core for one image."""
+        """Core seconds to decode one image."""
         return {"decode": decoding.seconds(self.crop, self.shape["size"], self.repeats)}
 
     def memory(self) -> dict[str, float]:
-        """MB (2^20 bytes) that a step with its attack holds at once for each further image of the batch.
+        """The memory in MB (2^20 bytes) that a step with its attack needs for each additional image of the batch.
 
-        Without the weights, their gradients and momentum, of which no batch has more; so batches of any size compare.
+        Weights, gradients and momentum are not included, since they do not depend on the batch; so batch sizes do not matter.
         """
         few, held = self.size // 2, {}
         if not few:
@@ -208,12 +207,12 @@ class Bench:
                 one_step(self.run, make_step(self.run, self.data, unweighted(everyone(self.data)), slice(0, size)))
 
             with exact_fp32():
-                work()  # momentum and what else a first step makes
+                work()  # creates momentum and whatever else only the first step makes
                 held[size] = most_bytes(work, self.run.device)
         return {"memory": (held[self.size] - held[few]) / (self.size - few) / 2**20}
 
     def attacked(self) -> float:
-        """With its part of what is not done in every step: the discriminators' update of Saliency."""
+        """Seconds of a step, with a share of the work that is not done in every step: the update of Saliency's discriminators."""
         method, seconds = self.run.method, self._optimise(self.run.method)
         objective = method.objective
         if not (isinstance(objective, Saliency) and objective.beta):
@@ -251,7 +250,7 @@ class Bench:
         return make_step(self.run, data, unweighted(everyone(data)), slice(0, self.size))
 
     def label(self, data: TensorData) -> None:
-        """The images of a step, as this epoch shows them, get the labels that the network gives them now."""
+        """Sets the labels of a step's images, with this epoch's augmentation, to the network's current predictions."""
         run, step = self.run, self._fresh(data)
         with eval_without_param_grad(run.net), torch.no_grad(), run.autocast():
             data.labels[step.index] = run.net(step.x).argmax(1)
@@ -266,7 +265,7 @@ class Bench:
         return {"select": self.factor * one}
 
     def solve(self) -> dict[str, float]:
-        """Seconds of the solver, once, on random gradients of a whole training set, a tenth held out."""
+        """Seconds of one run of the solver, on random gradients of a whole training set, of which a tenth is held out."""
         return {"solve": _solve(gradient_based(self.run.method.selector), self.run, self.shape)}
 
     def _median(self, work: Callable[[], Any], data: TensorData | None = None) -> float:
@@ -282,12 +281,12 @@ class Bench:
 
 
 def _none(run: Run, step: Step) -> None:
-    """In the place of a budget: the attack spends all its steps, and a GPU expects batches of any size all the same."""
+    """Replaces a budget: the attack makes all its steps, but batches count as having varying sizes, as with a budget."""
 
 
 @dataclass(frozen=True)
 class _With:
-    """A perceptual attack with the distance of a network at hand."""
+    """A perceptual attack with a given network for the distance."""
 
     lpips: Lpips
     attack: Attack
@@ -327,7 +326,7 @@ def wait(device: torch.device) -> None:
 
 
 def clocked(work: Callable[[], Any], device: torch.device, clock: Callable[[], float] = time.perf_counter) -> float:
-    """Seconds of one call, until the device is done with it."""
+    """Seconds of one call, until the device has finished it."""
     wait(device)
     started = clock()
     work()
@@ -336,15 +335,15 @@ def clocked(work: Callable[[], Any], device: torch.device, clock: Callable[[], f
 
 
 def gradient_based(selector: Any) -> Any:
-    """The selector by gradients inside of warm starts and periods; None if there is none."""
+    """The gradient-based selector inside warm starts and periods; None if there is none."""
     inner = innermost(selector)
     return inner if hasattr(inner, "solve") else None
 
 
 def _solve(selector: Any, run: Run, shape: dict[str, int]) -> float:
-    """Seconds of the solver, once, on random gradients and features of a whole training set, a tenth held out.
+    """Seconds of one run of the solver, on random gradients and features of a training set, of which a tenth is held out.
 
-    On a GPU after one of a few batches, which loads what it needs when it is first used.
+    On a GPU a run on a few batches comes first, since the first use of the GPU loads libraries.
     """
     few = min(shape["train"], 20 * max(shape["classes"], run.recipe.batch))
     if run.device.type == "cuda":
