@@ -1,1 +1,1 @@
-"""What the papers' ``experiments.py``, ``scales.py`` and ``claims.py`` are written with; imports no torch."""
+"""Classes and functions for the papers' ``experiments.py``, ``scales.py`` and ``claims.py``. Imports no torch."""

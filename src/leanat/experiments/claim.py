@@ -1,7 +1,7 @@
-"""What a paper's ``claims.py`` is written with: its claims, each with a test of it. Imports no torch, numpy or scipy.
+"""Classes and functions for a paper's ``claims.py``: claims, each with its test. Imports no torch, numpy or scipy.
 
-A claim is arithmetic (``effect``) over named cells of tables and figures, for each of its ``cases``, and what it expects of them.
-Unless it says otherwise, it expects that the first cell of every case is above the others:
+A claim consists of an ``effect``, which is arithmetic over named cells of tables and figures, of ``cases``, and of the expected
+effect. By default it expects that the first cell of every case is above the others:
 
     ordering(
         "qtart-03",
@@ -15,7 +15,7 @@ Unless it says otherwise, it expects that the first cell of every case is above 
         expect=most(above=0),
     )
 
-docs/verdicts.md says how a verdict comes about.
+docs/verdicts.md explains how a verdict is reached.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from typing import Any
 
 from leanat.core.errors import did_you_mean
 
-# What a claim is about, and so what small stand-in data can say of it (the last lines of this file); with its usual unit.
+# The kinds of claims, with their usual units. On the kind depends what stand-in data can show (see the end of this file).
 KINDS = {"ordering": "points", "level": "points", "mechanism": "", "time": "×", "arithmetic": ""}
-LEAST = 0.5  # points: a smaller difference does not matter, in an ordering
-PAPER = "_paper"  # a name with this at its end is the number that the paper prints in the cell
+LEAST = 0.5  # points: in an ordering, a smaller difference does not matter
+PAPER = "_paper"  # a name with this suffix is the number that the paper prints in the cell
 
-Place = tuple[str, str, str]  # item, row, column, as the CSV of the item names them
-Case = dict[str, Place]  # the cells that an effect is of, by name
+Place = tuple[str, str, str]  # item, row, column, as named in the item's CSV
+Case = dict[str, Place]  # the cells of an effect, by name
 Effect = Callable[..., float | tuple[float, ...]]
 
 
 @dataclass(frozen=True)
 class Expect:
-    """What a claim says of its cases' effects; ``least``: how far beyond the bound an effect has to be to matter."""
+    """The effects that a claim expects in its cases; ``least``: how far beyond the bound an effect must be to matter."""
 
     of: str  # every, most, several, some, mean
     sign: str  # >, <, within
@@ -50,16 +50,16 @@ class Expect:
 
     @property
     def enough(self) -> float:
-        """The bound with what matters: support needs an estimate beyond it, and what surely is not beyond it is rejected."""
+        """The bound with ``least``: support needs an estimate beyond it; clear evidence that the effect is not is a rejection."""
         return self.bound - self.least if self.sign == "<" else self.bound + self.least
 
     def needed(self, cases: int) -> int:
-        """How many cases have to be as the claim says."""
+        """The number of cases, of ``cases``, for which the claim must hold."""
         return {"every": cases, "most": cases // 2 + 1, "several": min(2, cases), "some": 1, "mean": 1}[self.of]
 
 
 def _expect(of: str, **bound: float) -> Expect:
-    """The cases are ``above=``, ``below=`` or ``within=`` a number, which is for ``within`` a distance from zero."""
+    """The effects are ``above=``, ``below=`` or ``within=`` a number; for ``within`` it is a distance from zero."""
     signs = {"above": ">", "below": "<", "within": "within"}
     if len(bound) != 1 or not set(bound) <= set(signs):
         raise ValueError(f"{of}({', '.join(bound)}): one bound is given, of above, below and within")
@@ -70,19 +70,19 @@ def _expect(of: str, **bound: float) -> Expect:
 
 
 every = functools.partial(_expect, "every")
-most = functools.partial(_expect, "most")  # more than half of them
-some = functools.partial(_expect, "some")  # one at least
-several = functools.partial(_expect, "several")  # two at least
-mean = functools.partial(_expect, "mean")  # their mean
+most = functools.partial(_expect, "most")  # more than half of the cases
+some = functools.partial(_expect, "some")  # at least one case
+several = functools.partial(_expect, "several")  # at least two cases
+mean = functools.partial(_expect, "mean")  # the mean of the cases
 
 
 def case(item: str, column: str, /, **rows: str) -> Case:
-    """Cells in one column of an item, each with the row that it is in; ``case(...) | case(...)`` has cells of several columns."""
+    """Cells in one column of an item, by name, given by their rows; ``case(...) | case(...)`` has cells of several columns."""
     return {name: (item, row, column) for name, row in rows.items()}
 
 
 def above_all(ours: float, *others: float) -> tuple[float, ...]:
-    """By how much ours is above each of the others, as parts of an effect."""
+    """The differences of ``ours`` to each of the others, as parts of an effect."""
     return tuple(ours - other for other in others)
 
 
@@ -93,30 +93,30 @@ def average(*values: float) -> float:
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim of a paper; without ``expect`` it cannot be tested, and ``untestable`` says why.
+    """One claim of a paper; without ``expect`` it cannot be tested, and ``untestable`` gives the reason.
 
-    ``effect`` is a function whose arguments are named as the cells of each case; an argument ``ours_paper`` is the number
-    that the paper prints in the cell ``ours``. A tuple of several numbers are parts that all have to be as expected: write
+    ``effect`` is a function whose arguments have the names of each case's cells; an argument ``ours_paper`` is the number
+    that the paper prints in the cell ``ours``. If it returns a tuple of numbers, all of these parts must be as expected: write
     ``lambda ours, a, b: (ours - a, ours - b)``, not ``ours - max(a, b)``. The largest of several noisy means is too large on
-    average; of each part by itself the mean is right.
+    average, while the mean of each part is unbiased.
     """
 
-    id: str  # that of published/claims.csv: the paper's name and a number
-    says: str  # in our words
-    source: str  # where the paper says it
+    id: str  # the id in published/claims.csv: the paper's name and a number
+    says: str  # the claim in our words
+    source: str  # its place in the paper
     kind: str = ""  # one of KINDS
     cases: Sequence[Case] = ()
     effect: Effect | None = None
     expect: Expect | None = None
-    unit: str | None = None  # of the effect; None: the usual one of the kind
-    least: float | None = None  # how much matters, in that unit, at most what the paper prints; None: LEAST, or nothing
-    scales: Sequence[str] = ()  # at which it is tested; empty: all
-    why: str | None = None  # why at other scales not
-    nested: bool = False  # the effect is a share of the examples: what a stronger attack on the same network takes away
+    unit: str | None = None  # unit of the effect; None: the usual one of the kind
+    least: float | None = None  # how much matters, in this unit; not more than the paper prints; None: LEAST or 0
+    scales: Sequence[str] = ()  # scales at which it is tested; empty: all
+    why: str | None = None  # why it is not tested at other scales
+    nested: bool = False  # the effect is the share of examples that only a stronger attack on the same network fools
     untestable: str | None = None
 
     def __post_init__(self) -> None:
-        """Raises ValueError, one line, for a test that is none."""
+        """Raises ValueError, one line, for an incomplete or contradictory test."""
         if self.untestable:
             if self.kind or self.cases or self.effect or self.expect:
                 raise ValueError(f"{self.id}: a test beside a reason why it is not tested")
@@ -149,30 +149,30 @@ class Claim:
 
     @property
     def names(self) -> list[str]:
-        """The numbers that the effect asks for."""
+        """The names of the numbers that the effect needs."""
         return list(inspect.signature(self.effect).parameters) if self.effect else []
 
     def value(self, numbers: Mapping[str, float]) -> float:
-        """The effect, of one part, nan where it would divide by zero. ``numbers``: by name, and others."""
+        """The effect of a claim with one part; nan for a division by zero. ``numbers``: by name; others are ignored."""
         try:
             return self.effect(**{name: numbers[name] for name in self.names})
         except ZeroDivisionError:
             return math.nan
 
     def parts(self) -> list[Claim]:
-        """The claim as claims of one part each, which all have to hold."""
+        """The claim as claims with one part each, which must all hold."""
         expect = replace(self.expect, of="every")
         claims = [replace(self, effect=_part(self.effect, k), expect=expect) for k in range(self._parts())]
         return claims or [self]
 
     def _parts(self) -> int:
-        """The length of the tuple that the effect is; 0 for a number. Asked at numbers of which no difference is zero."""
+        """The length of the tuple that the effect returns, 0 for a number; computed at numbers of which no two are equal."""
         effect = self.effect(**{name: math.exp(k / 7) for k, name in enumerate(self.names)})
         return len(effect) if isinstance(effect, tuple) else 0
 
 
 def _part(effect: Effect, place: int) -> Callable[..., float]:
-    @functools.wraps(effect)  # with the same names
+    @functools.wraps(effect)  # keeps the names of the arguments
     def part(**numbers: float) -> float:
         return effect(**numbers)[place]
 
@@ -182,14 +182,14 @@ def _part(effect: Effect, place: int) -> Callable[..., float]:
 def _claim(
     kind: str, id: str, cases: Sequence[Case], effect: Effect | None = None, expect: Expect | None = None, **more: Any
 ) -> Claim:
-    """A claim of that kind, by default that in every case the first cell is above the others, or the only one above 0."""
+    """A claim of that kind. By default in every case the first cell is above the others, or a single cell is above 0."""
     if effect is None and cases:
         effect = _comparison(kind, cases[0])
     return Claim(id, kind=kind, cases=cases, effect=effect, expect=expect or every(above=0), **more)
 
 
 def _comparison(kind: str, cells: Case) -> Effect:
-    """The first cell less each other, of times the first over the second; the cell itself where there is one."""
+    """The first cell minus each other cell; for times, the first divided by the second; a single cell itself."""
 
     def effect(**numbers: float) -> float | tuple[float, ...]:
         first, *others = (numbers[name] for name in cells)
@@ -206,7 +206,7 @@ def _comparison(kind: str, cells: Case) -> Effect:
 
 # A claim of each kind.
 ordering = functools.partial(_claim, "ordering")  # which of two is better
-level = functools.partial(_claim, "level")  # how good one is, or by how much: at the paper's own settings alone
-mechanism = functools.partial(_claim, "mechanism")  # what happens inside
+level = functools.partial(_claim, "level")  # how good one is, or how much better: only at the paper's own settings
+mechanism = functools.partial(_claim, "mechanism")  # what happens inside a training or a network
 time = functools.partial(_claim, "time")  # ratios of measured times
-arithmetic = functools.partial(_claim, "arithmetic")  # computed from settings, no run
+arithmetic = functools.partial(_claim, "arithmetic")  # computed from settings, without runs

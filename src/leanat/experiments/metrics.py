@@ -1,6 +1,6 @@
 """Columns of tables and panels of figures. Imports no torch.
 
-Metrics are explained in ``report.measures.measure``, those of time and memory in ``report.composed.number``.
+Metrics are explained in ``report.measures.measure``, and those of time and memory in ``report.composed.number``.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ def accuracy(label: str, metric: str = "clean", group: str = "", **more: Any) ->
 
 
 def seconds_per_epoch(label: str, group: str = "", **more: Any) -> dict[str, Any]:
-    """Seconds of an epoch, composed of measured steps."""
+    """Seconds per epoch, computed from measured steps."""
     return column(label, "seconds_per_epoch", group, unit="seconds", better="low", **more)
 
 
 def speedup(label: str, reference: Any, group: str = "", **more: Any) -> dict[str, Any]:
-    """How many times less a training takes than that of the method ``reference``."""
+    """The training time of the method ``reference`` divided by that of the cell."""
     return column(label, "speedup", group, unit="×", better="high", reference=reference, **more)

@@ -1,4 +1,4 @@
-"""What a paper's ``experiments.py`` says: its runs, its attacks, its tables and figures. Imports no torch."""
+"""The contents of a paper's ``experiments.py``: its runs, attacks, tables and figures. Imports no torch."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from leanat.experiments.spec import plain
 if TYPE_CHECKING:
     from leanat.experiments.scales import Scale
 
-# What is asked of a cell: paper, item, data, model, method, and whatever its row and its column say besides.
+# The facts of a cell: paper, item, data, model, method, and the other entries of its row and its column.
 Cell = Mapping[str, Any]
 Choice = tuple[str, Any, str]  # what, value, reason
 
 
 @dataclass(frozen=True)
 class ItemSpec:
-    """A table or a figure: rows x columns, each an entry of facts; a row's and a column's together are a cell.
+    """A table or a figure: rows x columns, each an entry of facts. The facts of a cell are those of its row and its column.
 
-    Entries say: ``data``, ``model``, ``method`` (the run), ``settings`` (keywords for the paper's ``spec``), ``metric`` and
-    ``suite`` (its number, see ``report.measures.measure``), ``published`` (item, row and column of the paper's number, None:
-    it prints none), ``group`` and ``label``, ``unit``, ``digits``, ``better``, ``reference`` (the method that it is compared
-    with), ``ours`` (True: not in the paper), ``missing`` (why there is no run). Any other key is a fact to label or draw by.
+    Keys of entries: ``data``, ``model``, ``method`` (the run), ``settings`` (keyword arguments of the paper's ``spec``),
+    ``metric`` and ``suite`` (its number, see ``report.measures.measure``), ``published`` (item, row and column of the paper's
+    number, None: the paper prints none), ``group`` and ``label``, ``unit``, ``digits``, ``better``, ``reference`` (the method
+    compared with), ``ours`` (True: not in the paper), ``missing`` (why there is no run). Other keys are for labels or drawing.
 
     kind: "table", "figure", or "formula", which is arithmetic on the paper's settings. base: facts of every cell. metric ...
-    published: of every entry that has no other. seeds: trials by scale, where not as usual. inputs: a cell to what
-    ``formula`` reads, by its parameters' names, with marks.
+    published: defaults for entries without their own. seeds: trials by scale, if not the usual ones. inputs: maps a cell to the
+    arguments of ``formula``, by name, with marks.
     """
 
     kind: str
@@ -50,7 +50,7 @@ class ItemSpec:
     formula: Callable[..., float] | None = None
 
     def plain(self) -> ItemSpec:
-        """The item without the marks of what is assumed, but for those of ``settings``, which reach the runs."""
+        """The item without the marks of assumed values, except those in ``settings``, which the runs need."""
         entries = {axis: [_without_marks(entry) for entry in getattr(self, axis)] for axis in ("rows", "columns")}
         others = {
             f.name: getattr(self, f.name) for f in fields(self) if f.name not in (*entries, "base", "inputs", "formula")
@@ -59,7 +59,7 @@ class ItemSpec:
 
 
 def compared_methods(cell: Cell) -> tuple[list[str], str | None]:
-    """The methods whose trainings are part of a cell's, which ``also`` joins by "+"; and the one that it is compared with."""
+    """The further methods whose trainings a cell includes, joined by "+" in ``also``; and the method it is compared with."""
     reference = cell.get("reference")
     if isinstance(reference, dict):
         reference = reference.get(cell.get("method"))
@@ -74,10 +74,10 @@ def _without_marks(entry: Mapping[str, Any]) -> dict[str, Any]:
 class Paper:
     """A paper as its ``experiments.py`` describes it.
 
-    seeds: trials of the paper. labels: how it prints a name. spec: of a cell, and of keywords that a row's ``settings``
-    gives, what a run trains with, all but the names of data set and network. suites: attacks and measures by suite.
-    skip: why a cell has no run in the paper. choices: what the paper leaves open that has no value in a spec. trials: seeds
-    of a cell where not ``seeds``. repeats: of a measured time. scales: what each scale does to this paper.
+    seeds: the paper's number of trials. labels: how it prints names. spec: maps a cell, and the keyword arguments in a row's
+    ``settings``, to the spec of a run, without the names of data set and network. suites: attacks and measures by suite.
+    skip: why a cell has no run in the paper. choices: what the paper leaves open, apart from values in specs. trials: number of
+    seeds of a cell, if not ``seeds``. repeats: how often a time is measured. scales: what each scale changes for this paper.
     """
 
     title: str
@@ -96,6 +96,6 @@ class Paper:
 
 
 def product(**axes: Any) -> list[dict[str, Any]]:
-    """``product(model=[a, b], method=[c])`` is [{model: a, method: c}, {model: b, method: c}]; the last axis runs fastest."""
+    """``product(model=[a, b], method=[c])`` is [{model: a, method: c}, {model: b, method: c}]; the last axis varies fastest."""
     lists = [value if isinstance(value, (list, tuple, range)) else [value] for value in axes.values()]
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*lists)]

@@ -1,8 +1,8 @@
-"""What a scale does to a paper's settings: stand-ins, fewer epochs, larger radii, shorter attacks. Imports no torch.
+"""How scales change a paper's settings: stand-ins, fewer epochs, larger radii, shorter attacks. Imports no torch.
 
-A scale is a class here; what it does to one paper is a subclass in the paper's ``scales.py``. Methods of one cell get it with
-``data``, the data set of this scale, and ``paper_data``, the paper's own; ``stand_in``, ``skip``, ``unmeasured`` and
-``candidates`` get the paper's ``data``.
+A scale is a class here; what it changes for one paper is in a subclass in the paper's ``scales.py``. Methods that take a cell
+get it with ``data``, the data set of this scale, and ``paper_data``, the paper's own. Only ``stand_in``, ``skip``,
+``unmeasured`` and ``candidates`` get the paper's ``data``.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any
 from leanat.experiments.paper import Cell
 from leanat.experiments.spec import Assumed, merge, named_part, part, plain
 
-# Fields of a spec that count epochs: they shrink in one proportion with ``recipe.epochs``.
+# Fields of a spec that count epochs; they are reduced in proportion to ``recipe.epochs``.
 EPOCH_FIELDS = (
     "tau", "drops", "warmup_epochs", "period", "bounds", "warmup", "checks", "last", "epochs_each", "snapshots",
 )  # fmt: skip
 COUNT_FIELDS = ("gamma", "count")  # fields of a selector that count examples of the training set
 LARGE = ("stl10", "mini-imagenet", "imagenet")
-REDUNDANT = ("digits-copies", "digits-tail", "digits-noise")  # those of data.redundant, which imports torch
+REDUNDANT = ("digits-copies", "digits-tail", "digits-noise")  # the names of data.redundant, which imports torch
 DIGITS = ("digits", *REDUNDANT)
 # Lines of the foot that several papers share.
 OPTIMISER_NOTE = "weight decay 0.0005; Nesterov's momentum"
@@ -32,13 +32,13 @@ CROP2 = [part("crop", pad=2), "flip"]
 
 
 class Scale:
-    """Every value as the paper has it: the scale ``paper``, and what the others change.
+    """The scale ``paper``, at which every value is the paper's; the other scales override its fields and methods.
 
-    shard: runs that a process trains one after the other, since starting costs seconds. seeds: trials by kind of item, where
-    not the paper's. models: the network in the place of each. factors: what is changed for all items, a line of the foot
-    each. fewer_epochs: the factor of every count of epochs, and the least number of epochs; None: the paper's own. labels:
-    names of the stand-ins. attacked, ensemble: how its attacks, and AutoAttack, differ in all items,
-    for numbers that are shown elsewhere.
+    shard: number of runs that a process trains one after the other, since the start of a process takes seconds. seeds: trials by
+    kind of item, if not the paper's. models: the networks that replace others. factors: the changes in all items, a line of the
+    foot each. fewer_epochs: the factor of every number of epochs, and the smallest number of epochs; None: the paper's own.
+    labels: names of the stand-ins. attacked, ensemble: how attacks, and AutoAttack, differ in all items, for numbers that are
+    shown elsewhere.
     """
 
     name = "paper"
@@ -53,15 +53,15 @@ class Scale:
     ensemble = ""
 
     def stand_in(self, cell: Cell) -> str:
-        """The data set in the place of the cell's."""
+        """The data set that replaces the cell's."""
         return cell["data"]
 
     def epochs(self, cell: Cell) -> tuple[float, int] | None:
-        """``fewer_epochs``; of each cell, where they differ."""
+        """``fewer_epochs`` of a cell, for scales where it differs between cells."""
         return self.fewer_epochs
 
     def removed(self, cell: Cell) -> float | None:
-        """How many times the paper's share of the training set a count of examples is; None: the paper's count."""
+        """The factor of the paper's shares of the training set, for fields that count examples; None: the paper's count."""
         return None
 
     def radii(self, cell: Cell) -> Mapping[str, float]:
@@ -69,27 +69,27 @@ class Scale:
         return {}
 
     def change(self, spec: dict[str, Any], cell: Cell) -> dict[str, Any]:
-        """The spec with what else differs at this scale."""
+        """The spec with the other changes of this scale."""
         return spec
 
     def attack(self, entry: dict[str, Any], name: str, cell: Cell) -> dict[str, Any]:
-        """An attack of a suite; a shortened one gets a ``label``, since the paper's name is never put on it."""
+        """An attack of a suite; a shortened attack gets a ``label``, since it is never called by the paper's name."""
         return entry
 
     def candidates(self, cell: Cell) -> list[Any] | None:
-        """The values that a best one is chosen among; None: the paper's."""
+        """The values among which the best is chosen; None: the paper's."""
         return None
 
     def skip(self, cell: Cell) -> str | None:
-        """Why the cell has no run at this scale."""
+        """The reason why the cell has no run at this scale; None if it has."""
         return None
 
     def unmeasured(self, cell: Cell) -> str | None:
-        """Why the time or memory of the cell is not measured at this scale."""
+        """The reason why the time or memory of the cell is not measured at this scale; None if it is."""
         return None
 
     def notes(self, cell: Cell) -> Iterable[str]:
-        """What this scale changes in the cell, a line of the item's foot each."""
+        """The changes of this scale in the cell, each a line of the item's foot."""
         return ()
 
     def shrunk(self, spec: dict[str, Any], cell: Cell, examples: int, paper_examples: int) -> dict[str, Any]:
@@ -105,7 +105,7 @@ class Scale:
 class Demo(Scale):
     """Small data that come with the package, small networks of the same blocks, two CPU cores, minutes.
 
-    Shows that every mechanism runs and which orderings hold; its numbers are never comparable with the papers'.
+    It shows that every mechanism runs and which orderings hold; its numbers are never comparable with the papers'.
     """
 
     name = "demo"
@@ -163,7 +163,7 @@ class Demo(Scale):
 class Lite(Scale):
     """CIFAR-10 and the papers' networks, short trainings, one seed: shows trends on real data.
 
-    Most items take hours of one GPU, some of SAT's figures days; ``leanat cost --scale lite TARGET`` measures on yours.
+    Most items take hours on one GPU, some of SAT's figures days; ``leanat cost --scale lite TARGET`` gives a forecast for yours.
     """
 
     name = "lite"
@@ -182,8 +182,8 @@ class Lite(Scale):
 class Cpu(Scale):
     """All of the real CIFAR-10, networks of 0.3 million parameters, a short one-cycle training in fp32: hours of two CPU cores.
 
-    For real photographs without a GPU: far from the papers' accuracies; which of two methods is better can be compared.
-    The recipe was chosen on validation images (docs/cpu.md).
+    It is for real photographs without a GPU. Accuracies are far below the papers', but it can show which of two methods is
+    better. The recipe was chosen on validation images (docs/cpu.md).
     """
 
     name = "cpu"
@@ -203,7 +203,7 @@ class Cpu(Scale):
     )
     attacked = "attacks on 2,000 of the 10,000 test images"
     ensemble = "AutoAttack by aa-short"
-    peak = 0.2  # of the learning rate
+    peak = 0.2  # largest learning rate
     rise = 0.3  # share of the training in which it rises
 
     def change(self, spec: dict[str, Any], cell: Cell) -> dict[str, Any]:
@@ -223,14 +223,14 @@ SCALES = {scale.name: scale for scale in (Scale(), Demo(), Lite(), Cpu())}
 
 
 def cosine(lr: float, warmup_share: float) -> dict[str, Any]:
-    """A learning rate that rises to ``lr`` over a share of the training and falls as a cosine."""
+    """A learning rate that rises to ``lr`` over ``warmup_share`` of the training and falls as a cosine."""
     return part("cosine", lr=lr, warmup_share=warmup_share)
 
 
 def fewer_steps(spec: dict[str, Any], steps: int, step_size: float) -> dict[str, Any]:
-    """``spec`` whose method attacks by PGD of so many steps wherever it attacks; a shorter attack stays as it is.
+    """``spec`` with ``steps`` steps for every PGD attack of its method; shorter attacks stay as they are.
 
-    With ``use_best`` one more: what the last step reaches is never among the candidates.
+    With ``use_best`` there is one step more, since the point after the last step is never a candidate.
     """
 
     def change(key: str, value: Any) -> Any:
@@ -242,13 +242,13 @@ def fewer_steps(spec: dict[str, Any], steps: int, step_size: float) -> dict[str,
 
 
 def shorter(entry: dict[str, Any], label: str, examples: int | None = None, **attack: Any) -> dict[str, Any]:
-    """An attack of a suite with other fields, on the first ``examples`` images, under a name of its own."""
+    """An attack of a suite with other fields, on the first ``examples`` images, with a name of its own."""
     few = {} if examples is None else {"examples": examples}
     return merge(entry, {"attack": attack, "label": label} | few)
 
 
 def ensemble(entry: dict[str, Any], label: str, examples: int | None) -> dict[str, Any]:
-    """Three short attacks in the place of AutoAttack, within the same threat model."""
+    """Three short attacks instead of AutoAttack, with the same threat model."""
     threat = named_part(plain(entry["attack"]))[1]["threat"]
     parts = ["apgd-ce", "apgd-t", "square"]
     attack = part("ensemble", threat=threat, attacks=parts, steps=20, targets=3, queries=200)
@@ -256,12 +256,12 @@ def ensemble(entry: dict[str, Any], label: str, examples: int | None) -> dict[st
 
 
 def set_fields(spec: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    """``spec`` with other values of these fields, wherever they stand in it."""
+    """``spec`` with other values of these fields, wherever they occur."""
     return _walk(spec, lambda key, value: fields.get(key, value))
 
 
 def scale_fields(spec: dict[str, Any], **factors: float) -> dict[str, Any]:
-    """``spec`` with these fields multiplied, wherever they stand in it."""
+    """``spec`` with these fields multiplied, wherever they occur."""
     return _walk(spec, lambda key, value: _rescale(value, lambda v: v * factors[key]) if key in factors else value)
 
 
@@ -283,16 +283,16 @@ def _walk(value: Any, change: Callable[[str, Any], Any]) -> Any:
 
 
 def shrink_epochs(spec: dict[str, Any], factor: float, minimum: int) -> dict[str, Any]:
-    """Epochs by ``factor``, at least ``minimum``, and every other count of epochs in the same proportion."""
+    """The spec with its epochs times ``factor``, at least ``minimum``, and other numbers of epochs in the same proportion."""
     whole = plain(spec.get("recipe", {}).get("epochs"))
     if not isinstance(whole, (int, float)) or (epochs := max(minimum, round(whole * factor))) >= whole:
-        return spec  # where components are built, what is no number is refused
+        return spec  # values that are not numbers are refused when components are built
 
     def change(key: str, value: Any) -> Any:
         if key == "epochs":
             return _rescale(value, lambda v: epochs)
         if key in EPOCH_FIELDS:
-            # What comes before the end of the paper's training comes before the end of this one.
+            # An epoch before the end of the paper's training stays before the end of this one.
             last = epochs - 1 if key in ("drops", "tau") else epochs
 
             def convert(v: float) -> float:
@@ -300,14 +300,14 @@ def shrink_epochs(spec: dict[str, Any], factor: float, minimum: int) -> dict[str
                 return min(at, last) if v < whole else at
 
             shrunk = _rescale(value, convert)
-            return list(dict.fromkeys(shrunk)) if isinstance(shrunk, list) else shrunk  # equal epochs are one
+            return list(dict.fromkeys(shrunk)) if isinstance(shrunk, list) else shrunk  # each epoch once
         return value
 
     return _walk(spec, change)
 
 
 def shrink_counts(spec: dict[str, Any], times: float, examples: int, paper_examples: int) -> dict[str, Any]:
-    """Counts of examples as ``times`` their share of the paper's training set, at least one where it had one."""
+    """The spec with each number of examples at ``times`` its share of the paper's training set, at least 1 unless it was 0."""
 
     def convert(v: float) -> int:
         return max(1, round(times * v / paper_examples * examples)) if v else 0
@@ -316,7 +316,7 @@ def shrink_counts(spec: dict[str, Any], times: float, examples: int, paper_examp
 
 
 def shrink_radii(spec: dict[str, Any], factors: Mapping[str, float]) -> dict[str, Any]:
-    """Radii and the step sizes beside them, by the factor of their threat model."""
+    """The spec with radii, and the step sizes beside them, times the factor of their threat model."""
 
     def change(key: str, value: Any) -> Any:
         inner = value.value if isinstance(value, Assumed) else value
@@ -324,7 +324,7 @@ def shrink_radii(spec: dict[str, Any], factors: Mapping[str, float]) -> dict[str
         threat = threat.value if isinstance(threat, Assumed) else threat
         norm = next(iter(threat), None) if isinstance(threat, dict) else None
         if norm not in factors or not isinstance(threat[norm], dict):
-            return value  # what is no threat model is refused where components are built
+            return value  # values that are not threat models are refused when components are built
         factor = factors[norm]
         scaled = {
             k: _rescale(v, lambda v: v * factor) if k in ("step_size", "robust_step_size") else v

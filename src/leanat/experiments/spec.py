@@ -1,7 +1,7 @@
-"""What papers' settings are written with: values that are assumed, components by name, other runs. Imports no torch.
+"""Classes and functions for the papers' settings: assumed values, components by name, other runs. Imports no torch.
 
-A spec is what a run's training reads: nested mappings of plain values. While it is composed, a value that the paper does not
-give is ``assumed(value, reason)``, and another run is ``upstream(...)``; both are gone when the run has its id.
+A spec is the input of a run's training: nested mappings of plain values. While it is built, a value that the paper does not
+give is ``assumed(value, reason)``, and another run is ``upstream(...)``; both are replaced before the run gets its id.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-# Keys that hold one named component each, {name: {field: value}}: another name replaces the whole, the same name merges.
+# Keys whose value is a named component, {name: {field: value}}: another name replaces it, the same name merges its fields.
 COMPONENTS = {
     "objective", "attack", "selector", "budget", "lr", "threat", "inner", "before", "validation_attack", "members", "order",
 }  # fmt: skip
@@ -18,29 +18,29 @@ COMPONENTS = {
 
 @dataclass(frozen=True)
 class Assumed:
-    """A value that the paper does not give, with the reason for ours."""
+    """A value of ours that the paper does not give, with the reason for it."""
 
     value: Any
     reason: str
 
 
 def assumed(value: Any, reason: str) -> Assumed:
-    """Marks ``value`` as ours; the foot of every item that it touches prints ``reason``."""
+    """Marks ``value`` as ours; the foot of every item that it affects prints ``reason``."""
     return Assumed(value, reason)
 
 
 def part(name: str, **fields: Any) -> dict[str, dict[str, Any]]:
-    """A component: ``part("pgd", steps=10, ...)``; its name is that of a class's ``@component``, the fields are the class's."""
+    """A component, such as ``part("pgd", steps=10)``, with the name of a class's ``@component`` and fields of that class."""
     return {name: fields}
 
 
 def named_part(value: str | Mapping[str, Mapping[str, Any]]) -> tuple[str, Mapping[str, Any]]:
-    """Name and fields of a component as a plain spec has it; one without fields may be its name alone."""
+    """Name and fields of a component in a plain spec, where a component without fields may be written as its name."""
     return (value, {}) if isinstance(value, str) else next(iter(value.items()))
 
 
 def ball_of(attack: Any) -> tuple[str, float] | None:
-    """Norm and radius of an attack as a plain spec has it; None where it has no ball."""
+    """Norm and radius of an attack in a plain spec; None if it has no ball."""
     threat = (named_part(attack)[1] or {}).get("threat") if attack else None
     if not threat:
         return None
@@ -50,7 +50,7 @@ def ball_of(attack: Any) -> tuple[str, float] | None:
 
 @dataclass(frozen=True)
 class Upstream:
-    """Another run that a run reads: what of the cell differs, the seed (None: the reader's own), and other settings."""
+    """Another run that a run reads: the facts of the cell that differ, the seed (None: the reader's), and settings."""
 
     cell: Mapping[str, Any]
     seed: int | None = None
@@ -60,17 +60,17 @@ class Upstream:
 def upstream(
     method: str, *, seed: int | None = None, settings: Mapping[str, Any] | None = None, **cell: Any
 ) -> Upstream:
-    """The run of ``method`` on the same data, network and seed, but for what ``cell`` (data, model) and ``seed`` say."""
+    """The run of ``method`` with the same data, network and seed, except for those given by ``cell`` and ``seed``."""
     return Upstream({"method": method} | cell, seed, settings or {})
 
 
-PARTS = (dict, list, tuple, Assumed, Upstream)  # all that a value can be which has values inside; most have none
+PARTS = (dict, list, tuple, Assumed, Upstream)  # the types that contain other values; most values have none of them
 
 
 def merge(below: Any, above: Any, name: str = "") -> Any:
-    """``above`` laid over ``below``: mappings merge key by key, everything else is replaced. The parts are shared, not copied.
+    """``below`` updated by ``above``: mappings merge key by key, everything else is replaced. The parts are shared, not copied.
 
-    A key of ``COMPONENTS`` whose component has another name is replaced as a whole.
+    A component, that is the value of a key in ``COMPONENTS``, is replaced as a whole if its name differs.
     """
     if isinstance(below, Assumed) and isinstance(above, dict):
         below = below.value
@@ -94,7 +94,7 @@ def plain(value: Any) -> Any:
 
 
 def nodes(value: Any, where: str = "") -> Iterator[tuple[str, Any]]:
-    """(path, value) of a plain value and of all that stands inside it, the outer before the inner: ``spec.data.augment[0]``."""
+    """(path, value) of a plain value and of all values inside it, outer before inner; paths like ``spec.data.augment[0]``."""
     yield where, value
     for key, inner in value.items() if isinstance(value, dict) else ():
         yield from nodes(inner, f"{where}.{key}")
@@ -103,7 +103,7 @@ def nodes(value: Any, where: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def assumptions(value: Any, where: str = "") -> Iterator[tuple[str, Any, str]]:
-    """(key, value, reason) of every assumption inside."""
+    """(key, value, reason) of every assumption inside the value."""
     if isinstance(value, Assumed):
         yield where, plain(value.value), value.reason
         value = value.value
@@ -119,9 +119,9 @@ def assumptions(value: Any, where: str = "") -> Iterator[tuple[str, Any, str]]:
 
 
 def with_field(spec: Any, path: Sequence[str], value: Any) -> Any:
-    """``spec`` with another value at ``path``, None where it has no such field.
+    """``spec`` with another value at ``path``, None if it has no such field.
 
-    The name of a component is left away: ["recipe", "lr", "lr"] is the field ``lr`` of whatever schedule ``recipe.lr`` is.
+    Paths omit the names of components: ["recipe", "lr", "lr"] is the field ``lr`` of the schedule ``recipe.lr``, whatever it is.
     """
     spec = spec.value if isinstance(spec, Assumed) else spec
     key, rest = path[0], path[1:]
@@ -139,7 +139,7 @@ def with_field(spec: Any, path: Sequence[str], value: Any) -> Any:
 
 
 def field_names(spec: Any, before: str = "") -> Iterator[str]:
-    """The paths that ``with_field`` takes, with dots."""
+    """The paths that ``with_field`` accepts, joined by dots."""
     for key, value in spec.items() if isinstance(spec, dict) else ():
         inner = (
             next(iter(value.values())) if key in COMPONENTS and isinstance(value, dict) and len(value) == 1 else value
