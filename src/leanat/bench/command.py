@@ -1,4 +1,4 @@
-"""The verb ``leanat bench``: its options, and what it does. torch is imported only when a trial begins."""
+"""The verb ``leanat bench``: its options, and the function that runs it. torch is imported only when a trial begins."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def processes(arguments: argparse.Namespace) -> int:
 
 
 def spreads(arguments: argparse.Namespace) -> bool:
-    """Whether this process only starts others, each of which claims a GPU of its own."""
+    """Whether this process only starts others, each of which uses a GPU of its own."""
     return arguments.part is None and processes(arguments) > 1
 
 

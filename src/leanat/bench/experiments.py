@@ -1,7 +1,8 @@
 """The trial in the form of a paper's settings: every row is a run like those of the papers. Imports no torch.
 
-The same recipe, the same start and the same order of examples in each row; what differs is which examples the epochs see. A tenth
-of the training set is held out in every row, since GLISTER chooses by it. There is no warm start on all data: the choice alone acts.
+All rows have the same recipe, the same initial weights and the same order of examples; they only differ in the examples that
+the epochs train on. A tenth of the training set is held out in every row, since GLISTER needs it to choose. There is no warm
+start on all data, so that only the choice has an effect.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from leanat.experiments.scales import REDUNDANT, Scale, cosine
 from leanat.experiments.spec import part
 
 HELD_OUT = 0.1
-ATTACK = "pgd20"  # of the test: 20 steps of eps / 4 from a uniform start
+ATTACK = "pgd20"  # the test attack: 20 steps of eps / 4 from a uniform start
 DATA = {
     "digits": "digits as they are",
     "digits-copies": "redundant digits: 500 near-copies of 25, and 100 others",
@@ -27,14 +28,14 @@ DATA = {
 
 
 class BenchScale(Scale):
-    """Every value as ``spec`` has it: the trial has no paper that a scale could shrink."""
+    """Every value as in ``spec``, since the trial has no paper whose settings a scale could reduce."""
 
     name = "bench"
     title = "bench: a trial of rules that choose data"
 
 
 def paper_of(settings: Settings, content: Callable[[str], str]) -> Paper:
-    """The trial as a paper. ``content``: the hash of the file of a user's rule, part of its runs' identity."""
+    """The trial as a paper. ``content`` returns the hash of the file of a user's rule, which is part of its runs' specs."""
     own = {own_name(source): source for source in settings.own}
     methods = [*settings.methods, *own]
     hashes = {name: content(source) for name, source in own.items()}
@@ -63,7 +64,7 @@ def suite_of(data: str) -> dict[str, Any]:
 
 
 def items_of(settings: Settings, data: str, methods: list[str]) -> dict[str, ItemSpec]:
-    """A table of every row, and a figure of the differences to a random subset."""
+    """A table with every row, and a figure of the differences to a random subset."""
     profile, rows = PROFILES[data], [{"training": t, "method": m} for t in settings.trainings for m in methods]
     base = {"data": data, "model": profile.model}
     times = math.ceil(settings.epochs_on(data) / settings.period_on(data))
@@ -103,7 +104,7 @@ def items_of(settings: Settings, data: str, methods: list[str]) -> dict[str, Ite
 
 
 def spec_of(settings: Settings, cell: Cell, own: dict[str, str], hashes: dict[str, str]) -> dict[str, Any]:
-    """What a run of (data, training, method) trains with."""
+    """The spec of a run of (data, training, method)."""
     profile, epochs, method = PROFILES[cell["data"]], settings.epochs_on(cell["data"]), cell["method"]
     selector: Any = "everything"
     if method != "full":
@@ -133,7 +134,7 @@ def spec_of(settings: Settings, cell: Cell, own: dict[str, str], hashes: dict[st
 
 
 def training_of(training: str, eps: float) -> dict[str, Any]:
-    """Objective and attack of a training; TRADES' beta and start are its authors'."""
+    """Objective and attack of a training; TRADES' beta and start are those of its authors."""
     pgd = {"threat": part("linf", eps=eps)}
     attacks = {
         "standard": "clean",

@@ -1,4 +1,4 @@
-"""What a trial leaves: table and figure of each data set, verdicts, and the full settings of every row."""
+"""The output of a trial: table and figure of each data set, verdicts, and the full settings of every row."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from leanat.report.layout import number
 
 log = logging.getLogger("leanat")
 Rule = tuple[str, str]  # training, method
-JUDGED = {"standard": "clean"}  # what a training is judged by; all others by robust accuracy
+JUDGED = {"standard": "clean"}  # the accuracy by which a training is judged; all others by robust accuracy
 
 
 def write(grid: Grid, results: Path, out: Path) -> list[str]:
-    """Writes all of it into ``out`` and returns the lines for the terminal. Raises what ``report.items.fill`` raises."""
+    """Writes the output into ``out`` and returns the lines for the terminal. Raises the errors of ``report.items.fill``."""
     out.mkdir(parents=True, exist_ok=True)
     lines: list[str] = []
     apart: dict[Rule, str] = {}
     for name, item in grid.items.items():
         stem = out / name.removeprefix("bench/")
         filled = replace(items.fill(item, results, results, results / "bench"), of_a_paper=False)
-        if item.kind == "figure":  # it comes after the table of its data
+        if item.kind == "figure":  # comes after the table of its data set
             plots.write_figure(_without(filled, apart), stem)
             continue
         sources = Sources(item, results, results, results / "bench")
@@ -53,7 +53,7 @@ def _rule(row: Row) -> Rule:
 
 
 def _outcomes(filled: Filled) -> dict[Rule, Outcomes]:
-    """Of each row the accuracy in % that it is judged by, by seed."""
+    """For each row, the accuracy in % by which it is judged, by seed."""
     outcomes = {}
     for row, (clean, robust, *_) in filled.by_row:
         outcomes[_rule(row)] = (clean if JUDGED.get(_rule(row)[0]) == "clean" else robust).by_seed
@@ -61,10 +61,10 @@ def _outcomes(filled: Filled) -> dict[Rule, Outcomes]:
 
 
 def _keep_more(item: Item, sources: Sources, classes: int, batch: int) -> dict[Rule, str]:
-    """The rules that keep more than the random subset beside them, by more than one of each class, or than a batch where
-    batches are chosen: they would be above chance by what they keep. What is said of each in place of a verdict.
+    """The rules that keep more examples than their random subset, by more than one per class, or by more than a batch if batches
+    are chosen. They could be above chance only because of that. Returns the text for each instead of a verdict.
     """
-    kept = {  # images that an epoch has, on average over epochs and runs
+    kept = {  # images per epoch, averaged over epochs and runs
         _rule(row): fmean(fmean(float(epoch["kept"]) for epoch in sources.history(run)) for run in c[0].runs)
         for row, c in item.by_row
     }
@@ -79,7 +79,7 @@ def _keep_more(item: Item, sources: Sources, classes: int, batch: int) -> dict[R
 
 
 def _without(filled: Filled, apart: dict[Rule, str]) -> Filled:
-    """The figure with the reason in place of the numbers of a rule that is not compared."""
+    """The figure with the reason instead of the numbers for rules that are not compared."""
     cells = [
         tuple(Value(missing=apart[_rule(row)]) for _ in own) if _rule(row) in apart else own
         for row, own in filled.by_row
@@ -96,8 +96,8 @@ def _judged(outcomes: dict[Rule, Outcomes], apart: dict[Rule, str]) -> dict[Rule
 def _with_columns(
     filled: Filled, item: Item, outcomes: dict[Rule, Outcomes], sources: Sources, apart: dict[Rule, str]
 ) -> Filled:
-    """Three more columns: above the random subsets in points; passes, in % of a training on all data or else of the
-    random one's; and seconds, choices included."""
+    """Adds three columns: points above the random subset; passes, in % of a training on all data or else of the random
+    training; and seconds, including choices."""
     passes = {_rule(row): [_passes(sources, run) for run in cells[0].runs] for row, cells in item.by_row}
     base = "full" if any(method == "full" for _, method in passes) else "random"
     columns = (
@@ -128,7 +128,7 @@ def _value(values: Sequence[float], runs: tuple[str, ...], why: str) -> Value:
 
 
 def _with_notes(filled: Filled, judged: dict[Rule, Verdict]) -> Filled:
-    """The foot says which rows are decided."""
+    """Adds notes for the foot that say which rows are decided."""
     notes = {
         rule: f"{v.verdict}, corrected for {len(judged)} comparisons"
         for rule, v in judged.items()
@@ -150,7 +150,7 @@ def _write_verdicts(judged: dict[Rule, Verdict], apart: dict[Rule, str], path: P
 
 
 def _lines(filled: Filled, judged: dict[Rule, Verdict], apart: dict[Rule, str]) -> list[str]:
-    """The table for a terminal: accuracies, cost, the difference to random that is judged."""
+    """The table for a terminal: accuracies, cost, and the difference to random with its verdict."""
     out = [f"{'':<56}{'clean':>6}{'robust':>7}{'passes':>7}{'':>9}  above random, 95 %"]
     for row, cells in filled.by_row:
         means = [cell.mean for cell in (*cells[:2], *cells[-2:])]

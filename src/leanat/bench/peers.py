@@ -1,9 +1,9 @@
-"""Facility location by other packages, through the door of a user's own rule; pip install 'leanat[bench]'.
+"""Facility location by other packages, used like a user's own rule; pip install 'leanat[bench]'.
 
     leanat bench leanat.bench.peers:Apricot leanat.bench.peers:Submodlib --data digits
 
-Both choose within each class by the similarities of the built-in CRAIG, and weigh by the sizes of the clusters, so that what
-differs is the solver.
+Both choose within each class by the similarities of the built-in CRAIG, and their weights are the sizes of the clusters, so
+that only the solver differs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Solver = Callable[[np.ndarray, int], list[int]]
 
 
 class FacilityLocation:
-    """CRAIG by class, with another solver: similarities float64 [n, n] and a number to choose -> positions."""
+    """CRAIG by class with another solver, a function from similarities float64 [n, n] and a number to positions."""
 
     def __init__(self, fraction: float, solver: Solver):
         self.fraction, self.solver = fraction, solver
@@ -52,7 +52,7 @@ def similarities(rows: Gradients) -> np.ndarray:
 
 
 class Apricot(FacilityLocation):
-    """apricot-select (Schreiber, Bilmes and Noble 2020), lazy greedy."""
+    """CRAIG with the lazy greedy solver of apricot-select (Schreiber, Bilmes and Noble 2020)."""
 
     def __init__(self, fraction: float):
         from apricot import FacilityLocationSelection
@@ -65,7 +65,7 @@ class Apricot(FacilityLocation):
 
 
 class Submodlib(FacilityLocation):
-    """submodlib (Kaushal, Ramakrishnan and Iyer 2022), lazy greedy; float32 inside."""
+    """CRAIG with the lazy greedy solver of submodlib (Kaushal, Ramakrishnan and Iyer 2022), which computes in float32."""
 
     def __init__(self, fraction: float):
         from submodlib import FacilityLocationFunction

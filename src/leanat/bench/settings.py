@@ -1,4 +1,4 @@
-"""What a trial consists of: data, trainings, rules, how much is kept, seeds. Imports no torch."""
+"""The settings of a trial: data, trainings, rules, share of examples that is kept, seeds. Imports no torch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TRAININGS = {
     "trades": "TRADES",
     "fgsm_rs": "FGSM-RS",
 }
-METHODS = {  # in the order of the table; what stands after the colon is what is chosen among
+METHODS = {  # in the order of the table; after the colon is the granularity of the choice
     "full": "All data",
     "random": "Random",
     "random:class": "Random, by class",
@@ -51,13 +51,14 @@ USUAL = (
 
 
 def own_name(source: str) -> str:
-    """A user's rule in names of runs and rows: the name after the colon, with that of the file."""
+    """The name of a user's rule in runs and rows: the name after the colon, with the name of the file."""
     where, _, name = source.rpartition(":")
     return f"{name} ({Path(where).name})"
 
 
 def chance(method: str) -> str | None:
-    """The random subset that a rule is compared with: whole batches with whole batches, which are more; None: with nothing."""
+    """The random subset with which a rule is compared, or None. Rules for whole batches, which keep more examples, are compared
+    with random batches."""
     if method in ("full", "random", "random:batch"):
         return None
     return "random:batch" if method.endswith(":batch") else "random"
@@ -65,7 +66,7 @@ def chance(method: str) -> str | None:
 
 @dataclass(frozen=True)
 class Profile:
-    """How a network is trained and attacked on a data set: the network by name, the radius in l_inf, the recipe."""
+    """The training and attack on a data set: the network by name, the radius in l_inf, the recipe."""
 
     model: str
     eps: float
@@ -87,9 +88,9 @@ PROFILES = {
 class Settings:
     """The fields are the keys of bench.yaml.
 
-    ``own``: rules of the user's, ``file.py:Name`` or ``module:Name``. ``choices``: how often a rule chooses in a training, at
-    equal distances, and so less often where these are no whole epochs, at most once per epoch. ``epochs``: of every training;
-    None: as the data set's profile has it.
+    ``own``: rules of the user's, ``file.py:Name`` or ``module:Name``. ``choices``: how often a rule chooses in a training. The
+    choices are equidistant, so there are fewer if the distance is not a whole number of epochs, and at most one per epoch.
+    ``epochs``: epochs of every training; None: those of the data set's profile.
     """
 
     data: tuple[str, ...] = ("digits",)
@@ -137,12 +138,13 @@ class Settings:
         return PROFILES[data].epochs if self.epochs is None else self.epochs
 
     def period_on(self, data: str) -> int:
-        """Epochs from one choice to the next."""
+        """The number of epochs from one choice to the next."""
         return max(1, math.ceil(self.epochs_on(data) / self.choices))
 
 
 def read(path: Path | None, given: Mapping[str, Any]) -> Settings:
-    """Those of a file, with what the command line has ``given``, if not None, over them. ConfigError: a line per problem."""
+    """The settings of a file, overridden by values ``given`` on the command line, unless None. Raises ConfigError with a line per
+    problem."""
     contents = {} if path is None else load_yaml(path)
     allowed = {f.name: f for f in fields(Settings)}
     problems = [f"{path}: unknown key {key!r}{did_you_mean(key, allowed)}" for key in contents if key not in allowed]

@@ -1,4 +1,4 @@
-"""Trains and attacks what a trial consists of, one run after the other or several processes at once."""
+"""Trains and attacks the runs of a trial, one after the other or by several processes at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger("leanat")
 
 
 class PartFailed(RuntimeError):
-    """A process that does a part of a trial ended with an error: its log, and the last line of that."""
+    """A process for a part of a trial has ended with an error; the message has its log and the log's last line."""
 
 
 def grid_of(settings: Settings, data_dir: str | None) -> Grid:
@@ -49,12 +49,12 @@ def _facts(name: str, data_dir: str | None) -> dict[str, int]:
 
 
 def runs_of(grid: Grid, part: tuple[int, int]) -> list[str]:
-    """The runs of part ``i`` of ``n``; every n-th, so that the parts cost alike."""
+    """The runs of part ``i`` of ``n``: every n-th run, so that the parts have similar costs."""
     return list(grid.runs)[part[0] :: part[1]]
 
 
 def work(grid: Grid, runs: list[str], arguments: argparse.Namespace) -> None:
-    """Trains these runs and attacks them; what is finished stays finished, so that the same command goes on."""
+    """Trains these runs and attacks them. Finished runs and attacks are kept, so that the same command continues."""
     training.train_runs([(run, grid.runs[run].spec) for run in runs], arguments)
     suites: dict[str, list[str]] = {}
     for evaluation in grid.evaluations.values():
@@ -65,7 +65,7 @@ def work(grid: Grid, runs: list[str], arguments: argparse.Namespace) -> None:
 
 
 def spread(jobs: int, arguments: argparse.Namespace) -> None:
-    """This command again, as ``jobs`` processes that do a part each. Raises PartFailed where one of them failed."""
+    """Runs this command as ``jobs`` processes that each do a part. Raises PartFailed if one of them fails."""
     folder: Path = arguments.results / "bench"
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "leanat.cli", *sys.argv[1:]]
@@ -96,5 +96,5 @@ def missing(grid: Grid, results: Path) -> list[str]:
 
 
 def settings_of(grid: Grid) -> list[dict[str, Any]]:
-    """A row per run, with its whole spec: what anybody needs to train it again."""
+    """An entry per run, with its complete spec, from which it can be trained again."""
     return [{"run": run.id, **run.spec} for run in grid.runs.values()]

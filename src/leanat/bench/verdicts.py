@@ -1,6 +1,6 @@
-"""Each rule against a random subset of the same size, over paired seeds.
+"""Compares each rule with a random subset of the same size, over paired seeds.
 
-``compared`` is the one place where numbers become verdicts.
+All verdicts of a trial come from ``compared``.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class Verdict:
 
 
 def compared(rows: Mapping[Hashable, Outcomes], random: Mapping[Hashable, Outcomes]) -> list[Verdict]:
-    """A verdict per row, against the random subsets of the same name; the level holds over all of them together (Holm).
+    """A verdict per row, compared with the random subsets of the same name; the level holds for all rows together (Holm).
 
-    Tested at the planned looks of ``report.verdict``, so that seeds may be added until it is decided. Below the first look
-    nothing is.
+    The tests are at the planned looks of ``report.verdict``, so that seeds may be added until a row is decided. Before the first
+    look nothing is decided.
     """
     values = {name: [own[seed] - random[name][seed] for seed in sorted(own)] for name, own in rows.items()}
     verdicts = []
@@ -41,7 +41,7 @@ def compared(rows: Mapping[Hashable, Outcomes], random: Mapping[Hashable, Outcom
 
 
 def _side(values: Sequence[float], decision: Decision, effect: Interval) -> str:
-    """The side that the deciding look saw; undecided where the interval over all seeds does not lie on that side of 0."""
+    """The side of 0 at the look that decided; "undecided" if the interval over all seeds is not completely on that side."""
     if decision.look is None or effect.low is None or effect.high is None:
         return "undecided"
     above = fmean(values[: decision.look]) > 0
@@ -51,7 +51,7 @@ def _side(values: Sequence[float], decision: Decision, effect: Interval) -> str:
 
 
 def _looks(values: Sequence[float]) -> dict[int, TestResult]:
-    """Of each look, Student's two-sided test that the mean difference is 0, by the first seeds."""
+    """For each look, Student's two-sided test that the mean difference is 0, on the first seeds."""
     results = {}
     for look in (look for look in LOOKS if look <= len(values)):
         effect = Effect(abs(fmean(values[:look])), look, spread(values[:look]))
