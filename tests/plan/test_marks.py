@@ -93,6 +93,7 @@ OPEN = {
         "data that Adv-GLISTER chooses among": "table1 table2 table3 table4 figure1 figure2 variants",
         "ours: one for all rows, that of Adv-GRAD-MATCH": "variants",
         "weights w in a mini-batch": "table1 table2 table3 table4 figure1 figure2 variants",
+        "network that is tested": "table1 table2 table3 table4 figure2 variants",
     },
     "coreset": {
         "BatchNorm of TRADES": "table1 figure3 autopsy",

@@ -267,7 +267,8 @@ def choices(cell: Cell) -> Iterator[Choice]:
         "pre-activation, in the widths of the usual ResNet-18",
         "the paper cites He et al. 2016, Identity Mappings [45]; the code of TRADES and MART is post-activation",
     )
-    yield "network that is tested", "after the last epoch", "not in the paper"
+    if not how.get("tracked"):  # Figure 1 tests none
+        yield "network that is tested", "after the last epoch", "not in the paper"
     if prune in ("glister", "gradmatch"):
         yield (
             "gradients of a selection",
