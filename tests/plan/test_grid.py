@@ -68,6 +68,13 @@ def test_every_published_cell_exists(grids, scale):
                     published.lookup(item.paper, where.item, where.row, where.column, ROOT / "published")
 
 
+def test_no_row_or_column_is_named_by_the_short_name_of_data_or_a_network(grids):
+    grid = grids["paper"]
+    lines = [line for item in grid.items.values() for line in (*item.rows, *item.columns)]
+    short = {*grid.datasets, *(line.entry["model"] for line in lines if "model" in line.entry)}
+    assert not [line.name for line in lines if short & set(line.name.split(" | "))]
+
+
 @pytest.mark.parametrize("scale", SCALES)
 def test_shards_hold_every_run_once_and_never_one_with_what_it_reads(grids, scale):
     grid = grids[scale]

@@ -353,7 +353,7 @@ CLAIMS = [
             for variant in (
                 *(f"S-ESAT to {target} | FGSM-RS | S-ESAT" for target in TARGETS),
                 "S-CSAT to CIFAR-10 | CIFAR-10 | ResNet-18 | hardest | S-CSAT",
-                "S-ESAT to SVHN | svhn | ResNet-18 | hardest | S-ESAT",
+                "S-ESAT to SVHN | SVHN | ResNet-18 | hardest | S-ESAT",
             )
         ],
         effect=lambda third, most: third / most,

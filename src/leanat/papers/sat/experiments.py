@@ -19,6 +19,7 @@ LABELS = {
     "resnet50": "ResNet-50",
     "cifar10": "CIFAR-10",
     "cifar100": "CIFAR-100",
+    "svhn": "SVHN",
     "imagenet200": "ImageNet-200",
     "flowers102": "Flowers-102",
     "caltech256": "Caltech-256",
@@ -39,7 +40,6 @@ LABELS = {
     "transfer_at": "full AT",
     "transfer_none": "without AT",
     "c100_c10": "CIFAR-100 → CIFAR-10",
-    "c100_svhn": "CIFAR-100 → SVHN",
     "in_flowers": "IN-200 → Flowers-102",
     "in_caltech": "IN-200 → Caltech-256",
 }
