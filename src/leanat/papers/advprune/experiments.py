@@ -326,8 +326,9 @@ def choices(cell: Cell) -> Iterator[Choice]:
 def pgd50(eps: int) -> dict[str, Any]:
     """PGD-50-10 within ``eps`` of 255 levels."""
     stays = assumed(True, "not in the paper; an image that any restart fools stays so")
+    start = assumed("uniform", "not in the paper; restarts need a random one")
     threat, step = part("linf", eps=eps / 255), 2 / 255
-    fields = {"steps": 50, "step_size": step, "start": "uniform", "restarts": 10, "only_correct": stays}
+    fields = {"steps": 50, "step_size": step, "start": start, "restarts": 10, "only_correct": stays}
     return {"attack": part("pgd", threat=threat, **fields)}
 
 
