@@ -94,6 +94,7 @@ OPEN = {
         "ours: one for all rows, that of Adv-GRAD-MATCH": "variants",
         "weights w in a mini-batch": "table1 table2 table3 table4 figure1 figure2 variants",
         "network that is tested": "table1 table2 table3 table4 figure2 variants",
+        "attack on the validation data of Adv-GLISTER with MART": "table2 figure2",
         "restarts need a random one": "table1 table2 table3 table4 figure2 variants",
     },
     "coreset": {

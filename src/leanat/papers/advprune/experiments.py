@@ -294,6 +294,12 @@ def choices(cell: Cell) -> Iterator[Choice]:
             "10 % of each class, at random, and not augmented",
             "section 4.1 says 10 %; CORDS draws them whatever their class, and augments them",
         )
+    if prune == "glister" and cell["method"] in MART:
+        yield (
+            "attack on the validation data of Adv-GLISTER with MART",
+            "that of the training, with the steps of 2/255 where Bullet-Train has them",
+            "below equation 5: it maximises the negative log-likelihood, as MART's does; its steps are not in the paper. With TRADES, whose own attack maximises a divergence, it has one of its own",
+        )
     if granularity == "batch" or (prune == "gradmatch" and granularity is None):
         yield (
             "batches that are chosen",
