@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from grids import grid_of
 
-from leanat.experiments.spec import Assumed
+from leanat.experiments.spec import Assumed, nodes
 from leanat.plan import marks as marking
 from leanat.plan import structure
 
@@ -154,6 +154,15 @@ def test_what_is_open_is_in_the_feet_of_the_items_it_touches(grid, demo, paper):
     }
     found = {words: {name for name, foot in feet_of.items() if words in "\n".join(foot)} for words in OPEN[paper]}
     assert found == {words: set(items.split()) for words, items in OPEN[paper].items()}
+
+
+def test_a_learning_rate_that_is_marked_is_that_of_a_training_of_the_item(grid):
+    """Table 4 of the pruning paper, of 200 epochs, had the drops of 100, from the training whose time it compares with."""
+    for name, item in grid.items.items():
+        recipes = [grid.runs[run].spec["recipe"] for run in item.all_runs]
+        known = {f"{where} = {marking.worded(value)}" for recipe in recipes for where, value in nodes(recipe, "recipe")}
+        marked = [line.partition(": ")[0] for line in item.assumptions if line.startswith("recipe.lr")]
+        assert not recipes or known.issuperset(marked), name
 
 
 def test_a_row_that_chooses_gamma_does_not_assume_it(grid):

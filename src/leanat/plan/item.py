@@ -10,6 +10,12 @@ from typing import Any, Literal, NamedTuple, TypeVar
 from pydantic import TypeAdapter
 
 T = TypeVar("T")
+# metrics that are composed of measured times, or of measured memory
+TIMED = {
+    "minutes", "minutes_per_epoch", "seconds_per_epoch", "speedup", "speedup_per_epoch", "reference_minutes", "saved",
+    "removed", "printed_over_removed", "time_share", "memory", "memory_share", "decoding_minutes",
+    "reference_decoding_minutes",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,7 @@ from leanat.experiments.paper import ItemSpec, compared_methods
 from leanat.experiments.spec import ball_of, named_part, plain
 from leanat.plan import marks
 from leanat.plan.grid import Grid, digest
-from leanat.plan.item import Anchor, Candidate, Cell, Column, Item, Printed, Reference, Row, StandIn, Timed
-
-TIMED = {
-    "minutes", "minutes_per_epoch", "seconds_per_epoch", "speedup", "speedup_per_epoch", "reference_minutes", "saved",
-    "removed", "printed_over_removed", "time_share", "memory", "memory_share", "decoding_minutes",
-    "reference_decoding_minutes",
-}  # fmt: skip
+from leanat.plan.item import TIMED, Anchor, Candidate, Cell, Column, Item, Printed, Reference, Row, StandIn, Timed
 
 
 def resolve(grid: Grid, paper: str, name: str) -> Item:

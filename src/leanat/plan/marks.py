@@ -10,6 +10,7 @@ from typing import Any
 from leanat.experiments.paper import ItemSpec, Paper, compared_methods
 from leanat.experiments.spec import Assumed, Upstream, assumptions, nodes, plain
 from leanat.plan.grid import Grid
+from leanat.plan.item import TIMED
 
 Mark = tuple[str, Any, str]  # what, value, reason
 
@@ -48,12 +49,14 @@ def _of_cell(whole: Grid, config: Paper, item: ItemSpec, facts: Mapping[str, Any
     if not {"data", "model", "method"} <= set(facts):
         yield from config.choices(facts)
         return
+    suite, metric = facts.get("suite", item.suite), str(facts.get("metric", item.metric))
     others, reference = compared_methods(facts)
     yield from whole.run(facts, 0, facts.get("settings")).assumed
     for method in filter(None, [*others, reference]):
-        yield from whole.run({**facts, "method": method, "settings": None}, 0).assumed
+        compared = whole.run({**facts, "method": method, "settings": None}, 0).assumed
+        # a time that a cell is compared with is of no training of the item, and depends on no learning rate
+        yield from (mark for mark in compared if metric not in TIMED or not mark[0].startswith("recipe.lr"))
     yield from assumptions({"seeds": config.trials(facts)})
-    suite, metric = facts.get("suite", item.suite), str(facts.get("metric", item.metric))
     facts = {**facts, "metric": metric, "suite": suite}
     yield from config.choices(facts)
     attacks, names = config.suites.get(suite, {}), set(re.split(r"[+@.-]", metric.format_map(facts)))

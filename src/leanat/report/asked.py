@@ -9,8 +9,7 @@ from typing import Any
 
 from leanat.core.errors import did_you_mean
 from leanat.plan.grid import Evaluation, Grid
-from leanat.plan.item import Cell, Item
-from leanat.plan.items import TIMED
+from leanat.plan.item import TIMED, Cell, Item
 from leanat.report.measures import FIRST, share_of
 from leanat.report.published import printed
 
