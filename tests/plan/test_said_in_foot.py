@@ -1,5 +1,7 @@
 """Whatever a scale changes in the trainings of an item stands in the item's foot."""
 
+import re
+
 import pytest
 from grids import grid_of
 
@@ -73,6 +75,16 @@ def test_what_a_scale_changes_is_in_the_foot(scale, paper):
                 specs = grid.runs[cell.runs[0]].spec, paper.runs[other.runs[0]].spec
                 silent |= {(name, f) for f in changed(*specs) if not any(word in foot for word in words_for(f))}
     assert not silent, "\n".join(f"{name}: {field}" for name, field in sorted(silent))
+
+
+def test_a_size_of_mini_batches_in_a_foot_is_that_of_a_training_of_the_item():
+    """The foot of coreset/redundancy said 16, and 32 before, which no training of it has."""
+    grid = grid_of()
+    for name, item in grid.items.items():
+        sizes = {str(grid.runs[run].spec["recipe"]["batch"]) for run in item.all_runs}
+        # "batch 32 (decomposition: 64)"
+        said = re.findall(r"batch (\d+)(?: \(\w+: (\d+)\))?", " ".join(item.factors))
+        assert all(sizes & set(mention) for mention in said), name
 
 
 def test_a_shorter_training_keeps_every_drop_of_its_rate(paper):

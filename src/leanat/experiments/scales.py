@@ -23,10 +23,8 @@ REDUNDANT = ("digits-copies", "digits-tail", "digits-noise")  # the names of dat
 DIGITS = ("digits", *REDUNDANT)
 # Lines of the foot that several papers share.
 OPTIMISER_NOTE = "weight decay 0.0005; Nesterov's momentum"
-DIGITS_NOTE = (
-    "digits: 600 training and 1,197 test images of 8 x 8 in place of CIFAR-10; l_inf radii x 5; no augmentation; "
-    "batch 32; cosine learning rate from 0.1 after 30 % warm-up; " + OPTIMISER_NOTE
-)
+DIGITS_RECIPE = f"l_inf radii x 5; no augmentation; cosine learning rate from 0.1 after 30 % warm-up; {OPTIMISER_NOTE}"
+DIGITS_NOTE = f"digits: 600 training and 1,197 test images of 8 x 8 in place of CIFAR-10; batch 32; {DIGITS_RECIPE}"
 SELECTED_NOTE = "epochs x 0.15, and every other count of epochs in proportion"
 CROP2 = [part("crop", pad=2), "flip"]
 

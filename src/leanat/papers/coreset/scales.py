@@ -68,7 +68,9 @@ class Demo(scales.Demo):
         return None
 
     def notes(self, cell: Cell) -> Iterable[str]:
-        if cell["data"] in scales.DIGITS:
+        if cell["item"] == "redundancy":
+            yield f"1,197 test images; batch 16; {scales.DIGITS_RECIPE}; no training images are held out"
+        elif cell["data"] in scales.DIGITS:
             yield scales.DIGITS_NOTE + "; no training images are held out"
         if cell["method"].startswith("l2"):
             yield "digits in place of SVHN too; 80/255 in l_2 becomes 0.8"
@@ -83,8 +85,6 @@ class Demo(scales.Demo):
                 "drawn shapes of 16 x 16, none held out; crops by 2 pixels and flips, no change of colour or rotation; batch 64; "
                 f"cosine learning rate from 0.1 after 30 % warm-up; {scales.OPTIMISER_NOTE}; training attack of 5 steps, not 10"
             )
-        if cell["item"] == "redundancy":
-            yield "redundancy: batch 16"
 
 
 class Lite(scales.Lite):
