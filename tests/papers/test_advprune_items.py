@@ -87,3 +87,9 @@ def test_every_item_is_whole(grid):
     for item in items:
         for cell in (cell for row in item.cells for cell in row):
             assert cell.runs or cell.missing or cell.timed, item.item
+
+
+def test_a_speed_up_as_printed_is_explained_in_the_caption(grid):
+    items = [item for item in grid.items.values() if any("as printed" in column.label for column in item.columns)]
+    assert {item.name for item in items} == {"advprune/table1", "advprune/table2"}
+    assert all("as the speed-up printed for Bullet alone implies" in item.caption for item in items)
