@@ -11,8 +11,8 @@ from scipy import stats
 
 from leanat.experiments.claim import Expect, above_all, every, some
 from leanat.plan.looks import LOOKS
-from leanat.report.claims import CaseResult, procedure
-from leanat.report.variance import NO_PRIOR, Prior, prior
+from leanat.report.claims import CaseResult, Line, _waiting, procedure
+from leanat.report.variance import NO_PRIOR, Prior, Priors, prior
 from leanat.report.verdict import (
     ALPHA,
     SHARES,
@@ -279,6 +279,21 @@ def test_one_seed_of_another_unit_promises_nothing():
     """Its spread is in another unit than points, and nothing else says how large it is."""
     for mean in (0.001, 1000.0):
         assert set(outlook(Effect(mean, 1), Effect(mean, 1), ABOVE, False, (ALPHA, ALPHA)).values()) == {0.5}
+
+
+def test_what_has_not_reached_the_first_look_is_forecast_with_what_it_will_borrow():
+    """Two seeds that agree by chance promise no more than the paper's usual spread does; one seed no less."""
+    usual = Prior(6.0, 4.0)
+    case = CaseResult({}, {}, {0: 3.2, 1: 3.22}, effect([3.2, 3.22]))
+    line = _waiting(Line(verdict_rates.CLAIM, "demo", "", cases=(case,)), (ALPHA, ALPHA), Priors(usual, usual))
+    own = case.effect.moderated(usual)
+    assert (own.borrowed, own.sd) == (6.0, pytest.approx(math.sqrt(24 / 7), rel=1e-3))
+    expect = verdict_rates.CLAIM.expect
+    assert line.chances == outlook(own, own, expect, True, (ALPHA, ALPHA), prior=usual)
+    assert line.chances[3] < 0.9 < outlook(case.effect, case.effect, expect, True, (ALPHA, ALPHA), prior=usual)[3]
+    one, same = Effect(8.0, 1), Effect(8.0, 1, 2.0, borrowed=6.0)
+    expected = outlook(same, same, MATTERS, True, (ALPHA, ALPHA))
+    assert outlook(one, one, MATTERS, True, (ALPHA, ALPHA), prior=usual) == expected
 
 
 def test_the_case_that_is_clear_has_itself_to_be_large():

@@ -342,8 +342,9 @@ def _waiting(line: Line, levels: tuple[float, float], priors: Priors) -> Line:
     """The line of a claim that no effect could decide with the seeds that its cases have."""
     expect = line.claim.parts()[0].expect
     now = judge([replace(c.effect, sd=None) for c in line.cases], expect, _points(line.claim))
-    cases = [line.cases[place].effect for place in (now.shown, now.against)]
     priors = priors if _points(line.claim) else NO_PRIORS
+    effects = [line.cases[place].effect for place in (now.shown, now.against)]
+    cases = [effect.moderated(priors.of(effect.examples)) for effect in effects]
     own = priors.of(cases[0].examples)
     return replace(
         line,

@@ -248,7 +248,8 @@ def outlook(
 
     ``effect``, ``against``: the cases that decide for and against the claim, with all their seeds; the mean of the cases, which
     can also reject ``every``, is ignored. ``levels``: the levels that a case for the claim and one against it must reach at a
-    look with all of the error. For a single seed of a number other than an accuracy the probability is UNKNOWN.
+    look with all of the error. A single seed takes its variance from ``prior``. For a single seed of a number other than an
+    accuracy the probability is UNKNOWN.
     """
     chances = {}
     for look in (look for look in LOOKS if look > after):
@@ -258,7 +259,7 @@ def outlook(
                 chance += UNKNOWN / 2
                 continue
             spread = one.sd if one.sd is not None else math.sqrt(prior.variance) if prior.df else TYPICAL_SD
-            case = replace(one, sd=spread, n=max(one.n, 1))
+            case = replace(one, sd=spread, borrowed=one.borrowed if one.sd is not None else prior.df)
             way = gap(one.mean, expect) if support else expect.least - gap(one.mean, expect)
             wanted = case.half(level * SHARES[look], look)
             if support and expect.sign != "within":
