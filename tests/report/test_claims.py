@@ -1130,6 +1130,19 @@ def test_json_holds_what_a_verdict_is_made_of(tmp_path):
     assert second["cases"] == []
 
 
+def test_the_record_says_that_a_variance_borrows_only_where_it_does(tmp_path):
+    """Twenty-five methods that differ little from seed to seed; one loses 30 points in one, whose variance is not moved."""
+    draw, columns = np.random.default_rng(2), [f"c{k}" for k in range(25)]
+    gains = {c: draw.normal(3, 1, 3).round(2).tolist() for c in columns} | {"c7": [30.0, 31.0, 1.0]}
+    rows = [("A", c, "", [50 + g for g in own], "", "") for c, own in gains.items()]
+    write_item(tmp_path, rows + [("B", c, "", [50.0] * 3, "", "") for c in columns])
+    tests = [replace(claim(columns=(c,)), id=f"qtart-{k:02}") for k, c in enumerate(columns)]
+    lines = claims.ledger(tests, Items(tmp_path, "demo"))
+    for entry in ledger.record({"qtart": lines}, {})["claims"]:
+        (case,) = entry["cases"]
+        assert (entry["borrowed"] is None) == (case["borrowed"] is None) == (entry["id"] == "qtart-07")
+
+
 def test_the_price_of_a_claim_is_that_of_its_runs_and_attacks(tmp_path):
     for run, seconds in (("a-s0", 60), ("b-s0", 30)):
         (tmp_path / "runs" / run / "suites").mkdir(parents=True)

@@ -77,7 +77,7 @@ class Line:
     cases: tuple[CaseResult, ...] = ()
     by_mean: bool = False  # whether the mean of the cases rejected the claim; the effect is then this mean
     examples: float = 0.0  # the effect's standard error over test images; 0: its interval is over seeds only
-    prior: Prior = NO_PRIOR  # the prior of the effect that is shown
+    prior: Prior = NO_PRIOR  # the prior from which the variance of the effect borrows; for a mean, that of its cases
     priors: Priors = NO_PRIORS  # the priors of the cases
     family: int = 0  # number of hypotheses in the correction for multiple testing
 
@@ -282,7 +282,7 @@ def _decided(line: Line, one: Tested, levels: tuple[float, float], priors: Prior
         outlying=_outlying(shown_case, own),
         shown="" if by_mean or len(cases) == 1 else _cells(shown_case),
         chances=chances,
-        prior=own,
+        prior=own if by_mean or effect.borrowed else NO_PRIOR,
         priors=priors,
     )
 
@@ -353,7 +353,7 @@ def _waiting(line: Line, levels: tuple[float, float], priors: Priors) -> Line:
         effect=cases[0].mean,
         n=min(case.effect.n for case in line.cases),
         chances=outlook(*cases, expect, _points(line.claim), levels, prior=own),
-        prior=own,
+        prior=own if cases[0].borrowed else NO_PRIOR,
         priors=priors,
     )
 

@@ -200,7 +200,7 @@ def _case_record(case: CaseResult, line: Line) -> dict[str, Any]:
         "effect": effect.mean,
         "interval": effect.interval(),
         "sd": case.effect.sd,
-        "borrowed": _borrowed(prior),
+        "borrowed": _borrowed(prior) if effect.borrowed else None,
         "error_of_the_examples": effect.examples,
         "by_seed": {str(seed): value for seed, value in case.by_seed.items()},
         "cells": {
