@@ -293,6 +293,19 @@ def test_another_number_of_seeds_is_shown_beside_the_cell():
     assert "n = 3 seeds unless shown" in notes(from_json(Filled, item))[0]["body"]
 
 
+def test_another_number_of_seeds_is_shown_beside_a_replicated_number():
+    """Of one seed the interval is over test images: beside those over seeds nothing told it from them."""
+    item = realistic()
+    real = {"mean": 50.0, "low": 49.0, "high": 51.0, "scale": "cpu", "device": "CPU (x86_64)"}
+    for row, n in zip(item["cells"], (3, 3, 1), strict=False):
+        row[0]["replicated"] = real | {"n": n}
+    column = [h["text"] for h in layout(from_json(Filled, item))["header"] if h["small"]].index("replicated")
+    assert [printed(item, r, column)["n"] for r in range(3)] == ["", "", "n=1"]
+    assert "n = 3 unless shown, intervals of n = 1 over test images alone" in foot(item)["Replicated."]
+    item["cells"][2][0]["replicated"]["n"] = 3
+    assert "trainings, CPU, n = 3, attacks on" in foot(item)["Replicated."]
+
+
 def foot(item):
     return {note["head"]: note["body"] for note in notes(from_json(Filled, item))}
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from leanat.plan.item import Column, Filled, Value
-from leanat.report.notes import WHOLE_TIMES, has_papers, usual_n
+from leanat.report.notes import WHOLE_TIMES, has_papers, usual_n, usual_n_replicated
 from leanat.report.notes import marks as marks_of
 from leanat.report.statistics import Interval, over_images, paired_difference, t_interval, told_apart
 
@@ -23,7 +23,7 @@ def layout(item: Filled) -> dict[str, Any]:
     parts = [_parts(item, c) for c in range(len(item.columns))]
     flat = [(c, part) for c, found in enumerate(parts) for part in found]
     stubs = 2 if any(row.group for row in item.rows) else 1
-    marks, usual = marks_of(item), usual_n(item)
+    marks, usual = marks_of(item), {"this run": usual_n(item), "replicated": usual_n_replicated(item)}
     columns = []
     for c, part in flat:
         cells = [_cell(item, r, c, part, usual, marks) for r in range(len(item.rows))]
@@ -85,7 +85,7 @@ def _beside_baseline(item: Filled, r: int, c: int) -> tuple[Value, Value] | None
     return None if base is None or base == r else (item.cells[r][c], item.cells[base][c])
 
 
-def _cell(item: Filled, r: int, c: int, part: str, usual: int | None, marks: dict[str, str]) -> Set:
+def _cell(item: Filled, r: int, c: int, part: str, usual: dict[str, int | None], marks: dict[str, str]) -> Set:
     cell, digits = item.cells[r][c], item.columns[c].digits
     blank = {"mean": "", "pm": "", "n": "", "mark": "", "bold": False, "number": False}
     if part.endswith(("−", "÷")):
@@ -109,7 +109,7 @@ def _cell(item: Filled, r: int, c: int, part: str, usual: int | None, marks: dic
     pm = "" if estimate.half is None else f"± {number(estimate.half, digits)}"
     if part == "this run" and (images := over_images(cell, item.columns[c].unit)):
         pm = f"[{number(images.low, digits)}, {number(images.high, digits)}]"
-    n = f"n={estimate.n}" if part == "this run" and estimate.n != usual else ""
+    n = f"n={estimate.n}" if part in usual and estimate.n != usual[part] else ""
     return {**blank, "mean": number(estimate.mean, digits), "pm": pm, "n": n, "number": True}
 
 

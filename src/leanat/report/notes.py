@@ -39,7 +39,15 @@ def marks(item: Filled) -> dict[str, str]:
 
 def usual_n(item: Filled) -> int | None:
     """The most frequent number of seeds, given in the foot; other numbers are printed in their cells. None for measured times."""
-    ns = [cell.n for _, _, cell in item.flat if cell.values]
+    return _commonest([cell.n for _, _, cell in item.flat if cell.values])
+
+
+def usual_n_replicated(item: Filled) -> int | None:
+    """The most frequent number of seeds of the replicated numbers."""
+    return _commonest([cell.replicated.n for _, _, cell in item.flat if cell.replicated])
+
+
+def _commonest(ns: Sequence[int]) -> int | None:
     counts = Counter([n for n in ns if n > 1] or ns)
     return min(counts, key=lambda n: (-counts[n], -n), default=None)
 
@@ -72,7 +80,8 @@ def notes(item: Filled) -> list[dict[str, str]]:
     facts += [provenance.attacks] if provenance.attacks else []
     paragraphs.append(("This run.", "; ".join(facts) + "."))
     paragraphs.append(("Not checked.", unrecorded(provenance)))
-    real = _origins([cell.replicated for _, _, cell in item.flat if cell.replicated])
+    unless = None if item.options.get("plot") else usual_n_replicated(item)
+    real = _origins([cell.replicated for _, _, cell in item.flat if cell.replicated], unless)
     paragraphs.append(("Replicated.", "Real data, mean ± half-width: " + "; ".join(real) + "." if real else ""))
     paragraphs.append(("Scaled.", _list(provenance.factors)))
     paragraphs.append(("Not finite.", _not_finite(item)))
@@ -201,8 +210,11 @@ def _seeds(seeds: Sequence[int]) -> list[str]:
     return [f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"] if seeds else []
 
 
-def _origins(cells: Iterable[Replicated]) -> list[str]:
-    """The origin of replicated values. A smaller scale is described, so that its levels are not taken for the paper's."""
+def _origins(cells: Iterable[Replicated], usual: int | None) -> list[str]:
+    """The origin of replicated values. A smaller scale is described, so that its levels are not taken for the paper's.
+
+    ``usual``: the number of seeds that is not printed beside a number; None if no number has its seeds beside it.
+    """
     parts: dict[tuple[str, str], list[Replicated]] = defaultdict(list)
     for cell in cells:
         parts[cell.scale, cell.device].append(cell)
@@ -215,7 +227,8 @@ def _origins(cells: Iterable[Replicated]) -> list[str]:
         attacked = SCALES[name].attacked if name in SCALES and metrics - UNATTACKED else ""
         ensemble = SCALES[name].ensemble if name in SCALES and any(m.startswith("auto") for m in metrics) else ""
         alone = "intervals of n = 1 over test images alone" * any(c.n == 1 and c.low is not None for c in own)
-        seeds = f"n = {_span([cell.n for cell in own])}"
+        ns = {cell.n for cell in own}
+        seeds = f"n = {_span([*ns])}" if usual is None or len(ns) == 1 else f"n = {usual} unless shown"
         origins.append(", ".join(filter(None, (scale, seeds, alone, images, attacked, ensemble, device))))
     return origins
 
