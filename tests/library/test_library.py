@@ -35,6 +35,7 @@ from leanat.attacks.threat import Linf
 from leanat.core.nouns import Step
 from leanat.core.rng import Draws
 from leanat.data.augment import Flip
+from leanat.library.attacks import fgsm_attack
 from leanat.library.data import as_data
 from leanat.library.network import own_precision
 from leanat.models.classifier import PerChannel
@@ -321,6 +322,14 @@ def test_attacks_without_a_ball(name, net, xy):
         (lambda net, x, y: evaluate(Answer(), answered((x, y)), {"a": OutsideInParts()}), "attack returns reach"),
         (lambda net, x, y: perturb(net, x, y, partial(ninefold, factor=9)), "attack returns reach"),
         (lambda net, x, y: perturb(net, x, y, PGD), "attack is the class PGD"),
+        (lambda net, x, y: perturb(net, x, y, lambda net, step: step.x.long()), "the attack returns images of torch.int64"),
+        (lambda net, x, y: perturb(net, x, y, lambda net, step: step.x.double()), "the attack returns images of torch.float64"),
+        (lambda net, x, y: pgd(net, x, y, eps=128, norm="l2"), "eps 128: pixels are in .* where 13.86 is everything; 128 / 255"),
+        (lambda net, x, y: evaluate(net, (x, y), eps=128, norm="l2"), "eps 128: pixels are in .* where 13.86 is everything"),
+        (lambda net, x, y: evaluate(net, (x, y), {"a": fgsm_attack(Linf(8))}), "eps 8: pixels are in .* where 1 is everything"),
+        (lambda net, x, y: select(net, x, y, attack="pgd", norm="l2", eps=128), "eps 128: pixels are in"),
+        (lambda net, x, y: train(net, (x, y), make_method(eps=128, norm="l2")), "eps 128: pixels are in"),
+        (lambda net, x, y: pgd(net, x.movedim(1, 3), y), r"the network does not take the images of x, \[8, 8, 3\]"),
         (lambda net, x, y: select(net, x, y, method=3), "method is 3; a name or what make_selector returns"),
         (lambda net, x, y: select(net, x, y, method=None), "method is None; a name"),
         (lambda net, x, y: select(net, x, y, objective=CrossEntropy), "objective is the class CrossEntropy"),
@@ -619,6 +628,52 @@ def test_an_attack_that_works_in_place_leaves_the_images_alone(net, xy):
     assert not x_adv.any()
     perturb(net, x, y, Clean()).zero_()
     assert torch.equal(x, xy[0])
+
+
+def test_an_attack_of_the_user_s_changes_images_alone(xy):
+    """Not the labels by which it is judged, not the mode in which the next images are classified, not the weights."""
+    x, y = xy[0], xy[1].clone()
+
+    def meddles(net, step):
+        step.y.zero_()
+        net.train()(step.x)
+        return step.x
+
+    def breaks(net, step):
+        next(net.parameters()).data.zero_()
+        return step.x
+
+    net = Small(channels=3, n_classes=5).eval()
+    before = weights(net)
+    found = evaluate(net, (x, y), {"meddles": meddles, "clean": "clean"})
+    perturb(net, x, y, meddles)
+    assert found["meddles"].accuracy == found["clean"].accuracy > 0
+    assert torch.equal(y, xy[1])
+    assert same(weights(net), before)
+    assert not net.training
+    recipe, told = make_recipe(epochs=1, batch=10), replace(make_method("standard"), attack=breaks)
+    ways = (
+        lambda: evaluate(net, (x, y), {"breaks": breaks}),
+        lambda: perturb(net, x, y, breaks),
+        lambda: train(net, (x, y), told, recipe),
+    )
+    for way in ways:
+        with pytest.raises(ValueError, match=r"the attack changes .* of the network"):
+            way()
+        assert same(weights(net), before)
+
+
+def test_a_selector_of_the_user_s_that_changes_the_network_is_refused(xy):
+    def breaks(run, split):
+        next(run.net.parameters()).data.zero_()
+        return torch.arange(4)
+
+    for way in (
+        lambda: select(Small(channels=3, n_classes=5), *xy, method=breaks),
+        lambda: train(Small(channels=3, n_classes=5), xy, make_method("standard", choose=breaks), make_recipe(1, 10)),
+    ):
+        with pytest.raises(ValueError, match=r"the selector changes .* of the network; a rule chooses alone"):
+            way()
 
 
 def test_the_classes_that_an_attack_needs_are_those_of_the_network(tmp_path):

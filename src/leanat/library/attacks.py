@@ -12,7 +12,6 @@ TypeError, in one line.
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -25,14 +24,14 @@ from leanat.attacks.pgd import PGD, Clean
 from leanat.attacks.recoloradv import ReColorAdv
 from leanat.attacks.stadv import StAdv
 from leanat.attacks.threat import L2, Linf, ThreatModel
-from leanat.core.errors import named
+from leanat.core.errors import is_out_of_memory, named
 from leanat.core.nouns import Attack, Step, attacks_in_training_mode, buffers_restored
 from leanat.core.precision import exact_fp32
 from leanat.core.rng import Draws
-from leanat.evaluation.evaluate import parts_of
 from leanat.library import checks
 from leanat.library.checks import Channels
 from leanat.library.network import Wrapped, own_modes
+from leanat.library.own_attacks import check_radii, checked_attack
 
 Start = Literal["none", "uniform", "gaussian", "any_norm"]
 PGDLoss = Literal["ce", "margin", "kl"]
@@ -41,12 +40,7 @@ THREATS = {"linf": Linf, "l2": L2}
 
 def threat_model(norm: str, eps: float) -> ThreatModel:
     """The ball of radius ``eps``, in units of pixels in [0, 1]; ``norm`` is linf or l2."""
-    threat = named(THREATS, norm, "norm")(eps=eps)
-    if isinstance(threat, Linf) and threat.eps > 1:
-        raise ValueError(
-            f"eps {threat.eps:g}: pixels are in [0, 1], where 1 is everything; {threat.eps:g} / 255 is meant?"
-        )
-    return threat
+    return named(THREATS, norm, "norm")(eps=eps)
 
 
 @own_modes()
@@ -74,14 +68,21 @@ def perturb(
     if not len(x):
         return x.detach().clone()
     wrapped.labels_below = int(y.max()) + 1
+    check_radii(attack, x[0])
     if seed is None:
         seed = int(torch.randint(2**62, ()))
     checks.whole(seed, "seed")
     index = torch.arange(len(x), device=x.device)
     weight = torch.ones(len(x), device=x.device)
     step = Step(0, index, x.detach(), y, weight, Draws(seed, 0, index))
-    with buffers_restored(wrapped) if attacks_in_training_mode(attack) else nullcontext():
-        return checked_attack(attack)(wrapped, step).detach().clone()  # ``Clean`` returns the images that it is given
+    try:
+        with buffers_restored(wrapped) if attacks_in_training_mode(attack) else nullcontext():
+            x_adv = checked_attack(attack)(wrapped, step)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            wrapped.classes_of(x[:1], "x")  # raises where the network does not take such images
+        raise
+    return x_adv.detach().clone()  # ``Clean`` returns the images that it is given
 
 
 def fgsm(
@@ -358,29 +359,3 @@ def attack_of(which: str | Attack | None, eps: float, norm: str) -> Attack:
         return named(NAMED, which, "attack")(threat_model(norm, eps))
     checks.made(which, "attack", "a name or an attack of leanat.attacks")
     return checked_attack(which)
-
-
-@dataclass(frozen=True)
-class Checked:
-    """An attack of the user's. It gets copies of the images, which it may change, and the images that it and each of its parts
-    return are checked.
-    """
-
-    attack: Attack
-
-    def __call__(self, net: nn.Module, step: Step) -> Tensor:
-        x = self.attack(net, replace(step, x=step.x.clone()))
-        if not isinstance(x, Tensor) or x.shape != step.x.shape:
-            got = f"shape {list(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
-            raise ValueError(f"the attack returns {got}; images {list(step.x.shape)} are expected")
-        checks.in_range(x, "what the attack returns")
-        return x
-
-    def parts(self, n_classes: int) -> dict[str, Attack]:
-        """The parts of the attack, by their names."""
-        return {name: Checked(part) for name, part in parts_of(self.attack, n_classes).items()}
-
-
-def checked_attack(attack: Attack) -> Attack:
-    """Returns an attack of leanat's unchanged, and any other as ``Checked``."""
-    return attack if type(attack).__module__.partition(".")[0] == "leanat" else Checked(attack)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -20,6 +20,7 @@ from leanat.data.tensors import TensorData
 from leanat.library import checks
 from leanat.library.checks import Channels
 from leanat.library.network import Wrapped, device_of
+from leanat.library.own_attacks import check_radii
 from leanat.models import io
 
 # (x, y), a Dataset of (image, label), a folder with a folder of images for each class, or data of the package.
@@ -84,11 +85,14 @@ def prepared(
     data: AnyData,
     mean: Channels | None,
     std: Channels | None,
+    attacking: Iterable[Any],
     layer: str | None = None,
     augment: Sequence[Piece] = (),
     seed: int = 0,
 ) -> tuple[Wrapped, Data]:
-    """Network and data in the package's form, checked against each other on a first image. Raises the errors of ``as_data``."""
+    """Network and data in the package's form. They are checked against each other on a first image, and so are the radii of the
+    attacks, or of the methods with attacks, in ``attacking``. Raises the errors of ``as_data``.
+    """
     device = device_of(net) if isinstance(net, nn.Module) else torch.device("cpu")
     channels = io.channels_of(net) if isinstance(net, nn.Module) else None
     dataset = as_data(data, device, augment, seed, channels or 3)
@@ -99,6 +103,8 @@ def prepared(
     wrapped.labels_below = int(dataset.labels.max()) + 1
     wrapped.n_classes = n_classes = wrapped.classes_of(x, "the data")
     wrapped.find_head(layer, x)
+    for part in attacking:
+        check_radii(part, x[0])
     if isinstance(dataset, TensorData):
         dataset = replace(dataset, class_names=tuple(map(str, range(n_classes))))
     elif isinstance(dataset, DatasetData):

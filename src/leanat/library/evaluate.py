@@ -15,10 +15,11 @@ from leanat.core.nouns import Attack
 from leanat.evaluation import evaluate as evaluation
 from leanat.evaluation.outcome import Outcome, summary, worst_case
 from leanat.library import checks
-from leanat.library.attacks import Checked, attack_of
+from leanat.library.attacks import attack_of
 from leanat.library.checks import Channels
 from leanat.library.data import AnyData, prepared
 from leanat.library.network import own_modes, own_precision
+from leanat.library.own_attacks import Checked
 
 
 class Accuracy(NamedTuple):
@@ -67,7 +68,7 @@ def evaluate(
     checks.whole(seed, "seed")
     mapping: Mapping[str, str | Attack] = attacks if isinstance(attacks, Mapping) else {name: name for name in attacks}
     attack_by_label = {label: attack_of(which, eps, norm) for label, which in mapping.items()}
-    wrapped, test = prepared(net, data, mean, std)
+    wrapped, test = prepared(net, data, mean, std, attack_by_label.values())
     for label, attack in attack_by_label.items():
         if (least := evaluation.classes_needed(attack, test.n_classes)) > wrapped.n_classes:
             raise ValueError(f"attack {label!r} needs {least} classes; the network has {wrapped.n_classes}")

@@ -6,7 +6,7 @@ The indices are always those of the examples that are kept, not of those that ar
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sized
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ from leanat.library.network import Wrapped, device_of, own_modes, own_precision
 from leanat.papers.advprune.method import ByLoss
 from leanat.selection.basic import Every, Everything, Random
 from leanat.selection.craig import Craig
-from leanat.selection.from_file import checked
+from leanat.selection.from_file import CHOOSES_ALONE, checked, only_choosing
 from leanat.selection.glister import Glister
 from leanat.selection.grad_match import GradMatch
 from leanat.selection.ranked import EL2N, Margin, Moderate, RandomPerClass
@@ -136,12 +136,16 @@ def check_selector(selector: Selector, wrapped: Wrapped, held_out: Data | None) 
 
 @dataclass(frozen=True)
 class CheckedSelector:
-    """A selector of the user's, whose choice is checked."""
+    """A selector whose choice is checked; a selector of the user's must also change neither the network nor the data."""
 
     selector: Selector
 
     def __call__(self, run: Run, split: Split) -> Subset:
-        choice, labels = self.selector(run, split), split.train.labels
+        changed: list[str] = []
+        with nullcontext(changed) if is_own(self.selector) else only_choosing(run, split) as changed:
+            choice, labels = self.selector(run, split), split.train.labels
+        if changed:
+            raise ValueError(f"the selector changes {changed[0]}; {CHOOSES_ALONE}")
         return checked(choice, len(labels), labels.device, "the selector returns", least=0)
 
 
@@ -210,12 +214,12 @@ class Reselect(Sampler[int]):
         checks.whole(seed, "seed")
         if objective is not None:
             checks.made(objective, "objective", "an objective of leanat.training.objectives")
-        wrapped, examples = prepared(net, data, mean, std, layer)
+        way = Method(objective=objective or CrossEntropy(), attack=attack_of(attack, eps, norm), selector=Everything())
+        wrapped, examples = prepared(net, data, mean, std, [way, selector], layer)
         if not any(True for _ in wrapped.parameters()):
             raise ValueError("the network has no parameters, whose gradients a selection is by")
         held_out = held_out_for(wrapped, validation)
         check_selector(selector, wrapped, held_out)
-        way = Method(objective=objective or CrossEntropy(), attack=attack_of(attack, eps, norm), selector=Everything())
         plan = Recipe(epochs=1, batch=batch, lr=Constant(lr=0.0), momentum=0.0, nesterov=False, weight_decay=0.0)
         with _trainable(wrapped):  # a Run has an optimiser, which refuses a frozen network
             self._run = Run(wrapped, way, plan, seed)

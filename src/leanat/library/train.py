@@ -14,10 +14,11 @@ from leanat.core.errors import did_you_mean
 from leanat.core.nouns import Attack, Hook, Method, Objective, Recipe, Run, Selector, Split
 from leanat.data.augment import Piece
 from leanat.library import checks
-from leanat.library.attacks import checked_attack, fgsm_rs_attack, pgd_attack, threat_model
+from leanat.library.attacks import fgsm_rs_attack, pgd_attack, threat_model
 from leanat.library.checks import Channels
 from leanat.library.data import AnyData, held_out_for, prepared
 from leanat.library.network import own_modes, own_precision
+from leanat.library.own_attacks import checked_attack
 from leanat.library.select import CheckedSelector, check_selector, is_own
 from leanat.selection.basic import Everything
 from leanat.training.objectives import MART, TRADES, CrossEntropy
@@ -132,7 +133,7 @@ def train(
         checks.made(piece, "a piece of augment", "a piece of leanat.data")
     checks.made(after_epoch, "after_epoch", "a function of an epoch's row")
     checks.whole(seed, "seed")
-    wrapped, examples = prepared(net, data, mean, std, layer, augment, seed)
+    wrapped, examples = prepared(net, data, mean, std, [way], layer, augment, seed)
     if not any(p.requires_grad for p in wrapped.parameters()):
         raise ValueError("the network has no parameter to train: none, or each has requires_grad False")
     held_out = held_out_for(wrapped, validation)

@@ -22,6 +22,7 @@ from leanat.core.errors import is_out_of_memory
 from leanat.core.nouns import Run, Split, Subset
 from leanat.core.rng import key
 
+CHOOSES_ALONE = "a rule chooses alone: copy.deepcopy(run.net), clones of data, BatchNorm in evaluation mode"
 WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
@@ -94,8 +95,7 @@ class Rule:
                 raise
             raise ValueError(f"{self.source}: {own_code.failure(error, self.files)}") from error
         if changed:
-            advice = "a rule chooses alone: copy.deepcopy(run.net), clones of data, BatchNorm in evaluation mode"
-            raise ValueError(f"{self.source}: changes {changed[0]}; {advice}")
+            raise ValueError(f"{self.source}: changes {changed[0]}; {CHOOSES_ALONE}")
         return choice
 
     def content(self) -> str:
