@@ -676,6 +676,20 @@ def test_a_selector_of_the_user_s_that_changes_the_network_is_refused(xy):
             way()
 
 
+class Poisoned(nn.Linear):
+    """The logits of the third image of each batch are not finite."""
+
+    def forward(self, x):
+        return super().forward(x) + torch.where(torch.arange(len(x)) == 2, torch.nan, 0.0)[:, None]
+
+
+@pytest.mark.parametrize("method", ["grad_match", "craig", "glister", "loss", "el2n", "margin", "moderate"])
+def test_nothing_is_chosen_by_logits_that_are_not_finite(method, xy):
+    net = nn.Sequential(nn.Flatten(), Poisoned(192, 5))
+    with pytest.raises(ValueError, match="not finite for 3 of 30 images"):
+        select(net, *xy, 0.5, method, batch=10, validation=xy)
+
+
 def test_the_classes_that_an_attack_needs_are_those_of_the_network(tmp_path):
     """A folder may have fewer."""
     from torchvision.io import write_png

@@ -38,10 +38,11 @@ def at_last_layer(
     Afterwards the network is unchanged, including its BatchNorm statistics. During the pass, however, an attack in training
     mode updates these from batch to batch, and logits of evaluation mode are normalised by the updated ones. (Normalising by
     those of the training would be more correct, but the committed results were computed like this.) Memory: N (K + D) numbers
-    per LastLayer.
+    per LastLayer. Raises ValueError where they are not finite.
     """
     net, all_of_it = run.net, unweighted(everyone(data))
     order, layers = random_order(run, data), []
+    lost = torch.zeros((), dtype=torch.int64, device=run.device)
     data.prefetch(order, run.epoch, view)
     with buffers_restored(net), run.autocast():
         for batch in order.split(run.recipe.batch):
@@ -50,11 +51,14 @@ def at_last_layer(
                 x = attack(net, step)
                 with buffers_restored(net), eval_without_param_grad(net, training_mode), torch.no_grad():
                     z, phi = _forward(net, x)
+                    lost += (~torch.cat([z, phi], 1).isfinite().all(1)).sum()
                 if number == len(layers):
                     layers.append(LastLayer(_table(z, len(data)), _table(phi, len(data)) if features else None))
                 layers[number].z[step.index] = z.to(layers[number].z.dtype)
                 if features:
                     layers[number].phi[step.index] = phi.to(layers[number].phi.dtype)
+    if lost:
+        raise ValueError(f"the network's logits or features are not finite for {int(lost)} of {len(data)} images")
     return layers
 
 
