@@ -330,6 +330,7 @@ def test_attacks_without_a_ball(name, net, xy):
         (lambda net, x, y: select(net, x, y, attack="pgd", norm="l2", eps=128), "eps 128: pixels are in"),
         (lambda net, x, y: train(net, (x, y), make_method(eps=128, norm="l2")), "eps 128: pixels are in"),
         (lambda net, x, y: pgd(net, x.movedim(1, 3), y), r"the network does not take the images of x, \[8, 8, 3\]"),
+        (lambda net, x, y: make_recipe(momentum=9), "momentum 9; allowed: from 0, below 1"),
         (lambda net, x, y: select(net, x, y, method=3), "method is 3; a name or what make_selector returns"),
         (lambda net, x, y: select(net, x, y, method=None), "method is None; a name"),
         (lambda net, x, y: select(net, x, y, objective=CrossEntropy), "objective is the class CrossEntropy"),

@@ -17,7 +17,7 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from leanat.core.compiler import SGD
-from leanat.core.component import component
+from leanat.core.component import Decay, component
 from leanat.core.meter import Meter
 from leanat.core.rng import Draws
 
@@ -257,7 +257,7 @@ class Recipe:
     epochs: PositiveInt
     batch: PositiveInt
     lr: Schedule
-    momentum: NonNegativeFloat
+    momentum: Decay
     nesterov: bool
     weight_decay: NonNegativeFloat
     clip_value: PositiveFloat | None = None
