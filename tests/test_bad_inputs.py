@@ -179,6 +179,7 @@ NET = ["attack", "--suite", "mine", "--model", "net.pt", "--data"]
 WORDS = [
     (["check", "--config-dir", "nowhere"], 1, "nowhere/config.yaml: no such file; run in the checkout, or name its folder"),
     (["check", "--set", "seeds=100000"], 1, "command line (--config or --set): seeds: 100000 is not allowed"),
+    (["check", "--set", "gpus=true"], 1, "command line (--config or --set): gpus: True is not allowed; expected int"),
     (["check", "--set", "sead=3"], 1, "command line (--config or --set): unknown key 'sead'; did you mean seeds?"),
     (["train", "x", "--processes", "0"], 2, "--processes: 0 is not allowed; a whole number from 1"),
     (["train", "x", "--jobs-per-gpu", "0"], 2, "--jobs-per-gpu: 0 is not allowed"),

@@ -94,7 +94,8 @@ def data_sets(folder: Path) -> dict[str, dict[str, Any]]:
 
 def said_by(key: str, value: Any, own: Mapping[str, Any], path: Path) -> str:
     """The origin of a value: the file, whose contents are ``own``, or the command line, which overrides the file."""
-    of_file = key in own and (own[key] == value or str(own[key]).startswith("~"))
+    same = repr(own.get(key)) == repr(value)  # True is 1 to ==
+    of_file = key in own and (same or str(own[key]).startswith("~"))
     return str(path) if of_file else COMMAND_LINE
 
 
