@@ -171,9 +171,7 @@ class Run:
     epoch: int = 0  # epochs done
     subset: Subset | None = None
     memory: dict[str, Any] = field(default_factory=dict)
-    live: dict[str, Any] = field(
-        default_factory=dict
-    )  # what hooks hold that is not saved in checkpoints, such as a teacher
+    live: dict[str, Any] = field(default_factory=dict)  # of hooks, and not saved in checkpoints, such as a teacher
     meter: Meter | None = None  # of an epoch that is not finished
     history: list[dict[str, float]] = field(default_factory=list)
     pieces: list[dict[str, Any]] = field(default_factory=list)  # where and when it was trained, an entry per process

@@ -191,9 +191,8 @@ def _attack(
     net, test, attack, entry, seed, precision, file: stored.StoredOutcome, about, bar
 ) -> tuple[outcome.Outcome, stored.Pieces]:
     index = evaluate.sample(len(test), entry["examples"])
-    if (
-        entry["holdout"] is not None
-    ):  # images by which early stopping chose the epoch are not used for the reported accuracy
+    if entry["holdout"] is not None:
+        # images by which early stopping chose the epoch are not used for the reported accuracy
         index = holdout_indices(len(test), entry["holdout"], seed=0)[1]
         index = index[evaluate.sample(len(index), entry["examples"])]
     labels = test.labels[index.to(test.labels.device)].cpu().numpy()

@@ -41,9 +41,8 @@ def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Nam
     evaluations = {e.run: e for e in grid.evaluations.values() if e.suite == suite}
     chosen = [evaluations[_whole_name(run, suite, evaluations)] for run in runs]
     training.check_counts({grid.runs[one.run].spec["data"]["name"] for one in chosen}, arguments)
-    for run in dict.fromkeys(
-        run for one in chosen for run in one.needs
-    ):  # names all runs that are not finished before the first attack
+    # before the first attack, so that a run that is not finished is named then
+    for run in dict.fromkeys(run for one in chosen for run in one.needs):
         identity.read_run(arguments.results / "runs" / run)
     groups: dict[object, list[Evaluation]] = {}
     for evaluation in chosen:

@@ -129,10 +129,8 @@ def gradients(
         return Gradients(((sum(a for a in parts if a is not None), layer.phi),))
     layers = at_last_layer(run, data, Clean(), attack, **options)
     parts = logit_gradients(objective, *(layer.z for layer in layers), y)
-    read = (
-        (a, layer.phi) for a, layer in zip(parts, layers, strict=True) if a is not None
-    )  # the clean ones alone, perhaps
-    return Gradients(tuple(read))
+    # an objective may read the clean logits alone
+    return Gradients(tuple((a, layer.phi) for a, layer in zip(parts, layers, strict=True) if a is not None))
 
 
 @dataclass(frozen=True)
