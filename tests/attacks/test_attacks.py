@@ -8,7 +8,7 @@ from torch import nn
 
 from leanat.attacks.pgd import LOSSES, PGD, ascent, margin
 from leanat.attacks.threat import L2, Linf
-from leanat.core.passes import Passes
+from leanat.core.meter import Passes
 
 LINF = Linf(EPS)
 FGSM = PGD(LINF, 1, EPS, "none")

@@ -10,9 +10,8 @@ from torch import nn
 from toys import Losses, Small, Toy, make_run, same, split, toy, weights
 
 from leanat.core.loop import shuffled, train, train_epoch
-from leanat.core.meter import NonFiniteLoss
+from leanat.core.meter import NonFiniteLoss, Passes
 from leanat.core.nouns import Hook, Recipe, Run, Split, Step, Subset, eval_without_param_grad
-from leanat.core.passes import Passes
 from leanat.core.rng import Draws
 from leanat.selection.basic import Everything, unweighted
 from leanat.training.objectives import TRADES, CrossEntropy

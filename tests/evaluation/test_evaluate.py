@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from leanat.attacks.autoattack import AutoAttack, Ensemble
 from leanat.attacks.pgd import EACH_ALONE, PGD, Clean
 from leanat.attacks.threat import Linf
-from leanat.core.passes import Passes
+from leanat.core.meter import Passes
 from leanat.evaluation import evaluate as evaluation
 from leanat.evaluation.evaluate import batch_statistics, evaluate, sample, transfer
 from leanat.evaluation.outcome import Outcome, arrays, load, over_sources, summary

@@ -9,8 +9,8 @@ from toys import Small, make_run, same, split, toy, weights
 from leanat.attacks.pgd import PGD, Clean
 from leanat.attacks.threat import Linf
 from leanat.core.loop import make_step, one_step, train, train_epoch
+from leanat.core.meter import Passes
 from leanat.core.nouns import Method
-from leanat.core.passes import Passes
 from leanat.papers.advprune.method import GROUPS, Bullet, ByLoss, Groups, bullet_groups
 from leanat.selection.basic import Every, Everything, Once, Random, everyone, unweighted
 from leanat.selection.glister import Glister

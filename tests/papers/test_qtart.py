@@ -7,7 +7,7 @@ from torch import nn
 from toys import Small, convolutions, make_run, same, split, toy, weights
 
 from leanat.core.loop import train
-from leanat.core.passes import Passes
+from leanat.core.meter import Passes
 from leanat.core.rng import Draws
 from leanat.data import load
 from leanat.models import BODIES, build

@@ -13,8 +13,8 @@ from leanat.attacks.pgd import PGD, Clean
 from leanat.attacks.threat import Linf
 from leanat.core.errors import ConfigError
 from leanat.core.loop import make_step, one_step, train, train_epoch
+from leanat.core.meter import Passes
 from leanat.core.nouns import Hook, Method, Split, Subset
-from leanat.core.passes import Passes
 from leanat.cost.held import most_bytes
 from leanat.papers.coreset.lengths import Phases, epochs_for, phases_of
 from leanat.papers.coreset.method import WarmStart

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from leanat.core import distributed
-from leanat.core.passes import Passes
 
 
 class NonFiniteLoss(RuntimeError):
@@ -21,6 +20,30 @@ class NonFiniteLoss(RuntimeError):
 
 class Stopped(RuntimeError):
     """Training was asked to stop, and did so between two batches."""
+
+
+@dataclass
+class Passes:
+    """Numbers of examples that passed forward and backward through the network so far: a cost that depends on no machine."""
+
+    forward: int = 0
+    backward: int = 0
+
+    @contextmanager
+    def of(self, net: nn.Module) -> Iterator[Passes]:
+        def count(module, inputs, output):
+            self.forward += len(output)
+            if output.requires_grad:
+                output.register_hook(self._backward)
+
+        hook = net.register_forward_hook(count)
+        try:
+            yield self
+        finally:
+            hook.remove()
+
+    def _backward(self, gradient: Tensor) -> None:
+        self.backward += len(gradient)
 
 
 @dataclass
