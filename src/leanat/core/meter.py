@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from leanat.core import distributed
+from leanat.core.rng import generators_from
 
 
 class NonFiniteLoss(RuntimeError):
@@ -66,13 +67,10 @@ class Meter:
         """Within this context passes and seconds are counted, and torch's generators are those of this epoch."""
         started, self.device = time.perf_counter(), next(net.parameters()).device
         gpus = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(gpus), self.passes.of(net):
-            torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the GPUs of others, too
-            for gpu in gpus:  # even if the checkpoint was written on a CPU and has no generator for this GPU
-                with torch.cuda.device(gpu):
-                    torch.cuda.manual_seed(seed)
+        with generators_from(seed, self.device), self.passes.of(net):
             if self.generators:
                 torch.set_rng_state(self.generators[0].cpu())
+            # a checkpoint that was written on a CPU has no generator for this GPU
             for gpu, state in zip(gpus, self.generators[1:], strict=False):
                 torch.cuda.set_rng_state(state.cpu(), gpu)
             try:

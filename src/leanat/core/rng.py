@@ -33,9 +33,19 @@ def key(*parts: object) -> int:
 @contextmanager
 def seeded(seed: int, purpose: str) -> Iterator[None]:
     """Within this context torch's CPU generator is seeded by ``seed`` and ``purpose``; afterwards it is as before."""
-    with torch.random.fork_rng(devices=[]):
-        # torch.manual_seed would also seed every GPU, and devices=[] restores none of them
-        torch.default_generator.manual_seed(key(seed, purpose) & (2**63 - 1))
+    with generators_from(key(seed, purpose) & (2**63 - 1)):
+        yield
+
+
+@contextmanager
+def generators_from(seed: int, device: torch.device | None = None) -> Iterator[None]:
+    """Within this context torch's generators, of the CPU and of a GPU ``device``, start from ``seed``; afterwards as before."""
+    gpus = [device] if device is not None and device.type == "cuda" else []
+    with torch.random.fork_rng(gpus):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs that are not restored, too
+        for gpu in gpus:
+            with torch.cuda.device(gpu):
+                torch.cuda.manual_seed(seed)
         yield
 
 

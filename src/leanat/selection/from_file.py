@@ -20,7 +20,7 @@ from leanat.core import own_code
 from leanat.core.component import Fraction, component
 from leanat.core.errors import is_out_of_memory
 from leanat.core.nouns import Run, Split, Subset
-from leanat.core.rng import key
+from leanat.core.rng import generators_from, key
 
 CHOOSES_ALONE = "a rule chooses alone: copy.deepcopy(run.net), clones of data, BatchNorm in evaluation mode"
 WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
@@ -123,13 +123,8 @@ def only_choosing(run: Run, split: Split) -> Iterator[list[str]]:
     hooks, seed = _hooks(run.net), key(run.seed, "rule", run.epoch) % 2**32
     generators = np.random.get_state(), random.getstate()  # noqa: NPY002 (which the user's code may draw from)
     dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
-    gpus = [run.device] if run.device.type == "cuda" else []
     try:
-        with chdir(os.getcwd()), torch.random.fork_rng(gpus), torch.enable_grad():
-            torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the GPUs of others, too
-            for gpu in gpus:
-                with torch.cuda.device(gpu):
-                    torch.cuda.manual_seed(seed)
+        with chdir(os.getcwd()), generators_from(seed, run.device), torch.enable_grad():
             np.random.seed(seed)  # noqa: NPY002
             random.seed(seed)
             yield changed
