@@ -112,11 +112,6 @@ class PGD:
     use_best: bool = False
     training_mode: bool = False
 
-    @property
-    def shrinks(self) -> bool:
-        """Whether examples leave the batch during the attack."""
-        return self.only_correct
-
     def __post_init__(self):
         if self.start == "any_norm" and not hasattr(self.threat, "start_any_norm"):
             raise ValueError(f"start any_norm needs the threat model l2, not {self.threat}")

@@ -236,7 +236,7 @@ class Method:
     @property
     def fixed_shapes(self) -> bool:
         """Whether every pass of a step takes the whole mini-batch: no budget and no early-stopping attack leaves examples out."""
-        return self.budget is None and not getattr(self.attack, "shrinks", False)
+        return self.budget is None and not getattr(self.attack, "shrinks", getattr(self.attack, "only_correct", False))
 
     @property
     def uneven(self) -> bool:
