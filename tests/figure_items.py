@@ -254,12 +254,17 @@ def draw(item):
     return plots.PLOTS[item["options"]["plot"]](from_json(Filled, item), **options).figure
 
 
-def around(item):
-    """What stands above and below a figure on its page: a text for each paragraph."""
+def page_of(item):
+    """The figure of an item, and what stands above and below it on its page: a text for each paragraph."""
     made = from_json(Filled, item)
-    data = typeset.frame(made, plots.page.foot(made, plots.drawn(made).read))
+    plot = plots.drawn(made)
+    data = typeset.frame(made, plots.page.foot(made, plot.read))
     notes = [f"{note['head']} {note['body']}".strip() for note in data["notes"]]
-    return [data["origin"], data["scale"], data["title"], data["caption"], *notes, *data["assumptions"]]
+    return plot.figure, [data["origin"], data["scale"], data["title"], data["caption"], *notes, *data["assumptions"]]
+
+
+def around(item):
+    return page_of(item)[1]
 
 
 def write_figure(item, stem):

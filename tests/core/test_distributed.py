@@ -34,15 +34,6 @@ def spec(**method):
     return made
 
 
-def together(tmp_path, spec, processes=2):
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "spec.json").write_text(json.dumps(spec))
-    words = [sys.executable, "-m", "leanat.cli", "train", str(tmp_path / "b"), "--results", str(tmp_path)]
-    words += ["--device", "cpu", "--processes", str(processes)]
-    env = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=env, timeout=240)
-
-
 def history(folder):
     with open(folder / "history.csv", newline="") as file:
         return list(csv.DictReader(file))
@@ -55,33 +46,45 @@ SUBSET = {  # SAT: A is fixed at the start, the same in every process
 }
 
 
-@pytest.mark.parametrize(
-    "method",
-    [
-        {"selector": "everything"},
-        {"selector": {"every": {"period": 1, "warmup": 1, "inner": {"random": {"fraction": 0.5}}}}},
-        SUBSET,
-    ],
-    ids=["everything", "random", "sat"],
-)
-def test_two_processes_have_the_loss_curve_of_one(tmp_path, method):
-    chosen = spec(**method)
-    one = experiment.train_run("a", chosen, tmp_path / "a", None, torch.device("cpu"))
-    done = together(tmp_path, chosen)
-    assert done.returncode == 0, done.stdout + done.stderr
-    two = json.loads((tmp_path / "runs" / "b" / "metrics.json").read_text())
-    rows = zip(history(tmp_path / "a"), history(tmp_path / "runs" / "b"), strict=True)
+METHODS = {
+    "everything": {"selector": "everything"},
+    "random": {"selector": {"every": {"period": 1, "warmup": 1, "inner": {"random": {"fraction": 0.5}}}}},
+    "sat": SUBSET,
+    "bullet": {"budget": {"bullet": {}}},  # the last one: it ends the command
+}
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """One command that trains on two processes, since their start costs most: the folder of its runs, and how it ended."""
+    folder = tmp_path_factory.mktemp("together")
+    for name, method in METHODS.items():
+        (folder / name).mkdir()
+        (folder / name / "spec.json").write_text(json.dumps(spec(**method)))
+    words = [sys.executable, "-m", "leanat.cli", "train", *(str(folder / name) for name in METHODS)]
+    words += ["--results", str(folder), "--device", "cpu", "--processes", "2"]
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(words, capture_output=True, text=True, cwd=folder, env=env, timeout=480)
+    return folder / "runs", done
+
+
+@pytest.mark.parametrize("name", ["everything", "random", "sat"])
+def test_two_processes_have_the_loss_curve_of_one(tmp_path, together, name):
+    one = experiment.train_run("a", spec(**METHODS[name]), tmp_path / "a", None, torch.device("cpu"))
+    runs, done = together
+    assert (runs / name / "metrics.json").is_file(), done.stdout + done.stderr
+    two = json.loads((runs / name / "metrics.json").read_text())
+    rows = zip(history(tmp_path / "a"), history(runs / name), strict=True)
     for a, b in rows:
         assert float(a["loss"]) == pytest.approx(float(b["loss"]), abs=1e-5)
         assert a["kept"] == b["kept"]
-    nets = [io.read(f / "model.safetensors")[0] for f in (tmp_path / "a", tmp_path / "runs" / "b")]
+    nets = [io.read(f / "model.safetensors")[0] for f in (tmp_path / "a", runs / name)]
     assert all(torch.allclose(nets[0][k], nets[1][k], atol=1e-4) for k in nets[0])
     assert one["examples"]["backward"] == two["examples"]["backward"], "of all processes together"
 
 
-def test_what_remembers_examples_is_refused(tmp_path):
-    chosen = spec(budget={"bullet": {}})
-    done = together(tmp_path, chosen)
+def test_what_remembers_examples_is_refused(together):
+    _, done = together
     assert done.returncode == 1
     assert "bullet: does not train on several processes; leave out --processes" in done.stdout + done.stderr
 

@@ -453,12 +453,14 @@ def test_polar_has_no_difference_of_a_run_to_itself():
     for line in item["cells"]:
         for name, one in zip("ab", line, strict=True):
             one["runs"] = [f"digits-net-{name}-s{seed}-{seed}abc" for seed in range(3)]
-    assert [axis.name for axis in draw(item).axes if axis.get_visible()] == ["polar"]
-    assert "the very run of the first one" in " ".join(made.around(item))
+    figure, said = made.page_of(item)
+    assert [axis.name for axis in figure.axes if axis.get_visible()] == ["polar"]
+    assert "the very run of the first one" in " ".join(said)
     for line in item["cells"]:
         line[1]["runs"] = [name + "d" for name in line[1]["runs"]]
-    assert [axis.name for axis in draw(item).axes if axis.get_visible()] == ["polar", "rectilinear"]
-    assert "the very run" not in " ".join(made.around(item))
+    figure, said = made.page_of(item)
+    assert [axis.name for axis in figure.axes if axis.get_visible()] == ["polar", "rectilinear"]
+    assert "the very run" not in " ".join(said)
 
 
 def test_areas_stack_the_means():

@@ -9,7 +9,7 @@ import sys
 import figure_items as made
 import pandas
 import pytest
-from figure_items import CELLS, PRINTED, SEEDS, around, draw, drawn, grid_item, write_figure
+from figure_items import CELLS, PRINTED, SEEDS, around, draw, drawn, grid_item, page_of, write_figure
 from PIL import Image
 from pypdf import PdfReader
 
@@ -132,8 +132,9 @@ def test_pale_bars_and_small_dots_are_explained_exactly_where_they_are_drawn(plo
     for tested in (None, 100):
         for line in item["cells"]:
             line[0]["tested"] = tested
-        said = " ".join(around(item))
-        assert len(pale(draw(item))) == (3 if tested else 0)
+        figure, said = page_of(item)
+        said = " ".join(said)
+        assert len(pale(figure)) == (3 if tested else 0)
         assert ("Pale bars where n = 1: Wilson's 95 % interval over its test examples" in said) == bool(tested)
         assert "mean over n = 1 to 3 seeds" in said
         assert "95 % t interval over seeds where n is more than 1." in said
@@ -147,8 +148,9 @@ def test_what_is_not_drawn_is_not_explained(name):
         for line in item["cells"]:
             for cell in line:
                 cell |= {"values": cell["values"][:seeds], "tested": 100}
-        said = " ".join(around(item))
-        assert not pale(draw(item))
+        figure, said = page_of(item)
+        assert not pale(figure)
+        said = " ".join(said)
         assert not re.search("Pale bars|Small dots", said)
 
 

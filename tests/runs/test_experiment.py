@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -146,9 +147,10 @@ def test_killed_at_several_moments_it_ends_with_the_same_bits(tmp_path):
     assert not list((tmp_path / "runs" / "b").glob(".*.tmp"))
 
 
-@pytest.mark.parametrize("damage", ["truncated", "text", "empty", "foreign", "pickle", "one bit"])
-def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(tmp_path, damage, caplog):
-    spec = spec_of("qtart", epochs=4)
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """A run that was stopped in the third of four epochs, the same run whole, and their spec."""
+    folder, spec = tmp_path_factory.mktemp("stopped"), spec_of("qtart", epochs=4)
 
     class Stop(Exception):
         pass
@@ -158,7 +160,15 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(tmp_path, dama
             raise Stop
 
     with pytest.raises(Stop):
-        experiment.train_run("b", spec, tmp_path / "b", None, CPU, progress)
+        experiment.train_run("b", spec, folder / "b", None, CPU, progress)
+    experiment.train_run("a", spec, folder / "a", None, CPU)
+    return folder / "b", folder / "a", spec
+
+
+@pytest.mark.parametrize("damage", ["truncated", "text", "empty", "foreign", "pickle", "one bit"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(tmp_path, stopped, damage, caplog):
+    part, whole, spec = stopped
+    shutil.copytree(part, tmp_path / "b")
     resume = tmp_path / "b" / "resume.pt"
     if damage == "truncated":
         resume.write_bytes(resume.read_bytes()[:1000])
@@ -183,8 +193,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(tmp_path, dama
     warning = next(r for r in caplog.records if r.levelname == "WARNING").getMessage()
     assert str(resume) in warning
     assert "\n" not in warning
-    experiment.train_run("a", spec, tmp_path / "a", None, CPU)
-    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    assert same(weights(whole), weights(tmp_path / "b"))
 
 
 def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
