@@ -1,6 +1,7 @@
 import hashlib
 import os
 import pickle
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -145,7 +146,6 @@ def test_missing_data_say_what_is_missing_and_where(name, tmp_path):
 
 def small_cifar(tmp_path, monkeypatch, name):
     """Files of the official form with 20 images a batch, whose checksums are then the accepted ones."""
-    pytest.importorskip("torchvision")
     rng, sums, images, labels = np.random.default_rng(0), {}, [], []
     for part in ("train", "test"):
         for file, _ in archives.files_of(name, part):
@@ -184,6 +184,27 @@ def test_a_tenth_of_cifar10(tmp_path, monkeypatch):
     rows = {image.tobytes(): label for image, label in zip(images.reshape(-1, 3, 32, 32), labels, strict=True)}
     assert [rows[image.numpy().tobytes()] for image in tenth.images] == tenth.labels.tolist()
     assert tenth.images.equal(load("cifar10-tenth", "train", tmp_path).images)
+
+
+def test_the_published_checksums_are_those_of_torchvision():
+    datasets = pytest.importorskip("torchvision").datasets
+    for name, kind in (("cifar10", datasets.CIFAR10), ("cifar100", datasets.CIFAR100), ("stl10", datasets.STL10)):
+        for part in ("train", "test"):
+            listed = [(f"{kind.base_folder}/{file}", md5) for file, md5 in getattr(kind, f"{part}_list")]
+            if name == "cifar100":
+                listed.append((f"{kind.base_folder}/{kind.meta['filename']}", kind.meta["md5"]))
+            assert archives.files_of(name, part) == [f for f in listed if "unlabeled" not in f[0]]
+    for part in ("train", "test"):
+        assert archives.files_of("svhn", part) == [tuple(datasets.SVHN.split_list[part][1:])]
+        flowers = [datasets.Flowers102._file_dict[key] for key in ("label", "setid")]
+        assert archives.files_of("flowers102", part) == [(f"flowers-102/{file}", md5) for file, md5 in flowers]
+
+
+def test_reading_cifar_imports_no_torchvision(tmp_path, monkeypatch):
+    """Which takes as long as importing torch, in every job."""
+    small_cifar(tmp_path, monkeypatch, "cifar10")
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    assert len(load("cifar10", "train", tmp_path)) == 100
 
 
 def test_a_pickle_with_another_checksum_is_never_loaded(tmp_path, monkeypatch):
