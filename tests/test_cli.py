@@ -348,9 +348,10 @@ def test_closed_streams_are_no_files_of_the_work(tmp_path, closed):
     )
 
 
-def test_a_full_disk_under_standard_output_is_named():
+@pytest.mark.parametrize("words", [["data"], ["watch", "--once"]], ids=" ".join)  # one logs, the other prints
+def test_a_full_disk_under_standard_output_is_named(words):
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "leanat.cli", "data"], stdout=full, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-m", "leanat.cli", *words], stdout=full, stderr=subprocess.PIPE, text=True
         )
     assert (done.returncode, done.stderr) == (1, "leanat: [Errno 28] No space left on device: 'standard output'\n")

@@ -56,7 +56,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         spreads = arguments.name == "bench" and command.spreads(arguments)
         with signals.ending(), nullcontext() if spreads else devices.claimed(**request):
             arguments.verb(arguments)
-        sys.stdout.flush()
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
         return 141
@@ -69,6 +68,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("leanat: interrupted; what is done is kept, the same command goes on from there", file=sys.stderr)
         return 130
     return 0
+
+
+def _print(text: str) -> None:
+    """Prints to standard output, which an error names, as one of a log line does."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        error.filename = "standard output"
+        raise
 
 
 class _Lines(logging.StreamHandler):
@@ -297,7 +305,7 @@ def watch(arguments: argparse.Namespace) -> None:
         lines = list(progress.running(arguments.results / ".running"))
         if not arguments.once and sys.stdout.isatty():
             print("\033[2J\033[H", end="")
-        print("\n".join(lines) or f"nothing works on {arguments.results} now", flush=True)
+        _print("\n".join(lines) or f"nothing works on {arguments.results} now")
         if arguments.once:
             return
         time.sleep(2)
@@ -428,7 +436,7 @@ def claims(arguments: argparse.Namespace) -> None:
     from leanat.report import ledger
 
     grid, root = options.grid(arguments), arguments.config_dir.parent
-    print(ledger.make(grid, arguments.papers, arguments.results, root, arguments.out))
+    _print(ledger.make(grid, arguments.papers, arguments.results, root, arguments.out))
 
 
 def decide(arguments: argparse.Namespace) -> None:
@@ -493,21 +501,21 @@ def curves(arguments: argparse.Namespace) -> None:
     """Prints a table and bars by epoch: the loss, and the accuracy on 200 test images where the training recorded it."""
     from leanat.report import learning
 
-    print(learning.make(arguments.runs, arguments.results, arguments.out))
+    _print(learning.make(arguments.runs, arguments.results, arguments.out))
 
 
 def diff(arguments: argparse.Namespace) -> None:
     """Prints the settings that differ, then accuracies, passes, seconds and provenance of both runs, as Markdown."""
     from leanat.report import difference
 
-    print(difference.make(arguments.first, arguments.second, arguments.results, arguments.out))
+    _print(difference.make(arguments.first, arguments.second, arguments.results, arguments.out))
 
 
 def chosen(arguments: argparse.Namespace) -> None:
     """Prints how many examples a run trained on: by class for data sets that come with the package, else the total."""
     from leanat.report import chosen
 
-    print(chosen.make(arguments.run, arguments.results, arguments.out))
+    _print(chosen.make(arguments.run, arguments.results, arguments.out))
 
 
 def bench(arguments: argparse.Namespace) -> None:
