@@ -353,6 +353,18 @@ def erratum_sat_01():
     more = value("sat", "text", "CIFAR-10 | CSAT A=bird minus A=car", "robust accuracy on truck")
     assert caption == 35
     assert said == 46 == bird - more
+    animals = ("bird", "cat", "deer", "dog")
+    plane = {
+        k: value("sat", "figure2", "CIFAR-10 | CSAT A=plane", f"robust accuracy on {k}") for k in (*animals, "truck")
+    }
+    car = [value("sat", "figure2", "CIFAR-10 | CSAT A=car", f"robust accuracy on {k}") for k in animals]
+    said = [
+        value("sat", "text", "CIFAR-10 | CSAT A=car", f"robust accuracy on bird, cat, deer, dog ({end}est)")
+        for end in ("low", "high")
+    ]
+    assert plane.pop("truck") == 46
+    assert [min(plane.values()), max(plane.values())] == said == [5, 16]
+    assert max(car) < 10
 
 
 def erratum_sat_04():
