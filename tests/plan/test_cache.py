@@ -66,8 +66,8 @@ def test_nothing_is_made_where_there_are_no_results(made, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
-def test_few_plans_are_kept(made, tmp_path):
-    _, grid = made
+def test_few_plans_are_kept(tmp_path):
+    grid = Grid(CONFIG, {}, {}, {}, {})
     for number in range(cache.MOST + 3):
         cache.write(grid, tmp_path / ".plans" / f"{number:016x}.json")
     assert len(list((tmp_path / ".plans").iterdir())) == cache.MOST
