@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-pytestmark = pytest.mark.usefixtures("shared_plans")
 ROOT = Path(__file__).parents[1]
 SNAKEMAKE = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
 
@@ -23,12 +22,14 @@ def snakemake(folder, *words, **env):
     )
 
 
+@pytest.mark.usefixtures("shared_plans")
 @pytest.mark.parametrize("scale", ["demo", "lite", "paper", "cpu"])
 def test_a_dry_run_needs_no_data(tmp_path, scale):
     done = snakemake(tmp_path, "all", "-n", "--quiet", "--config", f"scale={scale}")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.usefixtures("shared_plans")
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -77,6 +78,7 @@ def test_results_may_lie_in_this_very_folder(tmp_path):
     assert "redundant" not in done.stdout + done.stderr
 
 
+@pytest.mark.usefixtures("shared_plans")
 def test_papers_without_a_table_1_are_made_without(tmp_path):
     """SAT has figures alone."""
     done = snakemake(tmp_path, "all", "-n", "--config", "papers=[sat]")
@@ -110,6 +112,7 @@ def test_a_wrong_value_is_found_by_a_dry_run(tmp_path):
     assert re.search(r"spec\.method\.selector\.once\.inner\.instability: .*lats", done.stdout + done.stderr)
 
 
+@pytest.mark.usefixtures("shared_plans")
 def test_a_trial_that_cannot_be_read_stops_those_alone_who_ask_for_it(tmp_path):
     import shutil
 
@@ -136,6 +139,7 @@ def test_a_trial_that_cannot_be_read_stops_those_alone_who_ask_for_it(tmp_path):
         assert said in text
 
 
+@pytest.mark.usefixtures("shared_plans")
 def test_generated_rules_leave_no_names_behind(tmp_path):
     """Snakemake copies all of the workflow's names for each message of each job: with thousands that is minutes."""
     code = (
@@ -155,6 +159,7 @@ def test_generated_rules_leave_no_names_behind(tmp_path):
     assert names < 300
 
 
+@pytest.mark.usefixtures("shared_plans")
 def test_the_lock_of_a_killed_workflow_is_removed_as_snakemake_says(tmp_path):
     """It asks for ``--unlock`` alone, which names no number of cores."""
     lock = tmp_path / ".snakemake" / "locks" / "0.output.lock"
