@@ -20,11 +20,12 @@ from leanat.papers.qtart.planted import Planted
 from leanat.papers.saliency import maps
 from leanat.papers.sat.method import AttackOnlySubset, RankedSubset, SubsetAttack
 from leanat.plan.components import Spec, build
+from leanat.training.fat import FAT
 from leanat.training.overfitting import OverfittingMonitor
 
 # Values that a forecast cannot know, taken from demo runs: the share of test images that are correct without an attack; the
-# share of these that stay correct under an attack; the share of a full attack that Bullet-Train makes.
-RIGHT, STANDING, BULLET = 0.95, 0.65, 0.5
+# share of these that stay correct under an attack; the shares of a full attack that Bullet-Train and Friendly AT make.
+RIGHT, STANDING, BULLET, FRIENDLY = 0.95, 0.65, 0.5, 0.62
 # The time of one step of other attacks, with its forward passes, relative to one step of PGD.
 DEAR: dict[type, float] = {
     stadv.StAdv: 1.5, recoloradv.ReColorAdv: 2.0, jpeg.JPEG: 3.0, perceptual.FastLPA: 3.0, perceptual.LPA: 3.0,
@@ -197,6 +198,9 @@ def training(spec: Spec, primitives: Mapping[str, float], examples: int, test: i
     if method.budget:
         only_members = isinstance(method.budget, AttackOnlySubset)
         share = _time_of(_members(method, classes), spec, primitives) if only_members else BULLET
+    if isinstance(method.attack, FAT):
+        attack = primitives["step"] - primitives["bare"]
+        primitives = {**primitives, "step": primitives["bare"] + FRIENDLY * attack}
     seconds = epochs * (seconds_per_epoch(spec, primitives, examples, share) + primitives["keep"])
     for hook in method.extras:
         if isinstance(hook, Groups):  # in each epoch an attack on all correctly classified training images
