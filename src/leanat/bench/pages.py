@@ -97,7 +97,8 @@ def _with_columns(
     filled: Filled, item: Item, outcomes: dict[Rule, Outcomes], sources: Sources, apart: dict[Rule, str]
 ) -> Filled:
     """Adds three columns: points above the random subset; passes, in % of a training on all data or else of the random
-    training; and seconds, including choices."""
+    training; and seconds, including choices.
+    """
     passes = {_rule(row): [_passes(sources, run) for run in cells[0].runs] for row, cells in item.by_row}
     base = "full" if any(method == "full" for _, method in passes) else "random"
     columns = (

@@ -58,7 +58,8 @@ def own_name(source: str) -> str:
 
 def chance(method: str) -> str | None:
     """The random subset with which a rule is compared, or None. Rules for whole batches, which keep more examples, are compared
-    with random batches."""
+    with random batches.
+    """
     if method in ("full", "random", "random:batch"):
         return None
     return "random:batch" if method.endswith(":batch") else "random"
@@ -144,7 +145,8 @@ class Settings:
 
 def read(path: Path | None, given: Mapping[str, Any]) -> Settings:
     """The settings of a file, overridden by values ``given`` on the command line, unless None. Raises ConfigError with a line per
-    problem."""
+    problem.
+    """
     contents = {} if path is None else load_yaml(path)
     allowed = {f.name: f for f in fields(Settings)}
     problems = [f"{path}: unknown key {key!r}{did_you_mean(key, allowed)}" for key in contents if key not in allowed]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("leanat")
 
 Ask = tuple[int, int, int]  # position, epoch, view
-LARGEST = 89_478_485  # most pixels of an image; Pillow warns above this number
+LARGEST = 89_478_485  # maximum number of pixels of an image; Pillow warns above it
 ORIENTATION = 0x0112  # EXIF tag for the orientation in viewers
 
 

@@ -155,7 +155,8 @@ def mi_fgsm(
     std: Channels | None = None,
 ) -> Tensor:
     """Momentum iterative FGSM (Dong et al. 2018), for transfer between networks. ``step_size`` None: eps / steps, as in the
-    paper."""
+    paper.
+    """
     attack = MIFGSM(
         threat=threat_model(norm, eps),
         steps=steps,

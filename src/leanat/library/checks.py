@@ -1,5 +1,6 @@
 """The checks of the public functions, each with a one-line error: images outside [0, 1], labels that do not fit, a class given
-instead of an object."""
+instead of an object.
+"""
 
 from __future__ import annotations
 

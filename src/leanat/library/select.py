@@ -124,7 +124,8 @@ def select(
 
 def check_selector(selector: Selector, wrapped: Wrapped, held_out: Data | None) -> None:
     """Raises ValueError, one line, if a selector, or one inside it, needs a last linear layer or validation examples that are
-    missing."""
+    missing.
+    """
     if isinstance(selector, tuple(BY_LAST_LAYER.values())):
         wrapped.head  # noqa: B018  # raises
     if isinstance(selector, Glister) and held_out is None:

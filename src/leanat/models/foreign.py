@@ -48,7 +48,8 @@ class Weights:
 
 def read(path: Path) -> Weights:
     """Reads a file or folder of weights. Raises NetworkError, one line, if it does not exist, has a format that cannot be read,
-    or contains more than weights."""
+    or contains more than weights.
+    """
     config: dict[str, Any] = {}
     file = path
     if path.is_dir():
@@ -71,7 +72,8 @@ def read(path: Path) -> Weights:
 
 def _folder(path: Path) -> tuple[dict[str, Any], Path]:
     """The contents of ``config.json`` and the file of weights in a folder of the Hugging Face hub, ``model.safetensors`` or
-    ``pytorch_model.bin``."""
+    ``pytorch_model.bin``.
+    """
     about = path / "config.json"
     if not about.is_file():
         raise NetworkError(

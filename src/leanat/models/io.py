@@ -32,7 +32,8 @@ class NetworkError(ValueError):
 
 def package(name: str) -> ModuleType:
     """Imports torchvision, or timm, which needs it. Raises NetworkError if it does not load: a wheel of torchvision only loads
-    with the torch that it was built for."""
+    with the torch that it was built for.
+    """
     try:
         return importlib.import_module(name)
     except (ImportError, RuntimeError, OSError) as error:
@@ -100,7 +101,8 @@ def check_images(about: dict[str, Any], here: dict[str, Any], where: Path | str,
 
 def channels_of(net: nn.Module) -> int | None:
     """The number of input channels of the network's first convolution; None if there is no convolution, or if it is not known
-    yet."""
+    yet.
+    """
     first = next((m for m in net.modules() if isinstance(m, nn.Conv2d)), None)
     return (first.in_channels or None) if first else None
 

@@ -105,7 +105,8 @@ def _stages(
     block: Callable[[int, int, int], nn.Module], cin: int, widths: Sequence[int], units: Sequence[int]
 ) -> OrderedDict[str, nn.Module]:
     """The stages by name: stage i has ``units[i]`` blocks with ``widths[i]`` channels; each stage after the first halves the
-    side."""
+    side.
+    """
     stages: OrderedDict[str, nn.Module] = OrderedDict()
     for i, (width, n) in enumerate(zip(widths, units, strict=True)):
         first = block(cin, width, 2 if i else 1)

@@ -104,7 +104,7 @@ class Grid:
         return self.papers[paper].scales.get(self.scale.name, self.scale)
 
     def of_image_files(self, data: str) -> bool:
-        """Whether a data set is a folder of image files, whose numbers may differ from those in ``datasets.yaml``."""
+        """Whether a data set is a folder of image files, whose number may differ from that in ``datasets.yaml``."""
         return self.datasets[data]["size"] > 32 and data != "stl10"
 
     def _once(self, question: tuple, answer: Callable[[], Any]) -> Any:

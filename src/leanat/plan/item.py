@@ -41,7 +41,8 @@ class Line:
 @dataclass(frozen=True)
 class Row(Line):
     """A row. ``ours``: the paper has no such row. ``note``: a footnote, set when the item is filled, or "ours" for the paper's
-    own method."""
+    own method.
+    """
 
     ours: bool = False
     note: str | None = None
@@ -64,7 +65,8 @@ class Column(Line):
 @dataclass(frozen=True)
 class Printed:
     """The place where the paper prints a number. With ``against``, another row, the value is by how many percent the number of
-    ``row`` is below the number of ``against``."""
+    ``row`` is below the number of ``against``.
+    """
 
     item: str
     row: str

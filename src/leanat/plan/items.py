@@ -235,7 +235,8 @@ def _candidates(
     grid: Grid, entry: Mapping[str, Any], metric: Any, suite: str | None, seeds: list[int]
 ) -> tuple[Candidate, ...]:
     """The candidates of ``best: {of, values, by}``: the runs for each value of the variable ``of``. The best by the metric ``by``
-    are shown."""
+    are shown.
+    """
     best = entry["best"]
     candidates = []
     for value in grid.scale_of(entry["paper"]).candidates(entry) or best["values"]:

@@ -96,7 +96,8 @@ def beyond_end(spec: Mapping[str, Any]) -> list[tuple[str, int]]:
 
 def beyond(grid: Grid) -> list[str]:
     """A line for each check, drop and removal that would come after a run's last epoch; snapshots and warm-ups are in
-    ``spec_problems``."""
+    ``spec_problems``.
+    """
     first_runs = {}
     for run in grid.runs.values():
         epochs, late = run.spec["recipe"]["epochs"], beyond_end(run.spec)

@@ -299,7 +299,8 @@ def _levels(cases: Sequence[CaseResult], claim: Claim, family: int) -> tuple[flo
 
 def _signs(case: CaseResult, expect: Expect) -> tuple[int, int] | None:
     """The number of seeds on the claim's side of the bound, and of all that do not equal it: for the sign test, which is robust
-    against collapsed trainings. None for claims of the kind "within"."""
+    against collapsed trainings. None for claims of the kind "within".
+    """
     if expect.sign == "within":
         return None
     gaps = [gap(value, expect) for value in case.by_seed.values()]

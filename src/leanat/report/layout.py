@@ -15,7 +15,7 @@ Set = dict[str, Any]  # a cell of the page as item.typ reads it
 ABSENT, EMPTY = "—", "–"  # a missing number of ours, whose reason is in the foot; a missing number in the paper
 SAME = "same run"  # instead of a difference
 LETTERS = dict.fromkeys("−+±=", 1.56) | dict.fromkeys(".,[]", 0.56) | {" ": 0.67, "n": 1.11}  # widths in digits
-WIDEST = 24  # most letters of a stand-in's name in the head of its column; longer names are in the foot
+WIDEST = 24  # maximum number of letters of a stand-in's name in the head of its column; longer names are in the foot
 GUTTER = {"stub": 9, "column": 15, "sub": 8}  # points: after a stub, between columns, between the parts of one
 
 

@@ -14,7 +14,7 @@ from leanat.report import style
 from leanat.report.run_files import CLEAN, COUNTS, LOSS, ROBUST, columns, curve, folder_of, history
 
 BARS = "▁▂▃▄▅▆▇█"
-LINES, LETTERS = 12, 60  # for a terminal: most rows of the table of epochs, most letters of a line of bars
+LINES, LETTERS = 12, 60  # maximum for a terminal: rows of the table of epochs, letters of a line of bars
 Rows = list[dict[str, float | None]]
 PANELS = {  # column: heading of its panel
     LOSS: "training loss",
@@ -59,7 +59,8 @@ def cell(column: str, value: float | None) -> str:
 
 def bars(values: Sequence[float]) -> str:
     """A letter per value, whose height shows the value between the least and the greatest; at most LETTERS letters, by averaging
-    neighbours."""
+    neighbours.
+    """
     size = math.ceil(len(values) / LETTERS)
     values = [sum(part) / len(part) for part in (values[k : k + size] for k in range(0, len(values), size))]
     low, high = min(values), max(values)

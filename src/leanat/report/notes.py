@@ -187,7 +187,8 @@ def has_papers(item: Filled, k: int) -> bool:
 
 def _best_of(item: Filled) -> str:
     """The part of the table in which a bold number is the best, in words. It is empty if no number can be bold: that takes two
-    rows with two seeds."""
+    rows with two seeds.
+    """
     several: Counter[tuple[int, str]] = Counter()
     for row, cells in item.by_row:
         for k, (column, cell) in enumerate(zip(item.columns, cells, strict=True)):

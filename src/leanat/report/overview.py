@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PANELS = 6  # most panels side by side
+PANELS = 6  # maximum number of panels side by side
 ROW, PANEL, LETTER = 0.16, 1.75, 0.065  # inches: a row's height, a panel's width, a letter of a label
 TEXT = "row column metric missing unit better stand_in row_group row_label column_group note seeds".split()  # noqa: SIM905
 TEXT += ["paper", "item", "title", "scale"]
-LABEL = 36  # most letters per line of a row's label
+LABEL = 36  # maximum number of letters per line of a row's label
 TIMES = ("minutes", "seconds", "min/epoch")  # units of numbers that depend on the device
 RADIUS = re.compile(r"\d/255")
 
@@ -131,7 +131,8 @@ def _cut(axis: Axes, cells: pandas.DataFrame) -> None:
 
 def plain(text: str) -> str:
     """Text for matplotlib: dollar signs, which would begin mathematics, are escaped; ℓ and signs that the text font lacks become
-    mathematics."""
+    mathematics.
+    """
     text = text.replace("$", r"\$").replace("⁺", "$^{+}$").replace("⟹", r"$\Rightarrow$")  # not in the text font
     for norm, index in (("∞", r"\infty"), ("2", "2"), ("p", "p")):
         text = text.replace(f"ℓ_{norm}", rf"$\ell_{{{index}}}$")
@@ -166,7 +167,7 @@ def _legend(fig: Figure, cells: pandas.DataFrame) -> None:
     if cells["mean"].notna().any():
         ours = cells[cells["mean"].notna()]
         several_runs = ours["runs"].fillna("").astype(str).str.contains(" ")
-        of_seeds = ours[~(several_runs & (ours["n"] == 1))]  # without numbers that no seed has alone, such as times
+        of_seeds = ours[~(several_runs & (ours["n"] == 1))]  # without single numbers from several runs, such as times
         counts = sorted(set((ours if of_seeds.empty else of_seeds)["n"].astype(int)))
         several = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else counts[0]
         images = bool(_over_images(cells))

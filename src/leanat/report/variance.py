@@ -16,7 +16,7 @@ from scipy.special import digamma, fdtrc, polygamma
 
 LEAST_EFFECTS = 20  # with fewer, the prior is too uncertain: in simulations the error exceeds its bound
 IMPROBABLE = 0.05  # a variance borrows nothing if one so large has a smaller probability than this
-MOST_DF = 6.0  # most degrees of freedom that are borrowed, for variances that seem equal
+MOST_DF = 6.0  # maximum of the degrees of freedom that are borrowed, reached if the variances seem equal
 
 
 class Prior(NamedTuple):

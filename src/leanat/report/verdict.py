@@ -21,7 +21,7 @@ from leanat.report.variance import NO_PRIOR, Prior
 
 # The probability of supporting a false claim, and that of rejecting a true one, over all claims of a paper and all looks.
 ALPHA = 0.05
-# The share of ALPHA that each look may spend. The first gets most, since small tails are far out with few degrees of freedom.
+# The share of ALPHA for each look. The first look gets the largest, since small tails are far out with few degrees of freedom.
 SHARES = dict(zip(LOOKS, (0.4, 0.25, 0.15, 0.1, 0.1), strict=True))
 FEW, LARGE = 5, 2.0  # with fewer seeds than FEW, only effects over LARGE points support a claim
 TIMES = 0.05  # a measured ratio of times closer to its bound than this share decides nothing

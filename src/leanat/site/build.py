@@ -26,7 +26,7 @@ VERDICTS = ("supported", "not supported", "inconclusive")  # counted one by one;
 # End tags that HTML does not need, and blank lines, which are a fifth of a page.
 OPTIONAL = re.compile(r"</(?:td|th|tr|li|dt|dd)>|(?<=\n)\s+")
 PROSE = ("scope", "method", "easy", "hard")  # parts of a paper's ``report.toml``, for its page
-LIKE = 4  # most other seeds that a run's page links to
+LIKE = 4  # maximum number of other seeds that a run's page links to
 WIDE, WIDE_BESIDE = 840, 740  # width in pixels of a figure, and of a table beside the paper's values
 
 

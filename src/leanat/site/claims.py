@@ -1,5 +1,6 @@
 """The data of a claim for the pages: the ledger's record, as in figures/claims.json. Only this file of the site depends on the
-form of that record."""
+form of that record.
+"""
 
 from __future__ import annotations
 

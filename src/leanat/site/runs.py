@@ -17,7 +17,7 @@ from leanat.runs import identity
 from leanat.site import charts
 from leanat.site.pictures import Sheets, spread
 
-SHOWN = 12  # most thumbnails of each kind
+SHOWN = 12  # maximum number of thumbnails of each kind
 NEED = (*difference.NEED, "versions", "threads", "parameters", "wall_seconds", "peak_memory_mb")  # keys of the metrics
 
 

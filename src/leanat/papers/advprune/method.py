@@ -43,14 +43,14 @@ class Bullet(Hook):
     """Bullet-Train (Hua et al. 2021): the number of attack steps depends on how near an example is to the decision boundary.
 
     It is a budget and a hook. Boundary examples get the attack's own steps, and robust ones ``robust_steps`` of
-    ``robust_stride`` times its step size. Outliers get none: they are trained on unperturbed, and in TRADES their KL term is 0
-    except for BatchNorm, which normalises the clean and the attacked batch separately. One more forward pass per step, clean
+    ``robust_stride`` times its step size. Outliers get no steps: they are trained on unperturbed, and in TRADES their KL term is
+    0 except for BatchNorm, which normalises the clean and the attacked batch separately. One more forward pass per step, clean
     and in evaluation mode, assigns the groups (``bullet_groups``). The share called robust is a running average that starts at
     0: a <- m a + (1 - m) gamma (share of the batch that is classified correctly under attack).
 
     The authors published no code. Numbers and order are those of the implementation in AttackRider (IJCAI 2025), whose 10
-    steps of 2/255 and 2 of 6/255 are a stride of 3. That share is read from the training step's own logits, for which
-    AttackRider spends another forward pass.
+    steps of 2/255 and 2 of 6/255 are a stride of 3. The share of correct predictions under attack comes from the training
+    step's own logits, while AttackRider makes another forward pass for it.
     """
 
     robust_steps: NonNegativeInt = 2

@@ -305,7 +305,8 @@ def in_training_mode(training: str) -> bool:
 
 def data_of(data: str, training: str) -> dict[str, Any]:
     """Augmentation and held-out share (code). CRAIG and GRAD-MATCH do not use the held-out examples; their share is 10 % for SVHN
-    and PAT on CIFAR-10, 5 % for ImageNet-12."""
+    and PAT on CIFAR-10, 5 % for ImageNet-12.
+    """
     if data == "imagenet12":
         return {"augment": IMAGENET_AUGMENT, "validation": 0.05}
     if training == "pat":

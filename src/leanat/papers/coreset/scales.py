@@ -11,7 +11,7 @@ from leanat.experiments.spec import merge, part
 
 PERCEPTUAL = ("pat", "pat_craig", "pat_gradmatch")
 FROM_DIGITS = "its near-copies, tail and wrong labels are made from the digits of the demo"
-BY_RATIO = ("table1", "table2", "figure2", "figure3", "variants", "gradient_error", "sweeps")  # with the same factor
+BY_RATIO = ("table1", "table2", "figure2", "figure3", "variants", "gradient_error", "sweeps")  # epochs by one factor
 
 
 class PaperScale(scales.Scale):
@@ -88,7 +88,7 @@ class Demo(scales.Demo):
 
 
 class Lite(scales.Lite):
-    """Table 3 runs completely. Other items have a fifth of the epochs, rounded, since not all are multiples of 5."""
+    """Table 3 runs completely. Elsewhere a fifth of the epochs, rounded: those of Fast AT and PAT are not all multiples of 5."""
 
     def epochs(self, cell: Cell) -> tuple[float, int]:
         return (1, 1) if cell["item"] in ("table3", "autopsy") else (0.2, 5)

@@ -478,7 +478,8 @@ def skip(cell: Cell) -> str | None:
 
 def trials(cell: Cell) -> int | None:
     """Our number of trials for cells for which the paper has only 1 (captions of Table 1 and Figure 3), so that claims can be
-    tested; None for other cells."""
+    tested; None for other cells.
+    """
     return 3 if cell.get("data") == "imagenet" or cell.get("method") in ("free", "qtart_free") else None
 
 
@@ -808,6 +809,6 @@ PAPER = Paper(
     skip=skip,
     choices=choices,
     trials=trials,
-    repeats=25,  # section 4.5, of a measured time; on a CPU 3
+    repeats=25,  # section 4.5: repeats of a measured time (on a CPU 3)
     scales=SCALES,
 )

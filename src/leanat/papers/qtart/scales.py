@@ -27,7 +27,8 @@ class PaperScale(scales.Scale):
 
 class Demo(scales.Demo):
     """The digits for tables, drawn shapes for figures. Trainings are so short that tau is raised; else the network would be
-    untrained at the removal."""
+    untrained at the removal.
+    """
 
     def stand_in(self, cell: Cell) -> str:
         if cell["item"] == "planted":

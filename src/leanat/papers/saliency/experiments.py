@@ -135,7 +135,8 @@ def phase1(cell: Cell, **terms: Any) -> dict[str, Any]:
 
 def phase2(cell: Cell, start: str = "phase1", schedule: str | None = None, **terms: Any) -> dict[str, Any]:
     """The second phase. ``start``: the run that it starts from; ``first_phase`` in ``terms``: the run whose f_disc is trained
-    further (equations 14, 16)."""
+    further (equations 14, 16).
+    """
     planned = SCHEDULES[schedule or cell["data"]]
     own = {"gamma": GAMMA[cell["data"]][1], "first_phase": upstream("phase1"), "sign": SIGN}
     own |= {"ks": planned["ks"], "epochs_each": planned.get("epochs_each", 15)}

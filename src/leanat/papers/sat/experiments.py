@@ -296,7 +296,8 @@ def subset_run(
     network: str | None = None,
 ) -> dict[str, Any]:
     """The method with A = the first ``share`` % of classes or examples in the ``order`` hardest, easiest or random. The first two
-    come from a ``ranking`` run."""
+    come from a ``ranking`` run.
+    """
     if order == "random":
         ordered = part("at_random", draw=draw)
     else:
@@ -573,7 +574,7 @@ ITEMS = {
         columns=[
             {"class": "A", "metric": "autoattack@A", "published": {"column": "robust accuracy on {label}"}},
             {"class": "B", "metric": "autoattack@B"},
-            {"class": "gain on B", **GAIN_ON_B, "published": None},  # printed of two classes alone
+            {"class": "gain on B", **GAIN_ON_B, "published": None},  # printed only for two classes
             *({"class": name, "metric": f"autoattack@{k}"} for k, name in enumerate(CLASS_NAMES)),
             {"class": "clean accuracy", "metric": "natural", "published": {"column": "clean accuracy"}},
         ],

@@ -25,7 +25,8 @@ GAP = 0.03  # margin around a picture, as a share of its size
 
 def images(item: Filled) -> Plot:
     """Pictures in rows and columns, a block per file. Each map is grey, from its own least to its own greatest value; a map with
-    negative values goes from purple through white (zero) to orange."""
+    negative values goes from purple through white (zero) to orange.
+    """
     files = _image_arrays(item)
     across = max(len(columns) for _, columns in files.values())
     letters = max(len(str(name)) for rows, _ in files.values() for name in rows)

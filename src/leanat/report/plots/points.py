@@ -32,7 +32,7 @@ class Point(NamedTuple):
     seeds: tuple[float, ...] = ()  # our value of each seed
     images: Interval | None = None  # interval over test examples of an accuracy with one seed
     by_seed: Mapping[int, float] = {}  # never modified
-    specs: tuple[str, ...] = ()  # the specs of our runs
+    specs: tuple[str, ...] = ()  # the digests of our runs' specs
 
 
 class SeriesStyle(NamedTuple):

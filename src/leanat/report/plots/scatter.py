@@ -137,7 +137,8 @@ def _series(axis: Axes, pairs: Sequence[Pair], look: points.SeriesStyle, join: b
 
 def annotate(figure: Figure, labels: Sequence[tuple[Axes, tuple[float, float], str]]) -> None:
     """Writes each label near its point, without covering other labels or markers; a thin line leads to labels that are further
-    away."""
+    away.
+    """
     renderer, point = figure.canvas.get_renderer(), figure.dpi / 72  # pixels
     halo = [withStroke(linewidth=1.5, foreground="white")]
     for axis in dict.fromkeys(axis for axis, *_ in labels):
