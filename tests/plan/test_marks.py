@@ -127,10 +127,23 @@ OPEN = {
         "normalisation in DIHCL": "table1 figure2 figure3",
         "episodes of DIHCL": "table1 figure2 figure3",
         "which may be the loading alone": "table3",
+        "has no Nesterov momentum": "table3 figure3 figure4 figure5 overfitting",
+        "first mini-batch of the epoch": "overfitting",
+        "shears them by bicubic": "table1 figure2 figure3",
+        "on which no claim could be tested": "table1 figure3 figure4 figure5",  # not where times are measured
         "from the first epoch on": "table1 table2 table3 figure1 figure2 figure3 figure4 figure5 "
         "overfitting decomposition planted",
     },
-    "saliency": {"j* of equations 5 to 7": "alignment bound"},
+    "saliency": {
+        "j* of equations 5 to 7": "alignment bound",
+        "adds noise from -8/255 to 8/255": "table1 table2 table3 table4 table5 table6 table7 table8 table9 figure2 figure3 "
+        "figure4 figure5 figure6 pgd_steps time phase1 single_k alignment bound weights localisation teachers perturbations "
+        "batchnorm autopsy",
+        "cw.attack.pgd.steps = 30: not in the paper; as in FAT's code": "table1",
+        "takes those of the attacked batch": "table1 table2 table3 table4 table5 table6 table7 table8 table9 figure2 figure3 "
+        "figure4 figure5 figure6 pgd_steps phase1 single_k alignment bound weights localisation teachers perturbations "
+        "batchnorm autopsy tinyimagenet",
+    },
     "sat": {
         "weights w_A and w_B in a mini-batch": "figure2 figure3 figure7 figure8 supplement autopsy trades",
         "normalisation of the trainings without AT": "figure2 figure3 figure4 figure5 figure6 figure7 figure8 supplement",

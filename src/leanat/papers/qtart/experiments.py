@@ -126,7 +126,8 @@ FOUR_TIMES = (
 )
 DIHCL_CIFAR = assumed(
     [part("crop", pad=4), "flip", part("rotation", degrees=5), part("auto_augment", fill=128), part("cutout", size=16)],
-    "the paper trains DIHCL by its authors' code, which augments CIFAR so (AutoAugment fills with grey, cutout with black)",
+    "the paper trains DIHCL by its authors' code, which augments CIFAR so (AutoAugment fills with grey, cutout with black), except "
+    "that its AutoAugment turns images to the left alone and shears them by bicubic interpolation",
 )
 DIHCL_AUGMENT = {
     "cifar10": DIHCL_CIFAR,
@@ -183,7 +184,10 @@ def hyper_of(cell: Cell) -> dict[str, Any]:
     epochs, batch, lr, weight_decay, nesterov, gamma, smoothing = HYPER[cell["data"], model]
     if "attack" in how:  # Table 8: the cyclic learning rate of [6] and [7]
         lr = part("triangle", lr_max=0.1, lr_min=0.0)
-        nesterov = assumed(True, "Table 8 prints 'Mtm. True'; read as in Tables 4 and 5")
+        nesterov = assumed(
+            True,
+            "Table 8 prints 'Mtm. True'; read as in Tables 4 and 5; the code of [6] and [7] has no Nesterov momentum",
+        )
     if method in ADVERSARIAL:
         gamma, smoothing = ADVERSARIAL[method][model]
     if cell["item"] == "table2" and method == "qtart":
@@ -371,6 +375,12 @@ def choices(cell: Cell) -> Iterator[Choice]:
             "labels by their mean distance before equation 7, which is then taken over the images of the worst ten",
             "the appendix names equation 6 and says no more",
         )
+    if method == "fgsm_rs_guarded":
+        yield (
+            "images of the early stop",
+            "the first 128 of the training set, not augmented; the network in evaluation mode",
+            "the code of [6] takes the first mini-batch of the epoch as it is augmented, in training mode",
+        )
     if item == "planted":
         yield (
             "instability",
@@ -395,7 +405,7 @@ def choices(cell: Cell) -> Iterator[Choice]:
             "the student of the last epoch",
             "its code prints the best test accuracy over all epochs, of student and teacher, which can only look better; which of these the paper has is not said",
         )
-    if data == "imagenet":
+    if data == "imagenet" and item in TRAINED:
         yield "trials", 3, "the paper has 1 (caption of Table 1), on which no claim could be tested"
     if method in ("free", "qtart_free"):
         yield (
@@ -403,6 +413,7 @@ def choices(cell: Cell) -> Iterator[Choice]:
             "of images clipped to [0, 1]",
             "the code of [7] clips the images after a step alone, so that the perturbation of the batch before may leave the range once",
         )
+    if method in ("free", "qtart_free") and item in TRAINED:
         yield "trials", 3, "the paper has 1 (caption of Figure 3), on which no claim could be tested"
     if item == "table3" and data in LARGE:
         yield (
