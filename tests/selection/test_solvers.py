@@ -27,19 +27,6 @@ def random_gradients(n, k, d, parts, dtype=torch.float64):
     return Gradients(tuple((torch.randn(n, k, dtype=dtype), feature()) for _ in range(parts)))
 
 
-def vectors_of(gradients):
-    """Every gradient as one vector, [n, dim]."""
-    columns = (
-        a if phi is None else (a[:, :, None] * F.pad(phi, (0, 1), value=1.0)[:, None, :]).flatten(1)
-        for a, phi in gradients.parts
-    )
-    return sum(columns)
-
-
-def loss_of(validation):
-    return F.cross_entropy(validation.z, validation.y)
-
-
 # --- gradients -------------------------------------------------------------------------------------------------------
 
 
@@ -47,9 +34,9 @@ def loss_of(validation):
 @pytest.mark.parametrize("parts", [1, 2])
 def test_factored_gradients_equal_the_vectors(d, parts):
     g, h = random_gradients(7, 3, d, parts), random_gradients(4, 3, d, parts)
-    rows = vectors_of(g)
+    rows = g.dense()
     assert rows.shape == (7, g.dim)
-    torch.testing.assert_close(g.dot(h), rows @ vectors_of(h).T)
+    torch.testing.assert_close(g.dot(h), rows @ h.dense().T)
     torch.testing.assert_close(g.squared_norms(), rows.square().sum(1))
     torch.testing.assert_close(g.sum(), rows.sum(0))
     weight = torch.rand(7).double()
@@ -58,7 +45,7 @@ def test_factored_gradients_equal_the_vectors(d, parts):
     torch.testing.assert_close(g.along(vector), rows @ vector)
     batches = torch.randperm(7).split(3)
     torch.testing.assert_close(g.means(batches), torch.stack([rows[b].mean(0) for b in batches]))
-    torch.testing.assert_close(vectors_of(g[2:5]), rows[2:5])
+    torch.testing.assert_close(g[2:5].dense(), rows[2:5])
 
 
 def test_gradients_are_autograds():
@@ -69,7 +56,7 @@ def test_gradients_are_autograds():
     losses = F.cross_entropy(z, y, reduction="none")
     losses = losses + 6 * F.kl_div(z_adv.log_softmax(1), z.softmax(1), reduction="none").sum(1)
     a, a_adv = torch.autograd.grad(losses.sum(), (z, z_adv), retain_graph=True)
-    g = vectors_of(Gradients(((a, phi), (a_adv, phi_adv))))
+    g = Gradients(((a, phi), (a_adv, phi_adv))).dense()
     for i in range(6):
         weight, bias = torch.autograd.grad(losses[i], (last.weight, last.bias), retain_graph=True)
         torch.testing.assert_close(g[i], torch.cat([weight, bias[:, None]], 1).flatten())
@@ -92,7 +79,7 @@ def test_parts_that_do_not_fit(parts):
 
 
 def test_half_precision_is_raised():
-    assert vectors_of(Gradients.of(torch.ones(2, 2, dtype=torch.bfloat16))).dtype == torch.float32
+    assert Gradients.of(torch.ones(2, 2, dtype=torch.bfloat16)).dense().dtype == torch.float32
 
 
 # --- facility location -----------------------------------------------------------------------------------------------
@@ -198,7 +185,7 @@ def test_equal_gradients_tie(d, dense_bytes):
 
 def test_facility_location_on_factored_gradients():
     g = random_gradients(60, 4, 6, parts=2, dtype=torch.float32)
-    dense = facility_location(vectors_of(g), 20)
+    dense = facility_location(g.dense(), 20)
     for choice in (facility_location(g, 20), facility_location(g, 20, dense_bytes=0)):
         assert choice[0].tolist() == dense[0].tolist()
         assert choice[1].tolist() == dense[1].tolist()
@@ -421,7 +408,7 @@ def test_ridge_shares_weight_between_duplicates():
 
 def test_factored_atoms():
     g = random_gradients(40, 3, 6, parts=2)
-    dense = matching_pursuit(vectors_of(g), g.sum(), 15)
+    dense = matching_pursuit(g.dense(), g.sum(), 15)
     for gram_bytes in (0, 1 << 30):
         index, weight, residual = matching_pursuit(g, g.sum(), 15, gram_bytes=gram_bytes)
         assert index.tolist() == dense.index.tolist()
@@ -521,7 +508,7 @@ def test_gradient_of_the_validation_loss_is_autograds():
     loss = F.cross_entropy(layer(validation.phi), validation.y)
     weight, bias = torch.autograd.grad(loss, (layer.weight, layer.bias))
     torch.testing.assert_close(validation.gradient(), torch.cat([weight, bias[:, None]], 1).flatten())
-    torch.testing.assert_close(loss_of(validation), loss.detach())
+    torch.testing.assert_close(validation.loss(), loss.detach())
 
 
 @pytest.mark.parametrize("features", [True, False])
@@ -545,7 +532,7 @@ def test_taylor_gain_is_the_first_order_change_of_the_loss(features):
     for i in range(5):
         errors = []
         for eta in (1e-3, 1e-4):
-            change = loss_of(validation) - loss_of(validation.after(eta * g[i : i + 1].sum()))
+            change = validation.loss() - validation.after(eta * g[i : i + 1].sum()).loss()
             errors.append(abs(float(change - eta * slope[i])))
         assert errors[1] < errors[0] / 50 or errors[1] < 1e-13  # the rest is of second order: a hundredth
 
@@ -554,10 +541,10 @@ def taylor_by_hand(g, validation, eta, sizes):
     """Recomputes everything from the layer's total movement each round."""
     start, total, chosen = validation, torch.zeros(g.dim).double(), []
     for size in sizes:
-        gain = vectors_of(g) @ start.after(eta * total).gradient()
+        gain = g.dense() @ start.after(eta * total).gradient()
         rest = [i for i in sorted(range(len(g)), key=lambda i: (-float(gain[i]), i)) if i not in chosen]
         chosen += rest[:size]
-        total = vectors_of(g)[chosen].sum(0)
+        total = g.dense()[chosen].sum(0)
     return chosen
 
 
@@ -572,7 +559,7 @@ def test_rounds(rounds, budget, sizes, features):
     index, weight = taylor_greedy(g, validation, budget, 0.05, rounds)
     assert index.tolist() == taylor_by_hand(g, validation, 0.05, sizes)
     assert weight.tolist() == [1.0] * budget
-    batches = taylor_greedy(vectors_of(g), validation, budget, 0.05, rounds)  # vectors, as batch means are
+    batches = taylor_greedy(g.dense(), validation, budget, 0.05, rounds)  # vectors, as batch means are
     assert batches[0].tolist() == index.tolist()
 
 
@@ -718,7 +705,7 @@ def test_per_batch_covers_exactly(n, size, budget):
     def solver(atoms, k):
         assert atoms.shape == (len(batches), g.dim)
         for atom, batch in zip(atoms, batches, strict=True):
-            torch.testing.assert_close(atom, vectors_of(g)[batch].mean(0))
+            torch.testing.assert_close(atom, g.dense()[batch].mean(0))
         assert k == batch_budget(n, size, budget)
         last = torch.arange(len(atoms)).flip(0)[:k]
         return last, last + 1.0

@@ -105,6 +105,16 @@ class Gradients:
             total += bias if phi is None else torch.cat([a.T @ phi, bias[:, None]], 1).flatten()
         return total
 
+    def dense(self) -> Tensor:
+        """Every gradient as a vector, [n, dim]; for few of them, or small ones."""
+        total = torch.zeros(len(self), self.dim, dtype=self.parts[0][0].dtype, device=self.device)
+        for a, phi in self.parts:
+            if phi is None:
+                total += a
+            else:
+                total += (a[:, :, None] * torch.nn.functional.pad(phi, (0, 1), value=1.0)[:, None, :]).flatten(1)
+        return total
+
     def means(self, batches: Iterable[Tensor]) -> Tensor:
         """The mean gradient of each batch of examples, [batches, dim]: the atoms of a batch-wise selection."""
         means = [(chosen := self[batch]).sum() / len(chosen) for batch in batches]

@@ -22,8 +22,12 @@ class Validation(NamedTuple):
     phi: Tensor | None
     y: Tensor
 
+    def loss(self) -> Tensor:
+        """Mean negative log-likelihood."""
+        return F.cross_entropy(self.z, self.y)
+
     def gradient(self) -> Tensor:
-        """Of the mean cross-entropy, with respect to the last layer: one vector [K(D+1)], or [K] without features."""
+        """The gradient of that loss with respect to the last layer, as one vector [K(D+1)] (or [K] without features)."""
         error = (self.z.softmax(1) - F.one_hot(self.y, self.z.shape[1])) / len(self.z)
         return Gradients(((error, self.phi),)).sum()
 
