@@ -8,13 +8,15 @@ import figure_items as made
 import numpy as np
 import pytest
 from figure_items import PRINTED, SEEDS, draw, drawn, grid_item, write_figure
+from matplotlib.container import ErrorbarContainer
 from matplotlib.text import Text
 from scipy.stats import rankdata, t
 
 from leanat.plan import structure
 from leanat.plan.item import Cell, Column, Filled, Item, Row, StandIn, from_json
-from leanat.report import item_csv, items, summary
+from leanat.report import item_csv, items, plots, summary
 from leanat.report.pictures import pictured
+from leanat.report.plots import page
 from leanat.report.plots.points import Point, looks, made_on, title
 
 
@@ -169,6 +171,23 @@ def test_panels_of_one_metric_share_no_axis_that_flattens_them_all():
 def test_the_legend_has_no_series_without_a_number():
     item = grid_item([[[1], [2], [3]], [[], [], []]], {"plot": "lines", "x": "step"})
     assert [text.get_text() for text in draw(item).legends[0].get_texts()] == ["a"]
+
+
+@pytest.mark.parametrize(("plot", "made_item"), [("bars", made.sat_bars), ("lines", made.radius_lines)])
+def test_whiskers_of_replicated_values_have_caps_where_they_are_over_seeds(plot, made_item):
+    """Beside intervals over seeds stood those of one seed, over its test images alone, and nothing told which."""
+    item = made_item()
+    for row, n in zip(item["cells"], (3, 1), strict=False):
+        for one in row:
+            one |= {"values": [], "n": 0, "missing": "not run", "replicated": made.REAL | {"n": n, "scale": "cpu"}}
+    item["cells"], item["rows"] = item["cells"][:2], item["rows"][:2]
+    filled = from_json(Filled, item)
+    drawn = plots.drawn(filled)
+    errorbars = [box for axis in drawn.figure.axes for box in axis.containers if isinstance(box, ErrorbarContainer)]
+    caps = [len(box.lines[1]) for box in errorbars]
+    assert sorted(caps) == [0] * len(item["columns"]) + [2] * len(item["columns"])
+    said = {note["head"]: note["body"] for note in page.foot(filled, drawn.read)}["Replicated."]
+    assert "n = 1 to 3, intervals of n = 1 (without caps) over test images alone" in said
 
 
 def test_replicated_values_alone_have_no_bars_in_the_legend():

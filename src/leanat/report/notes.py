@@ -227,9 +227,10 @@ def _origins(cells: Iterable[Replicated], usual: int | None) -> list[str]:
         metrics = {one.partition("@")[0] for cell in own for one in re.split(r"[+-]", cell.metric)}
         attacked = SCALES[name].attacked if name in SCALES and metrics - UNATTACKED else ""
         ensemble = SCALES[name].ensemble if name in SCALES and any(m.startswith("auto") for m in metrics) else ""
-        alone = "intervals of n = 1 over test images alone" * any(c.n == 1 and c.low is not None for c in own)
-        ns = {cell.n for cell in own}
-        seeds = f"n = {_span([*ns])}" if usual is None or len(ns) == 1 else f"n = {usual} unless shown"
+        ns, drawn = {cell.n for cell in own}, usual is None
+        alone = "intervals of n = 1" + " (without caps)" * (drawn and len(ns) > 1) + " over test images alone"
+        alone *= any(c.n == 1 and c.low is not None for c in own)
+        seeds = f"n = {_span([*ns])}" if drawn or len(ns) == 1 else f"n = {usual} unless shown"
         origins.append(", ".join(filter(None, (scale, seeds, alone, images, attacked, ensemble, device))))
     return origins
 

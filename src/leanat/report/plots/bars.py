@@ -98,8 +98,9 @@ def _series(axis: Axes, points_at: Mapping[float, points.Point], wide: float, lo
         if point.paper is not None:
             axis.plot([at], [point.paper], marker="o", ls="", **ring)
         if point.real:
-            real = {**page.REAL, "color": look.colour, "path_effects": [withStroke(linewidth=3, foreground="white")]}
-            axis.errorbar([at], [point.real.mean], yerr=points.spread([point.real]), ls="", **real)
+            real = {"color": look.colour, "path_effects": [withStroke(linewidth=3, foreground="white")]}
+            whiskers = points.spread([point.real])
+            axis.errorbar([at], [point.real.mean], yerr=whiskers, ls="", **real, **page.real_marks(point.real))
         if point.missing and point.paper is None and not point.real:
             axis.text(at, 0, "–", ha="center", va="bottom", color=style.GREY, fontsize=9)
 
@@ -224,7 +225,7 @@ def _bars_beside(
             at, point = r + (k - (len(drawn) - 1) / 2) * wide, row[k]
             if of(point):
                 axis.barh([at], [of(point).mean], wide, color=look.colour, hatch=look.hatch, ec="white", lw=0.4)
-                bar = {"fmt": "none", "ecolor": "#333333", "capsize": 1.2, "elinewidth": 0.8}
+                bar = {"fmt": "none", "ecolor": "#333333", "capsize": 1.2 * (of(point).n > 1), "elinewidth": 0.8}
                 axis.errorbar([of(point).mean], [at], xerr=points.spread([of(point)]), **bar)
             if point.paper is not None and rings:
                 ring = {**page.PAPER, "mec": "black", "mew": 0.9, "ms": 4}

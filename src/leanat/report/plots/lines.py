@@ -103,12 +103,9 @@ def _line(axis: Axes, own: Sequence[points.Point], x: str, label: str, look: poi
     if paper:
         ring = {**page.PAPER, "marker": look.marker, "mec": look.colour}
         axis.plot(*zip(*paper, strict=True), color=look.colour, lw=0.6, ls=look.dash, alpha=0.75, **ring)
-    real = [(at, p.real) for at, p in by_x if p.real]
-    if real:
-        means = [e.mean for _, e in real]
-        axis.errorbar(
-            [a for a, _ in real], means, yerr=points.spread([e for _, e in real]), ls="", color=look.colour, **page.REAL
-        )
+    for at, real in ((at, p.real) for at, p in by_x if p.real):
+        whiskers = points.spread([real])
+        axis.errorbar([at], [real.mean], yerr=whiskers, ls="", color=look.colour, **page.real_marks(real))
 
 
 def _level(axis: Axes, own: Sequence[points.Point], label: str, look: points.SeriesStyle) -> None:

@@ -20,6 +20,7 @@ from leanat.report.notes import SUBSETS, notes, over_subsets, scale_note, trials
 from leanat.report.overview import plain
 from leanat.report.plots.missing import missing, missing_along, own_rows
 from leanat.report.plots.points import Key, Point, SeriesStyle, made_on, name, split
+from leanat.report.statistics import Interval
 
 LETTER = 0.085  # inches per letter of a panel's title
 TITLE = 0.17  # inches per additional line of a panel's title
@@ -242,6 +243,11 @@ def paper_handle(item: Filled, item_points: Sequence[Point]) -> list[Line2D]:
     label = f"paper, {data.pop()}" if len(data) == 1 else "paper"
     label += "" if item.scale == "paper" else " (not at this scale)"
     return [Line2D([], [], ls="", marker="o", mec=style.GREY, label=label, **PAPER)] if paper_points else []
+
+
+def real_marks(real: Interval) -> dict[str, Any]:
+    """The look of a replicated value, whose whiskers have caps where they are over seeds."""
+    return REAL | {"capsize": REAL["capsize"] * (real.n > 1)}
 
 
 def real_handle(item_points: Sequence[Point]) -> list[Line2D]:

@@ -128,11 +128,9 @@ def _series(axis: Axes, pairs: Sequence[Pair], look: points.SeriesStyle, join: b
     if paper:
         ring = {**page.PAPER, "marker": look.marker, "mec": look.colour}
         axis.plot(*zip(*paper, strict=True), color=look.colour, lw=0.6, ls=look.dash if join else "", **ring)
-    real = [(pair.x.real, pair.y.real) for pair in pairs if pair.x.real and pair.y.real]
-    if real:
-        xs, ys = (list(side) for side in zip(*real, strict=True))
-        bars = {"xerr": points.spread(xs), "yerr": points.spread(ys), "color": look.colour, "ls": ""}
-        axis.errorbar([e.mean for e in xs], [e.mean for e in ys], **bars, **page.REAL)
+    for x, y in ((pair.x.real, pair.y.real) for pair in pairs if pair.x.real and pair.y.real):
+        bars = {"xerr": points.spread([x]), "yerr": points.spread([y]), "color": look.colour, "ls": ""}
+        axis.errorbar([x.mean], [y.mean], **bars, **page.real_marks(y))
 
 
 def annotate(figure: Figure, labels: Sequence[tuple[Axes, tuple[float, float], str]]) -> None:
