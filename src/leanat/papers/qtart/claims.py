@@ -289,7 +289,7 @@ CLAIMS = [
     mechanism(
         "qtart-22",
         says="APGD works where source and target share the network, and little otherwise: over sources it varies "
-        "more than every other attack",
+        "more than every other attack (read as: in most cases)",
         source="section 4.4.2",
         cases=[attacks(net, method) for net in NETWORKS for method in ["[6]", "[7]", "Q-TART + [6]", "Q-TART + [7]"]],
         effect=apgd_above_others,

@@ -145,7 +145,7 @@ CLAIMS = [
     ),
     ordering(
         "saliency-12",
-        says="the second phase started from adversarial training, not from the own first phase, is much worse",
+        says="the second phase started from adversarial training, not from the own first phase, is much worse (read as: worse)",
         source="section 6, Table 8",
         cases=[
             case("table8", column, own="P1:OUR ⟹ P2:OUR", at="P1:AT ⟹ P2:OUR") for column in ["Nat.", "FGSM", "PGD-20"]
