@@ -130,6 +130,7 @@ OPEN = {
         "has no Nesterov momentum": "table3 figure3 figure4 figure5 overfitting",
         "first mini-batch of the epoch": "overfitting",
         "shears them by bicubic": "table1 figure2 figure3",
+        "pooling comes before the next BatchNorm": "table2 planted",
         "on which no claim could be tested": "table1 figure3 figure4 figure5",  # not where times are measured
         "from the first epoch on": "table1 table2 table3 figure1 figure2 figure3 figure4 figure5 "
         "overfitting decomposition planted",

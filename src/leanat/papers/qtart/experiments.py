@@ -323,6 +323,11 @@ DEVIATIONS = {  # the same as in ``leanat.data.facts``
     "mini-imagenet": IMAGENETS,
     "imagenet": IMAGENETS,
 }
+DENSENET_TRANSITIONS = (
+    "features of DenseNet's transitions",
+    "after ReLU alone: pooling comes before the next BatchNorm",
+    "not in the paper; they count in the windows over several layers",
+)
 
 
 def choices(cell: Cell) -> Iterator[Choice]:
@@ -343,6 +348,8 @@ def choices(cell: Cell) -> Iterator[Choice]:
             "after BatchNorm and ReLU, in a residual block before the addition, shortcuts left out; evaluation mode, images not augmented, one draw of the noise per image",
             "equations 1 and 5 have neither BatchNorm nor shortcuts, and in which mode and on which views the paper's were taken is not said",
         )
+        if item == "table2" and cell.get("model") == "densenet":
+            yield DENSENET_TRANSITIONS
         yield (
             "extremes of equation 7",
             "of each filter by itself",
@@ -382,6 +389,7 @@ def choices(cell: Cell) -> Iterator[Choice]:
             "the code of [6] takes the first mini-batch of the epoch as it is augmented, in training mode",
         )
     if item == "planted":
+        yield DENSENET_TRANSITIONS
         yield (
             "instability",
             "as in Q-TART's other items",
