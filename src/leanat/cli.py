@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _print(text: str) -> None:
-    """Prints to standard output, which an error names, as one of a log line does."""
+    """Prints to standard output. If that fails, such as on a full disk, the OSError names standard output, as with a log line."""
     try:
         print(text, flush=True)
     except OSError as error:

@@ -171,7 +171,7 @@ class Run:
     epoch: int = 0  # epochs done
     subset: Subset | None = None
     memory: dict[str, Any] = field(default_factory=dict)
-    live: dict[str, Any] = field(default_factory=dict)  # of hooks, and not saved in checkpoints, such as a teacher
+    live: dict[str, Any] = field(default_factory=dict)  # objects of hooks that checkpoints leave out: a teacher
     meter: Meter | None = None  # of an epoch that is not finished
     history: list[dict[str, float]] = field(default_factory=list)
     pieces: list[dict[str, Any]] = field(default_factory=list)  # where and when it was trained, an entry per process
@@ -269,15 +269,22 @@ class Recipe:
 
 
 @contextmanager
-def in_mode(net: nn.Module, training: bool) -> Iterator[None]:
-    """Within this context the whole network is in training or evaluation mode; afterwards each module is in its earlier mode."""
+def modes_restored(net: nn.Module) -> Iterator[None]:
+    """At the end of this context each module is in its earlier mode, training or evaluation."""
     modes = [(m, m.training) for m in net.modules()]
-    net.train(training)
     try:
         yield
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+@contextmanager
+def in_mode(net: nn.Module, training: bool) -> Iterator[None]:
+    """Within this context the whole network is in training or evaluation mode; afterwards each module is in its earlier mode."""
+    with modes_restored(net):
+        net.train(training)
+        yield
 
 
 @contextmanager

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor, nn
 
 from leanat.attacks.threat import L2, Linf
-from leanat.core.nouns import Attack, Step, buffers_restored
+from leanat.core.nouns import Attack, Step, buffers_restored, modes_restored
 from leanat.evaluation.evaluate import parts_of
 from leanat.library import checks
+from leanat.selection.from_file import same
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Checked:
     attack: Attack
 
     def __call__(self, net: nn.Module, step: Step) -> Tensor:
-        with _images_alone(net):
+        with _only_images_change(net):
             x = self.attack(net, replace(step, x=step.x.clone(), y=step.y.clone()))
         if not isinstance(x, Tensor) or x.shape != step.x.shape:
             got = f"shape {list(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
@@ -46,7 +46,7 @@ def checked_attack(attack: Attack) -> Attack:
 
 
 def check_radii(attack: Attack, image: Tensor) -> None:
-    """Raises ValueError, one line, where a ball of the attack is larger than all images like ``image`` [C, H, W] in [0, 1]."""
+    """Raises ValueError, one line, if a ball of the attack contains all images in [0, 1] of the shape of ``image`` [C, H, W]."""
     for part in getattr(attack, "__dict__", {}).values():
         if isinstance(part, Linf | L2):
             most = 1.0 if isinstance(part, Linf) else math.sqrt(image.numel())
@@ -60,23 +60,20 @@ def check_radii(attack: Attack, image: Tensor) -> None:
 
 
 @contextmanager
-def _images_alone(net: nn.Module) -> Iterator[None]:
-    """Afterwards the network is in the modes of before, and in evaluation its buffers are as before; in training its
-    statistics may follow the attack.
+def _only_images_change(net: nn.Module) -> Iterator[None]:
+    """Restores the modes, the parameters and, if the network is in evaluation mode, the buffers at the end of this context.
 
-    Raises ValueError, one line, where a parameter was changed, which gets its value back.
+    In training mode the attack may update BatchNorm's statistics. Raises ValueError, one line, if a parameter was changed.
     """
-    modes = [(module, module.training) for module in net.modules()]
     before = [(name, p, p.detach().clone()) for name, p in net.named_parameters()]
+    changed: list[str] = []
     try:
-        with nullcontext() if net.training else buffers_restored(net):
+        with modes_restored(net), nullcontext() if net.training else buffers_restored(net):
             yield
     finally:
-        for module, mode in modes:
-            module.training = mode
-        changed = [name for name, p, copy in before if ((p != copy) & ~(p.isnan() & copy.isnan())).any()]
-        with torch.no_grad():
-            for _, p, copy in before if changed else ():
-                p.copy_(copy)
+        for name, p, copy in before:
+            if not same(p, copy):
+                changed.append(name)
+                p.data = copy
     if changed:
-        raise ValueError(f"the attack changes {changed[0]} of the network; an attack changes images alone")
+        raise ValueError(f"the attack changes {changed[0]} of the network; an attack changes only images")

@@ -49,7 +49,7 @@ class Cell(NamedTuple):
         return Interval(over_seeds.mean, over_seeds.mean - half, over_seeds.mean + half, 1)
 
     def summary(self, metric: str = "") -> Replicated:
-        """The cell as shown in an item, with its metric."""
+        """Returns the cell in the form in which an item shows it, with its metric."""
         by_run = tuple((self.runs[seed], self.values[seed]) for seed in sorted(self.values))
         return Replicated(*self.interval(), self.scale, self.device, self.tested, by_run, metric)
 

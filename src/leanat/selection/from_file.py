@@ -135,7 +135,7 @@ def only_choosing(run: Run, split: Split) -> Iterator[list[str]]:
         torch.set_num_threads(threads)
     after = _tensors(run, split)
     for name, (tensor, copy, trained) in before.items():
-        if after.get(name) is not tensor or tensor.requires_grad != trained or not _same(tensor, copy):
+        if after.get(name) is not tensor or tensor.requires_grad != trained or not same(tensor, copy):
             changed.append(name)
     if _hooks(run.net) != hooks or len(after) != len(before):
         changed.append("modules or hooks of the network")
@@ -156,7 +156,7 @@ def _hooks(net: torch.nn.Module) -> list[int]:
     return [len(getattr(module, kind)) for module in net.modules() for kind in kinds]
 
 
-def _same(tensor: Tensor, copy: Tensor) -> bool:
+def same(tensor: Tensor, copy: Tensor) -> bool:
     """Whether two tensors are equal, where NaN counts as equal to NaN."""
     if (tensor.dtype, tensor.device, tensor.shape) != (copy.dtype, copy.device, copy.shape):
         return False
