@@ -54,7 +54,7 @@ def _of_cell(whole: Grid, config: Paper, item: ItemSpec, facts: Mapping[str, Any
     yield from whole.run(facts, 0, facts.get("settings")).assumed
     for method in filter(None, [*others, reference]):
         compared = whole.run({**facts, "method": method, "settings": None}, 0).assumed
-        # a time that a cell is compared with is of no training of the item, and depends on no learning rate
+        # a training of which only the time is compared is not shown, and its learning rate does not change its time
         yield from (mark for mark in compared if metric not in TIMED or not mark[0].startswith("recipe.lr"))
     yield from assumptions({"seeds": config.trials(facts)})
     facts = {**facts, "metric": metric, "suite": suite}
