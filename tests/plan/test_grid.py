@@ -37,6 +37,22 @@ def test_ids_are_readable_unique_and_those_of_their_specs(grids):
             assert seen.setdefault(name, canonical(run.spec)) == canonical(run.spec)
 
 
+def test_only_runs_that_a_correction_reaches_have_another_code(grids):
+    """Version 4 corrects selections at adversarial examples of an attack in training mode; all others keep what is computed."""
+    coresets = {"fat_craig", "fat_gradmatch", "linf_craig", "linf_gradmatch", "l2_gradmatch", "few_craig"}
+    older = {"fat", "fat_random", "linf", "trades_gradmatch", "linf_gradmatch_train_mode", "linf_gradmatch_clean"}
+    seen = set()
+    for grid in grids.values():
+        for name, run in grid.runs.items():
+            method = re.sub(r"-s\d+-\w+$", "", name).rpartition("-")[2]
+            seen.add(method)
+            assert run.spec["code"] == 4 or method not in coresets
+            assert run.spec["code"] == 3 or method not in older
+    assert seen >= coresets | older
+    elsewhere = [item for name, item in grids["demo"].items.items() if not name.startswith("coreset/")]
+    assert {grids["demo"].runs[run].spec["code"] for item in elsewhere for run in item.runs} == {3}
+
+
 def test_the_same_configuration_gives_the_same_ids_in_another_process(grids):
     code = (
         "import sys, pathlib; from leanat.plan import structure; "

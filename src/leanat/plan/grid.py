@@ -23,7 +23,9 @@ from leanat.experiments.scales import Scale
 from leanat.experiments.spec import PARTS, Upstream, assumptions, merge, nodes, plain, with_field
 from leanat.plan.item import Item, Timed
 
-CODE = 3  # the version of the training code; raised by hand when the same spec gives another result
+CODE = 3  # the version of the training code; raised by hand when the same spec gives another result (``code``)
+# selectors that may read gradients or scores at adversarial examples
+AT_ADVERSARIAL = {"craig", "grad_match", "glister", "el2n", "margin", "moderate", "from_file"}
 # The facts on which no spec depends: how a row or a column is shown, and where the paper prints it.
 SHOWN = {
     "label", "group", "unit", "digits", "better", "published", "ours", "missing", "settings", "best", "draws", "difference",
@@ -40,6 +42,19 @@ def canonical(value: Any) -> str:
 
 def digest(value: Any) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:8]
+
+
+def code(spec: Mapping[str, Any]) -> int:
+    """The version of the training code in which this spec last got another result; a part of its run's id.
+
+    4   Selections read BatchNorm's averages as the training left them. Before, their attack in training mode had moved these.
+    """
+    chosen_by = {where.rpartition(".")[2]: value for where, value in nodes(spec["method"].get("selector"))}
+    reads = (
+        chosen_by.keys() & AT_ADVERSARIAL and chosen_by.get("adversarial", True) and not chosen_by.get("training_mode")
+    )
+    modes = [value for where, value in nodes(spec["method"].get("attack")) if where.endswith(".training_mode")]
+    return 4 if reads and any(modes) else CODE
 
 
 @dataclass(frozen=True)
@@ -140,7 +155,8 @@ class Grid:
     ) -> RunSpec:
         needs: list[RunSpec] = []
         spec = self._upstream(spec, facts, seed, needs)
-        bare = {"code": CODE, "seed": seed} | plain(spec)
+        bare = plain(spec)
+        bare = {"code": code(bare), "seed": seed} | bare
         name = "-".join(re.sub(r"[^a-z0-9]+", "_", v.lower()) for v in (stand_in, model, facts["method"]))
         own = [*assumptions(spec), *self.papers[facts["paper"]].choices(facts)]
         assumed = (*own, *(mark for other in needs for mark in other.assumed))

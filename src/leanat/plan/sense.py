@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from leanat.experiments.spec import named_part, nodes
-from leanat.plan.grid import CODE, Grid
+from leanat.plan.grid import Grid, code
 
 
 def spec_problems(spec: Mapping[str, Any], dataset: Mapping[str, Any] | None) -> list[str]:
@@ -19,10 +19,8 @@ def spec_problems(spec: Mapping[str, Any], dataset: Mapping[str, Any] | None) ->
     ``dataset``: its numbers of images and so on from ``config/datasets.yaml``; None leaves out the checks that depend on them.
     """
     problems, epochs, name = [], spec["recipe"]["epochs"], spec["data"]["name"]
-    if spec.get("code") != CODE:
-        problems.append(
-            f"spec.code: {spec.get('code')}; allowed: {CODE}, the meaning that training has in this version"
-        )
+    if spec.get("code") != (now := code(spec)):
+        problems.append(f"spec.code: {spec.get('code')}; allowed: {now}, the meaning that training has in this version")
     if isinstance(epochs, int):
         late = [n for n in spec.get("snapshots") or () if isinstance(n, int) and not 1 <= n <= epochs]
         problems += [f"spec.snapshots: {n}; allowed: 1 to recipe.epochs, which is {epochs}" for n in late]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from leanat.attacks.pgd import Clean
 from leanat.core.compiler import eager
 from leanat.core.loop import make_step
-from leanat.core.nouns import Attack, Data, Objective, Run, buffers_restored, eval_without_param_grad, in_mode
+from leanat.core.nouns import Attack, Data, Objective, Run, Step, buffers_restored, eval_without_param_grad, in_mode
 from leanat.selection.basic import everyone, unweighted
 from leanat.selection.outer_products import Gradients
 
@@ -35,20 +35,19 @@ def at_last_layer(
     This is one pass over the set in ``random_order``, on the views and with the noise of this epoch's training. The attack runs
     without the method's budget. The logits are those of evaluation mode, or of training mode as in the authors' code.
 
-    Afterwards the network is unchanged, including its BatchNorm statistics. During the pass, however, an attack in training
-    mode updates these from batch to batch, and logits of evaluation mode are normalised by the updated ones. (Normalising by
-    those of the training would be more correct, but the committed results were computed like this.) Memory: N (K + D) numbers
-    per LastLayer. Raises ValueError where they are not finite.
+    The network is unchanged afterwards, including its BatchNorm statistics. An attack in training mode updates these; they are
+    put back after each batch, so that logits of evaluation mode are normalised by those of the training. Memory: N (K + D)
+    numbers per LastLayer. Raises ValueError where they are not finite.
     """
     net, all_of_it = run.net, unweighted(everyone(data))
     order, layers = random_order(run, data), []
     lost = torch.zeros((), dtype=torch.int64, device=run.device)
     data.prefetch(order, run.epoch, view)
-    with buffers_restored(net), run.autocast():
+    with run.autocast():
         for batch in order.split(run.recipe.batch):
             step = make_step(run, data, all_of_it, batch, view)
             for number, attack in enumerate(attacks):
-                x = attack(net, step)
+                x = held_constant(attack, net, step)
                 with buffers_restored(net), eval_without_param_grad(net, training_mode), torch.no_grad():
                     z, phi = _forward(net, x)
                     lost += (~torch.cat([z, phi], 1).isfinite().all(1)).sum()
@@ -60,6 +59,12 @@ def at_last_layer(
     if lost:
         raise ValueError(f"the network's logits or features are not finite for {int(lost)} of {len(data)} images")
     return layers
+
+
+def held_constant(attack: Attack, net: nn.Module, step: Step) -> Tensor:
+    """Adversarial examples, [B, C, H, W], from an attack that leaves no trace in the network, even in training mode."""
+    with buffers_restored(net):
+        return attack(net, step)
 
 
 def random_order(run: Run, data: Data) -> Tensor:
@@ -154,7 +159,7 @@ class AllLayers:
             step = make_step(self.run, self.data, whole, batch)
             with buffers_restored(net):
                 with self.run.autocast():
-                    step.x_adv = attack(net, step)
+                    step.x_adv = held_constant(attack, net, step)
                     with in_mode(net, self.training_mode):
                         loss = self.run.method.objective(net, step).float().mean()
                 per_parameter = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)

@@ -468,10 +468,8 @@ def choices(cell: Cell) -> Iterator[Choice]:
     if selects and how.get("adversarial", True) and not how.get("training_mode") and in_training_mode(training):
         yield (
             "BatchNorm's averages while a selection takes gradients",
-            "as its own attack on the batch has moved those of the training"
-            if how.get("all_layers")
-            else "as its own attacks have moved them, from batch to batch",
-            "not in the paper; the attack runs in training mode (code), which moves them, and the code's gradients, in training mode, use none. Averages as the training left them would be meant; with them two of CRAIG's ten batches are others on the digits, and none of GRAD-MATCH's. Kept, since every number here was computed so",
+            "those of the training",
+            "not in the paper; the attack runs in training mode (code) and moves them, so they are put back after each batch; the code's gradients, in training mode, use none. The runs in replicated/ are older: there they stayed moved, by which two of CRAIG's ten batches are others on the digits, and none of GRAD-MATCH's",
         )
     if training == "l2":
         yield (

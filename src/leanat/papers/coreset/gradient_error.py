@@ -24,13 +24,12 @@ from leanat.core.nouns import (
     Split,
     Step,
     Subset,
-    buffers_restored,
     in_mode,
 )
 from leanat.evaluation.evaluate import fitting
 from leanat.evaluation.measured import Measured
 from leanat.selection.basic import Everything, Random, everyone, unweighted
-from leanat.selection.last_layer import gradients, of_every_example
+from leanat.selection.last_layer import gradients, held_constant, of_every_example
 from leanat.training.schedules import Constant
 
 BATCH = 500
@@ -103,9 +102,8 @@ class PrecomputedAttack:
 def attacked(run: Run, data: Data) -> Tensor:
     """The adversarial examples of the run's attack for all examples, [N, C, H, W]."""
     attack, everything = of_every_example(run.method.attack), unweighted(everyone(data))
-    with buffers_restored(run.net):  # those of BatchNorm, which attacks in training mode update
-        x_adv = [attack(run.net, make_step(run, data, everything, i)) for i in everything.index.split(run.recipe.batch)]
-    return torch.cat(x_adv)
+    batches = everything.index.split(run.recipe.batch)
+    return torch.cat([held_constant(attack, run.net, make_step(run, data, everything, batch)) for batch in batches])
 
 
 def of_all_layers(run: Run, data: Data, subset: Subset) -> Tensor:
