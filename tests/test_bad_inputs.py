@@ -144,6 +144,7 @@ CONFIGURATIONS = [
     (CONFIG, "change: {}", "change: {mine: {half: {recipe.batch: 1000000}}}", "spec.recipe.batch: 1000000; allowed: up to 600"),
     (CONFIG, "change: {}", "change: {mine: {half: {data.augment: [{crop: {pad: 8}}]}}}", "crop.pad: 8; allowed: below 8"),
     (CONFIG, "change: {}", "change: {mine: {half: {data.augment: [{cutout: {size: 9}}]}}}", "cutout.size: 9; allowed: up"),
+    (CONFIG, "change: {}", "change: {mine: {half: {data.augment: [flip, flip]}}}", "flip is given 2 times; allowed: once"),
     (CONFIG, "change: {}", "change: {mine: {half: {recipe.batch: many}}}", "spec.recipe: batch 'many'; allowed: a whole number"),
 ]  # fmt: skip
 

@@ -425,6 +425,19 @@ def test_a_difference_is_paired_by_seed(results):
     assert items._value(LINE, LINE, cell, sources).values == pytest.approx([20, 0])
 
 
+def test_a_share_of_nothing_leaves_the_cell_without_a_number(results):
+    """Not the mean of the other seeds alone."""
+    cell = Cell(("a0", "a1"), metric="clean", against=Reference(("b0", "b1")))
+    sources = items.Sources(BARE, results, CONFIG.parent / "published", results)
+    assert items._value(LINE, LINE, cell, sources).values == pytest.approx([100 * (0.7 - 0.9) / 0.7, 0])
+    path = results / "runs" / "b0" / "metrics.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"clean": {"accuracy": 0.0}}))
+    sources = items.Sources(BARE, results, CONFIG.parent / "published", results)
+    value = items._value(LINE, LINE, cell, sources)
+    assert (value.values, value.runs) == ((), ())
+    assert "no share" in value.missing
+
+
 def test_table_2_and_the_decomposition_ask_for_what_they_say():
     whole, demo = (grid_of(s) for s in ("paper", "demo"))
     item = whole.items["qtart/table2"]

@@ -231,6 +231,16 @@ def test_another_folder_is_not_replaced(grid, results, tmp_path):
         build.write(grid, tmp_path / "empty", ROOT, results / "figures", tmp_path / "out")
 
 
+def test_what_a_site_is_published_by_stays(grid, results, tmp_path):
+    for name in (".git/HEAD", "CNAME", "assets/site.css", "items/old.html", "old.html"):
+        (tmp_path / "site" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "site" / name).write_text("mine")
+    build.write(grid, results / "results", ROOT, results / "figures", tmp_path / "site")
+    assert (tmp_path / "site" / ".git" / "HEAD").read_text() == (tmp_path / "site" / "CNAME").read_text() == "mine"
+    assert (tmp_path / "site" / "assets" / "site.css").read_text() != "mine"
+    assert not list((tmp_path / "site").rglob("old.html"))
+
+
 def test_a_link_to_the_folder_of_the_site_stays(results, grid, tmp_path):
     (tmp_path / "public").mkdir()
     (tmp_path / "site").symlink_to("public")

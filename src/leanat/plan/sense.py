@@ -56,7 +56,12 @@ def empty_part(share: Any, n: int, where: str) -> Iterator[str]:
 
 
 def augmentation_problems(augment: list[Any], size: int, name: str) -> Iterator[str]:
-    """Yields a line for crops whose padding is not smaller than an image, and for squares that are larger than an image."""
+    """Yields a line for crops whose padding is not smaller than an image, for squares that are larger than an image, and for
+    steps that are given twice: both would draw the same numbers, so that two flips undo each other.
+    """
+    names = [named_part(part)[0] for part in augment]
+    for kind in dict.fromkeys(name for name in names if names.count(name) > 1):
+        yield f"spec.data.augment: {kind} is given {names.count(kind)} times; allowed: once"
     for k, part in enumerate(augment):
         for kind, fields in part.items() if isinstance(part, dict) else ():
             if kind == "crop" and fields["pad"] >= size:

@@ -21,6 +21,7 @@ from leanat.report.sources import Sources
 
 log = logging.getLogger("leanat")
 
+NO_SHARE = "the number of full training is 0 with some seed: no share of it can be lost"
 COUNTED = ("removed", "printed_over_removed")  # metrics that are computed from a plan, without a measured time
 
 
@@ -111,7 +112,7 @@ def _value(row: Row, column: Column, cell: Cell, sources: Sources) -> Value:
         published=paper,
         replicated=match.summary(cell.metric) if match else None,
         values=values,
-        missing=None if values else cell.missing or "there is no such number",
+        missing=None if values else cell.missing or (NO_SHARE if cell.against else "there is no such number"),
         tested=tested(cell, sources) if values else None,
         not_finite=not_finite(cell, sources) if values and cell.runs else 0,
         runs=runs if values else (),
@@ -124,12 +125,15 @@ def by_run(cell: Cell, part: Cell | Candidate, sources: Sources) -> list[float]:
     percent.
 
     The reference is measured on the same classes: if only part of them was attacked, on those that the runs of ``part`` attacked.
+    If a reference is 0, no share of it can be lost, and there are no numbers: those of the other seeds would not be for all.
     """
     values = _values(part, cell.metric, sources)
     if not cell.against:
         return values
     pairs = list(zip(values, _values(cell.against, cell.metric, sources, part.runs), strict=True))
-    return [v - f for v, f in pairs] if cell.difference else [100 * (f - v) / f for v, f in pairs if f]
+    if cell.difference:
+        return [v - f for v, f in pairs]
+    return [100 * (f - v) / f for v, f in pairs] if all(f for _, f in pairs) else []
 
 
 def chosen(cell: Cell, sources: Sources) -> Candidate:

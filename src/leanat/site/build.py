@@ -33,8 +33,8 @@ WIDE, WIDE_BESIDE = 840, 740  # width in pixels of a figure, and of a table besi
 def write(grid: Grid, results: Path, root: Path, figures: Path, out: Path) -> str:
     """Writes a new site to ``out``, and returns a line about it. Raises ConfigError if nothing is finished yet.
 
-    ``figures``: the folder of the items' pictures. An earlier site in ``out`` is replaced; for other contents ConfigError is
-    raised.
+    ``figures``: the folder of the items' pictures. An earlier site in ``out`` is replaced, except for hidden files such as
+    ``.git`` and for ``CNAME``, by which sites are published; for other contents ConfigError is raised.
     """
     if out.is_symlink() or out.name in ("", ".."):  # keeps a link; gives "." its name
         out = out.resolve()
@@ -48,13 +48,31 @@ def write(grid: Grid, results: Path, root: Path, figures: Path, out: Path) -> st
     beside.mkdir(parents=True)
     try:
         site.write(beside)
-        shutil.rmtree(out, ignore_errors=True)
-        beside.rename(out)
+        _replace(out, beside)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     files = [path for path in out.rglob("*") if path.is_file()]
     size = sum(path.stat().st_size for path in files) / 2**20
     return f"{out / 'index.html'}: {len(site.items)} items, {len(site.runs)} runs, {len(files)} files, {size:.1f} MB"
+
+
+def _replace(out: Path, new: Path) -> None:
+    """Moves the contents of ``new`` to ``out``; ``assets``, by which a site is recognised, comes first."""
+    out.mkdir(exist_ok=True)
+    names = sorted(path.name for path in new.iterdir())
+    for name in names:
+        _remove(out / name)
+        (new / name).rename(out / name)
+    for old in out.iterdir():
+        if old.name not in {*names, "CNAME"} and not old.name.startswith("."):
+            _remove(old)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 class Site:
