@@ -1,5 +1,6 @@
 """Papers x scale -> runs and items: ids, sharing, scaling, and the papers' own numbers in the papers' config."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -9,13 +10,16 @@ from pathlib import Path
 
 import pytest
 from grids import grid_of
+from toys import Small, make_run, split, toy
 
 from leanat.core.errors import ConfigError
+from leanat.core.nouns import Selector, Split
 from leanat.experiments.scales import SCALES
 from leanat.papers.qtart.experiments import iterations_saved
-from leanat.plan import structure
-from leanat.plan.grid import canonical, digest
+from leanat.plan import components, structure
+from leanat.plan.grid import AT_ADVERSARIAL, canonical, code, digest
 from leanat.report import items, published
+from leanat.selection.forgetting import ForgettingEvents
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config"
@@ -51,6 +55,47 @@ def test_only_runs_that_a_correction_reaches_have_another_code(grids):
     assert seen >= coresets | older
     elsewhere = [item for name, item in grids["demo"].items.items() if not name.startswith("coreset/")]
     assert {grids["demo"].runs[run].spec["code"] for item in elsewhere for run in item.runs} == {3}
+
+
+def rule(name, **fields):
+    return {"every": {"period": 1, "warmup": 0, "inner": {name: {"fraction": 0.3} | fields}}}
+
+
+def attack(training_mode):
+    return {"pgd": {"threat": {"linf": {"eps": 0.1}}, "training_mode": training_mode}}
+
+
+FIRST_THEN = {"before": {"once": {"tau": 0, "inner": rule("craig")["every"]["inner"]}}}
+CODES = {
+    "attack in evaluation mode": (attack(False), rule("el2n"), 3),
+    "attack of a wrapper": ({"perceptual": {"attack": attack(True)}}, rule("craig"), 4),
+    "loss at adversarial examples": (attack(True), rule("by_loss", keep="highest"), 4),
+    "glister's own attack": (attack(False), rule("glister", validation_attack=attack(True)), 4),
+    "both attacks": (attack(True), rule("glister", validation_attack=attack(True)), 4),
+    "unattacked": (attack(True), rule("glister", adversarial=False, validation_attack=attack(True)), 3),
+    "gradients in training mode": (attack(True), rule("grad_match", training_mode=True), 3),
+    "one of two rules": (attack(True), {"every": rule("grad_match", adversarial=False)["every"] | FIRST_THEN}, 4),
+}
+
+
+@pytest.mark.parametrize("case", CODES)
+def test_a_correction_reaches_every_selection_whose_attack_is_in_training_mode(case):
+    attacked, selector, version = CODES[case]
+    assert code({"method": {"attack": attacked, "selector": selector}}) == version
+
+
+def test_every_rule_that_asks_for_adversarial_examples_is_among_those_that_a_correction_may_reach():
+    known, asking = {"fraction": 0.5, "granularity": "example", "eta": 0.1, "keep": "highest"}, set()
+    for name, kind in components.SLOTS[Selector][1].items():
+        fields = {f.name: f for f in dataclasses.fields(kind)}
+        if any(f.default is f.default_factory is dataclasses.MISSING for at, f in fields.items() if at not in known):
+            continue  # another rule is inside it, or its score is by itself
+        asked = []
+        run = make_run(Small(), attack=lambda net, step, asked=asked: asked.append(step) or step.x)
+        run.memory["forgetting"] = ForgettingEvents().start(run, split(toy()))
+        kind(**{at: known[at] for at in fields.keys() & known})(run, Split(toy(), toy(9)))
+        asking |= {name} if asked else set()
+    assert asking == AT_ADVERSARIAL - {"from_file"}
 
 
 def test_the_same_configuration_gives_the_same_ids_in_another_process(grids):

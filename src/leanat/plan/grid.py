@@ -25,7 +25,7 @@ from leanat.plan.item import Item, Timed
 
 CODE = 3  # the version of the training code; raised by hand when the same spec gives another result (``code``)
 # selectors that may read gradients or scores at adversarial examples
-AT_ADVERSARIAL = {"craig", "grad_match", "glister", "el2n", "margin", "moderate", "from_file"}
+AT_ADVERSARIAL = {"craig", "grad_match", "glister", "by_loss", "el2n", "margin", "moderate", "from_file"}
 # The facts on which no spec depends: how a row or a column is shown, and where the paper prints it.
 SHOWN = {
     "label", "group", "unit", "digits", "better", "published", "ours", "missing", "settings", "best", "draws", "difference",
@@ -49,12 +49,15 @@ def code(spec: Mapping[str, Any]) -> int:
 
     4   Selections read BatchNorm's averages as the training left them. Before, their attack in training mode had moved these.
     """
-    chosen_by = {where.rpartition(".")[2]: value for where, value in nodes(spec["method"].get("selector"))}
-    reads = (
-        chosen_by.keys() & AT_ADVERSARIAL and chosen_by.get("adversarial", True) and not chosen_by.get("training_mode")
-    )
-    modes = [value for where, value in nodes(spec["method"].get("attack")) if where.endswith(".training_mode")]
-    return 4 if reads and any(modes) else CODE
+    method = spec["method"]
+    for where, rule in nodes(method.get("selector")):
+        if where.rpartition(".")[2] not in AT_ADVERSARIAL or not isinstance(rule, dict):
+            continue
+        attacks = [method.get("attack"), rule.get("validation_attack")]
+        moves = any(value for at, value in nodes(attacks) if at.endswith(".training_mode"))
+        if moves and rule.get("adversarial", True) and not rule.get("training_mode"):
+            return 4
+    return CODE
 
 
 @dataclass(frozen=True)
