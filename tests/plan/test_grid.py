@@ -84,6 +84,16 @@ def test_a_correction_reaches_every_selection_whose_attack_is_in_training_mode(c
     assert code({"method": {"attack": attacked, "selector": selector}}) == version
 
 
+@pytest.mark.parametrize("training_mode", [False, True])
+def test_a_correction_reaches_every_extra_whose_attack_is_in_training_mode(training_mode):
+    method = {
+        "attack": attack(True),
+        "selector": "everything",
+        "extras": [{"groups": {"attack": attack(training_mode)}}],
+    }
+    assert code({"method": method}) == 3 + training_mode
+
+
 def test_every_rule_that_asks_for_adversarial_examples_is_among_those_that_a_correction_may_reach():
     known, asking = {"fraction": 0.5, "granularity": "example", "eta": 0.1, "keep": "highest"}, set()
     for name, kind in components.SLOTS[Selector][1].items():

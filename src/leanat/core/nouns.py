@@ -315,6 +315,12 @@ def buffers_restored(net: nn.Module) -> Iterator[None]:
             buffer.copy_(value)
 
 
+def held_constant(attack: Attack, net: nn.Module, step: Step) -> Tensor:
+    """Adversarial examples, [B, C, H, W], from an attack that leaves no trace in the network, even in training mode."""
+    with buffers_restored(net):
+        return attack(net, step)
+
+
 def attacks_in_training_mode(attack: Attack) -> bool:
     """Whether the attack, or the one that it wraps, runs the network in training mode, which updates BatchNorm's statistics."""
     return getattr(getattr(attack, "attack", attack), "training_mode", False)

@@ -11,7 +11,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from leanat.core.component import component
-from leanat.core.nouns import Attack, Data, eval_without_param_grad
+from leanat.core.nouns import Attack, Data, eval_without_param_grad, held_constant
 from leanat.evaluation.evaluate import fitting, sample, step_of
 from leanat.evaluation.measured import Measured
 
@@ -71,7 +71,8 @@ def distances(
             step = step_of(data, where, seed)
             phi = _features(net, step.x)
             values = {"norm": phi.norm(dim=1), "features": phi, "classes": step.y}
-            values |= {a.name: (_features(net, a.attack(net, step)) - phi).norm(dim=1) for a in attacks}
+            x_adv = {a.name: held_constant(a.attack, net, step) for a in attacks}
+            values |= {name: (_features(net, x) - phi).norm(dim=1) for name, x in x_adv.items()}
             for name, value in values.items():
                 parts.setdefault(name, []).append(value.cpu())
     return {name: torch.cat(part).numpy() for name, part in parts.items()}

@@ -47,17 +47,24 @@ def digest(value: Any) -> str:
 def code(spec: Mapping[str, Any]) -> int:
     """The version of the training code in which this spec last got another result; a part of its run's id.
 
-    4   Selections read BatchNorm's averages as the training left them. Before, their attack in training mode had moved these.
+    4   Selections read BatchNorm's averages as the training left them. Before, their attack in training mode had moved these;
+        so had those of extras, for the rest of the training.
     """
     method = spec["method"]
+    if _in_training_mode(method.get("extras")):
+        return 4
     for where, rule in nodes(method.get("selector")):
         if where.rpartition(".")[2] not in AT_ADVERSARIAL or not isinstance(rule, dict):
             continue
-        attacks = [method.get("attack"), rule.get("validation_attack")]
-        moves = any(value for at, value in nodes(attacks) if at.endswith(".training_mode"))
+        moves = _in_training_mode([method.get("attack"), rule.get("validation_attack")])
         if moves and rule.get("adversarial", True) and not rule.get("training_mode"):
             return 4
     return CODE
+
+
+def _in_training_mode(attacks: Any) -> bool:
+    """Whether one of the attacks in this part of a spec runs in training mode."""
+    return any(value for at, value in nodes(attacks) if at.endswith(".training_mode"))
 
 
 @dataclass(frozen=True)

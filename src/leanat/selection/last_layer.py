@@ -15,7 +15,16 @@ from torch import Tensor, nn
 from leanat.attacks.pgd import Clean
 from leanat.core.compiler import eager
 from leanat.core.loop import make_step
-from leanat.core.nouns import Attack, Data, Objective, Run, Step, buffers_restored, eval_without_param_grad, in_mode
+from leanat.core.nouns import (
+    Attack,
+    Data,
+    Objective,
+    Run,
+    buffers_restored,
+    eval_without_param_grad,
+    held_constant,
+    in_mode,
+)
 from leanat.selection.basic import everyone, unweighted
 from leanat.selection.outer_products import Gradients
 
@@ -59,12 +68,6 @@ def at_last_layer(
     if lost:
         raise ValueError(f"the network's logits or features are not finite for {int(lost)} of {len(data)} images")
     return layers
-
-
-def held_constant(attack: Attack, net: nn.Module, step: Step) -> Tensor:
-    """Adversarial examples, [B, C, H, W], from an attack that leaves no trace in the network, even in training mode."""
-    with buffers_restored(net):
-        return attack(net, step)
 
 
 def random_order(run: Run, data: Data) -> Tensor:

@@ -9,7 +9,7 @@ from annotated_types import Interval
 from pydantic import PositiveInt
 
 from leanat.core.component import component
-from leanat.core.nouns import Attack, Hook, Run, Split, Step, eval_without_param_grad
+from leanat.core.nouns import Attack, Hook, Run, Split, Step, eval_without_param_grad, held_constant
 from leanat.selection.basic import everyone
 
 
@@ -46,7 +46,7 @@ class OverfittingMonitor(Hook):
         for attack in (self.single, self.strong):
             step = Step(run.epoch, index, x, y, torch.ones_like(y, dtype=torch.float32), run.draws(index))
             with eval_without_param_grad(run.net), run.autocast():
-                x_adv = attack(run.net, step)
+                x_adv = held_constant(attack, run.net, step)
                 with torch.no_grad():
                     accuracies.append(float((run.net(x_adv).argmax(1) == y).float().mean()))
         before = memory["rows"][-1][1] if memory["rows"] else 0.0

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from leanat.core.component import Decay, Fraction, Probability, component
 from leanat.core.loop import make_step
-from leanat.core.nouns import Attack, Hook, Run, Split, Step, Subset, eval_without_param_grad
+from leanat.core.nouns import Attack, Hook, Run, Split, Step, Subset, eval_without_param_grad, held_constant
 from leanat.core.uploads import constant
 from leanat.selection.basic import everyone, unweighted
 from leanat.selection.ranked import keep_highest, last_layer
@@ -142,7 +142,7 @@ class Groups(Hook):
                 step = make_step(run, data, whole, batch)
                 right = run.net(step.x).argmax(1) == step.y
                 step = step.take(right.nonzero().squeeze(1))
-                stands = run.net(self.attack(run.net, step)).argmax(1) == step.y
+                stands = run.net(held_constant(self.attack, run.net, step)).argmax(1) == step.y
                 count += torch.stack([(~right).sum(), (~stands).sum(), stands.sum()])
         run.memory[self.name] = {g: n / len(data) for g, n in zip(GROUPS, count.tolist(), strict=True)}
 

@@ -24,12 +24,13 @@ from leanat.core.nouns import (
     Split,
     Step,
     Subset,
+    held_constant,
     in_mode,
 )
 from leanat.evaluation.evaluate import fitting
 from leanat.evaluation.measured import Measured
 from leanat.selection.basic import Everything, Random, everyone, unweighted
-from leanat.selection.last_layer import gradients, held_constant, of_every_example
+from leanat.selection.last_layer import gradients, of_every_example
 from leanat.training.schedules import Constant
 
 BATCH = 500

@@ -15,7 +15,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from leanat.core.component import File, component
-from leanat.core.nouns import Attack, Data, Step, eval_without_param_grad
+from leanat.core.nouns import Attack, Data, Step, eval_without_param_grad, held_constant
 from leanat.core.rng import Draws
 from leanat.evaluation.evaluate import fitting
 from leanat.evaluation.measured import Measured
@@ -90,7 +90,7 @@ class Maps:
                 keep(quantities, **aligned._asdict())
                 keep(pictures, image=x, saliency=maps["saliency"].abs().sum(1))
                 for name, attack in (("fgsm", self.fgsm), ("pgd", self.pgd)):
-                    maps[name] = attack(net, step) - x
+                    maps[name] = held_constant(attack, net, step) - x
                     size = maps[name].abs() / attack.threat.eps
                     keep(quantities, **{f"{name}_size": 100 * size.mean((1, 2, 3))})
                     keep(pictures, **{name: x + maps[name], f"{name}_delta": size.clamp(max=1)})
