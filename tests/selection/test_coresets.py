@@ -26,6 +26,7 @@ from leanat.selection.facility import facility_location
 from leanat.selection.glister import Glister
 from leanat.selection.grad_match import GradMatch
 from leanat.selection.last_layer import AllLayers, at_last_layer, gradients, logit_gradients, random_order
+from leanat.training.awp import AWP
 from leanat.training.objectives import MART, TRADES, CrossEntropy
 
 OBJECTIVES = [CrossEntropy(), CrossEntropy(0.3), TRADES(6.0), MART(5.0)]
@@ -183,6 +184,19 @@ def test_gradients_read_the_averages_of_the_training_which_its_attack_moves(obje
     for found, part in zip(gradients(run, data).parts, parts_of_z, strict=True):
         torch.testing.assert_close(found[0], part)
     torch.testing.assert_close(AllLayers(run, data).means(groups), torch.stack(expected), atol=1e-5, rtol=1e-4)
+
+
+def test_gradients_of_all_layers_are_those_of_training_where_awp_perturbs_the_weights_and_restores():
+    data, found = toy(40).plain(), []
+    awp = AWP(CrossEntropy(), 0.1)
+    run = make_run(Small(), objective=awp, attack=STEADY, batch=8, extras=(Note(found),), lr=0.0, momentum=0.0)
+    groups, before = list(batches(run, data)), weights(run.net)
+    means = AllLayers(run, data, training_mode=True).means(groups)
+    assert same(before, weights(run.net))
+    for group in groups:
+        one_step(run, make_step(run, data, unweighted(everyone(data)), group))
+        run.net.load_state_dict(before)  # BatchNorm's averages
+    torch.testing.assert_close(means, torch.stack(found))
 
 
 def test_gradients_of_all_layers_that_cannot_be_taken_leave_the_modes_as_they_were():

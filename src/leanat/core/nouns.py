@@ -315,6 +315,19 @@ def buffers_restored(net: nn.Module) -> Iterator[None]:
             buffer.copy_(value)
 
 
+@contextmanager
+def state_restored(net: nn.Module) -> Iterator[None]:
+    """Restores all parameters and buffers at the end of this context, such as weights that AWP has perturbed."""
+    kept = [(p, p.detach().clone()) for p in net.parameters()]
+    try:
+        with buffers_restored(net):
+            yield
+    finally:
+        with torch.no_grad():
+            for p, value in kept:
+                p.copy_(value)
+
+
 def held_constant(attack: Attack, net: nn.Module, step: Step) -> Tensor:
     """Adversarial examples, [B, C, H, W], from an attack that leaves no trace in the network, even in training mode."""
     with buffers_restored(net):

@@ -24,6 +24,7 @@ from leanat.core.nouns import (
     eval_without_param_grad,
     held_constant,
     in_mode,
+    state_restored,
 )
 from leanat.selection.basic import everyone, unweighted
 from leanat.selection.outer_products import Gradients
@@ -160,7 +161,7 @@ class AllLayers:
         self.data.prefetch(torch.cat(list(batches)), self.run.epoch)
         for row, batch in zip(rows, batches, strict=True):
             step = make_step(self.run, self.data, whole, batch)
-            with buffers_restored(net):
+            with state_restored(net):
                 with self.run.autocast():
                     step.x_adv = held_constant(attack, net, step)
                     with in_mode(net, self.training_mode):

@@ -26,6 +26,7 @@ from leanat.core.nouns import (
     Subset,
     held_constant,
     in_mode,
+    state_restored,
 )
 from leanat.evaluation.evaluate import fitting
 from leanat.evaluation.measured import Measured
@@ -119,6 +120,7 @@ def _of_all_layers(run: Run, data: Data, subset: Subset, batch: int) -> Tensor:
     for where in torch.arange(len(subset.index), device=run.device).split(batch):
         step = make_step(run, data, subset, where)
         step.x_adv = run.method.attack(run.net, step)
-        loss = (step.weight * run.method.objective(run.net, step)).sum()
-        total += torch.cat([g.flatten() for g in torch.autograd.grad(loss, parameters)])
+        with state_restored(run.net):
+            loss = (step.weight * run.method.objective(run.net, step)).sum()
+            total += torch.cat([g.flatten() for g in torch.autograd.grad(loss, parameters)])
     return total
