@@ -285,6 +285,16 @@ def test_a_column_of_composed_times_says_no_number_of_seeds():
     assert printed(item, 1, 0)["n"] == "n=2"
 
 
+def test_a_composed_time_is_no_number_of_fewer_seeds():
+    """It has no run and a single value. The foot said that some numbers have other seeds, or n = 1 to 3, and none had."""
+    columns = [column(), column("", "T") | {"unit": "minutes", "better": "low"}]
+    item = small(columns=columns, cells=[[cell([10, 20, 30]), cell([20.0]) | {"composed": True}] for _ in range(2)])
+    assert "over n = 3 seeds. " in notes(from_json(Filled, item))[0]["body"]
+    assert "mean over n = 3 seeds; bars." in reading(from_json(Filled, item), "Dots", "bars")[0]
+    only_times = small(columns=columns[1:], cells=[[cell([20.0]) | {"composed": True}]] * 2)
+    assert "one seed" in reading(from_json(Filled, only_times), "Dots", "bars")[0]
+
+
 def test_another_number_of_seeds_is_shown_beside_the_cell():
     item = realistic()
     item["cells"][1][0] = cell([95.0, 96.0], 93.19)

@@ -244,7 +244,8 @@ class Value:
     """A cell with its numbers: the paper's, replicated ones, and ours by run, or the reason why there are none.
 
     ``tested``: number of test examples behind an accuracy; ``not_finite``: how many of them have logits that are not finite, in
-    the worst run (None: the number comes from no network). ``stand_in``: the stand-ins behind our numbers.
+    the worst run (None: the number comes from no network). ``stand_in``: the stand-ins behind our numbers. ``composed``: whether
+    the number is computed from measured steps, and so belongs to no seed.
     """
 
     published: float | None = None
@@ -255,6 +256,7 @@ class Value:
     not_finite: int | None = None
     runs: tuple[str, ...] = ()
     stand_in: StandIn = NONE_STANDS_IN
+    composed: bool = False
 
     @property
     def n(self) -> int:

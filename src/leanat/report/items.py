@@ -117,6 +117,7 @@ def _value(row: Row, column: Column, cell: Cell, sources: Sources) -> Value:
         not_finite=not_finite(cell, sources) if values and cell.runs else 0,
         runs=runs if values else (),
         stand_in=cell.stand_in,
+        composed=cell.timed is not None,
     )
 
 

@@ -37,9 +37,15 @@ def marks(item: Filled) -> dict[str, str]:
     return letter_by_text
 
 
+def of_seeds(item: Filled) -> list[int]:
+    """The number of seeds of each number of this run; without times and choices by all runs together, if there are others."""
+    shown = [cell for _, _, cell in item.flat if cell.values]
+    return [c.n for c in shown if not c.composed and len(c.values) >= len(c.runs)] or [c.n for c in shown]
+
+
 def usual_n(item: Filled) -> int | None:
-    """The most frequent number of seeds, given in the foot; other numbers are printed in their cells. None for measured times."""
-    return _commonest([cell.n for _, _, cell in item.flat if cell.values])
+    """The most frequent number of seeds, given in the foot; other numbers are printed in their cells. None without numbers."""
+    return _commonest(of_seeds(item))
 
 
 def usual_n_replicated(item: Filled) -> int | None:
@@ -144,8 +150,7 @@ def _reading(item: Filled, n: int | None) -> str:
     sentences = [GREY] * item.has_published
     several = any(cell.n > 1 for _, _, cell in item.flat)
     if n is not None and several:
-        same = len({cell.n for _, _, cell in item.flat if cell.values}) == 1
-        unless = "" if same else " unless shown"
+        unless = " unless shown" * (len(set(of_seeds(item))) > 1)
         of = trials(item)
         sentences.append(
             f"This run: mean ± half-width of the 95 % t interval over n = {n} {of if n > 1 else of[:-1]}{unless}."

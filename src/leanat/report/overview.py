@@ -166,8 +166,8 @@ def _legend(fig: Figure, cells: pandas.DataFrame) -> None:
         handles.append(Line2D([], [], ls="", marker="D", color=style.COLOURS[1], ms=3.6, label="replicated, real data"))
     if cells["mean"].notna().any():
         ours = cells[cells["mean"].notna()]
-        several_runs = ours["runs"].fillna("").astype(str).str.contains(" ")
-        of_seeds = ours[~(several_runs & (ours["n"] == 1))]  # without single numbers from several runs, such as times
+        runs = ours["runs"].fillna("").astype(str).str.split().str.len()
+        of_seeds = ours[(ours["n"] > 1) | (runs == 1)]  # without times and choices by all runs together
         counts = sorted(set((ours if of_seeds.empty else of_seeds)["n"].astype(int)))
         several = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else counts[0]
         images = bool(_over_images(cells))

@@ -16,7 +16,7 @@ from numpy import array, ndarray
 
 from leanat.plan.item import Filled
 from leanat.report import style
-from leanat.report.notes import SUBSETS, notes, over_subsets, scale_note, trials
+from leanat.report.notes import SUBSETS, notes, of_seeds, over_subsets, scale_note, trials
 from leanat.report.overview import plain
 from leanat.report.plots.missing import missing, missing_along, own_rows
 from leanat.report.plots.points import Key, Point, SeriesStyle, made_on, name, split
@@ -330,8 +330,7 @@ def reading(
     ``each``: the points for which ``seeds`` is called.
     """
     cells = [cell for _, _, cell in item.flat]
-    # A single number from several runs, such as a time, does not belong to a seed.
-    counts = sorted({c.n for c in cells if len(c.values) >= max(1, len(c.runs))} or {c.n for c in cells if c.values})
+    counts = sorted(set(of_seeds(item)))
     if not counts:
         sentences = ["No run of ours is shown."]
     elif counts[-1] == 1:
