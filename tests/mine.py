@@ -7,6 +7,7 @@ import textwrap
 from pathlib import Path
 
 import leanat.papers
+from leanat.plan import cache
 
 ROOT = Path(__file__).parents[1]
 
@@ -50,5 +51,6 @@ def make_importable(monkeypatch, folder):
 
 def forget(monkeypatch):
     """What was imported of the paper ``mine``, before and after a test."""
+    cache._code.cache_clear()
     for name in [name for name in sys.modules if name.startswith("leanat.papers.mine")]:
         monkeypatch.delitem(sys.modules, name)

@@ -49,6 +49,20 @@ def test_another_setting_or_another_file_has_a_plan_of_its_own(made, tmp_path):
     assert len(paths) == 3  # a copy of the folder is the same configuration
 
 
+def test_a_plan_belongs_to_the_code_that_made_it(tmp_path, monkeypatch):
+    """A process of hours, such as leanat decide, kept its plan under the name of the code that had replaced its own by then."""
+    paper = tmp_path / "papers" / "mine.py"
+    paper.parent.mkdir()
+    paper.write_text("EPOCHS = 1\n")
+    monkeypatch.setattr(cache.leanat.papers, "__path__", [str(paper.parent)])
+    grid = Grid(CONFIG, {}, {}, {}, {})
+    before = cache.path_of(grid, tmp_path)
+    paper.write_text("EPOCHS = 2\n")
+    assert cache.path_of(grid, tmp_path) == before
+    cache._code.cache_clear()  # as a new process
+    assert cache.path_of(grid, tmp_path) != before
+
+
 @pytest.mark.parametrize(
     "damage", ["", "{", "[]", '{"runs": [], "items": {}}', '{"runs": [[1]], "items": {}, "evaluations": []}', b"\xff"]
 )

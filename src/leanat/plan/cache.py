@@ -6,6 +6,7 @@ changes, another plan is made.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from dataclasses import dataclass
@@ -31,15 +32,20 @@ MOST = 8  # number of plans that are kept; the oldest are removed
 
 def path_of(grid: Grid, results: Path) -> Path:
     """The file of this grid's plan below ``results``."""
-    code = {Path(__file__).parents[1], *map(Path, leanat.papers.__path__)}
-    files = [
-        *sorted(grid.folder.glob("*.yaml")),
-        *(file for folder in sorted(code) for file in sorted(folder.rglob("*.py"))),
-    ]
-    content = hashlib.sha256(canonical(grid.settings).encode())
-    for file in files:
+    content = hashlib.sha256(canonical(grid.settings).encode() + _code(*leanat.papers.__path__))
+    for file in sorted(grid.folder.glob("*.yaml")):
         content.update(file.name.encode() + b"\0" + file.read_bytes())
     return results / ".plans" / f"{content.hexdigest()[:16]}.json"
+
+
+@functools.cache  # a process of hours goes on with the code that it has loaded, whatever the files are by then
+def _code(*papers: str) -> bytes:
+    """A digest of this package and of the folders ``papers``, as they are when a process first asks."""
+    content = hashlib.sha256()
+    for folder in sorted({Path(__file__).parents[1], *map(Path, papers)}):
+        for file in sorted(folder.rglob("*.py")):
+            content.update(file.name.encode() + b"\0" + file.read_bytes())
+    return content.digest()
 
 
 def read(grid: Grid, path: Path) -> bool:
