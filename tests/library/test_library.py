@@ -664,6 +664,54 @@ def test_an_attack_of_the_user_s_changes_images_alone(xy):
         assert same(weights(net), before)
 
 
+def test_what_the_user_wrote_meets_the_network_in_evaluation_mode_and_leaves_no_gradient(xy):
+    met = []
+
+    def backward(net, x, y):
+        met.append((net.training, net.head.weight.grad))
+        x = x.clone().requires_grad_()
+        F.cross_entropy(net(x), y).backward()
+        return x.grad
+
+    def attack(wrapped, step):
+        return (step.x + 0.01 * backward(wrapped.net, step.x, step.y).sign()).clamp(0, 1)
+
+    def selector(run, split):
+        backward(run.net.net, *split.train.batch(torch.arange(8), 0))
+        return torch.arange(8)
+
+    for work in (
+        lambda net: perturb(net, *xy, attack),
+        lambda net: select(net, *xy, 0.5, attack=attack),
+        lambda net: select(net, *xy, 0.5, selector),
+        lambda net: list(Reselect(net, xy, 0.5, selector)),
+    ):
+        net, ones = Small(channels=3, n_classes=5), torch.ones(5, 5)
+        net.head.weight.grad = ones
+        modes, before = (
+            [module.train(not index % 2).training for index, module in enumerate(net.modules())],
+            weights(net),
+        )
+        work(net)
+        assert [module.training for module in net.modules()] == modes
+        assert same(weights(net), before)
+        assert net.head.weight.grad is ones
+        assert all(p.grad is None for p in net.body.parameters())
+        assert torch.equal(ones, torch.ones(5, 5))
+    assert set(met) == {(False, None)}
+
+
+def test_a_layer_that_a_selector_froze_trains_on(xy):
+    def freezes(run, split):
+        run.net.net.body[1].eval()
+        return torch.arange(20)
+
+    net = Small(channels=3, n_classes=5)
+    train(net, xy, make_method("standard", choose=freezes), make_recipe(epochs=2, batch=10))
+    assert net.body[1].training
+    assert net.body[1].running_mean.any()
+
+
 def test_a_selector_of_the_user_s_that_changes_the_network_is_refused(xy):
     def breaks(run, split):
         next(run.net.parameters()).data.zero_()

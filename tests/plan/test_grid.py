@@ -53,6 +53,8 @@ def test_only_runs_that_a_correction_reaches_have_another_code(grids):
             assert run.spec["code"] == 4 or method not in coresets
             assert run.spec["code"] == 3 or method not in older
     assert seen >= coresets | older
+    own = {"every": {"period": 20, "inner": {"from_file": {"source": "mine.py:Mine", "fraction": 0.1}}}}
+    assert code({"method": {"selector": own}}) == 5  # a rule of the user's
     elsewhere = [item for name, item in grids["demo"].items.items() if not name.startswith("coreset/")]
     assert {grids["demo"].runs[run].spec["code"] for item in elsewhere for run in item.runs} == {3}
 
@@ -105,7 +107,7 @@ def test_every_rule_that_asks_for_adversarial_examples_is_among_those_that_a_cor
         run.memory["forgetting"] = ForgettingEvents().start(run, split(toy()))
         kind(**{at: known[at] for at in fields.keys() & known})(run, Split(toy(), toy(9)))
         asking |= {name} if asked else set()
-    assert asking == AT_ADVERSARIAL - {"from_file"}
+    assert asking == AT_ADVERSARIAL
 
 
 def test_the_same_configuration_gives_the_same_ids_in_another_process(grids):

@@ -250,6 +250,33 @@ def test_what_a_rule_draws_is_that_of_seed_and_epoch_and_torch_is_as_before(run,
     assert (torch.is_grad_enabled(), torch.get_default_dtype(), os.getcwd()) == (True, torch.float32, folder)
 
 
+MEDDLES = """
+import torch
+from torch.nn import functional as F
+
+
+def Meddles(fraction):
+    def choose(run, split):
+        run.net.eval().body[0].train()
+        x, y = split.train.batch(torch.arange(4), 0)
+        F.cross_entropy(run.net(x), y).backward()
+        assert run.net.head.weight.grad.abs().max() < 100
+        return torch.arange(4)
+    return choose
+"""
+
+
+def test_a_rule_leaves_neither_modes_nor_gradients_in_the_network(run, file):
+    """A layer that it has put into evaluation mode would stay there in all later epochs of the training."""
+    file.write_text(MEDDLES)
+    source, modes = f"{file}:Meddles", [module.training for module in run.net.modules()]
+    for p in run.net.parameters():
+        p.grad = torch.full_like(p, 1e3)
+    FromFile(source=source, fraction=0.2, content=hash_of(source))(run, split(DATA))
+    assert [module.training for module in run.net.modules()] == modes
+    assert all((p.grad == 1e3).all() for p in run.net.parameters())
+
+
 CHANGES = {
     "run.net.get_parameter(next(iter(run.net.state_dict()))).data.zero_()": r"\w+(\.\w+)* of the network",
     "run.net.requires_grad_(False)": r"\w+(\.\w+)* of the network",

@@ -280,6 +280,19 @@ def modes_restored(net: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
+def gradients_restored(net: nn.Module) -> Iterator[None]:
+    """Within this context the parameters have no gradients at first; afterwards they have their earlier ones."""
+    kept = [(p, p.grad) for p in net.parameters()]
+    for p, _ in kept:
+        p.grad = None
+    try:
+        yield
+    finally:
+        for p, gradient in kept:
+            p.grad = gradient
+
+
+@contextmanager
 def in_mode(net: nn.Module, training: bool) -> Iterator[None]:
     """Within this context the whole network is in training or evaluation mode; afterwards each module is in its earlier mode."""
     with modes_restored(net):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor, nn
 
 from leanat.attacks.threat import L2, Linf
-from leanat.core.nouns import Attack, Step, buffers_restored, modes_restored
+from leanat.core.nouns import Attack, Step, buffers_restored, gradients_restored, modes_restored
 from leanat.evaluation.evaluate import parts_of
 from leanat.library import checks
 from leanat.selection.from_file import same
@@ -61,14 +61,18 @@ def check_radii(attack: Attack, image: Tensor) -> None:
 
 @contextmanager
 def _only_images_change(net: nn.Module) -> Iterator[None]:
-    """Restores the modes, the parameters and, if the network is in evaluation mode, the buffers at the end of this context.
+    """Restores modes, parameters, gradients and, if the network is in evaluation mode, the buffers at the end of this context.
 
     In training mode the attack may update BatchNorm's statistics. Raises ValueError, one line, if a parameter was changed.
     """
     before = [(name, p, p.detach().clone()) for name, p in net.named_parameters()]
     changed: list[str] = []
     try:
-        with modes_restored(net), nullcontext() if net.training else buffers_restored(net):
+        with (
+            modes_restored(net),
+            gradients_restored(net),
+            nullcontext() if net.training else buffers_restored(net),
+        ):
             yield
     finally:
         for name, p, copy in before:

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset, Sampler
 
 from leanat.core.errors import named
 from leanat.core.loop import shuffled
-from leanat.core.nouns import Attack, Data, Method, Objective, Recipe, Run, Selector, Split, Subset
+from leanat.core.nouns import Attack, Data, Method, Objective, Recipe, Run, Selector, Split, Subset, in_mode
 from leanat.library import checks
 from leanat.library.attacks import attack_of
 from leanat.library.checks import Channels
@@ -289,7 +289,7 @@ class Reselect(Sampler[int]):
             held_out = self._split.validation
             self._split = Split(moved(self._split.train, device), None if held_out is None else moved(held_out, device))
         assert isinstance(self._run.net, Wrapped)
-        with own_precision():
+        with own_precision(), in_mode(self._run.net, training=False):
             self._run.net.follow_head()
             return CheckedSelector(selector)(self._run, self._split)
 

@@ -25,7 +25,7 @@ from leanat.plan.item import Item, Timed
 
 CODE = 3  # the version of the training code; raised by hand when the same spec gives another result (``code``)
 # selectors that may read gradients or scores at adversarial examples
-AT_ADVERSARIAL = {"craig", "grad_match", "glister", "by_loss", "el2n", "margin", "moderate", "from_file"}
+AT_ADVERSARIAL = {"craig", "grad_match", "glister", "by_loss", "el2n", "margin", "moderate"}
 # The facts on which no spec depends: how a row or a column is shown, and where the paper prints it.
 SHOWN = {
     "label", "group", "unit", "digits", "better", "published", "ours", "missing", "settings", "best", "draws", "difference",
@@ -49,8 +49,11 @@ def code(spec: Mapping[str, Any]) -> int:
 
     4   Selections read BatchNorm's averages as the training left them. Before, their attack in training mode had moved these;
         so had those of extras, for the rest of the training.
+    5   A rule of the user's leaves each module in its mode. Before, a layer that it put into evaluation mode stayed there.
     """
     method = spec["method"]
+    if any(where.endswith(".from_file") for where, _ in nodes(method.get("selector"))):
+        return 5
     if _in_training_mode(method.get("extras")):
         return 4
     for where, rule in nodes(method.get("selector")):

@@ -19,7 +19,7 @@ from torch import Tensor
 from leanat.core import own_code
 from leanat.core.component import Fraction, component
 from leanat.core.errors import is_out_of_memory
-from leanat.core.nouns import Run, Split, Subset
+from leanat.core.nouns import Run, Split, Subset, gradients_restored, modes_restored
 from leanat.core.rng import generators_from, key
 
 CHOOSES_ALONE = "a rule chooses alone: copy.deepcopy(run.net), clones of data, BatchNorm in evaluation mode"
@@ -115,8 +115,8 @@ def only_choosing(run: Run, split: Split) -> Iterator[list[str]]:
     """Within this context the user's code chooses, with generators of torch, numpy and Python that are seeded by seed and epoch,
     so that a resumed run draws the same numbers.
 
-    Afterwards the generators, torch's modes and the working folder are as before. If the code has changed anything of the network
-    or the data, the yielded list names it.
+    Afterwards the generators, torch's modes, the working folder, and the modes and gradients of the network are as before. If the
+    code has changed anything else of the network or the data, the yielded list names it.
     """
     changed: list[str] = []
     before = {name: (t, t.detach().clone(), t.requires_grad) for name, t in _tensors(run, split).items()}
@@ -124,7 +124,10 @@ def only_choosing(run: Run, split: Split) -> Iterator[list[str]]:
     generators = np.random.get_state(), random.getstate()  # noqa: NPY002 (which the user's code may draw from)
     dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
     try:
-        with chdir(os.getcwd()), generators_from(seed, run.device), torch.enable_grad():
+        with (
+            chdir(os.getcwd()), generators_from(seed, run.device), torch.enable_grad(),
+            modes_restored(run.net), gradients_restored(run.net),
+        ):  # fmt: skip
             np.random.seed(seed)  # noqa: NPY002
             random.seed(seed)
             yield changed
