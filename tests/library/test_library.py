@@ -290,6 +290,8 @@ def test_attacks_without_a_ball(name, net, xy):
         (lambda net, x, y: select(net, x, y, method="gradmatch"), "did you mean grad_match"),
         (lambda net, x, y: select(net, x, y, by="classes"), "did you mean class"),
         (lambda net, x, y: select(net, x, y, 0.0), "fraction"),
+        (lambda net, x, y: make_selector("random", 0.1, foo=3), "RandomPerClass: unknown key 'foo'"),
+        (lambda net, x, y: make_selector("random", 0.1, by="example", foo=3), "Random: unknown key 'foo'"),
         (lambda net, x, y: select(sure(net), x, y * 0), "no example is kept: the gradients of all are 0"),
         (lambda net, x, y: select(net, x, y, layer="fcc"), "no linear layer of the network has that name; did you mean fc"),
         (lambda net, x, y: select(net, x, y, layer="scale"), r"layer 'scale' does not give the logits \[1, 5\]"),

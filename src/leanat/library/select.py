@@ -70,9 +70,9 @@ def make_selector(method: str = "grad_match", fraction: float = 0.1, by: str = "
         raise ValueError(f"by {by!r}: pruning by the loss is by class alone")
     selector = named(BY_LAST_LAYER | {"random": Random}, method, "method")
     if method == "random" and granularity == "class":
-        return RandomPerClass(fraction=fraction)
+        return RandomPerClass(fraction=fraction, **settings)
     if method == "random":
-        return Random(fraction=fraction, whole_batches=granularity == "batch")
+        return Random(**{"fraction": fraction, "whole_batches": granularity == "batch", **settings})
     if method == "loss":
         return selector(**{"fraction": fraction, "keep": "highest", **settings})
     usual = {"eta": 0.1} if method == "glister" else {}
