@@ -324,6 +324,8 @@ def test_attacks_without_a_ball(name, net, xy):
         (lambda net, x, y: evaluate(Answer(), answered((x, y)), {"a": OutsideInParts()}), "attack returns reach"),
         (lambda net, x, y: perturb(net, x, y, partial(ninefold, factor=9)), "attack returns reach"),
         (lambda net, x, y: perturb(net, x, y, PGD), "attack is the class PGD"),
+        (lambda net, x, y: perturb(net, x, y, pgd), "attack is the function pgd, which takes images; an attack of leanat.attacks"),
+        (lambda net, x, y: select(net, x, y, attack=pgd), "attack is the function pgd, which takes images; a name or an attack"),
         (lambda net, x, y: perturb(net, x, y, lambda net, step: step.x.long()), "the attack returns images of torch.int64"),
         (lambda net, x, y: perturb(net, x, y, lambda net, step: step.x.double()), "the attack returns images of torch.float64"),
         (lambda net, x, y: pgd(net, x, y, eps=128, norm="l2"), "eps 128: pixels are in .* where 13.86 is everything; 128 / 255"),

@@ -76,11 +76,13 @@ def mean_std(mean: Channels | None, std: Channels | None, channels: int) -> tupl
 
 
 def made(value: Any, what: str, expected: str) -> None:
-    """Raises TypeError, one line, if ``value`` is a class instead of an object, or cannot be called."""
+    """Raises TypeError, one line, if ``value`` is a class instead of an object, a public function, or cannot be called."""
     if isinstance(value, type):
         raise TypeError(f"{what} is the class {value.__name__}; an object of it is expected: {value.__name__}(...)")
     if not callable(value):
         raise TypeError(f"{what} is {shown(value)}; {expected} is expected")
+    if getattr(value, "__module__", "") == "leanat.library.attacks":
+        raise TypeError(f"{what} is the function {value.__name__}, which takes images; {expected} is expected")
 
 
 def whole(value: Any, what: str, least: int | None = None) -> None:
