@@ -39,7 +39,7 @@ from leanat.library.attacks import fgsm_attack
 from leanat.library.data import as_data
 from leanat.library.network import own_precision
 from leanat.models.classifier import PerChannel
-from leanat.selection.basic import Every
+from leanat.selection.basic import Every, Once
 from leanat.selection.facility import facility_location
 from leanat.selection.grad_match import GradMatch
 from leanat.selection.granularity import per_class
@@ -293,6 +293,9 @@ def test_attacks_without_a_ball(name, net, xy):
         (lambda net, x, y: make_selector("random", 0.1, foo=3), "RandomPerClass: unknown key 'foo'"),
         (lambda net, x, y: make_selector("random", 0.1, by="example", foo=3), "Random: unknown key 'foo'"),
         (lambda net, x, y: select(sure(net), x, y * 0), "no example is kept: the gradients of all are 0"),
+        (lambda net, x, y: select(net, x, y, method=lambda *_: torch.arange(0)), "no example is kept: the selector returns none"),
+        (lambda net, x, y: select(net, x, y, method=late("craig").selector), "method is Every, which says when to choose"),
+        (lambda net, x, y: Reselect(net, (x, y), method=Once(1, make_selector())), "method is Once, which says when to choose"),
         (lambda net, x, y: select(net, x, y, layer="fcc"), "no linear layer of the network has that name; did you mean fc"),
         (lambda net, x, y: select(net, x, y, layer="scale"), r"layer 'scale' does not give the logits \[1, 5\]"),
         (lambda net, x, y: select(nn.Sequential(net, nn.Softmax(1)), x, y), "no linear layer gives .* layers: 0.fc"),
@@ -324,7 +327,7 @@ def test_attacks_without_a_ball(name, net, xy):
         (lambda net, x, y: evaluate(Answer(), answered((x, y)), {"a": OutsideInParts()}), "attack returns reach"),
         (lambda net, x, y: perturb(net, x, y, partial(ninefold, factor=9)), "attack returns reach"),
         (lambda net, x, y: perturb(net, x, y, PGD), "attack is the class PGD"),
-        (lambda net, x, y: perturb(net, x, y, pgd), "attack is the function pgd, which takes images; an attack of leanat.attacks"),
+        (lambda net, x, y: perturb(net, x, y, pgd), "attack is the function pgd, which takes images; an attack"),
         (lambda net, x, y: select(net, x, y, attack=pgd), "attack is the function pgd, which takes images; a name or an attack"),
         (lambda net, x, y: perturb(net, x, y, lambda net, step: step.x.long()), "the attack returns images of torch.int64"),
         (lambda net, x, y: perturb(net, x, y, lambda net, step: step.x.double()), "the attack returns images of torch.float64"),

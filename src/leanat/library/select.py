@@ -116,9 +116,11 @@ def select(
         net, (x, y), fraction, method, by, attack=attack, eps=eps, norm=norm, objective=objective, layer=layer, mean=mean,
         std=std, validation=validation, batch=batch, seed=seed,
     )  # fmt: skip
-    subset = sampler._choose(sampler._plan.inner)
+    selector = sampler._plan.inner
+    subset = sampler._choose(selector)
     if not len(subset.index):
-        raise ValueError("no example is kept: the gradients of all are 0, and there is nothing to match")
+        why = "the gradients of all are 0, and there is nothing to match"
+        raise ValueError(f"no example is kept: {why if is_own(selector) else 'the selector returns none'}")
     return Selected(subset.index, subset.weight)
 
 
@@ -211,6 +213,11 @@ class Reselect(Sampler[int]):
     ):
         selector = make_selector(method, fraction, by) if isinstance(method, str) else method
         checks.made(selector, "method", "a name or what make_selector returns")
+        if hasattr(type(selector), "spec_name") and hasattr(selector, "inner"):
+            kind = type(selector).__name__
+            raise ValueError(
+                f"method is {kind}, which says when to choose, as every= and warmup= do; its inner selector is expected"
+            )
         checks.whole(batch, "batch", 1)
         checks.whole(seed, "seed")
         if objective is not None:
