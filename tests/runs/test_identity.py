@@ -665,6 +665,8 @@ def test_a_network_without_a_description_is_tried_on_an_image():
         with pytest.raises(io.NetworkError, match=said):
             io.check(net, {}, digits, "net")
     io.check(net_of(0), {}, digits, "net")
+    with pytest.raises(io.NetworkError, match=r"net: is bfloat16; float32 is expected: net.float\(\)"):
+        io.check(net_of(0).bfloat16(), {}, digits, "net")
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,9 @@ def check(net: nn.Module, about: dict[str, Any], test: Data, where: Path | str) 
             z = net(x)
     except Exception as error:  # the code of another program may raise anything
         size, reason = "x".join(map(str, x.shape[1:])), " ".join(str(error).split())[:120]
+        kind = next((str(p.dtype) for p in net.parameters() if p.is_floating_point()), "torch.float32")
+        if kind != "torch.float32":
+            raise NetworkError(f"{where}: is {kind.removeprefix('torch.')}; float32 is expected: net.float()") from None
         raise NetworkError(f"{where}: does not take images of {size} ({reason or type(error).__name__})") from None
     if not isinstance(z, torch.Tensor) or z.dim() != 2 or len(z) != len(x):
         got = f"a tensor of shape {tuple(z.shape)}" if isinstance(z, torch.Tensor) else type(z).__name__
