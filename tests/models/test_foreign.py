@@ -109,6 +109,11 @@ class Bomb:
     [
         ("net.pt", {"state_dict": {"x": Bomb()}}, "not weights that can be read without running code"),
         ("net.pt", nn.Linear(2, 2), "not weights that can be read without running code"),
+        (
+            "net.pt",
+            nn.Linear(2, 2),
+            "(a whole network or other objects? torch.save(net.state_dict(), ...) is expected)",
+        ),
         ("net.pt", {"epoch": 3}, "holds no state dict (names to tensors) but: epoch"),
         ("net.pt", [torch.ones(2)], "holds no state dict"),
         ("net.h5", {"x": torch.ones(2)}, "not a file of weights; allowed: .safetensors"),

@@ -7,6 +7,7 @@ Weights are read without executing code: ``.safetensors``, and ``.pth``, ``.pt``
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -93,9 +94,10 @@ def _unpickled(file: Path) -> dict[str, Tensor]:
     try:
         value = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = " ".join(str(error).split())[:120]
-        kind = type(error).__name__
-        raise NetworkError(f"{file}: not weights that can be read without running code ({kind}: {reason})") from None
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        if isinstance(error, pickle.UnpicklingError):  # torch advises to run the code
+            reason = "a whole network or other objects? torch.save(net.state_dict(), ...) is expected"
+        raise NetworkError(f"{file}: not weights that can be read without running code ({reason})") from None
     while isinstance(value, dict) and (inside := next((n for n in NESTED if isinstance(value.get(n), dict)), None)):
         value = value[inside]
     is_state = isinstance(value, dict) and value and all(isinstance(v, Tensor) for v in value.values())
