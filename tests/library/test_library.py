@@ -32,6 +32,7 @@ from leanat import (
 from leanat.attacks.autoattack import APGD, Ensemble, Square
 from leanat.attacks.pgd import PGD, Clean
 from leanat.attacks.threat import Linf
+from leanat.core.meter import NonFiniteLoss
 from leanat.core.nouns import Step
 from leanat.core.rng import Draws
 from leanat.data.augment import Flip
@@ -965,6 +966,19 @@ def test_a_rate_of_0_is_said_before_anything_is_trained(xy):
     with pytest.raises(ValueError, match="the learning rate is 0 in every step"):
         train(nn.Sequential(norm, nn.Flatten(), nn.Linear(192, 5)), xy, "standard", make_recipe(1, 30))
     assert not norm.running_mean.any()
+
+
+def test_an_epoch_s_row_is_the_caller_s_own(net, xy):
+    recipe = make_recipe(epochs=1, batch=10)
+    assert train(net, xy, "standard", recipe, after_epoch=lambda row: row.clear())[0]["kept"] == len(xy[0])
+
+
+def test_a_batch_of_weight_0_is_named(net, xy):
+    def choose(run, split):
+        return torch.arange(30), (torch.arange(30) == 0).float()
+
+    with pytest.raises(NonFiniteLoss, match=r"loss not finite: epoch 0, batch \d, seed 0, whose weights are all 0"):
+        train(net, xy, make_method("standard", choose=choose), make_recipe(epochs=1, batch=10))
 
 
 def test_whole_batches_stay_together_after_a_checkpoint(net, xy):

@@ -96,7 +96,8 @@ class Meter:
         """
         loss, weight = distributed.all_reduce_sum(self.sums()).cpu()
         if len(bad := (~loss.isfinite()).nonzero()):
-            raise NonFiniteLoss(f"loss not finite: {where.format(int(bad[0]) // replays)}")
+            why = "" if weight[bad[0]] else ", whose weights are all 0"
+            raise NonFiniteLoss(f"loss not finite: {where.format(int(bad[0]) // replays)}{why}")
         return float((loss * weight).sum() / weight.sum())
 
     def gather(self) -> None:

@@ -146,7 +146,7 @@ def train(
     if len(examples) <= plan.batch:  # then every epoch is a single batch
         times = (epoch + k / way.replays for epoch in range(plan.epochs) for k in range(way.replays))
         _check_rates(plan, [plan.lr(time, plan.epochs) for time in times])
-    loop.train(run, Split(examples, held_out), lambda run: after_epoch(run.history[-1]))
+    loop.train(run, Split(examples, held_out), lambda run: after_epoch(dict(run.history[-1])))
     if len(run.history) == plan.epochs and any(row["kept"] for row in run.history):
         _check_rates(plan, [row["lr"] for row in run.history])
     return run.history
