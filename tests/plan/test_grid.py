@@ -74,6 +74,8 @@ CODES = {
     "loss at adversarial examples": (attack(True), rule("by_loss", keep="highest"), 4),
     "glister's own attack": (attack(False), rule("glister", validation_attack=attack(True)), 4),
     "both attacks": (attack(True), rule("glister", validation_attack=attack(True)), 4),
+    "validation examples spared": ({"fast_lpa": {"only_correct": True}}, rule("glister", validation_attack=None), 4),
+    "training examples spared": ({"fast_lpa": {"only_correct": True}}, rule("craig"), 3),
     "unattacked": (attack(True), rule("glister", adversarial=False, validation_attack=attack(True)), 3),
     "gradients in training mode": (attack(True), rule("grad_match", training_mode=True), 3),
     "one of two rules": (attack(True), {"every": rule("grad_match", adversarial=False)["every"] | FIRST_THEN}, 4),

@@ -248,6 +248,8 @@ def test_a_selection_attacks_misclassified_examples_too():
     every = make_run(Small(norm=False), attack=Shift(only_correct=False), batch=5)
     assert gradients(run, data).dense().equal(gradients(every, data).dense())
     assert AllLayers(run, data).means(batches(run, data)).equal(AllLayers(every, data).means(batches(run, data)))
+    found, wanted = (Glister(0.5, "example", eta=0.1).validation(r, data) for r in (run, every))
+    assert found.z.equal(wanted.z)
     inside = make_run(Small(norm=False), attack=Watch(Shift()), batch=5)
     assert gradients(inside, data).dense().equal(gradients(every, data).dense())
 

@@ -48,26 +48,28 @@ def code(spec: Mapping[str, Any]) -> int:
     """The version of the training code in which this spec last got another result; a part of its run's id.
 
     4   Selections read BatchNorm's averages as the training left them. Before, their attack in training mode had moved these;
-        so had those of extras, for the rest of the training.
+        so had those of extras, for the rest of the training. GLISTER's validation examples are attacked even if misclassified.
     5   A rule of the user's leaves each module in its mode. Before, a layer that it put into evaluation mode stayed there.
     """
     method = spec["method"]
     if any(where.endswith(".from_file") for where, _ in nodes(method.get("selector"))):
         return 5
-    if _in_training_mode(method.get("extras")):
+    if _has(method.get("extras"), "training_mode"):
         return 4
     for where, rule in nodes(method.get("selector")):
         if where.rpartition(".")[2] not in AT_ADVERSARIAL or not isinstance(rule, dict):
             continue
-        moves = _in_training_mode([method.get("attack"), rule.get("validation_attack")])
-        if moves and rule.get("adversarial", True) and not rule.get("training_mode"):
+        attack, own = method.get("attack"), rule.get("validation_attack")
+        moves = _has([attack, own], "training_mode") and not rule.get("training_mode")
+        spares = where.endswith("glister") and own is None and _has(attack, "only_correct")
+        if (moves or spares) and rule.get("adversarial", True):
             return 4
     return CODE
 
 
-def _in_training_mode(attacks: Any) -> bool:
-    """Whether one of the attacks in this part of a spec runs in training mode."""
-    return any(value for at, value in nodes(attacks) if at.endswith(".training_mode"))
+def _has(attacks: Any, field: str) -> bool:
+    """Whether the field is set in one of the attacks in this part of a spec."""
+    return any(value for at, value in nodes(attacks) if at.endswith(f".{field}"))
 
 
 @dataclass(frozen=True)

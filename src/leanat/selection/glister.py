@@ -12,7 +12,7 @@ from leanat.attacks.pgd import Clean
 from leanat.core.component import Fraction, component
 from leanat.core.nouns import Attack, Data, Run, Split, Subset
 from leanat.core.rng import Draws
-from leanat.selection.last_layer import at_last_layer, gradients
+from leanat.selection.last_layer import at_last_layer, gradients, of_every_example
 from leanat.selection.outer_products import Gradients
 from leanat.selection.subsets import Granularity, choose
 from leanat.selection.taylor import Validation, candidates, taylor_greedy
@@ -22,12 +22,12 @@ from leanat.selection.taylor import Validation, candidates, taylor_greedy
 class Glister:
     """GLISTER (Killamsetty et al. 2021): the examples whose gradient step lowers the validation loss most; weights 1.
 
-    The validation loss is the negative log-likelihood at the adversarial examples of ``validation_attack`` (the run's own
-    attack if None), as in equation 5 of Li et al. 2023. The data need a validation part. ``eta`` is the learning rate of the
-    assumed step. ``variant`` says when the validation logits are refreshed: "rounds" does so ``rounds`` times, "naive" after
-    each example, and "stochastic" after each example as well, while it considers only (n / budget) ln 100 random examples
-    each time (CORDS' RGreedy, Naive and Stochastic). By class, the validation examples are those of the class, or all if it
-    has none.
+    The validation loss is the negative log-likelihood at the adversarial examples of ``validation_attack``, as in equation 5 of
+    Li et al. 2023; if it is None, at those of the run's own attack for every example. The data need a validation part. ``eta``
+    is the learning rate of the assumed step. ``variant`` says when the validation logits are refreshed: "rounds" does so
+    ``rounds`` times, "naive" after each example, and "stochastic" after each example as well, while it considers only
+    (n / budget) ln 100 random examples each time (CORDS' RGreedy, Naive and Stochastic). By class, the validation examples are
+    those of the class, or all if it has none.
 
     Without ``features``, gains differ mostly between classes: early in a training, examples chosen one by one can leave whole
     classes out. Granularity "class" keeps the shares of the classes.
@@ -56,8 +56,8 @@ class Glister:
 
     def validation(self, run: Run, data: Data) -> Validation:
         """The validation examples at the last layer, with their own random numbers (view 1)."""
-        attack = (self.validation_attack or run.method.attack) if self.adversarial else Clean()
-        (layer,) = at_last_layer(run, data, attack, features=self.features, view=1)
+        own = self.validation_attack or of_every_example(run.method.attack)
+        (layer,) = at_last_layer(run, data, own if self.adversarial else Clean(), features=self.features, view=1)
         return Validation(layer.z, layer.phi, data.labels)
 
     def solve(
