@@ -291,6 +291,7 @@ def test_attacks_without_a_ball(name, net, xy):
         (lambda net, x, y: select(net, x, y, method="gradmatch"), "did you mean grad_match"),
         (lambda net, x, y: select(net, x, y, by="classes"), "did you mean class"),
         (lambda net, x, y: select(net, x, y, 0.0), "fraction"),
+        (lambda net, x, y: select(net, x, y, by="batch"), "by 'batch': the 30 examples are one batch; a batch= below 30 is"),
         (lambda net, x, y: make_selector("random", 0.1, foo=3), "RandomPerClass: unknown key 'foo'"),
         (lambda net, x, y: make_selector("random", 0.1, by="example", foo=3), "Random: unknown key 'foo'"),
         (lambda net, x, y: select(sure(net), x, y * 0), "no example is kept: the gradients of all are 0"),

@@ -100,7 +100,7 @@ def select(
 ) -> Selected:
     """The indices of the examples that are KEPT, about ``fraction`` of x [N, C, H, W] in [0, 1] (or uint8), y [N], and weights.
 
-    method      a name, see ``make_selector``, or a selector
+    method      a name, see ``make_selector``, or a selector, which has its own fraction
     attack      the images at which gradients are computed. None: clean images; a name (pgd, fgsm_rs ...), within the ball of
                 radius ``eps``, or an attack of ``leanat.attacks``: adversarial images (Dolatabadi et al. 2022)
     objective   the loss of the gradients; None: cross-entropy
@@ -224,6 +224,10 @@ class Reselect(Sampler[int]):
             checks.made(objective, "objective", "an objective of leanat.training.objectives")
         way = Method(objective=objective or CrossEntropy(), attack=attack_of(attack, eps, norm), selector=Everything())
         wrapped, examples = prepared(net, data, mean, std, [way, selector], layer)
+        if isinstance(method, str) and by == "batch" and len(examples) <= batch and fraction < 1:
+            raise ValueError(
+                f"by 'batch': the {len(examples)} examples are one batch; a batch= below {len(examples)} is expected"
+            )
         if not any(True for _ in wrapped.parameters()):
             raise ValueError("the network has no parameters, whose gradients a selection is by")
         held_out = held_out_for(wrapped, validation)
