@@ -471,7 +471,7 @@ def choices(cell: Cell) -> Iterator[Choice]:
             "those of the training",
             "not in the paper; the attack runs in training mode (code) and moves them, so they are put back after each batch; the code's gradients, in training mode, use none",
         )
-        if cell.get("item") in ("table3", "autopsy"):
+        if cell.get("item") == "table3":
             yield (
                 "coresets of the replicated numbers",
                 "of an earlier version",
@@ -760,7 +760,7 @@ ITEMS = {
     "autopsy": ItemSpec(
         kind="figure",
         title="What the choice gains in Fast AT, and what the authors' code does otherwise",
-        caption="Ours, on Table 3. Points of accuracy, each training less the one it is set against, with the same seed. The upper four: what choosing gains over random subsets of the same cost. Below, one change of the authors' code at a time, against the method without it: CRAIG trains on batches that it did not score; chosen batches stay whole, so that their weights cancel; the solver of GRAD-MATCH stops early and random examples fill up; epochs that train nothing while the learning rate goes on; gradients in training mode; TRADES on all data, whose BatchNorm stays in evaluation mode with the statistics of an untrained network. What the paper prints stands in Table 3.",
+        caption="Ours, on Table 3. Points of accuracy, each training less the one it is set against, with the same seed. The first four: what choosing gains over random subsets of the same cost. Then one change of the authors' code at a time, against the method without it: CRAIG trains on batches that it did not score; chosen batches stay whole, so that their weights cancel; the solver of GRAD-MATCH stops early and random examples fill up; epochs that train nothing while the learning rate goes on; gradients in training mode; TRADES on all data, whose BatchNorm stays in evaluation mode with the statistics of an untrained network. What the paper prints stands in Table 3. The replicated coresets are of an earlier version, as the foot of Table 3 says.",
         base=CIFAR10, suite="linf", seeds={"cpu": 3, "lite": 1},
         rows=[{"method": method, "label": label} for method, (_, label) in AUTOPSY.items()],
         columns=[
