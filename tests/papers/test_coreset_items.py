@@ -142,10 +142,3 @@ def test_random_subsets_are_as_large_as_batchwise_ones(scale, paper, demo):
         facts = {"paper": "coreset", "item": "table1", "data": "cifar10", "model": "resnet18", "method": method}
         (selector,) = grid.run(facts, 0).spec["method"]["selector"].values()
         assert selector["inner"]["random"]["whole_batches"], method
-
-
-@pytest.mark.parametrize("name", ["table3", "autopsy"])
-def test_replicated_coresets_of_an_earlier_version_are_told_at_demo_too(demo, name):
-    """There the autopsy has replicated numbers only, and no run, whose marks alone made its foot."""
-    item = demo.items[f"coreset/{name}"]
-    assert "of an earlier version" in " ".join((item.caption, *item.assumptions))
