@@ -101,8 +101,9 @@ OPEN = {
         "BatchNorm of TRADES": "table1 figure3 autopsy",
         "second term of equations 4, 14 and 15": "table1 figure3 autopsy",
         "view that a selection attacks": "table1 table2 table3 figure2 figure3 sweeps variants redundancy autopsy",
-        "batches that GRAD-MATCH chooses among": "table1 table2 table3 figure2 figure3 sweeps variants redundancy autopsy",
-        "solver of GRAD-MATCH": "table1 table2 table3 figure2 figure3 sweeps variants redundancy autopsy",
+        "batches that GRAD-MATCH chooses among": "table1 table2 table3 figure2 figure3 sweeps variants redundancy autopsy "
+        "gradient_error",
+        "solver of GRAD-MATCH": "table1 table2 table3 figure2 figure3 sweeps variants redundancy autopsy gradient_error",
         "network that is tested": "table1 table2 table3 figure2 figure3",
         "the last of PAT's 90 after 80": "table2",
         "code: 0.6, in the configurations that PAT reads": "table2",

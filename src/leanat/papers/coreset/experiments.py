@@ -362,6 +362,7 @@ def choices(cell: Cell) -> Iterator[Choice]:
     how, data = METHODS.get(cell.get("method"), {}), cell.get("data")
     training, choice, granularity = how.get("training"), how.get("choice"), how.get("granularity", "batch")
     selects = choice in ("craig", "gradmatch")
+    compared = str(cell.get("selector", ""))  # by gradient_error
     if training == "trades" and how.get("training_mode", True):
         yield (
             "BatchNorm of TRADES",
@@ -401,13 +402,14 @@ def choices(cell: Cell) -> Iterator[Choice]:
             "one, that which the epoch trains on",
             "not in the paper; the code makes delta on one random crop and flip, and adds it to another",
         )
-    if choice == "gradmatch" and granularity in ("batch", "whole_batches"):
+    by_batch = choice == "gradmatch" and granularity in ("batch", "whole_batches")
+    if by_batch or compared in ("gradmatch_batch", "gradmatch_all"):
         yield (
             "batches that GRAD-MATCH chooses among",
             "cut anew, at random, at every selection",
             "not in the paper; the code cuts them once, in the order of the data set",
         )
-    if choice == "gradmatch" and not how.get("as_published"):
+    if compared.startswith("gradmatch") or (choice == "gradmatch" and not how.get("as_published")):
         yield (
             "solver of GRAD-MATCH",
             "goes on until the budget or the sum is met, and adds nothing",
@@ -459,13 +461,14 @@ def choices(cell: Cell) -> Iterator[Choice]:
             "its examples, shuffled anew each epoch",
             "not in the paper; the code trains on the chosen batches as they are, where the weights cancel (variants: batches kept whole)",
         )
-    if selects and not how.get("training_mode") and how.get("adversarial", True):
+    in_evaluation = selects and not how.get("training_mode") and how.get("adversarial", True)
+    if in_evaluation or compared.startswith(("craig", "gradmatch")):
         yield (
             "mode in which a selection takes gradients",
             "evaluation",
             "not in the paper; the code takes them in training mode (variants: gradients in training mode)",
         )
-    if selects and how.get("adversarial", True) and not how.get("training_mode") and in_training_mode(training):
+    if in_evaluation and in_training_mode(training):
         yield (
             "BatchNorm's averages while a selection takes gradients",
             "those of the training",
