@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from dataclasses import replace
 from multiprocessing import Process
 
@@ -124,6 +125,15 @@ def test_a_file_of_another_scale_is_named_by_it(apart, tmp_path):
     """It was told to ask for as many seeds."""
     with pytest.raises(ValueError, match=r"is of scale cpu, .* remove it to keep scale lite"):
         keeping.keep(replace(item(), scale="lite"), finish(tmp_path / "other", (1,)), apart)
+
+
+def test_a_kept_run_of_an_earlier_version_is_named_as_such(apart, tmp_path):
+    path = apart / "qtart" / "table1.csv"
+    path.write_text(re.sub(r"(toy-s1-)\w+", r"\g<1>01234567", path.read_text()))
+    with pytest.raises(
+        ValueError, match=r"run toy-s1-01234567 is not in this plan .* earlier version; remove its rows"
+    ):
+        keeping.keep(item(3), finish(tmp_path / "other", (1,)), apart)
 
 
 @pytest.mark.parametrize(

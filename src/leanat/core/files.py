@@ -34,10 +34,18 @@ def atomic_write(path: Path) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
+def remove(path: Path) -> None:
+    """Removes a file, a link or a folder with all that is in it, if there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Removes what killed processes were writing in ``folder``; only for one who knows that nobody writes there now."""
     for path in folder.glob(".[0-9]*.*"):
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        remove(path)
 
 
 def write_text(path: Path, text: str) -> None:

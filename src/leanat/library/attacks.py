@@ -11,7 +11,6 @@ TypeError, in one line.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import Literal
 
 import torch
@@ -25,7 +24,7 @@ from leanat.attacks.recoloradv import ReColorAdv
 from leanat.attacks.stadv import StAdv
 from leanat.attacks.threat import L2, Linf, ThreatModel
 from leanat.core.errors import is_out_of_memory, named
-from leanat.core.nouns import Attack, Step, attacks_in_training_mode, buffers_restored, in_mode
+from leanat.core.nouns import Attack, Step, held_constant, in_mode
 from leanat.core.precision import exact_fp32
 from leanat.core.rng import Draws
 from leanat.library import checks
@@ -76,9 +75,8 @@ def perturb(
     weight = torch.ones(len(x), device=x.device)
     step = Step(0, index, x.detach(), y, weight, Draws(seed, 0, index))
     try:
-        training_mode = attacks_in_training_mode(attack)
-        with in_mode(wrapped, training=False), buffers_restored(wrapped) if training_mode else nullcontext():
-            x_adv = checked_attack(attack)(wrapped, step)
+        with in_mode(wrapped, training=False):
+            x_adv = held_constant(checked_attack(attack), wrapped, step)
     except RuntimeError as error:
         if not is_out_of_memory(error):
             wrapped.classes_of(x[:1], "x")  # raises where the network does not take such images

@@ -134,9 +134,12 @@ def _before(item: Item, path: Path, real: Path) -> Kept:
                 f"{path}: is of scale {row['scale']}, and keeps one scale; remove it to keep scale {item.scale} in its place"
             )
         if row["run"] not in planned.get((row["row"], row["column"]), ()):
+            advice = "ask for as many seeds, or remove the file to start anew"
+            if int(row["seed"]) in item.seeds:
+                advice = "it has other settings or is of an earlier version; remove its rows to train it anew"
             raise ValueError(
                 f"{path}: {row['row']} | {row['column']}: run {row['run']} is not in this plan (scale {item.scale}, "
-                f"{len(item.seeds)} seeds); ask for as many seeds, or remove the file to start anew"
+                f"{len(item.seeds)} seeds); {advice}"
             )
         rows[row["row"], row["column"], int(row["seed"])] = row
     return rows

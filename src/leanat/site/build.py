@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from leanat.core.errors import ConfigError
+from leanat.core.files import remove
 from leanat.plan.grid import Grid
 from leanat.report import formats, item_csv
 from leanat.report.claims import errata
@@ -61,18 +62,11 @@ def _replace(out: Path, new: Path) -> None:
     out.mkdir(exist_ok=True)
     names = sorted(path.name for path in new.iterdir())
     for name in names:
-        _remove(out / name)
+        remove(out / name)
         (new / name).rename(out / name)
     for old in out.iterdir():
         if old.name not in {*names, "CNAME"} and not old.name.startswith("."):
-            _remove(old)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+            remove(old)
 
 
 class Site:
