@@ -188,8 +188,8 @@ def attack_options(add: Add) -> None:
     add(
         "--network",
         metavar="NAME",
-        help="architecture of --model, unless the file says it: timm:NAME, torchvision:NAME, a name of this package, or "
-        "module:function, whose code is executed",
+        help="architecture of --model, unless the file says it: timm:NAME or timm:NAME.TAG, torchvision:NAME, a name of this "
+        "package, or module:function, whose code is executed",
     )
     add("--data", help="test images: folder:PATH (with one folder of images per class), or the name of a data set")
     add("--mean", type=numbers, help="mean per channel, subtracted from pixels in [0, 1]")

@@ -199,6 +199,22 @@ def attack(folder, *words):
     return subprocess.run([*command, str(ROOT / "config"), *words], capture_output=True, text=True, cwd=folder)
 
 
+def test_a_tag_names_the_weights_and_says_how_they_see_pixels(tmp_path):
+    name = "resnet10t.c3_in1k"
+    torch.save(timm.create_model(name, num_classes=5).state_dict(), tmp_path / "net.pth")
+    weights = foreign.read(tmp_path / "net.pth")
+    net = foreign.build(f"timm:{name}", weights).eval()
+    x = torch.rand(2, 3, 64, 64)
+    torch.testing.assert_close(net(x), foreign.build("timm:resnet10t", weights).eval()(x))
+    inception = foreign.pretrained_cfg("timm:vit_tiny_patch16_224.augreg_in21k")
+    assert inception["mean"] == inception["std"] == (0.5, 0.5, 0.5)
+    assert foreign.pretrained_cfg("timm:resnet10t") == foreign.pretrained_cfg("torchvision:resnet18") == {}
+    with pytest.raises(NetworkError, match="timm has no weights 'c4' of resnet10t; allowed: c3_in1k"):
+        foreign.build("timm:resnet10t.c4", weights)
+    with pytest.raises(NetworkError, match="timm has no network 'resnet10u'; nearest: resnet10t"):
+        foreign.build("timm:resnet10u.c3_in1k", weights)
+
+
 @pytest.mark.slow
 def test_the_commands_of_the_readme(tmp_path, photos, nets):
     """A plain state dict on a folder of PNGs, in one command: clean accuracy as the network itself has it."""

@@ -138,22 +138,42 @@ def is_code(name: str) -> bool:
 
 
 def build(name: str, weights: Weights) -> nn.Module:
-    """The network ``timm:<name>`` or ``torchvision:<name>``, with the numbers of classes and channels of the weights.
+    """The network ``timm:<name>``, ``timm:<name>.<tag>`` or ``torchvision:<name>``, with the numbers of classes and channels of
+    the weights.
 
     Its inputs are images as its own program standardises them, its outputs logits. Raises NetworkError.
     """
     library, _, model = name.partition(":")
     own = io.package(library)
     names = own.list_models() if library == "timm" else own.models.list_models(module=own.models)
-    if model not in names:
-        nearest = ", ".join(get_close_matches(model, names, 3)) or "none"
-        raise NetworkError(f"--network {name}: {library} has no network {model!r}; nearest: {nearest}")
+    network = model.partition(".")[0] if library == "timm" else model
+    if network not in names:
+        nearest = ", ".join(get_close_matches(network, names, 3)) or "none"
+        raise NetworkError(f"--network {name}: {library} has no network {network!r}; nearest: {nearest}")
+    pretrained_cfg(name)  # refuses a wrong tag before anything is built
     net = (_timm if library == "timm" else _torchvision)(model, weights)
     fit(net, weights.tensors, weights.path, name)
     for module in net.modules():
         if getattr(module, "inplace", False):
             module.inplace = False
     return net
+
+
+def pretrained_cfg(name: str) -> dict[str, Any]:
+    """What timm says of the weights that the tag in ``timm:<name>.<tag>`` names: mean, std and input_size among others; empty
+    for other names. Raises NetworkError if the network has no such weights.
+    """
+    library, _, model = name.partition(":")
+    network, _, tag = model.partition(".")
+    if library != "timm" or not tag:
+        return {}
+    timm = io.package(library)
+    try:
+        known = timm.models.get_pretrained_cfg(model)
+    except RuntimeError:
+        tags = ", ".join(each.partition(".")[2] for each in timm.list_pretrained(f"{network}.*")) or "none"
+        raise NetworkError(f"--network {name}: timm has no weights {tag!r} of {network}; allowed: {tags}") from None
+    return known.to_dict() if known else {}
 
 
 def _timm(model: str, weights: Weights) -> nn.Module:

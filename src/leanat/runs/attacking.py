@@ -174,18 +174,20 @@ def _any_network(
         name = foreign.named_by(config, path)
     if name is None:
         raise ConfigError([f"{where}: does not say its network; name it with --network"])
-    pretrained = config.get("pretrained_cfg", {})
+    pretrained, source = config.get("pretrained_cfg", {}), "config.json"
     if code:
         net, loaded = foreign.call(name, weights)
     elif ":" in name:
         net = foreign.build(name, weights)
+        if not pretrained:
+            pretrained, source = foreign.pretrained_cfg(name), f"those of {name}"
     else:
         net = None  # one of ours: built once its data are known
     channels = (io.channels_of(net) if net else None) or 3
     shape = arguments.size or (pretrained.get("input_size") or [None])[-1]
     load = _loader_for(set_name, arguments, device, channels, shape)
     test = load("test")
-    mean, std, source = _standardisation(arguments, weights, pretrained, test, code)
+    mean, std, source = _standardisation(arguments, weights, (pretrained, source), test, code)
     if net is None:
         described = io.describe(test) | {"mean": mean, "std": std}
         net = io.build(name, "channel", described, 0)
@@ -206,9 +208,15 @@ def _any_network(
 
 
 def _standardisation(
-    arguments: argparse.Namespace, weights: foreign.Weights | None, pretrained: dict[str, Any], test: Data, code: bool
+    arguments: argparse.Namespace,
+    weights: foreign.Weights | None,
+    pretrained: tuple[dict[str, Any], str],
+    test: Data,
+    code: bool,
 ) -> tuple[Any, Any, str]:
-    """Mean and std [C] of the standardisation, and their source; (None, None, "") if a function's network takes plain pixels."""
+    """Mean and std [C] of the standardisation, and their source; (None, None, "") if a function's network takes plain pixels.
+    ``pretrained``: what is known of the weights, and who says so.
+    """
     if (arguments.mean is None) != (arguments.std is None):
         raise ConfigError(["--mean and --std: both are needed, or none"])
     if weights and weights.mean is not None:
@@ -219,8 +227,8 @@ def _standardisation(
         mean, std, source = arguments.mean, arguments.std, "--mean and --std"
     elif code:
         return None, None, ""
-    elif "mean" in pretrained and "std" in pretrained:
-        mean, std, source = pretrained["mean"], pretrained["std"], "config.json"
+    elif "mean" in pretrained[0] and "std" in pretrained[0]:
+        mean, std, source = pretrained[0]["mean"], pretrained[0]["std"], pretrained[1]
     else:
         mean, std = test.mean, test.std
         source = "ImageNet's" if test.name.startswith("folder:") else f"those of {test.name}"
