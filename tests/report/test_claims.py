@@ -458,6 +458,24 @@ def test_a_verdict_on_some_of_the_cases_says_which_are_not_made_yet(tmp_path):
         assert "not made yet: figures/qtart/table2.pdf" in ledger_text.why(line)
 
 
+@pytest.mark.parametrize(
+    ("effect", "low", "high", "printed"),
+    [
+        (0.1234, 0.0634, 0.1834, "0.12 [0.06, 0.18] points"),
+        (-18.04, -21.44, -14.64, "−18.0 [−21.4, −14.6] points"),
+        (31.96, 8.6, 55.3, "32 [9, 55] points"),
+        (0.0049, -0.0001, 0.0099, "0.00 [0.00, 0.01] points"),
+        (3.0, 3.0, 3.0, "3 [3, 3] points"),
+        (3.306, None, None, "3.31 points"),
+        (0.0, None, None, "0 points"),
+    ],
+)
+def test_an_effect_has_no_more_digits_than_its_interval_gives(tmp_path, effect, low, high, printed):
+    write_item(tmp_path, [("A", "c", "", [99], "", ""), ("B", "c", "", [1], "", "")])
+    (line,) = claims.ledger([claim()], Items(tmp_path, "demo"))
+    assert ledger_text.measured(replace(line, effect=effect, low=low, high=high)) == printed
+
+
 def test_one_trial_decides_nothing(tmp_path):
     write_item(tmp_path, [("A", "c", "", [99], "", ""), ("B", "c", "", [1], "", "")])
     (line,) = claims.ledger([claim()], Items(tmp_path, "demo"))

@@ -59,10 +59,12 @@ def _rank(verdict: str) -> int:
 
 
 def measured(line: Line) -> str:
-    """The effect with its interval, and the case that it belongs to."""
+    """The effect with its interval, and the case that it belongs to. The half-width has two significant digits."""
     if line.effect is None:
         return ""
-    digits = 2 if abs(line.effect) < 100 else 1
+    digits = 0 if line.effect.is_integer() else 2
+    if line.low is not None and line.high > line.low:
+        digits = min(max(1 - math.floor(math.log10((line.high - line.low) / 2)), 0), 2)
     text = number(line.effect, digits)
     if line.low is not None:
         text += f" [{number(line.low, digits)}, {number(line.high, digits)}]"
