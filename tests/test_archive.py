@@ -15,7 +15,9 @@ import made_up
 
 from leanat import archive
 from leanat.core.errors import ConfigError
+from leanat.core.files import write_json
 from leanat.plan import structure
+from leanat.runs import stored
 
 ROOT = Path(__file__).parents[1]
 
@@ -158,20 +160,70 @@ def test_a_copy_that_was_cut_short_is_refused(made, tmp_path):
     grid, folder = made
     shutil.copytree(folder / "results", tmp_path / "results")
     suite = next((tmp_path / "results/runs").glob("*/suites/*.json"))
-    summary = json.loads(suite.read_text())
-    next(iter(summary["attacks"].values()))["file"] = "attacks/fgsm-0-0.npz"
-    suite.write_text(json.dumps(summary))
-    lost = suite.parents[1] / "attacks/fgsm-0-0.npz"
+    outcomes = stored.StoredOutcome(suite.parents[1] / "attacks", "fgsm", {}, {"network": "n"})
+    lost = name_outcomes(suite, outcomes)
     with pytest.raises(
         ConfigError, match=rf"^archive: 1 files that finished runs name are not there, such as {lost}; put"
     ):
         archive.write(grid, tmp_path / "results", ROOT, folder / "figures", tmp_path / "e.zip")
-    lost.parent.mkdir()
-    lost.write_bytes(b"outcomes")
+    outcomes.save({})
     archive.write(grid, tmp_path / "results", ROOT, folder / "figures", tmp_path / "e.zip")
     (suite.parents[1] / "history.csv").unlink()
     with pytest.raises(ConfigError, match=r"history\.csv; put them back"):
         archive.write(grid, tmp_path / "results", ROOT, folder / "figures", tmp_path / "e.zip")
+
+
+def name_outcomes(suite, outcomes):
+    """Names the file of outcomes in the summary of a suite, and returns it."""
+    summary = json.loads(suite.read_text())
+    next(iter(summary["attacks"].values()))["file"] = f"attacks/{outcomes.path.name}"
+    suite.write_text(json.dumps(summary))
+    return outcomes.path
+
+
+def of_another_spec(run):
+    (run / "spec.json").write_text(json.dumps(json.loads((run / "spec.json").read_text()) | {"seed": 7}))
+    return "spec.json is not the spec that was trained"
+
+
+def cut_history(run):
+    (run / "history.csv").write_bytes((run / "history.csv").read_bytes()[:-9])
+    return "history.csv: damaged: it ends in the middle of a line"
+
+
+def answers_of_another_run(run):
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics["files"] = {"clean.npz": "0" * 16}
+    write_json(run / "metrics.json", metrics)
+    (run / "clean.npz").write_bytes(b"of another run")
+    return r"not the files that its training left: clean.npz \(0000000000000000, now "
+
+
+def cut_outcomes(run):
+    outcomes = stored.StoredOutcome(run / "attacks", "fgsm", {}, {"network": "n"})
+    outcomes.save({})
+    path = name_outcomes(next((run / "suites").glob("*.json")), outcomes)
+    path.write_bytes(path.read_bytes()[:99])
+    return f"{path.name}: does not say what it was made from"
+
+
+def outcomes_of_another_network(run):
+    own, other = (stored.StoredOutcome(run / "attacks", "fgsm", {}, {"network": name}) for name in "no")
+    other.save({})
+    other.path.rename(name_outcomes(next((run / "suites").glob("*.json")), own))
+    return f"{own.path.name}: made from something else than its name says"
+
+
+@pytest.mark.parametrize(
+    "damage", [of_another_spec, cut_history, answers_of_another_run, cut_outcomes, outcomes_of_another_network]
+)
+def test_a_run_that_is_not_what_its_training_and_its_attacks_left_is_refused(made, tmp_path, damage):
+    grid, folder = made
+    shutil.copytree(folder / "results", tmp_path / "results")
+    said = damage(next((tmp_path / "results/runs").glob("*/suites")).parent)
+    with pytest.raises(ValueError, match=said):
+        archive.write(grid, tmp_path / "results", ROOT, folder / "figures", tmp_path / "e.zip")
+    assert not (tmp_path / "e.zip").exists()
 
 
 def test_nothing_finished_is_said(made, tmp_path):

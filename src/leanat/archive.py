@@ -14,10 +14,10 @@ from pathlib import Path
 from leanat.core.errors import ConfigError
 from leanat.core.files import atomic_write, read_json
 from leanat.evaluation.outcome import PLAIN
-from leanat.plan.grid import Grid
+from leanat.plan.grid import Grid, digest
 from leanat.plan.item import Item
-from leanat.report import item_csv
-from leanat.runs import records
+from leanat.report import item_csv, run_files
+from leanat.runs import identity, records, stored
 from leanat.runs.experiment import revision
 
 OF_A_RUN = ("spec.json", "metrics.json", "history.csv", "selection.npz")
@@ -44,7 +44,7 @@ def write(grid: Grid, results: Path, root: Path, figures: Path, out: Path) -> st
     """Writes the zip and returns a line about it.
 
     Raises ConfigError where no run of the grid is finished, where files of one are missing, and for numbers of runs that are
-    not in the zip.
+    not in the zip; IdentityError and ValueError for a run whose files are not those of its training and its attacks.
     """
     runs = [run for run in grid.runs if (results / "runs" / run / "metrics.json").is_file()]
     if not runs:
@@ -52,6 +52,8 @@ def write(grid: Grid, results: Path, root: Path, figures: Path, out: Path) -> st
     if absent := [str(path) for run in runs for path in lacking(results / "runs" / run)]:
         n, way = len(absent), "put them back, or remove the runs or summaries that name them, and make these anew"
         raise ConfigError([f"archive: {n} files that finished runs name are not there, such as {absent[0]}; {way}"])
+    for run in runs:
+        check(results / "runs" / run)
     every = sorted(contents(grid, runs, results, root, figures))
     files = {name: path for name, path in every if not path.name.startswith(".")}  # what a killed writer left, say
     if problems := [line for name, path in files.items() for line in _of_other_runs(name, path, grid, set(runs))]:
@@ -72,14 +74,33 @@ def write(grid: Grid, results: Path, root: Path, figures: Path, out: Path) -> st
 
 def lacking(folder: Path) -> list[Path]:
     """What a finished run has or names and is not there, as after a copy that was cut short: records, and outcomes of images."""
-    named = ["history.csv", *records.metrics(folder / "metrics.json").get("files", ())]
-    for path in sorted((folder / "suites").glob("*.json")):
-        summary = records.suite(path)
-        made = [*summary["attacks"].values(), *summary.get("measures", {}).values()]
-        named += [entry["file"] for entry in made if "file" in entry]
+    named = ["history.csv", *records.metrics(folder / "metrics.json").get("files", ()), *attacked(folder)]
     return [
         folder / name for name in dict.fromkeys(named) if not name.endswith(NETWORKS) and not (folder / name).is_file()
     ]
+
+
+def attacked(folder: Path) -> Iterator[str]:
+    """The files of outcomes that the summaries of a run's suites name."""
+    for path in sorted((folder / "suites").glob("*.json")):
+        summary = records.suite(path)
+        made = [*summary["attacks"].values(), *summary.get("measures", {}).values()]
+        yield from (entry["file"] for entry in made if "file" in entry)
+
+
+def check(folder: Path) -> None:
+    """Raises IdentityError or ValueError, one line, for a run whose spec, history, arrays or outcomes are not its own."""
+    metrics = identity.read_run(folder)
+    run_files.epochs(folder)
+    kept = {name: sha for name, sha in metrics.get("files", {}).items() if not name.endswith(NETWORKS)}
+    if (now := {name: identity.of_file(folder / name) for name in kept}) != kept:
+        raise identity.IdentityError(
+            f"{folder}: not the files that its training left: {identity.differences(kept, now)}"
+        )
+    for name in dict.fromkeys(attacked(folder)):
+        made_from = stored.read_about(folder / name).get("made_from")
+        if not Path(name).stem.endswith(f"-{digest(made_from)}"):
+            raise identity.IdentityError(f"{folder / name}: made from something else than its name says; attack again")
 
 
 def add(whole: zipfile.ZipFile, name: str, content: bytes) -> None:
