@@ -505,6 +505,18 @@ def test_what_is_read_from_other_runs_covers_all_their_files(results):
         path.write_bytes(kept)
 
 
+def test_a_spec_that_was_edited_after_the_training_is_told_with_what_to_do(results):
+    folder, (run, _) = results
+    path = folder / "runs" / run / "spec.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"seed": 7}))
+    with pytest.raises(
+        identity.IdentityError, match=r"spec.json is not the spec .*seed 0, now 7.*; remove this file alone"
+    ):
+        identity.read_run(path.parent)
+    path.unlink()
+    assert identity.read_run(path.parent)["spec"]["seed"] == 0
+
+
 def test_a_run_that_was_trained_from_another_network_is_said(tmp_path, capsys):
     teacher = sgd()
     experiment.train_run("t", teacher, tmp_path / "runs" / "t", None, CPU)

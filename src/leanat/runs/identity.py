@@ -35,6 +35,7 @@ KEPT = (".safetensors", ".npz", ".pt")  # what a run leaves for others
 # of a run of the configuration; other folders are named as their owner likes
 NAME = re.compile(r".+-s\d+-([0-9a-f]{8})")
 FILES = ("network", "teacher", "first_phase", "ranking")  # fields of specs that name a file or a folder, as ``File``
+SPEC_AGAIN = "remove this file alone: what was trained stays, and has its spec in itself"
 RECENT = 2.0  # seconds: a file younger than this may change again without a new time
 
 
@@ -198,9 +199,7 @@ def _kept_spec(path: Path) -> dict[str, Any]:
     try:
         return read_json(path, "the spec of a run")
     except ValueError as error:
-        raise ValueError(
-            f"{error}; remove this file alone: what was trained stays, and has its spec in itself"
-        ) from None
+        raise ValueError(f"{error}; {SPEC_AGAIN}") from None
 
 
 def read_run(folder: Path, *need: str) -> dict[str, Any]:
@@ -217,7 +216,7 @@ def read_run(folder: Path, *need: str) -> dict[str, Any]:
         spec = _kept_spec(folder / "spec.json")
         if spec != metrics["spec"]:
             differ = "; ".join(changes(metrics["spec"], spec)[:3])
-            raise IdentityError(f"{folder}: spec.json is not the spec that was trained ({differ})")
+            raise IdentityError(f"{folder}: spec.json is not the spec that was trained ({differ}); {SPEC_AGAIN}")
     return metrics
 
 
