@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -163,6 +164,17 @@ def test_it_is_refused_where_snakemake_would_find_no_workflow(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     assert cli.main(["decide", "--config-dir", str(ROOT / "config"), "--set", "scale=demo"]) == 1
     assert capsys.readouterr().err == f"leanat: decide: the workflow runs in its checkout alone; first: cd {ROOT}\n"
+
+
+def test_it_does_not_plan_by_a_configuration_that_the_workflow_does_not_read(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(deciding, "decide", lambda *_: pytest.fail("begun"))
+    for name in ("config", "other"):
+        shutil.copytree(ROOT / "config", tmp_path / name)
+    (tmp_path / "Snakefile").touch()
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["decide", "--config-dir", "other", "--results", "results"]) == 1
+    said = "leanat: decide: --config-dir other: the workflow reads config alone; other settings: --set KEY=VALUE\n"
+    assert capsys.readouterr().err == said
 
 
 def test_rounds_go_on_until_nothing_is_left_to_decide(grid, tmp_path, monkeypatch):

@@ -450,14 +450,17 @@ def decide(arguments: argparse.Namespace) -> None:
     from leanat import deciding
     from leanat.plan import targets
 
-    grid = options.grid(arguments)
-    for paper in arguments.papers:
-        options.paper(grid, paper, "decide")
     root = arguments.config_dir.parent
     if not (root / "Snakefile").is_file():
         raise ConfigError([f"decide: {root} has no Snakefile; run it in the checkout"])
+    if arguments.config_dir.resolve() != (root / "config").resolve():
+        what = f"the workflow reads {root / 'config'} alone; other settings: --set KEY=VALUE"
+        raise ConfigError([f"decide: --config-dir {arguments.config_dir}: {what}"])
     if not arguments.dry_run and root.resolve() != Path.cwd():  # Snakemake looks for its file and makes pages here
         raise ConfigError([f"decide: the workflow runs in its checkout alone; first: cd {root.resolve()}"])
+    grid = options.grid(arguments)
+    for paper in arguments.papers:
+        options.paper(grid, paper, "decide")
     settings = [*arguments.set, targets.for_snakemake("results", str(arguments.results))]
 
     def make(items: Sequence[str]) -> None:
