@@ -161,6 +161,20 @@ def test_a_configuration_that_cannot_be_meant(root, capsys, file, text, instead,
     assert len(err.splitlines()) <= 8
 
 
+@pytest.mark.parametrize(
+    ("words", "source"),
+    [([], "config/config.yaml"), (["--set", "change={mine: {half: {recipe.batch: 0}}}"], "command line")],
+)
+def test_a_value_that_the_user_changed_is_not_blamed_on_the_paper_alone(root, capsys, words, source):
+    path = root / CONFIG
+    path.write_text(path.read_text().replace("change: {}", "change: {mine: {half: {recipe.batch: many}}}"))
+    status, err = answer(capsys, ["check", "--config-dir", root / "config", *words])
+    assert status == 1
+    value = "0" if words else '"many"'
+    assert f"experiments.py with change mine.half: recipe.batch {value} of " in err
+    assert source in err.partition(": run ")[0]
+
+
 def test_a_row_that_the_paper_does_not_have_is_one_line_for_all_columns_and_says_how_to_mark_it(root, capsys):
     (root / PRINT).write_text((root / PRINT).read_text().replace("A random half", "A random third"))
     _, err = answer(capsys, ["check", "--config-dir", root / "config"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from leanat.core.errors import ConfigError
-from leanat.plan import components, sense
+from leanat.plan import components, sense, settings
 from leanat.plan.grid import Grid, canonical
 from leanat.report import asked
 from leanat.runs import assess
@@ -45,5 +45,16 @@ def problems(grid: Grid, published: Path) -> list[str]:
     problems = dict.fromkeys([*items, *acted])
     for line, run in seen.items():
         paper = where[run].paper if run in where else "*"
-        problems[f"leanat/papers/{paper}/experiments.py: run {run}: {line}"] = None
+        changed = _changes(grid, run) if line.startswith("spec") else ""  # no change reaches a suite
+        problems[f"leanat/papers/{paper}/experiments.py{changed}: run {run}: {line}"] = None
     return list(problems)
+
+
+def _changes(grid: Grid, run: str) -> str:
+    """The user's changes in a run and where they are written, for the place of its problems; empty if there are none."""
+    changes = [f"{paper}.{method}: {name} {value}" for paper, method, name, value in grid.runs[run].changes]
+    if not changes:
+        return ""
+    file = grid.folder / "config.yaml"
+    source = settings.said_by("change", grid.settings["change"], settings.load_yaml(file), file)
+    return f" with change {', '.join(changes)} of {source}"
