@@ -204,6 +204,8 @@ WORDS = [
     (["time", "qtart", "--batch", "0"], 2, "--batch: 0 is not allowed"),
     (["time", "qtart", "--threads", "0"], 2, "--threads: 0 is not allowed"),
     (["table", "mine/table1", "--out", "x.tex"], 2, "--out: x.tex is not allowed; a name that ends in .pdf"),
+    (["table", "mine/table1", "--keep", "/dev/null"], 2, "--keep: /dev/null is not allowed; a name that ends in .csv"),
+    (["time", "mine", "--out", "/dev/null"], 2, "--out: /dev/null is not allowed; a name that ends in .json"),
     (["attack", "--suite", "mine"], 1, "attack: which network? Name runs, or --model FILE with --network and --data"),
     (["attack", "--suite", "mine/man", "x"], 1, "mine has no suite 'man'; did you mean main?"),
     (["attack", "--suite", "mine", "x", "--model", "y.pt"], 1, "either runs, or --model and --network; not both"),

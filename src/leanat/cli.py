@@ -145,7 +145,7 @@ def parser() -> argparse.ArgumentParser:
     add("--batch", type=options.count, help="images per step (default: 4 on a CPU, the paper's number on a GPU)")
     add("--repeats", type=options.count, help="repeats of each measurement after a warm-up (default: 3, on a GPU 5)")
     add("--threads", type=options.count, default=usable_cores(), help="CPU threads (default: all)")
-    add("--out", type=options.path, metavar="FILE", help="a JSON file (default: <results>/timings/<paper>.json)")
+    add("--out", type=options.named(".json"), help="the JSON to write (default: <results>/timings/<paper>.json)")
     for function, text in ((table, "render a table from finished runs"), (figure, "draw a figure from finished runs")):
         add = verb(function, text, options.item_options, config, results)
         add("item", help="a table or figure of a paper, such as qtart/table1")

@@ -166,7 +166,11 @@ def results_option(add: Add) -> None:
 
 def item_options(add: Add) -> None:
     add("--out", type=named(".pdf"), help="the PDF to write, with a CSV and a PNG beside it")
-    add("--keep", type=path, metavar="FILE", help="write the CSV to this file, too")
+    add(
+        "--keep",
+        type=named(".csv"),
+        help="write the CSV to this file, too, with an NPZ of each image's outcome beside it",
+    )
     add(
         "--format",
         nargs="+",
