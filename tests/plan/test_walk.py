@@ -83,3 +83,29 @@ def test_the_trial_has_no_items(target, grid):
 def test_a_target_that_is_none(grid):
     with pytest.raises(ConfigError, match="did you mean table1"):
         walk.items_of("figures/qtart/tabel1.pdf", grid)
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("figures/qtart/table1.html", "figures are made as .pdf, .png and .csv"),
+        ("figures/qtart/table1.json", "it is made as .pdf, .png, .csv"),
+        ("figures/qtart/table1.overview.csv", "it is made as .pdf, .png"),
+        ("figures/table1.png", "it is made as .pdf"),
+        ("figures/qtart/runs.pdf", "it is made as .csv"),
+        ("figures/claims.html", "figures are made as"),
+        ("leanat-paper.zip", "at this scale leanat-demo.zip"),
+    ],
+)
+def test_a_kind_of_file_that_no_rule_makes(target, said, grid):
+    with pytest.raises(ConfigError, match=f"^{target}: no such target; {said}"):
+        walk.items_of(target, grid)
+
+
+def test_every_kind_of_file_that_the_rules_make_is_a_target(grid):
+    """As the rules say it themselves."""
+    rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    made = set(re.findall(r'(?<=")figures/[^"]+\.(?:pdf|png|csv|json)(?=")', rules))
+    assert len(made) > 12
+    targets = [name.format(item="qtart/table1", paper="qtart") for name in made if "bench" not in name]
+    assert all(walk.items_of(target, grid) for target in targets)

@@ -35,17 +35,20 @@ def check_targets(targets: Iterable[str], grid: Grid) -> None:
     for target in targets:
         if re.fullmatch(r"figures/bench/[^/]+\.(pdf|csv)", target):  # the trial is not a paper
             continue
-        page = re.sub(r"/claims\.json$", "/claims.pdf", target)  # a ledger also has JSON
-        match = re.fullmatch(r"figures/(?:([^/]+)/)?([^/]+?)(\.overview)?\.(pdf|png|csv|html)", page)
+        match = re.fullmatch(r"figures/(?:([^/]+)/)?([^/]+?)(\.overview)?\.(pdf|png|csv|json)", target)
         if match is None:
-            if target.startswith("figures/"):
+            if re.fullmatch(r"leanat-[^/]+\.zip", target) and target != (own := f"leanat-{grid.scale.name}.zip"):
+                problems.append(f"{target}: no such target; at this scale {own}")
+            elif target.startswith("figures/"):
                 problems.append(f"{target}: no such target; figures are made as .pdf, .png and .csv")
             elif "/" not in target and "." not in target and target not in rules and not target.startswith("train_"):
                 problems.append(f"{target}: no such target{did_you_mean(target, rules)}")
             continue
-        paper, item, beside, _ = match.groups()
+        paper, item, beside, kind = match.groups()
         name = f"{paper}/{item}"
-        if paper is None:
+        if kind not in (kinds := _kinds(paper, item, beside)):
+            problems.append(f"{target}: no such target; it is made as .{', .'.join(kinds)}")
+        elif paper is None:
             if beside or item not in PAGES:
                 problems.append(f"{target}: no such target{did_you_mean(item, PAGES)}")
             elif item == "table1" and not first_tables(grid):
@@ -62,6 +65,17 @@ def check_targets(targets: Iterable[str], grid: Grid) -> None:
             problems.append(f"{target}: nothing of it is run at scale {grid.scale.name}: {'; '.join(reasons)}")
     if problems:
         raise ConfigError(problems)
+
+
+def _kinds(paper: str | None, item: str, beside: str | None) -> tuple[str, ...]:
+    """The kinds of files that the rules make of a page."""
+    if item == "table1" and paper is None:
+        return ("pdf",)
+    if item == "runs" and paper is not None:
+        return ("csv",)
+    if item == "claims":
+        return ("pdf", "png", "csv", "json")
+    return ("pdf", "png") if beside else ("pdf", "png", "csv")
 
 
 def first_tables(grid: Grid) -> list[str]:
