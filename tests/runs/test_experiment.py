@@ -196,6 +196,19 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(tmp_path, stop
     assert same(weights(whole), weights(tmp_path / "b"))
 
 
+def test_a_copy_without_its_record_of_chosen_examples_is_not_gone_on_from(tmp_path, stopped):
+    """As the files of a run without its folders: the record at the end would begin in the middle."""
+    part, _, spec = stopped
+    shutil.copytree(part, tmp_path / "b")
+    shutil.rmtree(tmp_path / "b" / "selection")
+    with pytest.raises(
+        ValueError, match=r"b/selection: no record of what epochs 1 to 3 were trained on; put it back, or"
+    ):
+        experiment.train_run("b", spec, tmp_path / "b", None, CPU)
+    shutil.copytree(part / "selection", tmp_path / "b" / "selection")
+    experiment.train_run("b", spec, tmp_path / "b", None, CPU)
+
+
 def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
     path = tmp_path / "metrics.json"
     files.write_json(path, {"a": 1})

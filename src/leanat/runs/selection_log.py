@@ -16,10 +16,14 @@ class SelectionLog:
     """Which examples were trained on, with which weights, from which epoch on; one entry for each change.
 
     During training there is one file per entry, so that none is lost if the run is killed; at the end there is a single file.
+    Raises ValueError for a run that goes on, of whose first epochs there are none.
     """
 
     def __init__(self, path: Path, run: nouns.Run):
         self.path, self.parts = path, path.with_suffix("")
+        if run.epoch and not path.is_file() and not (self.parts / _name(1)).is_file():
+            what = f"no record of what epochs 1 to {run.epoch} were trained on"
+            raise ValueError(f"{self.parts}: {what}; put it back, or remove {path.parent}, and it is trained anew")
         self.parts.mkdir(exist_ok=True)
         for part in self._files():
             if int(part.stem) > run.epoch:
@@ -40,7 +44,7 @@ class SelectionLog:
         now, last = run.subset, self.last
         arrays = {"index": now.index.int().cpu().numpy(), "weight": now.weight.float().cpu().numpy()}
         if last is None or not all(np.array_equal(arrays[k], last[k]) for k in arrays):
-            records.save_arrays(self.parts / f"{run.epoch:05d}.npz", arrays)
+            records.save_arrays(self.parts / _name(run.epoch), arrays)
             self.last = arrays
 
     def finish(self) -> None:
@@ -60,3 +64,7 @@ class SelectionLog:
         gone = self.parts.with_name(f".{os.getpid()}.{self.parts.name}")
         self.parts.rename(gone)
         shutil.rmtree(gone)
+
+
+def _name(epoch: int) -> str:
+    return f"{epoch:05d}.npz"
