@@ -23,11 +23,12 @@ from toys import Small, toy
 from leanat import cli, data
 from leanat.attacks.pgd import PGD, Clean
 from leanat.attacks.threat import Linf
+from leanat.core.errors import ConfigError
 from leanat.core.files import write_json
 from leanat.evaluation import outcome
 from leanat.evaluation.evaluate import evaluate, transfer
 from leanat.models import io
-from leanat.plan.grid import digest
+from leanat.plan.grid import Evaluation, digest
 from leanat.runs import assess, attacking, experiment, identity, transferred
 
 CPU = torch.device("cpu")
@@ -423,6 +424,16 @@ def test_all_runs_are_finished_before_the_first_is_attacked(tmp_path, monkeypatc
     write_json(tmp_path / "runs" / first.id / "metrics.json", {"spec": first.spec, "spec_hash": digest(first.spec)})
     with pytest.raises(FileNotFoundError, match=f"{chosen[1].run}/metrics.json: no such file"):
         attacking.attack_runs(grid(), [e.run for e in chosen], "qtart-main", options(tmp_path, config_dir=tmp_path))
+
+
+def test_the_data_of_all_runs_are_there_before_the_first_is_attacked(tmp_path, monkeypatch):
+    both = {name: Evaluation(f"{name}-net-sgd-s0-00000000", "qtart-main", {}) for name in ("digits", "cifar10")}
+    runs = {one.run: SimpleNamespace(spec={"data": {"name": name}}) for name, one in both.items()}
+    plan = SimpleNamespace(runs=runs, evaluations={one.id: one for one in both.values()})
+    monkeypatch.setattr(transferred.Trained, "load", lambda *_: pytest.fail("attacked"))
+    monkeypatch.setattr(identity, "read_run", lambda *_: {})
+    with pytest.raises(ConfigError, match=r"^cifar10: "):
+        attacking.attack_runs(plan, list(runs), "qtart-main", options(tmp_path, config_dir=tmp_path))
 
 
 def test_data_that_changed_are_said(results, capsys, monkeypatch):

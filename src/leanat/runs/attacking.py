@@ -35,13 +35,16 @@ def attack_runs(grid: Grid, runs: list[str], suite: str, arguments: argparse.Nam
     """Writes ``<run>/suites/<suite>.json``, and a file per outcome under ``<run>/attacks/`` or, of a snapshot,
     ``<run>/attacks-after-<epoch>/``, of each run.
 
-    Runs with the same source networks are attacked together, so that each adversarial example is made only once. Raises what
-    ``identity.read_run`` raises, of all of them before the first is attacked.
+    Runs with the same source networks are attacked together, so that each adversarial example is made only once. Raises
+    ConfigError for data that are missing and what ``identity.read_run`` raises, of all of them before the first is attacked.
     """
     evaluations = {e.run: e for e in grid.evaluations.values() if e.suite == suite}
     chosen = [evaluations[_whole_name(run, suite, evaluations)] for run in runs]
-    training.check_counts({grid.runs[one.run].spec["data"]["name"] for one in chosen}, arguments)
-    # before the first attack, so that a run that is not finished is named then
+    names = dict.fromkeys(grid.runs[one.run].spec["data"]["name"] for one in chosen)
+    training.check_counts(set(names), arguments)
+    # before the first attack, so that data that are missing and a run that is not finished are named then
+    if len(names) > 1 and (problems := list(training.missing_data(names, arguments.data_dir or None))):
+        raise ConfigError(problems)
     for run in dict.fromkeys(run for one in chosen for run in one.needs):
         identity.read_run(arguments.results / "runs" / run)
     groups: dict[object, list[Evaluation]] = {}

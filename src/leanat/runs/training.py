@@ -6,7 +6,7 @@ import argparse
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,18 @@ def check_specs(specs: list[tuple[str, dict[str, Any]]], arguments: argparse.Nam
 
 def _missing(specs: list[tuple[str, dict[str, Any]]], runs: Path, data_dir: str | None) -> Iterator[str]:
     """A line for each data set that is missing, and for each run that a spec needs and that neither exists nor precedes it."""
-    for name in dict.fromkeys(spec["data"]["name"] for _, spec in specs):
+    yield from missing_data((spec["data"]["name"] for _, spec in specs), data_dir)
+    names = [name for name, _ in specs]
+    for number, (name, spec) in enumerate(specs):
+        for needed in dict.fromkeys(named_runs(spec)):
+            there = any((runs / needed / record).is_file() for record in ("finished.json", "metrics.json"))
+            if needed not in names[:number] and not there:
+                yield f"{name}: needs the run {needed}, which is not trained: {runs / needed}"
+
+
+def missing_data(names: Iterable[str], data_dir: str | None) -> Iterator[str]:
+    """A line for each of these data sets that does not exist, is not there, or whose files are damaged."""
+    for name in dict.fromkeys(names):
         try:
             if not data.is_data_set(name):
                 data.load(name, "train")
@@ -98,12 +109,6 @@ def _missing(specs: list[tuple[str, dict[str, Any]]], runs: Path, data_dir: str 
                 data.examine(name.removesuffix("-tenth"), data_dir, None)
         except data.DataError as error:
             yield str(error)
-    names = [name for name, _ in specs]
-    for number, (name, spec) in enumerate(specs):
-        for needed in dict.fromkeys(named_runs(spec)):
-            there = any((runs / needed / record).is_file() for record in ("finished.json", "metrics.json"))
-            if needed not in names[:number] and not there:
-                yield f"{name}: needs the run {needed}, which is not trained: {runs / needed}"
 
 
 def check_counts(names: set[str], arguments: argparse.Namespace) -> None:
