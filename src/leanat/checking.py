@@ -43,10 +43,10 @@ def problems(grid: Grid, published: Path) -> list[str]:
     items = asked.item_problems(grid, published, hook_names, measures)
     acted = [] if seen else sense.beyond(grid)  # of specs that can be read
     problems = dict.fromkeys([*items, *acted])
-    for line, run in seen.items():
-        paper = where[run].paper if run in where else "*"
-        changed = _changes(grid, run) if line.startswith("spec") else ""  # no change reaches a suite
-        problems[f"leanat/papers/{paper}/experiments.py{changed}: run {run}: {line}"] = None
+    for line, first in seen.items():
+        paper = where[first].paper if first in where else "*"
+        changed = _changes(grid, first) if line.startswith("spec") else ""  # no change reaches a suite
+        problems[f"leanat/papers/{paper}/experiments.py{changed}: run {first}: {line}"] = None
     return list(problems)
 
 
