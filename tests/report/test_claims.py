@@ -16,6 +16,7 @@ import pytest
 from grids import grid_of
 
 from leanat import cli
+from leanat.core.files import write_json
 from leanat.evaluation import outcome
 from leanat.evaluation.measured import Measure
 from leanat.evaluation.outcome import Outcome
@@ -862,6 +863,18 @@ def trained(folder, run, right):
     kept = Outcome(whole, whole, whole, right, right, zero, zero, zero, np.full(n, -1, dtype=np.int16), ("Clean",))
     (folder / "runs" / run).mkdir(parents=True)
     np.savez(folder / "runs" / run / "clean.npz", **outcome.arrays(kept))
+    write_json(folder / "runs" / run / "metrics.json", {"clean": outcome.accuracy(right)})
+
+
+def test_outcomes_of_another_training_are_refused(tmp_path):
+    for run, right in (("a-s0", 30), ("b-s0", 31)):
+        trained(tmp_path, run, np.arange(40) < right)
+    (tmp_path / "runs/b-s0/clean.npz").replace(tmp_path / "runs/a-s0/clean.npz")
+    cell = planned.Cell(("a-s0",), metric="clean")
+    rows, columns = [planned.Row("", "A")], [planned.Column("", "c")]
+    item = planned.Item("qtart", "table1", "table", "", "", "demo", rows, columns, [[cell]])
+    with pytest.raises(ValueError, match=r"a-s0/clean.npz: .* 31 of 40 right, 30 of 40 recorded"):
+        examples.of_item(item, tmp_path)
 
 
 def test_accuracies_of_trainings_that_nothing_attacks_are_paired_image_by_image(tmp_path):
@@ -1063,7 +1076,7 @@ def test_a_page_says_what_its_own_claims_come_to_and_names_what_others_need(tmp_
     item = planned.Item("qtart", "table1", "table", "", "", "demo", (), (), ())
     own, shared = page_claims.lines(item, tmp_path)
     assert (own["id"], own["mark"], own["quiet"]) == ("qtart-01", "✓", False)
-    assert own["effect"].startswith("4.50 [")
+    assert own["effect"].startswith("4.5 [")
     assert (shared["id"], shared["effect"], shared["quiet"]) == ("qtart-02", "needs also figures/qtart/table2", True)
 
 
@@ -1071,7 +1084,7 @@ def test_a_page_says_why_a_number_has_no_verdict(tmp_path, monkeypatch):
     write_item(tmp_path, [("A", "c", "", [61], "", ""), ("B", "c", "", [47], "", "")])
     monkeypatch.setattr(page_claims, "load", lambda paper: [claim()])
     (own,) = page_claims.lines(planned.Item("qtart", "table1", "table", "", "", "demo", (), (), ()), tmp_path)
-    assert (own["mark"], own["effect"], own["quiet"]) == ("–", "one seed: 14.00 points", True)
+    assert (own["mark"], own["effect"], own["quiet"]) == ("–", "one seed: 14 points", True)
 
 
 def test_a_page_supports_no_more_than_its_share_of_the_paper(tmp_path, monkeypatch):
@@ -1105,7 +1118,7 @@ def test_the_terminal_s_width_is_kept(tmp_path, width):
     assert max(map(len, text.splitlines())) <= width
     flat = " ".join(text.split())
     assert "✓ qtart-01 supported" in flat
-    assert "measured 4.50 [" in flat
+    assert "measured 4.5 [" in flat
     assert "] points, 3 seeds, scale demo; expected > 0" in flat
     assert "a claim of priority" in flat
     assert "they never support an accuracy" in flat

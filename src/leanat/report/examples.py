@@ -74,7 +74,7 @@ def _right(
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Positions [examples], and for each run and example the share of attacks with a correct prediction [runs, examples].
 
-    ``attacked``: for each run, the run whose classes are A.
+    ``attacked``: for each run, the run whose classes are A. Raises ValueError for a file whose counts are not the recorded ones.
     """
     evaluations = [folder / f"{e}.json" for e in part.evaluations] or [suites.get(run) for run in part.runs]
     positions, rows = [], []
@@ -82,12 +82,19 @@ def _right(
         answers = []
         for metric in attacks:
             name, _, of = metric.partition("@")
-            file = _file(name, folder / run, path)
-            if file is None:
+            source = _file(name, folder / run, path)
+            if source is None:
                 return None
+            file, recorded = source
             loaded = outcome_of(file)
             positions.append(loaded.index)
             right = loaded.clean_correct if name == "clean" else loaded.correct
+            counts = int(right.sum()), len(right)
+            if "correct" in recorded and counts != (recorded["correct"], recorded["n"]):
+                was = "{} of {}".format(recorded["correct"], recorded["n"])
+                raise ValueError(
+                    f"{file}: other images' outcomes than the numbers are from: {counts[0]} of {counts[1]} right, {was} recorded"
+                )
             inside = _inside(of, loaded, folder / by)
             if not inside.any():
                 return None
@@ -100,15 +107,19 @@ def _right(
     return positions[0], np.stack(rows)
 
 
-def _file(name: str, run: Path, suite: Path | None) -> Path | None:
-    """The file with the outcome of every example; None if it was not saved."""
+def _file(name: str, run: Path, suite: Path | None) -> tuple[Path, dict[str, Any]] | None:
+    """The file with the outcome of every example, and the recorded numbers of examples and correct predictions; None if it was
+    not saved.
+    """
     if name == "clean" and (run / outcome.PLAIN).is_file():
-        return run / outcome.PLAIN
+        return run / outcome.PLAIN, read_json(run / "metrics.json", "the metrics of a run").get("clean", {})
     if suite is None:
         return None
     summary = read_json(suite, "the summary of a suite of attacks")
     kept = _clean(summary) if name == "clean" else summary["attacks"].get(name, {})
-    return run / kept["file"] if "file" in kept else None
+    if "file" not in kept:
+        return None
+    return run / kept["file"], kept.get("clean", {}) if name == "clean" else kept
 
 
 def _inside(part: str, loaded: outcome.Outcome, run: Path) -> np.ndarray:
